@@ -1,0 +1,189 @@
+"""The one error tree, and whose fault each error is.
+
+    DeltaicError
+    |-- CallerError                 the caller's fault: nothing was changed, repeating it as it is fails again
+    |   |-- InvalidArgument         an empty id, a negative amount, bytes that are no text
+    |   |   `-- TooLarge            over a limit that is a setting
+    |   |-- WrongType               the key holds an object of another type
+    |   |-- CounterOverflow         the value would leave the 64-bit signed range
+    |   |-- UnknownNode             no node of that name in the fleet
+    |   `-- SettingsError           a fleet file or environment variable that cannot be used
+    |-- PeerError                   the peer's fault (or that of the line): the message is set aside, the node goes on
+    |   |-- Malformed               bytes that are no delta, patch, state or message
+    |   `-- PatchTooNew             a patch for someone who knew more than this replica does
+    |-- WorldError                  the world's fault: worth another try
+    |   |-- StoreUnavailable        Redis is away or refuses; a write may still take effect
+    |   |-- AlreadyRunning          another live process owns the replica
+    |   `-- Stopping                the worker is shutting down
+    |-- Fenced                      another process has taken this replica over: this one must end, and not come back
+    `-- InvariantBroken             a dot spent twice, a clock that ran backwards: never caught, the worker stops
+
+Every class says what a face needs: `grpc_code` (the name of a gRPC status code) and `exit_code` (of the command).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AlreadyRunning",
+    "CallerError",
+    "CounterOverflow",
+    "DeltaicError",
+    "Fenced",
+    "InvalidArgument",
+    "InvariantBroken",
+    "Malformed",
+    "PatchTooNew",
+    "PeerError",
+    "SettingsError",
+    "Stopping",
+    "StoreUnavailable",
+    "TooLarge",
+    "UnknownNode",
+    "WorldError",
+    "WrongType",
+]
+
+
+class DeltaicError(Exception):
+    """Base of all errors raised on purpose. `str()` is one line fit for a person."""
+
+    grpc_code: ClassVar[str] = "INTERNAL"
+    exit_code: ClassVar[int] = 1
+
+
+class CallerError(DeltaicError):
+    """The caller's fault; nothing was changed."""
+
+    grpc_code = "INVALID_ARGUMENT"
+    exit_code = 2
+
+
+class InvalidArgument(CallerError):
+    """`field` had a `value` that no object accepts."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class TooLarge(InvalidArgument):
+    """`size` is over `limit`, both in bytes; `setting` names the limit."""
+
+    def __init__(self, field: str, size: int, limit: int, setting: str) -> None:
+        super().__init__(field, f"{size} bytes, over the limit of {limit} (setting {setting})")
+        self.size = size
+        self.limit = limit
+        self.setting = setting
+
+
+class WrongType(CallerError):
+    """`key` holds an object of type `held`; the operation is for `wanted`."""
+
+    grpc_code = "FAILED_PRECONDITION"
+
+    def __init__(self, key: str, held: str, wanted: str, hint: str = "") -> None:
+        super().__init__(f"{key!r} is a {held}, not a {wanted}" + (f": {hint}" if hint else ""))
+        self.key = key
+        self.held = held
+        self.wanted = wanted
+
+
+class CounterOverflow(CallerError):
+    """The value of `key` would leave the 64-bit signed range."""
+
+    grpc_code = "OUT_OF_RANGE"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"counter {key!r} would leave the 64-bit signed range")
+        self.key = key
+
+
+class UnknownNode(CallerError):
+    """The fleet has no node `name`."""
+
+    grpc_code = "NOT_FOUND"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"unknown node {name!r}; this fleet has {', '.join(known)}")
+        self.name = name
+        self.known = known
+
+
+class SettingsError(CallerError):
+    """A setting that is unknown or has a value that cannot be used."""
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(f"setting {setting}: {reason}")
+        self.setting = setting
+        self.reason = reason
+
+
+class PeerError(DeltaicError):
+    """The peer's fault, or that of the line between; the message is set aside and the node goes on."""
+
+    grpc_code = "INVALID_ARGUMENT"
+
+
+class Malformed(PeerError):
+    """Bytes that are no valid `what`."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"malformed {what}: {reason}")
+        self.what = what
+        self.reason = reason
+
+
+class PatchTooNew(PeerError):
+    """A patch made for a replica that knew more than this one: joining it could hide what lies between."""
+
+    grpc_code = "FAILED_PRECONDITION"
+
+    def __init__(self, missing: dict[str, int]) -> None:
+        super().__init__(f"the patch builds on deltas that are not here yet: up to {missing}; ask for a patch since this clock")
+        self.missing = missing
+
+
+class WorldError(DeltaicError):
+    """The world's fault; the same call may succeed later."""
+
+    grpc_code = "UNAVAILABLE"
+    exit_code = 3
+
+
+class StoreUnavailable(WorldError):
+    """Redis is away or refuses. A write that fails so may still take effect."""
+
+
+class AlreadyRunning(WorldError):
+    """Another live process owns replica `replica`."""
+
+    exit_code = 4
+
+    def __init__(self, replica: str, owner: str) -> None:
+        super().__init__(f"replica {replica} is already run by {owner}; stop that process first, or pass --takeover")
+        self.replica = replica
+        self.owner = owner
+
+
+class Stopping(WorldError):
+    """The worker is shutting down and takes no more work."""
+
+
+class Fenced(DeltaicError):
+    """Another process has taken replica `replica` over."""
+
+    grpc_code = "UNAVAILABLE"
+    exit_code = 5
+
+    def __init__(self, replica: str) -> None:
+        super().__init__(f"replica {replica} was taken over by another process; this one stops")
+        self.replica = replica
+
+
+class InvariantBroken(DeltaicError):
+    """What must hold does not. Never caught: the worker stops rather than spread it."""
+
+    exit_code = 6

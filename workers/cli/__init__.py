@@ -1,0 +1,5 @@
+"""The `deltaic` command."""
+
+from workers.cli.app import main
+
+__all__ = ["main"]

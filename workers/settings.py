@@ -1,0 +1,218 @@
+"""The fleet's settings: one file, overridden by the environment, read once at the entry point.
+
+A bad value or an unknown setting is a `SettingsError` that names it. Every field says its unit in its name and, in its
+description, what raising it costs; `deltaic settings` prints them all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
+
+from crdt_core.errors import SettingsError, UnknownNode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+__all__ = [
+    "ClockSettings",
+    "FleetSettings",
+    "GossipSettings",
+    "JobsSettings",
+    "LimitSettings",
+    "NodeSettings",
+    "ValkeySettings",
+    "default_fleet_file",
+    "load_settings",
+]
+
+ENV_PREFIX = "DELTAIC_"
+FILE_VARIABLE = "DELTAIC_FILE"
+NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A section of the fleet file: frozen, and closed to settings it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeSettings(Section):
+    """One node: where its worker listens, and the Redis or Valkey that holds its replica."""
+
+    grpc: str = Field(description="host:port of the worker's gRPC face")
+    redis: str = Field(description="URL of the node's Redis: redis://, rediss:// or unix://")
+    jobs: str | None = Field(default=None, description="URL of the Redis of its RQ queue; default: the node's own")
+
+    @field_validator("grpc")
+    @classmethod
+    def _host_port(cls, value: str) -> str:
+        match = HOST_PORT.fullmatch(value)
+        if match is None or not 0 < int(match[2]) < 65536:
+            raise ValueError("must be host:port")
+        return value
+
+    @field_validator("redis", "jobs")
+    @classmethod
+    def _redis_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_url(value)
+        return value
+
+    @property
+    def jobs_url(self) -> str:
+        """The Redis that holds this node's RQ queue."""
+        return self.jobs or self.redis
+
+
+class GossipSettings(Section):
+    """Anti-entropy: how often, with how many, and how long a node waits."""
+
+    interval_s: Positive = Field(default=2, description="seconds between a node's rounds; more: later repair, less traffic")
+    fanout: Positive = Field(default=2, description="random peers a round; more: faster repair, more traffic")
+    timeout_ms: Positive = Field(default=5000, description="how long an exchange waits for a peer's answer")
+    log_entries_max: Positive = Field(
+        default=100_000, description="deltas a node keeps for peers that are away; more: memory in Redis"
+    )
+    batch_deltas: Positive = Field(default=512, description="deltas read from a peer's log at once; more: longer turns")
+    touched_max: Positive = Field(
+        default=200_000, description="recent writes indexed per origin for cheap patches; more: worker memory"
+    )
+
+
+class JobsSettings(Section):
+    """The periodic RQ jobs."""
+
+    compaction_interval_s: Positive = Field(default=10, description="seconds between compactions of a node")
+    audit_interval_s: Positive = Field(default=10, description="seconds between convergence audits")
+    workers: Positive = Field(default=2, description="RQ worker processes of `deltaic jobs`")
+
+
+class LimitSettings(Section):
+    """What a caller may send."""
+
+    key_bytes_max: Positive = Field(default=1024, description="bytes of a key")
+    value_bytes_max: Positive = Field(default=1 << 20, description="bytes of an element or value; more: longer turns")
+    message_bytes_max: Positive = Field(default=64 << 20, description="bytes of one gRPC or inbox message")
+    write_timeout_ms: Positive = Field(default=10_000, description="how long a call waits for its commit")
+
+
+class ClockSettings(Section):
+    """The hybrid logical clock's trust in other clocks."""
+
+    skew_warn_ms: Positive = Field(default=500, description="a peer's stamp further ahead than this is counted and logged")
+    skew_refuse_ms: Positive = Field(default=60_000, description="a peer's stamp further ahead is not taken over")
+
+
+class ValkeySettings(Section):
+    """The embedded server of `deltaic fleet`; unused where `embedded` is false."""
+
+    embedded: bool = Field(default=True, description="start a server for the nodes whose Redis URL names this port")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=7000, description="port on 127.0.0.1")
+    directory: Path = Field(default=Path(".deltaic/valkey"), description="where it keeps its append-only file")
+    appendfsync: Annotated[str, Field(pattern="^(always|everysec|no)$")] = Field(
+        default="everysec", description="always: nothing acknowledged is lost with the machine; slower"
+    )
+
+
+class FleetSettings(BaseSettings):
+    """All settings of a fleet. `nodes` maps a node's name to its addresses, in the order of the file."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__", nested_model_default_partial_update=True
+    )
+
+    nodes: dict[str, NodeSettings] = Field(min_length=1)
+    gossip: GossipSettings = GossipSettings()
+    jobs: JobsSettings = JobsSettings()
+    limits: LimitSettings = LimitSettings()
+    clock: ClockSettings = ClockSettings()
+    valkey: ValkeySettings = ValkeySettings()
+
+    @field_validator("nodes")
+    @classmethod
+    def _names(cls, nodes: dict[str, NodeSettings]) -> dict[str, NodeSettings]:
+        for name in nodes:
+            if NODE_NAME.fullmatch(name) is None:
+                raise ValueError(f"node name {name!r} must match {NODE_NAME.pattern}")
+        return nodes
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment comes before the file, whose content arrives as the constructor's arguments."""
+        return env_settings, init_settings
+
+    def node(self, name: str) -> NodeSettings:
+        """The settings of node `name`; raises `UnknownNode`."""
+        try:
+            return self.nodes[name]
+        except KeyError:
+            raise UnknownNode(name, list(self.nodes)) from None
+
+    def peers_of(self, name: str) -> dict[str, NodeSettings]:
+        """All other nodes, by name."""
+        return {peer: node for peer, node in self.nodes.items() if peer != name}
+
+
+def default_fleet_file() -> Path:
+    """`$DELTAIC_FILE`; else `deltaic.toml` of the working directory; else the five-node fleet that comes with Deltaic."""
+    named = os.environ.get(FILE_VARIABLE)
+    if named:
+        return Path(named)
+    here = Path("deltaic.toml")
+    return here if here.exists() else Path(__file__).with_name("deltaic.toml")
+
+
+def load_settings(path: Path | None = None) -> FleetSettings:
+    """The settings of the fleet file `path`, overridden by the environment; raises `SettingsError`."""
+    path = path or default_fleet_file()
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(str(path), f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), f"is no TOML: {error}") from error
+    _refuse_unknown_variables(os.environ)
+    try:
+        return FleetSettings(**content)
+    except ValidationError as error:
+        raise _first_problem(error) from error
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    sections = FleetSettings.model_fields
+    for variable in environ:
+        if not variable.startswith(ENV_PREFIX) or variable == FILE_VARIABLE:
+            continue
+        section = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
+        if section not in sections:
+            raise SettingsError(variable, f"no such setting; sections are {', '.join(sections)}")
+
+
+def _first_problem(error: ValidationError) -> SettingsError:
+    problem: dict[str, Any] = dict(error.errors(include_url=False)[0])
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return SettingsError(name, f"unknown (value {problem['input']!r})")
+    if problem["type"] == "missing":
+        return SettingsError(name, "is missing")
+    return SettingsError(name, f"{problem['input']!r} cannot be used: {problem['msg']}")
