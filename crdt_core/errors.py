@@ -142,7 +142,9 @@ class PatchTooNew(PeerError):
     grpc_code = "FAILED_PRECONDITION"
 
     def __init__(self, missing: dict[str, int]) -> None:
-        super().__init__(f"the patch builds on deltas that are not here yet: up to {missing}; ask for a patch since this clock")
+        super().__init__(
+            f"the patch builds on deltas that are not here yet: up to {missing}; ask for a patch since this clock"
+        )
         self.missing = missing
 
 

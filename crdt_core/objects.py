@@ -1,0 +1,60 @@
+"""One object: a typed set of parts, and the objects of other types that were made under the same key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.siblings import shows
+from crdt_core.types import RANK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from crdt_core.clocks import VersionVector
+    from crdt_core.siblings import PackedDot, Siblings
+    from crdt_core.types import CrdtType
+
+__all__ = ["Object"]
+
+
+class Object:
+    """`parts` by name, `clears` as {dot: deps}, `live`: how many parts show something.
+
+    `rivals` are the objects of other types under the same key, listed by the one that was made here first.
+    """
+
+    __slots__ = ("clears", "key", "live", "parts", "rivals", "type")
+
+    def __init__(self, key: bytes, type_: CrdtType) -> None:
+        self.key = key
+        self.type = type_
+        self.parts: dict[bytes, Siblings] = {}
+        self.clears: dict[PackedDot, VersionVector] = {}
+        self.live = 0
+        self.rivals: Sequence[Object] = ()
+
+    def chain(self) -> Iterator[Object]:
+        """This object and its rivals."""
+        yield self
+        yield from self.rivals
+
+    def showing(self) -> list[Object]:
+        """Those of the chain that show something; the first prevails, the others are conflicts of type."""
+        if not self.rivals:
+            return [self] if self.live else []
+        return sorted((link for link in self.chain() if link.live), key=lambda link: RANK[link.type.name])
+
+    def adopt(self, part: bytes, siblings: Siblings) -> Siblings:
+        """Sets the siblings of one part; what they were before."""
+        before = self.parts.get(part)
+        if siblings is None:
+            self.parts.pop(part, None)
+        else:
+            self.parts[part] = siblings
+        self.live += shows(siblings) - shows(before)
+        return before
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left of it, removals included."""
+        return not self.parts and not self.clears

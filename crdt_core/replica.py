@@ -1,0 +1,306 @@
+"""The replica: one CRDT of all objects under one causal context, as a state machine without I/O, clock or randomness.
+
+Local writes are collected and become one delta at `commit`; peers' deltas are `apply`ed in causal order; a replica that
+is behind joins a patch. All three end in the same sibling rule, and equal clocks mean equal states. What must be
+persisted comes from `take_changes`, and nothing may leave the node before it is.
+
+    >>> from crdt_core.types import PNCOUNTER
+    >>> from crdt_core.types.counters import adjust
+    >>> n1, n2 = Replica("n1"), Replica("n2")
+    >>> n1.write(b"hits", PNCOUNTER, *adjust(n1.view(b"hits", PNCOUNTER), b"n1", 2))
+    >>> n2.write(b"hits", PNCOUNTER, *adjust(n2.view(b"hits", PNCOUNTER), b"n2", 3))
+    >>> from_n1, from_n2 = n1.commit(Stamp(1, 0)), n2.commit(Stamp(1, 0))
+    >>> n1.apply(from_n2), n2.apply(from_n1), n1.apply(from_n2)
+    (<Applied.YES: 1>, <Applied.YES: 1>, <Applied.BEFORE: 2>)
+    >>> n1.value(b"hits"), n2.value(b"hits"), n1.clock == n2.clock
+    (5, 5, True)
+
+Source: delta-state CRDTs and causal CRDTs, Almeida, Shoker, Baquero 2018; causal stability, Baquero, Almeida, Shoker
+2014 (pure operation-based CRDTs, section 5).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.catalogue import Catalogue
+from crdt_core.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
+from crdt_core.deltas import Delta, Patch, PatchPart, Write
+from crdt_core.errors import InvariantBroken, PatchTooNew
+from crdt_core.siblings import covered, drop, forget, join, unfold, write
+from crdt_core.touched import Touched
+from crdt_core.types import TYPES
+
+if TYPE_CHECKING:
+    from crdt_core.deltas import Address
+    from crdt_core.objects import Object
+    from crdt_core.records import Record
+    from crdt_core.siblings import Horizon, PackedDot, Payload
+    from crdt_core.types import CrdtType, View
+
+__all__ = ["Applied", "Replica"]
+
+
+class Applied(Enum):
+    """What became of a delta."""
+
+    YES = 1
+    BEFORE = 2
+    """It had been seen already: nothing changed."""
+    EARLY = 3
+    """Something it builds on is missing: nothing changed, offer it again later."""
+
+
+class Replica:
+    """One replica's state and causal context.
+
+    `clock`: what it has seen. `stable`: what every member has seen, as far as it knows; removals up to there may be
+    forgotten. `touched_max` bounds the index of recent writes (addresses).
+    """
+
+    def __init__(self, replica: ReplicaId, touched_max: int = 200_000) -> None:
+        self.id = check_replica_id(replica)
+        self.clock = VersionVector()
+        self.stable = VersionVector()
+        self.catalogue = Catalogue()
+        self._touched_max = touched_max
+        self._touched = Touched(touched_max)
+        self._open: dict[Address, Payload] = {}
+
+    def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
+        """Takes up a persisted state; `objects` were decoded with this replica's roster."""
+        self.clock, self.stable, self.catalogue.digest = clock, stable, digest
+        self._touched = Touched(self._touched_max, floor=clock)
+        for head in objects:
+            self.catalogue.adopt(head)
+
+    def resume(self, state: Patch) -> None:
+        """Takes up a full state saved by this very replica, own writes included; only a replica still empty can."""
+        if self.clock or state.since is not None:
+            raise InvariantBroken("only an empty replica resumes, and only from a full state")
+        self._take_in(state)
+
+    # Queries
+
+    @property
+    def digest(self) -> int:
+        """A 64-bit hash of the state at the last `take_changes`; equal clocks must have equal digests."""
+        return self.catalogue.digest
+
+    def showing(self, key: bytes) -> list[Object]:
+        """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
+        return self.catalogue.showing(key)
+
+    def view(self, key: bytes, type_: CrdtType) -> View:
+        """What mutators and queries of `type_` see under `key`."""
+        return self.catalogue.view(self.catalogue.find(key, type_.name))
+
+    def value(self, key: bytes) -> Any:
+        """The value of the object that prevails under `key`; `None` where there is none."""
+        showing = self.showing(key)
+        return showing[0].type.value(self.catalogue.view(showing[0])) if showing else None
+
+    # Local writes
+
+    def write(self, key: bytes, type_: CrdtType, part: bytes, payload: Payload) -> None:
+        """Writes one part, replacing all its siblings; visible here at once, elsewhere with the next `commit`."""
+        found = self.catalogue.ensure(key, type_)
+        self.catalogue.put(found, part, write(found.parts.get(part), None, self._next_dot(), payload))
+        self._open[key, type_.name, part] = payload
+
+    def clear(self, key: bytes, type_: CrdtType) -> None:
+        """Removes all that has been seen of one object, in one write."""
+        found = self.catalogue.ensure(key, type_)
+        for part in list(found.parts):
+            self.catalogue.put(found, part, None)
+            self._open.pop((key, type_.name, part), None)
+        self.catalogue.put_clears(found, {self._next_dot(): self.clock.copy()})
+        self._open[key, type_.name, None] = None
+
+    def delete(self, key: bytes) -> bool:
+        """Removes all that has been seen under `key`, conflicts of type included; whether there was anything."""
+        showing = self.showing(key)
+        for found in showing:
+            if found.type.collection:
+                self.clear(key, found.type)
+                continue
+            view = self.catalogue.view(found)
+            for part in list(view.shown()):
+                self.write(key, found.type, part, found.type.removal(view, part))
+        return bool(showing)
+
+    def commit(self, hlc: Stamp) -> Delta | None:
+        """Everything written since the last commit, as one delta under one new dot; `None` where nothing was."""
+        if not self._open:
+            return None
+        opened, self._open = self._open, {}
+        clears_first = sorted(opened.items(), key=lambda item: item[0][2] is not None)
+        writes = tuple(Write(*address, payload) for address, payload in clears_first)
+        delta = Delta(Dot(self.id, self.clock[self.id] + 1), self.clock.copy(), hlc, writes)
+        self._count_in(delta)
+        return delta
+
+    # Replication
+
+    def apply(self, delta: Delta) -> Applied:
+        """Takes in a peer's delta, if all it builds on is here. Idempotent; all of it becomes visible at once.
+
+        Raises `InvariantBroken` for a delta of this replica's own that it has not made.
+        """
+        self._must_be_closed()
+        if self.clock.covers(delta.dot):
+            return Applied.BEFORE
+        if delta.dot.replica == self.id:
+            raise InvariantBroken(f"{delta.dot} is not known to {self.id} itself, which is at {self.clock[self.id]}")
+        if not delta.deps <= self.clock:
+            return Applied.EARLY
+        deps = self.catalogue.roster.horizon(delta.deps)
+        dot = self.catalogue.roster.pack(*delta.dot)
+        for key, type_name, part, payload in delta.writes:
+            found = self.catalogue.ensure(key, TYPES[type_name])
+            if part is None:
+                self._clear(found, dot, delta.deps, deps)
+            else:
+                self.catalogue.put(found, part, write(found.parts.get(part), deps, dot, payload))
+        self._count_in(delta)
+        return Applied.YES
+
+    def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
+        """What a replica at clock `since` lacks; the full state for `None`, or if it lacks forgotten removals."""
+        self._must_be_closed()
+        if since is not None and not self.stable <= since:
+            since = None
+        addresses = self._addresses_since(since)
+        return Patch(
+            origin=self.id,
+            since=since.copy() if since is not None else None,
+            clock=self.clock.copy(),
+            stable=self.stable.copy(),
+            hlc=hlc,
+            parts=tuple(part for part in map(self._patch_part, addresses) if part.siblings),
+        )
+
+    def join(self, patch: Patch) -> int:
+        """Takes in a patch; how many writes were new. Idempotent.
+
+        Raises `PatchTooNew` where it is for a replica that has seen more than this one, and `InvariantBroken` where it
+        knows commits of this replica that the replica itself does not.
+        """
+        self._must_be_closed()
+        if patch.clock[self.id] > self.clock[self.id]:
+            claimed, own = patch.clock[self.id], self.clock[self.id]
+            raise InvariantBroken(f"{patch.origin} has seen {self.id}:{claimed}, {self.id} itself is at {own}")
+        if patch.since is not None and not patch.since <= self.clock:
+            raise PatchTooNew(dict(self.clock.lacks(patch.since)))
+        return self._take_in(patch)
+
+    def stabilise(self, stable: VersionVector, markers_max: int) -> int:
+        """Every member has seen `stable`: forgets removals up to there; how many wait on.
+
+        At most `markers_max` addresses are looked at. The caller vouches that this replica has applied everything that
+        each member did before it had seen `stable`.
+        """
+        self._must_be_closed()
+        self.stable.merge(stable)
+        self._touched.forget(self.stable)
+        horizon = self.catalogue.roster.horizon(self.stable)
+        markers = self.catalogue.markers
+        for address in list(markers)[:markers_max]:
+            found = self.catalogue.find(address[0], address[1])
+            assert found is not None
+            del markers[address]
+            if address[2] is None:
+                self.catalogue.put_clears(found, {d: c for d, c in found.clears.items() if not covered(d, horizon)})
+                if found.clears:
+                    markers[address] = None
+            else:
+                left = forget(found.parts.get(address[2]), horizon)
+                if left == found.parts.get(address[2]):
+                    markers[address] = None
+                else:
+                    self.catalogue.put(found, address[2], left)
+        return len(markers)
+
+    def take_changes(self) -> list[Record]:
+        """The records that persist all changes since the last call; all local writes must be committed."""
+        self._must_be_closed()
+        return self.catalogue.take_changes()
+
+    def _take_in(self, patch: Patch) -> int:
+        roster = self.catalogue.roster
+        mine, theirs = roster.horizon(self.clock), roster.horizon(patch.clock)
+        learned: dict[PackedDot, list[Address]] = {}
+        listed: set[Address] = set()
+        for part in sorted(patch.parts, key=lambda part: part.part is not None):
+            packed = {roster.pack(*dot): payload for dot, payload in part.siblings.items()}
+            found = self.catalogue.ensure(part.key, TYPES[part.type])
+            self._join_part(found, part.part, packed, mine, theirs)
+            listed.add(part[:3])
+            for dot in packed:
+                if not covered(dot, mine):
+                    learned.setdefault(dot, []).append(part[:3])
+        if patch.since is None:
+            for address in [address for address in self.catalogue.addresses() if address not in listed]:
+                found = self.catalogue.ensure(address[0], TYPES[address[1]])
+                self._join_part(found, address[2], {}, mine, theirs)
+        self.clock.merge(patch.clock)
+        self.stable.merge(patch.stable)
+        for dot in sorted(learned):
+            self._touched.record(roster.unpack(dot), learned[dot])
+        return sum(map(len, learned.values()))
+
+    def _next_dot(self) -> PackedDot:
+        return self.catalogue.roster.pack(self.id, self.clock[self.id] + 1)
+
+    def _must_be_closed(self) -> None:
+        if self._open:
+            raise InvariantBroken(f"{self.id} has {len(self._open)} writes that are not committed")
+
+    def _count_in(self, delta: Delta) -> None:
+        self.clock.advance(delta.dot)
+        self._touched.record(delta.dot, [write[:3] for write in delta.writes])
+
+    def _clear(self, found: Object, dot: PackedDot, seen: VersionVector, deps: Horizon) -> None:
+        for part, siblings in list(found.parts.items()):
+            self.catalogue.put(found, part, drop(siblings, deps))
+        kept = {d: c for d, c in found.clears.items() if not covered(d, deps)}
+        self.catalogue.put_clears(found, {**kept, dot: seen})
+
+    def _join_part(
+        self,
+        found: Object,
+        part: bytes | None,
+        theirs: dict[PackedDot, Payload],
+        mine: Horizon,
+        their_clock: Horizon,
+    ) -> None:
+        if part is not None:
+            self.catalogue.put(found, part, join(found.parts.get(part), mine, theirs, their_clock))
+            return
+        for dot, seen in theirs.items():
+            if not covered(dot, mine):
+                horizon = self.catalogue.roster.horizon(seen)
+                for name, siblings in list(found.parts.items()):
+                    self.catalogue.put(found, name, drop(siblings, horizon))
+        self.catalogue.put_clears(found, unfold(join(found.clears, mine, theirs, their_clock)))
+
+    def _addresses_since(self, since: VersionVector | None) -> list[Address]:
+        if since is None:
+            return list(self.catalogue.addresses())
+        touched = self._touched.since(since)
+        if touched is not None:
+            return list(touched)
+        horizon = self.catalogue.roster.horizon(since)
+        return [a for a in self.catalogue.addresses() if any(not covered(dot, horizon) for dot in self._siblings(a))]
+
+    def _siblings(self, address: Address) -> dict[PackedDot, Payload]:
+        key, type_name, part = address
+        found = self.catalogue.find(key, type_name)
+        if found is None:
+            return {}
+        return found.clears if part is None else unfold(found.parts.get(part))
+
+    def _patch_part(self, address: Address) -> PatchPart:
+        unpack = self.catalogue.roster.unpack
+        return PatchPart(*address, {unpack(dot): payload for dot, payload in self._siblings(address).items()})

@@ -1,0 +1,45 @@
+"""The replicated types, by name, in the order in which they prevail.
+
+Where the same key was made with two types concurrently, the one that stands first in `TYPES` shows, at every replica;
+the other stays stored and is reported as a conflict. To add a type: write it, register it here; the codec, the store,
+the laws of the property tests and the faces' inspection know it from then on.
+"""
+
+from __future__ import annotations
+
+from crdt_core.types.base import SLOT, CrdtType, View, decode_text, encode_text
+from crdt_core.types.counters import GCounterType, PNCounterType
+from crdt_core.types.registers import EWFlagType, LWWRegisterType, MVRegisterType
+from crdt_core.types.sets import GSetType, ORSetType
+
+__all__ = [
+    "EWFLAG",
+    "GCOUNTER",
+    "GSET",
+    "LWWREGISTER",
+    "MVREGISTER",
+    "ORSET",
+    "PNCOUNTER",
+    "RANK",
+    "SLOT",
+    "TYPES",
+    "CrdtType",
+    "View",
+    "decode_text",
+    "encode_text",
+]
+
+PNCOUNTER = PNCounterType()
+GCOUNTER = GCounterType()
+ORSET = ORSetType()
+GSET = GSetType()
+LWWREGISTER = LWWRegisterType()
+MVREGISTER = MVRegisterType()
+EWFLAG = EWFlagType()
+
+TYPES: dict[str, CrdtType] = {
+    type_.name: type_ for type_ in (PNCOUNTER, GCOUNTER, ORSET, GSET, LWWREGISTER, MVREGISTER, EWFLAG)
+}
+
+RANK = {name: rank for rank, name in enumerate(TYPES)}
+"""A type's place in the order: the smaller prevails."""

@@ -1,0 +1,97 @@
+"""What a replicated type is: a name, a shape of parts, a codec of payloads, and the fold of siblings into a value.
+
+A type is thin. Its mutators (plain functions beside it) turn an operation into writes, as seen from one state; its
+`value` folds siblings. Nothing in a type joins, removes or compares clocks: `crdt_core.siblings` does that for all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from crdt_core.errors import Malformed
+from crdt_core.siblings import REMOVED, is_removal, shows, unfold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from crdt_core.siblings import Payload, Roster, Siblings
+
+__all__ = ["SLOT", "CrdtType", "View", "decode_text", "encode_text"]
+
+SLOT = b""
+"""The one part of an object that has only one (a register, a flag)."""
+
+
+class View(NamedTuple):
+    """What a mutator or a query sees of an object: its parts, and the ids behind packed dots."""
+
+    parts: Mapping[bytes, Siblings]
+    roster: Roster
+
+    def live(self, part: bytes) -> list[tuple[tuple[str, int], Payload]]:
+        """The live siblings of `part` as (dot, payload), by dot."""
+        held = unfold(self.parts.get(part))
+        return sorted((self.roster.unpack(d), p) for d, p in held.items() if not is_removal(p))
+
+    def shows(self, part: bytes) -> bool:
+        """Whether `part` has a live write."""
+        return shows(self.parts.get(part))
+
+    def shown(self) -> Iterator[bytes]:
+        """The parts that have a live write."""
+        return (part for part, siblings in self.parts.items() if shows(siblings))
+
+
+class CrdtType(ABC):
+    """One replicated type.
+
+    `name` is its name in every persisted or sent form; `collection`: its objects have many parts, each persisted as
+    one field of a hash of their own.
+    """
+
+    name: ClassVar[str]
+    collection: ClassVar[bool] = False
+
+    @abstractmethod
+    def value(self, view: View) -> Any:
+        """The object's value; for an object without live parts, the value of an empty one."""
+
+    def removal(self, view: View, part: bytes) -> Payload:  # noqa: ARG002
+        """The payload by which `part` is removed, as seen from `view`."""
+        return REMOVED
+
+    def encode_payload(self, payload: Payload) -> Any:
+        """`payload`, which is no plain removal, as a JSON value."""
+        return payload
+
+    def decode_payload(self, value: Any) -> Payload:
+        """The inverse of `encode_payload`; raises `Malformed`."""
+        if value is not True:
+            raise Malformed("payload", f"{self.name}: {value!r:.60} is not true")
+        return True
+
+
+def encode_text(text: bytes) -> str | dict[str, str]:
+    """Bytes as a JSON value: the text itself where it is UTF-8, else wrapped as base64.
+
+    >>> encode_text("né".encode()), encode_text(b"\\xff")
+    ('né', {'b64': '/w=='})
+    """
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return {"b64": b64encode(text).decode()}
+
+
+def decode_text(value: Any) -> bytes:
+    """The inverse of `encode_text`; raises `Malformed`."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
+        try:
+            return b64decode(value["b64"], validate=True)
+        except ValueError:
+            pass
+    raise Malformed("text", f"{value!r:.60} is neither a string nor base64")

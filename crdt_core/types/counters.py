@@ -1,0 +1,157 @@
+"""GCounter and PNCounter, with an exact observed reset.
+
+One part per replica: its *share*, the running totals of what that replica has added and taken away. Only the replica
+itself writes a share, so a write replaces the one before and the object never has more shares than replicas.
+
+The puzzle is the delete. It must take away what it saw and nothing else, although a concurrent increment at the owner
+has meanwhile replaced the very share that it saw. So a removal says what it saw (`Spent`), as totals, which only grow:
+beside a newer share of totals (p, n) it leaves p and n less the totals it names. The owner's next write takes the
+spent totals over as the share's *base*, so churn of increments and deletes leaves one write per share.
+
+    n1 adds 5          n1: (5, 0)                      value 5
+    n2 deletes         n1: Spent(5, 0)                 value 0    } concurrent
+    n1 adds 2          n1: (7, 0)                      value 7    }
+    both               n1: (7, 0) beside Spent(5, 0)   value 2
+    n1 adds 1          n1: (8, 0, base 5, 0)           value 3
+
+Source: state-based counters of Shapiro et al. 2011, section 3.1; the observed reset is ours (compare Baquero, Almeida,
+Lerche 2016, "The problem with embedded CRDT counters").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from crdt_core.errors import CounterOverflow, InvalidArgument, Malformed
+from crdt_core.siblings import Spent, unfold
+from crdt_core.types.base import CrdtType, View, encode_text
+
+if TYPE_CHECKING:
+    from crdt_core.siblings import Payload, Siblings
+
+__all__ = ["INT64_MAX", "INT64_MIN", "GCounterType", "PNCounterType", "Share", "adjust"]
+
+INT64_MAX = 2**63 - 1
+INT64_MIN = -(2**63)
+
+
+class Share(NamedTuple):
+    """One replica's part in a counter: what it added and took away ever, less the base that removals have spent."""
+
+    increments: int
+    decrements: int
+    base_increments: int = 0
+    base_decrements: int = 0
+
+
+class Totals(NamedTuple):
+    """A part folded: totals so far, and how much of them is spent."""
+
+    increments: int
+    decrements: int
+    base_increments: int
+    base_decrements: int
+
+    @property
+    def net(self) -> int:
+        return self.increments - self.base_increments - (self.decrements - self.base_decrements)
+
+
+def totals(siblings: Siblings) -> Totals:
+    """The share among `siblings`, with all that is spent as its base; `Spent` alone is a share of nothing.
+
+    >>> totals({1: Share(7, 0), 2: Spent(5, 0)}).net
+    2
+    """
+    payloads = list(unfold(siblings).values())
+    spent = [(p.increments, p.decrements) for p in payloads if type(p) is Spent]
+    shares = [p for p in payloads if type(p) is Share]
+    spent += [(p.base_increments, p.base_decrements) for p in shares]
+    base_increments = max((increments for increments, _ in spent), default=0)
+    base_decrements = max((decrements for _, decrements in spent), default=0)
+    return Totals(
+        max((p.increments for p in shares), default=base_increments),
+        max((p.decrements for p in shares), default=base_decrements),
+        base_increments,
+        base_decrements,
+    )
+
+
+def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[bytes, Share]:
+    """The write that adds `amount` (negative: takes away) to the counter, at `replica`; raises `CounterOverflow`.
+
+    `key` is only for the error. Not idempotent.
+    """
+    value = sum(totals(siblings).net for siblings in view.parts.values()) + amount
+    if not INT64_MIN <= value <= INT64_MAX:
+        raise CounterOverflow(str(encode_text(key)))
+    now = totals(view.parts.get(replica))
+    return replica, Share(now.increments + max(amount, 0), now.decrements + max(-amount, 0), *now[2:])
+
+
+class CounterType(CrdtType):
+    """What both counters share; part: a replica id, payload: `Share`, or `Spent` for a removal."""
+
+    def value(self, view: View) -> int:
+        """The sum over all shares. May leave the 64-bit range where concurrent writes together do."""
+        return sum(totals(siblings).net for part, siblings in view.parts.items() if view.shows(part))
+
+    def removal(self, view: View, part: bytes) -> Payload:
+        now = totals(view.parts.get(part))
+        return Spent(now.increments, now.decrements)
+
+    def encode_payload(self, payload: Payload) -> Any:
+        """`[5,0]`, with a base `[8,0,5,0]`, a removal `{"spent":[5,0]}`; beyond 64 bits, decimal text."""
+        if type(payload) is Spent:
+            return {"spent": [_encode_total(total) for total in payload]}
+        return [_encode_total(total) for total in (payload if any(payload[2:]) else payload[:2])]
+
+    def decode_payload(self, value: Any) -> Payload:
+        if isinstance(value, dict) and value.keys() == {"spent"}:
+            return Spent(*self._decode_totals(value["spent"], (2,)))
+        share = Share(*self._decode_totals(value, (2, 4)))
+        if share.increments < share.base_increments or share.decrements < share.base_decrements:
+            raise Malformed("payload", f"{self.name}: {value!r:.60} has spent more than it has")
+        return share
+
+    def _decode_totals(self, value: Any, lengths: tuple[int, ...]) -> list[int]:
+        if not isinstance(value, list) or len(value) not in lengths:
+            raise Malformed("payload", f"{self.name}: {value!r:.60} is no share")
+        return [_decode_total(number) for number in value]
+
+
+class GCounterType(CounterType):
+    """A counter that only grows (but may be deleted whole)."""
+
+    name = "gcounter"
+
+    def decode_payload(self, value: Any) -> Payload:
+        payload = super().decode_payload(value)
+        if payload.decrements:
+            raise Malformed("payload", f"{self.name}: {value!r:.60} has decrements")
+        return payload
+
+
+class PNCounterType(CounterType):
+    """A counter that grows and shrinks."""
+
+    name = "pncounter"
+
+
+def check_amount(amount: object) -> int:
+    """`amount` itself if it is an integer from 0 to 2^63-1; raises `InvalidArgument`."""
+    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 <= amount <= INT64_MAX:
+        raise InvalidArgument("amount", f"{amount!r} is not an integer from 0 to {INT64_MAX}")
+    return amount
+
+
+def _encode_total(total: int) -> int | str:
+    return total if total <= INT64_MAX else str(total)
+
+
+def _decode_total(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT64_MAX:
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 40 and int(value) > INT64_MAX:
+        return int(value)
+    raise Malformed("payload", f"{value!r:.60} is no total")

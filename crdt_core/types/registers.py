@@ -1,0 +1,110 @@
+"""LWWRegister, MVRegister and EWFlag: objects of one slot.
+
+Both registers keep every concurrent write as a sibling (Shapiro et al. 2011, section 3.2). The multi-value register
+shows all of them. The last-writer-wins register shows the one with the largest (milliseconds, logical, replica id):
+a total order, so that ties resolve alike everywhere. A write that has seen another has replaced it, whatever the
+clocks say. The flag is a slot that is written to enable and removed to disable: a concurrent enable wins.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from crdt_core.clocks import Stamp
+from crdt_core.errors import InvalidArgument, Malformed
+from crdt_core.types.base import SLOT, CrdtType, View, decode_text, encode_text
+
+if TYPE_CHECKING:
+    from crdt_core.siblings import Payload
+
+__all__ = ["EWFlagType", "LWWRegisterType", "MVRegisterType", "Stamped", "set_at", "set_now"]
+
+_INT64 = range(-(2**63), 2**63)
+
+
+class Stamped(NamedTuple):
+    """The payload of an LWW write."""
+
+    value: bytes
+    ms: int
+    logical: int = 0
+
+
+class LWWRegisterType(CrdtType):
+    """A register where the last writer wins; payload: `Stamped`, persisted as `["value", ms, logical]`."""
+
+    name = "lwwregister"
+
+    def winner(self, view: View) -> Stamped | None:
+        """The write that shows, `None` where there is none."""
+        live = view.live(SLOT)
+        if not live:
+            return None
+        _, payload = max(live, key=lambda sibling: (sibling[1].ms, sibling[1].logical, *sibling[0]))
+        assert isinstance(payload, Stamped)
+        return payload
+
+    def value(self, view: View) -> bytes | None:
+        """The winning value, `None` where there is none."""
+        winner = self.winner(view)
+        return winner.value if winner else None
+
+    def encode_payload(self, payload: Payload) -> Any:
+        return [encode_text(payload.value), payload.ms, payload.logical]
+
+    def decode_payload(self, value: Any) -> Payload:
+        if not isinstance(value, list) or len(value) != 3 or any(type(number) is not int for number in value[1:]):
+            raise Malformed("payload", f"{self.name}: {value!r:.60} is not [value, ms, logical]")
+        if value[1] not in _INT64 or value[2] not in _INT64 or value[2] < 0:
+            raise Malformed("payload", f"{self.name}: a stamp outside 64 bits")
+        return Stamped(decode_text(value[0]), value[1], value[2])
+
+
+class MVRegisterType(CrdtType):
+    """A register that keeps all concurrent values; payload: the value."""
+
+    name = "mvregister"
+
+    def value(self, view: View) -> list[bytes]:
+        """The distinct concurrent values, in the order of their dots."""
+        return list(dict.fromkeys(payload for _, payload in view.live(SLOT)))
+
+    def encode_payload(self, payload: Payload) -> Any:
+        return encode_text(payload)
+
+    def decode_payload(self, value: Any) -> Payload:
+        return decode_text(value)
+
+
+class EWFlagType(CrdtType):
+    """A flag where a concurrent enable wins over a disable."""
+
+    name = "ewflag"
+
+    def value(self, view: View) -> bool:
+        """Whether it is enabled."""
+        return view.shows(SLOT)
+
+
+_LWW = LWWRegisterType()
+
+
+def set_now(view: View, value: bytes, now: Stamp) -> tuple[bytes, Stamped]:
+    """The LWW write of `value` at hybrid time `now`, or just after what it has seen where that is later.
+
+    So it also wins over a third write that what it has seen has won over, and a register stamped far in the future
+    stays writable without dragging the clock along.
+    """
+    seen = _LWW.winner(view)
+    stamp = now if seen is None else max(now, Stamp(seen.ms, seen.logical).successor())
+    return SLOT, Stamped(value, *stamp)
+
+
+def set_at(view: View, value: bytes, timestamp: int) -> tuple[bytes, Stamped] | None:
+    """The LWW write of `value` at `timestamp`, zero and below included; `None` where what shows is newer."""
+    if type(timestamp) is not int or timestamp not in _INT64:
+        raise InvalidArgument("timestamp", f"{timestamp!r:.60} is not a 64-bit integer")
+    seen = _LWW.winner(view)
+    if seen is not None and (timestamp, 0) < (seen.ms, seen.logical):
+        return None
+    return SLOT, Stamped(value, timestamp)
