@@ -1,0 +1,181 @@
+"""What enters a node and what leaves it: the vocabulary of `crdt_core.node`, plain values.
+
+Events come from faces (calls), from peers' logs and the inbox, and from the clock. A turn yields at most one commit,
+and the effects that may happen once the store has confirmed it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crdt_core.clocks import VersionVector
+    from crdt_core.messages import Message
+    from crdt_core.operations import Operation
+    from crdt_core.records import Record
+
+__all__ = [
+    "Call",
+    "Commit",
+    "DeltasRead",
+    "Effect",
+    "Event",
+    "JobAnswer",
+    "LinksRead",
+    "MessagesRead",
+    "PatchAsked",
+    "PatchOffered",
+    "Quarantined",
+    "Reply",
+    "RoundAsked",
+    "Send",
+    "SendFailed",
+    "Tick",
+    "Turn",
+]
+
+Token = Any
+"""Whatever the shell uses to find the caller again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A caller's operation; answered by `Reply`."""
+
+    operation: Operation
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class DeltasRead:
+    """Entries of `peer`'s log, in order, as (entry id, content); answered by `Reply` with how many were passed.
+
+    An entry that builds on something missing is not passed, nor is any after it: read again from the clock later.
+    """
+
+    peer: str
+    entries: list[tuple[str, bytes]]
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesRead:
+    """Entries of the node's inbox as (entry id, content); acknowledged in the turn's commit."""
+
+    entries: list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class LinksRead:
+    """The peers that the node must not listen to now."""
+
+    paused: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundAsked:
+    """A caller's wish for an exchange with `peers` (empty: all that the node listens to); a `RoundResult` is the reply."""
+
+    peers: tuple[str, ...]
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class PatchOffered:
+    """A caller's patch, as JSON, to be joined; how many writes were new is the reply."""
+
+    patch: bytes
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class PatchAsked:
+    """A caller's wish for the patch since a clock; its JSON is the reply."""
+
+    since: VersionVector
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class SendFailed:
+    """A message of round `round` did not reach `peer`."""
+
+    peer: str
+    round: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = Call | DeltasRead | MessagesRead | LinksRead | RoundAsked | PatchOffered | PatchAsked | SendFailed | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Bytes that could not be understood: from which stream and entry, and why."""
+
+    source: str
+    entry: str
+    content: bytes
+    reason: str
+
+
+@dataclass(slots=True)
+class Commit:
+    """What one turn persists, all or nothing.
+
+    `counter` and `delta` are set if the node itself wrote; `header` holds the replica's own fields; `trim` is the
+    counter below which the node's own log is not needed any more.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    counter: int = 0
+    delta: bytes | None = None
+    header: dict[str, bytes] = field(default_factory=dict)
+    acknowledged: list[str] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    trim: int | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to persist."""
+        return not (self.records or self.delta or self.header or self.acknowledged or self.quarantined)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The result for a caller, or the error to raise there."""
+
+    token: Token
+    result: Any = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A message for the inbox of `peer`."""
+
+    peer: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class JobAnswer:
+    """The result that a job waits for at `key`, JSON-ready."""
+
+    key: str
+    result: dict[str, Any]
+
+
+Effect = Reply | Send | JobAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A commit, and what may happen once it is confirmed."""
+
+    commit: Commit
+    effects: list[Effect]

@@ -1,0 +1,117 @@
+"""One round of anti-entropy, seen from the node that started it: first it pulls, then it pushes.
+
+It asks every peer for what it lacks itself; when all have answered (or time is up) it holds all that they know, and
+pushes to each what that peer's clock lacks. So when the round is done, this node and all peers that answered know
+everything that any of them knew. It does no I/O: the node sends what `start` and `pushes_due` say.
+
+    asked --answer--> answered --(all answered)--> pushed --done--> finished
+                                     `--(peer lacks nothing)--------^
+    any state --(time up, sending failed)--> failed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from crdt_core.clocks import VersionVector
+
+__all__ = ["Exchange", "PeerState", "RoundResult"]
+
+
+class PeerState(Enum):
+    """How far the exchange with one peer has come."""
+
+    ASKED = "asked"
+    ANSWERED = "answered"
+    PUSHED = "pushed"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What a round did: whom it reached, how many messages it sent, how many writes were new on either side."""
+
+    contacted: tuple[str, ...]
+    failed: tuple[str, ...]
+    messages_sent: int
+    new_items: int
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A round under way. `pushes`: whether it has a second half; `deadline_ms`: when it stops waiting (wall time)."""
+
+    round: str
+    deadline_ms: int
+    pushes: bool = True
+    states: dict[str, PeerState] = field(default_factory=dict)
+    clocks: dict[str, VersionVector] = field(default_factory=dict)
+    messages_sent: int = 0
+    new_items: int = 0
+
+    def start(self, peers: Iterable[str]) -> list[str]:
+        """The peers to ask."""
+        self.states = dict.fromkeys(peers, PeerState.ASKED)
+        self.messages_sent += len(self.states)
+        return list(self.states)
+
+    def answered(self, peer: str, clock: VersionVector, new: int) -> None:
+        """`peer` has answered with a patch of `clock` that brought `new` writes."""
+        if self.states.get(peer) is PeerState.ASKED:
+            self.states[peer] = PeerState.ANSWERED
+            self.clocks[peer] = clock
+            self.new_items += new
+
+    def pushes_due(self, own: VersionVector) -> Iterator[tuple[str, VersionVector]]:
+        """Once all have answered: the peers to push to, each with its clock."""
+        if PeerState.ASKED in self.states.values():
+            return
+        for peer, state in self.states.items():
+            if state is not PeerState.ANSWERED:
+                continue
+            if self.pushes and not own <= self.clocks[peer]:
+                self.states[peer] = PeerState.PUSHED
+                self.messages_sent += 1
+                yield peer, self.clocks[peer]
+            else:
+                self.states[peer] = PeerState.FINISHED
+
+    def pushed(self, peer: str, new: int) -> None:
+        """`peer` has joined the push, which brought it `new` writes."""
+        if self.states.get(peer) is PeerState.PUSHED:
+            self.states[peer] = PeerState.FINISHED
+            self.new_items += new
+
+    def fail(self, peer: str) -> None:
+        """`peer` cannot be reached, or did not answer in time."""
+        if self.states.get(peer) in {PeerState.ASKED, PeerState.ANSWERED, PeerState.PUSHED}:
+            self.states[peer] = PeerState.FAILED
+
+    def expire(self, wall_ms: int) -> None:
+        """Past the deadline, whoever still owes an answer has failed."""
+        if wall_ms >= self.deadline_ms:
+            for peer, state in list(self.states.items()):
+                if state in {PeerState.ASKED, PeerState.PUSHED}:
+                    self.fail(peer)
+
+    @property
+    def busy_with(self) -> list[str]:
+        """The peers that owe an answer."""
+        return [peer for peer, state in self.states.items() if state in {PeerState.ASKED, PeerState.PUSHED}]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen."""
+        return all(state in {PeerState.FINISHED, PeerState.FAILED} for state in self.states.values())
+
+    def result(self) -> RoundResult:
+        """What it did."""
+        failed = tuple(peer for peer, state in self.states.items() if state is PeerState.FAILED)
+        contacted = tuple(peer for peer in self.states if peer not in failed)
+        return RoundResult(contacted, failed, self.messages_sent, self.new_items)

@@ -1,0 +1,374 @@
+"""A node: a replica among peers, as a machine of turns. Events in; one commit, then effects, out.
+
+Everything that reaches a replica comes through here, in one order: faces' operations, peers' deltas, inbox messages,
+rounds, time. The machine does no I/O and reads no clock, so the worker, the simulator and a test bench run the same one.
+The shell that drives it promises: one turn at a time, effects only after the commit is confirmed, and no turn after a
+commit that failed.
+
+Within a turn, what peers sent is taken in first; then all callers' operations share one commit (group commit), so load
+makes batches larger and not queues longer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from crdt_core.clocks import HybridClock, Stamp, VersionVector
+from crdt_core.codec import decode_delta, decode_patch, encode_clock, encode_delta, encode_patch
+from crdt_core.errors import CallerError, InvalidArgument, Malformed, PatchTooNew, PeerError
+from crdt_core.events import (
+    Call,
+    Commit,
+    DeltasRead,
+    Effect,
+    Event,
+    JobAnswer,
+    LinksRead,
+    MessagesRead,
+    PatchAsked,
+    PatchOffered,
+    Quarantined,
+    Reply,
+    RoundAsked,
+    Send,
+    SendFailed,
+    Tick,
+    Turn,
+)
+from crdt_core.exchange import Exchange
+from crdt_core.messages import Answer, Ask, Compact, Done, Message, Push, Round, decode_message
+from crdt_core.replica import Applied
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crdt_core.deltas import Delta, Patch
+    from crdt_core.replica import Replica
+
+__all__ = ["Node", "NodeOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """`repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for it."""
+
+    exchange_timeout_ms: int = 5000
+    repair_delay_ms: int = 150
+    markers_per_compaction: int = 10_000
+    skew_warn_ms: int = 500
+    skew_refuse_ms: int = 60_000
+
+
+@dataclass(slots=True)
+class _Ongoing:
+    """An exchange under way and who waits for it: a caller, a job's key, or nobody (a repair)."""
+
+    exchange: Exchange
+    token: Any = None
+    answer_to: str | None = None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The turn being made."""
+
+    wall_ms: int
+    commit: Commit = field(default_factory=Commit)
+    effects: list[Effect] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+
+class Node:
+    """The machine of node `name`.
+
+    `session` tells this run of the node from others, in the names of rounds. `counts` are counters of what happened, for
+    metrics; `paused` are the peers that it does not listen to.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        replica: Replica,
+        peers: Sequence[str],
+        session: str,
+        options: NodeOptions | None = None,
+        hlc: HybridClock | None = None,
+    ) -> None:
+        self.name = name
+        self.replica = replica
+        self.peers = tuple(peers)
+        self.options = options or NodeOptions()
+        self.hlc = hlc or HybridClock()
+        self.paused: frozenset[str] = frozenset()
+        self.counts: Counter[str] = Counter()
+        self._session = session
+        self._rounds = 0
+        self._ongoing: dict[str, _Ongoing] = {}
+        self._blocked_since_ms: dict[str, int] = {}
+        self._refused: dict[str, str] = {}
+        self._published: dict[str, VersionVector] = {}
+
+    def turn(self, events: Sequence[Event], wall_ms: int) -> Turn:
+        """Takes in `events` at wall time `wall_ms`; what to commit, and what may happen then.
+
+        Raises `InvariantBroken` where the replica can no longer be trusted.
+        """
+        draft = _Draft(wall_ms)
+        clock_before = self.replica.clock.copy()
+        for event in events:
+            self._take(event, draft)
+        self._advance_rounds(draft)
+        delta = self._run_calls(draft)
+        commit = draft.commit
+        commit.records = self.replica.take_changes()
+        if delta is not None:
+            commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
+        if self.replica.clock != clock_before or commit.records or commit.header:
+            commit.header.update(self.header())
+        self.counts["turns"] += 1
+        self.counts["commits"] += delta is not None
+        return Turn(commit, draft.effects)
+
+    def header(self) -> dict[str, bytes]:
+        """The replica's own fields of the persisted header."""
+        return {
+            "clock": encode_clock(self.replica.clock),
+            "stable": encode_clock(self.replica.stable),
+            "digest": b"%016x" % self.replica.digest,
+            "hlc": orjson.dumps(list(self.hlc.last)),
+        }
+
+    # Events
+
+    def _take(self, event: Event, draft: _Draft) -> None:
+        match event:
+            case Call():
+                draft.calls.append(event)
+            case DeltasRead():
+                self._take_deltas(event, draft)
+            case MessagesRead():
+                for entry, content in event.entries:
+                    draft.commit.acknowledged.append(entry)
+                    self._take_message(entry, content, draft)
+            case LinksRead():
+                self.paused = event.paused
+            case RoundAsked():
+                self._take_round_asked(event, draft)
+            case PatchOffered():
+                self._take_patch_offered(event, draft)
+            case PatchAsked():
+                draft.effects.append(Reply(event.token, encode_patch(self._patch(event.since))))
+            case SendFailed():
+                self._fail_sending(event)
+            case Tick():
+                pass
+
+    def _run_calls(self, draft: _Draft) -> Delta | None:
+        """Runs all operations on what the turn has taken in; what they wrote is one delta."""
+        if not draft.calls:
+            return None
+        now = self.hlc.tick(draft.wall_ms)
+        for call in draft.calls:
+            try:
+                draft.effects.append(Reply(call.token, call.operation.run(self.replica, now)))
+            except CallerError as error:
+                draft.effects.append(Reply(call.token, error=error))
+        return self.replica.commit(now)
+
+    # Peers' deltas
+
+    def _take_deltas(self, event: DeltasRead, draft: _Draft) -> None:
+        passed = 0
+        if event.peer not in self.paused:
+            for entry, content in event.entries:
+                if not self._take_delta(event.peer, entry, content, draft):
+                    break
+                passed += 1
+        if passed == len(event.entries):
+            self._blocked_since_ms.pop(event.peer, None)
+        draft.effects.append(Reply(event.token, passed))
+
+    def _take_delta(self, peer: str, entry: str, content: bytes, draft: _Draft) -> bool:
+        try:
+            delta = decode_delta(content)
+            if f"{delta.dot.counter}-0" != entry:
+                raise Malformed("delta", f"{delta.dot} stands at entry {entry}")
+            if delta.dot.replica.partition(".")[0] != peer:
+                raise Malformed("delta", f"{delta.dot} stands in the log of {peer}")
+        except Malformed as error:
+            self._refuse_delta(peer, entry, content, error, draft)
+            return False
+        outcome = self.replica.apply(delta)
+        if outcome is Applied.EARLY:
+            gap = delta.dot.counter > self.replica.clock[delta.dot.replica] + 1
+            self._repair(peer, draft, delay_ms=0 if gap else self.options.repair_delay_ms)
+            return False
+        if outcome is Applied.YES:
+            self._observe(delta.hlc, draft.wall_ms)
+            self.counts["deltas_applied"] += 1
+        return True
+
+    def _refuse_delta(self, peer: str, entry: str, content: bytes, error: Malformed, draft: _Draft) -> None:
+        """Sets the entry aside, once; what it should have said is fetched from the peer's state."""
+        if self._refused.get(peer) != entry:
+            self._refused[peer] = entry
+            self._quarantine(f"log of {peer}", entry, content, error, draft)
+        self._repair(peer, draft, delay_ms=0)
+
+    def _repair(self, peer: str, draft: _Draft, delay_ms: int) -> None:
+        """Asks `peer` for what its log does not give, unless that is under way or may still arrive by itself."""
+        since_ms = self._blocked_since_ms.setdefault(peer, draft.wall_ms)
+        if draft.wall_ms - since_ms < delay_ms or self._busy_with(peer):
+            return
+        self._blocked_since_ms[peer] = draft.wall_ms
+        self.counts["repairs"] += 1
+        self._start_round([peer], draft, pushes=False)
+
+    def _observe(self, stamp: Stamp, wall_ms: int) -> None:
+        ahead_ms = self.hlc.observe(stamp, wall_ms, self.options.skew_refuse_ms)
+        self.counts["stamps_ahead"] += ahead_ms > self.options.skew_warn_ms
+        self.counts["stamps_refused"] += ahead_ms > self.options.skew_refuse_ms
+
+    # Messages
+
+    def _take_message(self, entry: str, content: bytes, draft: _Draft) -> None:
+        try:
+            message = decode_message(content)
+            if isinstance(message, Ask | Answer | Push | Done):
+                self._take_peer_message(message, draft)
+            elif isinstance(message, Round):
+                self._take_round(message, draft)
+            else:
+                self._compact(message, draft)
+        except PatchTooNew:
+            self.counts["patches_refused"] += 1
+        except PeerError as error:
+            self._quarantine("inbox", entry, content, error, draft)
+
+    def _take_peer_message(self, message: Ask | Answer | Push | Done, draft: _Draft) -> None:
+        peer = message.sender
+        if peer not in self.peers:
+            raise Malformed("message", f"sender {peer!r:.60} is no peer of {self.name}")
+        if peer in self.paused:
+            self.counts["messages_dropped"] += 1
+            return
+        ongoing = self._ongoing.get(message.round)
+        match message:
+            case Ask():
+                self.counts["patches_sent"] += 1
+                self._send(draft, peer, Answer(self.name, message.round, self._patch(message.clock)))
+            case Answer():
+                new = self._join(message.patch, draft)
+                if ongoing is not None:
+                    ongoing.exchange.answered(peer, message.patch.clock, new)
+            case Push():
+                self._send(draft, peer, Done(self.name, message.round, self._join(message.patch, draft)))
+            case Done():
+                if ongoing is not None:
+                    ongoing.exchange.pushed(peer, message.new)
+
+    def _patch(self, since: VersionVector) -> Patch:
+        return self.replica.patch(since, self.hlc.last)
+
+    def _join(self, patch: Patch, draft: _Draft) -> int:
+        new = self.replica.join(patch)
+        self._observe(patch.hlc, draft.wall_ms)
+        self.counts["patches_joined"] += 1
+        self.counts["patch_items"] += new
+        return new
+
+    def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: _Draft) -> None:
+        self.counts["quarantined"] += 1
+        draft.commit.quarantined.append(Quarantined(source, entry, content, str(error)))
+
+    # Rounds
+
+    def _take_round_asked(self, event: RoundAsked, draft: _Draft) -> None:
+        unknown = [peer for peer in event.peers if peer not in self.peers]
+        if unknown:
+            error = InvalidArgument("peers", f"{', '.join(unknown)}: not a peer of {self.name}")
+            draft.effects.append(Reply(event.token, error=error))
+            return
+        peers = [peer for peer in event.peers or self.peers if peer not in self.paused]
+        self._start_round(peers, draft, token=event.token)
+
+    def _take_round(self, message: Round, draft: _Draft) -> None:
+        """A job's round leaves out whoever it must not listen to, and whoever an exchange is under way with."""
+        peers = [p for p in message.peers if p in self.peers and p not in self.paused and not self._busy_with(p)]
+        self._start_round(peers, draft, answer_to=message.answer_to)
+
+    def _start_round(
+        self, peers: list[str], draft: _Draft, token: Any = None, answer_to: str | None = None, *, pushes: bool = True
+    ) -> None:
+        self._rounds += 1
+        name = f"{self.name}-{self._session}-{self._rounds}"
+        exchange = Exchange(name, draft.wall_ms + self.options.exchange_timeout_ms, pushes)
+        self._ongoing[name] = _Ongoing(exchange, token, answer_to)
+        for peer in exchange.start(peers):
+            self._send(draft, peer, Ask(self.name, name, self.replica.clock.copy()))
+
+    def _advance_rounds(self, draft: _Draft) -> None:
+        for name, ongoing in list(self._ongoing.items()):
+            exchange = ongoing.exchange
+            exchange.expire(draft.wall_ms)
+            for peer, clock in exchange.pushes_due(self.replica.clock):
+                self._send(draft, peer, Push(self.name, name, self._patch(clock)))
+            if exchange.finished:
+                del self._ongoing[name]
+                self._finish_round(ongoing, draft)
+
+    def _finish_round(self, ongoing: _Ongoing, draft: _Draft) -> None:
+        result = ongoing.exchange.result()
+        if ongoing.token is not None:
+            draft.effects.append(Reply(ongoing.token, result))
+        if ongoing.answer_to is not None:
+            summary = {
+                "peers_contacted": list(result.contacted),
+                "peers_failed": list(result.failed),
+                "messages_sent": result.messages_sent,
+                "new_items": result.new_items,
+            }
+            draft.effects.append(JobAnswer(ongoing.answer_to, summary))
+            draft.commit.header["round"] = orjson.dumps({"at_ms": draft.wall_ms, **summary})
+
+    def _fail_sending(self, event: SendFailed) -> None:
+        ongoing = self._ongoing.get(event.round)
+        if ongoing is not None:
+            ongoing.exchange.fail(event.peer)
+
+    def _busy_with(self, peer: str) -> bool:
+        return any(peer in ongoing.exchange.busy_with for ongoing in self._ongoing.values())
+
+    def _send(self, draft: _Draft, peer: str, message: Message) -> None:
+        self.counts["messages_sent"] += 1
+        draft.effects.append(Send(peer, message))
+
+    def _take_patch_offered(self, event: PatchOffered, draft: _Draft) -> None:
+        try:
+            draft.effects.append(Reply(event.token, self._join(decode_patch(event.patch), draft)))
+        except PeerError as error:
+            draft.effects.append(Reply(event.token, error=error))
+
+    # Compaction
+
+    def _compact(self, message: Compact, draft: _Draft) -> None:
+        """Moves the stable frontier up to what every member has published, and forgets what it covers.
+
+        A member's published clock counts once everything it had done by then has been applied here: after that,
+        whatever still comes from it has seen what its clock covers (causal stability).
+        """
+        for peer, clock in message.clocks.items():
+            if peer in self.peers and clock[peer] <= self.replica.clock[peer]:
+                self._published.setdefault(peer, VersionVector()).merge(clock)
+        if all(peer in self._published for peer in self.peers):
+            stable = VersionVector.floor([self.replica.clock, *self._published.values()])
+            self.replica.stabilise(stable, self.options.markers_per_compaction)
+        draft.commit.trim = self.replica.stable[self.replica.id]
+        draft.commit.header["compacted_ms"] = b"%d" % draft.wall_ms
+        waiting = len(self.replica.catalogue.markers)
+        summary = {"stable": dict(sorted(self.replica.stable.items())), "markers_waiting": waiting}
+        draft.effects.append(JobAnswer(message.answer_to, summary))
