@@ -75,7 +75,7 @@ class LinksRead:
 
 @dataclass(frozen=True, slots=True)
 class RoundAsked:
-    """A caller's wish for an exchange with `peers` (empty: all that the node listens to); a `RoundResult` is the reply."""
+    """A caller's wish for an exchange with `peers` (none: all it listens to); a `RoundResult` is the reply."""
 
     peers: tuple[str, ...]
     token: Token

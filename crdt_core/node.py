@@ -1,7 +1,7 @@
 """A node: a replica among peers, as a machine of turns. Events in; one commit, then effects, out.
 
-Everything that reaches a replica comes through here, in one order: faces' operations, peers' deltas, inbox messages,
-rounds, time. The machine does no I/O and reads no clock, so the worker, the simulator and a test bench run the same one.
+Everything that reaches a replica comes through here, in one order: operations, peers' deltas, inbox messages, rounds,
+time. The machine does no I/O and reads no clock, so the worker, the simulator and a test bench run the same one.
 The shell that drives it promises: one turn at a time, effects only after the commit is confirmed, and no turn after a
 commit that failed.
 
@@ -85,7 +85,7 @@ class _Draft:
 class Node:
     """The machine of node `name`.
 
-    `session` tells this run of the node from others, in the names of rounds. `counts` are counters of what happened, for
+    `session` tells this run of the node from others, in the names of rounds. `counts` counts what happened, for
     metrics; `paused` are the peers that it does not listen to.
     """
 
@@ -95,6 +95,7 @@ class Node:
         replica: Replica,
         peers: Sequence[str],
         session: str,
+        *,
         options: NodeOptions | None = None,
         hlc: HybridClock | None = None,
     ) -> None:
@@ -195,10 +196,7 @@ class Node:
     def _take_delta(self, peer: str, entry: str, content: bytes, draft: _Draft) -> bool:
         try:
             delta = decode_delta(content)
-            if f"{delta.dot.counter}-0" != entry:
-                raise Malformed("delta", f"{delta.dot} stands at entry {entry}")
-            if delta.dot.replica.partition(".")[0] != peer:
-                raise Malformed("delta", f"{delta.dot} stands in the log of {peer}")
+            _check_place(delta, peer, entry)
         except Malformed as error:
             self._refuse_delta(peer, entry, content, error, draft)
             return False
@@ -348,8 +346,11 @@ class Node:
         draft.effects.append(Send(peer, message))
 
     def _take_patch_offered(self, event: PatchOffered, draft: _Draft) -> None:
+        """A caller's patch may be nonsense: what would stop the node if a peer said it is the caller's error here."""
         try:
-            draft.effects.append(Reply(event.token, self._join(decode_patch(event.patch), draft)))
+            patch = decode_patch(event.patch)
+            _check_claim(patch, self.replica)
+            draft.effects.append(Reply(event.token, self._join(patch, draft)))
         except PeerError as error:
             draft.effects.append(Reply(event.token, error=error))
 
@@ -372,3 +373,15 @@ class Node:
         waiting = len(self.replica.catalogue.markers)
         summary = {"stable": dict(sorted(self.replica.stable.items())), "markers_waiting": waiting}
         draft.effects.append(JobAnswer(message.answer_to, summary))
+
+
+def _check_place(delta: Delta, peer: str, entry: str) -> None:
+    if f"{delta.dot.counter}-0" != entry:
+        raise Malformed("delta", f"{delta.dot} stands at entry {entry}")
+    if delta.dot.replica != peer:
+        raise Malformed("delta", f"{delta.dot} stands in the log of {peer}")
+
+
+def _check_claim(patch: Patch, replica: Replica) -> None:
+    if patch.clock[replica.id] > replica.clock[replica.id]:
+        raise Malformed("patch", f"it claims commits of {replica.id} that {replica.id} has not made")

@@ -37,6 +37,7 @@ __all__ = [
 
 ENV_PREFIX = "DELTAIC_"
 FILE_VARIABLE = "DELTAIC_FILE"
+CRON_NODES_VARIABLE = "DELTAIC_CRON_NODES"  # how `deltaic cron` tells the module of jobs its nodes, comma separated
 NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
 
@@ -52,13 +53,16 @@ class Section(BaseModel):
 class NodeSettings(Section):
     """One node: where its worker listens, and the Redis or Valkey that holds its replica."""
 
-    grpc: str = Field(description="host:port of the worker's gRPC face")
+    grpc: str = Field(description="host:port where the worker's gRPC face is dialled")
     redis: str = Field(description="URL of the node's Redis: redis://, rediss:// or unix://")
+    bind: str | None = Field(default=None, description="host:port the worker binds; default: the grpc address")
     jobs: str | None = Field(default=None, description="URL of the Redis of its RQ queue; default: the node's own")
 
-    @field_validator("grpc")
+    @field_validator("grpc", "bind")
     @classmethod
-    def _host_port(cls, value: str) -> str:
+    def _host_port(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         match = HOST_PORT.fullmatch(value)
         if match is None or not 0 < int(match[2]) < 65536:
             raise ValueError("must be host:port")
@@ -68,8 +72,13 @@ class NodeSettings(Section):
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
         if value is not None:
-            parse_url(value)
+            parse_url(value)  # type: ignore[no-untyped-call]
         return value
+
+    @property
+    def bind_address(self) -> str:
+        """host:port the worker binds: where others dial it, unless a container or proxy stands between."""
+        return self.bind or self.grpc
 
     @property
     def jobs_url(self) -> str:
@@ -80,7 +89,9 @@ class NodeSettings(Section):
 class GossipSettings(Section):
     """Anti-entropy: how often, with how many, and how long a node waits."""
 
-    interval_s: Positive = Field(default=2, description="seconds between a node's rounds; more: later repair, less traffic")
+    interval_s: Positive = Field(
+        default=2, description="seconds between a node's rounds; more: later repair, less traffic"
+    )
     fanout: Positive = Field(default=2, description="random peers a round; more: faster repair, more traffic")
     timeout_ms: Positive = Field(default=5000, description="how long an exchange waits for a peer's answer")
     log_entries_max: Positive = Field(
@@ -112,7 +123,9 @@ class LimitSettings(Section):
 class ClockSettings(Section):
     """The hybrid logical clock's trust in other clocks."""
 
-    skew_warn_ms: Positive = Field(default=500, description="a peer's stamp further ahead than this is counted and logged")
+    skew_warn_ms: Positive = Field(
+        default=500, description="a peer's stamp further ahead than this is counted and logged"
+    )
     skew_refuse_ms: Positive = Field(default=60_000, description="a peer's stamp further ahead is not taken over")
 
 
@@ -131,7 +144,11 @@ class FleetSettings(BaseSettings):
     """All settings of a fleet. `nodes` maps a node's name to its addresses, in the order of the file."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__", nested_model_default_partial_update=True
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
     )
 
     nodes: dict[str, NodeSettings] = Field(min_length=1)
@@ -201,7 +218,7 @@ def load_settings(path: Path | None = None) -> FleetSettings:
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     sections = FleetSettings.model_fields
     for variable in environ:
-        if not variable.startswith(ENV_PREFIX) or variable == FILE_VARIABLE:
+        if not variable.startswith(ENV_PREFIX) or variable in {FILE_VARIABLE, CRON_NODES_VARIABLE}:
             continue
         section = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
         if section not in sections:

@@ -1,0 +1,217 @@
+"""`deltaic fleet` and the processes it consists of: the embedded server, the RQ workers, the scheduler.
+
+The fleet runs the Procfile; each of its lines is a command that can be run alone, in any order, on any machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Column, Table
+
+from crdt_core.errors import InvalidArgument, SettingsError
+from workers.embedded import HOST, become_server, server_binary, wants_embedded
+from workers.ports import claim, split_address
+from workers.procfile import fleet_lines, read_procfile, written
+from workers.redis_ready import shown, wait_for_redis
+from workers.settings import CRON_NODES_VARIABLE, FILE_VARIABLE, default_fleet_file, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.settings import FleetSettings
+
+__all__ = ["cron", "fleet", "jobs", "procfile", "queue_name", "valkey"]
+
+CRON_MODULE = "workers.cron"
+RQ_URL_VARIABLE = "RQ_REDIS_URL"  # in the environment, because a command line shows its password to everyone
+
+
+def queue_name(node: str) -> str:
+    """The RQ queue of `node`'s jobs."""
+    return f"deltaic-{node}"
+
+
+@click.command()
+@click.option(
+    "--procfile",
+    "procfile_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The Procfile to run; default: ./Procfile, or what `deltaic procfile` prints.",
+)
+@click.pass_context
+def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
+    """Run the whole fleet: embedded Valkey, a replica per node, RQ workers and cron. Ctrl-C ends all of it.
+
+    A replica that dies is started again and does not disturb the others. Data stays for the next start.
+    """
+    from workers.cli.runner import FleetRunner  # noqa: PLC0415  the other commands have no use for honcho
+
+    settings = load_settings(ctx.obj)
+    commands = _commands(settings, procfile_path)
+    _preflight(settings)
+    console = Console()
+    console.print(f"Starting {len(settings.nodes)} replicas ...")
+    runner = FleetRunner(
+        commands,
+        env=_environment(ctx.obj),
+        awaited=_awaited(settings),
+        show_up=lambda: console.print(_banner(settings, ctx.obj)),
+    )
+    ctx.exit(runner.run())
+
+
+@click.command()
+@click.pass_context
+def procfile(ctx: click.Context) -> None:
+    """Print the Procfile of the fleet file."""
+    click.echo(written(fleet_lines(load_settings(ctx.obj))), nl=False)
+
+
+@click.command()
+@click.pass_context
+def valkey(ctx: click.Context) -> None:
+    """Run the embedded Valkey in the foreground."""
+    become_server(load_settings(ctx.obj).valkey)
+
+
+NODES = click.option("--node", "names", multiple=True, help="Only for this node; may be repeated. Default: all.")
+
+
+@click.command()
+@NODES
+@click.pass_context
+def jobs(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Run the RQ workers of the nodes' queues.
+
+    One Redis at a time: where the nodes' queues are in several, name the nodes of one.
+    """
+    settings = load_settings(ctx.obj)
+    nodes, url = _jobs_redis(settings, names)
+    wait_for_redis(url, click.echo)
+    options = ["--num-workers", str(settings.jobs.workers), "--worker-class", "rq.worker.SimpleWorker"]
+    _become_rq(
+        ["worker-pool", "--quiet", "--serializer", "json", *options, *map(queue_name, nodes)],
+        _environment(ctx.obj) | {RQ_URL_VARIABLE: url},
+    )
+
+
+@click.command()
+@NODES
+@click.pass_context
+def cron(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Run the scheduler that puts the periodic jobs into the nodes' queues.
+
+    One Redis at a time: where the nodes' queues are in several, name the nodes of one.
+    """
+    nodes, url = _jobs_redis(load_settings(ctx.obj), names)
+    wait_for_redis(url, click.echo)
+    _become_rq(
+        ["cron", "--logging-level", "warning", CRON_MODULE],
+        _environment(ctx.obj) | {RQ_URL_VARIABLE: url, CRON_NODES_VARIABLE: ",".join(nodes)},
+    )
+
+
+def _become_rq(arguments: Sequence[str], env: dict[str, str]) -> NoReturn:
+    os.execve(sys.executable, [sys.executable, "-m", "rq.cli", *arguments], env)  # noqa: S606  no shell is wanted
+
+
+def _jobs_redis(settings: FleetSettings, names: Sequence[str]) -> tuple[list[str], str]:
+    """The chosen nodes, and the URL of the one Redis that holds their queues."""
+    nodes = {name: settings.node(name) for name in names or settings.nodes}
+    urls = {node.jobs_url for node in nodes.values()}
+    if len(urls) > 1:
+        places = ", ".join(f"{name} at {shown(node.jobs_url)}" for name, node in nodes.items())
+        raise InvalidArgument(
+            "--node", f"the queues are in {len(urls)} Redis databases ({places}): name the nodes of one"
+        )
+    return list(nodes), urls.pop()
+
+
+def _environment(fleet_file: Path | None) -> dict[str, str]:
+    """The environment of this command's processes: they find its fleet file and the programs beside it."""
+    programs = str(Path(sys.executable).parent)
+    return os.environ | {
+        FILE_VARIABLE: str((fleet_file or default_fleet_file()).absolute()),
+        "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _awaited(settings: FleetSettings) -> dict[str, tuple[str, int]]:
+    """Where the fleet's processes accept connections once they are up, by name."""
+    server = {"Valkey": (HOST, settings.valkey.port)} if wants_embedded(settings) else {}
+    return server | {name: split_address(node.bind_address) for name, node in settings.nodes.items()}
+
+
+def _commands(settings: FleetSettings, procfile_path: Path | None) -> dict[str, str]:
+    path = procfile_path or Path("Procfile")
+    if procfile_path is None and not path.exists():
+        return fleet_lines(settings)
+    return read_procfile(path, settings)
+
+
+def _preflight(settings: FleetSettings) -> None:
+    """Finds what would keep the fleet from starting, before anything is started; raises what it finds first."""
+    _refuse_shared_addresses(settings)
+    with ExitStack() as claims:
+        if wants_embedded(settings):
+            server_binary()
+            setting = "valkey.port and the nodes' Redis URLs"
+            claims.enter_context(claim(HOST, settings.valkey.port, wanted_by="Valkey", setting=setting))
+        for name, node in settings.nodes.items():
+            host, port = split_address(node.bind_address)
+            setting = f"nodes.{name}.{'bind' if node.bind else 'grpc'}"
+            claims.enter_context(claim(host, port, wanted_by=f"replica {name}", setting=setting))
+
+
+def _refuse_shared_addresses(settings: FleetSettings) -> None:
+    owners: dict[str, str] = {}
+    for name, node in settings.nodes.items():
+        first = owners.setdefault(node.bind_address, name)
+        if first != name:
+            raise SettingsError(f"nodes.{name}.grpc", f"{node.bind_address} is also that of {first}")
+
+
+def _banner(settings: FleetSettings, fleet_file: Path | None) -> Panel:
+    where = Table.grid(
+        Column(style="bold"), Column(overflow="fold"), Column(style="dim", overflow="fold"), padding=(0, 2)
+    )
+    if wants_embedded(settings):
+        server = settings.valkey
+        where.add_row("Valkey", f"{HOST}:{server.port}", f"keeps its data in {server.directory}")
+    for name, node in settings.nodes.items():
+        where.add_row(name, f"{node.grpc} (gRPC)", shown(node.redis))
+    command = _invocation(fleet_file)
+    then = Table.grid(Column(style="bold", overflow="fold"), Column(style="dim"), padding=(0, 2))
+    for arguments, what in NEXT_STEPS:
+        then.add_row(f"{command} {arguments}", what)
+    then.add_row("Ctrl-C", "end all of it; the data stays")
+    return Panel(Group(where, "", then), title=f"Deltaic: {len(settings.nodes)} replicas are up", expand=False)
+
+
+NEXT_STEPS = (
+    ("status", "who is up, and how far behind whom"),
+    ("demo", "watch two replicas part and agree again"),
+)
+
+
+def _invocation(fleet_file: Path | None) -> str:
+    """What to type to reach this command from here."""
+    own = Path(sys.executable).with_name("deltaic")
+    found = shutil.which("deltaic")
+    command = "deltaic" if found and Path(found) == own else _from_here(own)
+    return shlex.join([command, *(["-f", _from_here(fleet_file)] if fleet_file else [])])
+
+
+def _from_here(path: Path) -> str:
+    return min(str(path), os.path.relpath(path), key=len)

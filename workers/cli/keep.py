@@ -1,0 +1,31 @@
+"""`deltaic keep`: runs a command, and starts it again when it dies."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from workers.supervision import Keeper
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["keep"]
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def keep(ctx: click.Context, command: tuple[str, ...]) -> None:
+    """Run COMMAND and start it again, after a growing pause, whenever it dies.
+
+    SIGTERM, SIGINT and SIGHUP are passed on and end both; so does the end of the process that started this. An
+    exit code that another try cannot mend is not tried again: 2 (usage, settings) ends this too; 4 and 5
+    (another process runs the replica) leave it waiting, so that a runner of Procfiles does not end the others.
+    """
+    fleet_file: Path | None = ctx.obj
+    if fleet_file is not None:
+        os.environ["DELTAIC_FILE"] = str(fleet_file.absolute())
+    ctx.exit(Keeper(command, say=lambda line: click.echo(line, err=True)).run())

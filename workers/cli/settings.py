@@ -1,0 +1,112 @@
+"""`deltaic settings`: every setting with its value, its default and what it means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import BaseModel
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from rich.text import Text
+
+from workers.redis_ready import shown
+from workers.settings import ENV_PREFIX, NodeSettings, default_fleet_file, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
+    from workers.settings import FleetSettings
+
+__all__ = ["settings"]
+
+Plain = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One setting; `variable` is the environment variable that overrides it, `required` says it has no default."""
+
+    name: str
+    value: Plain
+    default: Plain
+    required: bool
+    description: str
+    variable: str
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per setting.")
+@click.pass_context
+def settings(ctx: click.Context, as_json: bool) -> None:
+    """Print every setting with its value, default and meaning."""
+    loaded = load_settings(ctx.obj)
+    found = list(_settings_of(loaded))
+    if as_json:
+        click.echo(json.dumps([asdict(setting) for setting in found], indent=2))
+        return
+    console = Console()
+    console.print(f"Settings of [bold]{escape(str(ctx.obj or default_fleet_file()))}[/], overridden by the environment")
+    console.print(_table(found))
+    console.print(_nodes(loaded))
+    console.print(f"To override one: {found[0].variable}={found[0].value}")
+
+
+def _table(found: list[_Setting]) -> Table:
+    table = Table(Column("setting", no_wrap=True), "value", "default", "meaning", box=SIMPLE_HEAD, pad_edge=False)
+    for setting in found:
+        value = Text(_for_people(setting.value), style="bold" if setting.value != setting.default else "")
+        if not setting.name.startswith("nodes."):
+            table.add_row(setting.name, value, _for_people(setting.default), setting.description)
+    for name, field in NodeSettings.model_fields.items():
+        default = "(required)" if field.is_required() else _for_people(field.default)
+        table.add_row(f"nodes.NAME.{name}", "(below)", default, field.description)
+    return table
+
+
+def _nodes(loaded: FleetSettings) -> Table:
+    table = Table("node", *NodeSettings.model_fields, box=SIMPLE_HEAD, pad_edge=False)
+    for name, node in loaded.nodes.items():
+        values = [_for_people(_plain(getattr(node, field))) for field in NodeSettings.model_fields]
+        table.add_row(name, *values)
+    return table
+
+
+def _settings_of(section: BaseModel, path: tuple[str, ...] = ()) -> Iterator[_Setting]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from _settings_of(value, (*path, name))
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                yield from _settings_of(entry, (*path, name, key))
+        else:
+            yield _setting((*path, name), value, field)
+
+
+def _setting(path: tuple[str, ...], value: object, field: FieldInfo) -> _Setting:
+    return _Setting(
+        name=".".join(path),
+        value=_plain(value),
+        default=None if field.is_required() else _plain(field.get_default(call_default_factory=True)),
+        required=field.is_required(),
+        description=field.description or "",
+        variable=ENV_PREFIX + "__".join(path).upper(),
+    )
+
+
+def _plain(value: object) -> Plain:
+    """`value` as JSON has it, URLs without their passwords."""
+    if isinstance(value, str) and "://" in value:
+        return shown(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _for_people(value: Plain) -> str:
+    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,291 @@
+"""The gRPC face: requests become operations, the mailbox's results become responses. It knows nothing else.
+
+Errors of the tree become the status code that each class names, with its one line as the details.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from crdt_core.codec import decode_clock
+from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, UnknownNode
+from crdt_core.events import PatchAsked, PatchOffered, RoundAsked
+from crdt_core.operations import (
+    AddToSet,
+    AdjustCounter,
+    Delete,
+    GetCounter,
+    GetFlag,
+    GetRegister,
+    GetSet,
+    Inspect,
+    RemoveFromSet,
+    SetFlag,
+    SetRegister,
+)
+from crdt_core.types import GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER
+from workers.ports import PortTaken, split_address
+from workers.rpc import deltaic_pb2 as pb
+from workers.rpc import deltaic_pb2_grpc as rpc
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from crdt_core.clocks import VersionVector
+    from crdt_core.exchange import RoundResult
+    from crdt_core.types import CrdtType
+    from workers.links import Links
+    from workers.mailbox import Mailbox
+    from workers.settings import LimitSettings
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+__all__ = ["GrpcFace"]
+
+
+_COUNTER_KINDS: Mapping[int, CrdtType] = {pb.GROW_ONLY_COUNTER: GCOUNTER, pb.POSITIVE_NEGATIVE_COUNTER: PNCOUNTER}
+_SET_KINDS: Mapping[int, CrdtType] = {pb.GROW_ONLY_SET: GSET, pb.OBSERVED_REMOVE_SET: ORSET}
+_REGISTER_KINDS: Mapping[int, CrdtType] = {
+    pb.LAST_WRITER_WINS_REGISTER: LWWREGISTER,
+    pb.MULTI_VALUE_REGISTER: MVREGISTER,
+}
+_STOP_GRACE_S = 5.0
+
+
+class GrpcFace:
+    """The server of one worker. `links` and `mailbox` are all it talks to."""
+
+    def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings) -> None:
+        self._health = health.aio.HealthServicer()
+        options = [
+            ("grpc.max_receive_message_length", limits.message_bytes_max),
+            ("grpc.max_send_message_length", limits.message_bytes_max),
+            ("grpc.so_reuseport", 0),
+        ]
+        self._server = grpc.aio.server(options=options, interceptors=[_ErrorsAsStatus()])
+        rpc.add_CRDTServiceServicer_to_server(Objects(mailbox, limits), self._server)  # type: ignore[no-untyped-call]
+        rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox), self._server)  # type: ignore[no-untyped-call]
+        rpc.add_ControlServiceServicer_to_server(Control(mailbox, links, limits), self._server)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        services = pb.DESCRIPTOR.services_by_name.values()
+        self._names = [service.full_name for service in services]
+        reflection.enable_server_reflection([*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+
+    async def start(self, node: str, address: str) -> None:
+        """Serves node `node` at `address` (host:port); raises `PortTaken`."""
+        try:
+            self._server.add_insecure_port(address)
+            await self._server.start()
+        except RuntimeError as error:
+            _, port = split_address(address)
+            raise PortTaken(port, f"gRPC of {node}", f"nodes.{node}.grpc", None) from error
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> None:
+        """Says that it stops serving, lets what is under way finish, and stops."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(_STOP_GRACE_S)
+
+
+class _ErrorsAsStatus(grpc.aio.ServerInterceptor):
+    """Turns the errors of the tree into status codes, for every unary call."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = await continuation(handler_call_details)
+        inner = getattr(handler, "unary_unary", None)
+        if handler is None or inner is None:
+            return handler
+
+        async def guarded(request: Any, context: Context) -> Any:
+            try:
+                return await inner(request, context)
+            except DeltaicError as error:
+                await _abort(context, error)
+
+        return grpc.unary_unary_rpc_method_handler(
+            guarded, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+        )
+
+
+class Objects(rpc.CRDTServiceServicer):
+    """`CRDTService`."""
+
+    def __init__(self, mailbox: Mailbox, limits: LimitSettings) -> None:
+        self._mailbox = mailbox
+        self._limits = limits
+
+    async def IncrementCounter(
+        self, request: pb.IncrementCounterRequest, context: Context
+    ) -> pb.IncrementCounterResponse:
+        return pb.IncrementCounterResponse(value=await self._adjust(request, decrement=False))
+
+    async def DecrementCounter(
+        self, request: pb.DecrementCounterRequest, context: Context
+    ) -> pb.DecrementCounterResponse:
+        return pb.DecrementCounterResponse(value=await self._adjust(request, decrement=True))
+
+    async def GetCounter(self, request: pb.GetCounterRequest, context: Context) -> pb.GetCounterResponse:
+        value, type_ = await self._mailbox.call(GetCounter(self._key("counter_id", request.counter_id)))
+        return pb.GetCounterResponse(value=value, kind=_kind(_COUNTER_KINDS, type_))
+
+    async def AddToSet(self, request: pb.AddToSetRequest, context: Context) -> pb.AddToSetResponse:
+        key, element = self._key("set_id", request.set_id), self._element(request.element)
+        type_ = _type(_SET_KINDS, request.kind)
+        return pb.AddToSetResponse(added=await self._mailbox.call(AddToSet(key, element, type_)))
+
+    async def RemoveFromSet(self, request: pb.RemoveFromSetRequest, context: Context) -> pb.RemoveFromSetResponse:
+        key, element = self._key("set_id", request.set_id), self._element(request.element)
+        return pb.RemoveFromSetResponse(removed=await self._mailbox.call(RemoveFromSet(key, element)))
+
+    async def GetSet(self, request: pb.GetSetRequest, context: Context) -> pb.GetSetResponse:
+        elements, type_ = await self._mailbox.call(GetSet(self._key("set_id", request.set_id)))
+        return pb.GetSetResponse(elements=map(_text, elements), kind=_kind(_SET_KINDS, type_))
+
+    async def SetRegister(self, request: pb.SetRegisterRequest, context: Context) -> pb.SetRegisterResponse:
+        key, value = self._key("register_id", request.register_id), self._value("value", request.value)
+        timestamp = request.timestamp if request.HasField("timestamp") else None
+        operation = SetRegister(key, value, timestamp, _type(_REGISTER_KINDS, request.kind))
+        return pb.SetRegisterResponse(applied=await self._mailbox.call(operation))
+
+    async def GetRegister(self, request: pb.GetRegisterRequest, context: Context) -> pb.GetRegisterResponse:
+        view = await self._mailbox.call(GetRegister(self._key("register_id", request.register_id)))
+        kind = _kind(_REGISTER_KINDS, view.type)
+        return pb.GetRegisterResponse(values=map(_text, view.values), timestamp=view.timestamp, kind=kind)
+
+    async def SetFlag(self, request: pb.SetFlagRequest, context: Context) -> pb.SetFlagResponse:
+        operation = SetFlag(self._key("flag_id", request.flag_id), request.enabled)
+        return pb.SetFlagResponse(enabled=await self._mailbox.call(operation))
+
+    async def GetFlag(self, request: pb.GetFlagRequest, context: Context) -> pb.GetFlagResponse:
+        return pb.GetFlagResponse(enabled=await self._mailbox.call(GetFlag(self._key("flag_id", request.flag_id))))
+
+    async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
+        return pb.DeleteResponse(deleted=await self._mailbox.call(Delete(self._key("key", request.key))))
+
+    async def _adjust(
+        self, request: pb.IncrementCounterRequest | pb.DecrementCounterRequest, *, decrement: bool
+    ) -> int:
+        amount = request.amount if request.HasField("amount") else 1
+        key, type_ = self._key("counter_id", request.counter_id), _type(_COUNTER_KINDS, request.kind)
+        value: int = await self._mailbox.call(AdjustCounter(key, amount, type_, decrement))
+        return value
+
+    def _key(self, field: str, text: str) -> bytes:
+        return check_key(field, text, self._limits)
+
+    def _element(self, text: str) -> bytes:
+        if not text:
+            raise InvalidArgument("element", "must not be empty")
+        return self._value("element", text)
+
+    def _value(self, field: str, text: str) -> bytes:
+        value = text.encode()
+        if len(value) > self._limits.value_bytes_max:
+            raise TooLarge(field, len(value), self._limits.value_bytes_max, "limits.value_bytes_max")
+        return value
+
+
+class Replication(rpc.ReplicationServiceServicer):
+    """`ReplicationService`."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    async def Merge(self, request: pb.MergeRequest, context: Context) -> pb.MergeResponse:
+        new = await self._mailbox.ask(lambda token: PatchOffered(request.patch, token))
+        return pb.MergeResponse(new_items=new, clock=self._clock)
+
+    async def GetPatch(self, request: pb.GetPatchRequest, context: Context) -> pb.GetPatchResponse:
+        since = decode_clock(dict(request.since))
+        return pb.GetPatchResponse(patch=await self._mailbox.ask(lambda token: PatchAsked(since, token)))
+
+    async def SyncAll(self, request: pb.SyncAllRequest, context: Context) -> pb.SyncAllResponse:
+        result: RoundResult = await self._mailbox.ask(lambda token: RoundAsked(tuple(request.peers), token))
+        return pb.SyncAllResponse(
+            peers_contacted=result.contacted,
+            peers_failed=result.failed,
+            messages_sent=result.messages_sent,
+            new_items=result.new_items,
+            clock=self._clock,
+        )
+
+    @property
+    def _clock(self) -> VersionVector:
+        return self._mailbox.confirmed.clock
+
+
+class Control(rpc.ControlServiceServicer):
+    """`ControlService`."""
+
+    def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings) -> None:
+        self._mailbox = mailbox
+        self._links = links
+        self._limits = limits
+
+    async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
+        node, confirmed = self._mailbox.node, self._mailbox.confirmed
+        return pb.StatusResponse(
+            node=node.name,
+            replica=node.replica.id,
+            clock=confirmed.clock,
+            stable=confirmed.stable,
+            digest=f"{confirmed.digest:016x}",
+            links=await self._links.read(),
+            metrics={**node.counts, "markers": confirmed.markers},
+        )
+
+    async def Partition(self, request: pb.PartitionRequest, context: Context) -> pb.PartitionResponse:
+        return pb.PartitionResponse(links=await self._links.set(self._peers(request.peers), paused=True))
+
+    async def Heal(self, request: pb.HealRequest, context: Context) -> pb.HealResponse:
+        return pb.HealResponse(links=await self._links.set(self._peers(request.peers), paused=False))
+
+    async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:
+        seen = await self._mailbox.call(Inspect(check_key("key", request.key, self._limits)))
+        return pb.InspectResponse(
+            type=seen.type, value_json=seen.value, siblings_json=seen.siblings, conflicts=seen.conflicts
+        )
+
+    def _peers(self, named: Iterable[str]) -> list[str]:
+        peers = list(self._mailbox.node.peers)
+        for name in named:
+            if name not in peers:
+                raise UnknownNode(name, peers)
+        return list(named) or peers
+
+
+def check_key(field: str, text: str, limits: LimitSettings) -> bytes:
+    """The key in a request; raises `InvalidArgument`, `TooLarge`."""
+    if not text:
+        raise InvalidArgument(field, "must not be empty")
+    key = text.encode()
+    if len(key) > limits.key_bytes_max:
+        raise TooLarge(field, len(key), limits.key_bytes_max, "limits.key_bytes_max")
+    return key
+
+
+async def _abort(context: Context, error: DeltaicError) -> NoReturn:
+    await context.abort(grpc.StatusCode[error.grpc_code], str(error))
+
+
+def _type(kinds: Mapping[int, CrdtType], kind: int) -> CrdtType | None:
+    if kind and kind not in kinds:
+        raise InvalidArgument("kind", f"{kind} is not one of {sorted(kinds)}")
+    return kinds.get(kind)
+
+
+def _kind(kinds: Mapping[Any, CrdtType], name: str) -> Any:
+    return next((kind for kind, type_ in kinds.items() if type_.name == name), 0)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

@@ -1,0 +1,65 @@
+"""What is addressed to the node: read from its inbox through a consumer group, acknowledged in the commit that used it.
+
+So a message is taken in exactly once by a worker that lives, and again by the next one if this one dies before its
+commit. Every message is safe to take in twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from redis.exceptions import RedisError, ResponseError
+
+from crdt_core.events import MessagesRead
+from workers.keys import GROUP, MESSAGE_FIELD, Keys
+from workers.streams import entries_of
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from workers.links import Links
+    from workers.mailbox import Mailbox
+
+__all__ = ["Inbox"]
+
+log = structlog.get_logger()
+
+_BLOCK_MS = 1000
+_BATCH = 64
+_RETRY_S = 0.2
+_CONSUMER = "replica"
+
+
+class Inbox:
+    """Passes the messages of node `node`, read through `redis` (its own Redis), to the mailbox."""
+
+    def __init__(self, node: str, redis: Redis, links: Links, mailbox: Mailbox) -> None:
+        self._key = Keys(node).inbox
+        self._redis = redis
+        self._links = links
+        self._mailbox = mailbox
+
+    async def run(self) -> None:
+        """Reads until cancelled: first what a former worker had read but not acknowledged, then what is new."""
+        cursor = "0"
+        while True:
+            try:
+                cursor = await self._step(cursor)
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                await self._redis.xgroup_create(self._key, GROUP, "0", mkstream=True)
+            except (RedisError, OSError) as error:
+                log.warning("inbox_unreachable", reason=str(error))
+                await asyncio.sleep(_RETRY_S)
+
+    async def _step(self, cursor: str) -> str:
+        reply = await self._redis.xreadgroup(GROUP, _CONSUMER, {self._key: cursor}, count=_BATCH, block=_BLOCK_MS)
+        entries = entries_of(reply)
+        if not entries:
+            return ">"
+        await self._links.refresh()
+        self._mailbox.put(MessagesRead([(entry.decode(), fields.get(MESSAGE_FIELD, b"")) for entry, fields in entries]))
+        return cursor if cursor == ">" else entries[-1][0].decode()

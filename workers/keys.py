@@ -1,0 +1,76 @@
+"""Every Redis key of Deltaic, documented once. Values are JSON unless said otherwise.
+
+All of a node's keys share the hash tag `{node}`, so a node fits one slot of Redis Cluster.
+
+    deltaic:{n1}                hash    the replica's header: format, replica, clock, stable, digest (16 hex digits),
+                                        hlc, turn (commits of any kind), owner (fencing token, plain), round (last
+                                        gossip round), compacted_ms
+    deltaic:{n1}:state          hash    the catalogue, a field per key: see `crdt_core.records`
+    deltaic:{n1}:obj:<key>      hash    one collection, a field per part
+    deltaic:{n1}:rival:<type>:<key>     the same for an object of another type under the same key
+    deltaic:{n1}:log            stream  the node's own deltas; entry `<counter>-0`, field `d`
+    deltaic:{n1}:inbox          stream  messages to the node, field `m`; read by the consumer group `worker`
+    deltaic:{n1}:links          hash    per peer `open` or `paused` (plain): whom the node listens to; absent is open
+    deltaic:{n1}:quarantine     stream  what could not be understood: source, entry, reason, content (raw)
+    deltaic:{n1}:answer:<id>    list    the answer a job waits for; expires
+    deltaic:{n1}:lock:<job>     string  a job that is under way; expires
+    deltaic:fleet               hash    per node of this Redis: addresses, pid, replica, beat_ms (heartbeat, wall ms)
+    deltaic:audit               hash    per node of this Redis: what the last convergence audit found
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["AUDIT", "DELTA_FIELD", "FLEET", "GROUP", "MESSAGE_FIELD", "OPEN", "PAUSED", "Keys"]
+
+FLEET = "deltaic:fleet"
+AUDIT = "deltaic:audit"
+GROUP = "worker"
+DELTA_FIELD = b"d"
+MESSAGE_FIELD = b"m"
+OPEN = "open"
+PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one node."""
+
+    node: str
+
+    @property
+    def header(self) -> str:
+        return f"deltaic:{{{self.node}}}"
+
+    @property
+    def state(self) -> str:
+        return self.header + ":state"
+
+    @property
+    def log(self) -> str:
+        return self.header + ":log"
+
+    @property
+    def inbox(self) -> str:
+        return self.header + ":inbox"
+
+    @property
+    def links(self) -> str:
+        return self.header + ":links"
+
+    @property
+    def quarantine(self) -> str:
+        return self.header + ":quarantine"
+
+    def record(self, hash_: bytes) -> bytes:
+        """The key of a record's hash (see `crdt_core.records`)."""
+        return self.header.encode() + b":" + hash_
+
+    def answer(self, name: str) -> str:
+        """The key at which a job waits for the answer `name`."""
+        return f"{self.header}:answer:{name}"
+
+    def lock(self, job: str) -> str:
+        """The key that says that `job` is under way."""
+        return f"{self.header}:lock:{job}"

@@ -1,0 +1,53 @@
+"""Whom a node listens to: the hash `links`, as anybody may have set it (the command, gRPC, plain `redis-cli HSET`).
+
+Whoever reads from a peer asks here *after* reading and before passing it on: what was sent after a link was paused is
+then never let in. Only the word `paused` pauses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.events import LinksRead
+from workers.keys import OPEN, PAUSED, Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from redis.asyncio import Redis
+
+    from workers.mailbox import Mailbox
+
+__all__ = ["Links"]
+
+
+class Links:
+    """The links of one node towards `peers`, read through `redis`, its own Redis."""
+
+    def __init__(self, node: str, peers: Iterable[str], redis: Redis, mailbox: Mailbox) -> None:
+        self._key = Keys(node).links
+        self._peers = tuple(peers)
+        self._redis = redis
+        self._mailbox = mailbox
+        self.paused: frozenset[str] = frozenset()
+
+    async def refresh(self) -> frozenset[str]:
+        """The peers that are paused now."""
+        states = await self._redis.hgetall(self._key)
+        paused = frozenset(peer for peer in self._peers if states.get(peer.encode()) == PAUSED.encode())
+        if paused != self.paused:
+            self.paused = paused
+            self._mailbox.put(LinksRead(paused))
+        return paused
+
+    async def set(self, peers: Iterable[str], *, paused: bool) -> dict[str, str]:
+        """Pauses or opens the links to `peers`; all links as they are then."""
+        states = dict.fromkeys(peers, PAUSED if paused else OPEN)
+        if states:
+            await self._redis.hset(self._key, mapping=states)
+        return await self.read()
+
+    async def read(self) -> dict[str, str]:
+        """All links as they are now."""
+        await self.refresh()
+        return {peer: PAUSED if peer in self.paused else OPEN for peer in self._peers}

@@ -1,0 +1,1 @@
+"""Generated from proto/deltaic/v1/deltaic.proto by `make proto`; not to be edited."""

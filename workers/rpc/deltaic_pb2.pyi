@@ -1,0 +1,370 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CounterKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COUNTER_KIND_UNSPECIFIED: _ClassVar[CounterKind]
+    GROW_ONLY_COUNTER: _ClassVar[CounterKind]
+    POSITIVE_NEGATIVE_COUNTER: _ClassVar[CounterKind]
+
+class SetKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SET_KIND_UNSPECIFIED: _ClassVar[SetKind]
+    GROW_ONLY_SET: _ClassVar[SetKind]
+    OBSERVED_REMOVE_SET: _ClassVar[SetKind]
+
+class RegisterKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REGISTER_KIND_UNSPECIFIED: _ClassVar[RegisterKind]
+    LAST_WRITER_WINS_REGISTER: _ClassVar[RegisterKind]
+    MULTI_VALUE_REGISTER: _ClassVar[RegisterKind]
+COUNTER_KIND_UNSPECIFIED: CounterKind
+GROW_ONLY_COUNTER: CounterKind
+POSITIVE_NEGATIVE_COUNTER: CounterKind
+SET_KIND_UNSPECIFIED: SetKind
+GROW_ONLY_SET: SetKind
+OBSERVED_REMOVE_SET: SetKind
+REGISTER_KIND_UNSPECIFIED: RegisterKind
+LAST_WRITER_WINS_REGISTER: RegisterKind
+MULTI_VALUE_REGISTER: RegisterKind
+
+class IncrementCounterRequest(_message.Message):
+    __slots__ = ("counter_id", "amount", "kind")
+    COUNTER_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    counter_id: str
+    amount: int
+    kind: CounterKind
+    def __init__(self, counter_id: _Optional[str] = ..., amount: _Optional[int] = ..., kind: _Optional[_Union[CounterKind, str]] = ...) -> None: ...
+
+class IncrementCounterResponse(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: int
+    def __init__(self, value: _Optional[int] = ...) -> None: ...
+
+class DecrementCounterRequest(_message.Message):
+    __slots__ = ("counter_id", "amount", "kind")
+    COUNTER_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    counter_id: str
+    amount: int
+    kind: CounterKind
+    def __init__(self, counter_id: _Optional[str] = ..., amount: _Optional[int] = ..., kind: _Optional[_Union[CounterKind, str]] = ...) -> None: ...
+
+class DecrementCounterResponse(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: int
+    def __init__(self, value: _Optional[int] = ...) -> None: ...
+
+class GetCounterRequest(_message.Message):
+    __slots__ = ("counter_id",)
+    COUNTER_ID_FIELD_NUMBER: _ClassVar[int]
+    counter_id: str
+    def __init__(self, counter_id: _Optional[str] = ...) -> None: ...
+
+class GetCounterResponse(_message.Message):
+    __slots__ = ("value", "kind")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    value: int
+    kind: CounterKind
+    def __init__(self, value: _Optional[int] = ..., kind: _Optional[_Union[CounterKind, str]] = ...) -> None: ...
+
+class AddToSetRequest(_message.Message):
+    __slots__ = ("set_id", "element", "kind")
+    SET_ID_FIELD_NUMBER: _ClassVar[int]
+    ELEMENT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    set_id: str
+    element: str
+    kind: SetKind
+    def __init__(self, set_id: _Optional[str] = ..., element: _Optional[str] = ..., kind: _Optional[_Union[SetKind, str]] = ...) -> None: ...
+
+class AddToSetResponse(_message.Message):
+    __slots__ = ("added",)
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    added: bool
+    def __init__(self, added: _Optional[bool] = ...) -> None: ...
+
+class RemoveFromSetRequest(_message.Message):
+    __slots__ = ("set_id", "element")
+    SET_ID_FIELD_NUMBER: _ClassVar[int]
+    ELEMENT_FIELD_NUMBER: _ClassVar[int]
+    set_id: str
+    element: str
+    def __init__(self, set_id: _Optional[str] = ..., element: _Optional[str] = ...) -> None: ...
+
+class RemoveFromSetResponse(_message.Message):
+    __slots__ = ("removed",)
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    removed: bool
+    def __init__(self, removed: _Optional[bool] = ...) -> None: ...
+
+class GetSetRequest(_message.Message):
+    __slots__ = ("set_id",)
+    SET_ID_FIELD_NUMBER: _ClassVar[int]
+    set_id: str
+    def __init__(self, set_id: _Optional[str] = ...) -> None: ...
+
+class GetSetResponse(_message.Message):
+    __slots__ = ("elements", "kind")
+    ELEMENTS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    elements: _containers.RepeatedScalarFieldContainer[str]
+    kind: SetKind
+    def __init__(self, elements: _Optional[_Iterable[str]] = ..., kind: _Optional[_Union[SetKind, str]] = ...) -> None: ...
+
+class SetRegisterRequest(_message.Message):
+    __slots__ = ("register_id", "value", "timestamp", "kind")
+    REGISTER_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    register_id: str
+    value: str
+    timestamp: int
+    kind: RegisterKind
+    def __init__(self, register_id: _Optional[str] = ..., value: _Optional[str] = ..., timestamp: _Optional[int] = ..., kind: _Optional[_Union[RegisterKind, str]] = ...) -> None: ...
+
+class SetRegisterResponse(_message.Message):
+    __slots__ = ("applied",)
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    applied: bool
+    def __init__(self, applied: _Optional[bool] = ...) -> None: ...
+
+class GetRegisterRequest(_message.Message):
+    __slots__ = ("register_id",)
+    REGISTER_ID_FIELD_NUMBER: _ClassVar[int]
+    register_id: str
+    def __init__(self, register_id: _Optional[str] = ...) -> None: ...
+
+class GetRegisterResponse(_message.Message):
+    __slots__ = ("values", "timestamp", "kind")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[str]
+    timestamp: int
+    kind: RegisterKind
+    def __init__(self, values: _Optional[_Iterable[str]] = ..., timestamp: _Optional[int] = ..., kind: _Optional[_Union[RegisterKind, str]] = ...) -> None: ...
+
+class SetFlagRequest(_message.Message):
+    __slots__ = ("flag_id", "enabled")
+    FLAG_ID_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    flag_id: str
+    enabled: bool
+    def __init__(self, flag_id: _Optional[str] = ..., enabled: _Optional[bool] = ...) -> None: ...
+
+class SetFlagResponse(_message.Message):
+    __slots__ = ("enabled",)
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    def __init__(self, enabled: _Optional[bool] = ...) -> None: ...
+
+class GetFlagRequest(_message.Message):
+    __slots__ = ("flag_id",)
+    FLAG_ID_FIELD_NUMBER: _ClassVar[int]
+    flag_id: str
+    def __init__(self, flag_id: _Optional[str] = ...) -> None: ...
+
+class GetFlagResponse(_message.Message):
+    __slots__ = ("enabled",)
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    def __init__(self, enabled: _Optional[bool] = ...) -> None: ...
+
+class DeleteRequest(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    def __init__(self, key: _Optional[str] = ...) -> None: ...
+
+class DeleteResponse(_message.Message):
+    __slots__ = ("deleted",)
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    deleted: bool
+    def __init__(self, deleted: _Optional[bool] = ...) -> None: ...
+
+class MergeRequest(_message.Message):
+    __slots__ = ("patch",)
+    PATCH_FIELD_NUMBER: _ClassVar[int]
+    patch: bytes
+    def __init__(self, patch: _Optional[bytes] = ...) -> None: ...
+
+class MergeResponse(_message.Message):
+    __slots__ = ("new_items", "clock")
+    class ClockEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    NEW_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    new_items: int
+    clock: _containers.ScalarMap[str, int]
+    def __init__(self, new_items: _Optional[int] = ..., clock: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class GetPatchRequest(_message.Message):
+    __slots__ = ("since",)
+    class SinceEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    since: _containers.ScalarMap[str, int]
+    def __init__(self, since: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class GetPatchResponse(_message.Message):
+    __slots__ = ("patch",)
+    PATCH_FIELD_NUMBER: _ClassVar[int]
+    patch: bytes
+    def __init__(self, patch: _Optional[bytes] = ...) -> None: ...
+
+class SyncAllRequest(_message.Message):
+    __slots__ = ("peers",)
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    peers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, peers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SyncAllResponse(_message.Message):
+    __slots__ = ("peers_contacted", "peers_failed", "messages_sent", "new_items", "clock")
+    class ClockEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    PEERS_CONTACTED_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FAILED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_SENT_FIELD_NUMBER: _ClassVar[int]
+    NEW_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    peers_contacted: _containers.RepeatedScalarFieldContainer[str]
+    peers_failed: _containers.RepeatedScalarFieldContainer[str]
+    messages_sent: int
+    new_items: int
+    clock: _containers.ScalarMap[str, int]
+    def __init__(self, peers_contacted: _Optional[_Iterable[str]] = ..., peers_failed: _Optional[_Iterable[str]] = ..., messages_sent: _Optional[int] = ..., new_items: _Optional[int] = ..., clock: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusResponse(_message.Message):
+    __slots__ = ("node", "replica", "clock", "stable", "digest", "links", "metrics")
+    class ClockEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class StableEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class LinksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    replica: str
+    clock: _containers.ScalarMap[str, int]
+    stable: _containers.ScalarMap[str, int]
+    digest: str
+    links: _containers.ScalarMap[str, str]
+    metrics: _containers.ScalarMap[str, int]
+    def __init__(self, node: _Optional[str] = ..., replica: _Optional[str] = ..., clock: _Optional[_Mapping[str, int]] = ..., stable: _Optional[_Mapping[str, int]] = ..., digest: _Optional[str] = ..., links: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class PartitionRequest(_message.Message):
+    __slots__ = ("peers",)
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    peers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, peers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PartitionResponse(_message.Message):
+    __slots__ = ("links",)
+    class LinksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    links: _containers.ScalarMap[str, str]
+    def __init__(self, links: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class HealRequest(_message.Message):
+    __slots__ = ("peers",)
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    peers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, peers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class HealResponse(_message.Message):
+    __slots__ = ("links",)
+    class LinksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    links: _containers.ScalarMap[str, str]
+    def __init__(self, links: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class InspectRequest(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    def __init__(self, key: _Optional[str] = ...) -> None: ...
+
+class InspectResponse(_message.Message):
+    __slots__ = ("type", "value_json", "siblings_json", "conflicts")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    SIBLINGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    value_json: bytes
+    siblings_json: bytes
+    conflicts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, type: _Optional[str] = ..., value_json: _Optional[bytes] = ..., siblings_json: _Optional[bytes] = ..., conflicts: _Optional[_Iterable[str]] = ...) -> None: ...

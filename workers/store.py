@@ -1,0 +1,283 @@
+"""The replica's home in Redis: claimed by one process, loaded once, changed by one atomic commit a turn.
+
+A commit is one buffer on one connection: MULTI, the changed fields, the delta's XADD, the header, EXEC. Behind it ride
+the WATCH and the owner's token for the next commit, so that fencing costs no round trip: an EXEC goes through only if
+nobody has touched the header since this process saw its own token there.
+
+After a lost connection the commit is looked up by its turn number and sent again only if it is not there. This module
+is the only one that writes a replica's hashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+import orjson
+import structlog
+
+from crdt_core.clocks import HybridClock, Stamp, VersionVector
+from crdt_core.codec import FORMAT, decode_clock
+from crdt_core.errors import AlreadyRunning, Fenced, InvariantBroken, Malformed, StoreUnavailable
+from crdt_core.records import decode_object, decode_part, object_hashes
+from workers.keys import DELTA_FIELD, GROUP, Keys
+from workers.retry import until_redis_answers
+from workers.wire import Wire, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crdt_core.events import Commit
+    from crdt_core.objects import Object
+    from crdt_core.records import Record
+    from crdt_core.replica import Replica
+
+__all__ = ["Store"]
+
+log = structlog.get_logger()
+
+Command = tuple[bytes | str | int, ...]
+
+_FIELDS_PER_COMMAND = 512
+_OBJECTS_PER_BATCH = 256
+_RETRY_S = 0.2
+_QUARANTINE_ENTRIES_MAX = 10_000
+
+
+class Store:
+    """The persisted replica of node `node` in the Redis at `url`; `token` marks this process as its owner."""
+
+    def __init__(self, node: str, url: str, token: str, log_entries_max: int) -> None:
+        self.keys = Keys(node)
+        self._url = url
+        self._token = token
+        self._log_entries_max = log_entries_max
+        self._turn = 0
+        self._wire: Wire | None = None
+
+    @property
+    def turn(self) -> int:
+        """How many commits Redis has confirmed."""
+        return self._turn
+
+    @property
+    def _connection_name(self) -> str:
+        return _connection_name(self.keys.node, self._token)
+
+    async def claim(self, *, takeover: bool) -> None:
+        """Makes this process the owner, fencing any former one.
+
+        Raises `AlreadyRunning` where the present owner still holds its connection, unless `takeover`.
+        """
+
+        async def attempt() -> Wire:
+            wire = await connect(self._url, self._connection_name)
+            fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
+            owner, format_ = fields
+            self._check_claim(owner, format_, clients, takeover=takeover)
+            claimed = ("owner", self._token, "replica", self.keys.node, "format", FORMAT)
+            await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
+            created = await wire.send([("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")])
+            if isinstance(created[0], hiredis.ReplyError) and "BUSYGROUP" not in str(created[0]):
+                raise StoreUnavailable(f"Redis refuses: {created[0]}")
+            return wire
+
+        self._wire = await until_redis_answers(attempt, self._url)
+
+    def _check_claim(self, owner: bytes | None, format_: bytes | None, clients: bytes, *, takeover: bool) -> None:
+        if format_ is not None and int(format_) != FORMAT:
+            raise Malformed("header", f"{self.keys.header} has format {int(format_)}; this version reads {FORMAT}")
+        if owner is not None and not takeover:
+            held = f" name={_connection_name(self.keys.node, owner.decode())} ".encode()
+            if any(held in line for line in bytes(clients).splitlines()):
+                raise AlreadyRunning(self.keys.node, "another live process")
+
+    async def load(self, replica: Replica) -> HybridClock:
+        """Reads the persisted state into the empty `replica`; the hybrid clock as it was. Raises `Malformed`."""
+        wire = self._connected()
+        fields, catalogue = await _ok(wire, [("HGETALL", self.keys.header), ("HGETALL", self.keys.state)])
+        header = dict(_pairs(fields))
+        self._turn = int(header.get(b"turn", 0))
+        roster = replica.catalogue.roster
+        heads = [decode_object(key, value, roster) for key, value in _pairs(catalogue)]
+        await self._load_parts(wire, [pair for head in heads for pair in object_hashes(head)], replica)
+        replica.restore(
+            _clock(header, b"clock"), _clock(header, b"stable"), int(header.get(b"digest", b"0"), 16), heads
+        )
+        return HybridClock(Stamp(*orjson.loads(header.get(b"hlc", b"[0,0]"))))
+
+    async def _load_parts(self, wire: Wire, hashes: list[tuple[Object, bytes]], replica: Replica) -> None:
+        roster = replica.catalogue.roster
+        for start in range(0, len(hashes), _OBJECTS_PER_BATCH):
+            batch = hashes[start : start + _OBJECTS_PER_BATCH]
+            replies = await _ok(wire, [("HGETALL", self.keys.record(hash_)) for _, hash_ in batch])
+            for (link, _), reply in zip(batch, replies, strict=True):
+                for part, value in _pairs(reply):
+                    link.adopt(part, decode_part(link, value, roster))
+
+    async def commit(self, commit: Commit) -> None:
+        """Persists `commit`, all or nothing; returns once Redis has confirmed it, however long that takes.
+
+        Raises `Fenced` where another process has taken the replica over, and `InvariantBroken` where Redis has lost
+        commits that it had confirmed.
+        """
+        turn = self._turn + 1
+        body = [*self._changes(commit), ("HSET", self.keys.header, "turn", turn, *_flat(commit.header))]
+        buffer: list[Command] = [("MULTI",), *body, ("EXEC",), *self._watch()]
+        reached = self._turn
+        while reached < turn:
+            try:
+                reached = await self._attempt(buffer, turn, commit.counter)
+            except StoreUnavailable as error:
+                log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
+                reached = await self._reconnect()
+        self._turn = turn
+
+    async def _attempt(self, buffer: list[Command], turn: int, counter: int) -> int:
+        """The turn that Redis is at after sending `buffer`, which commits `turn`.
+
+        It may be there although this EXEC was refused, where a copy sent before a lost connection got through late.
+        """
+        replies = await self._connected().send(buffer)
+        executed, (owner, now_at) = replies[-3], _owner_and_turn(replies[-1])
+        if isinstance(executed, hiredis.ReplyError):
+            reasons = [str(reply) for reply in replies[:-3] if isinstance(reply, hiredis.ReplyError)]
+            await asyncio.sleep(_RETRY_S)
+            raise StoreUnavailable("; ".join(reasons) or str(executed))
+        if executed is not None:
+            await self._check_results(executed, counter)
+            return turn
+        if owner != self._token:
+            raise Fenced(self.keys.node)
+        return now_at
+
+    async def _check_results(self, results: list[Any], counter: int) -> None:
+        """Looks for a command of the transaction that failed by itself.
+
+        That is the XADD if somebody else has written to the log. Foreign entries are set aside and the log starts anew:
+        peers notice the gap and ask for a patch. Raises `InvariantBroken` for anything else.
+        """
+        errors = [str(result) for result in results if isinstance(result, hiredis.ReplyError)]
+        if not errors:
+            return
+        if len(errors) > 1 or "equal or smaller" not in errors[0]:
+            raise InvariantBroken(f"{self.keys.node}: Redis holds keys that are not ours: {'; '.join(errors)}")
+        wire = self._connected()
+        (foreign,) = await _ok(wire, [("XRANGE", self.keys.log, f"{counter}-0", "+", "COUNT", 100)])
+        log.warning("log_replaced", node=self.keys.node, foreign=[_text(entry) for entry, _ in foreign])
+        reason = "not written by the owner of the log"
+        aside = [self._quarantine("own log", entry, reason, b" ".join(content)) for entry, content in foreign]
+        await _ok(wire, [*aside, ("UNLINK", self.keys.log)])
+
+    def _changes(self, commit: Commit) -> list[Command]:
+        changes = list(self._record_commands(commit.records))
+        if commit.delta is not None:
+            cap: Command = ("MAXLEN", "~", self._log_entries_max)
+            changes.append(("XADD", self.keys.log, *cap, f"{commit.counter}-0", DELTA_FIELD, commit.delta))
+        if commit.trim:
+            changes.append(("XTRIM", self.keys.log, "MINID", f"{commit.trim + 1}-0"))
+        if commit.acknowledged:
+            changes.append(("XACK", self.keys.inbox, GROUP, *commit.acknowledged))
+            changes.append(("XDEL", self.keys.inbox, *commit.acknowledged))
+        changes.extend(
+            self._quarantine(item.source, item.entry, item.reason, item.content) for item in commit.quarantined
+        )
+        return changes
+
+    def _quarantine(self, source: str, entry: bytes | str, reason: str, content: bytes) -> Command:
+        fields = ("source", source, "entry", entry, "reason", reason, "content", content)
+        return "XADD", self.keys.quarantine, "MAXLEN", "~", _QUARANTINE_ENTRIES_MAX, "*", *fields
+
+    def _record_commands(self, records: Sequence[Record]) -> list[Command]:
+        """One command per hash and kind (up to a bounded number of fields): per field, it is several times cheaper."""
+        sets: dict[bytes, list[bytes]] = {}
+        removals: dict[bytes, list[bytes]] = {}
+        drops: list[Command] = []
+        for hash_, field, value in records:
+            key = self.keys.record(hash_)
+            if field is None:
+                drops.append(("UNLINK", key))
+            elif value is None:
+                removals.setdefault(key, []).append(field)
+            else:
+                sets.setdefault(key, []).extend((field, value))
+        commands: list[Command] = []
+        for name, fields, step in (
+            *(("HSET", (key, items), 2 * _FIELDS_PER_COMMAND) for key, items in sets.items()),
+            *(("HDEL", (key, items), _FIELDS_PER_COMMAND) for key, items in removals.items()),
+        ):
+            key, items = fields
+            commands.extend((name, key, *items[start : start + step]) for start in range(0, len(items), step))
+        return [*commands, *drops]
+
+    async def _reconnect(self) -> int:
+        """A new connection that watches the header; the turn that Redis is at. Raises `Fenced`, `InvariantBroken`."""
+        self._connected().close()
+
+        async def attempt() -> tuple[Wire, bytes]:
+            wire = await connect(self._url, self._connection_name)
+            *_, fields = await _ok(wire, self._watch())
+            return wire, fields
+
+        self._wire, fields = await until_redis_answers(attempt, self._url)
+        owner, now_at = _owner_and_turn(fields)
+        if owner != self._token:
+            raise Fenced(self.keys.node)
+        if now_at < self._turn:
+            raise InvariantBroken(f"{self.keys.node}: Redis is at commit {now_at}, but had confirmed {self._turn}")
+        return now_at
+
+    async def release(self) -> None:
+        """Gives the replica up, if it is still owned, so that the next process need not ask."""
+        wire = self._connected()
+        replies = await wire.send([("MULTI",), ("HDEL", self.keys.header, "owner"), ("EXEC",)])
+        wire.close()
+        if replies[-1] is None:
+            raise Fenced(self.keys.node)
+
+    def _watch(self) -> list[Command]:
+        return [("WATCH", self.keys.header), ("HMGET", self.keys.header, "owner", "turn")]
+
+    def _connected(self) -> Wire:
+        if self._wire is None:
+            raise StoreUnavailable("the replica was not claimed")
+        return self._wire
+
+
+async def _ok(wire: Wire, commands: list[Command]) -> list[Any]:
+    replies = await wire.send(commands)
+    for reply in replies:
+        if isinstance(reply, hiredis.ReplyError):
+            raise StoreUnavailable(f"Redis refuses: {reply}")
+    return replies
+
+
+def _connection_name(node: str, token: str) -> str:
+    return f"deltaic-owner-{node}-{token}"
+
+
+def _owner_and_turn(fields: Any) -> tuple[str, int]:
+    if isinstance(fields, hiredis.ReplyError):
+        return "", 0
+    owner, turn = fields
+    return _text(owner), int(turn or 0)
+
+
+def _pairs(flat: list[bytes]) -> zip[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _flat(fields: dict[str, bytes]) -> list[str | bytes]:
+    return [item for pair in fields.items() for item in pair]
+
+
+def _clock(header: dict[bytes, bytes], field: bytes) -> VersionVector:
+    try:
+        return decode_clock(orjson.loads(header.get(field, b"{}")))
+    except orjson.JSONDecodeError as error:
+        raise Malformed("header", f"{field!r}: {error}") from error
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

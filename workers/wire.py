@@ -1,0 +1,114 @@
+"""One raw connection to Redis for the commit path: a buffer of packed commands out, as many replies in.
+
+redis-py is right everywhere else. Here its pipelines cost several times what the server needs, and a commit wants its
+buffer sent in one write, with the replies counted off as they come. There is no retry, no pool, no time-out: whoever
+owns the connection decides what a broken one means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+from redis.connection import SSLConnection, parse_url
+
+from crdt_core.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Wire", "connect"]
+
+
+# hiredis packs tuples of any length; its type hints say one.
+_pack: Callable[[tuple[bytes | str | int, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
+
+
+class Wire(asyncio.Protocol):
+    """A connection with at most one batch of commands under way."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader()
+        self._transport: asyncio.Transport | None = None
+        self._replies: list[Any] = []
+        self._expected = 0
+        self._waiter: asyncio.Future[list[Any]] | None = None
+
+    async def send(self, commands: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:
+        """The replies to `commands`, error replies among them as `hiredis.ReplyError` values.
+
+        Raises `StoreUnavailable` where the connection is lost meanwhile: some, all or none of them took effect.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise StoreUnavailable("the connection to Redis is closed")
+        assert self._waiter is None, "one batch at a time"
+        self._expected = len(commands)
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._transport.write(b"".join(map(_pack, commands)))
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def close(self) -> None:
+        """Closes the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        _keep_alive(transport.get_extra_info("socket"))
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not False:
+            self._replies.append(reply)
+        if len(self._replies) >= self._expected and self._waiter is not None:
+            replies, self._replies = self._replies, []
+            if not self._waiter.done():
+                self._waiter.set_result(replies)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(StoreUnavailable(f"the connection to Redis was lost ({exc or 'closed'})"))
+
+
+async def connect(url: str, name: str) -> Wire:
+    """A connection to the Redis at `url`, authenticated, on its database, named `name`; raises `StoreUnavailable`."""
+    parts: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+    loop = asyncio.get_running_loop()
+    try:
+        if "path" in parts:
+            _, wire = await loop.create_unix_connection(Wire, parts["path"])
+        else:
+            tls = ssl.create_default_context() if parts.get("connection_class") is SSLConnection else None
+            host, port = parts.get("host", "localhost"), parts.get("port", 6379)
+            _, wire = await loop.create_connection(Wire, host, port, ssl=tls)
+    except OSError as error:
+        raise StoreUnavailable(f"Redis cannot be reached: {error}") from error
+    greeting: list[tuple[bytes | str | int, ...]] = [
+        ("CLIENT", "SETNAME", name),
+        ("SELECT", parts.get("db", 0)),
+    ]
+    if parts.get("password"):
+        greeting.insert(0, ("AUTH", parts.get("username") or "default", parts["password"]))
+    for reply in await wire.send(greeting):
+        if isinstance(reply, hiredis.ReplyError):
+            wire.close()
+            raise StoreUnavailable(f"Redis refuses the connection: {reply}")
+    return wire
+
+
+def _keep_alive(sock: socket.socket | None) -> None:
+    """Lets a connection whose other end has vanished without a word break within seconds rather than hours."""
+    if sock is None or sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 15_000)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -1,0 +1,151 @@
+"""The replica worker: wires one node's store, mailbox, tails, inbox, outbox, heartbeat and faces, and runs them.
+
+Started, it claims the replica, loads it, and follows its peers before it serves. On SIGTERM or SIGINT it stops serving,
+gives what is waiting its turn, and releases the replica. If another process takes the replica over, or an invariant is
+broken, everything stops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+from typing import TYPE_CHECKING
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from crdt_core.events import LinksRead
+from crdt_core.node import Node, NodeOptions
+from crdt_core.replica import Replica
+from workers.grpc_face import GrpcFace
+from workers.inbox import Inbox
+from workers.keys import FLEET
+from workers.links import Links
+from workers.mailbox import Mailbox, wall_ms
+from workers.outbox import Outbox
+from workers.retry import until_redis_answers
+from workers.store import Store
+from workers.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workers.settings import FleetSettings
+
+__all__ = ["run_worker"]
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 1.0
+_LINKS_S = 0.2
+
+
+async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = False) -> None:
+    """Runs node `name` until it is told to stop.
+
+    Raises `UnknownNode`, `AlreadyRunning`, `PortTaken`; `Fenced` or `InvariantBroken` where it has to stop.
+    """
+    stop = _stop_signal()
+    node_settings = settings.node(name)
+    token = secrets.token_hex(4)
+    store = Store(name, node_settings.redis, token, settings.gossip.log_entries_max)
+    await store.claim(takeover=takeover)
+    replica = Replica(name, settings.gossip.touched_max)
+    hlc = await store.load(replica)
+    peers = settings.peers_of(name)
+    node = Node(name, replica, list(peers), token, options=_options(settings), hlc=hlc)
+    own = Redis.from_url(node_settings.redis)
+    peer_redis = {peer: Redis.from_url(peer_settings.redis) for peer, peer_settings in peers.items()}
+    outbox = Outbox(own, peer_redis)
+    timeout_s = settings.limits.write_timeout_ms / 1000
+    mailbox = Mailbox(node, store, outbox.release, call_timeout_s=timeout_s)
+    links = Links(name, peers, own, mailbox)
+    face = GrpcFace(mailbox, links, settings.limits)
+    paused = await until_redis_answers(links.refresh, node_settings.redis)
+    mailbox.put(LinksRead(paused))
+    log.info("replica_loaded", node=name, objects=len(replica.catalogue.objects), clock=dict(replica.clock))
+
+    turns = asyncio.create_task(mailbox.run())
+    background = [
+        asyncio.create_task(work)
+        for work in (
+            outbox.run(mailbox),
+            Inbox(name, own, links, mailbox).run(),
+            _watch_links(links),
+            _beat(own, name, settings),
+            *(Tail(p, r, links, mailbox, settings.gossip.batch_deltas).run() for p, r in peer_redis.items()),
+        )
+    ]
+    try:
+        await face.start(name, node_settings.bind_address)
+        log.info("node_serving", node=name, grpc=node_settings.bind_address, redis_turn=store.turn)
+        await asyncio.wait([turns, *background, stop], return_when=asyncio.FIRST_COMPLETED)
+        await face.stop()
+        mailbox.close()
+        _raise_first_failure(background)
+        await turns
+        await outbox.drain()
+        await store.release()
+        with contextlib.suppress(RedisError, OSError):
+            await own.hdel(FLEET, name)
+        log.info("node_stopped", node=name)
+    finally:
+        for task in (turns, *background):
+            task.cancel()
+        await asyncio.gather(turns, *background, return_exceptions=True)
+        for redis in (own, *peer_redis.values()):
+            await redis.aclose()
+
+
+def _options(settings: FleetSettings) -> NodeOptions:
+    return NodeOptions(
+        exchange_timeout_ms=settings.gossip.timeout_ms,
+        skew_warn_ms=settings.clock.skew_warn_ms,
+        skew_refuse_ms=settings.clock.skew_refuse_ms,
+    )
+
+
+def _stop_signal() -> asyncio.Future[None]:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+
+    def request() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, request)
+    return stop
+
+
+async def _watch_links(links: Links) -> None:
+    """Notices links that were set while nothing is being read."""
+    while True:
+        with contextlib.suppress(RedisError, OSError):
+            await links.refresh()
+        await asyncio.sleep(_LINKS_S)
+
+
+async def _beat(own: Redis, name: str, settings: FleetSettings) -> None:
+    """Says that the node lives, in the fleet hash of its Redis."""
+    fields = {"grpc": settings.node(name).grpc, "pid": os.getpid(), "replica": name}
+    while True:
+        with contextlib.suppress(RedisError, OSError):
+            await own.hset(FLEET, name, orjson.dumps({**fields, "beat_ms": wall_ms()}))
+        await asyncio.sleep(HEARTBEAT_S)
+
+
+def _raise_first_failure(tasks: list[asyncio.Task[None]]) -> None:
+    for failure in _failures(tasks):
+        raise failure
+
+
+def _failures(tasks: list[asyncio.Task[None]]) -> Iterator[BaseException]:
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            yield error
