@@ -1,10 +1,65 @@
-PYTHON ?= python3
+# Two commands set everything up: `make fleet` and `make test`. Both need Python 3.11 or newer and nothing else.
+
 VENV := .venv
 BIN := $(VENV)/bin
+PYTHONS := python3 python python3.14 python3.13 python3.12 python3.11
 
-.PHONY: fleet test lint types contracts proto clean
+# The first Python that is new enough; `make PYTHON=/path/to/python fleet` chooses another.
+define make_environment
+	@python="$(PYTHON)"; \
+	for candidate in $(if $(PYTHON),,$(PYTHONS)); do \
+	    if [ -z "$$python" ] && $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        python=$$candidate; \
+	    fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "Deltaic needs Python 3.11 or newer; make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; \
+	fi; \
+	echo "Making the environment in $(VENV); this takes a minute, once"; \
+	$$python -m venv $(VENV)
+endef
 
-# Starts the fleet of the fleet file: embedded Valkey, replicas, RQ workers and cron. Ctrl-C ends all of it.
-fleet: $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help fleet test lint types contracts proto clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+fleet: $(VENV)/.runtime ## Start the fleet: embedded Valkey, five replicas, RQ workers and cron; Ctrl-C ends all of it
 	@$(BIN)/deltaic fleet
 
+test: $(VENV)/.dev ## Run every test
+	$(BIN)/pytest -n auto -m "not serial"
+	$(BIN)/pytest -m serial || [ $$? -eq 5 ] # 5: there are none
+
+lint: $(VENV)/.dev ## Check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev ## Check the types
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## Check that the layers import only what they may
+	$(BIN)/lint-imports
+
+proto: $(VENV)/.dev ## Generate workers/rpc from the gRPC contract
+	$(BIN)/python -m grpc_tools.protoc -Iworkers/rpc=proto/deltaic/v1 --python_out=. --pyi_out=. --grpc_python_out=. \
+	    proto/deltaic/v1/deltaic.proto
+
+clean: ## Remove the environment and the caches; the fleet's data in .deltaic stays
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.runtime: pyproject.toml
+	$(make_environment)
+	@$(PIP) install --editable .
+	@touch $@
+
+# pip knows dependency groups since 25.1.
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "Adding what the tests need"
+	@$(PIP) install --upgrade pip
+	@$(PIP) install --editable . --group dev
+	@touch $@

@@ -16,6 +16,7 @@
     |   |-- AlreadyRunning          another live process owns the replica
     |   `-- Stopping                the worker is shutting down
     |-- Fenced                      another process has taken this replica over: this one must end, and not come back
+    |-- DigestMismatch              two replicas with equal clocks differ: an alarm
     `-- InvariantBroken             a dot spent twice, a clock that ran backwards: never caught, the worker stops
 
 Every class says what a face needs: `grpc_code` (the name of a gRPC status code) and `exit_code` (of the command).
@@ -30,6 +31,7 @@ __all__ = [
     "CallerError",
     "CounterOverflow",
     "DeltaicError",
+    "DigestMismatch",
     "Fenced",
     "InvalidArgument",
     "InvariantBroken",
@@ -183,6 +185,17 @@ class Fenced(DeltaicError):
     def __init__(self, replica: str) -> None:
         super().__init__(f"replica {replica} was taken over by another process; this one stops")
         self.replica = replica
+
+
+class DigestMismatch(DeltaicError):
+    """Replicas `peers` have seen exactly what `node` has, but hold another state."""
+
+    exit_code = 6
+
+    def __init__(self, node: str, peers: list[str]) -> None:
+        super().__init__(f"{node} and {', '.join(peers)} have equal clocks and different digests")
+        self.node = node
+        self.peers = peers
 
 
 class InvariantBroken(DeltaicError):

@@ -53,7 +53,7 @@ _REGISTER_KINDS: Mapping[int, CrdtType] = {
     pb.LAST_WRITER_WINS_REGISTER: LWWREGISTER,
     pb.MULTI_VALUE_REGISTER: MVREGISTER,
 }
-_STOP_GRACE_S = 5.0
+_STOP_GRACE_S = 2.0
 
 
 class GrpcFace:

@@ -15,6 +15,7 @@ All of a node's keys share the hash tag `{node}`, so a node fits one slot of Red
     deltaic:{n1}:answer:<id>    list    the answer a job waits for; expires
     deltaic:{n1}:lock:<job>     string  a job that is under way; expires
     deltaic:fleet               hash    per node of this Redis: addresses, pid, replica, beat_ms (heartbeat, wall ms)
+    rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
     deltaic:audit               hash    per node of this Redis: what the last convergence audit found
 """
 
@@ -22,11 +23,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AUDIT", "DELTA_FIELD", "FLEET", "GROUP", "MESSAGE_FIELD", "OPEN", "PAUSED", "Keys"]
+__all__ = [
+    "AUDIT",
+    "DELTA_FIELD",
+    "FLEET",
+    "GROUP",
+    "INBOX_ENTRIES_MAX",
+    "MESSAGE_FIELD",
+    "OPEN",
+    "PAUSED",
+    "Keys",
+    "queue_name",
+]
 
 FLEET = "deltaic:fleet"
 AUDIT = "deltaic:audit"
 GROUP = "worker"
+INBOX_ENTRIES_MAX = 10_000
+"""Beyond this, an inbox that nobody reads loses its oldest messages: anti-entropy makes up for them."""
 DELTA_FIELD = b"d"
 MESSAGE_FIELD = b"m"
 OPEN = "open"
@@ -74,3 +88,8 @@ class Keys:
     def lock(self, job: str) -> str:
         """The key that says that `job` is under way."""
         return f"{self.header}:lock:{job}"
+
+
+def queue_name(node: str) -> str:
+    """The RQ queue of `node`'s jobs."""
+    return f"deltaic-{node}"

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from crdt_core.events import JobAnswer, Send, SendFailed
 from crdt_core.messages import encode_message
-from workers.keys import MESSAGE_FIELD, Keys
+from workers.keys import INBOX_ENTRIES_MAX, MESSAGE_FIELD, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from crdt_core.events import Effect
     from workers.mailbox import Mailbox
 
-__all__ = ["INBOX_ENTRIES_MAX", "Outbox"]
+__all__ = ["Outbox"]
 
 log = structlog.get_logger()
 
-INBOX_ENTRIES_MAX = 10_000
 _ANSWER_TTL_S = 60
 _SEND_TIMEOUT_S = 5.0
 

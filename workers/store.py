@@ -42,6 +42,7 @@ Command = tuple[bytes | str | int, ...]
 _FIELDS_PER_COMMAND = 512
 _OBJECTS_PER_BATCH = 256
 _RETRY_S = 0.2
+_CLAIM_ATTEMPTS = 8
 _QUARANTINE_ENTRIES_MAX = 10_000
 
 
@@ -68,14 +69,20 @@ class Store:
     async def claim(self, *, takeover: bool) -> None:
         """Makes this process the owner, fencing any former one.
 
-        Raises `AlreadyRunning` where the present owner still holds its connection, unless `takeover`.
+        Raises `AlreadyRunning` where the present owner keeps its connection, unless `takeover`; that of one that was
+        killed goes within moments.
         """
 
         async def attempt() -> Wire:
             wire = await connect(self._url, self._connection_name)
-            fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
-            owner, format_ = fields
-            self._check_claim(owner, format_, clients, takeover=takeover)
+            for patience in reversed(range(_CLAIM_ATTEMPTS)):
+                fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
+                self._check_format(fields[1])
+                if takeover or not self._is_held(fields[0], clients):
+                    break
+                if not patience:
+                    raise AlreadyRunning(self.keys.node, "another live process")
+                await asyncio.sleep(_RETRY_S)
             claimed = ("owner", self._token, "replica", self.keys.node, "format", FORMAT)
             await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
             created = await wire.send([("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")])
@@ -85,13 +92,15 @@ class Store:
 
         self._wire = await until_redis_answers(attempt, self._url)
 
-    def _check_claim(self, owner: bytes | None, format_: bytes | None, clients: bytes, *, takeover: bool) -> None:
+    def _check_format(self, format_: bytes | None) -> None:
         if format_ is not None and int(format_) != FORMAT:
             raise Malformed("header", f"{self.keys.header} has format {int(format_)}; this version reads {FORMAT}")
-        if owner is not None and not takeover:
-            held = f" name={_connection_name(self.keys.node, owner.decode())} ".encode()
-            if any(held in line for line in bytes(clients).splitlines()):
-                raise AlreadyRunning(self.keys.node, "another live process")
+
+    def _is_held(self, owner: bytes | None, clients: bytes) -> bool:
+        if owner is None:
+            return False
+        held = f" name={_connection_name(self.keys.node, owner.decode())} ".encode()
+        return any(held in line for line in bytes(clients).splitlines())
 
     async def load(self, replica: Replica) -> HybridClock:
         """Reads the persisted state into the empty `replica`; the hybrid clock as it was. Raises `Malformed`."""

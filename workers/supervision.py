@@ -26,7 +26,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from crdt_core.errors import AlreadyRunning, Fenced, InvalidArgument
+from crdt_core.errors import AlreadyRunning, Fenced, InvalidArgument, InvariantBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,8 +43,12 @@ PR_SET_PDEATHSIG = 1
 HOPELESS = frozenset({InvalidArgument.exit_code})
 """Exit codes of usage and settings: the same command line fails again."""
 
-OWNED_ELSEWHERE = frozenset({AlreadyRunning.exit_code, Fenced.exit_code})
-"""Exit codes of a replica that another process runs: starting it again would only fight over it."""
+STAY_DOWN = {
+    AlreadyRunning.exit_code: "another process runs this replica",
+    Fenced.exit_code: "another process runs this replica",
+    InvariantBroken.exit_code: "a person must look at what it found first",
+}
+"""Exit codes after which a replica must not start again by itself, and why: it would fight, or spread what is broken."""
 
 
 class Backoff:
@@ -92,8 +96,8 @@ class Keeper:
         code = ended if ended >= 0 else 128 - ended
         if self._wishes.first is not None or code == 0 or code in HOPELESS:
             return code
-        if code in OWNED_ELSEWHERE:
-            self._say(f"{self._name} {outcome(ended)}: another process runs this replica; not starting it again")
+        if code in STAY_DOWN:
+            self._say(f"{self._name} {outcome(ended)}: {STAY_DOWN[code]}; not starting it again")
             self._pause(None)
             return code
         pause_s = self._backoff.after_s(lived_s)

@@ -20,6 +20,7 @@ from rich.table import Column, Table
 
 from crdt_core.errors import InvalidArgument, SettingsError
 from workers.embedded import HOST, become_server, server_binary, wants_embedded
+from workers.keys import queue_name
 from workers.ports import claim, split_address
 from workers.procfile import fleet_lines, read_procfile, written
 from workers.redis_ready import shown, wait_for_redis
@@ -30,15 +31,10 @@ if TYPE_CHECKING:
 
     from workers.settings import FleetSettings
 
-__all__ = ["cron", "fleet", "jobs", "procfile", "queue_name", "valkey"]
+__all__ = ["cron", "fleet", "jobs", "procfile", "valkey"]
 
 CRON_MODULE = "workers.cron"
 RQ_URL_VARIABLE = "RQ_REDIS_URL"  # in the environment, because a command line shows its password to everyone
-
-
-def queue_name(node: str) -> str:
-    """The RQ queue of `node`'s jobs."""
-    return f"deltaic-{node}"
 
 
 @click.command()

@@ -1,0 +1,55 @@
+"""A worker whose Redis goes away and comes back: nothing acknowledged is lost, nothing counts twice.
+
+The server runs in a container, on a volume, with `appendfsync always`: what it has confirmed survives any end of it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.containers.client import connected
+from tests.containers.load import Load
+
+pytestmark = [pytest.mark.containers, pytest.mark.serial, pytest.mark.timeout(400)]
+
+
+def stop_and_start(server, load):
+    server.stop()
+    load.wait_until_stalled()
+    server.start()
+
+
+def kill_and_start(server, load):
+    server.kill()
+    load.wait_until_stalled()
+    server.start()
+
+
+def pause_and_unpause(server, load):
+    server.pause()
+    load.wait_until_stalled()
+    server.unpause()
+
+
+def restart(server, load):
+    server.restart()
+
+
+@pytest.mark.parametrize("outage", [stop_and_start, kill_and_start, pause_and_unpause, restart])
+def test_every_acknowledged_increment_counts_once(worker, valkey_container, outage):
+    with connected(worker.address) as node:
+        node.wait_until_serving()
+        with Load(worker.address) as load:
+            load.wait_for_acknowledgements()
+            outage(valkey_container, load)
+            load.wait_for_acknowledgements()
+            outage(valkey_container, load)
+            load.wait_for_acknowledgements()
+        assert worker.is_running(), "the worker must resume by itself"
+        load.check(node)
+
+        # The same from what is stored: a new process knows nothing else.
+        assert worker.end() == 0
+        worker.start()
+        node.wait_until_serving()
+        load.check(node)

@@ -1,0 +1,169 @@
+"""What each type's value must be, as a comprehension over what was done and what each doer had seen.
+
+Written from the published rules (docs: what concurrent operations give), not from the code: no siblings, no clocks, no
+shares. A random history is compared after every step at the replica that acted, and at the end everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_core.types import RANK, TYPES
+
+from .histories import KEYS, VERBS, Act, History, Operation, World, delete, steps, values, worlds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .histories import Step
+
+Spec = "Callable[[History, list[Act]], Any]"
+
+NOTHING: Any = object()
+"""What a spec yields where the object does not show at all."""
+
+
+# The specifications: from the visible acts on one object to its value.
+
+
+def removes(history: History, act: Act, acts: list[Act], *verbs: str) -> bool:
+    """Whether a delete, or one of `verbs` on the same argument, has seen `act`."""
+    return any(
+        history.sees(other, act)
+        and (
+            other.operation.verb == "delete"
+            or (other.operation.verb in verbs and other.operation.argument in (None, act.operation.argument))
+        )
+        for other in acts
+    )
+
+
+def counter(history: History, acts: list[Act]) -> Any:
+    """The sum of the adds that no delete has seen."""
+    counted = [
+        act.operation.argument for act in acts if act.operation.verb == "add" and not removes(history, act, acts)
+    ]
+    return sum(counted) if counted else NOTHING
+
+
+def observed_remove_set(history: History, acts: list[Act]) -> Any:
+    """The elements with an add that no remove of that element and no delete has seen."""
+    elements = {
+        act.operation.argument
+        for act in acts
+        if act.operation.verb == "add" and not removes(history, act, acts, "remove")
+    }
+    return sorted(elements) if elements else NOTHING
+
+
+def enable_wins_flag(history: History, acts: list[Act]) -> Any:
+    """Enabled if there is an enable that no disable and no delete has seen."""
+    enables = [act for act in acts if act.operation.verb == "enable"]
+    return any(not removes(history, act, acts, "disable") for act in enables) or NOTHING
+
+
+def multi_value_register(history: History, acts: list[Act]) -> Any:
+    """The distinct values of the writes that nothing has seen, by replica and then by commit."""
+    values = [
+        act.operation.argument
+        for act in sorted(acts)
+        if act.operation.verb == "set" and not any(history.sees(other, act) for other in acts)
+    ]
+    return list(dict.fromkeys(values)) or NOTHING
+
+
+def last_writer_wins_register(history: History, acts: list[Act]) -> Any:
+    """Among the writes that nothing has seen, the one with the largest (stamp, replica)."""
+    best = last_write(history, acts)
+    return best.operation.argument[0] if best else NOTHING
+
+
+def last_write(history: History, acts: list[Act]) -> Act | None:
+    """The write that shows among `acts`, if any."""
+    effective = [act for act in acts if act.operation.verb == "delete" or stamp(history, act) is not None]
+    writes = [
+        act
+        for act in effective
+        if act.operation.verb != "delete" and not any(history.sees(other, act) for other in effective)
+    ]
+    return max(writes, key=lambda act: (stamp(history, act), act.dot.replica), default=None)
+
+
+def stamp(history: History, write: Act) -> tuple[int, int] | None:
+    """The (ms, logical) of a write: the time given, or now, but after what it has seen; `None` if it came too late."""
+    key, type_name, verb, (_, ms) = write.operation
+    past = [act for act in history.visible(history.seen[write.dot] | {write.dot}, key, type_name)]
+    seen = last_write(history, [act for act in past if history.sees(write, act)])
+    newest = stamp(history, seen) if seen else None
+    if verb == "set_at":
+        return None if newest and (ms, 0) < newest else (ms, 0)
+    return max((ms, 0), (newest[0], newest[1] + 1)) if newest else (ms, 0)
+
+
+SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
+    "pncounter": counter,
+    "gcounter": counter,
+    "orset": observed_remove_set,
+    "gset": observed_remove_set,
+    "lwwregister": last_writer_wins_register,
+    "mvregister": multi_value_register,
+    "ewflag": enable_wins_flag,
+}
+
+PREVAILING = ("pncounter", "gcounter", "orset", "gset", "lwwregister", "mvregister", "ewflag")
+"""The published order in which types made under one key prevail."""
+
+
+def expected(world: World, at: int) -> dict[tuple[bytes, str], Any]:
+    """What replica `at` must show, from what it has seen."""
+    dots, history = world.visible[at], world.history
+    found = {
+        (key, name): spec(history, history.visible(dots, key, name)) for key in KEYS for name, spec in SPECS.items()
+    }
+    return {address: value for address, value in found.items() if value is not NOTHING}
+
+
+def compare(world: World, at: int) -> None:
+    """Fails unless replica `at` shows exactly what it must."""
+    replica, wanted = world.replicas[at], expected(world, at)
+    assert values(replica) == wanted
+    for key in KEYS:
+        names = [name for name in PREVAILING if (key, name) in wanted]
+        assert [link.type.name for link in replica.showing(key)] == names
+        assert replica.value(key) == (wanted[key, names[0]] if names else None)
+
+
+# The histories.
+
+
+def run(world: World, steps: list[Step]) -> None:
+    """Runs the steps, and on to the end where everyone knows everything and has forgotten what can be forgotten."""
+    world.after = compare
+    world.run(steps)
+    world.settle()
+    world.forget_all()
+    for at in range(len(world.replicas)):
+        compare(world, at)
+
+
+def test_every_registered_type_has_a_specification() -> None:
+    assert SPECS.keys() == TYPES.keys()
+    assert VERBS.keys() == TYPES.keys()
+    assert list(RANK) == list(PREVAILING)
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@given(data=st.data(), world=worlds())
+def test_one_type_shows_what_its_specification_says(type_name: str, data: st.DataObject, world: World) -> None:
+    run(world, data.draw(steps([type_name])))
+
+
+@given(data=st.data(), world=worlds(), types=st.lists(st.sampled_from(list(TYPES)), min_size=2, max_size=3))
+def test_types_under_one_key_show_what_their_specifications_say(
+    data: st.DataObject, world: World, types: list[str]
+) -> None:
+    run(world, data.draw(steps(types, KEYS[:1])))

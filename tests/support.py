@@ -1,0 +1,97 @@
+"""What tests of processes and servers share: waiting for a condition instead of sleeping, ports nobody else uses."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import random
+import socket
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["free_port", "wait_until", "wait_until_async"]
+
+T = TypeVar("T")
+
+FIRST_PORT = 20_000  # below what the kernel gives to outgoing connections, which would take a port between two tests
+PORTS_PER_WORKER = 750
+WORKERS = 16
+
+_handed_out: set[int] = set()
+
+
+def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
+    """The first true value of `predicate`, asked again and again; fails the test after `timeout` seconds.
+
+    What `predicate` raises as an `AssertionError` or `OSError` counts as "not yet", and is shown if it stays so.
+    """
+    deadline = time.monotonic() + timeout
+    pause = _pauses()
+    while True:
+        last: object
+        try:
+            value = predicate()
+            if value:
+                return value
+            last = value
+        except (AssertionError, OSError) as error:
+            last = repr(error)
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for {what}; last: {last}")
+        time.sleep(next(pause))
+
+
+async def wait_until_async(
+    predicate: Callable[[], T | Awaitable[T]],
+    timeout: float = 10.0,  # noqa: ASYNC109  the same arguments as above
+    what: str = "the condition",
+) -> T:
+    """As `wait_until`, letting the event loop run meanwhile; `predicate` may be a coroutine function."""
+    deadline = time.monotonic() + timeout
+    pause = _pauses()
+    while True:
+        last: object
+        try:
+            value = predicate()
+            result: T = await value if inspect.isawaitable(value) else value  # type: ignore[assignment]
+            if result:
+                return result
+            last = result
+        except (AssertionError, OSError) as error:
+            last = repr(error)
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for {what}; last: {last}")
+        await asyncio.sleep(next(pause))
+
+
+def _pauses():
+    """Seconds between two looks: short at first, for what happens at once."""
+    pause = 0.005
+    while True:
+        yield pause
+        pause = min(0.1, pause * 1.5)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that is free and that no other test of this run is given."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    first = FIRST_PORT + worker * PORTS_PER_WORKER
+    while True:
+        port = random.randrange(first, first + PORTS_PER_WORKER)
+        if port not in _handed_out and _is_free(port):
+            _handed_out.add(port)
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

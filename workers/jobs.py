@@ -1,0 +1,172 @@
+"""The periodic jobs, run by RQ's own workers: gossip round, compaction, convergence audit.
+
+A job touches no replica: it looks at what nodes publish (headers, heartbeats, links), puts a message into its node's
+inbox, and waits for the answer. Each is idempotent, and single-flight per node: late, doubled or lost ones do no harm.
+A node whose links are paused is not asked and not compared across them.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from redis import Redis
+from redis.exceptions import RedisError
+
+from crdt_core.codec import decode_clock
+from crdt_core.errors import DigestMismatch, Malformed
+from crdt_core.messages import Compact, Round, encode_message
+from workers.keys import AUDIT, FLEET, INBOX_ENTRIES_MAX, MESSAGE_FIELD, PAUSED, Keys
+from workers.mailbox import wall_ms
+from workers.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crdt_core.clocks import VersionVector
+    from crdt_core.messages import Message
+    from workers.settings import FleetSettings
+
+__all__ = ["audit", "compact", "gossip_round"]
+
+HEARTBEAT_FRESH_MS = 3000
+_ANSWER_MARGIN_MS = 2000
+_CONNECT_TIMEOUT_S = 1.0
+
+Report = dict[str, Any]
+
+
+def gossip_round(node: str) -> Report:
+    """Has `node` exchange what either side lacks with `gossip.fanout` random live peers; what that brought."""
+    fleet = _Fleet.of(node)
+    with fleet.single_flight("gossip") as alone:
+        if not alone:
+            return {"skipped": "a round is under way"}
+        if not fleet.lives(node):
+            return {"skipped": f"{node} is down"}
+        candidates = [peer for peer in fleet.heard_peers() if fleet.lives(peer)]
+        fanout = min(fleet.settings.gossip.fanout, len(candidates))
+        peers = random.sample(candidates, fanout)
+        name = secrets.token_hex(8)
+        return fleet.ask(name, Round(name, tuple(peers), fleet.keys.answer(name)))
+
+
+def compact(node: str) -> Report:
+    """Has `node` forget what every member has: reports to it the clocks that its peers have published."""
+    fleet = _Fleet.of(node)
+    with fleet.single_flight("compact") as alone:
+        if not alone:
+            return {"skipped": "a compaction is under way"}
+        if not fleet.lives(node):
+            return {"skipped": f"{node} is down"}
+        published = {peer: fleet.published(peer) for peer in fleet.heard_peers()}
+        clocks = {peer: state.clock for peer, state in published.items() if state is not None}
+        name = secrets.token_hex(8)
+        return fleet.ask(name, Compact(clocks, fleet.keys.answer(name)))
+
+
+def audit(node: str) -> Report:
+    """Compares what `node` and its peers have published: equal clocks must come with equal digests.
+
+    Raises `DigestMismatch` where they do not, so that the job counts as failed; the report is kept in either case.
+    """
+    fleet = _Fleet.of(node)
+    own = fleet.published(node)
+    peers = {peer: fleet.published(peer) for peer in fleet.heard_peers()}
+    groups: dict[str, list[str]] = {"agree": [], "differ_in_clock": [], "unreachable": [], "mismatch": []}
+    for peer, state in peers.items():
+        groups[_compare(own, state)].append(peer)
+    report = {"at_ms": wall_ms(), **groups}
+    fleet.redis(node).hset(AUDIT, node, orjson.dumps(report))
+    if groups["mismatch"]:
+        raise DigestMismatch(node, groups["mismatch"])
+    return report
+
+
+class _Published:
+    """A node's clock and digest, as of one commit."""
+
+    def __init__(self, clock: bytes, digest: bytes) -> None:
+        self.clock: VersionVector = decode_clock(orjson.loads(clock))
+        self.digest = digest
+
+
+def _compare(own: _Published | None, peer: _Published | None) -> str:
+    if own is None or peer is None:
+        return "unreachable"
+    if own.clock != peer.clock:
+        return "differ_in_clock"
+    return "agree" if own.digest == peer.digest else "mismatch"
+
+
+class _Fleet:
+    """The fleet as seen by a job of node `node`."""
+
+    def __init__(self, settings: FleetSettings, node: str) -> None:
+        settings.node(node)
+        self.settings = settings
+        self.node = node
+        self.keys = Keys(node)
+
+    @classmethod
+    def of(cls, node: str) -> _Fleet:
+        return cls(load_settings(), node)
+
+    def redis(self, node: str) -> Redis:
+        return _connection(self.settings.node(node).redis)
+
+    def heard_peers(self) -> list[str]:
+        """The peers that the node listens to."""
+        links = self.redis(self.node).hgetall(self.keys.links)
+        return [peer for peer in self.settings.peers_of(self.node) if links.get(peer.encode()) != PAUSED.encode()]
+
+    def lives(self, node: str) -> bool:
+        """Whether `node` has given a sign of life just now."""
+        try:
+            beat = self.redis(node).hget(FLEET, node)
+        except RedisError:
+            return False
+        return beat is not None and wall_ms() - orjson.loads(beat)["beat_ms"] < HEARTBEAT_FRESH_MS
+
+    def published(self, node: str) -> _Published | None:
+        """What `node` has published; `None` where it cannot be reached or never committed anything."""
+        try:
+            fields: list[Any] = self.redis(node).hmget(Keys(node).header, "clock", "digest")
+            clock, digest = fields
+            return _Published(clock, digest) if clock and digest else None
+        except (RedisError, Malformed, orjson.JSONDecodeError):
+            return None
+
+    @contextmanager
+    def single_flight(self, job: str) -> Iterator[bool]:
+        """Whether no other run of `job` for the node is under way; holds that off for the time of the block."""
+        redis, key, token = self.redis(self.node), self.keys.lock(job), secrets.token_hex(8)
+        lease_ms = self.settings.gossip.timeout_ms + 2 * _ANSWER_MARGIN_MS
+        alone = bool(redis.set(key, token, nx=True, px=lease_ms))
+        try:
+            yield alone
+        finally:
+            if alone and redis.get(key) == token.encode():
+                redis.delete(key)
+
+    def ask(self, name: str, message: Message) -> Report:
+        """Puts `message` into the node's inbox; the answer."""
+        redis = self.redis(self.node)
+        redis.xadd(
+            self.keys.inbox, {MESSAGE_FIELD: encode_message(message)}, maxlen=INBOX_ENTRIES_MAX, approximate=True
+        )
+        wait_s = (self.settings.gossip.timeout_ms + _ANSWER_MARGIN_MS) / 1000
+        answer: Any = redis.blpop([self.keys.answer(name)], timeout=wait_s)
+        if answer is None:
+            return {"skipped": f"{self.node} did not answer within {wait_s:g} s"}
+        report: Report = orjson.loads(answer[1])
+        return report
+
+
+@functools.cache
+def _connection(url: str) -> Redis:
+    return Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S)
