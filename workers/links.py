@@ -6,7 +6,7 @@ then never let in. Only the word `paused` pauses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crdt_core.events import LinksRead
 from workers.keys import OPEN, PAUSED, Keys
@@ -42,7 +42,7 @@ class Links:
 
     async def set(self, peers: Iterable[str], *, paused: bool) -> dict[str, str]:
         """Pauses or opens the links to `peers`; all links as they are then."""
-        states = dict.fromkeys(peers, PAUSED if paused else OPEN)
+        states: dict[Any, Any] = dict.fromkeys(peers, PAUSED if paused else OPEN)
         if states:
             await self._redis.hset(self._key, mapping=states)
         return await self.read()

@@ -191,7 +191,7 @@ class FleetSettings(BaseSettings):
 
 
 def default_fleet_file() -> Path:
-    """`$DELTAIC_FILE`; else `deltaic.toml` of the working directory; else the five-node fleet that comes with Deltaic."""
+    """`$DELTAIC_FILE`; else `deltaic.toml` of the working directory; else the fleet that comes with Deltaic."""
     named = os.environ.get(FILE_VARIABLE)
     if named:
         return Path(named)

@@ -48,7 +48,7 @@ STAY_DOWN = {
     Fenced.exit_code: "another process runs this replica",
     InvariantBroken.exit_code: "a person must look at what it found first",
 }
-"""Exit codes after which a replica must not start again by itself, and why: it would fight, or spread what is broken."""
+"""Exit codes after which a replica must not start again by itself, and why: it would fight, or spread damage."""
 
 
 class Backoff:

@@ -128,6 +128,8 @@ class History:
 
     seen: dict[Dot, frozenset[Dot]] = field(default_factory=dict)
     acts: dict[Dot, tuple[Act, ...]] = field(default_factory=dict)
+    stamps: dict[tuple[Dot, int], Stamp | None] = field(default_factory=dict)
+    """What the specification of the LWW register has worked out, by act."""
 
     def record(self, dot: Dot, seen: frozenset[Dot], operations: Iterable[Operation]) -> None:
         """Commit `dot` did `operations`, having seen `seen`."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crdt_core.clocks import Stamp
 from crdt_core.types import RANK, TYPES
 
 from .histories import KEYS, VERBS, Act, History, Operation, World, delete, steps, values, worlds
@@ -93,15 +94,22 @@ def last_write(history: History, acts: list[Act]) -> Act | None:
     return max(writes, key=lambda act: (stamp(history, act), act.dot.replica), default=None)
 
 
-def stamp(history: History, write: Act) -> tuple[int, int] | None:
-    """The (ms, logical) of a write: the time given, or now, but after what it has seen; `None` if it came too late."""
+def stamp(history: History, write: Act) -> Stamp | None:
+    """The stamp of a write: as given, or now but after what it has seen; `None` if it came too late to count."""
+    found = history.stamps.get(write[:2], NOTHING)
+    if found is NOTHING:
+        found = history.stamps[write[:2]] = _stamp(history, write)
+    return found
+
+
+def _stamp(history: History, write: Act) -> Stamp | None:
     key, type_name, verb, (_, ms) = write.operation
-    past = [act for act in history.visible(history.seen[write.dot] | {write.dot}, key, type_name)]
-    seen = last_write(history, [act for act in past if history.sees(write, act)])
+    visible = history.visible(history.seen[write.dot] | {write.dot}, key, type_name)
+    seen = last_write(history, [act for act in visible if history.sees(write, act)])
     newest = stamp(history, seen) if seen else None
     if verb == "set_at":
-        return None if newest and (ms, 0) < newest else (ms, 0)
-    return max((ms, 0), (newest[0], newest[1] + 1)) if newest else (ms, 0)
+        return None if newest and (ms, 0) < newest else Stamp(ms, 0)
+    return max(Stamp(ms, 0), Stamp(newest.ms, newest.logical + 1)) if newest else Stamp(ms, 0)
 
 
 SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
