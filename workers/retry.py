@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from redis.exceptions import RedisError
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
 from crdt_core.errors import StoreUnavailable
 
@@ -35,7 +35,7 @@ async def until_redis_answers(attempt: Callable[[], Awaitable[T]], url: str) -> 
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type((StoreUnavailable, RedisError, OSError)),
-        wait=wait_exponential_jitter(initial=_FIRST_S, max=_LONGEST_S, jitter=_FIRST_S),
+        wait=wait_exponential(multiplier=_FIRST_S, max=_LONGEST_S) + wait_random(0, _FIRST_S),
         before_sleep=say,
         reraise=True,
     )

@@ -38,7 +38,7 @@ def restart(server, load):
 @pytest.mark.parametrize("outage", [stop_and_start, kill_and_start, pause_and_unpause, restart])
 def test_every_acknowledged_increment_counts_once(worker, valkey_container, outage):
     with connected(worker.address) as node:
-        node.wait_until_serving()
+        worker.wait_until_serving(node)
         with Load(worker.address) as load:
             load.wait_for_acknowledgements()
             outage(valkey_container, load)
@@ -51,5 +51,19 @@ def test_every_acknowledged_increment_counts_once(worker, valkey_container, outa
         # The same from what is stored: a new process knows nothing else.
         assert worker.end() == 0
         worker.start()
-        node.wait_until_serving()
+        worker.wait_until_serving(node)
+        load.check(node)
+
+
+def test_worker_and_redis_killed_together_lose_nothing_acknowledged(worker, valkey_container):
+    """The power fails: what was acknowledged was on disk, and what was not is counted once at most."""
+    with connected(worker.address) as node:
+        worker.wait_until_serving(node)
+        with Load(worker.address) as load:
+            load.wait_for_acknowledgements()
+            valkey_container.kill()
+            worker.kill()
+            valkey_container.start()
+            worker.start()
+            load.wait_for_acknowledgements()
         load.check(node)

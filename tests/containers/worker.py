@@ -7,9 +7,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from tests.support import free_port
+import pytest
+
+from tests.support import free_port, wait_until
+
+if TYPE_CHECKING:
+    from tests.containers.client import NodeClient
 
 __all__ = ["WorkerProcess"]
 
@@ -34,9 +39,7 @@ class WorkerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        self.kill()
 
     def start(self) -> None:
         with self._log.open("ab") as log:
@@ -48,6 +51,16 @@ class WorkerProcess:
                 stderr=subprocess.STDOUT,
             )
 
+    def wait_until_serving(self, node: NodeClient) -> None:
+        """Returns once the health of `node`, a client of this worker, answers SERVING; fails at once if it ended."""
+
+        def serving() -> bool:
+            if not self.is_running():
+                pytest.fail("the worker ended before it served")
+            return node.is_serving()
+
+        wait_until(serving, timeout=60, what="the worker to serve")
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -56,6 +69,12 @@ class WorkerProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(END_TIMEOUT_S)
+
+    def kill(self) -> None:
+        """SIGKILL: what it has not stored is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def logs(self) -> str:
         return self._log.read_text("utf-8", errors="replace") if self._log.exists() else ""

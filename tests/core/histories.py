@@ -267,7 +267,7 @@ class Sync(NamedTuple):
 
 
 class Publish(NamedTuple):
-    """`at` publishes its clock, for the stable frontier."""
+    """`at` and everyone else publish their clocks, for the stable frontier."""
 
     at: int
 
@@ -326,7 +326,7 @@ class World:
     def forget_all(self) -> None:
         """Everyone learns that everything is stable, and forgets what can be forgotten."""
         everyone = range(len(self.replicas))
-        self.run(Publish(at) for at in everyone)
+        self.run([Publish(0)])
         self.run(Stabilise(at, PLENTY) for at in everyone)
 
     def frontier(self, at: int) -> VersionVector:
@@ -353,7 +353,8 @@ class World:
                 self._ask(at, of % len(self.replicas), full=False)
                 self._take(at, *self.patches.pop())
             case Publish():
-                self.published[at].append(self.replicas[at].clock.copy())
+                for clocks, replica in zip(self.published, self.replicas, strict=True):
+                    clocks.append(replica.clock.copy())
             case Stabilise(_, markers_max):
                 self.replicas[at].stabilise(self.frontier(at), markers_max)
             case Persist():
@@ -434,22 +435,23 @@ def commits(types: Sequence[str], keys: Sequence[bytes] = KEYS) -> SearchStrateg
 
 
 _WHO = st.integers(0, len(NAMES) - 1)
-_DELIVERIES = st.builds(Deliver, _WHO, _WHO, st.sampled_from([0, 0, 0, 1, 2, -1]))
-_PATCHES = st.one_of(
-    st.builds(Sync, _WHO, _WHO), st.builds(Ask, _WHO, _WHO, st.booleans()), st.builds(Take, _WHO, st.integers(0, 9))
-)
-_UPKEEP = st.one_of(
-    st.builds(Publish, _WHO),
-    st.builds(Stabilise, _WHO, st.sampled_from([1, 2, PLENTY])),
-    st.builds(Persist, _WHO),
-    st.builds(Restart, _WHO),
-)
+_MESSAGES_AND_UPKEEP: list[tuple[int, SearchStrategy[Step]]] = [
+    (6, st.builds(Deliver, _WHO, _WHO, st.sampled_from([0, 0, 0, 1, 2, -1]))),
+    (4, st.builds(Sync, _WHO, _WHO)),
+    (2, st.builds(Ask, _WHO, _WHO, st.booleans())),
+    (3, st.builds(Take, _WHO, st.integers(0, 9))),
+    (3, st.builds(Publish, _WHO)),
+    (3, st.builds(Stabilise, _WHO, st.sampled_from([1, 2, PLENTY]))),
+    (1, st.builds(Persist, _WHO)),
+    (1, st.builds(Restart, _WHO)),
+]
 
 
-def steps(types: Sequence[str], keys: Sequence[bytes] = KEYS, steps_max: int = 40) -> SearchStrategy[list[Step]]:
+def steps(types: Sequence[str], keys: Sequence[bytes] = KEYS, steps_max: int = 60) -> SearchStrategy[list[Step]]:
     """Steps of all kinds."""
-    commit = commits(types, keys)
-    return many(st.one_of(commit, commit, _DELIVERIES, _DELIVERIES, _PATCHES, _UPKEEP), steps_max)
+    weighted = [(8, commits(types, keys)), *_MESSAGES_AND_UPKEEP]
+    chances = [strategy for weight, strategy in weighted for _ in range(weight)]
+    return many(st.sampled_from(chances).flatmap(lambda strategy: strategy), steps_max)
 
 
 def many(element: SearchStrategy[T], size_max: int) -> SearchStrategy[list[T]]:

