@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Self
 from uuid import uuid4
 
-from tests.containers.client import NodeClient, connected
+from tests.client import NodeClient, connected
 from tests.containers.engine import REPOSITORY, compose_command
 from tests.support import free_port, wait_until
 

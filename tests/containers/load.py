@@ -9,7 +9,7 @@ from typing import Self
 
 import grpc
 
-from tests.containers.client import NodeClient, connected
+from tests.client import NodeClient, connected
 from tests.support import wait_until
 
 __all__ = ["Load"]

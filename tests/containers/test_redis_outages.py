@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.containers.client import connected
+from tests.client import connected
 from tests.containers.load import Load
 
 pytestmark = [pytest.mark.containers, pytest.mark.serial, pytest.mark.timeout(400)]

@@ -14,7 +14,7 @@ import pytest
 from tests.support import free_port, wait_until
 
 if TYPE_CHECKING:
-    from tests.containers.client import NodeClient
+    from tests.client import NodeClient
 
 __all__ = ["WorkerProcess"]
 
