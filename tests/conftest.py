@@ -1,4 +1,4 @@
-"""Fixtures that many tests share."""
+"""Fleets for tests, and what their processes said when a test fails."""
 
 from __future__ import annotations
 
@@ -13,15 +13,34 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def five_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Five real workers for all tests that end none of them; each uses keys of its own."""
-    with Fleet(tmp_path_factory.mktemp("five")) as fleet:
+def shared_fleet(tmp_path_factory) -> Iterator[Fleet]:
+    """Five nodes on one Valkey, for all tests that kill nothing."""
+    with Fleet(tmp_path_factory.mktemp("fleet")) as fleet:
         yield fleet
 
 
 @pytest.fixture
-def cluster(five_nodes: Fleet) -> Iterator[Fleet]:
-    """The shared five nodes, with all links open before and after, and all processes as they were."""
-    yield five_nodes
-    five_nodes.heal()
-    five_nodes.wait_until_agreed()
+def fleet(shared_fleet) -> Iterator[Fleet]:
+    """The shared fleet; each test has keys of its own, and leaves nobody cut off."""
+    yield shared_fleet
+    shared_fleet.heal()
+    shared_fleet.sync_all()
+    shared_fleet.agree()
+
+
+@pytest.fixture
+def key(request) -> str:
+    """A key that no other test uses."""
+    return request.node.nodeid.rpartition("/")[2]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        fleets = {id(value): value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Fleet)}
+        for fleet in fleets.values():
+            for title, text in fleet.last_words().items():
+                if text:
+                    report.sections.append((f"Log of {title}", text))
+    return report

@@ -1,212 +1,375 @@
-"""A fleet of real processes for a test: a private Valkey (or one per node) and replica workers, ended by pid."""
+"""A fleet of real worker processes on a Valkey of its own, which a test can kill, freeze, partition and inspect.
+
+    with Fleet(directory, nodes=3) as fleet:
+        fleet["n1"].increment("hits")
+        fleet.agree()
+        assert fleet["n3"].counter("hits") == 1
+
+Workers are children of the test's process, started as `deltaic replica`, and ended by pid however the test ends.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 import orjson
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.client import NodeClient, connected
+from crdt_core.messages import Message, Round, encode_message
 from tests.server import ValkeyServer
 from tests.support import free_port, wait_until
-from workers.keys import Keys
+from workers.keys import MESSAGE_FIELD, OPEN, PAUSED, Keys
 from workers.rpc import deltaic_pb2 as pb
+from workers.rpc.deltaic_pb2_grpc import ControlServiceStub, CRDTServiceStub, ReplicationServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
     from redis import Redis
 
-__all__ = ["Fleet"]
-
-T = TypeVar("T")
+__all__ = ["Fleet", "Node", "code_of"]
 
 DELTAIC = Path(sys.executable).with_name("deltaic")
-END_TIMEOUT_S = 15
+CALL_TIMEOUT_S = 20.0
+EXCHANGE_TIMEOUT_MS = 2000
+CHANNEL_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.enable_retries", 0),  # a call is one call: a write sent twice would be two writes
+]
+
+
+class NodeClient:
+    """A node's gRPC face as a test sees it; every call raises `grpc.RpcError` when it fails."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self.objects = CRDTServiceStub(self._channel)
+        self.replication = ReplicationServiceStub(self._channel)
+        self.control = ControlServiceStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def serves(self) -> bool:
+        """Whether the node's health answers SERVING."""
+        try:
+            answer = self._health.Check(health_pb2.HealthCheckRequest(), timeout=2)
+        except grpc.RpcError:
+            return False
+        return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    def increment(self, key: str, amount: int = 1, kind: int = 0) -> int:
+        request = pb.IncrementCounterRequest(counter_id=key, amount=amount, kind=kind)
+        return self.objects.IncrementCounter(request, timeout=CALL_TIMEOUT_S).value
+
+    def counter(self, key: str) -> int:
+        return self.objects.GetCounter(pb.GetCounterRequest(counter_id=key), timeout=CALL_TIMEOUT_S).value
+
+    def add(self, key: str, *elements: str) -> None:
+        for element in elements:
+            self.objects.AddToSet(pb.AddToSetRequest(set_id=key, element=element), timeout=CALL_TIMEOUT_S)
+
+    def remove(self, key: str, element: str) -> bool:
+        request = pb.RemoveFromSetRequest(set_id=key, element=element)
+        return self.objects.RemoveFromSet(request, timeout=CALL_TIMEOUT_S).removed
+
+    def elements(self, key: str) -> list[str]:
+        return list(self.objects.GetSet(pb.GetSetRequest(set_id=key), timeout=CALL_TIMEOUT_S).elements)
+
+    def set(self, key: str, value: str, timestamp: int | None = None, kind: int = 0) -> bool:
+        request = pb.SetRegisterRequest(register_id=key, value=value, timestamp=timestamp, kind=kind)
+        return self.objects.SetRegister(request, timeout=CALL_TIMEOUT_S).applied
+
+    def register(self, key: str) -> list[str]:
+        return list(self.objects.GetRegister(pb.GetRegisterRequest(register_id=key), timeout=CALL_TIMEOUT_S).values)
+
+    def sync(self, *peers: str) -> pb.SyncAllResponse:
+        return self.replication.SyncAll(pb.SyncAllRequest(peers=peers), timeout=CALL_TIMEOUT_S)
+
+    def patch(self, since: Mapping[str, int] | None = None) -> dict[str, Any]:
+        request = pb.GetPatchRequest(since=since)
+        return orjson.loads(self.replication.GetPatch(request, timeout=CALL_TIMEOUT_S).patch)
+
+    def merge(self, patch: Mapping[str, Any]) -> int:
+        request = pb.MergeRequest(patch=orjson.dumps(patch))
+        return self.replication.Merge(request, timeout=CALL_TIMEOUT_S).new_items
+
+    def partition(self, *peers: str) -> dict[str, str]:
+        return dict(self.control.Partition(pb.PartitionRequest(peers=peers), timeout=CALL_TIMEOUT_S).links)
+
+    def heal(self, *peers: str) -> dict[str, str]:
+        return dict(self.control.Heal(pb.HealRequest(peers=peers), timeout=CALL_TIMEOUT_S).links)
+
+    def status(self) -> pb.StatusResponse:
+        return self.control.Status(pb.StatusRequest(), timeout=CALL_TIMEOUT_S)
+
+    def clock(self) -> dict[str, int]:
+        return dict(self.status().clock)
+
+    def metrics(self) -> Counter[str]:
+        return Counter(self.status().metrics)
+
+
+class Node(NodeClient):
+    """One node: its worker process, and its face. `name` is the node's; `title` tells processes of one node apart."""
+
+    def __init__(self, name: str, address: str, file: Path, title: str) -> None:
+        super().__init__(address)
+        self.name = name
+        self.keys = Keys(name)
+        self.log = file.with_name(f"{title}.log")
+        self._file = file
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str) -> Self:
+        """Starts the worker; see `wait_until_serving`."""
+        assert not self.running
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [DELTAIC, "--file", self._file, "replica", self.name, *options],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    def wait_until_serving(self, timeout: float = 30) -> Self:
+        """Returns once the node serves; fails at once if the process ends instead."""
+
+        def serves_or_ended() -> bool:
+            return self.serves() or not self.running
+
+        wait_until(serves_or_ended, timeout, f"{self.name} to serve; its log:\n{self.last_words()}")
+        assert self.running, f"{self.name} ended with {self.exit_code()}; its log:\n{self.last_words()}"
+        return self
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.signal(signal.SIGKILL)
+        self.exit_code()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.exit_code()
+
+    def suspend(self) -> None:
+        """SIGSTOP: the process is frozen in the middle of whatever it does; its connections stay open."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.signal(signal.SIGCONT)
+
+    def exit_code(self, timeout: float = 30) -> int:
+        """Waits for the process to end."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def discard(self) -> None:
+        """Ends the process, if there is one, and the connections to it."""
+        if self.running:
+            self.kill()
+        self.close()
+
+    def last_words(self, lines: int = 40) -> str:
+        text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
 
 
 class Fleet:
-    """`nodes` workers over one Valkey; a context manager. `settings`: further lines of the fleet file."""
+    """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager."""
 
-    def __init__(self, directory: Path, nodes: int = 5, appendfsync: str = "everysec", settings: str = "") -> None:
+    def __init__(
+        self, directory: Path, nodes: int = 5, *, appendfsync: str = "everysec", valkey_each: bool = False
+    ) -> None:
+        names = [f"n{number}" for number in range(1, nodes + 1)]
         self.directory = directory
-        self.valkey = ValkeyServer(directory / "valkey", appendfsync)
-        self.names = [f"n{number}" for number in range(1, nodes + 1)]
-        self.addresses = {name: f"127.0.0.1:{free_port()}" for name in self.names}
-        self.file = directory / "deltaic.toml"
-        sections = [
-            f'[nodes.{name}]\ngrpc = "{address}"\nredis = "{self.valkey.url}"\n'
-            for name, address in self.addresses.items()
-        ]
-        self.file.write_text("\n".join([*sections, f"[valkey]\nport = {self.valkey.port}\n", settings]), "utf-8")
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._exits = ExitStack()
-        self._clients: dict[str, NodeClient] = {}
+        servers = [ValkeyServer(directory / f"valkey{i}", appendfsync) for i in range(nodes if valkey_each else 1)]
+        self.valkeys = dict(zip(names, servers if valkey_each else servers * nodes, strict=True))
+        self._addresses = {name: (f"127.0.0.1:{free_port()}", self.valkeys[name].url) for name in names}
+        file = self._write_file("fleet.toml", self._addresses)
+        self.nodes = {name: Node(name, address, file, name) for name, (address, _) in self._addresses.items()}
+        self._others: list[Node] = []
+        self._clients: dict[str, Redis] = {}
+        self._cleanup = ExitStack()
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
 
     def __enter__(self) -> Self:
-        try:
-            self._exits.callback(self._end_all)
-            self.valkey.start()
-            self.redis: Redis = self._exits.enter_context(self.valkey.client())
-            for name, address in self.addresses.items():
-                self._clients[name] = self._exits.enter_context(connected(address))
-            self.start(*self.names)
-        except BaseException:
-            self._exits.close()
-            raise
+        with ExitStack() as cleanup:
+            cleanup.callback(self._discard_all)
+            for server in dict.fromkeys(self.valkeys.values()):
+                cleanup.callback(server.stop)
+                server.start()
+            for node in self.nodes.values():
+                node.start()
+            for node in self.nodes.values():
+                node.wait_until_serving()
+            self._cleanup = cleanup.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._exits.close()
+        # Workers first: they wait for their Redis as long as it takes.
+        self._discard_all()
+        self._cleanup.close()
 
-    def __getitem__(self, name: str) -> NodeClient:
-        return self._clients[name]
+    @property
+    def valkey(self) -> ValkeyServer:
+        """The only server."""
+        (server,) = set(self.valkeys.values())
+        return server
 
-    # Processes
+    def redis(self, name: str = "n1") -> Redis:
+        """A client of the node's Redis."""
+        server = self.valkeys[name]
+        if server.url not in self._clients:
+            self._clients[server.url] = server.client()
+        return self._clients[server.url]
 
-    def start(self, *names: str) -> None:
-        """Starts the workers of `names`, and returns when all serve."""
-        for name in names:
-            self.processes[name] = self.spawn(name)
-        for name in names:
-            self.wait_until_serving(name)
+    def elsewhere(self, name: str, *, redis: str | None = None) -> Node:
+        """Node `name` as another machine would run it: with an address of its own, maybe its own way to Redis."""
+        title = f"{name}-elsewhere-{len(self._others) + 1}"
+        address = f"127.0.0.1:{free_port()}"
+        file = self._write_file(
+            f"{title}.toml", {**self._addresses, name: (address, redis or self.valkeys[name].url)}
+        )
+        self._others.append(Node(name, address, file, title))
+        return self._others[-1]
 
-    def spawn(self, name: str, *options: str) -> subprocess.Popen[bytes]:
-        """One more worker process for node `name`; the caller ends it, unless it is put into `processes`."""
-        with (self.directory / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
-                [DELTAIC, "--file", self.file, "replica", name, *options],
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+    # Agreement
 
-    def environment(self) -> dict[str, str]:
-        """The environment without settings that a person has set."""
-        return {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
+    def sync_all(self, *names: str) -> None:
+        """Every node exchanges with all that it listens to."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(NodeClient.sync, self.members(names)))
 
-    def wait_until_serving(self, name: str) -> None:
-        """Returns when node `name` serves; fails at once if its process has ended."""
+    def agree(self, *names: str, timeout: float = 20) -> None:
+        """Waits until the named nodes (none: all) hold the same: equal clocks, and so equal digests.
 
-        def serving() -> bool:
-            process = self.processes[name]
-            if process.poll() is not None:
-                raise RuntimeError(f"{name} ended with {process.returncode}:\n{self.log(name)}")
-            return self[name].is_serving()
+        As a node's clock counts its own commits, equal clocks mean that everyone has all that anyone acknowledged.
+        """
+        wait_until(lambda: len(set(self.views(names))) == 1, timeout, "all nodes to agree")
 
-        wait_until(serving, 30, f"{name} to serve")
+    def views(self, names: Iterable[str] = ()) -> list[tuple[tuple[tuple[str, int], ...], str]]:
+        """Clock and digest of each node."""
+        try:
+            statuses = [node.status() for node in self.members(tuple(names))]
+        except grpc.RpcError as error:
+            raise AssertionError("a node does not tell its status") from error
+        return [(tuple(sorted(status.clock.items())), status.digest) for status in statuses]
 
-    def kill(self, *names: str) -> None:
-        """SIGKILL, all at once."""
-        for name in names:
-            self.processes[name].kill()
-        for name in names:
-            self.processes[name].wait()
+    def everywhere(self, read: str, key: str) -> list[Any]:
+        """What each node reads under `key`: `counter`, `elements` or `register`."""
+        return [getattr(node, read)(key) for node in self.nodes.values()]
 
-    def stop(self, name: str) -> int:
-        """SIGTERM; the exit code."""
-        self.processes[name].terminate()
-        return self.processes[name].wait(END_TIMEOUT_S)
+    def members(self, names: tuple[str, ...] = ()) -> list[Node]:
+        return [self.nodes[name] for name in names or self.nodes]
 
-    def suspend(self, name: str) -> None:
-        self.processes[name].send_signal(signal.SIGSTOP)
+    # Partitions
 
-    def resume(self, name: str) -> None:
-        self.processes[name].send_signal(signal.SIGCONT)
+    def cut(self, one: Iterable[str], other: Iterable[str]) -> None:
+        """Nobody of `one` and nobody of `other` listen to each other, by gRPC."""
+        one, other = list(one), list(other)
+        for here, there in ((one, other), (other, one)):
+            for name in here:
+                self.nodes[name].partition(*there)
 
-    def log(self, name: str) -> str:
-        """What the workers of node `name` have logged."""
-        return (self.directory / f"{name}.log").read_text("utf-8")
+    def set_link(self, name: str, peer: str, state: str) -> None:
+        """What `redis-cli HSET` would do."""
+        self.redis(name).hset(self.nodes[name].keys.links, peer, state)
 
-    def _end_all(self) -> None:
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-                process.wait()
-        self.valkey.stop()
-
-    # What the nodes show
-
-    def at_once(self, *calls: Callable[[], T]) -> list[T]:
-        """The results of `calls`, made concurrently."""
-        with ThreadPoolExecutor(len(calls)) as pool:
-            return [future.result() for future in [pool.submit(call) for call in calls]]
-
-    def everywhere(self, view: Callable[[NodeClient], T], names: Iterable[str] | None = None) -> list[T]:
-        """`view` of every node (or of `names`), in order."""
-        return [view(self[name]) for name in names or self.names]
-
-    def sync(self, *names: str) -> list[pb.SyncAllResponse]:
-        """SyncAll at every node (or at `names`), one after the other."""
-        return [self[name].replication.SyncAll(pb.SyncAllRequest(), timeout=15) for name in names or self.names]
-
-    def wait_until_agreed(self, names: Iterable[str] | None = None, timeout: float = 30) -> str:
-        """Returns the common digest, once all nodes (or `names`) have equal clocks; their digests must be equal then."""
-        names = list(names or self.names)
-
-        def agreed() -> str | None:
-            states = [self[name].control.Status(pb.StatusRequest(), timeout=5) for name in names]
-            if any(dict(state.clock) != dict(states[0].clock) for state in states):
-                return None
-            digests = {state.digest for state in states}
-            if len(digests) != 1:
-                raise RuntimeError(f"equal clocks, different digests: {states}")
-            return digests.pop()
-
-        return wait_until(agreed, timeout, "all nodes to agree")
-
-    # Links
-
-    def pause(self, node: str, *peers: str) -> None:
-        """`node` stops listening to `peers`, by gRPC."""
-        self[node].control.Partition(pb.PartitionRequest(peers=peers), timeout=5)
-
-    def cut(self, *groups: Iterable[str]) -> None:
-        """No group hears another."""
-        for group in groups:
-            others = [name for other in groups if other is not group for name in other]
-            for name in group:
-                self.pause(name, *others)
+    def cut_by_redis(self, one: Iterable[str], other: Iterable[str], state: str = PAUSED) -> None:
+        """As `cut`, without a word to the workers."""
+        one, other = list(one), list(other)
+        for here, there in ((one, other), (other, one)):
+            for name in here:
+                for peer in there:
+                    self.set_link(name, peer, state)
 
     def heal(self) -> None:
-        """Every node listens to all."""
-        for name in self.names:
-            self[name].control.Heal(pb.HealRequest(), timeout=5)
+        """Everybody listens to everybody."""
+        for name in self.nodes:
+            for peer in self.nodes.keys() - {name}:
+                self.set_link(name, peer, OPEN)
 
-    # Redis
+    # Streams
 
-    def header(self, name: str) -> dict[str, Any]:
-        """The persisted header of a node: JSON fields parsed, others as text."""
-        fields = self.redis.hgetall(Keys(name).header)
-        return {field.decode(): _parsed(value) for field, value in fields.items()}
+    def tell(self, name: str, message: Message | bytes) -> str:
+        """Puts a message into the node's inbox; its entry id."""
+        content = message if isinstance(message, bytes) else encode_message(message)
+        entry: bytes = self.redis(name).xadd(self.nodes[name].keys.inbox, {MESSAGE_FIELD: content})
+        return entry.decode()
 
-    def quarantine(self, name: str) -> list[dict[str, str]]:
-        """What node `name` has set aside."""
-        entries = self.redis.xrange(Keys(name).quarantine)
+    def round(self, name: str, *peers: str, timeout_s: float = 10) -> dict[str, Any]:
+        """One gossip round of `name` with `peers`, as its job would have it; what the job would report."""
+        key = self.nodes[name].keys.answer(secrets.token_hex(8))
+        self.tell(name, Round(key[-8:], peers, key))
+        answer = self.redis(name).blpop([key], timeout=timeout_s)
+        assert answer is not None, f"{name} did not finish its round"
+        return orjson.loads(answer[1])
+
+    def quarantined(self, name: str) -> list[dict[str, str]]:
+        """What the node has set aside, oldest first."""
+        entries = self.redis(name).xrange(self.nodes[name].keys.quarantine)
         return [{k.decode(): v.decode("utf-8", "replace") for k, v in fields.items()} for _, fields in entries]
 
+    def own_log(self, name: str) -> list[str]:
+        """The entry ids of the node's log."""
+        return [entry.decode() for entry, _ in self.redis(name).xrange(self.nodes[name].keys.log)]
 
-def _parsed(value: bytes) -> Any:
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value.decode()
+    # The end
+
+    def last_words(self) -> dict[str, str]:
+        """The last lines of every process's log."""
+        logs = {node.log.stem: node.last_words() for node in (*self.nodes.values(), *self._others)}
+        for server in dict.fromkeys(self.valkeys.values()):
+            log = server.directory / "valkey.log"
+            logs[server.directory.name] = log.read_text("utf-8", "replace")[-2000:] if log.exists() else ""
+        return logs
+
+    def _discard_all(self) -> None:
+        for node in (*self.nodes.values(), *self._others):
+            node.discard()
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def _write_file(self, name: str, nodes: Mapping[str, tuple[str, str]]) -> Path:
+        tables = [f'[nodes.{node}]\ngrpc = "{grpc_}"\nredis = "{redis}"\n' for node, (grpc_, redis) in nodes.items()]
+        settings = f"[gossip]\ntimeout_ms = {EXCHANGE_TIMEOUT_MS}\n[valkey]\nembedded = false\n"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        file = self.directory / name
+        file.write_text("\n".join([*tables, settings]), "utf-8")
+        return file
 
 
-def code_of(call: Callable[[], Any]) -> grpc.StatusCode:
-    """The status code with which `call` is refused."""
-    try:
-        call()
-    except grpc.RpcError as error:
-        return error.code()
-    return grpc.StatusCode.OK
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """The status code that a call ended with."""
+    assert isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call)
+    return error.code()

@@ -36,7 +36,7 @@ class NodeStoreUnavailable(StoreUnavailable):
     """The Redis at `url` (without its password) did not answer; `reason` is a few words."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"Redis at {url}: {reason}")
+        super().__init__(f"Redis at {url}: {reason}" if url else reason)
         self.url = url
         self.reason = reason
 

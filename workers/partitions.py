@@ -17,7 +17,7 @@ from workers.keys import OPEN, PAUSED, Keys
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from workers.fleet_redis import FleetRedis
+    from workers.fleet_redis import Command, FleetRedis, Replies
     from workers.settings import FleetSettings
 
 __all__ = ["Cut", "Matrix", "healed_links", "partition_cuts", "read_links", "set_links"]
@@ -82,29 +82,31 @@ def healed_links(words: Sequence[str], settings: FleetSettings) -> set[Cut]:
 
 async def set_links(redis: FleetRedis, settings: FleetSettings, cuts: Iterable[Cut], *, paused: bool) -> Matrix:
     """Pauses or opens `cuts`, wherever Redis answers; all links as they are then. Idempotent."""
-    speakers: dict[str, list[str]] = {}
+    changes: dict[str, list[str]] = {}
     for listener, speaker in sorted(cuts):
-        speakers.setdefault(listener, []).append(speaker)
-    state = PAUSED if paused else OPEN
-    for listener, names in speakers.items():
-        fields = [item for name in names for item in (name, state)]
-        await redis.ask({listener: [("HSET", Keys(listener).links, *fields)]})
-    return await read_links(redis, settings)
+        changes.setdefault(listener, []).extend((speaker, PAUSED if paused else OPEN))
+    return await _ask(redis, settings, {name: [("HSET", Keys(name).links, *pairs)] for name, pairs in changes.items()})
 
 
 async def read_links(redis: FleetRedis, settings: FleetSettings) -> Matrix:
     """Who listens to whom."""
-    replies = await redis.ask({name: [("HGETALL", Keys(name).links)] for name in settings.nodes})
-    matrix: Matrix = {}
-    for name, answer in replies.items():
-        if isinstance(answer, NodeStoreUnavailable):
-            matrix[name] = answer
-        elif isinstance(answer[0], Exception):
-            matrix[name] = NodeStoreUnavailable(Keys(name).links, str(answer[0]))
-        else:
-            states = answer[0]
-            matrix[name] = {peer: states.get(peer.encode()) != PAUSED.encode() for peer in settings.peers_of(name)}
-    return matrix
+    return await _ask(redis, settings, {})
+
+
+async def _ask(redis: FleetRedis, settings: FleetSettings, changes: dict[str, list[Command]]) -> Matrix:
+    replies = await redis.ask(
+        {name: [*changes.get(name, []), ("HGETALL", Keys(name).links)] for name in settings.nodes}
+    )
+    return {name: _row(answer, settings.peers_of(name)) for name, answer in replies.items()}
+
+
+def _row(answer: Replies | NodeStoreUnavailable, peers: Iterable[str]) -> dict[str, bool] | NodeStoreUnavailable:
+    if isinstance(answer, NodeStoreUnavailable):
+        return answer
+    for reply in answer:
+        if isinstance(reply, Exception):
+            return NodeStoreUnavailable("", str(reply))
+    return {peer: answer[-1].get(peer.encode()) != PAUSED.encode() for peer in peers}
 
 
 def _direction(word: str, settings: FleetSettings) -> set[Cut]:

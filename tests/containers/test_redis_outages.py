@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.client import connected
-from tests.containers.load import Load
+from tests.load import Load
 
 pytestmark = [pytest.mark.containers, pytest.mark.serial, pytest.mark.timeout(400)]
 

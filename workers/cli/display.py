@@ -112,9 +112,15 @@ def _elements(view: KeyView) -> dict[str, None]:
 def _siblings_text(view: KeyView) -> Text:
     lines = []
     for part, siblings in view.siblings.items():
-        found = ", ".join(f"{dot} {'removed' if p is None else word(p)}" for dot, p in siblings.items())
+        found = ", ".join(f"{dot}{_payload_words(payload)}" for dot, payload in siblings.items())
         lines.append(f"{word(part)}: {found}" if part else found)
     return Text("\n".join(lines))
+
+
+def _payload_words(payload: Any) -> str:
+    if payload is True:
+        return ""
+    return " removed" if payload is None else f" {printable(json.dumps(payload, ensure_ascii=False))}"
 
 
 def _identity(view: KeyView) -> str:

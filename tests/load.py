@@ -25,8 +25,9 @@ class Load:
     acknowledged one must read 1, and one that failed, which may still have taken effect, 0 or 1.
     """
 
-    def __init__(self, address: str, writers: int = 4) -> None:
+    def __init__(self, address: str, writers: int = 4, prefix: str = "load") -> None:
         self._address = address
+        self._prefix = prefix
         self.acknowledged: list[str] = []
         self.failed: list[str] = []
         self._unexpected: list[grpc.RpcError] = []
@@ -49,7 +50,7 @@ class Load:
             for number in count():
                 if self._stop.is_set():
                     return
-                key = f"load-{writer}-{number}"
+                key = f"{self._prefix}-{writer}-{number}"
                 self._begun[writer] = time.monotonic()
                 try:
                     node.increment(key, timeout=CALL_TIMEOUT_S)

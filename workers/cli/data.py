@@ -1,0 +1,270 @@
+"""The commands that read and write keys, and bring nodes up to date: `get`, `diff`, `incr`, `add`, `set`, `sync`, ...
+
+Each talks to the nodes' gRPC faces. A write happens at one node, which its output names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Column
+from rich.text import Text
+
+from crdt_core.errors import CallerError, DeltaicError
+from workers.cli.display import plain_table, printable, value_text, views_table, word
+from workers.client import FleetClient, KeyView, NoNodeAnswers, NodeSilent
+from workers.rpc import deltaic_pb2 as pb
+from workers.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from workers.client import NodeClient
+
+__all__ = ["add", "decr", "delete", "diff", "get", "health", "incr", "remove", "set_", "sync"]
+
+T = TypeVar("T")
+
+AMOUNT_MAX = 2**63 - 1
+FOUND, ABSENT, UNREACHABLE = 0, 1, 3
+KINDS = {"lww": pb.LAST_WRITER_WINS_REGISTER, "mv": pb.MULTI_VALUE_REGISTER}
+
+AT_NODE = click.option("--node", help="The node to talk to; default: the first of the fleet that answers.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+AMOUNT = click.argument("amount", type=click.IntRange(0, AMOUNT_MAX), default=1)
+
+
+# Reading
+
+
+@click.command()
+@click.argument("key")
+@AT_NODE
+@AS_JSON
+@click.pass_context
+def get(ctx: click.Context, key: str, node: str | None, *, as_json: bool) -> None:
+    """Show KEY as one node sees it.
+
+    Exit code: 0, or 1 where there is no such key.
+    """
+    name, view = _at(ctx.obj, node, lambda client: client.inspect(key))
+    if as_json:
+        click.echo(orjson.dumps({"node": name, "key": key, **_view_json(view)}, option=orjson.OPT_INDENT_2))
+    elif view.type:
+        _say(name, Text.assemble(f"{word(key)} = ", value_text(view), f" ({_kind(view)})"))
+    else:
+        _say(name, f"{word(key)} does not exist")
+    ctx.exit(FOUND if view.type else ABSENT)
+
+
+@click.command()
+@click.argument("key")
+@click.option("--dots", is_flag=True, help="Show the writes behind the value, each with its dot (replica:commit).")
+@AS_JSON
+@click.pass_context
+def diff(ctx: click.Context, key: str, *, dots: bool, as_json: bool) -> None:
+    """Show KEY as every node sees it. Of a set, what some node lacks is green where it is and red where it is not.
+
+    \b
+    Exit code: 0  all nodes see the same
+               1  they do not
+               3  some node cannot be reached, the others see the same
+    """
+    views = _each(ctx.obj, None, lambda client: client.inspect(key))
+    seen = [view for view in views.values() if isinstance(view, KeyView)]
+    agree = all(view.shown == seen[0].shown for view in seen)
+    if as_json:
+        nodes = {name: _view_json(view) if isinstance(view, KeyView) else None for name, view in views.items()}
+        click.echo(orjson.dumps({"key": key, "agree": agree, "nodes": nodes}, option=orjson.OPT_INDENT_2))
+    else:
+        console = Console()
+        console.print(views_table(views, dots=dots))
+        console.print(_verdict(key, agree=agree, seen=len(seen), asked=len(views)))
+    ctx.exit(1 if not agree else UNREACHABLE if len(seen) < len(views) else 0)
+
+
+def _verdict(key: str, *, agree: bool, seen: int, asked: int) -> Text:
+    missing = f"; {asked - seen} could not be asked" if seen < asked else ""
+    if agree:
+        return Text(f"{seen} nodes agree on {word(key)}{missing}", style="yellow" if missing else "green")
+    return Text(f"the nodes differ on {word(key)}{missing}", style="bold yellow")
+
+
+# Writing
+
+
+@click.command()
+@click.argument("key")
+@AMOUNT
+@AT_NODE
+@click.option("--grow-only", is_flag=True, help="A new counter can only grow.")
+@click.pass_context
+def incr(ctx: click.Context, key: str, amount: int, node: str | None, *, grow_only: bool) -> None:
+    """Add AMOUNT (default 1) to the counter KEY."""
+    name, value = _at(ctx.obj, node, lambda client: client.adjust(key, amount, grow_only=grow_only))
+    _say(name, f"{word(key)} = {value}")
+
+
+@click.command()
+@click.argument("key")
+@AMOUNT
+@AT_NODE
+@click.pass_context
+def decr(ctx: click.Context, key: str, amount: int, node: str | None) -> None:
+    """Take AMOUNT (default 1) from the counter KEY."""
+    name, value = _at(ctx.obj, node, lambda client: client.adjust(key, amount, decrement=True))
+    _say(name, f"{word(key)} = {value}")
+
+
+@click.command()
+@click.argument("key")
+@click.argument("elements", metavar="ELEMENT...", nargs=-1, required=True)
+@AT_NODE
+@click.pass_context
+def add(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | None) -> None:
+    """Add each ELEMENT to the set KEY."""
+    name, absent = _at(ctx.obj, node, lambda client: _one_by_one(client.add, key, elements))
+    _say(name, f"{word(key)}: {_counted(absent, 'added', 'there already')}")
+
+
+@click.command()
+@click.argument("key")
+@click.argument("elements", metavar="ELEMENT...", nargs=-1, required=True)
+@AT_NODE
+@click.pass_context
+def remove(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | None) -> None:
+    """Remove each ELEMENT from the set KEY, as far as the node has seen it."""
+    name, there = _at(ctx.obj, node, lambda client: _one_by_one(client.remove, key, elements))
+    _say(name, f"{word(key)}: {_counted(there, 'removed', 'not there')}")
+
+
+@click.command("set")
+@click.argument("key")
+@click.argument("value")
+@click.option("--timestamp", type=click.IntRange(-(2**63), AMOUNT_MAX), help="The write's time; implies --kind lww.")
+@click.option("--kind", type=click.Choice(list(KINDS)), help="Last writer wins, or multi-value (default).")
+@AT_NODE
+@click.pass_context
+def set_(ctx: click.Context, key: str, value: str, timestamp: int | None, kind: str | None, node: str | None) -> None:
+    """Write VALUE to the register KEY. Where it begins with a dash, write `--` before KEY.
+
+    A multi-value register keeps concurrent values until one is written that has seen them; a last-writer-wins
+    register shows the latest.
+    """
+    chosen = KINDS[kind] if kind is not None else pb.REGISTER_KIND_UNSPECIFIED
+    name, applied = _at(ctx.obj, node, lambda client: client.set_register(key, value, timestamp, chosen))
+    _say(name, f"{word(key)} = {word(value)}" if applied else f"{word(key)} has a newer value; nothing changed")
+
+
+@click.command()
+@click.argument("key")
+@AT_NODE
+@click.pass_context
+def delete(ctx: click.Context, key: str, node: str | None) -> None:
+    """Delete what the node has seen under KEY; concurrent writes elsewhere survive."""
+    name, deleted = _at(ctx.obj, node, lambda client: client.delete(key))
+    _say(name, f"{word(key)} deleted" if deleted else f"{word(key)} does not exist")
+
+
+async def _one_by_one(
+    call: Callable[[str, str], Awaitable[bool]], key: str, elements: tuple[str, ...]
+) -> dict[str, bool]:
+    return {element: await call(key, element) for element in elements}
+
+
+def _counted(outcomes: Mapping[str, bool], done: str, idle: str) -> str:
+    parts = []
+    for words, wanted in ((done, True), (idle, False)):
+        elements = [word(element) for element, outcome in outcomes.items() if outcome is wanted]
+        if elements:
+            parts.append(f"{words} {', '.join(elements)}")
+    return "; ".join(parts)
+
+
+# Nodes
+
+
+@click.command()
+@click.argument("nodes", nargs=-1)
+@click.pass_context
+def sync(ctx: click.Context, nodes: tuple[str, ...]) -> None:
+    """Have NODES (default: all that answer) exchange with all peers what either side lacks.
+
+    Paused links stay paused. Exit code: 0, or 3 where a node or peer did not answer.
+    """
+    with Console(stderr=True).status("exchanging"):
+        results = _each(ctx.obj, nodes or None, lambda client: client.sync_all())
+    table = plain_table(
+        "node", "peers contacted", "failed", Column("messages", justify="right"), Column("new items", justify="right")
+    )
+    for name, result in results.items():
+        if isinstance(result, NodeSilent):
+            table.add_row(name, Text(result.reason, style="red"), "", "", "")
+        else:
+            failed = Text(" ".join(result.peers_failed), style="red") if result.peers_failed else Text("-")
+            contacted = " ".join(result.peers_contacted) or "-"
+            table.add_row(name, contacted, failed, str(result.messages_sent), str(result.new_items))
+    Console().print(table)
+    ctx.exit(UNREACHABLE if any(isinstance(r, NodeSilent) or r.peers_failed for r in results.values()) else 0)
+
+
+@click.command()
+@click.argument("node")
+@click.pass_context
+def health(ctx: click.Context, node: str) -> None:
+    """Ask NODE whether it serves. Exit code: 0 if it says so, else 3."""
+
+    async def ask() -> bool:
+        async with FleetClient(load_settings(ctx.obj)) as fleet:
+            return await (await fleet.chosen(node)).serving()
+
+    serving = asyncio.run(ask())
+    click.echo(f"{node}: {'serving' if serving else 'not serving'}")
+    ctx.exit(0 if serving else UNREACHABLE)
+
+
+# Shared
+
+
+def _at(fleet_file: Path | None, node: str | None, call: Callable[[NodeClient], Awaitable[T]]) -> tuple[str, T]:
+    """The name of the node that was chosen, and the result of `call` there."""
+
+    async def run() -> tuple[str, T]:
+        async with FleetClient(load_settings(fleet_file)) as fleet:
+            client = await fleet.chosen(node)
+            return client.name, await call(client)
+
+    return asyncio.run(run())
+
+
+def _each(
+    fleet_file: Path | None, names: tuple[str, ...] | None, call: Callable[[NodeClient], Awaitable[T]]
+) -> dict[str, T | NodeSilent]:
+    async def run() -> dict[str, T | NodeSilent]:
+        async with FleetClient(load_settings(fleet_file)) as fleet:
+            return await fleet.each(call, names)
+
+    return asyncio.run(run())
+
+
+def _say(node: str, what: Text | str) -> None:
+    Console(soft_wrap=True).print(Text.assemble((f"{node}: ", "dim"), what))
+
+
+def _kind(view: KeyView) -> str:
+    return f"{view.type}; hidden: {', '.join(view.conflicts)}" if view.conflicts else view.type
+
+
+def _view_json(view: KeyView) -> dict[str, Any]:
+    return {
+        "type": view.type or None,
+        "value": view.value,
+        "conflicts": list(view.conflicts),
+        "siblings": view.siblings,
+    }

@@ -1,0 +1,99 @@
+"""`deltaic partition` and `deltaic heal`: who hears whom. They write the nodes' Redis, so dead workers are no obstacle."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Column
+from rich.text import Text
+
+from crdt_core.errors import StoreUnavailable
+from workers.cli.display import plain_table
+from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
+from workers.partitions import healed_links, partition_cuts, set_links
+from workers.settings import load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from workers.partitions import Cut, Matrix
+    from workers.settings import FleetSettings
+
+__all__ = ["heal", "matrix_table", "partition"]
+
+
+@click.command()
+@click.argument("parts", nargs=-1, required=True)
+@click.pass_obj
+def partition(fleet_file: Path | None, parts: tuple[str, ...]) -> None:
+    """Cut nodes from each other.
+
+    PARTS are groups of nodes; no group hears another, and the nodes that are in none are one more group:
+
+    \b
+      deltaic partition n3                  n3 is alone
+      deltaic partition n1,n2 n3,n4,n5      two sides
+      deltaic partition 'n1->n3'            one direction: n3 does not hear n1
+
+    The shell needs the quotes around an arrow. Links that are paused already stay so; `deltaic heal` opens them.
+    """
+    settings = load_settings(fleet_file)
+    _set(settings, partition_cuts(parts, settings), paused=True)
+
+
+@click.command()
+@click.argument("parts", nargs=-1)
+@click.pass_obj
+def heal(fleet_file: Path | None, parts: tuple[str, ...]) -> None:
+    """Let nodes hear each other again.
+
+    \b
+      deltaic heal              all links
+      deltaic heal n3           all links from and to n3
+      deltaic heal 'n1->n3'     one direction: n3 hears n1 again
+    """
+    settings = load_settings(fleet_file)
+    _set(settings, healed_links(parts, settings), paused=False)
+
+
+def matrix_table(matrix: Matrix) -> RenderableType:
+    """A row per listener, a column per speaker."""
+    table = plain_table(Column("hears", no_wrap=True), *(Column(name, justify="center") for name in matrix))
+    for listener, row in matrix.items():
+        table.add_row(listener, *(_cell(listener, speaker, row) for speaker in matrix))
+    return table
+
+
+def _cell(listener: str, speaker: str, row: dict[str, bool] | NodeStoreUnavailable) -> Text:
+    if listener == speaker:
+        return Text("·", style="dim")
+    if isinstance(row, NodeStoreUnavailable):
+        return Text("?", style="red")
+    return Text("yes", style="green") if row[speaker] else Text("no", style="bold red")
+
+
+def _set(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> None:
+    matrix = asyncio.run(_set_links(settings, cuts, paused=paused))
+    Console().print(matrix_table(matrix), _summary(matrix))
+    missed = sorted({listener for listener, _ in cuts if isinstance(matrix[listener], NodeStoreUnavailable)})
+    if missed:
+        reasons = "; ".join(f"{name}: {matrix[name]}" for name in missed)
+        raise StoreUnavailable(f"the links of {', '.join(missed)} are as they were ({reasons})")
+
+
+async def _set_links(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> Matrix:
+    async with FleetRedis(settings) as redis:
+        return await set_links(redis, settings, cuts, paused=paused)
+
+
+def _summary(matrix: Matrix) -> Text:
+    known = {listener: row for listener, row in matrix.items() if not isinstance(row, NodeStoreUnavailable)}
+    cut = sum(not hears for row in known.values() for hears in row.values())
+    if cut:
+        return Text(f"{cut} links are paused (a row does not hear its column)", style="yellow")
+    return Text("everyone hears everyone" if len(known) == len(matrix) else "no link known is paused", style="green")

@@ -1,0 +1,242 @@
+"""`deltaic status`: who is up, who is how far behind whom, and whether those that have seen the same hold the same."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Column
+from rich.text import Text
+
+from workers.cli.display import age, plain_table, printable
+from workers.client import FleetClient
+from workers.fleet_redis import FleetRedis
+from workers.fleet_view import AGREE, BEHIND, MISMATCH, FleetView, NodeView, look
+from workers.keys import PAUSED
+from workers.settings import load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from workers.settings import FleetSettings
+
+__all__ = ["exit_code", "status"]
+
+ALL_WELL, SOME_DOWN, DIFFERENT_STATES = 0, 3, 6
+WATCH_S = 1.0
+_DIGITS = 8
+_CUT = "✂"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object; with --watch, one a line each second.")
+@click.option("--watch", is_flag=True, help="Show it anew each second until Ctrl-C.")
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool, watch: bool) -> None:
+    """Show who is up, how far each node is behind each peer, and whether their states agree.
+
+    It reads Redis, so it also shows nodes whose workers are down. A lag is the number of a peer's commits that a node
+    has not seen, and the age of the oldest of them.
+
+    \b
+    Exit code: 0  all nodes are up
+               3  some node is down, or its Redis cannot be reached
+               6  nodes that have seen the same commits hold different states
+    """
+    settings = load_settings(ctx.obj)
+    if watch:
+        try:
+            asyncio.run(_watch(settings, ctx.obj, as_json=as_json))
+        except KeyboardInterrupt:
+            return
+    view = asyncio.run(_look_once(settings))
+    if as_json:
+        click.echo(orjson.dumps(view.to_json(), option=orjson.OPT_INDENT_2))
+    else:
+        Console().print(_shown(view))
+    ctx.exit(exit_code(view))
+
+
+def exit_code(view: FleetView) -> int:
+    """What the command ends with."""
+    if view.agreement == MISMATCH:
+        return DIFFERENT_STATES
+    return ALL_WELL if view.healthy else SOME_DOWN
+
+
+async def _look_once(settings: FleetSettings) -> FleetView:
+    async with FleetRedis(settings) as redis, FleetClient(settings) as clients:
+        return await look(settings, redis, clients)
+
+
+async def _watch(settings: FleetSettings, fleet_file: Path | None, *, as_json: bool) -> None:
+    async with FleetRedis(settings) as redis, FleetClient(settings) as clients:
+        if as_json:
+            while True:
+                view = await look(settings, redis, clients)
+                click.echo(orjson.dumps(view.to_json()))
+                await asyncio.sleep(WATCH_S)
+        with Live(console=Console(), auto_refresh=False) as live:
+            while True:
+                live.update(_shown(await look(settings, redis, clients)), refresh=True)
+                await asyncio.sleep(WATCH_S)
+
+
+# Tables
+
+
+def _shown(view: FleetView) -> RenderableType:
+    return Group(_headline(view), _nodes_table(view), _clocks_table(view), *_notes(view))
+
+
+def _headline(view: FleetView) -> Text:
+    up = sum(node.up for node in view.nodes.values())
+    all_up = up == len(view.nodes)
+    count = Text(f"{up} of {len(view.nodes)} nodes up", style="bold green" if all_up else "bold red")
+    return Text.assemble(count, "; ", _agreement_text(view))
+
+
+def _agreement_text(view: FleetView) -> Text:
+    """How many views there are, and of whom."""
+    if view.agreement is None:
+        return Text("no node's Redis can be read", style="bold red")
+    if view.agreement == MISMATCH:
+        sides = " | ".join(
+            " / ".join(" ".join(names) for names in group.digests.values()) for group in view.groups if group.mismatch
+        )
+        return Text(f"DIGEST MISMATCH: {sides} have seen the same and hold different states", style="bold red")
+    if view.agreement == AGREE:
+        return Text("all agree" if len(view.nodes) > 1 else "alone", style="bold green")
+    sides = " | ".join(" ".join(group.nodes) for group in view.groups)
+    return Text(f"{len(view.groups)} views: {sides}", style="bold yellow")
+
+
+def _nodes_table(view: FleetView) -> RenderableType:
+    table = plain_table(
+        Column("node", no_wrap=True),
+        Column("state"),
+        Column("digest", no_wrap=True),
+        Column("agreement", no_wrap=True),
+        Column("log", justify="right"),
+        Column("inbox", justify="right"),
+        Column("last gossip round"),
+    )
+    for node in view.nodes.values():
+        table.add_row(
+            node.name,
+            _state(node),
+            (node.digest or "-")[:_DIGITS],
+            _agreement(node),
+            _number(node.log),
+            _number(node.inbox),
+            _round(node, view.at_ms),
+        )
+    return table
+
+
+def _state(node: NodeView) -> Text:
+    if node.problem is not None:
+        return Text("no Redis", style="bold red")
+    if node.up:
+        return Text("up", style="green")
+    since = f" {age(node.beat_age_ms)}" if node.beat_age_ms is not None else ""
+    return Text(f"down{since}", style="bold red")
+
+
+def _agreement(node: NodeView) -> Text:
+    styles = {AGREE: "green", BEHIND: "yellow", MISMATCH: "bold red"}
+    if node.agreement is None:
+        return Text("?", style="red")
+    return Text("MISMATCH" if node.agreement == MISMATCH else node.agreement, style=styles[node.agreement])
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else str(value)
+
+
+def _round(node: NodeView, at_ms: int) -> Text:
+    report = node.round
+    if report is None:
+        return Text("?" if node.problem else "none yet", style="dim")
+    text = Text(f"{age(max(0, at_ms - report.get('at_ms', 0)))} ago: ")
+    contacted, failed = report.get("peers_contacted", []), report.get("peers_failed", [])
+    text.append(" ".join(contacted) or "nobody")
+    if report.get("new_items"):
+        text.append(f", {report['new_items']} new", style="cyan")
+    if failed:
+        text.append(f", failed: {' '.join(failed)}", style="red")
+    return text
+
+
+def _clocks_table(view: FleetView) -> RenderableType:
+    """A row per node: its clock, and with each entry how far that is behind the peer of the column."""
+    table = plain_table(Column("has seen", no_wrap=True), *(Column(f"of {name}") for name in view.nodes))
+    for node in view.nodes.values():
+        table.add_row(node.name, *(_seen(node, peer) for peer in view.nodes.values()))
+    return table
+
+
+def _seen(node: NodeView, peer: NodeView) -> Text:
+    if node.clock is None:
+        return Text("?", style="red")
+    text = Text(str(node.clock[peer.replica or peer.name]))
+    if peer is node:
+        return text
+    lag = node.lag[peer.name]
+    if lag.deltas is None:
+        text.append(" ?", style="red")
+    elif lag.deltas:
+        text.append(f" -{lag.deltas} {'?' if lag.ms is None else age(lag.ms)}", style="yellow")
+    if (node.links or {}).get(peer.name) == PAUSED:
+        text.append(f" {_CUT}", style="bold red")
+    return text
+
+
+# What the tables do not say
+
+
+def _notes(view: FleetView) -> list[Text]:
+    notes = [Text(f"-3 1.2s: lacks 3 commits, the oldest made 1.2 s ago; {_CUT}: link paused", style="dim")]
+    if not view.paused and all(lag.deltas == 0 for node in view.nodes.values() for lag in node.lag.values()):
+        notes.clear()
+    for node in view.nodes.values():
+        if node.problem is not None:
+            serving = "its worker answers" if node.serving else "its worker does not answer either"
+            notes.append(Text(f"{node.name}: Redis: {printable(node.problem)}; {serving}", style="red"))
+        if node.quarantine:
+            where = f"XRANGE deltaic:{{{node.name}}}:quarantine - +"
+            notes.append(Text(f"{node.name}: {node.quarantine} messages in quarantine: {where}", style="yellow"))
+    notes += _marker_note(view)
+    notes += _audit_notes(view)
+    return notes
+
+
+def _marker_note(view: FleetView) -> list[Text]:
+    waiting = max((node.markers or 0 for node in view.nodes.values()), default=0)
+    if not waiting:
+        return []
+    away = [node.name for node in view.nodes.values() if not node.up or node.problem]
+    cut = sorted({name for link in view.paused for name in link})
+    reason = f"{', '.join(away)} must come back" if away else "paused links" if cut else "the next compaction"
+    return [Text(f"{waiting} removal markers wait for {reason}", style="dim")]
+
+
+def _audit_notes(view: FleetView) -> list[Text]:
+    reports = {name: node.audit for name, node in view.nodes.items() if node.audit is not None}
+    if not reports:
+        return []
+    alarms = {name: report["mismatch"] for name, report in reports.items() if report.get("mismatch")}
+    if alarms:
+        found = "; ".join(f"{name} and {', '.join(peers)}" for name, peers in alarms.items())
+        return [Text(f"last audit: equal clocks, different digests: {found}", style="bold red")]
+    latest_ms = max(report.get("at_ms", 0) for report in reports.values())
+    compared = sum(len(report.get("agree", [])) for report in reports.values())
+    return [
+        Text(f"last audit {age(max(0, view.at_ms - latest_ms))} ago: {compared} comparisons, all agree", style="dim")
+    ]
