@@ -19,7 +19,7 @@ import orjson
 
 from crdt_core.clocks import HybridClock, Stamp, VersionVector
 from crdt_core.codec import decode_delta, decode_patch, encode_clock, encode_delta, encode_patch
-from crdt_core.errors import CallerError, InvalidArgument, Malformed, PatchTooNew, PeerError
+from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode
 from crdt_core.events import (
     Call,
     Commit,
@@ -288,8 +288,7 @@ class Node:
     def _take_round_asked(self, event: RoundAsked, draft: _Draft) -> None:
         unknown = [peer for peer in event.peers if peer not in self.peers]
         if unknown:
-            error = InvalidArgument("peers", f"{', '.join(unknown)}: not a peer of {self.name}")
-            draft.effects.append(Reply(event.token, error=error))
+            draft.effects.append(Reply(event.token, error=UnknownNode(unknown[0], list(self.peers))))
             return
         peers = [peer for peer in event.peers or self.peers if peer not in self.paused]
         self._start_round(peers, draft, token=event.token)

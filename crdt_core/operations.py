@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from crdt_core.errors import CounterOverflow, WrongType
+from crdt_core.errors import CounterOverflow, InvalidArgument, WrongType
 from crdt_core.records import encode_part
 from crdt_core.types import (
     EWFLAG,
@@ -164,7 +164,7 @@ class SetRegister:
         view = replica.view(self.key, type_)
         if type_ is MVREGISTER:
             if self.timestamp is not None:
-                raise WrongType(_text(self.key), type_.name, LWWREGISTER.name, "a multi-value write has no timestamp")
+                raise InvalidArgument("timestamp", "a multi-value write has none")
             write: tuple[bytes, Payload] | None = (SLOT, self.value)
         elif self.timestamp is None:
             write = set_now(view, self.value, now)

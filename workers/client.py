@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from workers.settings import FleetSettings, NodeSettings
 
-__all__ = ["FleetClient", "KeyView", "NoNodeAnswers", "NodeClient", "NodeSilent", "Refused"]
+__all__ = ["FleetClient", "KeyView", "NoNodeAnswers", "NodeClient", "NodeUnavailable", "Refused"]
 
 T = TypeVar("T")
 
@@ -41,7 +41,6 @@ _CALLERS_FAULT = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
-_WORLDS_FAULT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 _LINE_TROUBLE = {
     "Connection refused": "connection refused",
     "DNS resolution failed": "its host name cannot be resolved",
@@ -49,12 +48,13 @@ _LINE_TROUBLE = {
     "Socket closed": "the connection was lost",
     "Connection reset": "the connection was lost",
     "failed to connect": "no connection",
+    "Received http2 header": "something else listens there",
 }
 """What gRPC says of a connection, in a few words; anything else in an UNAVAILABLE is the node speaking."""
 
 
-class NodeSilent(WorldError):
-    """Node `node` gave no answer at `address`, or said itself that it cannot serve; `reason` is a few words."""
+class NodeUnavailable(WorldError):
+    """Node `node` gave no answer at `address`, or said itself that it failed; `reason` is a few words."""
 
     def __init__(self, node: str, address: str, reason: str) -> None:
         super().__init__(f"{node} at {address}: {reason}")
@@ -66,9 +66,8 @@ class NodeSilent(WorldError):
 class NoNodeAnswers(WorldError):
     """Not one of the nodes asked gave an answer."""
 
-    def __init__(self, silent: Iterable[NodeSilent]) -> None:
-        addresses = ", ".join(error.address for error in silent)
-        super().__init__(f"no node answers at {addresses}; start the fleet with `make fleet`")
+    def __init__(self, addresses: Iterable[str]) -> None:
+        super().__init__(f"no node answers at {', '.join(addresses)}; start the fleet with `make fleet`")
 
 
 class Refused(CallerError):
@@ -189,7 +188,7 @@ class NodeClient:
         return await self._call(method, request, self._write_timeout_s)
 
     async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
-        """The answer to `request`; raises `Refused`, `NodeSilent`, or `DeltaicError` where the node failed."""
+        """The answer to `request`; raises `Refused` or `NodeUnavailable`."""
         try:
             return await method(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -201,10 +200,10 @@ class NodeClient:
             return Refused(self.name, details)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             details = f"no answer within {timeout_s:g} s; a write may still take effect"
-        if code in _WORLDS_FAULT:
-            trouble = (words for said, words in _LINE_TROUBLE.items() if said in details)
-            return NodeSilent(self.name, self.address, next(trouble, details))
-        return DeltaicError(f"{self.name} failed: {code.name}: {details}")
+        elif code is not grpc.StatusCode.UNAVAILABLE:
+            details = f"{code.name}: {details}"
+        trouble = (words for said, words in _LINE_TROUBLE.items() if said in details)
+        return NodeUnavailable(self.name, self.address, next(trouble, details))
 
 
 class FleetClient:
@@ -231,25 +230,24 @@ class FleetClient:
         for client in self.nodes.values():
             if await client.serving():
                 return client
-        raise NoNodeAnswers(NodeSilent(client.name, client.address, "") for client in self.nodes.values())
+        raise NoNodeAnswers(client.address for client in self.nodes.values())
 
     async def each(
         self, call: Callable[[NodeClient], Awaitable[T]], names: Iterable[str] | None = None
-    ) -> dict[str, T | NodeSilent]:
+    ) -> dict[str, T | NodeUnavailable]:
         """The result of `call` at all nodes (or those of `names`) at once, or the reason why a node gave none.
 
         Raises `NoNodeAnswers` where none did, and what a node refused.
         """
         clients = [self.nodes[name] for name in (self.nodes if names is None else names)]
 
-        async def one(client: NodeClient) -> T | NodeSilent:
+        async def one(client: NodeClient) -> T | NodeUnavailable:
             try:
                 return await call(client)
-            except NodeSilent as error:
+            except NodeUnavailable as error:
                 return error
 
         answers = await asyncio.gather(*map(one, clients))
-        silent = [answer for answer in answers if isinstance(answer, NodeSilent)]
-        if len(silent) == len(answers):
-            raise NoNodeAnswers(silent)
+        if all(isinstance(answer, NodeUnavailable) for answer in answers):
+            raise NoNodeAnswers(client.address for client in clients)
         return {client.name: answer for client, answer in zip(clients, answers, strict=True)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -241,29 +242,21 @@ def _object(value: bytes | None) -> dict[str, Any] | None:
 
 async def _measure_lag(views: Mapping[str, NodeView], redis: FleetRedis) -> None:
     """Fills in every node's lag; the age comes from the peer's log, from the first delta that the node lacks."""
-    wanted: dict[str, dict[int, list[NodeView]]] = {}
-    for view in views.values():
-        for peer in views.values():
-            if peer is not view:
-                deltas = _deltas_behind(view, peer)
-                view.lag[peer.name] = Lag(deltas, 0 if deltas == 0 else None)
-                if deltas and view.clock is not None:
-                    wanted.setdefault(peer.name, {}).setdefault(view.clock[peer.replica] + 1, []).append(view)
-    if not wanted:
-        return
-    replies = await redis.ask(
-        {
-            peer: [("XRANGE", Keys(peer).log, f"{counter}-0", f"{counter}-0") for counter in counters]
-            for peer, counters in wanted.items()
-        }
-    )
+    behind: list[tuple[NodeView, NodeView, int]] = []
+    for view, peer in permutations(views.values(), 2):
+        deltas = _deltas_behind(view, peer)
+        view.lag[peer.name] = Lag(deltas, 0 if deltas == 0 else None)
+        if deltas and view.clock is not None:
+            behind.append((view, peer, view.clock[peer.replica] + 1))
+    commands: dict[str, list[Command]] = {}
+    for _, peer, counter in behind:
+        commands.setdefault(peer.name, []).append(("XRANGE", Keys(peer.name).log, f"{counter}-0", f"{counter}-0"))
+    replies = await redis.ask(commands)
     at_ms = wall_ms()
-    for peer, answer in replies.items():
-        if isinstance(answer, NodeStoreUnavailable):
-            continue
-        for entries, behind in zip(answer, wanted[peer].values(), strict=True):
-            for view in behind:
-                view.lag[peer] = Lag(view.lag[peer].deltas, _age_ms(entries, at_ms))
+    for view, peer, _ in behind:
+        entries = replies[peer.name]
+        if not isinstance(entries, NodeStoreUnavailable):
+            view.lag[peer.name] = Lag(view.lag[peer.name].deltas, _age_ms(entries.pop(0), at_ms))
 
 
 def _deltas_behind(view: NodeView, peer: NodeView) -> int | None:

@@ -47,16 +47,18 @@ class Inbox:
         while True:
             try:
                 cursor = await self._step(cursor)
-            except ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-                await self._redis.xgroup_create(self._key, GROUP, "0", mkstream=True)
             except (RedisError, OSError) as error:
                 log.warning("inbox_unreachable", reason=str(error))
                 await asyncio.sleep(_RETRY_S)
 
     async def _step(self, cursor: str) -> str:
-        reply = await self._redis.xreadgroup(GROUP, _CONSUMER, {self._key: cursor}, count=_BATCH, block=_BLOCK_MS)
+        try:
+            reply = await self._redis.xreadgroup(GROUP, _CONSUMER, {self._key: cursor}, count=_BATCH, block=_BLOCK_MS)
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            await self._redis.xgroup_create(self._key, GROUP, "0", mkstream=True)
+            return cursor
         entries = entries_of(reply)
         if not entries:
             return ">"

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import RedisError
+
+from crdt_core.errors import StoreUnavailable
 from crdt_core.events import LinksRead
 from workers.keys import OPEN, PAUSED, Keys
 
@@ -41,13 +44,19 @@ class Links:
         return paused
 
     async def set(self, peers: Iterable[str], *, paused: bool) -> dict[str, str]:
-        """Pauses or opens the links to `peers`; all links as they are then."""
+        """Pauses or opens the links to `peers`; all links as they are then. Raises `StoreUnavailable`."""
         states: dict[Any, Any] = dict.fromkeys(peers, PAUSED if paused else OPEN)
-        if states:
-            await self._redis.hset(self._key, mapping=states)
+        try:
+            if states:
+                await self._redis.hset(self._key, mapping=states)
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"the links cannot be set: {error}") from error
         return await self.read()
 
     async def read(self) -> dict[str, str]:
-        """All links as they are now."""
-        await self.refresh()
+        """All links as they are now. Raises `StoreUnavailable`."""
+        try:
+            await self.refresh()
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"the links cannot be read: {error}") from error
         return {peer: PAUSED if peer in self.paused else OPEN for peer in self._peers}

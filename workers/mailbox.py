@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from crdt_core.errors import DeltaicError, Stopping, StoreUnavailable
+from crdt_core.errors import Stopping, StoreUnavailable
 from crdt_core.events import Call, Reply
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ class Mailbox:
             while not (self._closing and not self._events):
                 await self._wait_for_events()
                 await self._turn()
-        except DeltaicError as error:
-            self._fail_all(error)
-            raise
+        finally:
+            self._closing = True
+            self._fail_all()
 
     def close(self) -> None:
         """Takes no more calls; `run` ends when what is waiting has had its turn."""
@@ -129,11 +129,10 @@ class Mailbox:
         markers = len(replica.catalogue.markers)
         return Confirmed(replica.clock.copy(), replica.stable.copy(), replica.digest, markers)
 
-    def _fail_all(self, error: DeltaicError) -> None:
-        self._closing = True
+    def _fail_all(self) -> None:
         for future in list(self._waiting):
             if not future.done():
-                future.set_exception(Stopping(f"the worker stops: {error}"))
+                future.set_exception(Stopping("the worker stops; a write may still take effect"))
 
 
 def _deliver(reply: Reply) -> None:

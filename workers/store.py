@@ -52,19 +52,14 @@ class Store:
     def __init__(self, node: str, url: str, token: str, log_entries_max: int) -> None:
         self.keys = Keys(node)
         self._url = url
-        self._token = token
+        self.token = token
         self._log_entries_max = log_entries_max
         self._turn = 0
         self._wire: Wire | None = None
 
     @property
-    def turn(self) -> int:
-        """How many commits Redis has confirmed."""
-        return self._turn
-
-    @property
     def _connection_name(self) -> str:
-        return _connection_name(self.keys.node, self._token)
+        return _connection_name(self.keys.node, self.token)
 
     async def claim(self, *, takeover: bool) -> None:
         """Makes this process the owner, fencing any former one.
@@ -83,7 +78,7 @@ class Store:
                 if not patience:
                     raise AlreadyRunning(self.keys.node, "another live process")
                 await asyncio.sleep(_RETRY_S)
-            claimed = ("owner", self._token, "replica", self.keys.node, "format", FORMAT)
+            claimed = ("owner", self.token, "replica", self.keys.node, "format", FORMAT)
             await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
             created = await wire.send([("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")])
             if isinstance(created[0], hiredis.ReplyError) and "BUSYGROUP" not in str(created[0]):
@@ -157,8 +152,7 @@ class Store:
         if executed is not None:
             await self._check_results(executed, counter)
             return turn
-        if owner != self._token:
-            raise Fenced(self.keys.node)
+        self._check_owner(owner, now_at)
         return now_at
 
     async def _check_results(self, results: list[Any], counter: int) -> None:
@@ -231,11 +225,14 @@ class Store:
 
         self._wire, fields = await until_redis_answers(attempt, self._url)
         owner, now_at = _owner_and_turn(fields)
-        if owner != self._token:
-            raise Fenced(self.keys.node)
+        self._check_owner(owner, now_at)
+        return now_at
+
+    def _check_owner(self, owner: str, now_at: int) -> None:
         if now_at < self._turn:
             raise InvariantBroken(f"{self.keys.node}: Redis is at commit {now_at}, but had confirmed {self._turn}")
-        return now_at
+        if owner != self.token:
+            raise Fenced(self.keys.node)
 
     async def release(self) -> None:
         """Gives the replica up, if it is still owned, so that the next process need not ask."""

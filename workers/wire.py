@@ -50,6 +50,9 @@ class Wire(asyncio.Protocol):
         self._transport.write(b"".join(map(_pack, commands)))
         try:
             return await self._waiter
+        except asyncio.CancelledError:
+            self.close()  # the replies still to come belong to nobody
+            raise
         finally:
             self._waiter = None
 

@@ -12,13 +12,14 @@ import contextlib
 import os
 import secrets
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from crdt_core.errors import StoreUnavailable
 from crdt_core.events import LinksRead
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
@@ -33,8 +34,7 @@ from workers.store import Store
 from workers.tail import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from crdt_core.clocks import HybridClock
     from workers.settings import FleetSettings
 
 __all__ = ["run_worker"]
@@ -43,33 +43,58 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 _LINKS_S = 0.2
+_DRAIN_S = 1.5
 
 
 async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = False) -> None:
     """Runs node `name` until it is told to stop.
 
-    Raises `UnknownNode`, `AlreadyRunning`, `PortTaken`; `Fenced` or `InvariantBroken` where it has to stop.
+    Raises `UnknownNode`, `AlreadyRunning`, `PortTaken`; `Fenced` or `InvariantBroken` where it has to stop, and
+    `StoreUnavailable` where Redis was away when it was told to.
     """
     stop = _stop_signal()
-    node_settings = settings.node(name)
-    token = secrets.token_hex(4)
-    store = Store(name, node_settings.redis, token, settings.gossip.log_entries_max)
-    await store.claim(takeover=takeover)
+    url = settings.node(name).redis
+    store = Store(name, url, secrets.token_hex(4), settings.gossip.log_entries_max)
     replica = Replica(name, settings.gossip.touched_max)
-    hlc = await store.load(replica)
+    loading = asyncio.create_task(_load(store, replica, takeover=takeover))
+    await _first_of(loading, stop)
+    if not loading.done():
+        loading.cancel()
+        log.info("node_stopped", node=name, before="its Redis answered")
+        return
     peers = settings.peers_of(name)
-    node = Node(name, replica, list(peers), token, options=_options(settings), hlc=hlc)
-    own = Redis.from_url(node_settings.redis)
+    node = Node(name, replica, list(peers), store.token, options=_options(settings), hlc=loading.result())
+    own = Redis.from_url(url)
     peer_redis = {peer: Redis.from_url(peer_settings.redis) for peer, peer_settings in peers.items()}
-    outbox = Outbox(own, peer_redis)
-    timeout_s = settings.limits.write_timeout_ms / 1000
-    mailbox = Mailbox(node, store, outbox.release, call_timeout_s=timeout_s)
-    links = Links(name, peers, own, mailbox)
-    face = GrpcFace(mailbox, links, settings.limits)
-    paused = await until_redis_answers(links.refresh, node_settings.redis)
-    mailbox.put(LinksRead(paused))
-    log.info("replica_loaded", node=name, objects=len(replica.catalogue.objects), clock=dict(replica.clock))
+    try:
+        await _serve(settings, node, store, own, peer_redis, stop=stop)
+    finally:
+        for redis in (own, *peer_redis.values()):
+            await redis.aclose()
 
+
+async def _load(store: Store, replica: Replica, *, takeover: bool) -> HybridClock:
+    await store.claim(takeover=takeover)
+    return await store.load(replica)
+
+
+async def _serve(
+    settings: FleetSettings,
+    node: Node,
+    store: Store,
+    own: Redis,
+    peer_redis: dict[str, Redis],
+    *,
+    stop: asyncio.Future[None],
+) -> None:
+    """Runs a loaded node until `stop`, or until it must not go on."""
+    name, node_settings = node.name, settings.node(node.name)
+    outbox = Outbox(own, peer_redis)
+    mailbox = Mailbox(node, store, outbox.release, call_timeout_s=settings.limits.write_timeout_ms / 1000)
+    links = Links(name, peer_redis, own, mailbox)
+    face = GrpcFace(mailbox, links, settings.limits)
+    mailbox.put(LinksRead(await until_redis_answers(links.refresh, node_settings.redis)))
+    log.info("replica_loaded", node=name, objects=len(node.replica.catalogue.objects), clock=dict(node.replica.clock))
     turns = asyncio.create_task(mailbox.run())
     background = [
         asyncio.create_task(work)
@@ -83,12 +108,14 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
     ]
     try:
         await face.start(name, node_settings.bind_address)
-        log.info("node_serving", node=name, grpc=node_settings.bind_address, redis_turn=store.turn)
-        await asyncio.wait([turns, *background, stop], return_when=asyncio.FIRST_COMPLETED)
+        log.info("node_serving", node=name, grpc=node_settings.bind_address)
+        await _first_of(turns, *background, stop)
+        failures = _failures([turns, *background])
         await face.stop()
+        if failures:
+            raise failures[0]
         mailbox.close()
-        _raise_first_failure(background)
-        await turns
+        await _drain(turns, name)
         await outbox.drain()
         await store.release()
         with contextlib.suppress(RedisError, OSError):
@@ -98,8 +125,18 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
         for task in (turns, *background):
             task.cancel()
         await asyncio.gather(turns, *background, return_exceptions=True)
-        for redis in (own, *peer_redis.values()):
-            await redis.aclose()
+
+
+async def _first_of(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _drain(turns: asyncio.Task[None], name: str) -> None:
+    """Gives what is waiting its turn, unless Redis is away: then nobody has been told that it happened."""
+    await asyncio.wait([turns], timeout=_DRAIN_S)
+    if not turns.done():
+        raise StoreUnavailable(f"{name} stopped while its Redis was away; writes without an answer may be lost")
+    await turns
 
 
 def _options(settings: FleetSettings) -> NodeOptions:
@@ -140,12 +177,7 @@ async def _beat(own: Redis, name: str, settings: FleetSettings) -> None:
         await asyncio.sleep(HEARTBEAT_S)
 
 
-def _raise_first_failure(tasks: list[asyncio.Task[None]]) -> None:
-    for failure in _failures(tasks):
-        raise failure
-
-
-def _failures(tasks: list[asyncio.Task[None]]) -> Iterator[BaseException]:
-    for task in tasks:
-        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            yield error
+def _failures(tasks: list[asyncio.Task[None]]) -> list[BaseException]:
+    """What tasks that have ended ended with, in their order."""
+    ended = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    return [error for error in ended if error is not None]

@@ -6,7 +6,6 @@ Each talks to the nodes' gRPC faces. A write happens at one node, which its outp
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -15,9 +14,8 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from crdt_core.errors import CallerError, DeltaicError
-from workers.cli.display import plain_table, printable, value_text, views_table, word
-from workers.client import FleetClient, KeyView, NoNodeAnswers, NodeSilent
+from workers.cli.display import plain_table, value_text, views_table, word
+from workers.client import FleetClient, KeyView, NodeUnavailable
 from workers.rpc import deltaic_pb2 as pb
 from workers.settings import load_settings
 
@@ -151,7 +149,9 @@ def remove(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | 
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Last writer wins, or multi-value (default).")
 @AT_NODE
 @click.pass_context
-def set_(ctx: click.Context, key: str, value: str, timestamp: int | None, kind: str | None, node: str | None) -> None:
+def set_(
+    ctx: click.Context, key: str, value: str, *, timestamp: int | None, kind: str | None, node: str | None
+) -> None:
     """Write VALUE to the register KEY. Where it begins with a dash, write `--` before KEY.
 
     A multi-value register keeps concurrent values until one is written that has seen them; a last-writer-wins
@@ -204,14 +204,14 @@ def sync(ctx: click.Context, nodes: tuple[str, ...]) -> None:
         "node", "peers contacted", "failed", Column("messages", justify="right"), Column("new items", justify="right")
     )
     for name, result in results.items():
-        if isinstance(result, NodeSilent):
+        if isinstance(result, NodeUnavailable):
             table.add_row(name, Text(result.reason, style="red"), "", "", "")
         else:
             failed = Text(" ".join(result.peers_failed), style="red") if result.peers_failed else Text("-")
             contacted = " ".join(result.peers_contacted) or "-"
             table.add_row(name, contacted, failed, str(result.messages_sent), str(result.new_items))
     Console().print(table)
-    ctx.exit(UNREACHABLE if any(isinstance(r, NodeSilent) or r.peers_failed for r in results.values()) else 0)
+    ctx.exit(UNREACHABLE if any(isinstance(r, NodeUnavailable) or r.peers_failed for r in results.values()) else 0)
 
 
 @click.command()
@@ -245,8 +245,8 @@ def _at(fleet_file: Path | None, node: str | None, call: Callable[[NodeClient], 
 
 def _each(
     fleet_file: Path | None, names: tuple[str, ...] | None, call: Callable[[NodeClient], Awaitable[T]]
-) -> dict[str, T | NodeSilent]:
-    async def run() -> dict[str, T | NodeSilent]:
+) -> dict[str, T | NodeUnavailable]:
+    async def run() -> dict[str, T | NodeUnavailable]:
         async with FleetClient(load_settings(fleet_file)) as fleet:
             return await fleet.each(call, names)
 

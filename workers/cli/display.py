@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Column, Table
 from rich.text import Text
 
-from workers.client import KeyView, NodeSilent
+from workers.client import KeyView, NodeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ _SETS = frozenset({"gset", "orset", "rwset"})
 
 def plain_table(*columns: Column | str) -> Table:
     """An empty table in the style of all commands."""
-    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    return Table(*columns, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
 
 
 def age(ms: int) -> str:
@@ -72,14 +72,15 @@ def value_text(view: KeyView, others: Iterable[KeyView] = ()) -> Text:
     return Text(word(view.value))
 
 
-def views_table(views: Mapping[str, KeyView | NodeSilent], *, dots: bool = False) -> RenderableType:
+def views_table(views: Mapping[str, KeyView | NodeUnavailable], *, dots: bool = False) -> RenderableType:
     """Every node's view of one key, a row each; nodes that see the same carry the same colour."""
     seen = [view for view in views.values() if isinstance(view, KeyView)]
     colours = _colours(seen)
-    columns = [Column("node", no_wrap=True), "type", Column("value", overflow="fold")]
-    table = plain_table(*columns, *([Column("siblings", overflow="fold")] if dots else []))
+    table = plain_table(Column("node", no_wrap=True), "type", Column("value", overflow="fold"))
+    if dots:
+        table.add_column("siblings", overflow="fold")
     for name, view in views.items():
-        if isinstance(view, NodeSilent):
+        if isinstance(view, NodeUnavailable):
             table.add_row(name, Text("?", style="red"), Text(f"unreachable: {view.reason}", style="red"))
             continue
         type_ = " / ".join([view.type or "-", *view.conflicts])

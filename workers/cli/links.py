@@ -1,4 +1,7 @@
-"""`deltaic partition` and `deltaic heal`: who hears whom. They write the nodes' Redis, so dead workers are no obstacle."""
+"""`deltaic partition` and `deltaic heal`: who hears whom.
+
+They write the links in the nodes' Redis, so dead workers are no obstacle.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ def matrix_table(matrix: Matrix) -> RenderableType:
 
 def _cell(listener: str, speaker: str, row: dict[str, bool] | NodeStoreUnavailable) -> Text:
     if listener == speaker:
-        return Text("·", style="dim")
+        return Text("-", style="dim")
     if isinstance(row, NodeStoreUnavailable):
         return Text("?", style="red")
     return Text("yes", style="green") if row[speaker] else Text("no", style="bold red")
@@ -79,7 +82,7 @@ def _cell(listener: str, speaker: str, row: dict[str, bool] | NodeStoreUnavailab
 
 def _set(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> None:
     matrix = asyncio.run(_set_links(settings, cuts, paused=paused))
-    Console().print(matrix_table(matrix), _summary(matrix))
+    Console().print(matrix_table(matrix), "", _summary(matrix), sep="\n")
     missed = sorted({listener for listener, _ in cuts if isinstance(matrix[listener], NodeStoreUnavailable)})
     if missed:
         reasons = "; ".join(f"{name}: {matrix[name]}" for name in missed)
@@ -95,5 +98,5 @@ def _summary(matrix: Matrix) -> Text:
     known = {listener: row for listener, row in matrix.items() if not isinstance(row, NodeStoreUnavailable)}
     cut = sum(not hears for row in known.values() for hears in row.values())
     if cut:
-        return Text(f"{cut} links are paused (a row does not hear its column)", style="yellow")
+        return Text(f"paused links: {cut}; where it says no, the row does not hear the column", style="yellow")
     return Text("everyone hears everyone" if len(known) == len(matrix) else "no link known is paused", style="green")

@@ -20,8 +20,6 @@ from workers.keys import PAUSED
 from workers.settings import load_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import RenderableType
 
     from workers.settings import FleetSettings
@@ -31,7 +29,6 @@ __all__ = ["exit_code", "status"]
 ALL_WELL, SOME_DOWN, DIFFERENT_STATES = 0, 3, 6
 WATCH_S = 1.0
 _DIGITS = 8
-_CUT = "✂"
 
 
 @click.command()
@@ -52,7 +49,7 @@ def status(ctx: click.Context, *, as_json: bool, watch: bool) -> None:
     settings = load_settings(ctx.obj)
     if watch:
         try:
-            asyncio.run(_watch(settings, ctx.obj, as_json=as_json))
+            asyncio.run(_watch(settings, as_json=as_json))
         except KeyboardInterrupt:
             return
     view = asyncio.run(_look_once(settings))
@@ -75,7 +72,7 @@ async def _look_once(settings: FleetSettings) -> FleetView:
         return await look(settings, redis, clients)
 
 
-async def _watch(settings: FleetSettings, fleet_file: Path | None, *, as_json: bool) -> None:
+async def _watch(settings: FleetSettings, *, as_json: bool) -> None:
     async with FleetRedis(settings) as redis, FleetClient(settings) as clients:
         if as_json:
             while True:
@@ -92,27 +89,30 @@ async def _watch(settings: FleetSettings, fleet_file: Path | None, *, as_json: b
 
 
 def _shown(view: FleetView) -> RenderableType:
-    return Group(_headline(view), _nodes_table(view), _clocks_table(view), *_notes(view))
+    return Group(_headline(view), "", _nodes_table(view), "", _clocks_table(view), "", *_notes(view))
 
 
 def _headline(view: FleetView) -> Text:
     up = sum(node.up for node in view.nodes.values())
     all_up = up == len(view.nodes)
     count = Text(f"{up} of {len(view.nodes)} nodes up", style="bold green" if all_up else "bold red")
-    return Text.assemble(count, "; ", _agreement_text(view))
+    unread = " ".join(node.name for node in view.nodes.values() if node.problem is not None)
+    gap = Text(f"; no Redis of {unread}" if unread else "", style="bold red")
+    return Text.assemble(count, gap, "; ", _agreement_text(view))
 
 
 def _agreement_text(view: FleetView) -> Text:
     """How many views there are, and of whom."""
     if view.agreement is None:
-        return Text("no node's Redis can be read", style="bold red")
+        return Text("nothing can be compared", style="bold red")
     if view.agreement == MISMATCH:
         sides = " | ".join(
             " / ".join(" ".join(names) for names in group.digests.values()) for group in view.groups if group.mismatch
         )
         return Text(f"DIGEST MISMATCH: {sides} have seen the same and hold different states", style="bold red")
     if view.agreement == AGREE:
-        return Text("all agree" if len(view.nodes) > 1 else "alone", style="bold green")
+        known = len(view.groups[0].nodes)
+        return Text("all agree" if known == len(view.nodes) else f"the other {known} agree", style="bold green")
     sides = " | ".join(" ".join(group.nodes) for group in view.groups)
     return Text(f"{len(view.groups)} views: {sides}", style="bold yellow")
 
@@ -194,7 +194,7 @@ def _seen(node: NodeView, peer: NodeView) -> Text:
     elif lag.deltas:
         text.append(f" -{lag.deltas} {'?' if lag.ms is None else age(lag.ms)}", style="yellow")
     if (node.links or {}).get(peer.name) == PAUSED:
-        text.append(f" {_CUT}", style="bold red")
+        text.append(" cut", style="bold red")
     return text
 
 
@@ -202,9 +202,10 @@ def _seen(node: NodeView, peer: NodeView) -> Text:
 
 
 def _notes(view: FleetView) -> list[Text]:
-    notes = [Text(f"-3 1.2s: lacks 3 commits, the oldest made 1.2 s ago; {_CUT}: link paused", style="dim")]
-    if not view.paused and all(lag.deltas == 0 for node in view.nodes.values() for lag in node.lag.values()):
-        notes.clear()
+    notes = []
+    if view.paused or any(lag.deltas for node in view.nodes.values() for lag in node.lag.values()):
+        legend = "7 -3 1.2s: has seen 7 commits, lacks 3, the first of them 1.2 s old; cut: the link is paused"
+        notes.append(Text(legend, style="dim"))
     for node in view.nodes.values():
         if node.problem is not None:
             serving = "its worker answers" if node.serving else "its worker does not answer either"
