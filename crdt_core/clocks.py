@@ -28,7 +28,7 @@ def check_replica_id(replica: object) -> ReplicaId:
     """`replica` itself, if it is a valid id: 1 to 128 of letters, digits, `_`, `.`, `-`; raises `InvalidArgument`."""
     if not isinstance(replica, str) or not 0 < len(replica) <= _ID_LENGTH_MAX or not _ID_LETTERS.issuperset(replica):
         raise InvalidArgument(
-            "replica id", f"{replica!r} is not 1 to {_ID_LENGTH_MAX} of letters, digits, '_', '.', '-'"
+            "replica id", f"{brief(replica)} is not 1 to {_ID_LENGTH_MAX} of letters, digits, '_', '.', '-'"
         )
     return replica
 

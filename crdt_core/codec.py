@@ -141,7 +141,7 @@ def encode_dots(type_: CrdtType, siblings: Mapping[Dot, Payload]) -> bytes:
 def decode_dots(type_: CrdtType, value: Any) -> dict[Dot, Payload]:
     """The siblings in a JSON value; raises `Malformed`."""
     if not isinstance(value, dict) or not value:
-        raise Malformed("siblings", f"{value!r:.60} is no object of dots")
+        raise Malformed("siblings", f"{brief(value)} is no object of dots")
     return {parse_dot(dot): _decode_payload(type_, payload) for dot, payload in value.items()}
 
 
@@ -153,11 +153,11 @@ def encode_clock(clock: Mapping[str, int]) -> bytes:
 def decode_clock(value: Any) -> VersionVector:
     """The version vector in a JSON value; raises `Malformed`."""
     if not isinstance(value, dict):
-        raise Malformed("clock", f"{value!r:.60} is no object")
+        raise Malformed("clock", f"{brief(value)} is no object")
     for replica, counter in value.items():
         _decode_replica(replica)
         if type(counter) is not int or not 0 < counter < _COUNTER_MAX:
-            raise Malformed("clock", f"{replica}: {counter!r:.60} is no counter")
+            raise Malformed("clock", f"{replica}: {brief(counter)} is no counter")
     return VersionVector(value)
 
 
@@ -167,7 +167,7 @@ def parse_dot(text: Any) -> Dot:
         replica, _, counter = text.rpartition(":")
         if counter.isascii() and counter.isdigit() and counter[0] != "0" and len(counter) <= 15:
             return Dot(_decode_replica(replica), int(counter))
-    raise Malformed("dot", f"{text!r:.60} is not replica:counter")
+    raise Malformed("dot", f"{brief(text)} is not replica:counter")
 
 
 def parse_object(what: str, data: bytes | Mapping[str, Any], fields: tuple[str, ...]) -> Mapping[str, Any]:
@@ -178,11 +178,11 @@ def parse_object(what: str, data: bytes | Mapping[str, Any], fields: tuple[str, 
         except orjson.JSONDecodeError as error:
             raise Malformed(what, f"no JSON ({error})") from error
     if not isinstance(data, dict):
-        raise Malformed(what, f"{data!r:.60} is no object")
+        raise Malformed(what, f"{brief(data)} is no object")
     if data.get("v") != FORMAT:
-        raise Malformed(what, f"format version {data.get('v')!r:.20} is not {FORMAT}")
+        raise Malformed(what, f"format version {brief(data.get('v'))} is not {FORMAT}")
     if data.keys() != set(fields):
-        raise Malformed(what, f"fields {sorted(data)!r:.120} are not {sorted(fields)}")
+        raise Malformed(what, f"fields {brief(sorted(data))} are not {sorted(fields)}")
     return data
 
 
@@ -226,7 +226,7 @@ def _decode_patch_part(value: Any) -> PatchPart:
     if part is not None:
         return PatchPart(decode_text(key), type_.name, decode_text(part), decode_dots(type_, siblings))
     if not isinstance(siblings, dict) or not siblings:
-        raise Malformed("patch part", f"clears {siblings!r:.60} are no object of dots")
+        raise Malformed("patch part", f"clears {brief(siblings)} are no object of dots")
     return PatchPart(
         decode_text(key), type_.name, None, {parse_dot(dot): decode_clock(c) for dot, c in siblings.items()}
     )
@@ -236,7 +236,7 @@ def decode_type(name: Any) -> CrdtType:
     """The type of that name; raises `Malformed`."""
     type_ = TYPES.get(name) if isinstance(name, str) else None
     if type_ is None:
-        raise Malformed("type", f"{name!r:.60} is not one of {', '.join(TYPES)}")
+        raise Malformed("type", f"{brief(name)} is not one of {', '.join(TYPES)}")
     return type_
 
 
@@ -249,17 +249,17 @@ def _decode_replica(value: Any) -> str:
 
 def _decode_stamp(value: Any) -> Stamp:
     if not isinstance(value, list) or len(value) != 2 or any(type(n) is not int or not 0 <= n < 2**63 for n in value):
-        raise Malformed("stamp", f"{value!r:.60} is not [ms, logical]")
+        raise Malformed("stamp", f"{brief(value)} is not [ms, logical]")
     return Stamp(*value)
 
 
 def _list(what: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise Malformed(what, f"{value!r:.60} is no list")
+        raise Malformed(what, f"{brief(value)} is no list")
     return value
 
 
 def _four(what: str, value: Any) -> tuple[Any, Any, Any, Any]:
     if not isinstance(value, list) or len(value) != 4:
-        raise Malformed(what, f"{value!r:.60} has not four elements")
+        raise Malformed(what, f"{brief(value)} has not four elements")
     return value[0], value[1], value[2], value[3]

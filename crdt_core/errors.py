@@ -87,7 +87,7 @@ class WrongType(CallerError):
     grpc_code = "FAILED_PRECONDITION"
 
     def __init__(self, key: str, held: str, wanted: str, hint: str = "") -> None:
-        super().__init__(f"{key!r} is a {held}, not a {wanted}" + (f": {hint}" if hint else ""))
+        super().__init__(f"{key!r} is of type {held}, not {wanted}" + (f": {hint}" if hint else ""))
         self.key = key
         self.held = held
         self.wanted = wanted

@@ -243,7 +243,7 @@ class EWFlag(SingleObject):
 
 def _bytes(text: str) -> bytes:
     if not isinstance(text, str):
-        raise InvalidArgument("element or value", f"{text!r:.60} is no string")
+        raise InvalidArgument("element or value", f"{brief(text)} is no string")
     return text.encode("utf-8", "surrogateescape")
 
 

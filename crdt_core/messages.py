@@ -106,7 +106,7 @@ def decode_message(data: bytes) -> Message:
         raise Malformed("message", f"no JSON ({error})") from error
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise Malformed("message", f"{kind!r:.60} is no kind of message")
+        raise Malformed("message", f"{brief(kind)} is no kind of message")
     fields = parse_object(kind, value, _FIELDS[kind])
     match kind:
         case "ask":
@@ -141,25 +141,25 @@ def _fields(message: Message) -> dict[str, Any]:
 def _text(fields: Any, name: str) -> str:
     value = fields[name]
     if not isinstance(value, str):
-        raise Malformed(name, f"{value!r:.60} is no string")
+        raise Malformed(name, f"{brief(value)} is no string")
     return value
 
 
 def _texts(fields: Any, name: str) -> tuple[str, ...]:
     value = fields[name]
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise Malformed(name, f"{value!r:.60} is no list of strings")
+        raise Malformed(name, f"{brief(value)} is no list of strings")
     return tuple(value)
 
 
 def _count(fields: Any, name: str) -> int:
     value = fields[name]
     if type(value) is not int or value < 0:
-        raise Malformed(name, f"{value!r:.60} is no count")
+        raise Malformed(name, f"{brief(value)} is no count")
     return value
 
 
 def _clocks(value: Any) -> dict[str, VersionVector]:
     if not isinstance(value, dict):
-        raise Malformed("clocks", f"{value!r:.60} is no object")
+        raise Malformed("clocks", f"{brief(value)} is no object")
     return {node: decode_clock(clock) for node, clock in value.items()}

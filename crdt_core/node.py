@@ -54,11 +54,15 @@ __all__ = ["Node", "NodeOptions"]
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
-    """`repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for it."""
+    """`repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for it.
+
+    `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
+    """
 
     exchange_timeout_ms: int = 5000
     repair_delay_ms: int = 150
     markers_per_compaction: int = 10_000
+    log_entries_kept: int = 100
     skew_warn_ms: int = 500
     skew_refuse_ms: int = 60_000
 
@@ -250,7 +254,7 @@ class Node:
     def _take_peer_message(self, message: Ask | Answer | Push | Done, draft: _Draft) -> None:
         peer = message.sender
         if peer not in self.peers:
-            raise Malformed("message", f"sender {peer!r:.60} is no peer of {self.name}")
+            raise Malformed("message", f"sender {brief(peer)} is no peer of {self.name}")
         if peer in self.paused:
             self.counts["messages_dropped"] += 1
             return
@@ -367,7 +371,7 @@ class Node:
         if all(peer in self._published for peer in self.peers):
             stable = VersionVector.floor([self.replica.clock, *self._published.values()])
             self.replica.stabilise(stable, self.options.markers_per_compaction)
-        draft.commit.trim = self.replica.stable[self.replica.id]
+        draft.commit.trim = max(0, self.replica.stable[self.replica.id] - self.options.log_entries_kept)
         draft.commit.header["compacted_ms"] = b"%d" % draft.wall_ms
         waiting = len(self.replica.catalogue.markers)
         summary = {"stable": dict(sorted(self.replica.stable.items())), "markers_waiting": waiting}

@@ -118,7 +118,7 @@ def _object_value(link: Object, roster: Roster) -> dict[str, Any]:
 
 def _decode_link(key: bytes, fields: Any, roster: Roster) -> Object:
     if not isinstance(fields, dict):
-        raise Malformed("object", f"{fields!r:.60} is no object")
+        raise Malformed("object", f"{brief(fields)} is no object")
     link = Object(key, decode_type(fields.get("type")))
     for part, siblings in fields.get("parts", {}).items():
         link.adopt(decode_text(part), _pack(link, siblings, roster))
@@ -137,5 +137,5 @@ def _json_object(what: str, data: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise Malformed(what, f"no JSON ({error})") from error
     if not isinstance(value, dict):
-        raise Malformed(what, f"{value!r:.60} is no object")
+        raise Malformed(what, f"{brief(value)} is no object")
     return value

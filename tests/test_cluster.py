@@ -13,7 +13,7 @@ from tests.support import wait_until_async
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.deltaic_pb2_grpc import ControlServiceStub, CRDTServiceStub, ReplicationServiceStub
 
-GROW_ONLY, LWW, MULTI_VALUE = pb.GROW_ONLY_COUNTER, pb.LAST_WRITER_WINS_REGISTER, pb.MULTI_VALUE_REGISTER
+GROW_ONLY = pb.GROW_ONLY_COUNTER
 INT64_MAX = 2**63 - 1
 
 
@@ -189,12 +189,12 @@ class TestCRDT:
 
 
 def test_a_grow_only_counter_cannot_be_decremented_at_any_node(fleet, key):
-    fleet["n1"].increment(key, 5, GROW_ONLY)
+    fleet["n1"].increment(key, 5, kind=GROW_ONLY)
     fleet.agree()
     for node in fleet.nodes.values():
         for kind in (0, GROW_ONLY):
             with pytest.raises(grpc.RpcError) as refused:
-                node.objects.DecrementCounter(pb.DecrementCounterRequest(counter_id=key, kind=kind))
+                node.decrement(key, kind=kind)
             assert code_of(refused.value) is grpc.StatusCode.FAILED_PRECONDITION
             assert "grow-only" in refused.value.details()
     fleet.agree()
@@ -203,7 +203,7 @@ def test_a_grow_only_counter_cannot_be_decremented_at_any_node(fleet, key):
 
 def test_an_amount_below_zero_is_refused_so_that_grow_only_means_it(fleet, key):
     with pytest.raises(grpc.RpcError) as refused:
-        fleet["n1"].increment(key, -1, GROW_ONLY)
+        fleet["n1"].increment(key, -1, kind=GROW_ONLY)
     assert code_of(refused.value) is grpc.StatusCode.INVALID_ARGUMENT
     assert fleet["n1"].counter(key) == 0
 
@@ -221,7 +221,7 @@ def test_a_delete_takes_away_what_it_saw_and_no_concurrent_increment(fleet, key)
     fleet["n1"].increment(key, 5)
     fleet.agree()
     fleet.cut(["n1"], ["n2", "n3", "n4", "n5"])
-    assert fleet["n1"].objects.Delete(pb.DeleteRequest(key=key)).deleted
+    assert fleet["n1"].delete(key)
     fleet["n2"].increment(key, 1)
     fleet.heal()
     fleet.agree()
@@ -243,11 +243,11 @@ def test_equal_timestamps_agree_everywhere_on_the_higher_replica_id(fleet, key, 
 
 
 def test_timestamp_zero_is_a_timestamp(fleet, key):
-    """It is neither "no timestamp", which would make a multi-value register, nor older than a register without value."""
+    """It is neither "no timestamp", which would make a multi-value register, nor older than no value at all."""
     assert fleet["n1"].set(key, "at zero", 0)
     fleet.agree()
     answer = fleet["n2"].objects.GetRegister(pb.GetRegisterRequest(register_id=key))
-    assert (list(answer.values), answer.timestamp, answer.kind) == (["at zero"], 0, LWW)
+    assert (list(answer.values), answer.timestamp, answer.kind) == (["at zero"], 0, pb.LAST_WRITER_WINS_REGISTER)
     assert answer.HasField("timestamp")
     assert fleet["n2"].set(key, "at one", 1)
     assert not fleet["n2"].set(key, "at zero again", 0)
@@ -289,3 +289,34 @@ def test_a_remove_at_a_node_that_has_not_seen_the_add_removes_nothing(fleet, key
     fleet.heal()
     fleet.agree()
     assert fleet.everywhere("elements", key) == [["apple"]] * 5
+
+
+# Types ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_made_with_two_types_at_once_shows_one_of_them_everywhere_and_reports_the_other(fleet, key):
+    fleet.cut(["n1"], ["n2", "n3", "n4", "n5"])
+    fleet["n1"].add(key, "apple")
+    fleet["n2"].increment(key, 3)
+    fleet.heal()
+    fleet.agree()
+    for node in fleet.nodes.values():
+        seen = node.inspect(key)
+        assert (seen.type, seen.value_json, list(seen.conflicts)) == ("pncounter", b"3", ["orset"])
+
+
+# Exchange ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_sync_all_brings_to_every_node_what_any_of_them_knew(fleet, key):
+    names = list(fleet.nodes)
+    for name in names:
+        fleet[name].partition()
+    for name in names:
+        fleet[name].increment(key)
+    fleet.redis().delete(*(node.keys.log for node in fleet.nodes.values()))  # so that nothing else can bring it
+    fleet.heal()
+    report = fleet["n3"].sync()
+    assert sorted(report.peers_contacted) == ["n1", "n2", "n4", "n5"]
+    assert report.messages_sent == 8
+    assert fleet.everywhere("counter", key) == [5] * 5

@@ -47,7 +47,7 @@ _LINE_TROUBLE = {
     "No route to host": "no route to host",
     "Socket closed": "the connection was lost",
     "Connection reset": "the connection was lost",
-    "failed to connect": "no connection",
+    "failed to connect": "no answer",
     "Received http2 header": "something else listens there",
 }
 """What gRPC says of a connection, in a few words; anything else in an UNAVAILABLE is the node speaking."""

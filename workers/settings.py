@@ -97,6 +97,9 @@ class GossipSettings(Section):
     log_entries_max: Positive = Field(
         default=100_000, description="deltas a node keeps for peers that are away; more: memory in Redis"
     )
+    log_entries_kept: Positive = Field(
+        default=100, description="latest deltas that stay though every node has them, to be looked at"
+    )
     batch_deltas: Positive = Field(default=512, description="deltas read from a peer's log at once; more: longer turns")
     touched_max: Positive = Field(
         default=200_000, description="recent writes indexed per origin for cheap patches; more: worker memory"

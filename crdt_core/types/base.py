@@ -69,7 +69,7 @@ class CrdtType(ABC):
     def decode_payload(self, value: Any) -> Payload:
         """The inverse of `encode_payload`; raises `Malformed`."""
         if value is not True:
-            raise Malformed("payload", f"{self.name}: {value!r:.60} is not true")
+            raise Malformed("payload", f"{self.name}: {brief(value)} is not true")
         return True
 
 
@@ -94,4 +94,4 @@ def decode_text(value: Any) -> bytes:
             return b64decode(value["b64"], validate=True)
         except ValueError:
             pass
-    raise Malformed("text", f"{value!r:.60} is neither a string nor base64")
+    raise Malformed("text", f"{brief(value)} is neither a string nor base64")

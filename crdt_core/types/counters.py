@@ -111,12 +111,12 @@ class CounterType(CrdtType):
             return Spent(*self._decode_totals(value["spent"], (2,)))
         share = Share(*self._decode_totals(value, (2, 4)))
         if share.increments < share.base_increments or share.decrements < share.base_decrements:
-            raise Malformed("payload", f"{self.name}: {value!r:.60} has spent more than it has")
+            raise Malformed("payload", f"{self.name}: {brief(value)} has spent more than it has")
         return share
 
     def _decode_totals(self, value: Any, lengths: tuple[int, ...]) -> list[int]:
         if not isinstance(value, list) or len(value) not in lengths:
-            raise Malformed("payload", f"{self.name}: {value!r:.60} is no share")
+            raise Malformed("payload", f"{self.name}: {brief(value)} is no share")
         return [_decode_total(number) for number in value]
 
 
@@ -128,7 +128,7 @@ class GCounterType(CounterType):
     def decode_payload(self, value: Any) -> Payload:
         payload = super().decode_payload(value)
         if payload.decrements:
-            raise Malformed("payload", f"{self.name}: {value!r:.60} has decrements")
+            raise Malformed("payload", f"{self.name}: {brief(value)} has decrements")
         return payload
 
 
@@ -141,7 +141,7 @@ class PNCounterType(CounterType):
 def check_amount(amount: object) -> int:
     """`amount` itself if it is an integer from 0 to 2^63-1; raises `InvalidArgument`."""
     if not isinstance(amount, int) or isinstance(amount, bool) or not 0 <= amount <= INT64_MAX:
-        raise InvalidArgument("amount", f"{amount!r} is not an integer from 0 to {INT64_MAX}")
+        raise InvalidArgument("amount", f"{brief(amount)} is not an integer from 0 to {INT64_MAX}")
     return amount
 
 
@@ -154,4 +154,4 @@ def _decode_total(value: Any) -> int:
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 40 and int(value) > INT64_MAX:
         return int(value)
-    raise Malformed("payload", f"{value!r:.60} is no total")
+    raise Malformed("payload", f"{brief(value)} is no total")

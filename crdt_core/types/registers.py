@@ -54,7 +54,7 @@ class LWWRegisterType(CrdtType):
 
     def decode_payload(self, value: Any) -> Payload:
         if not isinstance(value, list) or len(value) != 3 or any(type(number) is not int for number in value[1:]):
-            raise Malformed("payload", f"{self.name}: {value!r:.60} is not [value, ms, logical]")
+            raise Malformed("payload", f"{self.name}: {brief(value)} is not [value, ms, logical]")
         if value[1] not in _INT64 or value[2] not in _INT64 or value[2] < 0:
             raise Malformed("payload", f"{self.name}: a stamp outside 64 bits")
         return Stamped(decode_text(value[0]), value[1], value[2])
@@ -103,7 +103,7 @@ def set_now(view: View, value: bytes, now: Stamp) -> tuple[bytes, Stamped]:
 def set_at(view: View, value: bytes, timestamp: int) -> tuple[bytes, Stamped] | None:
     """The LWW write of `value` at `timestamp`, zero and below included; `None` where what shows is newer."""
     if type(timestamp) is not int or timestamp not in _INT64:
-        raise InvalidArgument("timestamp", f"{timestamp!r:.60} is not a 64-bit integer")
+        raise InvalidArgument("timestamp", f"{brief(timestamp)} is not a 64-bit integer")
     seen = _LWW.winner(view)
     if seen is not None and (timestamp, 0) < (seen.ms, seen.logical):
         return None

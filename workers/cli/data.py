@@ -67,7 +67,7 @@ def get(ctx: click.Context, key: str, node: str | None, *, as_json: bool) -> Non
 @AS_JSON
 @click.pass_context
 def diff(ctx: click.Context, key: str, *, dots: bool, as_json: bool) -> None:
-    """Show KEY as every node sees it. Of a set, what some node lacks is green where it is and red where it is not.
+    """Show KEY as every node sees it. Of a set, what some other node lacks is green, what the node lacks is red.
 
     \b
     Exit code: 0  all nodes see the same
@@ -82,7 +82,7 @@ def diff(ctx: click.Context, key: str, *, dots: bool, as_json: bool) -> None:
         click.echo(orjson.dumps({"key": key, "agree": agree, "nodes": nodes}, option=orjson.OPT_INDENT_2))
     else:
         console = Console()
-        console.print(views_table(views, dots=dots))
+        console.print(views_table(views, dots=dots), "")
         console.print(_verdict(key, agree=agree, seen=len(seen), asked=len(views)))
     ctx.exit(1 if not agree else UNREACHABLE if len(seen) < len(views) else 0)
 

@@ -60,7 +60,7 @@ def word(value: Any) -> str:
 
 
 def value_text(view: KeyView, others: Iterable[KeyView] = ()) -> Text:
-    """The value; of a set, what it has more than some of `others` in green, and what it lacks in red."""
+    """The value; of a set, what it has more than some of `others` in green, then in red what it lacks."""
     if not view.type:
         return Text("no such key", style="dim")
     if view.type in _SETS:
@@ -95,13 +95,16 @@ def _set_text(view: KeyView, others: Iterable[KeyView]) -> Text:
     mine = _elements(view)
     theirs = [_elements(other) for other in others if other.type in _SETS or not other.type]
     common = [e for e in mine if all(e in other for other in theirs)]
-    parts = [Text(word(e)) for e in common[:_COMMON_MAX]]
-    if len(common) > _COMMON_MAX:
-        parts.append(Text(f"... {len(common) - _COMMON_MAX} more{' that all have' if theirs else ''}", style="dim"))
+    shown = common[:_COMMON_MAX] if theirs else common
+    parts = [Text(word(e)) for e in shown]
+    if len(shown) < len(common):
+        parts.append(Text(f"... {len(common) - len(shown)} more that all have", style="dim"))
     parts += [Text(word(e), style="bold green") for e in mine if e not in set(common)]
-    missing = dict.fromkeys(e for other in theirs for e in other if e not in mine)
-    parts += [Text("-" + word(e), style="red strike") for e in sorted(missing)]
-    return Text.assemble("{", Text(", ").join(parts), "}")
+    text = Text.assemble("{", Text(", ").join(parts), "}")
+    missing = sorted({e for other in theirs for e in other if e not in mine})
+    if missing:
+        text.append(f" lacks {', '.join(map(word, missing))}", style="bold red")
+    return text
 
 
 def _elements(view: KeyView) -> dict[str, None]:

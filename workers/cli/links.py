@@ -83,10 +83,11 @@ def _cell(listener: str, speaker: str, row: dict[str, bool] | NodeStoreUnavailab
 def _set(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> None:
     matrix = asyncio.run(_set_links(settings, cuts, paused=paused))
     Console().print(matrix_table(matrix), "", _summary(matrix), sep="\n")
-    missed = sorted({listener for listener, _ in cuts if isinstance(matrix[listener], NodeStoreUnavailable)})
+    rows = {listener: matrix[listener] for listener in sorted({listener for listener, _ in cuts})}
+    missed = {listener: row for listener, row in rows.items() if isinstance(row, NodeStoreUnavailable)}
     if missed:
-        reasons = "; ".join(f"{name}: {matrix[name]}" for name in missed)
-        raise StoreUnavailable(f"the links of {', '.join(missed)} are as they were ({reasons})")
+        reasons = "; ".join(dict.fromkeys(map(str, missed.values())))
+        raise StoreUnavailable(f"the links of {', '.join(missed)} could not be set: {reasons}")
 
 
 async def _set_links(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> Matrix:

@@ -142,7 +142,7 @@ def _nodes_table(view: FleetView) -> RenderableType:
 
 def _state(node: NodeView) -> Text:
     if node.problem is not None:
-        return Text("no Redis", style="bold red")
+        return Text("up, no Redis" if node.up else "down, no Redis", style="bold red")
     if node.up:
         return Text("up", style="green")
     since = f" {age(node.beat_age_ms)}" if node.beat_age_ms is not None else ""
@@ -206,10 +206,10 @@ def _notes(view: FleetView) -> list[Text]:
     if view.paused or any(lag.deltas for node in view.nodes.values() for lag in node.lag.values()):
         legend = "7 -3 1.2s: has seen 7 commits, lacks 3, the first of them 1.2 s old; cut: the link is paused"
         notes.append(Text(legend, style="dim"))
+    for problem in dict.fromkeys(node.problem for node in view.nodes.values() if node.problem is not None):
+        names = " ".join(node.name for node in view.nodes.values() if node.problem == problem)
+        notes.append(Text(f"Redis of {names}: {printable(problem)}", style="red"))
     for node in view.nodes.values():
-        if node.problem is not None:
-            serving = "its worker answers" if node.serving else "its worker does not answer either"
-            notes.append(Text(f"{node.name}: Redis: {printable(node.problem)}; {serving}", style="red"))
         if node.quarantine:
             where = f"XRANGE deltaic:{{{node.name}}}:quarantine - +"
             notes.append(Text(f"{node.name}: {node.quarantine} messages in quarantine: {where}", style="yellow"))
