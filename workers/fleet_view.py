@@ -16,9 +16,9 @@ import orjson
 from crdt_core.clocks import VersionVector
 from crdt_core.codec import decode_clock
 from crdt_core.errors import DeltaicError, Malformed
+from workers.clock import wall_ms
 from workers.fleet_redis import NodeStoreUnavailable
 from workers.keys import AUDIT, DELTA_FIELD, FLEET, OPEN, PAUSED, Keys
-from workers.mailbox import wall_ms
 from workers.redis_ready import shown
 
 if TYPE_CHECKING:

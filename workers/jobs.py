@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 from crdt_core.codec import decode_clock
 from crdt_core.errors import DigestMismatch, Malformed
 from crdt_core.messages import Compact, Round, encode_message
+from workers.clock import wall_ms
 from workers.keys import AUDIT, FLEET, INBOX_ENTRIES_MAX, MESSAGE_FIELD, PAUSED, Keys
-from workers.mailbox import wall_ms
 from workers.settings import load_settings
 
 if TYPE_CHECKING:

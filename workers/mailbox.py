@@ -7,7 +7,6 @@ the pure node, commits it, and only then lets the effects out. What arrives duri
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import structlog
 
 from crdt_core.errors import Stopping, StoreUnavailable
 from crdt_core.events import Call, Reply
+from workers.clock import wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +25,11 @@ if TYPE_CHECKING:
     from crdt_core.operations import Operation
     from workers.store import Store
 
-__all__ = ["Confirmed", "Mailbox", "wall_ms"]
+__all__ = ["Confirmed", "Mailbox"]
 
 log = structlog.get_logger()
 
 _TICK_S = 0.25
-
-
-def wall_ms() -> int:
-    """The wall clock in milliseconds since 1970: the only place where a worker reads it for the core."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

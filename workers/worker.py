@@ -23,11 +23,12 @@ from crdt_core.errors import StoreUnavailable
 from crdt_core.events import LinksRead
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
+from workers.clock import wall_ms
 from workers.grpc_face import GrpcFace
 from workers.inbox import Inbox
 from workers.keys import FLEET
 from workers.links import Links
-from workers.mailbox import Mailbox, wall_ms
+from workers.mailbox import Mailbox
 from workers.outbox import Outbox
 from workers.retry import until_redis_answers
 from workers.store import Store

@@ -94,7 +94,7 @@ def _players(view: FleetView) -> list[str]:
     if view.paused:
         listener, speaker = view.paused[0]
         raise WorldError(
-            f"{len(view.paused)} links are paused already ({listener} does not hear {speaker}); "
+            f"the fleet is cut already ({listener} does not hear {speaker}, {len(view.paused)} links in all); "
             "`deltaic heal` opens them"
         )
     return names
