@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from crdt_core.errors import InvalidArgument, InvariantBroken
+from crdt_core.errors import InvalidArgument, InvariantBroken, brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +22,7 @@ ReplicaId = str
 
 _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _ID_LENGTH_MAX = 128
+_LOGICAL_MAX = 2**63 - 1
 
 
 def check_replica_id(replica: object) -> ReplicaId:
@@ -107,14 +108,14 @@ class VersionVector(dict[ReplicaId, int]):
 
 
 class Stamp(NamedTuple):
-    """A point of hybrid time: physical milliseconds and, within one, a logical counter."""
+    """A point of hybrid time: physical milliseconds and, within one, a logical counter (below 2^63)."""
 
     ms: int
     logical: int
 
     def successor(self) -> Stamp:
-        """The smallest stamp after this one."""
-        return Stamp(self.ms, self.logical + 1)
+        """The smallest stamp after this one; the last of its millisecond is its own, so that all can be persisted."""
+        return Stamp(self.ms, min(self.logical + 1, _LOGICAL_MAX))
 
 
 class HybridClock:

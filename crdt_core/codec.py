@@ -14,19 +14,18 @@ Keys, parts and values are text where they are UTF-8, else `{"b64":"..."}`. A pa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from crdt_core.clocks import Dot, Stamp, VersionVector, check_replica_id
 from crdt_core.deltas import Delta, Patch, PatchPart, Write
-from crdt_core.errors import InvalidArgument, Malformed
+from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.siblings import REMOVED
 from crdt_core.types import TYPES, decode_text, encode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from crdt_core.siblings import Payload
     from crdt_core.types import CrdtType
 
@@ -118,14 +117,16 @@ def decode_patch(data: bytes | Mapping[str, Any]) -> Patch:
         hlc=_decode_stamp(fields["hlc"]),
         parts=tuple(_decode_patch_part(part) for part in _list("parts", fields["parts"])),
     )
-    if not patch.stable <= clock:
-        raise Malformed("patch", "its stable frontier is ahead of its clock")
+    if not patch.stable <= clock or (patch.since is not None and not patch.stable <= patch.since):
+        raise Malformed("patch", "its stable frontier is ahead of its clock, or of what it builds on")
     if len({part[:3] for part in patch.parts}) != len(patch.parts):
         raise Malformed("patch", "one part is listed twice")
     for part in patch.parts:
-        for dot in part.siblings:
+        for dot, payload in part.siblings.items():
             if not clock.covers(dot):
                 raise Malformed("patch", f"it carries {dot}, which its clock {dict(clock)} does not cover")
+            if part.part is None and (payload[dot.replica] != dot.counter - 1 or not payload <= clock):
+                raise Malformed("patch", f"the clear {dot} cannot have been made at {dict(payload)}")
     return patch
 
 
@@ -177,12 +178,12 @@ def parse_object(what: str, data: bytes | Mapping[str, Any], fields: tuple[str, 
             data = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise Malformed(what, f"no JSON ({error})") from error
-    if not isinstance(data, dict):
+    if not isinstance(data, Mapping):
         raise Malformed(what, f"{brief(data)} is no object")
-    if data.get("v") != FORMAT:
+    if type(data.get("v")) is not int or data["v"] != FORMAT:
         raise Malformed(what, f"format version {brief(data.get('v'))} is not {FORMAT}")
     if data.keys() != set(fields):
-        raise Malformed(what, f"fields {brief(sorted(data))} are not {sorted(fields)}")
+        raise Malformed(what, f"fields {brief(list(data))} are not {sorted(fields)}")
     return data
 
 
@@ -214,19 +215,19 @@ def _decode_write(value: Any) -> Write:
     key, name, part, payload = _four("write", value)
     type_ = decode_type(name)
     if part is None:
-        if payload is not None:
-            raise Malformed("write", "a clear carries no payload")
+        if payload is not None or not type_.collection:
+            raise Malformed("write", "a clear is of a collection, and carries no payload")
         return Write(decode_text(key), type_.name, None, None)
-    return Write(decode_text(key), type_.name, decode_text(part), _decode_payload(type_, payload))
+    return Write(decode_text(key), type_.name, type_.decode_part(part), _decode_payload(type_, payload))
 
 
 def _decode_patch_part(value: Any) -> PatchPart:
     key, name, part, siblings = _four("patch part", value)
     type_ = decode_type(name)
     if part is not None:
-        return PatchPart(decode_text(key), type_.name, decode_text(part), decode_dots(type_, siblings))
-    if not isinstance(siblings, dict) or not siblings:
-        raise Malformed("patch part", f"clears {brief(siblings)} are no object of dots")
+        return PatchPart(decode_text(key), type_.name, type_.decode_part(part), decode_dots(type_, siblings))
+    if not isinstance(siblings, dict) or not siblings or not type_.collection:
+        raise Malformed("patch part", f"clears {brief(siblings)} of {type_.name} are no object of dots")
     return PatchPart(
         decode_text(key), type_.name, None, {parse_dot(dot): decode_clock(c) for dot, c in siblings.items()}
     )

@@ -24,6 +24,7 @@ Every class says what a face needs: `grpc_code` (the name of a gRPC status code)
 
 from __future__ import annotations
 
+import reprlib
 from typing import ClassVar
 
 __all__ = [
@@ -45,7 +46,13 @@ __all__ = [
     "UnknownNode",
     "WorldError",
     "WrongType",
+    "brief",
 ]
+
+
+def brief(value: object) -> str:
+    """`value` for an error's sentence: short, however long or deeply nested it is."""
+    return reprlib.repr(value)
 
 
 class DeltaicError(Exception):

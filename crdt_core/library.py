@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from crdt_core.clocks import Stamp
 from crdt_core.codec import decode_patch, patch_value
-from crdt_core.errors import InvalidArgument, Malformed
+from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.replica import Replica
 from crdt_core.types import EWFLAG, GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, SLOT
 from crdt_core.types.counters import adjust, check_amount
@@ -63,7 +63,12 @@ class SingleObject:
         self._replica.commit(_NEVER)
 
     def merge(self, other: Self) -> None:
-        """Takes in all that `other` has seen. Commutative, associative, idempotent."""
+        """Takes in all that `other` has seen. Commutative, associative, idempotent.
+
+        Raises `InvalidArgument` for an object of another kind.
+        """
+        if not isinstance(other, type(self)):
+            raise InvalidArgument("other", f"{brief(other)} is no {type(self).__name__}")
         self._replica.join(other._replica.patch(None, _NEVER))
 
     def to_state(self) -> dict[str, Any]:
@@ -73,7 +78,7 @@ class SingleObject:
     @classmethod
     def from_state(cls, node_id: ReplicaId, state: Mapping[str, Any]) -> Self:
         """The object with that state, as replica `node_id`; raises `Malformed`."""
-        patch = decode_patch(dict(state))
+        patch = decode_patch(state)
         if patch.since is not None or any((part.key, part.type) != (_KEY, cls.type.name) for part in patch.parts):
             raise Malformed("state", f"not the full state of one {cls.type.name}")
         restored = cls(node_id)
@@ -244,7 +249,10 @@ class EWFlag(SingleObject):
 def _bytes(text: str) -> bytes:
     if not isinstance(text, str):
         raise InvalidArgument("element or value", f"{brief(text)} is no string")
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise InvalidArgument("element or value", f"{brief(text)} is no text ({error.reason})") from error
 
 
 def _text(value: bytes) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from crdt_core.codec import FORMAT, decode_clock, decode_patch, parse_object, patch_value
-from crdt_core.errors import Malformed
+from crdt_core.errors import Malformed, brief
 
 if TYPE_CHECKING:
     from crdt_core.clocks import VersionVector

@@ -19,7 +19,7 @@ import orjson
 
 from crdt_core.clocks import HybridClock, Stamp, VersionVector
 from crdt_core.codec import decode_delta, decode_patch, encode_clock, encode_delta, encode_patch
-from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode
+from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
 from crdt_core.events import (
     Call,
     Commit,
@@ -56,11 +56,13 @@ __all__ = ["Node", "NodeOptions"]
 class NodeOptions:
     """`repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for it.
 
+    `refused_delay_ms`: how long until a peer is asked again about the same entry that makes no sense.
     `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
     """
 
     exchange_timeout_ms: int = 5000
     repair_delay_ms: int = 150
+    refused_delay_ms: int = 1000
     markers_per_compaction: int = 10_000
     log_entries_kept: int = 100
     skew_warn_ms: int = 500
@@ -215,11 +217,15 @@ class Node:
         return True
 
     def _refuse_delta(self, peer: str, entry: str, content: bytes, error: Malformed, draft: _Draft) -> None:
-        """Sets the entry aside, once; what it should have said is fetched from the peer's state."""
-        if self._refused.get(peer) != entry:
+        """Sets the entry aside, once; what it should have said is fetched from the peer's state.
+
+        If the peer has nothing to say (the entry is not its own), it is asked again now and then, until it writes.
+        """
+        known = self._refused.get(peer) == entry
+        if not known:
             self._refused[peer] = entry
             self._quarantine(f"log of {peer}", entry, content, error, draft)
-        self._repair(peer, draft, delay_ms=0)
+        self._repair(peer, draft, delay_ms=self.options.refused_delay_ms if known else 0)
 
     def _repair(self, peer: str, draft: _Draft, delay_ms: int) -> None:
         """Asks `peer` for what its log does not give, unless that is under way or may still arrive by itself."""

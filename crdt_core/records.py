@@ -2,7 +2,7 @@
 
     hash                field   value
     state               key     {"type":"pncounter","parts":{"n1":{"n1:9":[15,0]}}}   an object of few parts, whole
-    state               key     {"type":"orset"}   {"type":"orset","clears":{"n2:4":{"n1:3"}}}   a collection's own data
+    state               key     {"type":"orset"}   {"type":"orset","clears":{"n2:4":{"n1":3}}}   a collection's own data
     obj:<key>           part    {"n1:3":true}   one part of a collection: a change rewrites only the parts it touched
     rival:<type>:<key>  part    the same, for an object of another type made concurrently under the same key
 
@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from crdt_core.codec import decode_clock, decode_dots, decode_type, encode_dots, parse_dot
-from crdt_core.errors import Malformed
+from crdt_core.errors import Malformed, brief
 from crdt_core.objects import Object
 from crdt_core.siblings import fold, unfold
-from crdt_core.types import decode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from crdt_core.siblings import Roster, Siblings
 
@@ -112,7 +111,8 @@ def _object_value(link: Object, roster: Roster) -> dict[str, Any]:
             for part, siblings in sorted(link.parts.items())
         }
     if link.clears:
-        value["clears"] = {str(roster.unpack(dot)): dict(deps) for dot, deps in sorted(link.clears.items())}
+        clears = sorted((roster.unpack(dot), deps) for dot, deps in link.clears.items())
+        value["clears"] = {str(dot): dict(sorted(deps.items())) for dot, deps in clears}
     return value
 
 
@@ -120,15 +120,22 @@ def _decode_link(key: bytes, fields: Any, roster: Roster) -> Object:
     if not isinstance(fields, dict):
         raise Malformed("object", f"{brief(fields)} is no object")
     link = Object(key, decode_type(fields.get("type")))
-    for part, siblings in fields.get("parts", {}).items():
-        link.adopt(decode_text(part), _pack(link, siblings, roster))
-    for dot, deps in fields.get("clears", {}).items():
+    for part, siblings in _members(fields, "parts"):
+        link.adopt(link.type.decode_part(part), _pack(link, siblings, roster))
+    for dot, deps in _members(fields, "clears"):
         link.clears[roster.pack(*parse_dot(dot))] = decode_clock(deps)
     return link
 
 
 def _pack(link: Object, value: Any, roster: Roster) -> Siblings:
     return fold({roster.pack(*dot): payload for dot, payload in decode_dots(link.type, value).items()})
+
+
+def _members(fields: dict[str, Any], name: str) -> Iterable[tuple[str, Any]]:
+    value = fields.get(name, {})
+    if not isinstance(value, dict):
+        raise Malformed("object", f"{name} {brief(value)} are no object")
+    return value.items()
 
 
 def _json_object(what: str, data: bytes) -> dict[str, Any]:

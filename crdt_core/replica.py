@@ -70,7 +70,7 @@ class Replica:
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
         """Takes up a persisted state; `objects` were decoded with this replica's roster."""
-        self.clock, self.stable, self.catalogue.digest = clock, stable, digest
+        self.clock, self.stable, self.catalogue.digest = clock.copy(), stable.copy(), digest
         self._touched = Touched(self._touched_max, floor=clock)
         for head in objects:
             self.catalogue.adopt(head)
@@ -110,7 +110,7 @@ class Replica:
         self._open[key, type_.name, part] = payload
 
     def clear(self, key: bytes, type_: CrdtType) -> None:
-        """Removes all that has been seen of one object, in one write."""
+        """Removes all that has been seen of one collection, in one write."""
         found = self.catalogue.ensure(key, type_)
         for part in list(found.parts):
             self.catalogue.put(found, part, None)

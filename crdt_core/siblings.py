@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.clocks import Dot
+from crdt_core.errors import Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,11 +82,11 @@ class Roster:
         self._index: dict[ReplicaId, int] = {}
 
     def index(self, replica: ReplicaId) -> int:
-        """The number of `replica`, given at its first use."""
+        """The number of `replica`, given at its first use; raises `Malformed` for one too many."""
         found = self._index.get(replica)
         if found is None:
             if len(self.ids) > _INDEX_MASK:
-                raise OverflowError(f"more than {_INDEX_MASK + 1} replica ids")
+                raise Malformed("replica id", f"{replica} would be one more than {_INDEX_MASK + 1}")
             found = self._index[replica] = len(self.ids)
             self.ids.append(replica)
         return found

@@ -15,6 +15,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 label=deltaic.stand-in
 python=${PYTHON:-$root/.venv/bin/python}
+certificates=${PIP_CERT:-${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}}
 
 main() {
     if [[ ${1:-} == --remove ]]; then
@@ -130,7 +131,7 @@ python_inputs() {
     python_layout
     "$python" -VV
     "$python" -m pip --version
-    cat /etc/ssl/certs/ca-certificates.crt /etc/pip.conf 2>/dev/null || true
+    cat "$certificates" /etc/pip.conf 2>/dev/null || true
 }
 
 import_python() { # image change...
@@ -146,7 +147,7 @@ import_python() { # image change...
         --exclude='*_tkinter*' --exclude='*_test*.so' --exclude=EXTERNALLY-MANAGED . | tar -C "$tree$prefix/lib/$version" -x
     tar -C "$(dirname "$pip")" -c --exclude=__pycache__ pip | tar -C "$tree$packages" -x
     # pip reaches its index as this machine does.
-    install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
+    install -D -m 644 "$certificates" "$tree/etc/ssl/certs/ca-certificates.crt"
     [[ ! -e /etc/pip.conf ]] || install -m 644 /etc/pip.conf "$tree/etc/pip.conf"
     finish_tree "$interpreter" "$tree$prefix/lib/$version"/lib-dynload/*.so
     # What wheels may load without bringing it along (the manylinux policy's list, less graphics).
@@ -197,6 +198,6 @@ fail() {
 }
 
 # One at a time: two that build the same image would only race.
-exec 9>"${TMPDIR:-/tmp}/deltaic-standins.lock"
+exec 9<"$root/docker"
 flock 9
 main "$@"

@@ -59,9 +59,9 @@ class NodeClient:
     def counter(self, key: str) -> int:
         return self.objects.GetCounter(pb.GetCounterRequest(counter_id=key), timeout=CALL_TIMEOUT_S).value
 
-    def add(self, key: str, *elements: str) -> None:
+    def add(self, key: str, *elements: str, timeout: float = CALL_TIMEOUT_S) -> None:
         for element in elements:
-            self.objects.AddToSet(pb.AddToSetRequest(set_id=key, element=element), timeout=CALL_TIMEOUT_S)
+            self.objects.AddToSet(pb.AddToSetRequest(set_id=key, element=element), timeout=timeout)
 
     def remove(self, key: str, element: str) -> bool:
         """Whether there was something to remove."""

@@ -15,7 +15,6 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,113 +22,34 @@ from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 import orjson
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from crdt_core.messages import Message, Round, encode_message
+from crdt_core.messages import Round, encode_message
+from tests.client import NodeClient, channel_to
 from tests.server import ValkeyServer
 from tests.support import free_port, wait_until
 from workers.keys import MESSAGE_FIELD, OPEN, PAUSED, Keys
-from workers.rpc import deltaic_pb2 as pb
-from workers.rpc.deltaic_pb2_grpc import ControlServiceStub, CRDTServiceStub, ReplicationServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from redis import Redis
 
+    from crdt_core.messages import Message
+
 __all__ = ["Fleet", "Node", "code_of"]
 
 DELTAIC = Path(sys.executable).with_name("deltaic")
-CALL_TIMEOUT_S = 20.0
 EXCHANGE_TIMEOUT_MS = 2000
-CHANNEL_OPTIONS = [
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 200),
-    ("grpc.enable_retries", 0),  # a call is one call: a write sent twice would be two writes
-]
-
-
-class NodeClient:
-    """A node's gRPC face as a test sees it; every call raises `grpc.RpcError` when it fails."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self.objects = CRDTServiceStub(self._channel)
-        self.replication = ReplicationServiceStub(self._channel)
-        self.control = ControlServiceStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
-
-    def close(self) -> None:
-        self._channel.close()
-
-    def serves(self) -> bool:
-        """Whether the node's health answers SERVING."""
-        try:
-            answer = self._health.Check(health_pb2.HealthCheckRequest(), timeout=2)
-        except grpc.RpcError:
-            return False
-        return answer.status == health_pb2.HealthCheckResponse.SERVING
-
-    def increment(self, key: str, amount: int = 1, kind: int = 0) -> int:
-        request = pb.IncrementCounterRequest(counter_id=key, amount=amount, kind=kind)
-        return self.objects.IncrementCounter(request, timeout=CALL_TIMEOUT_S).value
-
-    def counter(self, key: str) -> int:
-        return self.objects.GetCounter(pb.GetCounterRequest(counter_id=key), timeout=CALL_TIMEOUT_S).value
-
-    def add(self, key: str, *elements: str) -> None:
-        for element in elements:
-            self.objects.AddToSet(pb.AddToSetRequest(set_id=key, element=element), timeout=CALL_TIMEOUT_S)
-
-    def remove(self, key: str, element: str) -> bool:
-        request = pb.RemoveFromSetRequest(set_id=key, element=element)
-        return self.objects.RemoveFromSet(request, timeout=CALL_TIMEOUT_S).removed
-
-    def elements(self, key: str) -> list[str]:
-        return list(self.objects.GetSet(pb.GetSetRequest(set_id=key), timeout=CALL_TIMEOUT_S).elements)
-
-    def set(self, key: str, value: str, timestamp: int | None = None, kind: int = 0) -> bool:
-        request = pb.SetRegisterRequest(register_id=key, value=value, timestamp=timestamp, kind=kind)
-        return self.objects.SetRegister(request, timeout=CALL_TIMEOUT_S).applied
-
-    def register(self, key: str) -> list[str]:
-        return list(self.objects.GetRegister(pb.GetRegisterRequest(register_id=key), timeout=CALL_TIMEOUT_S).values)
-
-    def sync(self, *peers: str) -> pb.SyncAllResponse:
-        return self.replication.SyncAll(pb.SyncAllRequest(peers=peers), timeout=CALL_TIMEOUT_S)
-
-    def patch(self, since: Mapping[str, int] | None = None) -> dict[str, Any]:
-        request = pb.GetPatchRequest(since=since)
-        return orjson.loads(self.replication.GetPatch(request, timeout=CALL_TIMEOUT_S).patch)
-
-    def merge(self, patch: Mapping[str, Any]) -> int:
-        request = pb.MergeRequest(patch=orjson.dumps(patch))
-        return self.replication.Merge(request, timeout=CALL_TIMEOUT_S).new_items
-
-    def partition(self, *peers: str) -> dict[str, str]:
-        return dict(self.control.Partition(pb.PartitionRequest(peers=peers), timeout=CALL_TIMEOUT_S).links)
-
-    def heal(self, *peers: str) -> dict[str, str]:
-        return dict(self.control.Heal(pb.HealRequest(peers=peers), timeout=CALL_TIMEOUT_S).links)
-
-    def status(self) -> pb.StatusResponse:
-        return self.control.Status(pb.StatusRequest(), timeout=CALL_TIMEOUT_S)
-
-    def clock(self) -> dict[str, int]:
-        return dict(self.status().clock)
-
-    def metrics(self) -> Counter[str]:
-        return Counter(self.status().metrics)
 
 
 class Node(NodeClient):
     """One node: its worker process, and its face. `name` is the node's; `title` tells processes of one node apart."""
 
     def __init__(self, name: str, address: str, file: Path, title: str) -> None:
-        super().__init__(address)
+        self._channel = channel_to(address)
+        super().__init__(self._channel)
         self.name = name
+        self.address = address
         self.keys = Keys(name)
         self.log = file.with_name(f"{title}.log")
         self._file = file
@@ -153,7 +73,7 @@ class Node(NodeClient):
         """Returns once the node serves; fails at once if the process ends instead."""
 
         def serves_or_ended() -> bool:
-            return self.serves() or not self.running
+            return self.is_serving() or not self.running
 
         wait_until(serves_or_ended, timeout, f"{self.name} to serve; its log:\n{self.last_words()}")
         assert self.running, f"{self.name} ended with {self.exit_code()}; its log:\n{self.last_words()}"
@@ -194,7 +114,7 @@ class Node(NodeClient):
         """Ends the process, if there is one, and the connections to it."""
         if self.running:
             self.kill()
-        self.close()
+        self._channel.close()
 
     def last_words(self, lines: int = 40) -> str:
         text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
@@ -256,9 +176,7 @@ class Fleet:
         """Node `name` as another machine would run it: with an address of its own, maybe its own way to Redis."""
         title = f"{name}-elsewhere-{len(self._others) + 1}"
         address = f"127.0.0.1:{free_port()}"
-        file = self._write_file(
-            f"{title}.toml", {**self._addresses, name: (address, redis or self.valkeys[name].url)}
-        )
+        file = self._write_file(f"{title}.toml", {**self._addresses, name: (address, redis or self.valkeys[name].url)})
         self._others.append(Node(name, address, file, title))
         return self._others[-1]
 
@@ -371,5 +289,6 @@ class Fleet:
 
 def code_of(error: BaseException) -> grpc.StatusCode:
     """The status code that a call ended with."""
-    assert isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call)
+    assert isinstance(error, grpc.RpcError)
+    assert isinstance(error, grpc.Call)
     return error.code()

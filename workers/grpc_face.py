@@ -68,7 +68,7 @@ class GrpcFace:
         ]
         self._server = grpc.aio.server(options=options, interceptors=[_ErrorsAsStatus()])
         rpc.add_CRDTServiceServicer_to_server(Objects(mailbox, limits), self._server)  # type: ignore[no-untyped-call]
-        rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox), self._server)  # type: ignore[no-untyped-call]
+        rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox, links), self._server)  # type: ignore[no-untyped-call]
         rpc.add_ControlServiceServicer_to_server(Control(mailbox, links, limits), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         services = pb.DESCRIPTOR.services_by_name.values()
@@ -197,8 +197,9 @@ class Objects(rpc.CRDTServiceServicer):
 class Replication(rpc.ReplicationServiceServicer):
     """`ReplicationService`."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Mailbox, links: Links) -> None:
         self._mailbox = mailbox
+        self._links = links
 
     async def Merge(self, request: pb.MergeRequest, context: Context) -> pb.MergeResponse:
         new = await self._mailbox.ask(lambda token: PatchOffered(request.patch, token))
@@ -209,6 +210,7 @@ class Replication(rpc.ReplicationServiceServicer):
         return pb.GetPatchResponse(patch=await self._mailbox.ask(lambda token: PatchAsked(since, token)))
 
     async def SyncAll(self, request: pb.SyncAllRequest, context: Context) -> pb.SyncAllResponse:
+        await self._links.read()  # who was healed just now, by whatever means, takes part
         result: RoundResult = await self._mailbox.ask(lambda token: RoundAsked(tuple(request.peers), token))
         return pb.SyncAllResponse(
             peers_contacted=result.contacted,

@@ -30,6 +30,8 @@ _BLOCK_MS = 1000
 _BATCH = 64
 _RETRY_S = 0.2
 _CONSUMER = "replica"
+_HANDED_OUT = "0"
+_NEW = ">"
 
 
 class Inbox:
@@ -42,12 +44,16 @@ class Inbox:
         self._mailbox = mailbox
 
     async def run(self) -> None:
-        """Reads until cancelled: first what a former worker had read but not acknowledged, then what is new."""
-        cursor = "0"
+        """Reads until cancelled: first what was handed out but not acknowledged, then what is new.
+
+        Handed out to a former worker, or to this one in a reply that was lost with its connection.
+        """
+        cursor = _HANDED_OUT
         while True:
             try:
                 cursor = await self._step(cursor)
             except (RedisError, OSError) as error:
+                cursor = _HANDED_OUT
                 log.warning("inbox_unreachable", reason=str(error))
                 await asyncio.sleep(_RETRY_S)
 
@@ -61,7 +67,7 @@ class Inbox:
             return cursor
         entries = entries_of(reply)
         if not entries:
-            return ">"
+            return _NEW
         await self._links.refresh()
         self._mailbox.put(MessagesRead([(entry.decode(), fields.get(MESSAGE_FIELD, b"")) for entry, fields in entries]))
-        return cursor if cursor == ">" else entries[-1][0].decode()
+        return cursor if cursor == _NEW else entries[-1][0].decode()

@@ -31,14 +31,13 @@ Matrix = dict[str, dict[str, bool] | NodeStoreUnavailable]
 _ARROW = re.compile(r"->|→")
 
 
-def partition_cuts(words: Sequence[str], settings: FleetSettings) -> set[Cut]:
-    """The cuts that `words` ask for; raises `UnknownNode`, `InvalidArgument`.
+def partition_cuts(words: Sequence[str], nodes: Sequence[str]) -> set[Cut]:
+    """The cuts of the fleet `nodes` that `words` ask for; raises `UnknownNode`, `InvalidArgument`.
 
     Groups of nodes, and the nodes that are in none as one more group, do not hear each other. `n1->n2` is one
     direction: n2 does not hear n1.
 
-    >>> from workers.settings import load_settings
-    >>> five = load_settings()
+    >>> five = ["n1", "n2", "n3", "n4", "n5"]
     >>> sorted(partition_cuts(["n1->n3,n4"], five))
     [('n3', 'n1'), ('n4', 'n1')]
     >>> len(partition_cuts(["n3"], five)), len(partition_cuts(["n1,n2", "n3,n4,n5"], five))
@@ -48,14 +47,14 @@ def partition_cuts(words: Sequence[str], settings: FleetSettings) -> set[Cut]:
     groups: list[list[str]] = []
     for word in words:
         if _ARROW.search(word):
-            cuts |= _direction(word, settings)
+            cuts |= _direction(word, nodes)
         else:
-            groups.append(_names(word, settings))
+            groups.append(_names(word, nodes))
     named = [name for group in groups for name in group]
     for name in named:
         if named.count(name) > 1:
             raise InvalidArgument(name, "is named in more than one group")
-    rest = [name for name in settings.nodes if name not in named]
+    rest = [name for name in nodes if name not in named]
     if groups:
         for one, other in permutations([*groups, rest], 2):
             cuts |= {(listener, speaker) for listener in one for speaker in other}
@@ -64,18 +63,18 @@ def partition_cuts(words: Sequence[str], settings: FleetSettings) -> set[Cut]:
     return cuts
 
 
-def healed_links(words: Sequence[str], settings: FleetSettings) -> set[Cut]:
+def healed_links(words: Sequence[str], nodes: Sequence[str]) -> set[Cut]:
     """The links that `words` ask to open: all without words, all of the nodes named, or one direction.
 
     Raises `UnknownNode`, `InvalidArgument`.
     """
-    everything = set(permutations(settings.nodes, 2))
+    everything = set(permutations(nodes, 2))
     healed = set() if words else everything
     for word in words:
         if _ARROW.search(word):
-            healed |= _direction(word, settings)
+            healed |= _direction(word, nodes)
         else:
-            names = _names(word, settings)
+            names = _names(word, nodes)
             healed |= {link for link in everything if link[0] in names or link[1] in names}
     return healed
 
@@ -109,26 +108,26 @@ def _row(answer: Replies | NodeStoreUnavailable, peers: Iterable[str]) -> dict[s
     return {peer: answer[-1].get(peer.encode()) != PAUSED.encode() for peer in peers}
 
 
-def _direction(word: str, settings: FleetSettings) -> set[Cut]:
+def _direction(word: str, nodes: Sequence[str]) -> set[Cut]:
     """The cuts of `speakers->listeners`."""
     sides = _ARROW.split(word)
     if len(sides) != 2:
         raise InvalidArgument(repr(word), "has more than one arrow")
-    speakers, listeners = (_names(side, settings) for side in sides)
+    speakers, listeners = (_names(side, nodes) for side in sides)
     shared = sorted(set(speakers) & set(listeners))
     if shared:
         raise InvalidArgument(repr(word), f"{shared[0]} is on both sides of the arrow")
     return {(listener, speaker) for listener in listeners for speaker in speakers}
 
 
-def _names(word: str, settings: FleetSettings) -> list[str]:
+def _names(word: str, nodes: Sequence[str]) -> list[str]:
     """The nodes in a comma-separated list, each once."""
     names = [name.strip() for name in word.split(",") if name.strip()]
     if not names:
         raise InvalidArgument(repr(word), "names no node; a direction is written 'n1->n3', in quotes")
     for name in names:
-        if name not in settings.nodes and name.removesuffix("-") in settings.nodes:
+        if name not in nodes and name.removesuffix("-") in nodes:
             raise InvalidArgument(repr(word), "the shell has eaten an arrow: write 'n1->n3' in quotes")
-        if name not in settings.nodes:
-            raise UnknownNode(name, list(settings.nodes))
+        if name not in nodes:
+            raise UnknownNode(name, list(nodes))
     return list(dict.fromkeys(names))

@@ -44,6 +44,7 @@ _OBJECTS_PER_BATCH = 256
 _RETRY_S = 0.2
 _CLAIM_ATTEMPTS = 8
 _QUARANTINE_ENTRIES_MAX = 10_000
+_LOG_IS_AHEAD = ("equal or smaller", "exhausted the last possible ID")
 
 
 class Store:
@@ -79,7 +80,8 @@ class Store:
                     raise AlreadyRunning(self.keys.node, "another live process")
                 await asyncio.sleep(_RETRY_S)
             claimed = ("owner", self.token, "replica", self.keys.node, "format", FORMAT)
-            await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
+            *_, watched = await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
+            self._check_owner(watched)
             created = await wire.send([("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")])
             if isinstance(created[0], hiredis.ReplyError) and "BUSYGROUP" not in str(created[0]):
                 raise StoreUnavailable(f"Redis refuses: {created[0]}")
@@ -132,46 +134,61 @@ class Store:
         reached = self._turn
         while reached < turn:
             try:
-                reached = await self._attempt(buffer, turn, commit.counter)
+                reached = await self._attempt(buffer, commit)
             except StoreUnavailable as error:
                 log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
                 reached = await self._reconnect()
         self._turn = turn
 
-    async def _attempt(self, buffer: list[Command], turn: int, counter: int) -> int:
-        """The turn that Redis is at after sending `buffer`, which commits `turn`.
+    async def _attempt(self, buffer: list[Command], commit: Commit) -> int:
+        """The turn that Redis is at after sending `buffer`, which does `commit`.
 
         It may be there although this EXEC was refused, where a copy sent before a lost connection got through late.
+        And where the EXEC went through, another process may have taken over before the WATCH behind it, which then
+        guards nothing: so the token is looked at in either case.
         """
         replies = await self._connected().send(buffer)
-        executed, (owner, now_at) = replies[-3], _owner_and_turn(replies[-1])
+        executed, watched = replies[-3], replies[-1]
         if isinstance(executed, hiredis.ReplyError):
             reasons = [str(reply) for reply in replies[:-3] if isinstance(reply, hiredis.ReplyError)]
             await asyncio.sleep(_RETRY_S)
             raise StoreUnavailable("; ".join(reasons) or str(executed))
+        now_at = self._check_owner(watched)
         if executed is not None:
-            await self._check_results(executed, counter)
-            return turn
-        self._check_owner(owner, now_at)
+            await self._check_results(executed, commit)
         return now_at
 
-    async def _check_results(self, results: list[Any], counter: int) -> None:
+    async def _check_results(self, results: list[Any], commit: Commit) -> None:
         """Looks for a command of the transaction that failed by itself.
 
-        That is the XADD if somebody else has written to the log. Foreign entries are set aside and the log starts anew:
-        peers notice the gap and ask for a patch. Raises `InvariantBroken` for anything else.
+        That is the XADD if somebody else has written to the log, ahead of its owner. Raises `InvariantBroken` for
+        anything else.
         """
         errors = [str(result) for result in results if isinstance(result, hiredis.ReplyError)]
         if not errors:
             return
-        if len(errors) > 1 or "equal or smaller" not in errors[0]:
+        if len(errors) > 1 or not any(reason in errors[0] for reason in _LOG_IS_AHEAD):
             raise InvariantBroken(f"{self.keys.node}: Redis holds keys that are not ours: {'; '.join(errors)}")
+        await self._replace_log(commit)
+
+    async def _replace_log(self, commit: Commit) -> None:
+        """Sets foreign entries aside and starts the log anew with the delta of `commit`.
+
+        Peers that lack more than it notice the gap and ask for a patch. Like every write it happens only while the
+        replica is owned; if it is interrupted, the next commit finds its place taken too.
+        """
+        place = f"{commit.counter}-0"
         wire = self._connected()
-        (foreign,) = await _ok(wire, [("XRANGE", self.keys.log, f"{counter}-0", "+", "COUNT", 100)])
+        (foreign,) = await _ok(wire, [("XRANGE", self.keys.log, place, "+", "COUNT", 100)])
         log.warning("log_replaced", node=self.keys.node, foreign=[_text(entry) for entry, _ in foreign])
         reason = "not written by the owner of the log"
-        aside = [self._quarantine("own log", entry, reason, b" ".join(content)) for entry, content in foreign]
-        await _ok(wire, [*aside, ("UNLINK", self.keys.log)])
+        anew: list[Command] = [
+            *(self._quarantine("own log", entry, reason, b" ".join(content)) for entry, content in foreign),
+            ("UNLINK", self.keys.log),
+            ("XADD", self.keys.log, place, DELTA_FIELD, commit.delta or b""),
+        ]
+        *_, watched = await _ok(wire, [("MULTI",), *anew, ("EXEC",), *self._watch()])
+        self._check_owner(watched)
 
     def _changes(self, commit: Commit) -> list[Command]:
         changes = list(self._record_commands(commit.records))
@@ -218,21 +235,25 @@ class Store:
         """A new connection that watches the header; the turn that Redis is at. Raises `Fenced`, `InvariantBroken`."""
         self._connected().close()
 
-        async def attempt() -> tuple[Wire, bytes]:
+        async def attempt() -> tuple[Wire, Any]:
             wire = await connect(self._url, self._connection_name)
-            *_, fields = await _ok(wire, self._watch())
-            return wire, fields
+            *_, watched = await _ok(wire, self._watch())
+            return wire, watched
 
-        self._wire, fields = await until_redis_answers(attempt, self._url)
-        owner, now_at = _owner_and_turn(fields)
-        self._check_owner(owner, now_at)
-        return now_at
+        self._wire, watched = await until_redis_answers(attempt, self._url)
+        return self._check_owner(watched)
 
-    def _check_owner(self, owner: str, now_at: int) -> None:
+    def _check_owner(self, watched: Any) -> int:
+        """The turn that Redis is at, by the last reply to `_watch`. Raises `InvariantBroken`, `Fenced`."""
+        if isinstance(watched, hiredis.ReplyError):
+            raise StoreUnavailable(f"Redis refuses: {watched}")
+        owner, turn = watched
+        now_at = int(turn or 0)
         if now_at < self._turn:
             raise InvariantBroken(f"{self.keys.node}: Redis is at commit {now_at}, but had confirmed {self._turn}")
-        if owner != self.token:
+        if owner != self.token.encode():
             raise Fenced(self.keys.node)
+        return now_at
 
     async def release(self) -> None:
         """Gives the replica up, if it is still owned, so that the next process need not ask."""
@@ -255,19 +276,13 @@ async def _ok(wire: Wire, commands: list[Command]) -> list[Any]:
     replies = await wire.send(commands)
     for reply in replies:
         if isinstance(reply, hiredis.ReplyError):
+            wire.close()
             raise StoreUnavailable(f"Redis refuses: {reply}")
     return replies
 
 
 def _connection_name(node: str, token: str) -> str:
     return f"deltaic-owner-{node}-{token}"
-
-
-def _owner_and_turn(fields: Any) -> tuple[str, int]:
-    if isinstance(fields, hiredis.ReplyError):
-        return "", 0
-    owner, turn = fields
-    return _text(owner), int(turn or 0)
 
 
 def _pairs(flat: list[bytes]) -> zip[tuple[bytes, bytes]]:

@@ -18,18 +18,20 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from crdt_core.errors import StoreUnavailable
+from crdt_core.errors import Fenced, StoreUnavailable
 from crdt_core.events import LinksRead
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
 from workers.clock import wall_ms
 from workers.grpc_face import GrpcFace
 from workers.inbox import Inbox
-from workers.keys import FLEET
+from workers.keys import FLEET, Keys
 from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.outbox import Outbox
+from workers.ports import PortTaken
 from workers.retry import until_redis_answers
 from workers.store import Store
 from workers.tail import Tail
@@ -45,6 +47,8 @@ log = structlog.get_logger()
 HEARTBEAT_S = 1.0
 _LINKS_S = 0.2
 _DRAIN_S = 1.5
+_PORT_PATIENCE_S = 10.0
+_PORT_RETRY_S = 0.2
 
 
 async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = False) -> None:
@@ -68,7 +72,7 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
     own = Redis.from_url(url)
     peer_redis = {peer: Redis.from_url(peer_settings.redis) for peer, peer_settings in peers.items()}
     try:
-        await _serve(settings, node, store, own, peer_redis, stop=stop)
+        await _serve(settings, node, store, own, peer_redis, stop=stop, takeover=takeover)
     finally:
         for redis in (own, *peer_redis.values()):
             await redis.aclose()
@@ -87,6 +91,7 @@ async def _serve(
     peer_redis: dict[str, Redis],
     *,
     stop: asyncio.Future[None],
+    takeover: bool,
 ) -> None:
     """Runs a loaded node until `stop`, or until it must not go on."""
     name, node_settings = node.name, settings.node(node.name)
@@ -103,12 +108,12 @@ async def _serve(
             outbox.run(mailbox),
             Inbox(name, own, links, mailbox).run(),
             _watch_links(links),
-            _beat(own, name, settings),
+            _beat(own, name, settings, store.token),
             *(Tail(p, r, links, mailbox, settings.gossip.batch_deltas).run() for p, r in peer_redis.items()),
         )
     ]
     try:
-        await face.start(name, node_settings.bind_address)
+        await _serve_face(face, name, node_settings.bind_address, _PORT_PATIENCE_S if takeover else 0)
         log.info("node_serving", node=name, grpc=node_settings.bind_address)
         await _first_of(turns, *background, stop)
         failures = _failures([turns, *background])
@@ -126,6 +131,17 @@ async def _serve(
         for task in (turns, *background):
             task.cancel()
         await asyncio.gather(turns, *background, return_exceptions=True)
+
+
+async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float) -> None:
+    """Starts the face; the process that was just fenced needs a moment to give the port up. Raises `PortTaken`."""
+    patient = AsyncRetrying(
+        retry=retry_if_exception_type(PortTaken),
+        stop=stop_after_delay(patience_s),
+        wait=wait_fixed(_PORT_RETRY_S),
+        reraise=True,
+    )
+    await patient(face.start, name, address)
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
@@ -170,11 +186,16 @@ async def _watch_links(links: Links) -> None:
         await asyncio.sleep(_LINKS_S)
 
 
-async def _beat(own: Redis, name: str, settings: FleetSettings) -> None:
-    """Says that the node lives, in the fleet hash of its Redis."""
+async def _beat(own: Redis, name: str, settings: FleetSettings, token: str) -> None:
+    """Says that the node lives, in the fleet hash of its Redis.
+
+    Raises `Fenced`: a node without writes has no commit that would tell it, and would go on showing what it last knew.
+    """
     fields = {"grpc": settings.node(name).grpc, "pid": os.getpid(), "replica": name}
     while True:
         with contextlib.suppress(RedisError, OSError):
+            if await own.hget(Keys(name).header, "owner") != token.encode():
+                raise Fenced(name)
             await own.hset(FLEET, name, orjson.dumps({**fields, "beat_ms": wall_ms()}))
         await asyncio.sleep(HEARTBEAT_S)
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from crdt_core.errors import Malformed
+from crdt_core.errors import Malformed, brief
 from crdt_core.siblings import REMOVED, is_removal, shows, unfold
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ class CrdtType(ABC):
         """The payload by which `part` is removed, as seen from `view`."""
         return REMOVED
 
+    def decode_part(self, value: Any) -> bytes:
+        """The part in a JSON value; raises `Malformed` for one that objects of this type do not have."""
+        part = decode_text(value)
+        if not self.collection and part != SLOT:
+            raise Malformed("part", f"{self.name}: {brief(value)} is not its one slot")
+        return part
+
     def encode_payload(self, payload: Payload) -> Any:
         """`payload`, which is no plain removal, as a JSON value."""
         return payload
@@ -87,11 +94,11 @@ def encode_text(text: bytes) -> str | dict[str, str]:
 
 def decode_text(value: Any) -> bytes:
     """The inverse of `encode_text`; raises `Malformed`."""
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
-        try:
+    try:
+        if isinstance(value, str):
+            return value.encode()
+        if isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
             return b64decode(value["b64"], validate=True)
-        except ValueError:
-            pass
+    except ValueError:
+        pass
     raise Malformed("text", f"{brief(value)} is neither a string nor base64")

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.errors import CounterOverflow, InvalidArgument, Malformed
+from crdt_core.clocks import check_replica_id
+from crdt_core.errors import CounterOverflow, InvalidArgument, Malformed, brief
 from crdt_core.siblings import Spent, unfold
 from crdt_core.types.base import CrdtType, View, encode_text
 
@@ -70,8 +71,8 @@ def totals(siblings: Siblings) -> Totals:
     base_increments = max((increments for increments, _ in spent), default=0)
     base_decrements = max((decrements for _, decrements in spent), default=0)
     return Totals(
-        max((p.increments for p in shares), default=base_increments),
-        max((p.decrements for p in shares), default=base_decrements),
+        max([base_increments, *(p.increments for p in shares)]),
+        max([base_decrements, *(p.decrements for p in shares)]),
         base_increments,
         base_decrements,
     )
@@ -99,6 +100,12 @@ class CounterType(CrdtType):
     def removal(self, view: View, part: bytes) -> Payload:
         now = totals(view.parts.get(part))
         return Spent(now.increments, now.decrements)
+
+    def decode_part(self, value: Any) -> bytes:
+        try:
+            return check_replica_id(value).encode()
+        except InvalidArgument as error:
+            raise Malformed("part", f"{self.name}: {error}") from error
 
     def encode_payload(self, payload: Payload) -> Any:
         """`[5,0]`, with a base `[8,0,5,0]`, a removal `{"spent":[5,0]}`; beyond 64 bits, decimal text."""

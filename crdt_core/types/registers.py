@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.clocks import Stamp
-from crdt_core.errors import InvalidArgument, Malformed
+from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.types.base import SLOT, CrdtType, View, decode_text, encode_text
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
+from crdt_core.errors import InvalidArgument
+from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from workers.cli.display import plain_table, value_text, views_table, word
 from workers.client import FleetClient, KeyView, NodeUnavailable
 from workers.rpc import deltaic_pb2 as pb
@@ -29,13 +31,12 @@ __all__ = ["add", "decr", "delete", "diff", "get", "health", "incr", "remove", "
 
 T = TypeVar("T")
 
-AMOUNT_MAX = 2**63 - 1
 FOUND, ABSENT, UNREACHABLE = 0, 1, 3
 KINDS = {"lww": pb.LAST_WRITER_WINS_REGISTER, "mv": pb.MULTI_VALUE_REGISTER}
 
 AT_NODE = click.option("--node", help="The node to talk to; default: the first of the fleet that answers.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-AMOUNT = click.argument("amount", type=click.IntRange(0, AMOUNT_MAX), default=1)
+AMOUNT = click.argument("amount", type=click.IntRange(0, INT64_MAX), default=1)
 
 
 # Reading
@@ -104,7 +105,7 @@ def _verdict(key: str, *, agree: bool, seen: int, asked: int) -> Text:
 @click.option("--grow-only", is_flag=True, help="A new counter can only grow.")
 @click.pass_context
 def incr(ctx: click.Context, key: str, amount: int, node: str | None, *, grow_only: bool) -> None:
-    """Add AMOUNT (default 1) to the counter KEY."""
+    """Add AMOUNT (0 or more; default 1) to the counter KEY."""
     name, value = _at(ctx.obj, node, lambda client: client.adjust(key, amount, grow_only=grow_only))
     _say(name, f"{word(key)} = {value}")
 
@@ -145,7 +146,7 @@ def remove(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | 
 @click.command("set")
 @click.argument("key")
 @click.argument("value")
-@click.option("--timestamp", type=click.IntRange(-(2**63), AMOUNT_MAX), help="The write's time; implies --kind lww.")
+@click.option("--timestamp", type=int, help="The write's time; implies --kind lww.")
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Last writer wins, or multi-value (default).")
 @AT_NODE
 @click.pass_context
@@ -157,6 +158,8 @@ def set_(
     A multi-value register keeps concurrent values until one is written that has seen them; a last-writer-wins
     register shows the latest.
     """
+    if timestamp is not None and not INT64_MIN <= timestamp <= INT64_MAX:
+        raise InvalidArgument("--timestamp", f"{timestamp} is not a 64-bit integer")
     chosen = KINDS[kind] if kind is not None else pb.REGISTER_KIND_UNSPECIFIED
     name, applied = _at(ctx.obj, node, lambda client: client.set_register(key, value, timestamp, chosen))
     _say(name, f"{word(key)} = {word(value)}" if applied else f"{word(key)} has a newer value; nothing changed")

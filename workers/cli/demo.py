@@ -43,7 +43,7 @@ __all__ = ["demo"]
 NODES_MIN = 3
 AGREE_TIMEOUT_S = 30.0
 _POLL_S = 0.03
-_READ_S = 2.5
+_READ_S = 3.5
 _STOPPED = 128
 _PANEL_WIDTH = 78
 _FRUIT = ("fig", "kiwi", "lime", "pear", "plum")
@@ -56,7 +56,7 @@ Views = dict[str, dict[str, KeyView]]
 @click.option("--fast", is_flag=True, help="Without the pauses for reading.")
 @click.pass_obj
 def demo(fleet_file: Path | None, *, fast: bool) -> None:
-    """Watch nodes write at once, part, write on, and agree again; takes half a minute.
+    """Watch nodes write at once, part, write on, and agree again; takes twenty seconds.
 
     It needs a fleet of at least three nodes with no link paused. It uses keys of its own and deletes them, and heals
     the links that it pauses, also on Ctrl-C.

@@ -46,7 +46,7 @@ def partition(fleet_file: Path | None, parts: tuple[str, ...]) -> None:
     The shell needs the quotes around an arrow. Links that are paused already stay so; `deltaic heal` opens them.
     """
     settings = load_settings(fleet_file)
-    _set(settings, partition_cuts(parts, settings), paused=True)
+    _set(settings, partition_cuts(parts, list(settings.nodes)), paused=True)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def heal(fleet_file: Path | None, parts: tuple[str, ...]) -> None:
       deltaic heal 'n1->n3'     one direction: n3 hears n1 again
     """
     settings = load_settings(fleet_file)
-    _set(settings, healed_links(parts, settings), paused=False)
+    _set(settings, healed_links(parts, list(settings.nodes)), paused=False)
 
 
 def matrix_table(matrix: Matrix) -> RenderableType:

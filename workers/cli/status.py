@@ -222,9 +222,8 @@ def _marker_note(view: FleetView) -> list[Text]:
     waiting = max((node.markers or 0 for node in view.nodes.values()), default=0)
     if not waiting:
         return []
-    away = [node.name for node in view.nodes.values() if not node.up or node.problem]
-    cut = sorted({name for link in view.paused for name in link})
-    reason = f"{', '.join(away)} must come back" if away else "paused links" if cut else "the next compaction"
+    away = [node.name for node in view.nodes.values() if not node.up or node.problem is not None]
+    reason = f"{' '.join(away)} to come back" if away else "paused links" if view.paused else "the next compaction"
     return [Text(f"{waiting} removal markers wait for {reason}", style="dim")]
 
 
