@@ -116,9 +116,15 @@ class Node(NodeClient):
             self.kill()
         self._channel.close()
 
+    def times_logged(self, event: str) -> int:
+        """How often the event stands in the log of the node's processes."""
+        return self._log_text().count(f"event={event} ")
+
     def last_words(self, lines: int = 40) -> str:
-        text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(self._log_text().splitlines()[-lines:])
+
+    def _log_text(self) -> str:
+        return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
 
 
 class Fleet:
@@ -178,6 +184,12 @@ class Fleet:
         address = f"127.0.0.1:{free_port()}"
         file = self._write_file(f"{title}.toml", {**self._addresses, name: (address, redis or self.valkeys[name].url)})
         self._others.append(Node(name, address, file, title))
+        return self._others[-1]
+
+    def twin(self, name: str) -> Node:
+        """Another process for node `name`, at the same address."""
+        title = f"{name}-twin-{len(self._others) + 1}"
+        self._others.append(Node(name, self.nodes[name].address, self.directory / "fleet.toml", title))
         return self._others[-1]
 
     # Agreement

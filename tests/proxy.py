@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Link", "Proxy"]
+__all__ = ["Link", "Proxy", "pass_on"]
 
 OWNER_NAME = b"deltaic-owner-"
 
@@ -39,12 +39,17 @@ class Link:
         _close(self.server)
 
 
+def pass_on(link: Link, direction: Direction, data: bytes) -> bytes:
+    """The script that changes nothing."""
+    return data
+
+
 class Proxy:
     """Listens on a port of its own, and connects to `port`. A context manager."""
 
     def __init__(self, port: int) -> None:
         self._target = port
-        self.script: Callable[[Link, Direction, bytes], bytes] = lambda link, direction, data: data
+        self.script: Callable[[Link, Direction, bytes], bytes] = pass_on
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._links: list[Link] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]

@@ -204,7 +204,7 @@ def _seen(node: NodeView, peer: NodeView) -> Text:
 def _notes(view: FleetView) -> list[Text]:
     notes = []
     if view.paused or any(lag.deltas for node in view.nodes.values() for lag in node.lag.values()):
-        legend = "7 -3 1.2s: has seen 7 commits, lacks 3, the first of them 1.2 s old; cut: the link is paused"
+        legend = "7 -3 1.2s: has seen 7, lacks 3, the oldest of them 1.2 s old; cut: link paused"
         notes.append(Text(legend, style="dim"))
     for problem in dict.fromkeys(node.problem for node in view.nodes.values() if node.problem is not None):
         names = " ".join(node.name for node in view.nodes.values() if node.problem == problem)
