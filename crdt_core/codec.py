@@ -35,6 +35,7 @@ __all__ = [
     "decode_delta",
     "decode_dots",
     "decode_patch",
+    "decode_stamp",
     "decode_type",
     "encode_clock",
     "encode_delta",
@@ -76,7 +77,7 @@ def decode_delta(data: bytes) -> Delta:
     writes = tuple(_decode_write(write) for write in _list("writes", fields["writes"]))
     if len({write[:3] for write in writes}) != len(writes):
         raise Malformed("delta", "two writes to one part")
-    return Delta(dot, deps, _decode_stamp(fields["hlc"]), writes)
+    return Delta(dot, deps, decode_stamp(fields["hlc"]), writes)
 
 
 def encode_patch(patch: Patch) -> bytes:
@@ -114,7 +115,7 @@ def decode_patch(data: bytes | Mapping[str, Any]) -> Patch:
         since=None if fields["since"] is None else decode_clock(fields["since"]),
         clock=clock,
         stable=decode_clock(fields["stable"]),
-        hlc=_decode_stamp(fields["hlc"]),
+        hlc=decode_stamp(fields["hlc"]),
         parts=tuple(_decode_patch_part(part) for part in _list("parts", fields["parts"])),
     )
     if not patch.stable <= clock or (patch.since is not None and not patch.stable <= patch.since):
@@ -248,7 +249,8 @@ def _decode_replica(value: Any) -> str:
         raise Malformed("replica id", error.reason) from error
 
 
-def _decode_stamp(value: Any) -> Stamp:
+def decode_stamp(value: Any) -> Stamp:
+    """The stamp in a JSON value; raises `Malformed`."""
     if not isinstance(value, list) or len(value) != 2 or any(type(n) is not int or not 0 <= n < 2**63 for n in value):
         raise Malformed("stamp", f"{brief(value)} is not [ms, logical]")
     return Stamp(*value)

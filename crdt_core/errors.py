@@ -52,7 +52,10 @@ __all__ = [
 
 def brief(value: object) -> str:
     """`value` for an error's sentence: short, however long or deeply nested it is."""
-    return reprlib.repr(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer of more digits than Python spells out
+        return f"this {type(value).__name__}"
 
 
 class DeltaicError(Exception):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from crdt_core.clocks import HybridClock, Stamp, VersionVector
-from crdt_core.codec import decode_delta, decode_patch, encode_clock, encode_delta, encode_patch
+from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
 from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
 from crdt_core.events import (
     Call,
@@ -40,6 +40,7 @@ from crdt_core.events import (
     Turn,
 )
 from crdt_core.exchange import Exchange
+from crdt_core.header import Header, encode_header
 from crdt_core.messages import Answer, Ask, Compact, Done, Message, Push, Round, decode_message
 from crdt_core.replica import Applied
 
@@ -142,12 +143,8 @@ class Node:
 
     def header(self) -> dict[str, bytes]:
         """The replica's own fields of the persisted header."""
-        return {
-            "clock": encode_clock(self.replica.clock),
-            "stable": encode_clock(self.replica.stable),
-            "digest": b"%016x" % self.replica.digest,
-            "hlc": orjson.dumps(list(self.hlc.last)),
-        }
+        replica = self.replica
+        return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last))
 
     # Events
 

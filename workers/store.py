@@ -14,12 +14,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import hiredis
-import orjson
 import structlog
 
-from crdt_core.clocks import HybridClock, Stamp, VersionVector
-from crdt_core.codec import FORMAT, decode_clock
+from crdt_core.clocks import HybridClock
+from crdt_core.codec import FORMAT
 from crdt_core.errors import AlreadyRunning, Fenced, InvariantBroken, Malformed, StoreUnavailable
+from crdt_core.header import decode_header
 from crdt_core.records import decode_object, decode_part, object_hashes
 from workers.keys import DELTA_FIELD, GROUP, Keys
 from workers.retry import until_redis_answers
@@ -103,15 +103,14 @@ class Store:
         """Reads the persisted state into the empty `replica`; the hybrid clock as it was. Raises `Malformed`."""
         wire = self._connected()
         fields, catalogue = await _ok(wire, [("HGETALL", self.keys.header), ("HGETALL", self.keys.state)])
-        header = dict(_pairs(fields))
-        self._turn = int(header.get(b"turn", 0))
+        named = dict(_pairs(fields))
+        header = decode_header(named)
+        self._turn = int(named.get(b"turn", 0))
         roster = replica.catalogue.roster
         heads = [decode_object(key, value, roster) for key, value in _pairs(catalogue)]
         await self._load_parts(wire, [pair for head in heads for pair in object_hashes(head)], replica)
-        replica.restore(
-            _clock(header, b"clock"), _clock(header, b"stable"), int(header.get(b"digest", b"0"), 16), heads
-        )
-        return HybridClock(Stamp(*orjson.loads(header.get(b"hlc", b"[0,0]"))))
+        replica.restore(header.clock, header.stable, header.digest, heads)
+        return HybridClock(header.hlc)
 
     async def _load_parts(self, wire: Wire, hashes: list[tuple[Object, bytes]], replica: Replica) -> None:
         roster = replica.catalogue.roster
@@ -291,13 +290,6 @@ def _pairs(flat: list[bytes]) -> zip[tuple[bytes, bytes]]:
 
 def _flat(fields: dict[str, bytes]) -> list[str | bytes]:
     return [item for pair in fields.items() for item in pair]
-
-
-def _clock(header: dict[bytes, bytes], field: bytes) -> VersionVector:
-    try:
-        return decode_clock(orjson.loads(header.get(field, b"{}")))
-    except orjson.JSONDecodeError as error:
-        raise Malformed("header", f"{field!r}: {error}") from error
 
 
 def _text(value: Any) -> str:

@@ -16,18 +16,21 @@ def agree(nodes, key_views):
     return all(view == views[0] for view in views) and len({node.digest() for node in nodes}) == 1
 
 
+def successful_jobs(deployment, node):
+    """How many jobs the one RQ worker of `node` has done."""
+    worker = deployment.ask_redis(node, "SMEMBERS", "rq:workers")
+    return int(deployment.ask_redis(node, "HGET", worker, "successful_job_count") or 0)
+
+
 def test_every_node_is_whole(compose_deployment):
     """Each node's containers are healthy, and jobs that its own cron has scheduled succeed in its own Redis."""
     for node in NODES:
         compose_deployment.wait_until_healthy(f"redis-{node}")
         compose_deployment.wait_until_healthy(f"replica-{node}")
-        assert compose_deployment.ask_redis(node, "ZCARD", "rq:cron_schedulers") == "1"
-        worker = compose_deployment.ask_redis(node, "SMEMBERS", "rq:workers")
         wait_until(
-            lambda node=node, worker=worker: compose_deployment.ask_redis(node, "HGET", worker, "successful_job_count"),
-            timeout=30,
-            what=f"a job of {node} to succeed",
+            lambda node=node: successful_jobs(compose_deployment, node), timeout=60, what=f"a job of {node} to succeed"
         )
+        assert compose_deployment.ask_redis(node, "ZCARD", "rq:cron_schedulers") == "1"
 
 
 def test_parted_at_the_network_they_differ_and_joined_they_agree(compose_deployment):

@@ -224,7 +224,7 @@ def _marker_note(view: FleetView) -> list[Text]:
         return []
     away = [node.name for node in view.nodes.values() if not node.up or node.problem is not None]
     reason = f"{' '.join(away)} to come back" if away else "paused links" if view.paused else "the next compaction"
-    return [Text(f"{waiting} removal markers wait for {reason}", style="dim")]
+    return [Text(f"removal markers that wait for {reason}: {waiting}", style="dim")]
 
 
 def _audit_notes(view: FleetView) -> list[Text]:
