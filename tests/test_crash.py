@@ -459,3 +459,13 @@ def test_a_takeover_between_a_commit_and_the_watch_behind_it_is_noticed(detour, 
     load.check(detour.fleet["n2"])
     check_history(detour.fleet, "n1")
     assert successor.stop() == 0
+
+
+def test_a_fleet_of_one_serves_until_it_is_told_to_stop(tmp_path):
+    """Nobody to deliver to once looked like nothing left to do: the worker ended just after it had started."""
+    with Fleet(tmp_path, nodes=1) as fleet:
+        assert fleet["n1"].increment("alone") == 1
+        assert fleet["n1"].sync().peers_contacted == []
+        assert fleet["n1"].increment("alone") == 2
+        assert fleet["n1"].running
+        assert fleet["n1"].stop() == 0

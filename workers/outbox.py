@@ -56,6 +56,7 @@ class Outbox:
         async with asyncio.TaskGroup() as group:
             for peer, queue in self._queues.items():
                 group.create_task(self._serve(peer, queue, mailbox))
+            await asyncio.Event().wait()  # also where there is nobody to serve
 
     async def drain(self) -> None:
         """Returns once what was taken over has been tried."""

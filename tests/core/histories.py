@@ -81,9 +81,9 @@ def mutate(view: View, replica: str, operation: Operation) -> tuple[bytes, Paylo
     """The write by which the production code does `operation`; `None` where it has nothing to do."""
     argument = operation.argument
     match operation.type, operation.verb:
-        case ("pncounter" | "gcounter"), "add":
+        case (("pncounter" | "gcounter"), "add"):
             return adjust(view, replica.encode(), argument)
-        case ("orset" | "gset"), "add":
+        case (("orset" | "gset"), "add"):
             return argument, True
         case "orset", "remove":
             return remove_element(view, argument)
@@ -220,7 +220,7 @@ def whole_state(replica: Replica) -> bytes:
 
 def digest_from_scratch(replica: Replica) -> int:
     """The digest of the same state, computed by a replica that has just met it."""
-    fresh = Replica("observer")
+    fresh = Replica("scratch")
     fresh.join(replica.patch(None, NOW))
     fresh.take_changes()
     return fresh.digest

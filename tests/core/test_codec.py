@@ -187,9 +187,7 @@ def test_a_part_comes_back_from_its_record(type_name: str, data: st.DataObject) 
 
 @every_type
 @given(data=st.data(), world=worlds())
-def test_equal_states_give_equal_records_whoever_holds_them(
-    type_name: str, data: st.DataObject, world: World
-) -> None:
+def test_equal_states_give_equal_records_whoever_holds_them(type_name: str, data: st.DataObject, world: World) -> None:
     world.run(data.draw(steps([type_name], steps_max=20)))
     world.settle()
     world.forget_all()
@@ -313,7 +311,7 @@ def mangled(draw: st.DrawFn, value: dict[str, Any]) -> Any:
         parent: Any = holder
         for step in path[:-1]:
             parent = parent[step]
-        nonsense = draw(NONSENSE)
+        nonsense = copy.deepcopy(draw(NONSENSE))
         match draw(st.sampled_from(["replace", "replace", "drop", "rename", "double"])):
             case "drop" if len(path) > 1:
                 del parent[path[-1]]
@@ -472,7 +470,9 @@ def listing(*part: Any) -> bytes:
         pytest.param(listing("k", "orset", None, {}), id="no clears"),
         pytest.param(listing("k", "orset", None, {"n1:3": None}), id="a clear that has seen nobody knows what"),
         pytest.param(listing("k", "orset", None, {"n1:3": {"n1": 1}}), id="a clear that does not follow its deps"),
-        pytest.param(listing("k", "orset", None, {"n1:1": {"n2": 9}}), id="a clear that has seen what its clock has not"),
+        pytest.param(
+            listing("k", "orset", None, {"n1:1": {"n2": 9}}), id="a clear that has seen what its clock has not"
+        ),
         pytest.param(listing("k", "mvregister", None, {"n1:1": {}}), id="a clear of a register"),
         pytest.param(listing("k", "pncounter", "", {"n1:1": [1, 0]}), id="the share of nobody"),
     ],
@@ -487,7 +487,9 @@ def test_a_dot_reads_as_it_is_written(text: str) -> None:
     assert str(parse_dot(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", ":", "n1", "n1:", ":1", "n1:0", "n1:07", "n1:+1", "n1:1e3", "n1:²", "n1:٣", 7, None])
+@pytest.mark.parametrize(
+    "text", ["", ":", "n1", "n1:", ":1", "n1:0", "n1:07", "n1:+1", "n1:1e3", "n1:²", "n1:٣", 7, None]
+)
 def test_nothing_else_is_a_dot(text: Any) -> None:
     with pytest.raises(Malformed):
         parse_dot(text)

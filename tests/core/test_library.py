@@ -433,7 +433,9 @@ def test_a_timestamp_beyond_64_bits_is_refused_and_changes_nothing(timestamp: An
     assert register.get() is None
 
 
-@pytest.mark.parametrize("text", ["", "né", "日本", "a\0b", " ", "\udcff", "x" * 100_000], ids=lambda text: ascii(text[:8]))
+@pytest.mark.parametrize(
+    "text", ["", "né", "日本", "a\0b", " ", "\udcff", "x" * 100_000], ids=lambda text: ascii(text[:8])
+)
 def test_any_text_works(text: str) -> None:
     """A `\\udcff` is how Python spells the byte 0xff in text."""
     fruit, register = ORSet("n1"), LWWRegister("n1")

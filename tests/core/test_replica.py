@@ -443,7 +443,9 @@ def test_a_key_that_changed_type_leaves_nothing_of_the_old_one() -> None:
 # Removals, and what is left at rest.
 
 
-@pytest.mark.parametrize("operations", [[remove(b"a")], [delete(b"s")], [delete(b"c")]], ids=["remove", "clear", "reset"])
+@pytest.mark.parametrize(
+    "operations", [[remove(b"a")], [delete(b"s")], [delete(b"c")]], ids=["remove", "clear", "reset"]
+)
 def test_a_removal_waits_until_it_is_stable_and_is_then_gone(operations: list[Operation]) -> None:
     n1, n2 = pair()
     commit(n1, add(b"a"), count(5))

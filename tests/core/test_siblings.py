@@ -85,7 +85,9 @@ def test_siblings_are_kept_in_the_least_form_that_holds_them(siblings: dict) -> 
 
 
 @given(SIBLINGS, HORIZONS, PAYLOADS)
-def test_a_write_replaces_what_it_has_seen_and_leaves_the_rest(siblings: dict, deps: list[int], payload: object) -> None:
+def test_a_write_replaces_what_it_has_seen_and_leaves_the_rest(
+    siblings: dict, deps: list[int], payload: object
+) -> None:
     dot = ROSTER.pack("n1", 9)
     after = unfold(write(fold(dict(siblings)), deps, dot, payload))
     assert after == {**{d: p for d, p in siblings.items() if not covered(d, deps)}, dot: payload}
