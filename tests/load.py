@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Load"]
 
 CALL_TIMEOUT_S = 3
-MAY_HAPPEN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+# A server that stops cancels the calls that it had not begun to serve.
+MAY_HAPPEN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 
 
 class Kind(Enum):

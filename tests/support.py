@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import inspect
-import os
 import random
 import socket
+import tempfile
 import time
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,10 +20,9 @@ __all__ = ["free_port", "wait_until", "wait_until_async"]
 T = TypeVar("T")
 
 FIRST_PORT = 20_000  # below what the kernel gives to outgoing connections, which would take a port between two tests
-PORTS_PER_WORKER = 750
-WORKERS = 16
+LAST_PORT = 32_000
 
-_handed_out: set[int] = set()
+_reserved: dict[int, IO[str]] = {}
 
 
 def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
@@ -77,14 +78,25 @@ def _pauses():
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free and that no other test of this run is given."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
-    first = FIRST_PORT + worker * PORTS_PER_WORKER
+    """A TCP port of 127.0.0.1 that is free, and that no other test on this machine is given while this process lives."""
     while True:
-        port = random.randrange(first, first + PORTS_PER_WORKER)
-        if port not in _handed_out and _is_free(port):
-            _handed_out.add(port)
+        port = random.randrange(FIRST_PORT, LAST_PORT)
+        if port not in _reserved and _is_free(port) and _reserve(port):
             return port
+
+
+def _reserve(port: int) -> bool:
+    """Whether nobody else has the port's file locked; the lock goes with the process."""
+    directory = Path(tempfile.gettempdir(), "deltaic-test-ports")
+    directory.mkdir(exist_ok=True)
+    file = (directory / str(port)).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    _reserved[port] = file
+    return True
 
 
 def _is_free(port: int) -> bool:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from crdt_core.codec import encode_patch
 from crdt_core.clocks import Stamp
+from crdt_core.codec import encode_patch
 from crdt_core.events import Call
 from crdt_core.node import Node
 from crdt_core.operations import AddToSet, AdjustCounter, RemoveFromSet
@@ -24,7 +24,6 @@ from workers.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
-    from pathlib import Path
 
     from crdt_core.operations import Operation
 

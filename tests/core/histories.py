@@ -77,7 +77,7 @@ VERBS: dict[str, Verbs] = {
 """Type name -> its verbs, each with what their argument can be. A registered type must be listed here."""
 
 
-def mutate(view: View, replica: str, operation: Operation) -> tuple[bytes, Payload] | None:
+def mutate(view: View, replica: str, operation: Operation) -> tuple[bytes, Payload] | None:  # noqa: PLR0911
     """The write by which the production code does `operation`; `None` where it has nothing to do."""
     argument = operation.argument
     match operation.type, operation.verb:

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_core.clocks import Dot, HybridClock, Stamp, VersionVector, check_replica_id
 from crdt_core.errors import InvalidArgument, InvariantBroken
-
-from .histories import NAMES
+from tests.core.histories import NAMES
 
 CLOCKS = st.dictionaries(st.sampled_from(NAMES[:3]), st.integers(1, 4)).map(VersionVector)
 STAMPS = st.builds(Stamp, st.integers(0, 2**62), st.integers(0, 2**63 - 1))

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from crdt_core.codec import decode_delta, decode_patch, encode_patch
 from crdt_core.replica import Applied, Replica
 from crdt_core.types import TYPES
-
-from .histories import (
+from tests.core.histories import (
     NOW,
     PLENTY,
     VERBS,

@@ -15,8 +15,7 @@ from crdt_core.replica import Applied, Replica
 from crdt_core.siblings import REMOVED
 from crdt_core.types import LWWREGISTER, ORSET, PNCOUNTER, SLOT
 from crdt_core.types.counters import Share
-
-from .histories import (
+from tests.core.histories import (
     NOW,
     PLENTY,
     Operation,
@@ -346,10 +345,10 @@ def test_a_delta_and_a_patch_with_the_same_news_can_cross() -> None:
     "act",
     [
         lambda replica, delta: replica.apply(delta),
-        lambda replica, delta: replica.join(Replica("n2").patch(None, NOW)),
-        lambda replica, delta: replica.patch(None, NOW),
-        lambda replica, delta: replica.stabilise(replica.clock, 1),
-        lambda replica, delta: replica.take_changes(),
+        lambda replica, _: replica.join(Replica("n2").patch(None, NOW)),
+        lambda replica, _: replica.patch(None, NOW),
+        lambda replica, _: replica.stabilise(replica.clock, 1),
+        lambda replica, _: replica.take_changes(),
     ],
     ids=["apply", "join", "patch", "stabilise", "take_changes"],
 )
@@ -443,14 +442,12 @@ def test_a_key_that_changed_type_leaves_nothing_of_the_old_one() -> None:
 # Removals, and what is left at rest.
 
 
-@pytest.mark.parametrize(
-    "operations", [[remove(b"a")], [delete(b"s")], [delete(b"c")]], ids=["remove", "clear", "reset"]
-)
-def test_a_removal_waits_until_it_is_stable_and_is_then_gone(operations: list[Operation]) -> None:
+@pytest.mark.parametrize("operation", [remove(b"a"), delete(b"s"), delete(b"c")], ids=["remove", "clear", "reset"])
+def test_a_removal_waits_until_it_is_stable_and_is_then_gone(operation: Operation) -> None:
     n1, n2 = pair()
     commit(n1, add(b"a"), count(5))
     sync(n1, n2)
-    commit(n1, *operations)
+    commit(n1, operation)
     assert n1.stabilise(VersionVector(n1=1), PLENTY) == 1
     sync(n1, n2)
     assert forget(n1, n2) == [0, 0]

@@ -14,15 +14,12 @@ from hypothesis import strategies as st
 
 from crdt_core.clocks import Stamp
 from crdt_core.types import RANK, TYPES
-
-from .histories import KEYS, VERBS, Act, History, Operation, World, delete, steps, values, worlds
+from tests.core.histories import KEYS, VERBS, Act, History, World, steps, values, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .histories import Step
-
-Spec = "Callable[[History, list[Act]], Any]"
+    from tests.core.histories import Step
 
 NOTHING: Any = object()
 """What a spec yields where the object does not show at all."""
