@@ -78,7 +78,7 @@ def _pauses():
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free, and that no other test on this machine is given while this process lives."""
+    """A TCP port of 127.0.0.1 that is free, and that no other test here is given while this process lives."""
     while True:
         port = random.randrange(FIRST_PORT, LAST_PORT)
         if port not in _reserved and _is_free(port) and _reserve(port):

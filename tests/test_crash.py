@@ -214,12 +214,13 @@ def test_a_worker_that_is_taken_over_under_load_ends_and_its_successor_serves_in
 
 
 def test_a_worker_that_is_taken_over_while_nothing_happens_ends_too(fleet, key):
-    """It has no commit that would tell it, and must not go on showing what it last knew."""
-    former, successor = fleet["n1"], fleet.elsewhere("n1")
+    """It has no commit that would tell it, and must not go on showing what it last knew, nor keep the port."""
+    former, successor = fleet["n1"], fleet.twin("n1")
     former.increment(key)
     fleet.agree()
-    successor.start("--takeover").wait_until_serving()
+    successor.start("--takeover")
     assert former.exit_code() == Fenced.exit_code
+    successor.wait_until_serving()
     assert successor.counter(key) == 1
     assert successor.stop() == 0
 

@@ -51,22 +51,16 @@ class Outbox:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def run(self, mailbox: Mailbox) -> None:
-        """Delivers messages, in order for each peer, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for peer, queue in self._queues.items():
-                group.create_task(self._serve(peer, queue, mailbox))
-            await asyncio.Event().wait()  # also where there is nobody to serve
-
     async def drain(self) -> None:
         """Returns once what was taken over has been tried."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_SEND_TIMEOUT_S)
 
-    async def _serve(self, peer: str, queue: asyncio.Queue[Send], mailbox: Mailbox) -> None:
+    async def serve(self, peer: str, mailbox: Mailbox) -> None:
+        """Delivers the messages for `peer`, in order, until cancelled."""
         key = Keys(peer).inbox
         while True:
-            send = await queue.get()
+            send = await self._queues[peer].get()
             delivery = self._peers[peer].xadd(
                 key, {MESSAGE_FIELD: encode_message(send.message)}, maxlen=INBOX_ENTRIES_MAX, approximate=True
             )

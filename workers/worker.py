@@ -47,6 +47,7 @@ log = structlog.get_logger()
 HEARTBEAT_S = 1.0
 _LINKS_S = 0.2
 _DRAIN_S = 1.5
+_CANCEL_AGAIN_S = 0.1
 _PORT_PATIENCE_S = 10.0
 _PORT_RETRY_S = 0.2
 
@@ -105,10 +106,10 @@ async def _serve(
     background = [
         asyncio.create_task(work)
         for work in (
-            outbox.run(mailbox),
             Inbox(name, own, links, mailbox).run(),
             _watch_links(links),
             _beat(own, name, settings, store.token),
+            *(outbox.serve(peer, mailbox) for peer in peer_redis),
             *(Tail(p, r, links, mailbox, settings.gossip.batch_deltas).run() for p, r in peer_redis.items()),
         )
     ]
@@ -128,9 +129,7 @@ async def _serve(
             await own.hdel(FLEET, name)
         log.info("node_stopped", node=name)
     finally:
-        for task in (turns, *background):
-            task.cancel()
-        await asyncio.gather(turns, *background, return_exceptions=True)
+        await _end([turns, *background])
 
 
 async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float) -> None:
@@ -142,6 +141,19 @@ async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float
         reraise=True,
     )
     await patient(face.start, name, address)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancels the tasks until all have ended.
+
+    Once may not do: before Python 3.12, `asyncio.wait_for` (by which redis-py sends) can lose a cancellation.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
