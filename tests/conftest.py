@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,12 @@ from tests.fleet import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def pytest_configure():
+    """Shells start what runs in the background deaf to Ctrl-C, and processes inherit that; the tests' must hear it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -88,6 +88,15 @@ def test_a_round_of_a_node_that_is_down_is_left_out(fleet: Fleet) -> None:
         fleet["n3"].wait_until_serving()
 
 
+def test_a_job_outwaits_a_peer_that_does_not_answer(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker's answer takes as long as an exchange may; the connection that waits for it once gave up before."""
+    monkeypatch.setattr(jobs, "_REPLY_TIMEOUT_S", 0.3)
+    fleet.set_link("n3", "n1", PAUSED)  # so it leaves what n1 asks unanswered
+    wait_until(lambda: fleet["n3"].status().links["n1"] == PAUSED, what="n3 to know")
+    report = jobs.gossip_round("n1")
+    assert (report["peers_contacted"], report["peers_failed"]) == (["n2"], ["n3"])
+
+
 def test_compaction_trims_a_log_up_to_what_everyone_has_but_for_the_latest_entries(fleet: Fleet) -> None:
     for _ in range(KEPT + 20):
         fleet["n1"].increment("trimmed")

@@ -202,12 +202,12 @@ class Replication(rpc.ReplicationServiceServicer):
         self._links = links
 
     async def Merge(self, request: pb.MergeRequest, context: Context) -> pb.MergeResponse:
-        new = await self._mailbox.ask(lambda token: PatchOffered(request.patch, token))
+        new = await self._mailbox.ask_in_time(lambda token: PatchOffered(request.patch, token))
         return pb.MergeResponse(new_items=new, clock=self._clock)
 
     async def GetPatch(self, request: pb.GetPatchRequest, context: Context) -> pb.GetPatchResponse:
         since = decode_clock(dict(request.since))
-        return pb.GetPatchResponse(patch=await self._mailbox.ask(lambda token: PatchAsked(since, token)))
+        return pb.GetPatchResponse(patch=await self._mailbox.ask_in_time(lambda token: PatchAsked(since, token)))
 
     async def SyncAll(self, request: pb.SyncAllRequest, context: Context) -> pb.SyncAllResponse:
         await self._links.read()  # who was healed just now, by whatever means, takes part

@@ -36,6 +36,7 @@ __all__ = ["audit", "compact", "gossip_round"]
 HEARTBEAT_FRESH_MS = 3000
 _ANSWER_MARGIN_MS = 2000
 _CONNECT_TIMEOUT_S = 1.0
+_REPLY_TIMEOUT_S = 2.0
 
 Report = dict[str, Any]
 
@@ -117,7 +118,7 @@ class _Fleet:
         return cls(load_settings(), node)
 
     def redis(self, node: str) -> Redis:
-        return _connection(self.settings.node(node).redis)
+        return _connection(self.settings.node(node).redis, _REPLY_TIMEOUT_S)
 
     def heard_peers(self) -> list[str]:
         """The peers that the node listens to."""
@@ -155,11 +156,11 @@ class _Fleet:
 
     def ask(self, name: str, message: Message) -> Report:
         """Puts `message` into the node's inbox; the answer."""
-        redis = self.redis(self.node)
+        wait_s = (self.settings.gossip.timeout_ms + _ANSWER_MARGIN_MS) / 1000
+        redis = _connection(self.settings.node(self.node).redis, wait_s + _REPLY_TIMEOUT_S)
         redis.xadd(
             self.keys.inbox, {MESSAGE_FIELD: encode_message(message)}, maxlen=INBOX_ENTRIES_MAX, approximate=True
         )
-        wait_s = (self.settings.gossip.timeout_ms + _ANSWER_MARGIN_MS) / 1000
         answer: Any = redis.blpop([self.keys.answer(name)], timeout=wait_s)
         if answer is None:
             return {"skipped": f"{self.node} did not answer within {wait_s:g} s"}
@@ -168,5 +169,5 @@ class _Fleet:
 
 
 @functools.cache
-def _connection(url: str) -> Redis:
-    return Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S)
+def _connection(url: str, reply_timeout_s: float) -> Redis:
+    return Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S, socket_timeout=reply_timeout_s)

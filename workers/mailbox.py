@@ -77,8 +77,12 @@ class Mailbox:
 
         Raises what the operation raises, and `StoreUnavailable` where the commit takes too long: it may still happen.
         """
+        return await self.ask_in_time(lambda token: Call(operation, token))
+
+    async def ask_in_time(self, make: Callable[[asyncio.Future[Any]], Event]) -> Any:
+        """As `ask`, for as long as a caller should wait; raises `StoreUnavailable` then."""
         try:
-            return await asyncio.wait_for(self.ask(lambda token: Call(operation, token)), self._call_timeout_s)
+            return await asyncio.wait_for(self.ask(make), self._call_timeout_s)
         except TimeoutError:
             reason = f"no confirmation from Redis within {self._call_timeout_s:g} s; a write may still take effect"
             raise StoreUnavailable(reason) from None
@@ -107,7 +111,7 @@ class Mailbox:
 
     async def _turn(self) -> None:
         events, self._events = self._events, []
-        turn = self.node.turn(events, wall_ms())
+        turn = self.node.turn([event for event in events if not _is_given_up(event)], wall_ms())
         if not turn.commit.empty:
             await self._store.commit(turn.commit)
             self.confirmed = self._snapshot()
@@ -128,6 +132,11 @@ class Mailbox:
         for future in list(self._waiting):
             if not future.done():
                 future.set_exception(Stopping("the worker stops; a write may still take effect"))
+
+
+def _is_given_up(event: Event) -> bool:
+    """Whether it is a call that nobody waits for any more: its caller may have repeated it, so it is not begun."""
+    return isinstance(event, Call) and event.token.done()
 
 
 def _deliver(reply: Reply) -> None:

@@ -74,7 +74,7 @@ class Store:
             for patience in reversed(range(_CLAIM_ATTEMPTS)):
                 fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
                 self._check_format(fields[1])
-                if takeover or not self._is_held(fields[0], clients):
+                if takeover or not self._is_held_by_another(fields[0], clients):
                     break
                 if not patience:
                     raise AlreadyRunning(self.keys.node, "another live process")
@@ -84,6 +84,7 @@ class Store:
             self._check_owner(watched)
             created = await wire.send([("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")])
             if isinstance(created[0], hiredis.ReplyError) and "BUSYGROUP" not in str(created[0]):
+                wire.close()
                 raise StoreUnavailable(f"Redis refuses: {created[0]}")
             return wire
 
@@ -93,9 +94,10 @@ class Store:
         if format_ is not None and int(format_) != FORMAT:
             raise Malformed("header", f"{self.keys.header} has format {int(format_)}; this version reads {FORMAT}")
 
-    def _is_held(self, owner: bytes | None, clients: bytes) -> bool:
-        if owner is None:
+    def _is_held_by_another(self, owner: bytes | None, clients: bytes) -> bool:
+        if owner in {None, self.token.encode()}:  # its own: an earlier attempt got that far
             return False
+        assert owner is not None
         held = f" name={_connection_name(self.keys.node, owner.decode())} ".encode()
         return any(held in line for line in bytes(clients).splitlines())
 

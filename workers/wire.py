@@ -1,8 +1,8 @@
 """One raw connection to Redis for the commit path: a buffer of packed commands out, as many replies in.
 
 redis-py is right everywhere else. Here its pipelines cost several times what the server needs, and a commit wants its
-buffer sent in one write, with the replies counted off as they come. There is no retry, no pool, no time-out: whoever
-owns the connection decides what a broken one means.
+buffer sent in one write, with the replies counted off as they come. There is no retry, no pool, no time-out once it is
+connected: whoever owns the connection decides what a broken one means.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Wire", "connect"]
 
+
+_CONNECT_TIMEOUT_S = 5.0
+"""Where packets vanish, the kernel alone would go on trying at its own pace, long after the way is free again."""
 
 # hiredis packs tuples of any length; its type hints say one.
 _pack: Callable[[tuple[bytes | str | int, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
@@ -84,16 +87,28 @@ class Wire(asyncio.Protocol):
 async def connect(url: str, name: str) -> Wire:
     """A connection to the Redis at `url`, authenticated, on its database, named `name`; raises `StoreUnavailable`."""
     parts: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-    loop = asyncio.get_running_loop()
     try:
-        if "path" in parts:
-            _, wire = await loop.create_unix_connection(Wire, parts["path"])
-        else:
-            tls = ssl.create_default_context() if parts.get("connection_class") is SSLConnection else None
-            host, port = parts.get("host", "localhost"), parts.get("port", 6379)
-            _, wire = await loop.create_connection(Wire, host, port, ssl=tls)
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            wire = await _open(parts)
+            await _greet(wire, parts, name)
     except OSError as error:
-        raise StoreUnavailable(f"Redis cannot be reached: {error}") from error
+        reason = str(error) or f"no answer within {_CONNECT_TIMEOUT_S:g} s"
+        raise StoreUnavailable(f"Redis cannot be reached: {reason}") from error
+    return wire
+
+
+async def _open(parts: dict[str, Any]) -> Wire:
+    loop = asyncio.get_running_loop()
+    if "path" in parts:
+        _, wire = await loop.create_unix_connection(Wire, parts["path"])
+    else:
+        tls = ssl.create_default_context() if parts.get("connection_class") is SSLConnection else None
+        host, port = parts.get("host", "localhost"), parts.get("port", 6379)
+        _, wire = await loop.create_connection(Wire, host, port, ssl=tls)
+    return wire
+
+
+async def _greet(wire: Wire, parts: dict[str, Any], name: str) -> None:
     greeting: list[tuple[bytes | str | int, ...]] = [
         ("CLIENT", "SETNAME", name),
         ("SELECT", parts.get("db", 0)),
@@ -104,7 +119,6 @@ async def connect(url: str, name: str) -> Wire:
         if isinstance(reply, hiredis.ReplyError):
             wire.close()
             raise StoreUnavailable(f"Redis refuses the connection: {reply}")
-    return wire
 
 
 def _keep_alive(sock: socket.socket | None) -> None:

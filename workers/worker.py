@@ -20,8 +20,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from crdt_core.errors import Fenced, StoreUnavailable
+from crdt_core.errors import Fenced, InvariantBroken, Malformed, StoreUnavailable
 from crdt_core.events import LinksRead
+from crdt_core.header import decode_header
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
 from workers.clock import wall_ms
@@ -40,13 +41,14 @@ if TYPE_CHECKING:
     from crdt_core.clocks import HybridClock
     from workers.settings import FleetSettings
 
-__all__ = ["run_worker"]
+__all__ = ["end", "run_worker"]
 
 log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 _LINKS_S = 0.2
 _DRAIN_S = 1.5
+_REPLY_TIMEOUT_S = 5.0
 _CANCEL_AGAIN_S = 0.1
 _PORT_PATIENCE_S = 10.0
 _PORT_RETRY_S = 0.2
@@ -70,9 +72,10 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
         return
     peers = settings.peers_of(name)
     node = Node(name, replica, list(peers), store.token, options=_options(settings), hlc=loading.result())
-    own = Redis.from_url(url)
-    peer_redis = {peer: Redis.from_url(peer_settings.redis) for peer, peer_settings in peers.items()}
+    own = _connection(url)
+    peer_redis = {peer: _connection(peer_settings.redis) for peer, peer_settings in peers.items()}
     try:
+        await _check_history(node, peer_redis)
         await _serve(settings, node, store, own, peer_redis, stop=stop, takeover=takeover)
     finally:
         for redis in (own, *peer_redis.values()):
@@ -82,6 +85,28 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
 async def _load(store: Store, replica: Replica, *, takeover: bool) -> HybridClock:
     await store.claim(takeover=takeover)
     return await store.load(replica)
+
+
+async def _check_history(node: Node, peer_redis: dict[str, Redis]) -> None:
+    """Raises `InvariantBroken` where a peer has seen more of this replica than its own Redis still has.
+
+    To go on would spend dots twice, and overwrite at the peers what only they still have. Peers that cannot be reached
+    are left out: what they have seen is noticed once they answer, if this node has not overtaken it by then.
+    """
+    own = node.replica.clock[node.replica.id]
+
+    async def check(peer: str, redis: Redis) -> None:
+        with contextlib.suppress(RedisError, OSError, Malformed):
+            fields: dict[Any, Any] = await redis.hgetall(Keys(peer).header)
+            seen = decode_header(fields).clock[node.replica.id]
+            if seen > own:
+                raise InvariantBroken(
+                    f"the Redis of {node.name} has lost commits: it is at {own}, and {peer} has seen {seen}"
+                )
+
+    for found in await asyncio.gather(*(check(*item) for item in peer_redis.items()), return_exceptions=True):
+        if isinstance(found, BaseException):
+            raise found
 
 
 async def _serve(
@@ -129,7 +154,7 @@ async def _serve(
             await own.hdel(FLEET, name)
         log.info("node_stopped", node=name)
     finally:
-        await _end([turns, *background])
+        await end([turns, *background])
 
 
 async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float) -> None:
@@ -143,7 +168,7 @@ async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float
     await patient(face.start, name, address)
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
+async def end(tasks: list[asyncio.Task[None]]) -> None:
     """Cancels the tasks until all have ended.
 
     Once may not do: before Python 3.12, `asyncio.wait_for` (by which redis-py sends) can lose a cancellation.
@@ -154,6 +179,11 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _connection(url: str) -> Redis:
+    """A Redis whose connections notice it when the other end has vanished without a word."""
+    return Redis.from_url(url, socket_timeout=_REPLY_TIMEOUT_S, socket_connect_timeout=_REPLY_TIMEOUT_S)
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
@@ -202,11 +232,15 @@ async def _beat(own: Redis, name: str, settings: FleetSettings, token: str) -> N
     """Says that the node lives, in the fleet hash of its Redis.
 
     Raises `Fenced`: a node without writes has no commit that would tell it, and would go on showing what it last knew.
+    Raises `InvariantBroken` where Redis has lost even the header.
     """
     fields = {"grpc": settings.node(name).grpc, "pid": os.getpid(), "replica": name}
     while True:
         with contextlib.suppress(RedisError, OSError):
-            if await own.hget(Keys(name).header, "owner") != token.encode():
+            owner, format_ = await own.hmget(Keys(name).header, "owner", "format")
+            if format_ is None:
+                raise InvariantBroken(f"{name}: Redis has lost the replica's header")
+            if owner != token.encode():
                 raise Fenced(name)
             await own.hset(FLEET, name, orjson.dumps({**fields, "beat_ms": wall_ms()}))
         await asyncio.sleep(HEARTBEAT_S)
