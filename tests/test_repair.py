@@ -22,6 +22,7 @@ WRITES = 8
 def write_at_n2(fleet, key):
     """Several commits of n2 while n1 listens to nobody; their counters."""
     fleet["n2"].add(f"{key} set", "gone", "kept")
+    fleet.agree()
     fleet["n1"].partition()
     before = fleet["n2"].clock().get("n2", 0)
     for number in range(WRITES - 2):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from crdt_core.clocks import Dot
     from crdt_core.deltas import Address, Patch
     from crdt_core.siblings import Payload
+    from tests.core.histories import Store
 
 every_type = pytest.mark.parametrize("type_name", TYPES)
 
@@ -55,6 +56,13 @@ def joined(*patches: Patch) -> Replica:
     for patch in patches:
         observer.join(patch)
     return observer
+
+
+def records_of(replica: Replica) -> Store:
+    """What a replica that has persisted nothing yet would persist."""
+    store: Store = {}
+    replay(store, replica.take_changes())
+    return store
 
 
 def siblings(replica: Replica) -> dict[Address, dict[Dot, Payload]]:
@@ -228,6 +236,7 @@ def test_a_replica_restored_from_its_records_is_the_same_and_goes_on(
     played(data, type_name, world)
     for at, saved in enumerate(world.replicas):
         replay(world.stores[at], saved.take_changes())
+        assert world.stores[at] == records_of(joined(full(saved))), "the store holds this state and nothing else"
         restored = revive(saved, world.stores[at])
         assert whole_state(restored) == whole_state(saved)
         assert (restored.clock, restored.stable, restored.digest) == (saved.clock, saved.stable, saved.digest)

@@ -138,8 +138,8 @@ def test_a_clear_is_one_write_however_large_the_set() -> None:
 def test_a_clear_forgets_what_the_same_commit_wrote_before_and_keeps_what_it_wrote_after() -> None:
     n1, n2 = pair()
     n2.apply(commit(n1, add(b"old")))
-    delta = commit(n1, add(b"before"), delete(b"s"), add(b"after"))
-    assert [write.part for write in delta.writes] == [None, b"after"]
+    delta = commit(n1, add(b"other", b"t"), add(b"before"), delete(b"s"), add(b"after"))
+    assert [write.part for write in delta.writes] == [None, b"other", b"after"], "clears come first"
     n2.apply(delta)
     assert n1.value(b"s") == n2.value(b"s") == [b"after"]
 
@@ -316,6 +316,17 @@ def test_someone_who_lacks_forgotten_removals_gets_the_full_state() -> None:
     assert n2.value(b"s") == [b"b"]
 
 
+def test_whoever_has_joined_such_a_state_knows_what_was_forgotten_in_it() -> None:
+    n1, n2, n3 = Replica("n1"), Replica("n2"), Replica("n3")
+    n2.apply(commit(n1, add(b"a"), add(b"b")))
+    behind = n2.clock.copy()
+    commit(n1, remove(b"a"))
+    n1.stabilise(n1.clock, PLENTY)
+    n3.join(n1.patch(None, NOW))
+    n2.join(n3.patch(behind, NOW))
+    assert n2.value(b"s") == [b"b"]
+
+
 def test_the_touched_index_is_bounded_and_loses_time_only() -> None:
     n1, n2 = Replica("n1", touched_max=10), Replica("n2")
     for number in range(100):
@@ -424,13 +435,15 @@ def test_a_delete_takes_both_types_and_spares_what_it_has_not_seen() -> None:
     assert values(n1) == values(n2) == {(b"k", "pncounter"): 2}
 
 
-def test_a_key_that_changed_type_leaves_nothing_of_the_old_one() -> None:
+@pytest.mark.parametrize("removal", [remove(b"old", b"k"), delete(b"k")], ids=["remove", "clear"])
+def test_a_key_that_changed_type_leaves_nothing_of_the_old_one(removal: Operation) -> None:
     """The new collection must not find the old one's members in its hash after a restart."""
     n1 = Replica("n1")
     store: Store = {}
     commit(n1, add(b"old", b"k"))
     replay(store, n1.take_changes())
-    commit(n1, delete(b"k"))
+    commit(n1, removal)
+    replay(store, n1.take_changes())
     forget(n1)
     replay(store, n1.take_changes())
     assert store == {}

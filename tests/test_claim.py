@@ -1,0 +1,47 @@
+"""Claiming a replica while Redis, or the way to it, does not behave."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from crdt_core.errors import StoreUnavailable
+from tests.server import ValkeyServer
+from tests.support import wait_until_async
+from workers import wire
+from workers.keys import GROUP, Keys
+from workers.store import Store
+
+
+async def test_a_worker_whose_inbox_is_something_else_waits_and_does_not_take_itself_for_another(tmp_path):
+    """Its first attempt made it the owner; the next ones found that owner's connection, which was its own."""
+    with ExitStack() as stack:
+        valkey = ValkeyServer(tmp_path)
+        stack.callback(valkey.stop)
+        valkey.start()
+        keys, client = Keys("n1"), valkey.client()
+        client.set(keys.inbox, "something else")
+        store = Store("n1", valkey.url, "token", 1000)
+        claiming = asyncio.create_task(store.claim(takeover=False))
+
+        def refused() -> int:
+            return client.info("errorstats").get("errorstat_WRONGTYPE", {}).get("count", 0)
+
+        await wait_until_async(lambda: refused() > 3 or claiming.done(), what="some attempts")
+        assert not claiming.done()
+        assert sum("deltaic-owner" in client_["name"] for client_ in client.client_list()) <= 1
+        client.delete(keys.inbox)
+        await claiming
+        assert client.xinfo_groups(keys.inbox)[0]["name"] == GROUP.encode()
+        await store.release()
+
+
+async def test_a_connection_to_where_nobody_answers_is_given_up(monkeypatch):
+    """The kernel alone takes the connection; whoever should serve it is frozen."""
+    monkeypatch.setattr(wire, "_CONNECT_TIMEOUT_S", 0.1)
+    gives_up = pytest.raises(StoreUnavailable, match=r"no answer within 0\.1 s")
+    with socket.create_server(("127.0.0.1", 0)) as frozen, gives_up:
+        await wire.connect(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0", "name")
