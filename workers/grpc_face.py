@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from crdt_core.codec import decode_clock
+from crdt_core.codec import decode_clock, decode_patch
 from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, UnknownNode
 from crdt_core.events import PatchAsked, PatchOffered, RoundAsked
 from crdt_core.operations import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from crdt_core.types import CrdtType
     from workers.links import Links
     from workers.mailbox import Mailbox
+    from workers.published import Published
     from workers.settings import LimitSettings
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -57,9 +58,9 @@ _STOP_GRACE_S = 2.0
 
 
 class GrpcFace:
-    """The server of one worker. `links` and `mailbox` are all it talks to."""
+    """The server of one worker; it talks to its mailbox and its links, and looks at what peers have published."""
 
-    def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings) -> None:
+    def __init__(self, mailbox: Mailbox, links: Links, published: Published, limits: LimitSettings) -> None:
         self._health = health.aio.HealthServicer()
         options = [
             ("grpc.max_receive_message_length", limits.message_bytes_max),
@@ -68,7 +69,7 @@ class GrpcFace:
         ]
         self._server = grpc.aio.server(options=options, interceptors=[_ErrorsAsStatus()])
         rpc.add_CRDTServiceServicer_to_server(Objects(mailbox, limits), self._server)  # type: ignore[no-untyped-call]
-        rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox, links), self._server)  # type: ignore[no-untyped-call]
+        rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox, links, published), self._server)  # type: ignore[no-untyped-call]
         rpc.add_ControlServiceServicer_to_server(Control(mailbox, links, limits), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         services = pb.DESCRIPTOR.services_by_name.values()
@@ -197,11 +198,15 @@ class Objects(rpc.CRDTServiceServicer):
 class Replication(rpc.ReplicationServiceServicer):
     """`ReplicationService`."""
 
-    def __init__(self, mailbox: Mailbox, links: Links) -> None:
+    def __init__(self, mailbox: Mailbox, links: Links, published: Published) -> None:
         self._mailbox = mailbox
         self._links = links
+        self._published = published
 
     async def Merge(self, request: pb.MergeRequest, context: Context) -> pb.MergeResponse:
+        claimed = decode_patch(request.patch).clock
+        claimed.pop(self._mailbox.node.replica.id, None)  # the node knows that one itself
+        await self._published.check_claims(self._clock.lacks(claimed))
         new = await self._mailbox.ask_in_time(lambda token: PatchOffered(request.patch, token))
         return pb.MergeResponse(new_items=new, clock=self._clock)
 

@@ -20,9 +20,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from crdt_core.errors import Fenced, InvariantBroken, Malformed, StoreUnavailable
+from crdt_core.errors import Fenced, InvariantBroken, StoreUnavailable
 from crdt_core.events import LinksRead
-from crdt_core.header import decode_header
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
 from workers.clock import wall_ms
@@ -33,6 +32,7 @@ from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.outbox import Outbox
 from workers.ports import PortTaken
+from workers.published import Published
 from workers.retry import until_redis_answers
 from workers.store import Store
 from workers.tail import Tail
@@ -75,7 +75,7 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
     own = _connection(url)
     peer_redis = {peer: _connection(peer_settings.redis) for peer, peer_settings in peers.items()}
     try:
-        await _check_history(node, peer_redis)
+        await _check_history(node, Published(peer_redis))
         await _serve(settings, node, store, own, peer_redis, stop=stop, takeover=takeover)
     finally:
         for redis in (own, *peer_redis.values()):
@@ -87,7 +87,7 @@ async def _load(store: Store, replica: Replica, *, takeover: bool) -> HybridCloc
     return await store.load(replica)
 
 
-async def _check_history(node: Node, peer_redis: dict[str, Redis]) -> None:
+async def _check_history(node: Node, published: Published) -> None:
     """Raises `InvariantBroken` where a peer has seen more of this replica than its own Redis still has.
 
     To go on would spend dots twice, and overwrite at the peers what only they still have. Peers that cannot be reached
@@ -95,16 +95,15 @@ async def _check_history(node: Node, peer_redis: dict[str, Redis]) -> None:
     """
     own = node.replica.clock[node.replica.id]
 
-    async def check(peer: str, redis: Redis) -> None:
-        with contextlib.suppress(RedisError, OSError, Malformed):
-            fields: dict[Any, Any] = await redis.hgetall(Keys(peer).header)
-            seen = decode_header(fields).clock[node.replica.id]
+    async def check(peer: str) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            seen = (await published.clock(peer))[node.replica.id]
             if seen > own:
                 raise InvariantBroken(
                     f"the Redis of {node.name} has lost commits: it is at {own}, and {peer} has seen {seen}"
                 )
 
-    for found in await asyncio.gather(*(check(*item) for item in peer_redis.items()), return_exceptions=True):
+    for found in await asyncio.gather(*map(check, node.peers), return_exceptions=True):
         if isinstance(found, BaseException):
             raise found
 
@@ -124,7 +123,7 @@ async def _serve(
     outbox = Outbox(own, peer_redis)
     mailbox = Mailbox(node, store, outbox.release, call_timeout_s=settings.limits.write_timeout_ms / 1000)
     links = Links(name, peer_redis, own, mailbox)
-    face = GrpcFace(mailbox, links, settings.limits)
+    face = GrpcFace(mailbox, links, Published(peer_redis), settings.limits)
     mailbox.put(LinksRead(await until_redis_answers(links.refresh, node_settings.redis)))
     log.info("replica_loaded", node=name, objects=len(node.replica.catalogue.objects), clock=dict(node.replica.clock))
     turns = asyncio.create_task(mailbox.run())

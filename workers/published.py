@@ -1,0 +1,47 @@
+"""What the other nodes have published: the clocks in the headers of their Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from crdt_core.errors import InvalidArgument, Malformed, StoreUnavailable
+from crdt_core.header import decode_header
+from workers.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis.asyncio import Redis
+
+    from crdt_core.clocks import VersionVector
+
+__all__ = ["Published"]
+
+
+class Published:
+    """The published clocks of `peers`, each read from the peer's Redis."""
+
+    def __init__(self, peers: Mapping[str, Redis]) -> None:
+        self._peers = peers
+
+    async def clock(self, peer: str) -> VersionVector:
+        """What `peer` has seen; raises `StoreUnavailable` where its Redis does not say."""
+        try:
+            fields: dict[Any, Any] = await self._peers[peer].hgetall(Keys(peer).header)
+            return decode_header(fields).clock
+        except (RedisError, OSError, Malformed) as error:
+            raise StoreUnavailable(f"what {peer} has published cannot be read: {error}") from error
+
+    async def check_claims(self, claimed: Mapping[str, int]) -> None:
+        """Raises `InvalidArgument` where `claimed`, what a caller's patch adds, has commits that nobody made.
+
+        To believe them would make this node, and then all, skip the real ones with those counters.
+        """
+        for replica, counter in claimed.items():
+            if replica not in self._peers:
+                raise InvalidArgument("patch", f"{replica} is no peer in this fleet")
+            made = (await self.clock(replica))[replica]
+            if counter > made:
+                raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has made {made} commits")
