@@ -35,13 +35,13 @@ class Published:
             raise StoreUnavailable(f"what {peer} has published cannot be read: {error}") from error
 
     async def check_claims(self, claimed: Mapping[str, int]) -> None:
-        """Raises `InvalidArgument` where `claimed`, what a caller's patch adds, has commits that nobody made.
+        """Raises `InvalidArgument` where `claimed`, what a caller's patch adds, has commits that its node never made.
 
-        To believe them would make this node, and then all, skip the real ones with those counters.
+        To believe them would make this node, and then all, skip the real ones with those counters. Replicas that are no
+        nodes (a library object's) speak for themselves.
         """
-        for replica, counter in claimed.items():
-            if replica not in self._peers:
-                raise InvalidArgument("patch", f"{replica} is no peer in this fleet")
+        for replica in claimed.keys() & self._peers.keys():
+            counter = claimed[replica]
             made = (await self.clock(replica))[replica]
             if counter > made:
                 raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has made {made} commits")
