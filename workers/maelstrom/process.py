@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import sys
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ from workers.mailbox import Mailbox
 from workers.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crdt_core.clocks import HybridClock
     from crdt_core.events import Commit
 
@@ -61,8 +63,8 @@ async def run_maelstrom(workload: str, options: MaelstromOptions) -> None:
     """Serves `workload` until the end of the input."""
     channel = Channel(_write_line)
     async with AsyncExitStack() as stack:
-        process = _Process(workload, options, channel, stack)
         lines = _lines()
+        process = _Process(workload, options, channel, stack, lambda: lines.put_nowait(b""))
         while line := await lines.get():
             if line.strip():
                 await process.take(line)
@@ -70,13 +72,21 @@ async def run_maelstrom(workload: str, options: MaelstromOptions) -> None:
 
 
 class _Process:
-    """One node of the bench; before `init` it has no name."""
+    """One node of the bench; before `init` it has no name. `stop` is called where its replica must not go on."""
 
-    def __init__(self, workload: str, options: MaelstromOptions, channel: Channel, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        workload: str,
+        options: MaelstromOptions,
+        channel: Channel,
+        stack: AsyncExitStack,
+        stop: Callable[[], None],
+    ) -> None:
         self._workload = workload
         self._options = options
         self._channel = channel
         self._stack = stack
+        self._stop = stop
         self._handlers: Handlers | None = None
         self._peering: Peering | None = None
         self._mailbox: Mailbox | None = None
@@ -96,6 +106,8 @@ class _Process:
             self._channel.refuse(request, error)
         except CallerError as error:
             self._channel.refuse(request, RequestError(MALFORMED, str(error)))
+        except RecursionError:
+            self._channel.refuse(request, RequestError(MALFORMED, "nested too deeply"))
         except Malformed as error:
             log.warning("message_refused", src=request.src, reason=str(error))
             self._channel.refuse(request, RequestError(MALFORMED, str(error)))
@@ -104,7 +116,7 @@ class _Process:
             self._channel.refuse(request, RequestError(code, str(error)))
 
     async def end(self) -> None:
-        """Lets what is under way finish, and sends what waits."""
+        """Lets what is under way finish, and sends what waits. Raises what made the replica stop."""
         if self._mailbox is not None and self._turns is not None and self._peering is not None:
             self._peering.flush()
             self._mailbox.close()
@@ -148,10 +160,12 @@ class _Process:
         replica, token = Replica(name), secrets.token_hex(4)
         store = _MemoryStore() if self._options.redis is None else _RedisStore(name, self._options.redis, token)
         hlc = await store.open(replica)
-        options = NodeOptions(repair_delay_ms=self._options.interval_ms)
+        interval_ms = self._options.interval_ms
+        options = NodeOptions(exchange_timeout_ms=2 * interval_ms, repair_delay_ms=interval_ms)
         node = Node(name, replica, peering.peers, token, options=options, hlc=hlc)
         mailbox = Mailbox(node, _Publishing(store, peering), peering.release, call_timeout_s=_CALL_TIMEOUT_S)
         self._turns = asyncio.create_task(mailbox.run())
+        self._turns.add_done_callback(lambda _: self._stop())
         peering.mailbox = mailbox
         for work in (peering.deliver(), peering.rounds(self._options.interval_ms / 1000)):
             task = asyncio.create_task(work)
@@ -212,9 +226,11 @@ def _lines() -> asyncio.Queue[bytes]:
     lines: asyncio.Queue[bytes] = asyncio.Queue()
 
     def read() -> None:
-        for line in sys.stdin.buffer:
-            loop.call_soon_threadsafe(lines.put_nowait, line)
-        loop.call_soon_threadsafe(lines.put_nowait, b"")
+        # Through a reader of its own: a process that ends aborts if a thread still holds the lock of `sys.stdin`.
+        with open(sys.stdin.fileno(), "rb", closefd=False) as stdin, suppress(RuntimeError):  # the loop has ended
+            for line in stdin:
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            loop.call_soon_threadsafe(lines.put_nowait, b"")
 
     threading.Thread(target=read, daemon=True).start()
     return lines

@@ -7,6 +7,7 @@ JSON, because graders compare them as text.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ MALFORMED = 12
 CRASH = 13
 PRECONDITION = 22
 
+Kind = type
+
 
 class RequestError(Exception):
     """A request that is answered with error `code`."""
@@ -50,7 +53,7 @@ class Request:
     msg_id: int | None
     body: Mapping[str, Any] = field(repr=False)
 
-    def get(self, name: str, kind: type | tuple[type, ...] = object) -> Any:
+    def get(self, name: str, kind: Kind = object) -> Any:
         """The field `name` of the body; raises `RequestError` where it is missing or of another kind."""
         if name not in self.body:
             raise RequestError(MALFORMED, f"{self.type}: field {name!r} is missing")
@@ -90,16 +93,27 @@ def parse(line: str | bytes) -> Request:
 
     A message with a sender and no usable body is a request of type `""`, which no workload knows.
     """
-    message = json.loads(line)
+    message = json.loads(line, parse_constant=_no_number, parse_float=_finite)
     if not isinstance(message, dict) or not isinstance(message.get("src"), str):
         raise ValueError("a message has a src")  # noqa: TRY004  what it is not is a message
     body = message.get("body")
     fields: Mapping[str, Any] = body if isinstance(body, dict) else {}
-    type_, msg_id = fields.get("type"), fields.get("msg_id")
+    type_, msg_id, dest = fields.get("type"), fields.get("msg_id"), message.get("dest")
     return Request(
         src=message["src"],
-        dest=message.get("dest") if isinstance(message.get("dest"), str) else "",
+        dest=dest if isinstance(dest, str) else "",
         type=type_ if isinstance(type_, str) else "",
         msg_id=msg_id if isinstance(msg_id, int) and not isinstance(msg_id, bool) else None,
         body=fields,
     )
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is out of range")
+    return value

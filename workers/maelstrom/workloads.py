@@ -39,7 +39,7 @@ class Shell:
 
 
 class Handlers:
-    """A workload: its handlers by request type. `handled` types that need no state are inherited by none."""
+    """A workload: its handlers by request type."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
@@ -149,7 +149,8 @@ class TaggedSet(Handlers):
 
     async def _remove(self, request: Request) -> Fields:
         element = request.get("element")
-        tags = [tag for known, tag in await self._pairs() if known == element]
+        encoded = _encoded(element)  # 1, 1.0 and true are equal in Python, and three elements in JSON
+        tags = [tag for known, tag in await self._pairs() if _encoded(known) == encoded]
         for tag in tags:
             await self._shell.call(RemoveFromSet(_KEY, _encoded([element, tag])))
         return {"tags_removed": tags}
@@ -218,7 +219,10 @@ WORKLOADS: dict[str, type[Handlers]] = {
 
 
 def _encoded(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise RequestError(MALFORMED, f"a value that cannot be kept: {error}") from error
 
 
 def _sorted(values: Iterable[Any]) -> list[Any]:
