@@ -132,7 +132,8 @@ class Bench:
     async def _load(self) -> None:
         end = time.monotonic() + self._settings.time_limit_s
         disturbing = [asyncio.create_task(work) for work in (self._partition(), self._kill(end))]
-        observed = [asyncio.create_task(self._probe(node)) for node in self._cluster.nodes]
+        probed = self._cluster.nodes if self._settings.probe_rate else []
+        observed = [asyncio.create_task(self._probe(node)) for node in probed]
         requests: list[asyncio.Task[None]] = []
         due = time.monotonic()
         while due < end:
@@ -177,9 +178,8 @@ class Bench:
             operation.result = reply["messages" if self._settings.workload == "broadcast" else "value"]
 
     async def _probe(self, node: str) -> None:
-        if self._settings.probe_rate:
-            await asyncio.sleep(self._random.random() / self._settings.probe_rate)
-        while self._settings.probe_rate:
+        await asyncio.sleep(self._random.random() / self._settings.probe_rate)
+        while True:
             await asyncio.sleep(1 / self._settings.probe_rate)
             if node in self._cluster.live:
                 probe = Operation(node, None, 0.0)
@@ -216,22 +216,21 @@ class Bench:
         await asyncio.gather(*map(self._perform, reads))
         self._probes += reads
         self._finals = {read.node: read.result for read in reads if read.acknowledged}
-        return len(self._finals) == len(reads) and not self._data_problems()
+        return len(self._finals) == len(reads) and not self._data_problems(self._history)
 
-    def _data_problems(self) -> list[str]:
+    def _data_problems(self, history: Sequence[Operation]) -> list[str]:
         checked = counter_problems if self._settings.workload in COUNTERS else set_problems
-        return checked(self._history, self._finals)
+        return checked(history, self._finals)
 
     def _report(self, settled_s: float) -> Report:
         everything = self._history + self._probes
         missing = [f"{node} gave no final read" for node in self._cluster.nodes if node not in self._finals]
-        checked = counter_problems if self._settings.workload in COUNTERS else set_problems
         writes = [operation for operation in self._history if operation.value is not None]
         return Report(
             problems=[
                 *self._cluster.problems,
                 *availability_problems(everything),
-                *checked(everything, self._finals),
+                *self._data_problems(everything),
                 *missing,
             ],
             operations=len(self._history),

@@ -84,7 +84,7 @@ def set_problems(history: Sequence[Operation], finals: Mapping[str, Sequence[int
         (operation.node, operation.result, operation.ended) for operation in history if operation.result is not None
     ]
     for node, elements, ended in [*reads, *((node, elements, float("inf")) for node, elements in finals.items())]:
-        if made_up := [element for element in elements if began.get(element, float("inf")) > ended]:
+        if made_up := [element for element in elements if element not in began or began[element] > ended]:
             problems.append(f"{node} has made up {made_up[:3]}")
         if len(set(elements)) < len(elements):
             problems.append(f"{node} shows an element twice")

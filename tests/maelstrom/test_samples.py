@@ -58,8 +58,8 @@ SAMPLES = {
             '{"src": "n1", "dest": "c1", "body": {"type": "add_ok", "in_reply_to": 2, "msg_id": 1}}',
             '{"src": "n1", "dest": "n2", "body": {"type": "merge_ok", "new_count": 2, "in_reply_to": 3, "msg_id": 2}}',
             (
-                '{"src": "n1", "dest": "c1", "body": {"type": "read_ok", "elements": ["a", "b", "c"], "in_reply_to": 4, '
-                '"msg_id": 3}}'
+                '{"src": "n1", "dest": "c1", "body": {"type": "read_ok", "elements": ["a", "b", "c"], '
+                '"in_reply_to": 4, "msg_id": 3}}'
             ),
         ],
     ),

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from workers.cli.replica import configure_logging
+from workers.cli.logs import configure_logging
 from workers.maelstrom.process import MaelstromOptions, run_maelstrom
 from workers.maelstrom.workloads import WORKLOADS
 
