@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from crdt_core.clocks import check_replica_id
 from crdt_core.errors import CounterOverflow, InvalidArgument, WrongType
 from crdt_core.records import encode_part
 from crdt_core.types import (
@@ -24,7 +25,7 @@ from crdt_core.types import (
     SLOT,
     encode_text,
 )
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust, check_amount
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust, check_amount, raise_share
 from crdt_core.types.registers import set_at, set_now
 from crdt_core.types.sets import remove_element
 
@@ -45,6 +46,7 @@ __all__ = [
     "Inspect",
     "Inspection",
     "Operation",
+    "RaiseShare",
     "RegisterView",
     "RemoveFromSet",
     "SetFlag",
@@ -83,6 +85,24 @@ class AdjustCounter:
             replica.write(self.key, type_, *write)
         value: int = type_.value(replica.view(self.key, type_))
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseShare:
+    """Takes in that replica `owner` is known to have counted up to `total`, 0 to 2^63-1."""
+
+    key: bytes
+    owner: str
+    total: int
+
+    def run(self, replica: Replica, now: Stamp) -> None:  # noqa: ARG002
+        check_amount(self.total)
+        part = check_replica_id(self.owner).encode()
+        type_ = _resolve(replica, self.key, _COUNTERS, GCOUNTER, GCOUNTER)
+        if self.owner != replica.id:
+            raised = raise_share(replica.view(self.key, type_), part, self.total)
+            if raised is not None:
+                replica.write(self.key, type_, part, raised)
 
 
 @dataclass(frozen=True, slots=True)

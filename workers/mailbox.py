@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -20,16 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crdt_core.clocks import VersionVector
-    from crdt_core.events import Effect, Event
+    from crdt_core.events import Commit, Effect, Event
     from crdt_core.node import Node
     from crdt_core.operations import Operation
-    from workers.store import Store
 
-__all__ = ["Confirmed", "Mailbox"]
+__all__ = ["Commits", "Confirmed", "Mailbox"]
 
 log = structlog.get_logger()
 
 _TICK_S = 0.25
+
+
+class Commits(Protocol):
+    """Where commits go; returns once one is durable."""
+
+    async def commit(self, commit: Commit) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Confirmed:
 class Mailbox:
     """The events waiting for a turn of `node`. `release` lets out the effects that are not replies."""
 
-    def __init__(self, node: Node, store: Store, release: Callable[[Effect], None], *, call_timeout_s: float) -> None:
+    def __init__(self, node: Node, store: Commits, release: Callable[[Effect], None], *, call_timeout_s: float) -> None:
         self.node = node
         self._store = store
         self._release = release

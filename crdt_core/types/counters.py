@@ -30,7 +30,7 @@ from crdt_core.types.base import CrdtType, View, encode_text
 if TYPE_CHECKING:
     from crdt_core.siblings import Payload, Siblings
 
-__all__ = ["INT64_MAX", "INT64_MIN", "GCounterType", "PNCounterType", "Share", "adjust"]
+__all__ = ["INT64_MAX", "INT64_MIN", "GCounterType", "PNCounterType", "Share", "adjust", "raise_share"]
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
@@ -88,6 +88,16 @@ def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[b
         raise CounterOverflow(str(encode_text(key)))
     now = totals(view.parts.get(replica))
     return replica, Share(now.increments + max(amount, 0), now.decrements + max(-amount, 0), *now[2:])
+
+
+def raise_share(view: View, part: bytes, total: int) -> Share | None:
+    """The write that says that the share of `part` has come to `total` increments; `None` where that is known.
+
+    For what is learned of a share by other ways than replication; shares are folded by their maximum, so that it
+    never counts twice.
+    """
+    now = totals(view.parts.get(part))
+    return Share(total, *now[1:]) if total > now.increments else None
 
 
 class CounterType(CrdtType):

@@ -22,6 +22,7 @@ COMMANDS = {
     "valkey": "workers.cli.fleet:valkey",
     "jobs": "workers.cli.fleet:jobs",
     "cron": "workers.cli.fleet:cron",
+    "maelstrom": "workers.cli.maelstrom:maelstrom",
     "keep": "workers.cli.keep:keep",
     "procfile": "workers.cli.fleet:procfile",
     "settings": "workers.cli.settings:settings",

@@ -1,0 +1,5 @@
+"""`python -m workers.cli`: the `deltaic` command, where it is not installed."""
+
+from workers.cli.app import main
+
+main()

@@ -1,0 +1,46 @@
+"""`deltaic maelstrom WORKLOAD`: one node of the Maelstrom test bench, or of the course tasks, on stdin and stdout."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from workers.cli.logs import configure_logging
+from workers.maelstrom.process import MaelstromOptions, run_maelstrom
+from workers.maelstrom.workloads import WORKLOADS
+
+__all__ = ["maelstrom"]
+
+DEFAULT = MaelstromOptions()
+
+
+@click.command()
+@click.argument("workload", type=click.Choice(list(WORKLOADS)))
+@click.option(
+    "--interval-ms",
+    default=DEFAULT.interval_ms,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Time between rounds with random peers; less: what was lost is repaired sooner, at more messages.",
+)
+@click.option(
+    "--fanout", default=DEFAULT.fanout, show_default=True, type=click.IntRange(1), help="Random peers a round."
+)
+@click.option(
+    "--batch-ms",
+    default=DEFAULT.batch_ms,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Least time between two batches of changes to one peer; more: fewer messages, later.",
+)
+@click.option("--redis", metavar="URL", help="Keep the state in this Redis, and go on from it; default: in memory.")
+def maelstrom(workload: str, interval_ms: int, fanout: int, batch_ms: int, redis: str | None) -> None:
+    """Run one node that speaks the Maelstrom protocol: requests a line each on stdin, replies on stdout.
+
+    The bench's workloads are echo, broadcast, g-set, g-counter and pn-counter; the course's are course-g-set, or-set,
+    gossip and counter. The end of the input ends the node; diagnostics go to stderr.
+    """
+    configure_logging("warning")
+    options = MaelstromOptions(interval_ms=interval_ms, fanout=fanout, batch_ms=batch_ms, redis=redis)
+    asyncio.run(run_maelstrom(workload, options))

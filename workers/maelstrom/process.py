@@ -1,0 +1,241 @@
+"""The process: reads requests from stdin, one at a time and in order, and answers on stdout; stderr is for people.
+
+`init` makes the node: its replica (loaded from Redis where one is given), its mailbox, its links. Nothing before it is
+served. The end of the input ends the node, after what was read has been answered and sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import threading
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from crdt_core.errors import CallerError, DeltaicError, Malformed
+from crdt_core.node import Node, NodeOptions
+from crdt_core.replica import Replica
+from workers.maelstrom.peering import DELTAS, MESSAGE, Peering
+from workers.maelstrom.protocol import (
+    CRASH,
+    MALFORMED,
+    NOT_SUPPORTED,
+    PRECONDITION,
+    UNAVAILABLE,
+    Channel,
+    Request,
+    RequestError,
+    parse,
+)
+from workers.maelstrom.workloads import WORKLOADS, Handlers, Shell
+from workers.mailbox import Mailbox
+from workers.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crdt_core.clocks import HybridClock
+    from crdt_core.events import Commit
+
+__all__ = ["MaelstromOptions", "run_maelstrom"]
+
+log = structlog.get_logger()
+
+_CALL_TIMEOUT_S = 10.0
+_LOG_ENTRIES_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class MaelstromOptions:
+    """How the node gossips, and where it keeps its state (`redis`: a URL; none: in memory)."""
+
+    interval_ms: int = 1000
+    fanout: int = 1
+    batch_ms: int = 50
+    redis: str | None = None
+
+
+async def run_maelstrom(workload: str, options: MaelstromOptions) -> None:
+    """Serves `workload` until the end of the input."""
+    channel = Channel(_write_line)
+    async with AsyncExitStack() as stack:
+        lines = _lines()
+        process = _Process(workload, options, channel, stack, lambda: lines.put_nowait(b""))
+        while line := await lines.get():
+            if line.strip():
+                await process.take(line)
+        await process.end()
+
+
+class _Process:
+    """One node of the bench; before `init` it has no name. `stop` is called where its replica must not go on."""
+
+    def __init__(
+        self,
+        workload: str,
+        options: MaelstromOptions,
+        channel: Channel,
+        stack: AsyncExitStack,
+        stop: Callable[[], None],
+    ) -> None:
+        self._workload = workload
+        self._options = options
+        self._channel = channel
+        self._stack = stack
+        self._stop = stop
+        self._handlers: Handlers | None = None
+        self._peering: Peering | None = None
+        self._mailbox: Mailbox | None = None
+        self._turns: asyncio.Task[None] | None = None
+        self._messages = 0
+
+    async def take(self, line: bytes) -> None:
+        """Answers one line, whatever it is."""
+        try:
+            request = parse(line)
+        except (ValueError, RecursionError) as error:
+            log.warning("line_refused", reason=str(error), line=line[:200])
+            return
+        try:
+            await self._serve(request)
+        except RequestError as error:
+            self._channel.refuse(request, error)
+        except CallerError as error:
+            self._channel.refuse(request, RequestError(MALFORMED, str(error)))
+        except RecursionError:
+            self._channel.refuse(request, RequestError(MALFORMED, "nested too deeply"))
+        except Malformed as error:
+            log.warning("message_refused", src=request.src, reason=str(error))
+            self._channel.refuse(request, RequestError(MALFORMED, str(error)))
+        except DeltaicError as error:
+            code = UNAVAILABLE if error.grpc_code == "UNAVAILABLE" else CRASH
+            self._channel.refuse(request, RequestError(code, str(error)))
+
+    async def end(self) -> None:
+        """Lets what is under way finish, and sends what waits. Raises what made the replica stop."""
+        if self._mailbox is not None and self._turns is not None and self._peering is not None:
+            self._peering.flush()
+            self._mailbox.close()
+            await self._turns
+
+    async def _serve(self, request: Request) -> None:
+        if not request.type:
+            raise RequestError(MALFORMED, "a request has a body with a type")
+        if request.type == "init":
+            await self._init(request)
+        elif self._handlers is None or self._peering is None:
+            raise RequestError(PRECONDITION, "the first request must be init")
+        elif request.type == DELTAS:
+            self._peering.take_deltas(request.src, request.get("deltas", list))
+        elif request.type == MESSAGE:
+            self._messages += 1
+            self._peering.take_message(str(self._messages), request.get("message", str))
+        elif request.type.endswith("_ok") or request.type == "error":
+            log.debug("answer_ignored", type=request.type)
+        else:
+            handler = self._handlers.by_type.get(request.type)
+            if handler is None:
+                raise RequestError(NOT_SUPPORTED, f"{self._workload} has no request {request.type!r}")
+            self._channel.reply(request, await handler(request))
+
+    async def _init(self, request: Request) -> None:
+        if self._handlers is not None:
+            raise RequestError(PRECONDITION, f"this is {self._channel.node_id} already")
+        name, nodes = request.get("node_id", str), request.get("node_ids", list)
+        if name not in nodes or not all(isinstance(node, str) for node in nodes):
+            raise RequestError(MALFORMED, "node_ids must be strings, node_id among them")
+        self._channel.node_id = name
+        self._peering = Peering(
+            name, nodes, self._channel.send, batch_ms=self._options.batch_ms, fanout=self._options.fanout
+        )
+        self._mailbox = self._peering.mailbox = await self._start(name, self._peering)
+        self._handlers = WORKLOADS[self._workload](Shell(self._mailbox.call, self._tell_peers))
+        self._channel.reply(request, {})
+
+    async def _start(self, name: str, peering: Peering) -> Mailbox:
+        replica, token = Replica(name), secrets.token_hex(4)
+        store = _MemoryStore() if self._options.redis is None else _RedisStore(name, self._options.redis, token)
+        hlc = await store.open(replica)
+        interval_ms = self._options.interval_ms
+        options = NodeOptions(exchange_timeout_ms=2 * interval_ms, repair_delay_ms=interval_ms)
+        node = Node(name, replica, peering.peers, token, options=options, hlc=hlc)
+        mailbox = Mailbox(node, _Publishing(store, peering), peering.release, call_timeout_s=_CALL_TIMEOUT_S)
+        self._turns = asyncio.create_task(mailbox.run())
+        self._turns.add_done_callback(lambda _: self._stop())
+        peering.mailbox = mailbox
+        for work in (peering.deliver(), peering.rounds(self._options.interval_ms / 1000)):
+            task = asyncio.create_task(work)
+            self._stack.callback(task.cancel)
+        return mailbox
+
+    def _tell_peers(self, values: list[Any]) -> tuple[int, int]:
+        """Sends `values`, if there are any, to some random peers; how many peers, and how many values in all."""
+        assert self._peering is not None
+        peers = self._peering.choose() if values else []
+        for peer in peers:
+            self._channel.send(peer, {"type": "gossip_sync", "messages": values})
+        return len(peers), len(peers) * len(values)
+
+
+class _MemoryStore:
+    """State that ends with the process."""
+
+    async def open(self, replica: Replica) -> HybridClock | None:  # noqa: ARG002
+        return None
+
+    async def commit(self, commit: Commit) -> None:
+        """Confirms."""
+
+
+class _RedisStore:
+    """State like a worker's; the node goes on where a former process of its name was."""
+
+    def __init__(self, name: str, url: str, token: str) -> None:
+        self._store = Store(name, url, token, _LOG_ENTRIES_MAX)
+
+    async def open(self, replica: Replica) -> HybridClock | None:
+        await self._store.claim(takeover=True)
+        return await self._store.load(replica)
+
+    async def commit(self, commit: Commit) -> None:
+        """Persists; returns once Redis has confirmed."""
+        await self._store.commit(commit)
+
+
+class _Publishing:
+    """A store whose confirmed deltas are passed on to the peers."""
+
+    def __init__(self, store: _MemoryStore | _RedisStore, peering: Peering) -> None:
+        self._store = store
+        self._peering = peering
+
+    async def commit(self, commit: Commit) -> None:
+        """Persists, then publishes."""
+        await self._store.commit(commit)
+        if commit.delta is not None:
+            self._peering.publish(commit.delta)
+
+
+def _lines() -> asyncio.Queue[bytes]:
+    """The lines of stdin, whatever it is, and an empty one at its end; read by a thread that nobody waits for."""
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def read() -> None:
+        # Through a reader of its own: a process that ends aborts if a thread still holds the lock of `sys.stdin`.
+        with open(sys.stdin.fileno(), "rb", closefd=False) as stdin, suppress(RuntimeError):  # the loop has ended
+            for line in stdin:
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            loop.call_soon_threadsafe(lines.put_nowait, b"")
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def _write_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
