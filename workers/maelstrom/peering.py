@@ -57,6 +57,7 @@ class Peering:
         self._unsent: dict[str, list[str]] = {}
         self._next_batch_at: dict[str, float] = {}
         self._kept: dict[str, dict[int, bytes]] = {peer: {} for peer in self.peers}
+        self._passed_on: dict[str, int] = {}
         self._arrived = asyncio.Event()
 
     # Out
@@ -100,18 +101,26 @@ class Peering:
             if not isinstance(text, str):
                 raise Malformed("delta", "not a string")
             dot = decode_delta(text.encode()).dot
-            if self._is_new(dot):
+            new = self._is_new(dot)
+            if new:
                 self._kept[dot.replica][dot.counter] = text.encode()
-                if self._hub == self._name:
-                    for peer in self.peers:
-                        if peer not in {sender, dot.replica}:
-                            self._enqueue(peer, text)
+            if self._hub == self._name and dot.replica in self._kept:
+                self._pass_on(dot, text, sender, new=new)
         self._arrived.set()
+
+    def _pass_on(self, dot: Dot, text: str, sender: str, *, new: bool) -> None:
+        """As the hub, once. What a round has brought here before its delta came is news to the others all the same."""
+        if new or dot.counter > self._passed_on.get(dot.replica, 0):
+            self._passed_on[dot.replica] = max(dot.counter, self._passed_on.get(dot.replica, 0))
+            for peer in self.peers:
+                if peer not in {sender, dot.replica}:
+                    self._enqueue(peer, text)
 
     def take_message(self, entry: str, message: str) -> None:
         """Takes in a message of the replication."""
         assert self.mailbox is not None
         self.mailbox.put(MessagesRead([(entry, message.encode())]))
+        self._arrived.set()  # what waits for what it brings comes into the same turn, behind it
 
     async def deliver(self) -> None:
         """Hands over, for ever, what was kept, in order, as far as it can be applied."""
