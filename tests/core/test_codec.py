@@ -45,6 +45,8 @@ from tests.core.histories import (
     worlds,
 )
 
+pytestmark = pytest.mark.timeout(900)  # a failure is first made as small as it can be, for up to five minutes
+
 BYTES = st.one_of(st.binary(max_size=8), st.text(max_size=8).map(str.encode))
 TOTALS = st.one_of(st.integers(0, 20), st.sampled_from([2**63 - 1, 2**63, 2**64, 10**39]))
 STAMPS = st.builds(Stamp, st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))

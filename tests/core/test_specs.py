@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.core.histories import Step
 
+pytestmark = pytest.mark.timeout(900)  # a failure is first made as small as it can be, for up to five minutes
+
 NOTHING: Any = object()
 """What a spec yields where the object does not show at all."""
 
