@@ -19,7 +19,7 @@ import orjson
 
 from crdt_core.clocks import HybridClock, Stamp, VersionVector
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
-from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
+from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, TooMany, UnknownNode, brief
 from crdt_core.events import (
     Call,
     Commit,
@@ -36,6 +36,7 @@ from crdt_core.events import (
     RoundAsked,
     Send,
     SendFailed,
+    StampAhead,
     Tick,
     Turn,
 )
@@ -50,7 +51,15 @@ if TYPE_CHECKING:
     from crdt_core.deltas import Delta, Patch
     from crdt_core.replica import Replica
 
-__all__ = ["Node", "NodeOptions"]
+__all__ = ["A_CALLER", "QUARANTINED_BYTES_MAX", "Node", "NodeOptions"]
+
+A_CALLER = "a caller"
+"""Who sent a stamp that came in a caller's patch; no node is called so."""
+
+QUARANTINED_BYTES_MAX = 64 << 10
+"""What is kept of a message that could not be understood: enough to see whose it is, too little to fill Redis."""
+
+STRANGERS_SETTING = "limits.foreign_replicas_max"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ class NodeOptions:
 
     `refused_delay_ms`: how long until a peer is asked again about the same entry that makes no sense.
     `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
+    `skew_warn_ms`, `skew_refuse_ms`: how far a stamp may be ahead before that is said, and before it is not taken over.
+    `strangers_max`: how many replica ids of no node callers' patches may bring.
     """
 
     exchange_timeout_ms: int = 5000
@@ -68,6 +79,7 @@ class NodeOptions:
     log_entries_kept: int = 100
     skew_warn_ms: int = 500
     skew_refuse_ms: int = 60_000
+    strangers_max: int = 256
 
 
 @dataclass(slots=True)
@@ -127,6 +139,7 @@ class Node:
         """
         draft = _Draft(wall_ms)
         clock_before = self.replica.clock.copy()
+        self._set_clock_right(draft)
         for event in events:
             self._take(event, draft)
         self._advance_rounds(draft)
@@ -200,16 +213,16 @@ class Node:
         try:
             delta = decode_delta(content)
             _check_place(delta, peer, entry)
+            outcome = self.replica.apply(delta)
         except Malformed as error:
             self._refuse_delta(peer, entry, content, error, draft)
             return False
-        outcome = self.replica.apply(delta)
         if outcome is Applied.EARLY:
             gap = delta.dot.counter > self.replica.clock[delta.dot.replica] + 1
             self._repair(peer, draft, delay_ms=0 if gap else self.options.repair_delay_ms)
             return False
         if outcome is Applied.YES:
-            self._observe(delta.hlc, draft.wall_ms)
+            self._observe(delta.hlc, peer, draft)
             self.counts["deltas_applied"] += 1
         return True
 
@@ -233,10 +246,21 @@ class Node:
         self.counts["repairs"] += 1
         self._start_round([peer], draft, pushes=False)
 
-    def _observe(self, stamp: Stamp, wall_ms: int) -> None:
-        ahead_ms = self.hlc.observe(stamp, wall_ms, self.options.skew_refuse_ms)
-        self.counts["stamps_ahead"] += ahead_ms > self.options.skew_warn_ms
-        self.counts["stamps_refused"] += ahead_ms > self.options.skew_refuse_ms
+    def _observe(self, stamp: Stamp, source: str, draft: _Draft) -> None:
+        """Takes over the hybrid time of what `source` sent, unless it is too far ahead; says so where it is ahead."""
+        ahead_ms = self.hlc.observe(stamp, draft.wall_ms, self.options.skew_refuse_ms)
+        if ahead_ms > self.options.skew_warn_ms:
+            refused = ahead_ms > self.options.skew_refuse_ms
+            self.counts["stamps_ahead"] += 1
+            self.counts["stamps_refused"] += refused
+            draft.effects.append(StampAhead(source, ahead_ms, refused))
+
+    def _set_clock_right(self, draft: _Draft) -> None:
+        """Once the wall clock has been set right, the hybrid clock leaves the future that it had been in, too."""
+        ahead_ms = self.hlc.set_right(draft.wall_ms, self.options.skew_refuse_ms)
+        if ahead_ms:
+            self.counts["clock_set_right"] += 1
+            draft.effects.append(StampAhead(self.name, ahead_ms, refused=True))
 
     # Messages
 
@@ -267,11 +291,11 @@ class Node:
                 self.counts["patches_sent"] += 1
                 self._send(draft, peer, Answer(self.name, message.round, self._patch(message.clock)))
             case Answer():
-                new = self._join(message.patch, draft)
+                new = self._join(message.patch, peer, draft)
                 if ongoing is not None:
                     ongoing.exchange.answered(peer, message.patch.clock, new)
             case Push():
-                self._send(draft, peer, Done(self.name, message.round, self._join(message.patch, draft)))
+                self._send(draft, peer, Done(self.name, message.round, self._join(message.patch, peer, draft)))
             case Done():
                 if ongoing is not None:
                     ongoing.exchange.pushed(peer, message.new)
@@ -279,16 +303,19 @@ class Node:
     def _patch(self, since: VersionVector) -> Patch:
         return self.replica.patch(since, self.hlc.last)
 
-    def _join(self, patch: Patch, draft: _Draft) -> int:
+    def _join(self, patch: Patch, source: str, draft: _Draft) -> int:
         new = self.replica.join(patch)
-        self._observe(patch.hlc, draft.wall_ms)
+        self._observe(patch.hlc, source, draft)
         self.counts["patches_joined"] += 1
         self.counts["patch_items"] += new
         return new
 
     def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: _Draft) -> None:
         self.counts["quarantined"] += 1
-        draft.commit.quarantined.append(Quarantined(source, entry, content, str(error)))
+        reason = str(error)
+        if len(content) > QUARANTINED_BYTES_MAX:
+            reason = f"{reason} (the first {QUARANTINED_BYTES_MAX} of {len(content)} bytes)"
+        draft.commit.quarantined.append(Quarantined(source, entry, content[:QUARANTINED_BYTES_MAX], reason))
 
     # Rounds
 
@@ -356,9 +383,26 @@ class Node:
         try:
             patch = decode_patch(event.patch)
             _check_claim(patch, self.replica)
-            draft.effects.append(Reply(event.token, self._join(patch, draft)))
-        except PeerError as error:
+            self._check_strangers(patch)
+            draft.effects.append(Reply(event.token, self._join(patch, A_CALLER, draft)))
+        except (CallerError, PeerError) as error:
             draft.effects.append(Reply(event.token, error=error))
+
+    def _check_strangers(self, patch: Patch) -> None:
+        """Raises `TooMany` where a caller's patch brings too many replica ids that are no node's.
+
+        They lengthen every clock of the fleet for good. Only callers' patches are refused for it: nodes that refused
+        each other's could no longer converge.
+        """
+        unknown = [replica for replica in self.replica.clock.lacks(patch.clock) if self._is_stranger(replica)]
+        known = sum(map(self._is_stranger, self.replica.clock))
+        new = sum(replica not in self.replica.clock for replica in unknown)
+        if new and known + new > self.options.strangers_max:
+            raise TooMany("patch", known + new, self.options.strangers_max, "replica ids of no node", STRANGERS_SETTING)
+
+    def _is_stranger(self, replica: str) -> bool:
+        node = replica.partition(".")[0]
+        return node != self.name and node not in self.peers
 
     # Compaction
 

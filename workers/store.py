@@ -11,6 +11,7 @@ is the only one that writes a replica's hashes.
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -18,7 +19,15 @@ import structlog
 
 from crdt_core.clocks import HybridClock
 from crdt_core.codec import FORMAT
-from crdt_core.errors import AlreadyRunning, Fenced, InvariantBroken, Malformed, StoreUnavailable
+from crdt_core.errors import (
+    AlreadyRunning,
+    CorruptState,
+    Fenced,
+    InvariantBroken,
+    Malformed,
+    StoreUnavailable,
+    brief,
+)
 from crdt_core.header import decode_header
 from crdt_core.records import decode_object, decode_part, object_hashes
 from workers.keys import DELTA_FIELD, GROUP, Keys
@@ -26,7 +35,7 @@ from workers.retry import until_redis_answers
 from workers.wire import Wire, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from crdt_core.events import Commit
     from crdt_core.objects import Object
@@ -40,6 +49,7 @@ log = structlog.get_logger()
 Command = tuple[bytes | str | int, ...]
 
 _FIELDS_PER_COMMAND = 512
+_TURN_DIGITS_MAX = 18
 _OBJECTS_PER_BATCH = 256
 _RETRY_S = 0.2
 _CLAIM_ATTEMPTS = 8
@@ -91,37 +101,45 @@ class Store:
         self._wire = await until_redis_answers(attempt, self._url)
 
     def _check_format(self, format_: bytes | None) -> None:
-        if format_ is not None and int(format_) != FORMAT:
-            raise Malformed("header", f"{self.keys.header} has format {int(format_)}; this version reads {FORMAT}")
+        if format_ is not None and format_ != b"%d" % FORMAT:
+            raise CorruptState(f"{self.keys.header} format", f"{brief(format_)} is not {FORMAT}, as here")
 
     def _is_held_by_another(self, owner: bytes | None, clients: bytes) -> bool:
         if owner in {None, self.token.encode()}:  # its own: an earlier attempt got that far
             return False
-        assert owner is not None
-        held = f" name={_connection_name(self.keys.node, owner.decode())} ".encode()
+        held = f" name={_connection_name(self.keys.node, _text(owner))} ".encode()
         return any(held in line for line in bytes(clients).splitlines())
 
     async def load(self, replica: Replica) -> HybridClock:
-        """Reads the persisted state into the empty `replica`; the hybrid clock as it was. Raises `Malformed`."""
+        """Reads the persisted state into the empty `replica`; the hybrid clock as it was. Raises `CorruptState`."""
         wire = self._connected()
-        fields, catalogue = await _ok(wire, [("HGETALL", self.keys.header), ("HGETALL", self.keys.state)])
-        named = dict(_pairs(fields))
-        header = decode_header(named)
-        self._turn = int(named.get(b"turn", 0))
-        roster = replica.catalogue.roster
-        heads = [decode_object(key, value, roster) for key, value in _pairs(catalogue)]
+        fields, catalogue = await self._hashes(wire, [self.keys.header, self.keys.state])
+        named = dict(fields)
+        with _naming(self.keys.header):
+            header = decode_header(named)
+            self._turn = _count(named.get(b"turn", b"0"))
+        heads: list[Object] = []
+        for key, value in catalogue:
+            with _naming(self.keys.state, key):
+                heads.append(decode_object(key, value, replica.catalogue.roster))
         await self._load_parts(wire, [pair for head in heads for pair in object_hashes(head)], replica)
-        replica.restore(header.clock, header.stable, header.digest, heads)
+        with _naming(self.keys.state):
+            replica.restore(header.clock, header.stable, header.digest, heads)
         return HybridClock(header.hlc)
+
+    async def _hashes(self, wire: Wire, keys: Sequence[str | bytes]) -> list[list[tuple[bytes, bytes]]]:
+        """All fields of each hash. Raises `CorruptState` for a key that holds something else."""
+        return [list(_pairs(reply)) for reply in await _ok(wire, [("HGETALL", key) for key in keys])]
 
     async def _load_parts(self, wire: Wire, hashes: list[tuple[Object, bytes]], replica: Replica) -> None:
         roster = replica.catalogue.roster
         for start in range(0, len(hashes), _OBJECTS_PER_BATCH):
             batch = hashes[start : start + _OBJECTS_PER_BATCH]
-            replies = await _ok(wire, [("HGETALL", self.keys.record(hash_)) for _, hash_ in batch])
-            for (link, _), reply in zip(batch, replies, strict=True):
-                for part, value in _pairs(reply):
-                    link.adopt(part, decode_part(link, value, roster))
+            keys = [self.keys.record(hash_) for _, hash_ in batch]
+            for (link, _), key, fields in zip(batch, keys, await self._hashes(wire, keys), strict=True):
+                for part, value in fields:
+                    with _naming(key, part):
+                        link.adopt(part, decode_part(link, value, roster))
 
     async def commit(self, commit: Commit) -> None:
         """Persists `commit`, all or nothing; returns once Redis has confirmed it, however long that takes.
@@ -275,11 +293,29 @@ class Store:
 
 async def _ok(wire: Wire, commands: list[Command]) -> list[Any]:
     replies = await wire.send(commands)
-    for reply in replies:
+    for command, reply in zip(commands, replies, strict=True):
         if isinstance(reply, hiredis.ReplyError):
             wire.close()
+            if str(reply).startswith("WRONGTYPE"):
+                raise CorruptState(_text(command[1]), "it holds another kind of value than it should")
             raise StoreUnavailable(f"Redis refuses: {reply}")
     return replies
+
+
+@contextmanager
+def _naming(key: str | bytes, field: bytes | None = None) -> Iterator[None]:
+    """Says of what is `Malformed` in the block where in Redis it stands."""
+    try:
+        yield
+    except Malformed as error:
+        where = _text(key) if field is None else f"{_text(key)} field {brief(field)}"
+        raise CorruptState(where, str(error)) from error
+
+
+def _count(digits: bytes) -> int:
+    if not digits.isdigit() or len(digits) > _TURN_DIGITS_MAX:
+        raise Malformed("header", f"turn {brief(digits)} is no number")
+    return int(digits)
 
 
 def _connection_name(node: str, token: str) -> str:

@@ -26,7 +26,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from crdt_core.errors import AlreadyRunning, Fenced, InvalidArgument, InvariantBroken
+from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvalidArgument, InvariantBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +47,7 @@ STAY_DOWN = {
     AlreadyRunning.exit_code: "another process runs this replica",
     Fenced.exit_code: "another process runs this replica",
     InvariantBroken.exit_code: "a person must look at what it found first",
+    CorruptState.exit_code: "a person must look at what its Redis holds first",
 }
 """Exit codes after which a replica must not start again by itself, and why: it would fight, or spread damage."""
 
