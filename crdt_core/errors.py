@@ -7,6 +7,7 @@
     |   |   `-- TooMany             more than a limit that is a setting
     |   |-- WrongType               the key holds an object of another type
     |   |-- CounterOverflow         the value would leave the 64-bit signed range
+    |   |-- Unauthenticated         the password is missing or wrong
     |   |-- UnknownNode             no node of that name in the fleet
     |   `-- SettingsError           a fleet file or environment variable that cannot be used
     |-- PeerError                   the peer's fault (or that of the line): the message is set aside, the node goes on
@@ -47,6 +48,7 @@ __all__ = [
     "StoreUnavailable",
     "TooLarge",
     "TooMany",
+    "Unauthenticated",
     "UnknownNode",
     "WorldError",
     "WrongType",
@@ -127,6 +129,15 @@ class CounterOverflow(CallerError):
     def __init__(self, key: str) -> None:
         super().__init__(f"counter {key!r} would leave the 64-bit signed range")
         self.key = key
+
+
+class Unauthenticated(CallerError):
+    """The call did not show the password."""
+
+    grpc_code = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__("the password is missing or wrong (setting security.password)")
 
 
 class UnknownNode(CallerError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from itertools import permutations
+from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,7 +20,8 @@ from crdt_core.errors import DeltaicError, Malformed
 from workers.clock import wall_ms
 from workers.fleet_redis import NodeStoreUnavailable
 from workers.keys import AUDIT, DELTA_FIELD, FLEET, OPEN, PAUSED, Keys
-from workers.redis_ready import shown
+from workers.redis_url import shown
+from workers.skew import HEARTBEAT_FRESH_MS, read_heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from workers.settings import FleetSettings, NodeSettings
 
 __all__ = ["AGREE", "APART", "BEHIND", "MISMATCH", "FleetView", "Group", "Lag", "NodeView", "look"]
-
-HEARTBEAT_FRESH_MS = 3000
 
 AGREE, BEHIND, APART, MISMATCH = "agree", "behind", "apart", "mismatch"
 """Of a node: nobody has seen more; some node has seen more. Of the fleet: views part. Of both: an alarm."""
@@ -57,6 +57,7 @@ class NodeView:
     problem: str | None = None
     serving: bool = False
     beat_age_ms: int | None = None
+    clock_skew_ms: int | None = None
     replica: str = ""
     clock: VersionVector | None = None
     stable: VersionVector | None = None
@@ -131,7 +132,7 @@ class FleetView:
 
             {"at_ms": 1763700000000, "agreement": "agree", "healthy": true,
              "groups": [{"nodes": ["n1"], "clock": {"n1": 7}, "digests": {"00f3...": ["n1"]}}],
-             "nodes": {"n1": {"up": true, "serving": true, "beat_age_ms": 312, "problem": null,
+             "nodes": {"n1": {"up": true, "serving": true, "beat_age_ms": 312, "clock_skew_ms": 0, "problem": null,
                "grpc": "127.0.0.1:7101", "redis": "redis://127.0.0.1:7000/0", "replica": "n1",
                "clock": {"n1": 7}, "stable": {"n1": 7}, "digest": "00f3...", "agreement": "agree",
                "log": 7, "inbox": 0, "quarantine": 0, "markers": 0, "links": {"n2": "open"},
@@ -141,6 +142,7 @@ class FleetView:
                "audit": {"at_ms": ..., "agree": [...], "differ_in_clock": [...], "unreachable": [...],
                          "mismatch": [...]}}}}
 
+        `clock_skew_ms`: how far the clock of a worker that lives is ahead of the others' (behind: negative).
         `null` is what cannot be known: anything kept in a Redis that does not answer, `markers` of a worker that does
         not serve, `ms` of a lag whose oldest delta was trimmed, a round or audit that has not happened yet.
         """
@@ -166,6 +168,7 @@ async def look(settings: FleetSettings, redis: FleetRedis, clients: FleetClient)
             _read(views[name], answer, list(settings.peers_of(name)), at_ms)
     await _measure_lag(views, redis)
     await asked
+    _compare_clocks(views.values())
     groups = grouped(views.values())
     _judge(views, groups)
     return FleetView(at_ms, views, groups)
@@ -200,6 +203,7 @@ def _commands(name: str) -> list[Command]:
         ("XLEN", keys.quarantine),
         ("HGETALL", keys.links),
         ("HGET", FLEET, name),
+        ("TIME",),
         ("HGET", AUDIT, name),
     ]
 
@@ -209,7 +213,7 @@ def _read(view: NodeView, replies: Replies, peers: list[str], at_ms: int) -> Non
     if errors:
         view.problem = str(errors[0])
         return
-    header, view.log, view.inbox, view.quarantine, links, beat, audit = replies
+    header, view.log, view.inbox, view.quarantine, links, beat, time, audit = replies
     clock, stable, digest, replica, round_ = header
     try:
         view.clock, view.stable = _clock(clock), _clock(stable)
@@ -220,8 +224,10 @@ def _read(view: NodeView, replies: Replies, peers: list[str], at_ms: int) -> Non
     view.replica = replica.decode() if replica else view.name
     view.links = {peer: PAUSED if links.get(peer.encode()) == PAUSED.encode() else OPEN for peer in peers}
     view.round, view.audit = _object(round_), _object(audit)
-    beat_ms = (_object(beat) or {}).get("beat_ms")
-    view.beat_age_ms = max(0, at_ms - beat_ms) if isinstance(beat_ms, int) else None
+    heartbeat = read_heartbeat(beat, time)
+    if heartbeat is not None:
+        view.beat_age_ms = heartbeat.age_ms
+        view.clock_skew_ms = heartbeat.wall_ms - at_ms if heartbeat.fresh else None
 
 
 def _clock(value: bytes | None) -> VersionVector:
@@ -235,6 +241,14 @@ def _object(value: bytes | None) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _compare_clocks(views: Iterable[NodeView]) -> None:
+    """Has every node's skew speak of what most clocks show, this process's own among them: one of them may be wrong."""
+    known = [view for view in views if view.clock_skew_ms is not None]
+    usual_ms = median_low([0, *(view.clock_skew_ms or 0 for view in known)])
+    for view in known:
+        view.clock_skew_ms = (view.clock_skew_ms or 0) - usual_ms
 
 
 # Lag
@@ -303,6 +317,7 @@ def _node_json(view: NodeView) -> dict[str, Any]:
         "up": view.up,
         "serving": view.serving,
         "beat_age_ms": view.beat_age_ms,
+        "clock_skew_ms": view.clock_skew_ms,
         "problem": view.problem,
         "grpc": view.node.grpc,
         "redis": shown(view.node.redis),

@@ -21,8 +21,9 @@ from crdt_core.codec import decode_clock
 from crdt_core.errors import DigestMismatch, Malformed
 from crdt_core.messages import Compact, Round, encode_message
 from workers.clock import wall_ms
-from workers.keys import AUDIT, FLEET, INBOX_ENTRIES_MAX, MESSAGE_FIELD, PAUSED, Keys
+from workers.keys import AUDIT, FLEET, MESSAGE_FIELD, PAUSED, Keys
 from workers.settings import load_settings
+from workers.skew import read_heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["audit", "compact", "gossip_round"]
 
-HEARTBEAT_FRESH_MS = 3000
 _ANSWER_MARGIN_MS = 2000
 _CONNECT_TIMEOUT_S = 1.0
 _REPLY_TIMEOUT_S = 2.0
@@ -127,11 +127,12 @@ class _Fleet:
 
     def lives(self, node: str) -> bool:
         """Whether `node` has given a sign of life just now."""
+        redis = self.redis(node)
         try:
-            beat = self.redis(node).hget(FLEET, node)
+            heartbeat = read_heartbeat(redis.hget(FLEET, node), redis.time())
         except RedisError:
             return False
-        return beat is not None and wall_ms() - orjson.loads(beat)["beat_ms"] < HEARTBEAT_FRESH_MS
+        return heartbeat is not None and heartbeat.fresh
 
     def published(self, node: str) -> _Published | None:
         """What `node` has published; `None` where it cannot be reached or never committed anything."""
@@ -158,9 +159,8 @@ class _Fleet:
         """Puts `message` into the node's inbox; the answer."""
         wait_s = (self.settings.gossip.timeout_ms + _ANSWER_MARGIN_MS) / 1000
         redis = _connection(self.settings.node(self.node).redis, wait_s + _REPLY_TIMEOUT_S)
-        redis.xadd(
-            self.keys.inbox, {MESSAGE_FIELD: encode_message(message)}, maxlen=INBOX_ENTRIES_MAX, approximate=True
-        )
+        most = self.settings.limits.inbox_entries_max
+        redis.xadd(self.keys.inbox, {MESSAGE_FIELD: encode_message(message)}, maxlen=most, approximate=True)
         answer: Any = redis.blpop([self.keys.answer(name)], timeout=wait_s)
         if answer is None:
             return {"skipped": f"{self.node} did not answer within {wait_s:g} s"}

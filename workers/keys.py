@@ -14,7 +14,8 @@ All of a node's keys share the hash tag `{node}`, so a node fits one slot of Red
     deltaic:{n1}:quarantine     stream  what could not be understood: source, entry, reason, content (raw)
     deltaic:{n1}:answer:<id>    list    the answer a job waits for; expires
     deltaic:{n1}:lock:<job>     string  a job that is under way; expires
-    deltaic:fleet               hash    per node of this Redis: addresses, pid, replica, beat_ms (heartbeat, wall ms)
+    deltaic:fleet               hash    per node of this Redis: addresses, pid, replica, and its heartbeat: beat_ms
+                                        by its own clock, redis_ms by that of this Redis
     rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
     deltaic:audit               hash    per node of this Redis: what the last convergence audit found
 """
@@ -28,7 +29,6 @@ __all__ = [
     "DELTA_FIELD",
     "FLEET",
     "GROUP",
-    "INBOX_ENTRIES_MAX",
     "MESSAGE_FIELD",
     "OPEN",
     "PAUSED",
@@ -39,8 +39,6 @@ __all__ = [
 FLEET = "deltaic:fleet"
 AUDIT = "deltaic:audit"
 GROUP = "worker"
-INBOX_ENTRIES_MAX = 10_000
-"""Beyond this, an inbox that nobody reads loses its oldest messages: anti-entropy makes up for them."""
 DELTA_FIELD = b"d"
 MESSAGE_FIELD = b"m"
 OPEN = "open"

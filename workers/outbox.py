@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from crdt_core.events import JobAnswer, Send, SendFailed
 from crdt_core.messages import encode_message
-from workers.keys import INBOX_ENTRIES_MAX, MESSAGE_FIELD, Keys
+from workers.keys import MESSAGE_FIELD, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -34,9 +34,13 @@ _SEND_TIMEOUT_S = 5.0
 
 
 class Outbox:
-    """Delivers effects: to `peers` (each peer's Redis), and answers to jobs at `own`, the node's Redis."""
+    """Delivers effects: to `peers` (each peer's Redis), and answers to jobs at `own`, the node's Redis.
 
-    def __init__(self, own: Redis, peers: Mapping[str, Redis]) -> None:
+    Beyond `inbox_entries_max`, an inbox that nobody reads loses its oldest messages: anti-entropy makes up for them.
+    """
+
+    def __init__(self, own: Redis, peers: Mapping[str, Redis], inbox_entries_max: int) -> None:
+        self._inbox_entries_max = inbox_entries_max
         self._own = own
         self._peers = peers
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,7 +66,7 @@ class Outbox:
         while True:
             send = await self._queues[peer].get()
             delivery = self._peers[peer].xadd(
-                key, {MESSAGE_FIELD: encode_message(send.message)}, maxlen=INBOX_ENTRIES_MAX, approximate=True
+                key, {MESSAGE_FIELD: encode_message(send.message)}, maxlen=self._inbox_entries_max, approximate=True
             )
             if not await _succeeds(delivery, peer=peer):
                 mailbox.put(SendFailed(peer, getattr(send.message, "round", "")))

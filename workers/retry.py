@@ -9,13 +9,14 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
 from crdt_core.errors import StoreUnavailable
+from workers.redis_url import shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tenacity import RetryCallState
 
-__all__ = ["until_redis_answers", "without_password"]
+__all__ = ["until_redis_answers"]
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ async def until_redis_answers(attempt: Callable[[], Awaitable[T]], url: str) -> 
 
     def say(state: RetryCallState) -> None:
         if state.attempt_number % _SILENT_ATTEMPTS == 0 and state.outcome is not None:
-            log.warning("redis_awaited", url=without_password(url), reason=str(state.outcome.exception()))
+            log.warning("redis_awaited", url=shown(url), reason=str(state.outcome.exception()))
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type((StoreUnavailable, RedisError, OSError)),
@@ -40,10 +41,3 @@ async def until_redis_answers(attempt: Callable[[], Awaitable[T]], url: str) -> 
         reraise=True,
     )
     return await retrying(attempt)
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    scheme, _, rest = url.partition("://")
-    credentials, at, address = rest.rpartition("@")
-    return f"{scheme}://{'***' if credentials else ''}{at}{address}"

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import hiredis
-from redis.connection import SSLConnection, parse_url
 
 from crdt_core.errors import StoreUnavailable
+from workers.redis_url import options_of, tls_of
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Sequence
 
 __all__ = ["Wire", "connect"]
@@ -85,36 +85,34 @@ class Wire(asyncio.Protocol):
 
 
 async def connect(url: str, name: str) -> Wire:
-    """A connection to the Redis at `url`, authenticated, on its database, named `name`; raises `StoreUnavailable`."""
-    parts: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+    """A connection to the Redis at `url`, authenticated, on its database, named `name`.
+
+    Raises `StoreUnavailable`, and `SettingsError` where the files for its TLS cannot be used.
+    """
+    options, tls = options_of(url), tls_of(url)
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            wire = await _open(parts)
-            await _greet(wire, parts, name)
+            wire = await _open(options, tls)
+            await _greet(wire, options, name)
     except OSError as error:
         reason = str(error) or f"no answer within {_CONNECT_TIMEOUT_S:g} s"
         raise StoreUnavailable(f"Redis cannot be reached: {reason}") from error
     return wire
 
 
-async def _open(parts: dict[str, Any]) -> Wire:
+async def _open(options: Any, tls: ssl.SSLContext | None) -> Wire:
     loop = asyncio.get_running_loop()
-    if "path" in parts:
-        _, wire = await loop.create_unix_connection(Wire, parts["path"])
+    if hasattr(options, "path"):
+        _, wire = await loop.create_unix_connection(Wire, options.path)
     else:
-        tls = ssl.create_default_context() if parts.get("connection_class") is SSLConnection else None
-        host, port = parts.get("host", "localhost"), parts.get("port", 6379)
-        _, wire = await loop.create_connection(Wire, host, port, ssl=tls)
+        _, wire = await loop.create_connection(Wire, options.host, options.port, ssl=tls)
     return wire
 
 
-async def _greet(wire: Wire, parts: dict[str, Any], name: str) -> None:
-    greeting: list[tuple[bytes | str | int, ...]] = [
-        ("CLIENT", "SETNAME", name),
-        ("SELECT", parts.get("db", 0)),
-    ]
-    if parts.get("password"):
-        greeting.insert(0, ("AUTH", parts.get("username") or "default", parts["password"]))
+async def _greet(wire: Wire, options: Any, name: str) -> None:
+    greeting: list[tuple[bytes | str | int, ...]] = [("CLIENT", "SETNAME", name), ("SELECT", options.db)]
+    if options.username or options.password:
+        greeting.insert(0, ("AUTH", options.username or "default", options.password or ""))
     for reply in await wire.send(greeting):
         if isinstance(reply, hiredis.ReplyError):
             wire.close()

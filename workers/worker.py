@@ -21,24 +21,27 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from crdt_core.errors import Fenced, InvariantBroken, StoreUnavailable
-from crdt_core.events import LinksRead
+from crdt_core.events import LinksRead, StampAhead
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
 from workers.clock import wall_ms
+from workers.credentials import Credentials
 from workers.grpc_face import GrpcFace
 from workers.inbox import Inbox
 from workers.keys import FLEET, Keys
 from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.outbox import Outbox
-from workers.ports import PortTaken
+from workers.ports import PortTaken, is_loopback, split_address
 from workers.published import Published
 from workers.retry import until_redis_answers
+from workers.skew import Skew, redis_ms
 from workers.store import Store
 from workers.tail import Tail
 
 if TYPE_CHECKING:
     from crdt_core.clocks import HybridClock
+    from crdt_core.events import Effect
     from workers.settings import FleetSettings
 
 __all__ = ["end", "run_worker"]
@@ -120,10 +123,19 @@ async def _serve(
 ) -> None:
     """Runs a loaded node until `stop`, or until it must not go on."""
     name, node_settings = node.name, settings.node(node.name)
-    outbox = Outbox(own, peer_redis)
-    mailbox = Mailbox(node, store, outbox.release, call_timeout_s=settings.limits.write_timeout_ms / 1000)
+    credentials = Credentials.read(settings.security)
+    outbox = Outbox(own, peer_redis, settings.limits.inbox_entries_max)
+    skew = Skew(peer_redis, settings.clock.skew_warn_ms)
+
+    def release(effect: Effect) -> None:
+        if isinstance(effect, StampAhead):
+            skew.note(effect)
+        else:
+            outbox.release(effect)
+
+    mailbox = Mailbox(node, store, release, call_timeout_s=settings.limits.write_timeout_ms / 1000)
     links = Links(name, peer_redis, own, mailbox)
-    face = GrpcFace(mailbox, links, Published(peer_redis), settings.limits)
+    face = GrpcFace(mailbox, links, Published(peer_redis), settings.limits, credentials=credentials, skew=skew)
     mailbox.put(LinksRead(await until_redis_answers(links.refresh, node_settings.redis)))
     log.info("replica_loaded", node=name, objects=len(node.replica.catalogue.objects), clock=dict(node.replica.clock))
     turns = asyncio.create_task(mailbox.run())
@@ -132,6 +144,7 @@ async def _serve(
         for work in (
             Inbox(name, own, links, mailbox).run(),
             _watch_links(links),
+            skew.run(),
             _beat(own, name, settings, store.token),
             *(outbox.serve(peer, mailbox) for peer in peer_redis),
             *(Tail(p, r, links, mailbox, settings.gossip.batch_deltas).run() for p, r in peer_redis.items()),
@@ -140,6 +153,7 @@ async def _serve(
     try:
         await _serve_face(face, name, node_settings.bind_address, _PORT_PATIENCE_S if takeover else 0)
         log.info("node_serving", node=name, grpc=node_settings.bind_address)
+        _warn_of_exposure(node_settings.bind_address, credentials)
         await _first_of(turns, *background, stop)
         failures = _failures([turns, *background])
         await face.stop()
@@ -165,6 +179,17 @@ async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float
         reraise=True,
     )
     await patient(face.start, name, address)
+
+
+def _warn_of_exposure(address: str, credentials: Credentials) -> None:
+    """Says which settings would protect a face that other machines can reach."""
+    missing = []
+    if credentials.password is None:
+        missing.append("security.password_file")
+    if credentials.certificate is None:
+        missing.append("security.grpc_certificate")
+    if missing and not is_loopback(split_address(address)[0]):
+        log.warning("face_unprotected", grpc=address, unset=" ".join(missing))
 
 
 async def end(tasks: list[asyncio.Task[None]]) -> None:
@@ -203,6 +228,7 @@ def _options(settings: FleetSettings) -> NodeOptions:
         log_entries_kept=settings.gossip.log_entries_kept,
         skew_warn_ms=settings.clock.skew_warn_ms,
         skew_refuse_ms=settings.clock.skew_refuse_ms,
+        strangers_max=settings.limits.foreign_replicas_max,
     )
 
 
@@ -241,7 +267,8 @@ async def _beat(own: Redis, name: str, settings: FleetSettings, token: str) -> N
                 raise InvariantBroken(f"{name}: Redis has lost the replica's header")
             if owner != token.encode():
                 raise Fenced(name)
-            await own.hset(FLEET, name, orjson.dumps({**fields, "beat_ms": wall_ms()}))
+            at = {"redis_ms": redis_ms(await own.time()), "beat_ms": wall_ms()}
+            await own.hset(FLEET, name, orjson.dumps({**fields, **at}))
         await asyncio.sleep(HEARTBEAT_S)
 
 
