@@ -53,6 +53,7 @@ class Node(NodeClient):
         self.keys = Keys(name)
         self.log = file.with_name(f"{title}.log")
         self._file = file
+        self.program: list[str | Path] = [DELTAIC]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> Self:
@@ -61,7 +62,7 @@ class Node(NodeClient):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [DELTAIC, "--file", self._file, "replica", self.name, *options],
+                [*self.program, "--file", self._file, "replica", self.name, *options],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -128,11 +129,21 @@ class Node(NodeClient):
 
 
 class Fleet:
-    """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager."""
+    """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager.
+
+    `settings` is added to the fleet file: sections of TOML.
+    """
 
     def __init__(
-        self, directory: Path, nodes: int = 5, *, appendfsync: str = "everysec", valkey_each: bool = False
+        self,
+        directory: Path,
+        nodes: int = 5,
+        *,
+        appendfsync: str = "everysec",
+        valkey_each: bool = False,
+        settings: str = "",
     ) -> None:
+        self._settings = settings
         names = [f"n{number}" for number in range(1, nodes + 1)]
         self.directory = directory
         servers = [ValkeyServer(directory / f"valkey{i}", appendfsync) for i in range(nodes if valkey_each else 1)]
@@ -292,7 +303,7 @@ class Fleet:
 
     def _write_file(self, name: str, nodes: Mapping[str, tuple[str, str]]) -> Path:
         tables = [f'[nodes.{node}]\ngrpc = "{grpc_}"\nredis = "{redis}"\n' for node, (grpc_, redis) in nodes.items()]
-        settings = f"[gossip]\ntimeout_ms = {EXCHANGE_TIMEOUT_MS}\n[valkey]\nembedded = false\n"
+        settings = f"[gossip]\ntimeout_ms = {EXCHANGE_TIMEOUT_MS}\n[valkey]\nembedded = false\n{self._settings}"
         self.directory.mkdir(parents=True, exist_ok=True)
         file = self.directory / name
         file.write_text("\n".join([*tables, settings]), "utf-8")
