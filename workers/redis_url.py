@@ -69,6 +69,8 @@ def shown(url: str) -> str:
     """
     scheme, separator, rest = url.partition("://")
     rest, _, query = rest.partition("?")
+    if "@" in query:  # a password that should have been percent-encoded ends there
+        return f"{scheme}{separator}{_HIDDEN}"
     credentials, at, address = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
     options = [(name, _hidden(name, value)) for name, value in parse_qsl(query)]
@@ -77,7 +79,7 @@ def shown(url: str) -> str:
 
 
 def _hidden(name: str, value: str) -> str:
-    return _HIDDEN if "password" in name or "@" in value else value
+    return _HIDDEN if "password" in name else value
 
 
 def _query_names(url: str) -> list[str]:

@@ -303,6 +303,7 @@ def _first_problem(error: ValidationError) -> SettingsError:
 
 def _showable(place: tuple[int | str, ...], value: object) -> str | None:
     """A value for an error's sentence, unless it may be or hold a secret: a password, or tables it may stand in."""
-    if place[0] == "security" or "password" in str(place[-1]) or not isinstance(value, str | int | float):
+    kept = place[0] == "security" or place[-1] in {"redis", "jobs"} or "password" in str(place[-1])
+    if kept or not isinstance(value, str | int | float):
         return None
     return brief(shown(value)) if isinstance(value, str) and "://" in value else brief(value)
