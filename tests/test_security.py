@@ -30,13 +30,12 @@ from tests.client import NodeClient
 from tests.fleet import DELTAIC, code_of
 from tests.server import ValkeyServer
 from tests.support import free_port, wait_until
-from workers.credentials import Credentials
+from workers.credentials import Credentials, warn_of_exposure
 from workers.keys import Keys, queue_name
 from workers.ports import is_loopback
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.deltaic_pb2_grpc import ControlServiceStub
 from workers.settings import SecuritySettings, load_settings
-from workers.worker import _warn_of_exposure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -391,12 +390,12 @@ def test_a_password_file_that_cannot_be_used_is_named_and_not_quoted(tmp_path: P
 def test_a_face_that_others_can_reach_unprotected_is_warned_of() -> None:
     open_, half, whole = Credentials(), Credentials(password="x"), Credentials("x", b"c", b"k")  # noqa: S106
     with structlog.testing.capture_logs() as said:
-        _warn_of_exposure("127.0.0.1:7101", open_)
-        _warn_of_exposure("[::1]:7101", open_)
-        _warn_of_exposure("0.0.0.0:7101", whole)
+        warn_of_exposure("127.0.0.1:7101", open_)
+        warn_of_exposure("[::1]:7101", open_)
+        warn_of_exposure("0.0.0.0:7101", whole)
         assert said == []
-        _warn_of_exposure("0.0.0.0:7101", open_)
-        _warn_of_exposure("[::]:7101", half)
+        warn_of_exposure("0.0.0.0:7101", open_)
+        warn_of_exposure("[::]:7101", half)
     assert [event["unset"] for event in said] == [
         "security.password_file security.grpc_certificate",
         "security.grpc_certificate",

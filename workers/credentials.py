@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc
+import structlog
 
 from crdt_core.errors import SettingsError
+from workers.ports import is_loopback, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
     from workers.settings import SecuritySettings
 
-__all__ = ["Credentials"]
+__all__ = ["Credentials", "warn_of_exposure"]
+
+log = structlog.get_logger()
 
 _HEADER = "authorization"
 _SCHEME = "Bearer "
@@ -75,6 +79,17 @@ class Credentials:
         if self.ca is None:
             return grpc.ssl_channel_credentials()
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
+
+
+def warn_of_exposure(address: str, credentials: Credentials) -> None:
+    """Logs which settings would protect a face that other machines can reach; `address` is host:port."""
+    unset = []
+    if credentials.password is None:
+        unset.append("security.password_file")
+    if credentials.certificate is None:
+        unset.append("security.grpc_certificate")
+    if unset and not is_loopback(split_address(address)[0]):
+        log.warning("face_unprotected", grpc=address, unset=" ".join(unset))
 
 
 def _password(security: SecuritySettings) -> str | None:

@@ -86,15 +86,15 @@ class GrpcFace:
     ) -> None:
         self._health = health.aio.HealthServicer()
         self._tls = credentials.for_server()
+        # Beyond twice the limit, health checks counted in, gRPC itself refuses, before it has read the request.
+        backstop = min(2 * limits.concurrent_calls_max, 2**31 - 1)
         options = [
             ("grpc.max_receive_message_length", limits.message_bytes_max),
             ("grpc.max_send_message_length", limits.message_bytes_max),
-            ("grpc.max_concurrent_streams", limits.concurrent_calls_max),
+            ("grpc.max_concurrent_streams", backstop),
             ("grpc.so_reuseport", 0),
         ]
         interceptors = [_Admission(credentials), _Limits(limits), _ErrorsAsStatus()]
-        # Beyond twice the limit, health checks counted in, gRPC refuses by itself, before it has read the request.
-        backstop = 2 * limits.concurrent_calls_max
         self._server = grpc.aio.server(options=options, interceptors=interceptors, maximum_concurrent_rpcs=backstop)
         rpc.add_CRDTServiceServicer_to_server(Objects(mailbox, limits), self._server)  # type: ignore[no-untyped-call]
         rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox, links, published, limits), self._server)  # type: ignore[no-untyped-call]

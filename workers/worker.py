@@ -25,14 +25,14 @@ from crdt_core.events import LinksRead, StampAhead
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
 from workers.clock import wall_ms
-from workers.credentials import Credentials
+from workers.credentials import Credentials, warn_of_exposure
 from workers.grpc_face import GrpcFace
 from workers.inbox import Inbox
 from workers.keys import FLEET, Keys
 from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.outbox import Outbox
-from workers.ports import PortTaken, is_loopback, split_address
+from workers.ports import PortTaken
 from workers.published import Published
 from workers.retry import until_redis_answers
 from workers.skew import Skew, redis_ms
@@ -153,7 +153,7 @@ async def _serve(
     try:
         await _serve_face(face, name, node_settings.bind_address, _PORT_PATIENCE_S if takeover else 0)
         log.info("node_serving", node=name, grpc=node_settings.bind_address)
-        _warn_of_exposure(node_settings.bind_address, credentials)
+        warn_of_exposure(node_settings.bind_address, credentials)
         await _first_of(turns, *background, stop)
         failures = _failures([turns, *background])
         await face.stop()
@@ -179,17 +179,6 @@ async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float
         reraise=True,
     )
     await patient(face.start, name, address)
-
-
-def _warn_of_exposure(address: str, credentials: Credentials) -> None:
-    """Says which settings would protect a face that other machines can reach."""
-    missing = []
-    if credentials.password is None:
-        missing.append("security.password_file")
-    if credentials.certificate is None:
-        missing.append("security.grpc_certificate")
-    if missing and not is_loopback(split_address(address)[0]):
-        log.warning("face_unprotected", grpc=address, unset=" ".join(missing))
 
 
 async def end(tasks: list[asyncio.Task[None]]) -> None:
