@@ -120,6 +120,8 @@ class Node:
     ) -> None:
         self.name = name
         self.replica = replica
+        for member in (replica.id, *peers):
+            replica.catalogue.roster.index(member)  # before anybody else can use the numbers up
         self.peers = tuple(peers)
         self.options = options or NodeOptions()
         self.hlc = hlc or HybridClock()

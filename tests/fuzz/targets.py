@@ -271,7 +271,8 @@ def _lives_on(replica: Replica) -> None:
 def _object(data: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+        orjson.dumps(value)  # it writes less deeply than it reads
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         raise Malformed("header", "no JSON") from error
     if not isinstance(value, dict):
         raise Malformed("header", "no hash")
