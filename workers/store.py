@@ -81,24 +81,31 @@ class Store:
 
         async def attempt() -> Wire:
             wire = await connect(self._url, self._connection_name)
-            for patience in reversed(range(_CLAIM_ATTEMPTS)):
-                fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
-                self._check_format(fields[1])
-                if takeover or not self._is_held_by_another(fields[0], clients):
-                    break
-                if not patience:
-                    raise AlreadyRunning(self.keys.node, "another live process")
-                await asyncio.sleep(_RETRY_S)
-            claimed = ("owner", self.token, "replica", self.keys.node, "format", FORMAT)
-            *_, watched = await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
-            self._check_owner(watched)
-            created = await wire.send([("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")])
-            if isinstance(created[0], hiredis.ReplyError) and "BUSYGROUP" not in str(created[0]):
+            try:
+                await self._claim_by(wire, takeover=takeover)
+            except BaseException:
                 wire.close()
-                raise StoreUnavailable(f"Redis refuses: {created[0]}")
+                raise
             return wire
 
         self._wire = await until_redis_answers(attempt, self._url)
+
+    async def _claim_by(self, wire: Wire, *, takeover: bool) -> None:
+        for patience in reversed(range(_CLAIM_ATTEMPTS)):
+            fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
+            self._check_format(fields[1])
+            if takeover or not self._is_held_by_another(fields[0], clients):
+                break
+            if not patience:
+                raise AlreadyRunning(self.keys.node, "another live process")
+            await asyncio.sleep(_RETRY_S)
+        claimed = ("owner", self.token, "replica", self.keys.node, "format", FORMAT)
+        *_, watched = await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
+        self._check_owner(watched)
+        create: Command = ("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")
+        (created,) = await wire.send([create])
+        if isinstance(created, hiredis.ReplyError) and "BUSYGROUP" not in str(created):
+            raise _refusal(self.keys.inbox, created)
 
     def _check_format(self, format_: bytes | None) -> None:
         if format_ is not None and format_ != b"%d" % FORMAT:
@@ -263,11 +270,15 @@ class Store:
         return self._check_owner(watched)
 
     def _check_owner(self, watched: Any) -> int:
-        """The turn that Redis is at, by the last reply to `_watch`. Raises `InvariantBroken`, `Fenced`."""
+        """The turn that Redis is at, by the last reply to `_watch`.
+
+        Raises `InvariantBroken`, `Fenced`, `CorruptState`.
+        """
         if isinstance(watched, hiredis.ReplyError):
             raise StoreUnavailable(f"Redis refuses: {watched}")
         owner, turn = watched
-        now_at = int(turn or 0)
+        with _naming(self.keys.header):
+            now_at = _count(turn or b"0")
         if now_at < self._turn:
             raise InvariantBroken(f"{self.keys.node}: Redis is at commit {now_at}, but had confirmed {self._turn}")
         if owner != self.token.encode():
@@ -296,10 +307,15 @@ async def _ok(wire: Wire, commands: list[Command]) -> list[Any]:
     for command, reply in zip(commands, replies, strict=True):
         if isinstance(reply, hiredis.ReplyError):
             wire.close()
-            if str(reply).startswith("WRONGTYPE"):
-                raise CorruptState(_text(command[1]), "it holds another kind of value than it should")
-            raise StoreUnavailable(f"Redis refuses: {reply}")
+            raise _refusal(command[1] if len(command) > 1 else command[0], reply)
     return replies
+
+
+def _refusal(key: Any, reply: hiredis.ReplyError) -> CorruptState | StoreUnavailable:
+    """What the error `reply` to a command on `key` means: to wait makes no other value of what stands there."""
+    if str(reply).startswith("WRONGTYPE"):
+        return CorruptState(_text(key), "it holds another kind of value than it should")
+    return StoreUnavailable(f"Redis refuses: {reply}")
 
 
 @contextmanager
