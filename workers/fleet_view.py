@@ -220,10 +220,10 @@ def _read(view: NodeView, replies: Replies, peers: list[str], at_ms: int) -> Non
     except (Malformed, orjson.JSONDecodeError) as error:
         view.problem = f"{Keys(view.name).header} cannot be read: {error}"
         return
-    view.digest = digest.decode() if digest else None
-    view.replica = replica.decode() if replica else view.name
+    view.digest = digest.decode("ascii", "backslashreplace") if digest else None
+    view.replica = replica.decode("utf-8", "backslashreplace") if replica else view.name
     view.links = {peer: PAUSED if links.get(peer.encode()) == PAUSED.encode() else OPEN for peer in peers}
-    view.round, view.audit = _object(round_), _object(audit)
+    view.round, view.audit = _report(round_), _report(audit)
     heartbeat = read_heartbeat(beat, time)
     if heartbeat is not None:
         view.beat_age_ms = heartbeat.age_ms
@@ -234,13 +234,19 @@ def _clock(value: bytes | None) -> VersionVector:
     return decode_clock(orjson.loads(value or b"{}"))
 
 
-def _object(value: bytes | None) -> dict[str, Any] | None:
-    """The JSON object in a field that is only shown; anything else there is as good as nothing."""
+def _report(value: bytes | None) -> dict[str, Any] | None:
+    """What a job reported: a time, counts, and lists of names. Anything else there is as good as nothing."""
     try:
         found = orjson.loads(value or b"null")
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict) or type(found.get("at_ms")) is not int:
+        return None
+    return found if all(map(_is_count_or_names, found.values())) else None
+
+
+def _is_count_or_names(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, list) and all(isinstance(name, str) for name in value))
 
 
 def _compare_clocks(views: Iterable[NodeView]) -> None:

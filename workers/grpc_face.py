@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -154,7 +155,9 @@ class _UnaryInterceptor(grpc.aio.ServerInterceptor):
             return await self.wrap(inner, request, context)
 
         return grpc.unary_unary_rpc_method_handler(
-            wrapped, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+            wrapped,
+            request_deserializer=_reading(handler.request_deserializer or bytes),
+            response_serializer=handler.response_serializer,
         )
 
     async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
@@ -186,10 +189,12 @@ class _Limits(_UnaryInterceptor):
 
 
 class _ErrorsAsStatus(_UnaryInterceptor):
-    """Turns the errors of the tree into status codes."""
+    """Turns the errors of the tree into status codes, and bytes that are no request into one of them."""
 
     async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
         try:
+            if request is None:
+                raise InvalidArgument("request", "its bytes are no message of this call")
             return await inner(request, context)
         except DeltaicError as error:
             await _abort(context, error)
@@ -371,6 +376,18 @@ def _within(field: str, value: bytes, limit: int, setting: str) -> bytes:
     if len(value) > limit:
         raise TooLarge(field, len(value), limit, setting)
     return value
+
+
+def _reading(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """`decode`, yielding `None` for bytes that it cannot read: what it raises would be the server's fault to gRPC."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return decode(data)
+        except DecodeError:
+            return None
+
+    return read
 
 
 async def _abort(context: Context, error: DeltaicError) -> NoReturn:
