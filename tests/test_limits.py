@@ -187,6 +187,19 @@ def test_a_log_that_a_dead_peer_does_not_read_is_bounded(tmp_path: Path) -> None
         assert fleet["n2"].counter("hits") == 5 * LOG_ENTRIES_MAX
 
 
+def test_a_peer_s_log_is_read_in_batches(tmp_path: Path) -> None:
+    with Fleet(tmp_path, nodes=2, valkey_each=True) as fleet:
+        file = tmp_path / "fleet.toml"
+        file.write_text(file.read_text("utf-8").replace("[gossip]\n", "[gossip]\nbatch_deltas = 2\n"), "utf-8")
+        assert fleet["n2"].stop() == 0
+        for _ in range(30):
+            fleet["n1"].increment("hits")
+        fleet.redis("n1").config_resetstat()
+        fleet["n2"].start().wait_until_serving()
+        fleet.agree()
+        assert fleet.redis("n1").info("commandstats")["cmdstat_xread"]["calls"] >= 15  # nobody else reads there
+
+
 def test_what_is_set_aside_is_kept_in_part_where_it_is_long(small: Fleet) -> None:
     """Ten thousand messages of many megabytes each would have been kept whole."""
     junk = b"\xff" * (3 * QUARANTINED_BYTES_MAX)

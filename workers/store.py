@@ -102,10 +102,9 @@ class Store:
         claimed = ("owner", self.token, "replica", self.keys.node, "format", FORMAT)
         *_, watched = await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
         self._check_owner(watched)
-        create: Command = ("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")
-        (created,) = await wire.send([create])
-        if isinstance(created, hiredis.ReplyError) and "BUSYGROUP" not in str(created):
-            raise _refusal(self.keys.inbox, created)
+        created = await wire.send([("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")])
+        if isinstance(created[0], hiredis.ReplyError) and "BUSYGROUP" not in str(created[0]):
+            raise StoreUnavailable(f"Redis refuses: {created[0]}")
 
     def _check_format(self, format_: bytes | None) -> None:
         if format_ is not None and format_ != b"%d" % FORMAT:
@@ -307,15 +306,10 @@ async def _ok(wire: Wire, commands: list[Command]) -> list[Any]:
     for command, reply in zip(commands, replies, strict=True):
         if isinstance(reply, hiredis.ReplyError):
             wire.close()
-            raise _refusal(command[1] if len(command) > 1 else command[0], reply)
+            if str(reply).startswith("WRONGTYPE"):  # to wait makes nothing else of it
+                raise CorruptState(_text(command[1]), "it holds another kind of value than it should")
+            raise StoreUnavailable(f"Redis refuses: {reply}")
     return replies
-
-
-def _refusal(key: Any, reply: hiredis.ReplyError) -> CorruptState | StoreUnavailable:
-    """What the error `reply` to a command on `key` means: to wait makes no other value of what stands there."""
-    if str(reply).startswith("WRONGTYPE"):
-        return CorruptState(_text(key), "it holds another kind of value than it should")
-    return StoreUnavailable(f"Redis refuses: {reply}")
 
 
 @contextmanager
