@@ -6,26 +6,22 @@ The shell that drives it promises: one turn at a time, effects only after the co
 commit that failed.
 
 Within a turn, what peers sent is taken in first; then all callers' operations share one commit (group commit), so load
-makes batches larger and not queues longer.
+makes batches larger and not queues longer. Here are the turn, calls, peers' logs, whom to listen to, and compaction;
+`rounds` has the exchanges with peers, `intake` takes deltas and patches into the replica.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-
-from crdt_core.clocks import HybridClock, Stamp, VersionVector
+from crdt_core.clocks import HybridClock, VersionVector
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.draft import Draft
 from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
 from crdt_core.events import (
     Call,
-    Commit,
     DeltasRead,
-    Effect,
-    Event,
     JobAnswer,
     LinksRead,
     MessagesRead,
@@ -34,59 +30,25 @@ from crdt_core.events import (
     Quarantined,
     Reply,
     RoundAsked,
-    Send,
     SendFailed,
     Tick,
     Turn,
 )
-from crdt_core.exchange import Exchange
 from crdt_core.header import Header, encode_header
-from crdt_core.messages import Answer, Ask, Compact, Done, Message, Push, Round, decode_message
+from crdt_core.intake import Intake
+from crdt_core.messages import Answer, Ask, Compact, Done, Push, Round, decode_message
+from crdt_core.options import NodeOptions
 from crdt_core.replica import Applied
+from crdt_core.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.deltas import Delta, Patch
+    from crdt_core.events import Event
     from crdt_core.replica import Replica
 
 __all__ = ["Node", "NodeOptions"]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeOptions:
-    """`repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for it.
-
-    `refused_delay_ms`: how long until a peer is asked again about the same entry that makes no sense.
-    `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
-    """
-
-    exchange_timeout_ms: int = 5000
-    repair_delay_ms: int = 150
-    refused_delay_ms: int = 1000
-    markers_per_compaction: int = 10_000
-    log_entries_kept: int = 100
-    skew_warn_ms: int = 500
-    skew_refuse_ms: int = 60_000
-
-
-@dataclass(slots=True)
-class _Ongoing:
-    """An exchange under way and who waits for it: a caller, a job's key, or nobody (a repair)."""
-
-    exchange: Exchange
-    token: Any = None
-    answer_to: str | None = None
-
-
-@dataclass(slots=True)
-class _Draft:
-    """The turn being made."""
-
-    wall_ms: int
-    commit: Commit = field(default_factory=Commit)
-    effects: list[Effect] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
 
 
 class Node:
@@ -113,9 +75,8 @@ class Node:
         self.hlc = hlc or HybridClock()
         self.paused: frozenset[str] = frozenset()
         self.counts: Counter[str] = Counter()
-        self._session = session
-        self._rounds = 0
-        self._ongoing: dict[str, _Ongoing] = {}
+        self._intake = Intake(replica, self.hlc, self.options, self.counts)
+        self._rounds = Rounds(name, session, replica, self._intake, options=self.options, counts=self.counts)
         self._blocked_since_ms: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self._published: dict[str, VersionVector] = {}
@@ -125,11 +86,11 @@ class Node:
 
         Raises `InvariantBroken` where the replica can no longer be trusted.
         """
-        draft = _Draft(wall_ms)
+        draft = Draft(wall_ms)
         clock_before = self.replica.clock.copy()
         for event in events:
             self._take(event, draft)
-        self._advance_rounds(draft)
+        self._rounds.advance(draft)
         delta = self._run_calls(draft)
         commit = draft.commit
         commit.records = self.replica.take_changes()
@@ -148,7 +109,7 @@ class Node:
 
     # Events
 
-    def _take(self, event: Event, draft: _Draft) -> None:
+    def _take(self, event: Event, draft: Draft) -> None:
         match event:
             case Call():
                 draft.calls.append(event)
@@ -165,13 +126,13 @@ class Node:
             case PatchOffered():
                 self._take_patch_offered(event, draft)
             case PatchAsked():
-                draft.effects.append(Reply(event.token, encode_patch(self._patch(event.since))))
+                draft.effects.append(Reply(event.token, encode_patch(self._intake.patch(event.since))))
             case SendFailed():
-                self._fail_sending(event)
+                self._rounds.fail(event.peer, event.round)
             case Tick():
                 pass
 
-    def _run_calls(self, draft: _Draft) -> Delta | None:
+    def _run_calls(self, draft: Draft) -> Delta | None:
         """Runs all operations on what the turn has taken in; what they wrote is one delta."""
         if not draft.calls:
             return None
@@ -185,7 +146,7 @@ class Node:
 
     # Peers' deltas
 
-    def _take_deltas(self, event: DeltasRead, draft: _Draft) -> None:
+    def _take_deltas(self, event: DeltasRead, draft: Draft) -> None:
         passed = 0
         if event.peer not in self.paused:
             for entry, content in event.entries:
@@ -196,24 +157,21 @@ class Node:
             self._blocked_since_ms.pop(event.peer, None)
         draft.effects.append(Reply(event.token, passed))
 
-    def _take_delta(self, peer: str, entry: str, content: bytes, draft: _Draft) -> bool:
+    def _take_delta(self, peer: str, entry: str, content: bytes, draft: Draft) -> bool:
         try:
             delta = decode_delta(content)
             _check_place(delta, peer, entry)
         except Malformed as error:
             self._refuse_delta(peer, entry, content, error, draft)
             return False
-        outcome = self.replica.apply(delta)
+        outcome = self._intake.apply(delta, draft.wall_ms)
         if outcome is Applied.EARLY:
             gap = delta.dot.counter > self.replica.clock[delta.dot.replica] + 1
             self._repair(peer, draft, delay_ms=0 if gap else self.options.repair_delay_ms)
             return False
-        if outcome is Applied.YES:
-            self._observe(delta.hlc, draft.wall_ms)
-            self.counts["deltas_applied"] += 1
         return True
 
-    def _refuse_delta(self, peer: str, entry: str, content: bytes, error: Malformed, draft: _Draft) -> None:
+    def _refuse_delta(self, peer: str, entry: str, content: bytes, error: Malformed, draft: Draft) -> None:
         """Sets the entry aside, once; what it should have said is fetched from the peer's state.
 
         If the peer has nothing to say (the entry is not its own), it is asked again now and then, until it writes.
@@ -224,23 +182,18 @@ class Node:
             self._quarantine(f"log of {peer}", entry, content, error, draft)
         self._repair(peer, draft, delay_ms=self.options.refused_delay_ms if known else 0)
 
-    def _repair(self, peer: str, draft: _Draft, delay_ms: int) -> None:
+    def _repair(self, peer: str, draft: Draft, delay_ms: int) -> None:
         """Asks `peer` for what its log does not give, unless that is under way or may still arrive by itself."""
         since_ms = self._blocked_since_ms.setdefault(peer, draft.wall_ms)
-        if draft.wall_ms - since_ms < delay_ms or self._busy_with(peer):
+        if draft.wall_ms - since_ms < delay_ms or self._rounds.busy_with(peer):
             return
         self._blocked_since_ms[peer] = draft.wall_ms
         self.counts["repairs"] += 1
-        self._start_round([peer], draft, pushes=False)
-
-    def _observe(self, stamp: Stamp, wall_ms: int) -> None:
-        ahead_ms = self.hlc.observe(stamp, wall_ms, self.options.skew_refuse_ms)
-        self.counts["stamps_ahead"] += ahead_ms > self.options.skew_warn_ms
-        self.counts["stamps_refused"] += ahead_ms > self.options.skew_refuse_ms
+        self._rounds.start([peer], draft, pushes=False)
 
     # Messages
 
-    def _take_message(self, entry: str, content: bytes, draft: _Draft) -> None:
+    def _take_message(self, entry: str, content: bytes, draft: Draft) -> None:
         try:
             message = decode_message(content)
             if isinstance(message, Ask | Answer | Push | Done):
@@ -254,115 +207,46 @@ class Node:
         except PeerError as error:
             self._quarantine("inbox", entry, content, error, draft)
 
-    def _take_peer_message(self, message: Ask | Answer | Push | Done, draft: _Draft) -> None:
+    def _take_peer_message(self, message: Ask | Answer | Push | Done, draft: Draft) -> None:
         peer = message.sender
         if peer not in self.peers:
             raise Malformed("message", f"sender {brief(peer)} is no peer of {self.name}")
         if peer in self.paused:
             self.counts["messages_dropped"] += 1
             return
-        ongoing = self._ongoing.get(message.round)
-        match message:
-            case Ask():
-                self.counts["patches_sent"] += 1
-                self._send(draft, peer, Answer(self.name, message.round, self._patch(message.clock)))
-            case Answer():
-                new = self._join(message.patch, draft)
-                if ongoing is not None:
-                    ongoing.exchange.answered(peer, message.patch.clock, new)
-            case Push():
-                self._send(draft, peer, Done(self.name, message.round, self._join(message.patch, draft)))
-            case Done():
-                if ongoing is not None:
-                    ongoing.exchange.pushed(peer, message.new)
+        self._rounds.take(message, draft)
 
-    def _patch(self, since: VersionVector) -> Patch:
-        return self.replica.patch(since, self.hlc.last)
-
-    def _join(self, patch: Patch, draft: _Draft) -> int:
-        new = self.replica.join(patch)
-        self._observe(patch.hlc, draft.wall_ms)
-        self.counts["patches_joined"] += 1
-        self.counts["patch_items"] += new
-        return new
-
-    def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: _Draft) -> None:
+    def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: Draft) -> None:
         self.counts["quarantined"] += 1
         draft.commit.quarantined.append(Quarantined(source, entry, content, str(error)))
 
     # Rounds
 
-    def _take_round_asked(self, event: RoundAsked, draft: _Draft) -> None:
+    def _take_round_asked(self, event: RoundAsked, draft: Draft) -> None:
         unknown = [peer for peer in event.peers if peer not in self.peers]
         if unknown:
             draft.effects.append(Reply(event.token, error=UnknownNode(unknown[0], list(self.peers))))
             return
         peers = [peer for peer in event.peers or self.peers if peer not in self.paused]
-        self._start_round(peers, draft, token=event.token)
+        self._rounds.start(peers, draft, token=event.token)
 
-    def _take_round(self, message: Round, draft: _Draft) -> None:
+    def _take_round(self, message: Round, draft: Draft) -> None:
         """A job's round leaves out whoever it must not listen to, and whoever an exchange is under way with."""
-        peers = [p for p in message.peers if p in self.peers and p not in self.paused and not self._busy_with(p)]
-        self._start_round(peers, draft, answer_to=message.answer_to)
+        peers = [p for p in message.peers if p in self.peers and p not in self.paused and not self._rounds.busy_with(p)]
+        self._rounds.start(peers, draft, answer_to=message.answer_to)
 
-    def _start_round(
-        self, peers: list[str], draft: _Draft, token: Any = None, answer_to: str | None = None, *, pushes: bool = True
-    ) -> None:
-        self._rounds += 1
-        name = f"{self.name}-{self._session}-{self._rounds}"
-        exchange = Exchange(name, draft.wall_ms + self.options.exchange_timeout_ms, pushes)
-        self._ongoing[name] = _Ongoing(exchange, token, answer_to)
-        for peer in exchange.start(peers):
-            self._send(draft, peer, Ask(self.name, name, self.replica.clock.copy()))
-
-    def _advance_rounds(self, draft: _Draft) -> None:
-        for name, ongoing in list(self._ongoing.items()):
-            exchange = ongoing.exchange
-            exchange.expire(draft.wall_ms)
-            for peer, clock in exchange.pushes_due(self.replica.clock):
-                self._send(draft, peer, Push(self.name, name, self._patch(clock)))
-            if exchange.finished:
-                del self._ongoing[name]
-                self._finish_round(ongoing, draft)
-
-    def _finish_round(self, ongoing: _Ongoing, draft: _Draft) -> None:
-        result = ongoing.exchange.result()
-        if ongoing.token is not None:
-            draft.effects.append(Reply(ongoing.token, result))
-        if ongoing.answer_to is not None:
-            summary = {
-                "peers_contacted": list(result.contacted),
-                "peers_failed": list(result.failed),
-                "messages_sent": result.messages_sent,
-                "new_items": result.new_items,
-            }
-            draft.effects.append(JobAnswer(ongoing.answer_to, summary))
-            draft.commit.header["round"] = orjson.dumps({"at_ms": draft.wall_ms, **summary})
-
-    def _fail_sending(self, event: SendFailed) -> None:
-        ongoing = self._ongoing.get(event.round)
-        if ongoing is not None:
-            ongoing.exchange.fail(event.peer)
-
-    def _busy_with(self, peer: str) -> bool:
-        return any(peer in ongoing.exchange.busy_with for ongoing in self._ongoing.values())
-
-    def _send(self, draft: _Draft, peer: str, message: Message) -> None:
-        self.counts["messages_sent"] += 1
-        draft.effects.append(Send(peer, message))
-
-    def _take_patch_offered(self, event: PatchOffered, draft: _Draft) -> None:
+    def _take_patch_offered(self, event: PatchOffered, draft: Draft) -> None:
         """A caller's patch may be nonsense: what would stop the node if a peer said it is the caller's error here."""
         try:
             patch = decode_patch(event.patch)
             _check_claim(patch, self.replica)
-            draft.effects.append(Reply(event.token, self._join(patch, draft)))
+            draft.effects.append(Reply(event.token, self._intake.join(patch, draft.wall_ms)))
         except PeerError as error:
             draft.effects.append(Reply(event.token, error=error))
 
     # Compaction
 
-    def _compact(self, message: Compact, draft: _Draft) -> None:
+    def _compact(self, message: Compact, draft: Draft) -> None:
         """Moves the stable frontier up to what every member has published, and forgets what it covers.
 
         A member's published clock counts once everything it had done by then has been applied here: after that,

@@ -1,0 +1,24 @@
+"""What can be set about a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["NodeOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """`repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for it.
+
+    `refused_delay_ms`: how long until a peer is asked again about the same entry that makes no sense.
+    `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
+    """
+
+    exchange_timeout_ms: int = 5000
+    repair_delay_ms: int = 150
+    refused_delay_ms: int = 1000
+    markers_per_compaction: int = 10_000
+    log_entries_kept: int = 100
+    skew_warn_ms: int = 500
+    skew_refuse_ms: int = 60_000
