@@ -15,9 +15,14 @@ __all__ = ["Draft"]
 
 @dataclass(slots=True)
 class Draft:
-    """Whatever takes part in a turn adds to it. `calls` are the operations that will run when all else is taken in."""
+    """Whatever takes part in a turn adds to it. `calls` are the operations that will run when all else is taken in.
+
+    `wall_ms` is for stamps and for what is shown; whoever waits for something does so by `monotonic_ms`, as wall time
+    may jump.
+    """
 
     wall_ms: int
+    monotonic_ms: int
     commit: Commit = field(default_factory=Commit)
     effects: list[Effect] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)

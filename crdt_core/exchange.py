@@ -45,7 +45,7 @@ class RoundResult:
 
 @dataclass(slots=True)
 class Exchange:
-    """A round under way. `pushes`: whether it has a second half; `deadline_ms`: when it stops waiting (wall time)."""
+    """A round under way. `pushes`: whether it has a second half; `deadline_ms`: when it stops waiting (monotonic)."""
 
     round: str
     deadline_ms: int
@@ -93,9 +93,9 @@ class Exchange:
         if self.states.get(peer) in {PeerState.ASKED, PeerState.ANSWERED, PeerState.PUSHED}:
             self.states[peer] = PeerState.FAILED
 
-    def expire(self, wall_ms: int) -> None:
+    def expire(self, monotonic_ms: int) -> None:
         """Past the deadline, whoever still owes an answer has failed."""
-        if wall_ms >= self.deadline_ms:
+        if monotonic_ms >= self.deadline_ms:
             for peer, state in list(self.states.items()):
                 if state in {PeerState.ASKED, PeerState.PUSHED}:
                     self.fail(peer)

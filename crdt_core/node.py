@@ -81,12 +81,13 @@ class Node:
         self._refused: dict[str, str] = {}
         self._published: dict[str, VersionVector] = {}
 
-    def turn(self, events: Sequence[Event], wall_ms: int) -> Turn:
-        """Takes in `events` at wall time `wall_ms`; what to commit, and what may happen then.
+    def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
+        """Takes in `events`; what to commit, and what may happen then.
 
+        `wall_ms` is the time of day, for the hybrid clock; `monotonic_ms` neither falls nor jumps: deadlines are in it.
         Raises `InvariantBroken` where the replica can no longer be trusted.
         """
-        draft = Draft(wall_ms)
+        draft = Draft(wall_ms, monotonic_ms)
         clock_before = self.replica.clock.copy()
         for event in events:
             self._take(event, draft)
@@ -184,10 +185,10 @@ class Node:
 
     def _repair(self, peer: str, draft: Draft, delay_ms: int) -> None:
         """Asks `peer` for what its log does not give, unless that is under way or may still arrive by itself."""
-        since_ms = self._blocked_since_ms.setdefault(peer, draft.wall_ms)
-        if draft.wall_ms - since_ms < delay_ms or self._rounds.busy_with(peer):
+        since_ms = self._blocked_since_ms.setdefault(peer, draft.monotonic_ms)
+        if draft.monotonic_ms - since_ms < delay_ms or self._rounds.busy_with(peer):
             return
-        self._blocked_since_ms[peer] = draft.wall_ms
+        self._blocked_since_ms[peer] = draft.monotonic_ms
         self.counts["repairs"] += 1
         self._rounds.start([peer], draft, pushes=False)
 

@@ -76,7 +76,7 @@ class Rounds:
         """
         self._started += 1
         name = f"{self._name}-{self._session}-{self._started}"
-        exchange = Exchange(name, draft.wall_ms + self._options.exchange_timeout_ms, pushes)
+        exchange = Exchange(name, draft.monotonic_ms + self._options.exchange_timeout_ms, pushes)
         self._ongoing[name] = _Ongoing(exchange, token, answer_to)
         for peer in exchange.start(peers):
             self._send(draft, peer, Ask(self._name, name, self._replica.clock.copy()))
@@ -114,7 +114,7 @@ class Rounds:
         """Gives up on whom time is up for, starts the second halves that are due, and ends what is finished."""
         for name, ongoing in list(self._ongoing.items()):
             exchange = ongoing.exchange
-            exchange.expire(draft.wall_ms)
+            exchange.expire(draft.monotonic_ms)
             for peer, clock in exchange.pushes_due(self._replica.clock):
                 self._send(draft, peer, Push(self._name, name, self._intake.patch(clock)))
             if exchange.finished:

@@ -14,7 +14,7 @@ import structlog
 
 from crdt_core.errors import Stopping, StoreUnavailable
 from crdt_core.events import Call, Reply
-from workers.clock import wall_ms
+from workers.clock import monotonic_ms, wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ class Mailbox:
 
     async def _turn(self) -> None:
         events, self._events = self._events, []
-        turn = self.node.turn([event for event in events if not _is_given_up(event)], wall_ms())
+        turn = self.node.turn([event for event in events if not _is_given_up(event)], wall_ms(), monotonic_ms())
         if not turn.commit.empty:
             await self._store.commit(turn.commit)
             self.confirmed = self._snapshot()
