@@ -9,13 +9,15 @@ from crdt_core.events import Commit
 
 if TYPE_CHECKING:
     from crdt_core.events import Call, Effect
+    from crdt_core.operations import Operation
 
 __all__ = ["Draft"]
 
 
 @dataclass(slots=True)
 class Draft:
-    """Whatever takes part in a turn adds to it. `calls` are the operations that will run when all else is taken in.
+    """Whatever takes part in a turn adds to it. `calls` are the operations that will run when all else is taken in,
+    after `own`, which nobody asked for but the node itself.
 
     `wall_ms` is for stamps and for what is shown; whoever waits for something does so by `monotonic_ms`, as wall time
     may jump.
@@ -25,4 +27,5 @@ class Draft:
     monotonic_ms: int
     commit: Commit = field(default_factory=Commit)
     effects: list[Effect] = field(default_factory=list)
+    own: list[Operation] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)

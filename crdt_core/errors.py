@@ -16,6 +16,8 @@
     |   |-- AlreadyRunning          another live process owns the replica
     |   `-- Stopping                the worker is shutting down
     |-- Fenced                      another process has taken this replica over: this one must end, and not come back
+    |-- Retired                     the fleet goes on without this replica id: the node has to come back under another
+    |-- NotAMember                  the fleet does not know this node, or has removed it
     |-- DigestMismatch              two replicas with equal clocks differ: an alarm
     `-- InvariantBroken             a dot spent twice, a clock that ran backwards: never caught, the worker stops
 
@@ -37,8 +39,10 @@ __all__ = [
     "InvalidArgument",
     "InvariantBroken",
     "Malformed",
+    "NotAMember",
     "PatchTooNew",
     "PeerError",
+    "Retired",
     "SettingsError",
     "Stopping",
     "StoreUnavailable",
@@ -195,6 +199,31 @@ class Fenced(DeltaicError):
     def __init__(self, replica: str) -> None:
         super().__init__(f"replica {replica} was taken over by another process; this one stops")
         self.replica = replica
+
+
+class Retired(DeltaicError):
+    """The fleet has written down that replica id `replica` leaves, for `reason`; it must not write any more."""
+
+    grpc_code = "UNAVAILABLE"
+    exit_code = 5
+
+    def __init__(self, replica: str, reason: str) -> None:
+        super().__init__(f"replica {replica} has left the fleet ({reason})")
+        self.replica = replica
+        self.reason = reason
+
+
+class NotAMember(DeltaicError):
+    """Node `node` does not take part, because of `reason`; `remedy` is the command that changes that."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    exit_code = 7
+
+    def __init__(self, node: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{node} cannot run: {reason}; `{remedy}` makes it a member")
+        self.node = node
+        self.reason = reason
+        self.remedy = remedy
 
 
 class DigestMismatch(DeltaicError):

@@ -5,7 +5,7 @@
     Push     a patch that nobody asked for: the other half of an exchange
     Done     the push was joined, and brought `new` writes
     Round    a job asks for an exchange with `peers`; the result goes to the key `answer_to`
-    Compact  a job reports the published clocks of all nodes; likewise
+    Compact  a job reports the published clocks of all members, and who is away; likewise
 
 `round` ties a message to the exchange it belongs to. Messages may be lost, doubled, late or re-ordered: each is
 complete in itself, and joining is idempotent.
@@ -75,9 +75,10 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Compact:
-    """A job's report of the clocks that the nodes have published."""
+    """A job's report of the clocks that replica ids have published, and of the nodes that give no sign of life."""
 
     clocks: dict[str, VersionVector]
+    absent: tuple[str, ...]
     answer_to: str
 
 
@@ -89,7 +90,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "push": ("v", "kind", "from", "round", "patch"),
     "done": ("v", "kind", "from", "round", "new"),
     "round": ("v", "kind", "round", "peers", "answer_to"),
-    "compact": ("v", "kind", "clocks", "answer_to"),
+    "compact": ("v", "kind", "clocks", "absent", "answer_to"),
 }
 
 
@@ -120,7 +121,7 @@ def decode_message(data: bytes) -> Message:
         case "round":
             return Round(_text(fields, "round"), _texts(fields, "peers"), _text(fields, "answer_to"))
         case _:
-            return Compact(_clocks(fields["clocks"]), _text(fields, "answer_to"))
+            return Compact(_clocks(fields["clocks"]), _texts(fields, "absent"), _text(fields, "answer_to"))
 
 
 def _fields(message: Message) -> dict[str, Any]:
@@ -134,8 +135,8 @@ def _fields(message: Message) -> dict[str, Any]:
         case Round():
             return {"round": message.round, "peers": list(message.peers), "answer_to": message.answer_to}
         case Compact():
-            clocks = {node: dict(sorted(clock.items())) for node, clock in sorted(message.clocks.items())}
-            return {"clocks": clocks, "answer_to": message.answer_to}
+            clocks = {id_: dict(sorted(clock.items())) for id_, clock in sorted(message.clocks.items())}
+            return {"clocks": clocks, "absent": list(message.absent), "answer_to": message.answer_to}
 
 
 def _text(fields: Any, name: str) -> str:

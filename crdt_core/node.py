@@ -6,23 +6,24 @@ The shell that drives it promises: one turn at a time, effects only after the co
 commit that failed.
 
 Within a turn, what peers sent is taken in first; then all callers' operations share one commit (group commit), so load
-makes batches larger and not queues longer. Here are the turn, calls, peers' logs, whom to listen to, and compaction;
-`rounds` has the exchanges with peers, `intake` takes deltas and patches into the replica.
+makes batches larger and not queues longer. Here are the turn, calls, peers' logs, and whom to listen to; `rounds` has
+the exchanges with peers, `intake` takes deltas and patches into the replica, `membership` knows who takes part, and
+`stability` what all of them have seen.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from crdt_core.clocks import HybridClock, VersionVector
+from crdt_core.clocks import HybridClock
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
 from crdt_core.draft import Draft
 from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
 from crdt_core.events import (
     Call,
     DeltasRead,
-    JobAnswer,
     LinksRead,
     MessagesRead,
     PatchAsked,
@@ -36,16 +37,21 @@ from crdt_core.events import (
 )
 from crdt_core.header import Header, encode_header
 from crdt_core.intake import Intake
-from crdt_core.messages import Answer, Ask, Compact, Done, Push, Round, decode_message
+from crdt_core.membership import Membership, RemoveMember
+from crdt_core.messages import Answer, Ask, Done, Push, Round, decode_message
 from crdt_core.options import NodeOptions
 from crdt_core.replica import Applied
 from crdt_core.rounds import Rounds
+from crdt_core.stability import Stability
+from crdt_core.types.members import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from crdt_core.clocks import ReplicaId
     from crdt_core.deltas import Delta, Patch
     from crdt_core.events import Event
+    from crdt_core.identity import Sponsor
     from crdt_core.replica import Replica
 
 __all__ = ["Node", "NodeOptions"]
@@ -54,23 +60,22 @@ __all__ = ["Node", "NodeOptions"]
 class Node:
     """The machine of node `name`.
 
-    `session` tells this run of the node from others, in the names of rounds. `counts` counts what happened, for
-    metrics; `paused` are the peers that it does not listen to.
+    `session` tells this run of the node from others, in the names of rounds. `sponsor`: whom it asks while the replica
+    is no member yet. `counts` counts what happened, for metrics; `paused` are the peers that it does not listen to.
     """
 
     def __init__(
         self,
         name: str,
         replica: Replica,
-        peers: Sequence[str],
         session: str,
         *,
+        sponsor: Sponsor | None = None,
         options: NodeOptions | None = None,
         hlc: HybridClock | None = None,
     ) -> None:
         self.name = name
         self.replica = replica
-        self.peers = tuple(peers)
         self.options = options or NodeOptions()
         self.hlc = hlc or HybridClock()
         self.paused: frozenset[str] = frozenset()
@@ -79,21 +84,28 @@ class Node:
         self._rounds = Rounds(name, session, replica, self._intake, options=self.options, counts=self.counts)
         self._blocked_since_ms: dict[str, int] = {}
         self._refused: dict[str, str] = {}
-        self._published: dict[str, VersionVector] = {}
+        self.membership = Membership(name, replica, sponsor)
+        self.stability = Stability(replica, self.membership, self.options)
+        self._joins = not self.membership.is_admitted
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
         """Takes in `events`; what to commit, and what may happen then.
 
         `wall_ms` is the time of day, for the hybrid clock; `monotonic_ms` neither falls nor jumps: deadlines are in it.
-        Raises `InvariantBroken` where the replica can no longer be trusted.
+        Raises `InvariantBroken` where the replica can no longer be trusted, and `Retired` where the fleet goes on
+        without its id: then nothing of the turn may be committed.
         """
         draft = Draft(wall_ms, monotonic_ms)
         clock_before = self.replica.clock.copy()
         for event in events:
             self._take(event, draft)
+        self.membership.check()
         self._rounds.advance(draft)
-        delta = self._run_calls(draft)
+        delta = self._write(draft)
         commit = draft.commit
+        if self._joins and self.membership.is_admitted:
+            self._joins = False
+            commit.header["joining"] = b""
         commit.records = self.replica.take_changes()
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
@@ -102,6 +114,11 @@ class Node:
         self.counts["turns"] += 1
         self.counts["commits"] += delta is not None
         return Turn(commit, draft.effects)
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The other nodes that take part."""
+        return tuple(self.membership.peers)
 
     def header(self) -> dict[str, bytes]:
         """The replica's own fields of the persisted header."""
@@ -133,23 +150,28 @@ class Node:
             case Tick():
                 pass
 
-    def _run_calls(self, draft: Draft) -> Delta | None:
-        """Runs all operations on what the turn has taken in; what they wrote is one delta."""
-        if not draft.calls:
+    def _write(self, draft: Draft) -> Delta | None:
+        """Runs all operations on what the turn has taken in, and settles what members are owed; all is one delta."""
+        if not draft.calls and not draft.own and not self.membership.owes():
             return None
         now = self.hlc.tick(draft.wall_ms)
+        for operation in draft.own:
+            with contextlib.suppress(CallerError):
+                operation.run(self.replica, now)
         for call in draft.calls:
             try:
                 draft.effects.append(Reply(call.token, call.operation.run(self.replica, now)))
             except CallerError as error:
                 draft.effects.append(Reply(call.token, error=error))
+        if self.membership.owes():
+            self.membership.settle()
         return self.replica.commit(now)
 
     # Peers' deltas
 
     def _take_deltas(self, event: DeltasRead, draft: Draft) -> None:
         passed = 0
-        if event.peer not in self.paused:
+        if event.peer in self.peers and event.peer not in self.paused:
             for entry, content in event.entries:
                 if not self._take_delta(event.peer, entry, content, draft):
                     break
@@ -161,7 +183,7 @@ class Node:
     def _take_delta(self, peer: str, entry: str, content: bytes, draft: Draft) -> bool:
         try:
             delta = decode_delta(content)
-            _check_place(delta, peer, entry)
+            _check_place(delta, self.membership.peers[peer], entry)
         except Malformed as error:
             self._refuse_delta(peer, entry, content, error, draft)
             return False
@@ -202,20 +224,25 @@ class Node:
             elif isinstance(message, Round):
                 self._take_round(message, draft)
             else:
-                self._compact(message, draft)
+                draft.own += [RemoveMember(node, ABSENT) for node in self.stability.take(message, draft)]
         except PatchTooNew:
             self.counts["patches_refused"] += 1
         except PeerError as error:
             self._quarantine("inbox", entry, content, error, draft)
 
     def _take_peer_message(self, message: Ask | Answer | Push | Done, draft: Draft) -> None:
+        """Whoever ever took part may ask, and so learn how things stand; only members are listened to."""
         peer = message.sender
-        if peer not in self.peers:
+        if not self.membership.knows(peer):
             raise Malformed("message", f"sender {brief(peer)} is no peer of {self.name}")
-        if peer in self.paused:
+        stranger = peer not in self.peers if isinstance(message, Ask | Done) else self._is_stranger(message)
+        if peer in self.paused or (stranger and not isinstance(message, Ask)):
             self.counts["messages_dropped"] += 1
             return
         self._rounds.take(message, draft)
+
+    def _is_stranger(self, message: Answer | Push) -> bool:
+        return self.membership.peers.get(message.sender) != message.patch.origin
 
     def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: Draft) -> None:
         self.counts["quarantined"] += 1
@@ -245,32 +272,12 @@ class Node:
         except PeerError as error:
             draft.effects.append(Reply(event.token, error=error))
 
-    # Compaction
 
-    def _compact(self, message: Compact, draft: Draft) -> None:
-        """Moves the stable frontier up to what every member has published, and forgets what it covers.
-
-        A member's published clock counts once everything it had done by then has been applied here: after that,
-        whatever still comes from it has seen what its clock covers (causal stability).
-        """
-        for peer, clock in message.clocks.items():
-            if peer in self.peers and clock[peer] <= self.replica.clock[peer]:
-                self._published.setdefault(peer, VersionVector()).merge(clock)
-        if all(peer in self._published for peer in self.peers):
-            stable = VersionVector.floor([self.replica.clock, *self._published.values()])
-            self.replica.stabilise(stable, self.options.markers_per_compaction)
-        draft.commit.trim = max(0, self.replica.stable[self.replica.id] - self.options.log_entries_kept)
-        draft.commit.header["compacted_ms"] = b"%d" % draft.wall_ms
-        waiting = len(self.replica.catalogue.markers)
-        summary = {"stable": dict(sorted(self.replica.stable.items())), "markers_waiting": waiting}
-        draft.effects.append(JobAnswer(message.answer_to, summary))
-
-
-def _check_place(delta: Delta, peer: str, entry: str) -> None:
+def _check_place(delta: Delta, replica: ReplicaId, entry: str) -> None:
     if f"{delta.dot.counter}-0" != entry:
         raise Malformed("delta", f"{delta.dot} stands at entry {entry}")
-    if delta.dot.replica != peer:
-        raise Malformed("delta", f"{delta.dot} stands in the log of {peer}")
+    if delta.dot.replica != replica:
+        raise Malformed("delta", f"{delta.dot} stands in the log of {replica}")
 
 
 def _check_claim(patch: Patch, replica: Replica) -> None:

@@ -13,6 +13,7 @@ class NodeOptions:
 
     `refused_delay_ms`: how long until a peer is asked again about the same entry that makes no sense.
     `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
+    `fence_after_ms`: how long a member may be away before the others go on without it.
     """
 
     exchange_timeout_ms: int = 5000
@@ -22,3 +23,4 @@ class NodeOptions:
     log_entries_kept: int = 100
     skew_warn_ms: int = 500
     skew_refuse_ms: int = 60_000
+    fence_after_ms: int = 7 * 24 * 3_600_000

@@ -30,9 +30,12 @@ from crdt_core.deltas import Delta, Patch, PatchPart, Write
 from crdt_core.errors import InvariantBroken, PatchTooNew
 from crdt_core.siblings import covered, drop, forget, join, unfold, write
 from crdt_core.touched import Touched
-from crdt_core.types import TYPES
+from crdt_core.types import MEMBERS, TYPES
+from crdt_core.types.members import MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crdt_core.deltas import Address
     from crdt_core.objects import Object
     from crdt_core.records import Record
@@ -56,10 +59,11 @@ class Replica:
     """One replica's state and causal context.
 
     `clock`: what it has seen. `stable`: what every member has seen, as far as it knows; removals up to there may be
-    forgotten. `touched_max` bounds the index of recent writes (addresses).
+    forgotten. `members`: who belongs to the fleet, as far as it has heard; `founders` until something has changed. Ids
+    that are folded there are in neither clock. `touched_max` bounds the index of recent writes (addresses).
     """
 
-    def __init__(self, replica: ReplicaId, touched_max: int = 200_000) -> None:
+    def __init__(self, replica: ReplicaId, touched_max: int = 200_000, founders: Sequence[str] = ()) -> None:
         self.id = check_replica_id(replica)
         self.clock = VersionVector()
         self.stable = VersionVector()
@@ -67,6 +71,8 @@ class Replica:
         self._touched_max = touched_max
         self._touched = Touched(touched_max)
         self._open: dict[Address, Payload] = {}
+        self._founders = Members.founders(founders)
+        self.members = self._founders
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
         """Takes up a persisted state; `objects` were decoded with this replica's roster."""
@@ -74,6 +80,7 @@ class Replica:
         self._touched = Touched(self._touched_max, floor=clock)
         for head in objects:
             self.catalogue.adopt(head)
+        self._read_members()
 
     def resume(self, state: Patch) -> None:
         """Takes up a full state saved by this very replica, own writes included; only a replica still empty can."""
@@ -87,6 +94,11 @@ class Replica:
     def digest(self) -> int:
         """A 64-bit hash of the state at the last `take_changes`; equal clocks must have equal digests."""
         return self.catalogue.digest
+
+    @property
+    def whole_clock(self) -> VersionVector:
+        """What it has seen, ids that are folded included: the clock that others are told."""
+        return self.catalogue.roster.whole(self.clock)
 
     def showing(self, key: bytes) -> list[Object]:
         """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
@@ -115,7 +127,7 @@ class Replica:
         for part in list(found.parts):
             self.catalogue.put(found, part, None)
             self._open.pop((key, type_.name, part), None)
-        self.catalogue.put_clears(found, {self._next_dot(): self.clock.copy()})
+        self.catalogue.put_clears(found, {self._next_dot(): self.whole_clock.copy()})
         self._open[key, type_.name, None] = None
 
     def delete(self, key: bytes) -> bool:
@@ -149,18 +161,19 @@ class Replica:
         Raises `InvariantBroken` for a delta of this replica's own that it has not made.
         """
         self._must_be_closed()
-        if self.clock.covers(delta.dot):
+        roster, whole = self.catalogue.roster, self.whole_clock
+        if whole.covers(delta.dot):
             return Applied.BEFORE
         if delta.dot.replica == self.id:
             raise InvariantBroken(f"{delta.dot} is not known to {self.id} itself, which is at {self.clock[self.id]}")
-        if not delta.deps <= self.clock:
+        if not delta.deps <= whole:
             return Applied.EARLY
-        deps = self.catalogue.roster.horizon(delta.deps)
-        dot = self.catalogue.roster.pack(*delta.dot)
+        seen = roster.whole(delta.deps)  # whoever folded an id has told so in what this delta builds on
+        deps, dot = roster.horizon(seen), roster.pack(*delta.dot)
         for key, type_name, part, payload in delta.writes:
             found = self.catalogue.ensure(key, TYPES[type_name])
             if part is None:
-                self._clear(found, dot, delta.deps, deps)
+                self._clear(found, dot, seen, deps)
             else:
                 self.catalogue.put(found, part, write(found.parts.get(part), deps, dot, payload))
         self._count_in(delta)
@@ -169,14 +182,15 @@ class Replica:
     def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
         """What a replica at clock `since` lacks; the full state for `None`, or if it lacks forgotten removals."""
         self._must_be_closed()
-        if since is not None and not self.stable <= since:
+        roster = self.catalogue.roster
+        if since is not None and not roster.whole(self.stable) <= since:
             since = None
         addresses = self._addresses_since(since)
         return Patch(
             origin=self.id,
             since=since.copy() if since is not None else None,
-            clock=self.clock.copy(),
-            stable=self.stable.copy(),
+            clock=self.whole_clock.copy(),
+            stable=roster.whole(self.stable).copy(),
             hlc=hlc,
             parts=tuple(part for part in map(self._patch_part, addresses) if part.siblings),
         )
@@ -191,8 +205,9 @@ class Replica:
         if patch.clock[self.id] > self.clock[self.id]:
             claimed, own = patch.clock[self.id], self.clock[self.id]
             raise InvariantBroken(f"{patch.origin} has seen {self.id}:{claimed}, {self.id} itself is at {own}")
-        if patch.since is not None and not patch.since <= self.clock:
-            raise PatchTooNew(dict(self.clock.lacks(patch.since)))
+        whole = self.whole_clock
+        if patch.since is not None and not patch.since <= whole:
+            raise PatchTooNew(dict(whole.lacks(patch.since)))
         return self._take_in(patch)
 
     def stabilise(self, stable: VersionVector, markers_max: int) -> int:
@@ -204,7 +219,8 @@ class Replica:
         self._must_be_closed()
         self.stable.merge(stable)
         self._touched.forget(self.stable)
-        horizon = self.catalogue.roster.horizon(self.stable)
+        roster = self.catalogue.roster
+        horizon = roster.horizon(roster.whole(self.stable))
         markers = self.catalogue.markers
         for address in list(markers)[:markers_max]:
             found = self.catalogue.find(address[0], address[1])
@@ -229,7 +245,7 @@ class Replica:
 
     def _take_in(self, patch: Patch) -> int:
         roster = self.catalogue.roster
-        mine, theirs = roster.horizon(self.clock), roster.horizon(patch.clock)
+        mine, theirs = roster.horizon(self.whole_clock), roster.horizon(patch.clock)
         learned: dict[PackedDot, list[Address]] = {}
         listed: set[Address] = set()
         for part in sorted(patch.parts, key=lambda part: part.part is not None):
@@ -248,6 +264,7 @@ class Replica:
         self.stable.merge(patch.stable)
         for dot in sorted(learned):
             self._touched.record(roster.unpack(dot), learned[dot])
+        self._read_members()
         return sum(map(len, learned.values()))
 
     def _next_dot(self) -> PackedDot:
@@ -260,6 +277,17 @@ class Replica:
     def _count_in(self, delta: Delta) -> None:
         self.clock.advance(delta.dot)
         self._touched.record(delta.dot, [write[:3] for write in delta.writes])
+        if any(write.key == MEMBERS_KEY for write in delta.writes):
+            self._read_members()
+
+    def _read_members(self) -> None:
+        """Takes up what the members' object says; ids that were folded go from the clocks."""
+        said = MEMBERS.value(self.view(MEMBERS_KEY, MEMBERS))
+        self.members = said if said.facts else self._founders
+        self.catalogue.roster.folded.update(self.members.folded)
+        for replica in self.catalogue.roster.folded:
+            self.clock.pop(replica, None)
+            self.stable.pop(replica, None)
 
     def _clear(self, found: Object, dot: PackedDot, seen: VersionVector, deps: Horizon) -> None:
         for part, siblings in list(found.parts.items()):

@@ -79,7 +79,7 @@ class Rounds:
         exchange = Exchange(name, draft.monotonic_ms + self._options.exchange_timeout_ms, pushes)
         self._ongoing[name] = _Ongoing(exchange, token, answer_to)
         for peer in exchange.start(peers):
-            self._send(draft, peer, Ask(self._name, name, self._replica.clock.copy()))
+            self._send(draft, peer, Ask(self._name, name, self._replica.whole_clock.copy()))
 
     def take(self, message: Ask | Answer | Push | Done, draft: Draft) -> None:
         """Takes in a peer's message. Raises what joining a patch raises."""
@@ -115,7 +115,7 @@ class Rounds:
         for name, ongoing in list(self._ongoing.items()):
             exchange = ongoing.exchange
             exchange.expire(draft.monotonic_ms)
-            for peer, clock in exchange.pushes_due(self._replica.clock):
+            for peer, clock in exchange.pushes_due(self._replica.whole_clock):
                 self._send(draft, peer, Push(self._name, name, self._intake.patch(clock)))
             if exchange.finished:
                 del self._ongoing[name]

@@ -91,9 +91,9 @@ async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatc
     name = f"n{abs(hash(request.node.name)) % 10**6}"
     store = Store(name, server.url, "token", LOG_ENTRIES_MAX)
     await store.claim(takeover=False)
-    replica = Replica(name)
+    replica = Replica(name, founders=[name])
     hlc = await store.load(replica)
-    yield Bench(Node(name, replica, [], "test", hlc=hlc), store, server, sends)
+    yield Bench(Node(name, replica, "test", hlc=hlc), store, server, sends)
     await store.release()
 
 

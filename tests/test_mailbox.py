@@ -30,7 +30,9 @@ class SlowStore:
 
 
 def open_mailbox(store: SlowStore, *, call_timeout_s: float) -> tuple[Mailbox, asyncio.Task[None]]:
-    mailbox = Mailbox(Node("n1", Replica("n1"), [], "s"), store, lambda _: None, call_timeout_s=call_timeout_s)
+    mailbox = Mailbox(
+        Node("n1", Replica("n1", founders=["n1"]), "s"), store, lambda _: None, call_timeout_s=call_timeout_s
+    )
     return mailbox, asyncio.create_task(mailbox.run())
 
 

@@ -157,12 +157,12 @@ class _Process:
         self._channel.reply(request, {})
 
     async def _start(self, name: str, peering: Peering) -> Mailbox:
-        replica, token = Replica(name), secrets.token_hex(4)
+        replica, token = Replica(name, founders=[name, *peering.peers]), secrets.token_hex(4)
         store = _MemoryStore() if self._options.redis is None else _RedisStore(name, self._options.redis, token)
         hlc = await store.open(replica)
         interval_ms = self._options.interval_ms
         options = NodeOptions(exchange_timeout_ms=2 * interval_ms, repair_delay_ms=interval_ms)
-        node = Node(name, replica, peering.peers, token, options=options, hlc=hlc)
+        node = Node(name, replica, token, options=options, hlc=hlc)
         mailbox = Mailbox(node, _Publishing(store, peering), peering.release, call_timeout_s=_CALL_TIMEOUT_S)
         self._turns = asyncio.create_task(mailbox.run())
         self._turns.add_done_callback(lambda _: self._stop())
