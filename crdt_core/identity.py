@@ -40,7 +40,7 @@ class Record:
     """What a node's Redis holds about its replica. `replica` is empty where there is none yet.
 
     `founders`: the fleet's nodes when it was made; none for one that joined. `joining`: its state is not complete yet.
-    `restored`: it comes out of a backup. `doubtful`: the server was restarted since the last commit, or is another one.
+    `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup. `doubtful`: the server was restarted since the last commit, or is another one.
     `running`: its worker has given a sign of life just now.
     """
 
@@ -49,6 +49,7 @@ class Record:
     members: Members = field(default_factory=lambda: Members({}, {}))
     founders: Sequence[str] = ()
     joining: bool = False
+    former: ReplicaId = ""
     restored: bool = False
     doubtful: bool = False
     running: bool = False

@@ -5,6 +5,7 @@
     Push     a patch that nobody asked for: the other half of an exchange
     Done     the push was joined, and brought `new` writes
     Round    a job asks for an exchange with `peers`; the result goes to the key `answer_to`
+    Admit    a node that may not go on under its id asks to be written down under another
     Compact  a job reports the published clocks of all members, and who is away; likewise
 
 `round` ties a message to the exchange it belongs to. Messages may be lost, doubled, late or re-ordered: each is
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from crdt_core.clocks import VersionVector
     from crdt_core.deltas import Patch
 
-__all__ = ["Answer", "Ask", "Compact", "Done", "Message", "Push", "Round", "decode_message", "encode_message"]
+__all__ = ["Admit", "Answer", "Ask", "Compact", "Done", "Message", "Push", "Round", "decode_message", "encode_message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,16 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """Node `sender` asks to be a member as `replica`; `grpc` and `redis` are where it is reached."""
+
+    sender: str
+    replica: str
+    grpc: str
+    redis: str
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """A job's request for an exchange with `peers`."""
 
@@ -82,13 +93,14 @@ class Compact:
     answer_to: str
 
 
-Message = Ask | Answer | Push | Done | Round | Compact
+Message = Ask | Answer | Push | Done | Admit | Round | Compact
 
 _FIELDS: dict[str, tuple[str, ...]] = {
     "ask": ("v", "kind", "from", "round", "clock"),
     "answer": ("v", "kind", "from", "round", "patch"),
     "push": ("v", "kind", "from", "round", "patch"),
     "done": ("v", "kind", "from", "round", "new"),
+    "admit": ("v", "kind", "from", "replica", "grpc", "redis"),
     "round": ("v", "kind", "round", "peers", "answer_to"),
     "compact": ("v", "kind", "clocks", "absent", "answer_to"),
 }
@@ -118,6 +130,8 @@ def decode_message(data: bytes) -> Message:
             return Push(_text(fields, "from"), _text(fields, "round"), decode_patch(fields["patch"]))
         case "done":
             return Done(_text(fields, "from"), _text(fields, "round"), _count(fields, "new"))
+        case "admit":
+            return Admit(*(_text(fields, name) for name in ("from", "replica", "grpc", "redis")))
         case "round":
             return Round(_text(fields, "round"), _texts(fields, "peers"), _text(fields, "answer_to"))
         case _:
@@ -132,6 +146,9 @@ def _fields(message: Message) -> dict[str, Any]:
             return {"from": message.sender, "round": message.round, "patch": patch_value(message.patch)}
         case Done():
             return {"from": message.sender, "round": message.round, "new": message.new}
+        case Admit():
+            where = {"grpc": message.grpc, "redis": message.redis}
+            return {"from": message.sender, "replica": message.replica, **where}
         case Round():
             return {"round": message.round, "peers": list(message.peers), "answer_to": message.answer_to}
         case Compact():

@@ -37,8 +37,8 @@ from crdt_core.events import (
 )
 from crdt_core.header import Header, encode_header
 from crdt_core.intake import Intake
-from crdt_core.membership import Membership, RemoveMember
-from crdt_core.messages import Answer, Ask, Done, Push, Round, decode_message
+from crdt_core.membership import AdmitIncarnation, Membership, RemoveMember
+from crdt_core.messages import Admit, Answer, Ask, Done, Push, Round, decode_message
 from crdt_core.options import NodeOptions
 from crdt_core.replica import Applied
 from crdt_core.rounds import Rounds
@@ -223,6 +223,8 @@ class Node:
                 self._take_peer_message(message, draft)
             elif isinstance(message, Round):
                 self._take_round(message, draft)
+            elif isinstance(message, Admit):
+                draft.own.append(AdmitIncarnation(message.sender, message.replica, message.grpc, message.redis))
             else:
                 draft.own += [RemoveMember(node, ABSENT) for node in self.stability.take(message, draft)]
         except PatchTooNew:

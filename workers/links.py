@@ -25,11 +25,10 @@ __all__ = ["Links"]
 
 
 class Links:
-    """The links of one node towards `peers`, read through `redis`, its own Redis."""
+    """The links of the node behind `mailbox` towards its peers, read through `redis`, its own Redis."""
 
-    def __init__(self, node: str, peers: Iterable[str], redis: Redis, mailbox: Mailbox) -> None:
-        self._key = Keys(node).links
-        self._peers = tuple(peers)
+    def __init__(self, redis: Redis, mailbox: Mailbox) -> None:
+        self._key = Keys(mailbox.node.name).links
         self._redis = redis
         self._mailbox = mailbox
         self.paused: frozenset[str] = frozenset()
@@ -37,7 +36,7 @@ class Links:
     async def refresh(self) -> frozenset[str]:
         """The peers that are paused now."""
         states = await self._redis.hgetall(self._key)
-        paused = frozenset(peer for peer in self._peers if states.get(peer.encode()) == PAUSED.encode())
+        paused = frozenset(peer for peer in self._mailbox.node.peers if states.get(peer.encode()) == PAUSED.encode())
         if paused != self.paused:
             self.paused = paused
             self._mailbox.put(LinksRead(paused))
@@ -59,4 +58,4 @@ class Links:
             await self.refresh()
         except (RedisError, OSError) as error:
             raise StoreUnavailable(f"the links cannot be read: {error}") from error
-        return {peer: PAUSED if peer in self.paused else OPEN for peer in self._peers}
+        return {peer: PAUSED if peer in self.paused else OPEN for peer in self._mailbox.node.peers}

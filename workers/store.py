@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 import structlog
 
-from crdt_core.clocks import HybridClock
+from crdt_core.clocks import HybridClock, VersionVector
 from crdt_core.codec import FORMAT
 from crdt_core.errors import AlreadyRunning, Fenced, InvariantBroken, Malformed, StoreUnavailable
-from crdt_core.header import decode_header
+from crdt_core.header import Header, decode_header, encode_header
 from crdt_core.records import decode_object, decode_part, object_hashes
+from crdt_core.siblings import Roster
 from workers.keys import DELTA_FIELD, GROUP, Keys
+from workers.record import owner_connection
 from workers.retry import until_redis_answers
 from workers.wire import Wire, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from crdt_core.clocks import ReplicaId
     from crdt_core.events import Commit
     from crdt_core.objects import Object
     from crdt_core.records import Record
@@ -60,7 +63,7 @@ class Store:
 
     @property
     def _connection_name(self) -> str:
-        return _connection_name(self.keys.node, self.token)
+        return owner_connection(self.keys.node, self.token)
 
     async def claim(self, *, takeover: bool) -> None:
         """Makes this process the owner, fencing any former one.
@@ -79,7 +82,7 @@ class Store:
                 if not patience:
                     raise AlreadyRunning(self.keys.node, "another live process")
                 await asyncio.sleep(_RETRY_S)
-            claimed = ("owner", self.token, "replica", self.keys.node, "format", FORMAT)
+            claimed = ("owner", self.token, "format", FORMAT)
             *_, watched = await _ok(wire, [("HSET", self.keys.header, *claimed), *self._watch()])
             self._check_owner(watched)
             created = await wire.send([("XGROUP", "CREATE", self.keys.inbox, GROUP, "0", "MKSTREAM")])
@@ -98,11 +101,32 @@ class Store:
         if owner in {None, self.token.encode()}:  # its own: an earlier attempt got that far
             return False
         assert owner is not None
-        held = f" name={_connection_name(self.keys.node, owner.decode())} ".encode()
+        held = f" name={owner_connection(self.keys.node, owner.decode())} ".encode()
         return any(held in line for line in bytes(clients).splitlines())
+
+    async def begin(self, replica: ReplicaId, fields: Mapping[str, bytes], *, discard: bool = False) -> None:
+        """Notes in the header that the node goes on as `replica`, and `fields`; raises `Fenced`.
+
+        The log of the id before goes: its peers fetch what it says from the state. `discard`: instead the state goes,
+        as it belongs to a former life, and the log stays, as it may hold unsent writes.
+        """
+        wire = self._connected()
+        asked: list[Command] = [("HGETALL", self.keys.header), ("HGETALL", self.keys.state)]
+        header, catalogue = (dict(_pairs(reply)) for reply in await _ok(wire, asked))
+        noted = {"replica": replica.encode(), **fields}
+        gone = [Keys(self.keys.node, header.get(b"replica", b"").decode()).log.encode()]
+        if discard:
+            heads = [decode_object(key, value, Roster()) for key, value in catalogue.items()]
+            gone = [self.keys.state.encode(), *(self.keys.record(h) for head in heads for _, h in object_hashes(head))]
+            hlc = decode_header(header).hlc
+            noted.update(encode_header(Header(VersionVector(), VersionVector(), 0, hlc)))
+        anew: list[Command] = [("HSET", self.keys.header, *_flat(noted)), ("UNLINK", *gone)]
+        *_, watched = await _ok(wire, [("MULTI",), *anew, ("EXEC",), *self._watch()])
+        self._check_owner(watched)
 
     async def load(self, replica: Replica) -> HybridClock:
         """Reads the persisted state into the empty `replica`; the hybrid clock as it was. Raises `Malformed`."""
+        self.keys = Keys(self.keys.node, replica.id)
         wire = self._connected()
         fields, catalogue = await _ok(wire, [("HGETALL", self.keys.header), ("HGETALL", self.keys.state)])
         named = dict(_pairs(fields))
@@ -280,10 +304,6 @@ async def _ok(wire: Wire, commands: list[Command]) -> list[Any]:
             wire.close()
             raise StoreUnavailable(f"Redis refuses: {reply}")
     return replies
-
-
-def _connection_name(node: str, token: str) -> str:
-    return f"deltaic-owner-{node}-{token}"
 
 
 def _pairs(flat: list[bytes]) -> zip[tuple[bytes, bytes]]:
