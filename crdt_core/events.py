@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crdt_core.clocks import VersionVector
+    from crdt_core.clocks import ReplicaId, VersionVector
+    from crdt_core.deltas import Delta
     from crdt_core.messages import Message
     from crdt_core.operations import Operation
     from crdt_core.records import Record
@@ -27,6 +28,7 @@ __all__ = [
     "PatchAsked",
     "PatchOffered",
     "Quarantined",
+    "ReplayAsked",
     "Reply",
     "RoundAsked",
     "Send",
@@ -98,6 +100,15 @@ class PatchAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayAsked:
+    """What the former id of this node had not sent, to be written as new; how many writes that made is the reply."""
+
+    former: ReplicaId
+    deltas: tuple[Delta, ...]
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
 class SendFailed:
     """A message of round `round` did not reach `peer`."""
 
@@ -110,7 +121,18 @@ class Tick:
     """Time has passed."""
 
 
-Event = Call | DeltasRead | MessagesRead | LinksRead | RoundAsked | PatchOffered | PatchAsked | SendFailed | Tick
+Event = (
+    Call
+    | DeltasRead
+    | MessagesRead
+    | LinksRead
+    | RoundAsked
+    | PatchOffered
+    | PatchAsked
+    | ReplayAsked
+    | SendFailed
+    | Tick
+)
 
 
 @dataclass(frozen=True, slots=True)

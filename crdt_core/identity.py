@@ -40,8 +40,8 @@ class Record:
     """What a node's Redis holds about its replica. `replica` is empty where there is none yet.
 
     `founders`: the fleet's nodes when it was made; none for one that joined. `joining`: its state is not complete yet.
-    `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup. `doubtful`: the server was restarted since the last commit, or is another one.
-    `running`: its worker has given a sign of life just now.
+    `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup. `doubtful`: the
+    server was restarted since the last commit, or is another one. `running`: its worker holds the owner's connection.
     """
 
     replica: ReplicaId = ""

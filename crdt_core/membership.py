@@ -8,6 +8,7 @@ The reasons are with the facts, in `crdt_core.types.members`.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,9 +86,9 @@ class Membership:
         replica = self._replica
         for id_, fact in members.facts.items():
             if fact.standing is Standing.LEAVING and members.closed_by_all(id_) and self._is_stable_whole(id_):
-                _say(replica, id_, fact._replace(standing=Standing.SEALED, final=replica.clock[id_]))
+                _say(replica, id_, dataclasses.replace(fact, standing=Standing.SEALED, final=replica.clock[id_]))
             elif fact.standing is Standing.SEALED and self._is_stable(id_):
-                _say(replica, id_, fact._replace(standing=Standing.FOLDED))
+                _say(replica, id_, dataclasses.replace(fact, standing=Standing.FOLDED))
             if fact.standing > Standing.LEAVING:
                 for closer in members.closings.get(id_, ()):
                     _say(replica, f"{id_}/{closer}", REMOVED)

@@ -111,7 +111,7 @@ def encode_message(message: Message) -> bytes:
     return orjson.dumps({"v": FORMAT, "kind": type(message).__name__.lower(), **_fields(message)})
 
 
-def decode_message(data: bytes) -> Message:
+def decode_message(data: bytes) -> Message:  # noqa: PLR0911
     """The inverse of `encode_message`; raises `Malformed`."""
     try:
         value = orjson.loads(data)

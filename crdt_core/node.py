@@ -2,8 +2,8 @@
 
 Everything that reaches a replica comes through here, in one order: operations, peers' deltas, inbox messages, rounds,
 time. The machine does no I/O and reads no clock, so the worker, the simulator and a test bench run the same one.
-The shell that drives it promises: one turn at a time, effects only after the commit is confirmed, and no turn after a
-commit that failed.
+The shell that drives it promises: one turn at a time, effects only after the commit is confirmed (`confirm`), and no
+turn after a commit that failed. Between a turn and its confirmation, `confirmed` shows what was there before.
 
 Within a turn, what peers sent is taken in first; then all callers' operations share one commit (group commit), so load
 makes batches larger and not queues longer. Here are the turn, calls, peers' logs, and whom to listen to; `rounds` has
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.clocks import HybridClock
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.confirmed import ConfirmedView
 from crdt_core.draft import Draft
 from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
 from crdt_core.events import (
@@ -29,6 +30,7 @@ from crdt_core.events import (
     PatchAsked,
     PatchOffered,
     Quarantined,
+    ReplayAsked,
     Reply,
     RoundAsked,
     SendFailed,
@@ -40,6 +42,7 @@ from crdt_core.intake import Intake
 from crdt_core.membership import AdmitIncarnation, Membership, RemoveMember
 from crdt_core.messages import Admit, Answer, Ask, Done, Push, Round, decode_message
 from crdt_core.options import NodeOptions
+from crdt_core.replay import Replay
 from crdt_core.replica import Applied
 from crdt_core.rounds import Rounds
 from crdt_core.stability import Stability
@@ -61,7 +64,8 @@ class Node:
     """The machine of node `name`.
 
     `session` tells this run of the node from others, in the names of rounds. `sponsor`: whom it asks while the replica
-    is no member yet. `counts` counts what happened, for metrics; `paused` are the peers that it does not listen to.
+    is no member yet. `counts` counts what happened, for metrics; `paused` are the peers that it does not listen to;
+    `confirmed` is what a reader may be shown. `joins`: the replica is no member yet.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Node:
     ) -> None:
         self.name = name
         self.replica = replica
+        self.confirmed = ConfirmedView(replica.catalogue)
         self.options = options or NodeOptions()
         self.hlc = hlc or HybridClock()
         self.paused: frozenset[str] = frozenset()
@@ -86,7 +91,7 @@ class Node:
         self._refused: dict[str, str] = {}
         self.membership = Membership(name, replica, sponsor)
         self.stability = Stability(replica, self.membership, self.options)
-        self._joins = not self.membership.is_admitted
+        self.joins = not self.membership.is_admitted
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
         """Takes in `events`; what to commit, and what may happen then.
@@ -103,8 +108,8 @@ class Node:
         self._rounds.advance(draft)
         delta = self._write(draft)
         commit = draft.commit
-        if self._joins and self.membership.is_admitted:
-            self._joins = False
+        if self.joins and self.membership.is_admitted:
+            self.joins = False
             commit.header["joining"] = b""
         commit.records = self.replica.take_changes()
         if delta is not None:
@@ -119,6 +124,10 @@ class Node:
     def peers(self) -> tuple[str, ...]:
         """The other nodes that take part."""
         return tuple(self.membership.peers)
+
+    def confirm(self) -> None:
+        """The commit of the last turn is durable: what it did may be shown."""
+        self.replica.catalogue.confirm()
 
     def header(self) -> dict[str, bytes]:
         """The replica's own fields of the persisted header."""
@@ -145,6 +154,9 @@ class Node:
                 self._take_patch_offered(event, draft)
             case PatchAsked():
                 draft.effects.append(Reply(event.token, encode_patch(self._intake.patch(event.since))))
+            case ReplayAsked():
+                draft.commit.header["former"] = b""
+                draft.calls.append(Call(Replay(event.former, event.deltas), event.token))
             case SendFailed():
                 self._rounds.fail(event.peer, event.round)
             case Tick():

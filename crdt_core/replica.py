@@ -31,7 +31,7 @@ from crdt_core.errors import InvariantBroken, PatchTooNew
 from crdt_core.siblings import covered, drop, forget, join, unfold, write
 from crdt_core.touched import Touched
 from crdt_core.types import MEMBERS, TYPES
-from crdt_core.types.members import MEMBERS_KEY, Members
+from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from crdt_core.deltas import Address
     from crdt_core.objects import Object
     from crdt_core.records import Record
-    from crdt_core.siblings import Horizon, PackedDot, Payload
+    from crdt_core.siblings import Horizon, PackedDot, Payload, Roster
     from crdt_core.types import CrdtType, View
 
 __all__ = ["Applied", "Replica"]
@@ -100,6 +100,11 @@ class Replica:
         """What it has seen, ids that are folded included: the clock that others are told."""
         return self.catalogue.roster.whole(self.clock)
 
+    @property
+    def roster(self) -> Roster:
+        """The ids behind packed dots."""
+        return self.catalogue.roster
+
     def showing(self, key: bytes) -> list[Object]:
         """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
         return self.catalogue.showing(key)
@@ -112,6 +117,11 @@ class Replica:
         """The value of the object that prevails under `key`; `None` where there is none."""
         showing = self.showing(key)
         return showing[0].type.value(self.catalogue.view(showing[0])) if showing else None
+
+    def horizon_with_open(self, seen: VersionVector) -> Horizon:
+        """What `seen` covers, and what is being written here just now."""
+        roster = self.catalogue.roster
+        return roster.horizon(VersionVector({**seen, self.id: self.clock[self.id] + 1}))
 
     # Local writes
 
@@ -213,8 +223,9 @@ class Replica:
     def stabilise(self, stable: VersionVector, markers_max: int) -> int:
         """Every member has seen `stable`: forgets removals up to there; how many wait on.
 
-        At most `markers_max` addresses are looked at. The caller vouches that this replica has applied everything that
-        each member did before it had seen `stable`.
+        What was spent of the counts of an id that left for its absence stays: it may come back and tell how much more
+        it had counted. At most `markers_max` addresses are looked at. The caller vouches that this replica has applied
+        everything that each member did before it had seen `stable`.
         """
         self._must_be_closed()
         self.stable.merge(stable)
@@ -222,9 +233,12 @@ class Replica:
         roster = self.catalogue.roster
         horizon = roster.horizon(roster.whole(self.stable))
         markers = self.catalogue.markers
+        held = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason == ABSENT}
         for address in list(markers)[:markers_max]:
             found = self.catalogue.find(address[0], address[1])
             assert found is not None
+            if address[2] in held:
+                continue
             del markers[address]
             if address[2] is None:
                 self.catalogue.put_clears(found, {d: c for d, c in found.clears.items() if not covered(d, horizon)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.clocks import ReplicaId
-    from crdt_core.identity import Decision, Sponsor, Vouched
+    from crdt_core.identity import Sponsor, Vouched
     from workers.peers import Peers
     from workers.settings import NodeSettings
     from workers.store import Store
@@ -62,7 +63,7 @@ async def begin(name: str, node: NodeSettings, store: Store, peers: Peers, vouch
     silent: set[str] = set()
     said = ""
     while True:
-        own = await until_redis_answers(lambda: read_record(name, peers.redis(name)), node.redis)
+        own = await until_redis_answers(partial(read_record, name, peers.redis(name)), node.redis)
         others = await _records(name, own, peers, silent)
         patient = asyncio.get_running_loop().time() < deadline
         nonce = secrets.token_hex(_NONCE_BYTES)
@@ -75,11 +76,10 @@ async def begin(name: str, node: NodeSettings, store: Store, peers: Peers, vouch
             continue
         if isinstance(decision, ComeBack):
             log.warning("node_comes_back", node=name, replica=decision.replica, reason=decision.reason)
-        if isinstance(decision, ComeBack) and decision.sponsor is not None:
-            if not await _is_admitted(name, node, decision.replica, decision.sponsor, peers):
+            if decision.sponsor and not await _is_admitted(name, node, decision.replica, decision.sponsor, peers):
                 silent.add(decision.sponsor.node)
                 continue
-        return await _note(name, own, decision, store)
+        return await _note(own, decision, store)
 
 
 async def _records(name: str, own: Record, peers: Peers, silent: set[str]) -> dict[str, Record | None]:
@@ -108,7 +108,7 @@ async def _is_admitted(name: str, node: NodeSettings, new: ReplicaId, sponsor: S
         async with asyncio.timeout(_ANSWER_S):
             key = Keys(sponsor.node).inbox
             await redis.xadd(key, {MESSAGE_FIELD: message}, maxlen=INBOX_ENTRIES_MAX, approximate=True)
-            while new not in (await read_record(sponsor.node, redis)).members.facts:
+            while new not in (await read_record(sponsor.node, redis)).members.facts:  # noqa: ASYNC110
                 await asyncio.sleep(_ASK_AGAIN_S)
     except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
         log.warning("sponsor_silent", node=name, sponsor=sponsor.node, reason=str(error) or "no answer")
@@ -116,7 +116,7 @@ async def _is_admitted(name: str, node: NodeSettings, new: ReplicaId, sponsor: S
     return True
 
 
-async def _note(name: str, own: Record, decision: Resume | Join | ComeBack, store: Store) -> Beginning:
+async def _note(own: Record, decision: Resume | Join | ComeBack, store: Store) -> Beginning:
     """Writes into the node's own header what it is about to be."""
     if isinstance(decision, Resume):
         if own.replica != decision.replica:

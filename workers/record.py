@@ -1,6 +1,6 @@
-"""What a node's Redis says of its replica, as `crdt_core.identity` wants it: asked in one transaction, then only parsed.
+"""What a node's Redis says of its replica, as `crdt_core.identity` wants it: asked in one transaction, then parsed.
 
-Whether its worker runs is told by the name of the connection that its owner holds, and not by a time of day: clocks differ.
+Whether its worker runs is told by the name of the connection that its owner holds, not by a time of day: clocks differ.
 """
 
 from __future__ import annotations

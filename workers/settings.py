@@ -29,6 +29,7 @@ __all__ = [
     "GossipSettings",
     "JobsSettings",
     "LimitSettings",
+    "MembershipSettings",
     "NodeSettings",
     "ValkeySettings",
     "default_fleet_file",
@@ -106,6 +107,15 @@ class GossipSettings(Section):
     )
 
 
+class MembershipSettings(Section):
+    """Who belongs to the fleet."""
+
+    fence_after_s: Positive = Field(
+        default=7 * 24 * 3600,
+        description="how long a member may be away before the others go on without it; more: markers kept for longer",
+    )
+
+
 class JobsSettings(Section):
     """The periodic RQ jobs."""
 
@@ -121,6 +131,12 @@ class LimitSettings(Section):
     value_bytes_max: Positive = Field(default=1 << 20, description="bytes of an element or value; more: longer turns")
     message_bytes_max: Positive = Field(default=64 << 20, description="bytes of one gRPC or inbox message")
     write_timeout_ms: Positive = Field(default=10_000, description="how long a call waits for its commit")
+    commit_timeout_ms: Positive = Field(
+        default=5000, description="silence of Redis after which its connection is given up; more: later repair"
+    )
+    calls_waiting_max: Positive = Field(
+        default=10_000, description="calls that wait for their turn; more: worker memory, longer waits"
+    )
 
 
 class ClockSettings(Section):
@@ -156,6 +172,7 @@ class FleetSettings(BaseSettings):
 
     nodes: dict[str, NodeSettings] = Field(min_length=1)
     gossip: GossipSettings = GossipSettings()
+    membership: MembershipSettings = MembershipSettings()
     jobs: JobsSettings = JobsSettings()
     limits: LimitSettings = LimitSettings()
     clock: ClockSettings = ClockSettings()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crdt_core.clocks import ReplicaId
-
     from workers.links import Links
     from workers.mailbox import Mailbox
 

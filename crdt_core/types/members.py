@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from crdt_core.clocks import check_replica_id
 from crdt_core.errors import InvalidArgument, Malformed, brief
@@ -59,7 +59,8 @@ class Standing(IntEnum):
     FOLDED = 3
 
 
-class Fact(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Fact:
     """What is known of one replica id of node `node`.
 
     `grpc` and `redis`: where it is reached, empty where the fleet file says it. `reason` and `at_ms` (wall time): why
@@ -92,7 +93,7 @@ class MembersType(CrdtType):
                 closings.setdefault(closed, set()).add(closer)
             elif said:
                 facts[closed] = max(said)
-        return Members(facts, {closed: frozenset(closers) for closed, closers in closings.items()})
+        return Members(facts, {closed: tuple(sorted(closers)) for closed, closers in closings.items()})
 
     def decode_part(self, value: Any) -> bytes:
         text = decode_text(value)
@@ -139,7 +140,7 @@ class Members:
     """The fleet as one replica knows it: what is said of each id, and who has closed which."""
 
     facts: Mapping[ReplicaId, Fact]
-    closings: Mapping[ReplicaId, frozenset[ReplicaId]]
+    closings: Mapping[ReplicaId, tuple[ReplicaId, ...]]
 
     @classmethod
     def founders(cls, nodes: Iterable[str]) -> Members:
@@ -156,7 +157,7 @@ class Members:
         for replica, fact in other.facts.items():
             facts[replica] = max(facts.get(replica, fact), fact)
         closings = {
-            closed: self.closings.get(closed, frozenset()) | other.closings.get(closed, frozenset())
+            closed: tuple(sorted({*self.closings.get(closed, ()), *other.closings.get(closed, ())}))
             for closed in self.closings.keys() | other.closings.keys()
         }
         return Members(facts, closings)
@@ -193,7 +194,7 @@ class Members:
 
     def closed_by_all(self, replica: ReplicaId) -> bool:
         """Whether every id that takes part has closed `replica`."""
-        closers = self.closings.get(replica, frozenset())
+        closers = self.closings.get(replica, ())
         return all(r in closers for r, fact in self.facts.items() if fact.standing is Standing.ACTIVE)
 
 
