@@ -2,7 +2,8 @@
 
 Every change of a part goes through `put`, which keeps what is derived: how many parts of an object show something,
 where removals wait to be forgotten, and the journal of what each changed part was before. From the journal,
-`take_changes` yields the records to persist and carries the digest forward: it costs what changed.
+`take_changes` yields the records to persist and carries the digest forward: it costs what changed. Until `confirm`, the
+journal stays as `in_flight`: from it `crdt_core.confirmed` shows what was there before.
 
 The digest is a sum of a hash over each part's lasting siblings, so it does not depend on the order of changes:
 replicas with equal clocks have equal digests, or something is wrong.
@@ -35,16 +36,18 @@ _DIGEST_MASK = (1 << 8 * _DIGEST_BYTES) - 1
 class Catalogue:
     """All objects of a replica by key. `digest` speaks of the state at the last `take_changes`.
 
-    `markers`: the addresses that hold removals, oldest first.
+    `markers`: the addresses that hold removals, oldest first. `in_flight`: what the parts that the last `take_changes`
+    persists were before, as long as it is not confirmed; asking for the next ones implies that it is.
     """
 
-    __slots__ = ("_journal", "_relisted", "digest", "markers", "objects", "roster")
+    __slots__ = ("_journal", "_relisted", "digest", "in_flight", "markers", "objects", "roster")
 
     def __init__(self) -> None:
         self.roster = Roster()
         self.objects: dict[bytes, Object] = {}
         self.digest = 0
         self.markers: dict[Address, None] = {}
+        self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
         self._relisted: dict[bytes, None] = {}
 
@@ -112,7 +115,7 @@ class Catalogue:
     def take_changes(self) -> list[Record]:
         """The records that persist everything changed since the last call; the digest follows."""
         journal, relisted = self._journal, self._relisted
-        self._journal, self._relisted = {}, {}
+        self._journal, self._relisted, self.in_flight = {}, {}, journal
         records: list[Record] = []
         emptied: dict[tuple[bytes, str], Record] = {}
         for (key, type_name, part), before in journal.items():
@@ -133,6 +136,18 @@ class Catalogue:
                 del self.objects[key]
             records.append(record)
         return [*records, *emptied.values()]
+
+    def confirm(self) -> None:
+        """What `take_changes` yielded last is persisted."""
+        self.in_flight = {}
+
+    def records(self) -> Iterator[Record]:
+        """The records that hold everything, for a store that holds nothing; no changes meanwhile."""
+        for head in self.objects.values():
+            yield object_record(head, self.roster)
+            for link in head.chain():
+                if link.type.collection:
+                    yield from (part_record(head, link, part, self.roster) for part in link.parts)
 
     def _mark(self, address: Address, marked: bool) -> None:
         if marked:

@@ -2,8 +2,8 @@
 
 Everything that reaches a replica comes through here, in one order: operations, peers' deltas, inbox messages, rounds,
 time. The machine does no I/O and reads no clock, so the worker, the simulator and a test bench run the same one.
-The shell that drives it promises: one turn at a time, effects only after the commit is confirmed, and no turn after a
-commit that failed.
+The shell that drives it promises: one turn at a time, effects only after the commit is confirmed (`confirm`), and no
+turn after a commit that failed. Between a turn and its confirmation, `confirmed` shows what was there before.
 
 Within a turn, what peers sent is taken in first; then all callers' operations share one commit (group commit), so load
 makes batches larger and not queues longer. Here are the turn, calls, peers' logs, whom to listen to, and compaction;
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.clocks import HybridClock, VersionVector
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.confirmed import ConfirmedView
 from crdt_core.draft import Draft
 from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
 from crdt_core.events import (
@@ -55,7 +56,7 @@ class Node:
     """The machine of node `name`.
 
     `session` tells this run of the node from others, in the names of rounds. `counts` counts what happened, for
-    metrics; `paused` are the peers that it does not listen to.
+    metrics; `paused` are the peers that it does not listen to; `confirmed` is what a reader may be shown.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Node:
     ) -> None:
         self.name = name
         self.replica = replica
+        self.confirmed = ConfirmedView(replica.catalogue)
         self.peers = tuple(peers)
         self.options = options or NodeOptions()
         self.hlc = hlc or HybridClock()
@@ -102,6 +104,10 @@ class Node:
         self.counts["turns"] += 1
         self.counts["commits"] += delta is not None
         return Turn(commit, draft.effects)
+
+    def confirm(self) -> None:
+        """The commit of the last turn is durable: what it did may be shown."""
+        self.replica.catalogue.confirm()
 
     def header(self) -> dict[str, bytes]:
         """The replica's own fields of the persisted header."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from crdt_core.deltas import Address
     from crdt_core.objects import Object
     from crdt_core.records import Record
-    from crdt_core.siblings import Horizon, PackedDot, Payload
+    from crdt_core.siblings import Horizon, PackedDot, Payload, Roster
     from crdt_core.types import CrdtType, View
 
 __all__ = ["Applied", "Replica"]
@@ -87,6 +87,11 @@ class Replica:
     def digest(self) -> int:
         """A 64-bit hash of the state at the last `take_changes`; equal clocks must have equal digests."""
         return self.catalogue.digest
+
+    @property
+    def roster(self) -> Roster:
+        """The ids behind packed dots."""
+        return self.catalogue.roster
 
     def showing(self, key: bytes) -> list[Object]:
         """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
