@@ -12,7 +12,8 @@
     |   |-- Malformed               bytes that are no delta, patch, state or message
     |   `-- PatchTooNew             a patch for someone who knew more than this replica does
     |-- WorldError                  the world's fault: worth another try
-    |   |-- StoreUnavailable        Redis is away or refuses; a write may still take effect
+    |   |-- StoreUnavailable        Redis is away or refuses; it says whether a write may still take effect
+    |   |-- Overloaded              too many calls wait already: nothing was changed
     |   |-- AlreadyRunning          another live process owns the replica
     |   `-- Stopping                the worker is shutting down
     |-- Fenced                      another process has taken this replica over: this one must end, and not come back
@@ -37,6 +38,7 @@ __all__ = [
     "InvalidArgument",
     "InvariantBroken",
     "Malformed",
+    "Overloaded",
     "PatchTooNew",
     "PeerError",
     "SettingsError",
@@ -168,7 +170,16 @@ class WorldError(DeltaicError):
 
 
 class StoreUnavailable(WorldError):
-    """Redis is away or refuses. A write that fails so may still take effect."""
+    """Redis is away or refuses. A write that fails so may still take effect, unless the message says otherwise."""
+
+
+class Overloaded(WorldError):
+    """`limit` calls wait for their turn already; `setting` names the limit. Nothing was changed."""
+
+    def __init__(self, limit: int, setting: str) -> None:
+        super().__init__(f"{limit} calls wait already (setting {setting}); nothing was changed, try again later")
+        self.limit = limit
+        self.setting = setting
 
 
 class AlreadyRunning(WorldError):

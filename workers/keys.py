@@ -3,8 +3,9 @@
 All of a node's keys share the hash tag `{node}`, so a node fits one slot of Redis Cluster.
 
     deltaic:{n1}                hash    the replica's header: format, replica, clock, stable, digest (16 hex digits),
-                                        hlc, turn (commits of any kind), owner (fencing token, plain), round (last
-                                        gossip round), compacted_ms
+                                        hlc, turn (commits of any kind), owner (fencing token, plain), run_id (of the
+                                        Redis process that took the last commit, plain: another one may have lost
+                                        commits), round (last gossip round), compacted_ms
     deltaic:{n1}:state          hash    the catalogue, a field per key: see `crdt_core.records`
     deltaic:{n1}:obj:<key>      hash    one collection, a field per part
     deltaic:{n1}:rival:<type>:<key>     the same for an object of another type under the same key

@@ -121,6 +121,12 @@ class LimitSettings(Section):
     value_bytes_max: Positive = Field(default=1 << 20, description="bytes of an element or value; more: longer turns")
     message_bytes_max: Positive = Field(default=64 << 20, description="bytes of one gRPC or inbox message")
     write_timeout_ms: Positive = Field(default=10_000, description="how long a call waits for its commit")
+    commit_timeout_ms: Positive = Field(
+        default=5000, description="silence of Redis after which its connection is given up; more: later repair"
+    )
+    calls_waiting_max: Positive = Field(
+        default=10_000, description="calls that wait for their turn; more: worker memory, longer waits"
+    )
 
 
 class ClockSettings(Section):

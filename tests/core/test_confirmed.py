@@ -37,8 +37,6 @@ def shown(state: State, *keys: bytes) -> dict[bytes, Any]:
 @every_type
 @given(data=st.data(), world=worlds())
 def test_what_is_confirmed_is_what_there_was_before(types: list[str], data: st.DataObject, world: World) -> None:
-    types: list[str], data: st.DataObject, world: World
-) -> None:
     """After any steps, of any number a turn: for every key, whether the turn touched it, made it or emptied it."""
     replicas = world.replicas
     confirmed = [ConfirmedView(replica.catalogue) for replica in replicas]
