@@ -44,4 +44,4 @@ async def test_a_connection_to_where_nobody_answers_is_given_up(monkeypatch):
     monkeypatch.setattr(wire, "_CONNECT_TIMEOUT_S", 0.1)
     gives_up = pytest.raises(StoreUnavailable, match=r"no answer within 0\.1 s")
     with socket.create_server(("127.0.0.1", 0)) as frozen, gives_up:
-        await wire.connect(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0", "name")
+        await wire.connect(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0", "name", 5)

@@ -143,7 +143,7 @@ class Mailbox:
                 finally:
                     begun = self._leave(future)
         except TimeoutError:
-            fate = "the write may still take effect" if begun else "nothing was changed"
+            fate = "it may still take effect" if begun else "nothing was changed"
             reason = f"no confirmation from Redis within {timeout_s:g} s ({self._reason()}); {fate}"
             raise StoreUnavailable(reason) from None
 
@@ -229,7 +229,7 @@ class Mailbox:
 
     def _fail_all(self) -> None:
         for future in self._waiting:
-            fate = "nothing was changed" if future in self._asked else "a write may still take effect"
+            fate = "nothing was changed" if future in self._asked else "it may still take effect"
             if not future.done():
                 future.set_exception(Stopping(f"the worker stops; {fate}"))
 

@@ -1,12 +1,13 @@
 """What leaves the node after a commit: messages into peers' inboxes, answers to jobs.
 
-Nothing here is ever waited for by a turn. A message that cannot be delivered is reported back to the node, whose round
-then goes on without that peer; anti-entropy makes up for it later.
+Nothing here is ever waited for by a turn. A message that cannot be delivered, or that newer ones push out of a full
+queue, is reported back to the node, whose round then goes on without that peer; anti-entropy makes up for it later.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 import orjson
@@ -31,6 +32,9 @@ log = structlog.get_logger()
 
 _ANSWER_TTL_S = 60
 _SEND_TIMEOUT_S = 5.0
+_DRAIN_S = 0.5
+_MESSAGES_WAITING_MAX = 100
+"""For a peer whose Redis does not keep up: a message may be a patch, so this bounds memory."""
 
 
 class Outbox:
@@ -40,38 +44,70 @@ class Outbox:
         self._own = own
         self._peers = peers
         self._tasks: set[asyncio.Task[None]] = set()
-        self._queues: dict[str, asyncio.Queue[Send]] = {peer: asyncio.Queue() for peer in peers}
+        self._queues = {peer: _Queue() for peer in peers}
 
     def release(self, effect: Effect) -> None:
         """Takes over an effect of a confirmed turn."""
         if isinstance(effect, Send):
-            self._queues[effect.peer].put_nowait(effect)
+            self._queues[effect.peer].put(effect)
         elif isinstance(effect, JobAnswer):
             task = asyncio.create_task(self._answer(effect))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def drain(self) -> None:
-        """Returns once what was taken over has been tried."""
+        """Returns once the answers to jobs that were taken over have been tried, or soon."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_SEND_TIMEOUT_S)
+            await asyncio.wait(self._tasks, timeout=_DRAIN_S)
 
     async def serve(self, peer: str, mailbox: Mailbox) -> None:
         """Delivers the messages for `peer`, in order, until cancelled."""
         key = Keys(peer).inbox
         while True:
-            send = await self._queues[peer].get()
+            send, pushed_out = await self._queues[peer].get()
+            for round_ in pushed_out:
+                log.warning("send_failed", peer=peer, reason=f"{_MESSAGES_WAITING_MAX} newer messages wait")
+                mailbox.put(SendFailed(peer, round_))
             delivery = self._peers[peer].xadd(
                 key, {MESSAGE_FIELD: encode_message(send.message)}, maxlen=INBOX_ENTRIES_MAX, approximate=True
             )
             if not await _succeeds(delivery, peer=peer):
-                mailbox.put(SendFailed(peer, getattr(send.message, "round", "")))
+                mailbox.put(SendFailed(peer, _round(send)))
 
     async def _answer(self, answer: JobAnswer) -> None:
         pipeline = self._own.pipeline()
         pipeline.rpush(answer.key, orjson.dumps(answer.result))
         pipeline.expire(answer.key, _ANSWER_TTL_S)
         await _succeeds(pipeline.execute(), peer="job")
+
+
+class _Queue:
+    """The latest messages for one peer, and the rounds of the older ones that they have pushed out."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Send] = deque()
+        self._pushed_out: dict[str, None] = {}
+        self._arrived = asyncio.Event()
+
+    def put(self, send: Send) -> None:
+        """Adds a message; the oldest one gives way."""
+        self._waiting.append(send)
+        if len(self._waiting) > _MESSAGES_WAITING_MAX:
+            self._pushed_out[_round(self._waiting.popleft())] = None
+        self._arrived.set()
+
+    async def get(self) -> tuple[Send, list[str]]:
+        """The next message, and the rounds of those that will not be delivered."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        pushed_out, self._pushed_out = list(self._pushed_out), {}
+        return self._waiting.popleft(), pushed_out
+
+
+def _round(send: Send) -> str:
+    round_: str = getattr(send.message, "round", "")
+    return round_
 
 
 async def _succeeds(delivery: Awaitable[object], *, peer: str) -> bool:

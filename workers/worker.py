@@ -12,6 +12,7 @@ import contextlib
 import os
 import secrets
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -62,7 +63,13 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
     """
     stop = _stop_signal()
     url = settings.node(name).redis
-    store = Store(name, url, secrets.token_hex(4), settings.gossip.log_entries_max)
+    store = Store(
+        name,
+        url,
+        secrets.token_hex(4),
+        settings.gossip.log_entries_max,
+        commit_timeout_s=settings.limits.commit_timeout_ms / 1000,
+    )
     replica = Replica(name, settings.gossip.touched_max)
     loading = asyncio.create_task(_load(store, replica, takeover=takeover))
     await _first_of(loading, stop)
@@ -75,6 +82,7 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
     own = _connection(url)
     peer_redis = {peer: _connection(peer_settings.redis) for peer, peer_settings in peers.items()}
     try:
+        store.remember(node, partial(_check_history, node, Published(peer_redis)))
         await _check_history(node, Published(peer_redis))
         await _serve(settings, node, store, own, peer_redis, stop=stop, takeover=takeover)
     finally:
@@ -121,7 +129,13 @@ async def _serve(
     """Runs a loaded node until `stop`, or until it must not go on."""
     name, node_settings = node.name, settings.node(node.name)
     outbox = Outbox(own, peer_redis)
-    mailbox = Mailbox(node, store, outbox.release, call_timeout_s=settings.limits.write_timeout_ms / 1000)
+    mailbox = Mailbox(
+        node,
+        store,
+        outbox.release,
+        call_timeout_s=settings.limits.write_timeout_ms / 1000,
+        calls_waiting_max=settings.limits.calls_waiting_max,
+    )
     links = Links(name, peer_redis, own, mailbox)
     face = GrpcFace(mailbox, links, Published(peer_redis), settings.limits)
     mailbox.put(LinksRead(await until_redis_answers(links.refresh, node_settings.redis)))
@@ -132,7 +146,7 @@ async def _serve(
         for work in (
             Inbox(name, own, links, mailbox).run(),
             _watch_links(links),
-            _beat(own, name, settings, store.token),
+            _beat(own, name, settings, store, mailbox),
             *(outbox.serve(peer, mailbox) for peer in peer_redis),
             *(Tail(p, r, links, mailbox, settings.gossip.batch_deltas).run() for p, r in peer_redis.items()),
         )
@@ -227,19 +241,21 @@ async def _watch_links(links: Links) -> None:
         await asyncio.sleep(_LINKS_S)
 
 
-async def _beat(own: Redis, name: str, settings: FleetSettings, token: str) -> None:
+async def _beat(own: Redis, name: str, settings: FleetSettings, store: Store, mailbox: Mailbox) -> None:
     """Says that the node lives, in the fleet hash of its Redis.
 
-    Raises `Fenced`: a node without writes has no commit that would tell it, and would go on showing what it last knew.
-    Raises `InvariantBroken` where Redis has lost even the header.
+    A node without writes has no commit that would tell it that it was replaced, that Redis has lost what it had
+    confirmed, or that the connection that holds the replica is gone: so this looks. Raises `Fenced`: such a node would
+    go on showing what it last knew.
     """
     fields = {"grpc": settings.node(name).grpc, "pid": os.getpid(), "replica": name}
     while True:
         with contextlib.suppress(RedisError, OSError):
-            owner, format_ = await own.hmget(Keys(name).header, "owner", "format")
-            if format_ is None:
-                raise InvariantBroken(f"{name}: Redis has lost the replica's header")
-            if owner != token.encode():
+            confirmed = store.turn
+            owner, turn = await own.hmget(Keys(name).header, "owner", "turn")
+            if owner is None or int(turn or 0) < confirmed or not store.connected:
+                mailbox.suspect()
+            elif owner != store.token.encode():
                 raise Fenced(name)
             await own.hset(FLEET, name, orjson.dumps({**fields, "beat_ms": wall_ms()}))
         await asyncio.sleep(HEARTBEAT_S)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from crdt_core.clocks import HybridClock
     from crdt_core.events import Commit
+    from workers.retry import Trouble
 
 __all__ = ["MaelstromOptions", "run_maelstrom"]
 
@@ -184,11 +185,16 @@ class _Process:
 class _MemoryStore:
     """State that ends with the process."""
 
+    def __init__(self) -> None:
+        self.turn = 0
+        self.trouble = None
+
     async def open(self, replica: Replica) -> HybridClock | None:  # noqa: ARG002
         return None
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit) -> None:  # noqa: ARG002
         """Confirms."""
+        self.turn += 1
 
 
 class _RedisStore:
@@ -201,6 +207,16 @@ class _RedisStore:
         await self._store.claim(takeover=True)
         return await self._store.load(replica)
 
+    @property
+    def turn(self) -> int:
+        """The number of the last confirmed commit."""
+        return self._store.turn
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why Redis does not take the commit under way."""
+        return self._store.trouble
+
     async def commit(self, commit: Commit) -> None:
         """Persists; returns once Redis has confirmed."""
         await self._store.commit(commit)
@@ -212,6 +228,16 @@ class _Publishing:
     def __init__(self, store: _MemoryStore | _RedisStore, peering: Peering) -> None:
         self._store = store
         self._peering = peering
+
+    @property
+    def turn(self) -> int:
+        """The number of the last confirmed commit."""
+        return self._store.turn
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the store does not take the commit under way."""
+        return self._store.trouble
 
     async def commit(self, commit: Commit) -> None:
         """Persists, then publishes."""
