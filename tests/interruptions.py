@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import threading
 
-__all__ = ["CommitSplit", "Interruption", "MessageLost", "ReplyLost", "RequestLate", "RequestLost"]
+__all__ = [
+    "CommitSplit",
+    "Interruption",
+    "MessageLost",
+    "ReplyLost",
+    "ReplySwallowed",
+    "RequestLate",
+    "RequestLost",
+    "RequestSwallowed",
+]
 
 
 class Interruption:
@@ -43,6 +52,40 @@ class ReplyLost(Interruption):
             link.cut()
             return b""
         return data
+
+
+class Swallowed(Interruption):
+    """One connection stays open, and from one moment on nothing comes through it any more."""
+
+    direction = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hole = None
+
+    def __call__(self, link, direction, data):
+        if link is self._hole:
+            return b""
+        return super().__call__(link, direction, data)
+
+    def interrupt(self, link, direction, data):
+        if direction == self.direction:
+            self._hole = link
+            self.done.set()
+            return b""
+        return data
+
+
+class RequestSwallowed(Swallowed):
+    """The commit never reaches Redis, and nobody is told."""
+
+    direction = "request"
+
+
+class ReplySwallowed(Swallowed):
+    """Redis has committed, and its answer goes nowhere."""
+
+    direction = "reply"
 
 
 class RequestLate(Interruption):

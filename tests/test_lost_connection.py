@@ -12,7 +12,15 @@ import pytest
 from crdt_core.errors import Fenced
 from crdt_core.messages import Round
 from tests.fleet import Fleet
-from tests.interruptions import CommitSplit, MessageLost, ReplyLost, RequestLate, RequestLost
+from tests.interruptions import (
+    CommitSplit,
+    MessageLost,
+    ReplyLost,
+    ReplySwallowed,
+    RequestLate,
+    RequestLost,
+    RequestSwallowed,
+)
 from tests.load import Load
 from tests.proxy import Proxy, pass_on
 from tests.support import wait_until
@@ -44,7 +52,8 @@ class Detour:
 
 @pytest.fixture(scope="module")
 def detour_of_all(tmp_path_factory) -> Iterator[Detour]:
-    with Fleet(tmp_path_factory.mktemp("detour"), nodes=2, appendfsync="always") as fleet:
+    limits = {"commit_timeout_ms": 500}  # a connection that is silent is given up before a caller of the load is
+    with Fleet(tmp_path_factory.mktemp("detour"), nodes=2, appendfsync="always", limits=limits) as fleet:
         assert fleet["n1"].stop() == 0
         with Proxy(fleet.valkey.port) as proxy:
             yield Detour(fleet, proxy)
@@ -66,8 +75,22 @@ def fleet(detour) -> Fleet:
 
 @pytest.mark.parametrize(
     "interruption",
-    [RequestLost(), ReplyLost(), RequestLate(behind=False), RequestLate(behind=True)],
-    ids=["request lost", "reply lost", "late before the second copy", "late behind the second copy"],
+    [
+        RequestLost(),
+        ReplyLost(),
+        RequestLate(behind=False),
+        RequestLate(behind=True),
+        RequestSwallowed(),
+        ReplySwallowed(),
+    ],
+    ids=[
+        "request lost",
+        "reply lost",
+        "late before the second copy",
+        "late behind the second copy",
+        "request swallowed",
+        "reply swallowed",
+    ],
 )
 def test_a_commit_whose_connection_breaks_takes_effect_exactly_once(detour, key, interruption):
     detour.proxy.script = interruption

@@ -49,6 +49,7 @@ log = structlog.get_logger()
 HEARTBEAT_S = 1.0
 _LINKS_S = 0.2
 _DRAIN_S = 1.5
+_RELEASE_S = 0.5
 _REPLY_TIMEOUT_S = 5.0
 _CANCEL_AGAIN_S = 0.1
 _PORT_PATIENCE_S = 10.0
@@ -72,9 +73,7 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
     )
     replica = Replica(name, settings.gossip.touched_max)
     loading = asyncio.create_task(_load(store, replica, takeover=takeover))
-    await _first_of(loading, stop)
-    if not loading.done():
-        loading.cancel()
+    if not await _before(stop, loading):
         log.info("node_stopped", node=name, before="its Redis answered")
         return
     peers = settings.peers_of(name)
@@ -83,8 +82,10 @@ async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = Fal
     peer_redis = {peer: _connection(peer_settings.redis) for peer, peer_settings in peers.items()}
     try:
         store.remember(node, partial(_check_history, node, Published(peer_redis)))
-        await _check_history(node, Published(peer_redis))
-        await _serve(settings, node, store, own, peer_redis, stop=stop, takeover=takeover)
+        if await _before(stop, asyncio.create_task(_check_history(node, Published(peer_redis)))):
+            await _serve(settings, node, store, own, peer_redis, stop=stop, takeover=takeover)
+        else:
+            log.info("node_stopped", node=name, before="its peers answered")
     finally:
         for redis in (own, *peer_redis.values()):
             await redis.aclose()
@@ -138,7 +139,11 @@ async def _serve(
     )
     links = Links(name, peer_redis, own, mailbox)
     face = GrpcFace(mailbox, links, Published(peer_redis), settings.limits)
-    mailbox.put(LinksRead(await until_redis_answers(links.refresh, node_settings.redis)))
+    looking = asyncio.create_task(until_redis_answers(links.refresh, node_settings.redis))
+    if not await _before(stop, looking):
+        log.info("node_stopped", node=name, before="it knew whom to listen to")
+        return
+    mailbox.put(LinksRead(looking.result()))
     log.info("replica_loaded", node=name, objects=len(node.replica.catalogue.objects), clock=dict(node.replica.clock))
     turns = asyncio.create_task(mailbox.run())
     background = [
@@ -162,9 +167,7 @@ async def _serve(
         mailbox.close()
         await _drain(turns, name)
         await outbox.drain()
-        await store.release()
-        with contextlib.suppress(RedisError, OSError):
-            await own.hdel(FLEET, name)
+        await _release(store, own, name)
         log.info("node_stopped", node=name)
     finally:
         await end([turns, *background])
@@ -201,6 +204,27 @@ def _connection(url: str) -> Redis:
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _before(stop: asyncio.Future[None], work: asyncio.Task[Any]) -> bool:
+    """Whether `work` was done before `stop`, which gives it up; raises what it raises."""
+    await _first_of(work, stop)
+    if not work.done():
+        await end([work])
+        return False
+    await work
+    return True
+
+
+async def _release(store: Store, own: Redis, name: str) -> None:
+    """Gives the replica up, unless Redis does not answer any more."""
+    try:
+        async with asyncio.timeout(_RELEASE_S):
+            await store.release()
+            with contextlib.suppress(RedisError, OSError):
+                await own.hdel(FLEET, name)
+    except TimeoutError:
+        raise StoreUnavailable(f"{name} stopped while its Redis did not answer") from None
 
 
 async def _drain(turns: asyncio.Task[None], name: str) -> None:
