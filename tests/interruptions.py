@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 __all__ = [
+    "CommitHeld",
     "CommitSplit",
     "Interruption",
     "MessageLost",
@@ -163,3 +164,34 @@ class CommitSplit(Interruption):
             self.done.set()
             return rest
         return data
+
+
+class CommitHeld(Interruption):
+    """One commit is stopped somewhere on its way, until `go` is set: Redis has got what stands before `marker`.
+
+    Without a marker it has got, and done, all of it, and its answer is what is held.
+    """
+
+    def __init__(self, marker: bytes | None) -> None:
+        super().__init__()
+        self.held = threading.Event()
+        self.go = threading.Event()
+        self._marker = marker
+
+    def interrupt(self, link, direction, data):
+        if self._marker is None:
+            if direction == "reply":
+                self._hold()
+            return data
+        if direction == "request":
+            before, marker, rest = data.partition(self._marker)
+            assert marker, f"{self._marker!r} is in no commit"
+            link.server.sendall(before)
+            self._hold()
+            return marker + rest
+        return data
+
+    def _hold(self):
+        self.done.set()
+        self.held.set()
+        assert self.go.wait(30)
