@@ -61,7 +61,7 @@ class Bench:
     async def turn(self, *operations: Operation, paused: frozenset[str] = frozenset()) -> None:
         """One turn with these operations, committed."""
         events = [LinksRead(paused), *(Call(operation, None) for operation in operations)]
-        await self.store.commit(self.node.turn(events, wall_ms=1_000).commit)
+        await self.store.commit(self.node.turn(events, wall_ms=1_000, monotonic_ms=1_000).commit)
         self.node.confirm()
 
     async def fill(self) -> None:
