@@ -48,6 +48,7 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 _LINKS_S = 0.2
+_HISTORY_S = 2.0
 _DRAIN_S = 1.5
 _RELEASE_S = 0.5
 _REPLY_TIMEOUT_S = 5.0
@@ -105,8 +106,9 @@ async def _check_history(node: Node, published: Published) -> None:
     own = node.replica.clock[node.replica.id]
 
     async def check(peer: str) -> None:
-        with contextlib.suppress(StoreUnavailable):
-            seen = (await published.clock(peer))[node.replica.id]
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_HISTORY_S):
+                seen = (await published.clock(peer))[node.replica.id]
             if seen > own:
                 raise InvariantBroken(
                     f"the Redis of {node.name} has lost commits: it is at {own}, and {peer} has seen {seen}"
