@@ -128,11 +128,21 @@ class Node(NodeClient):
 
 
 class Fleet:
-    """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager."""
+    """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager.
+
+    `limits`: settings of that section.
+    """
 
     def __init__(
-        self, directory: Path, nodes: int = 5, *, appendfsync: str = "everysec", valkey_each: bool = False
+        self,
+        directory: Path,
+        nodes: int = 5,
+        *,
+        appendfsync: str = "everysec",
+        valkey_each: bool = False,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
+        self._limits = dict(limits or {})
         names = [f"n{number}" for number in range(1, nodes + 1)]
         self.directory = directory
         servers = [ValkeyServer(directory / f"valkey{i}", appendfsync) for i in range(nodes if valkey_each else 1)]
@@ -292,7 +302,8 @@ class Fleet:
 
     def _write_file(self, name: str, nodes: Mapping[str, tuple[str, str]]) -> Path:
         tables = [f'[nodes.{node}]\ngrpc = "{grpc_}"\nredis = "{redis}"\n' for node, (grpc_, redis) in nodes.items()]
-        settings = f"[gossip]\ntimeout_ms = {EXCHANGE_TIMEOUT_MS}\n[valkey]\nembedded = false\n"
+        limits = "".join(f"{name} = {value}\n" for name, value in self._limits.items())
+        settings = f"[gossip]\ntimeout_ms = {EXCHANGE_TIMEOUT_MS}\n[valkey]\nembedded = false\n[limits]\n{limits}"
         self.directory.mkdir(parents=True, exist_ok=True)
         file = self.directory / name
         file.write_text("\n".join([*tables, settings]), "utf-8")

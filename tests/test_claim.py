@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from crdt_core.errors import StoreUnavailable
+from crdt_core.replica import Replica
 from tests.server import ValkeyServer
 from tests.support import wait_until_async
 from workers import wire
@@ -36,6 +37,23 @@ async def test_a_worker_whose_inbox_is_something_else_waits_and_does_not_take_it
         client.delete(keys.inbox)
         await claiming
         assert client.xinfo_groups(keys.inbox)[0]["name"] == GROUP.encode()
+        await store.release()
+
+
+async def test_a_load_that_is_interrupted_begins_again_and_leaves_no_trouble_behind(tmp_path):
+    """A trouble that was never declared over would have had all writes refused, and so none that could end it."""
+    with ExitStack() as stack:
+        valkey = ValkeyServer(tmp_path)
+        stack.callback(valkey.stop)
+        valkey.start()
+        store = Store("n1", valkey.url, "token", 1000)
+        await store.claim(takeover=False)
+        client = valkey.client()
+        (owner,) = [found for found in client.client_list() if "deltaic-owner" in found["name"]]
+        client.client_kill_filter(_id=owner["id"])
+        await store.load(Replica("n1"))
+        assert store.trouble is None
+        assert store.connected
         await store.release()
 
 

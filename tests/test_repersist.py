@@ -22,6 +22,7 @@ from tests.core.histories import whole_state
 from tests.proxy import Proxy
 from tests.server import ValkeyServer
 from tests.support import wait_until_async
+from workers import store as store_module
 from workers.keys import Keys
 from workers.store import Store
 
@@ -39,11 +40,11 @@ SET_OF_MANY = 3000
 class Bench:
     """Node `n1` with its store; `history` is what its peers say when they are asked, before it gives anything back."""
 
-    def __init__(self, server: ValkeyServer, url: str = "") -> None:
+    def __init__(self, server: ValkeyServer, url: str = "", commit_timeout_s: float = 2) -> None:
         self.redis: Redis = server.client()
         self.keys = Keys("n1")
-        self.store = Store("n1", url or server.url, "token", 1000, commit_timeout_s=2)
-        self.node = Node("n1", Replica("n1"), ["n2", "n3"], "test")
+        self.store = Store("n1", url or server.url, "token", 1000, commit_timeout_s=commit_timeout_s)
+        self.node = Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "test")
         self.asked = 0
         self.history: InvariantBroken | None = None
 
@@ -61,7 +62,7 @@ class Bench:
     async def turn(self, *operations: Operation, paused: frozenset[str] = frozenset()) -> None:
         """One turn with these operations, committed."""
         events = [LinksRead(paused), *(Call(operation, None) for operation in operations)]
-        await self.store.commit(self.node.turn(events, wall_ms=1_000).commit)
+        await self.store.commit(self.node.turn(events, wall_ms=1_000, monotonic_ms=1_000).commit)
         self.node.confirm()
 
     async def fill(self) -> None:
@@ -236,17 +237,16 @@ class Cut:
 @pytest.mark.parametrize("after", range(7))
 @pytest.mark.parametrize("silently", [False, True], ids=["cut", "silent"])
 async def test_an_interruption_anywhere_leaves_the_old_state_or_the_new(
-    server: ValkeyServer, after: int, silently: bool
+    server: ValkeyServer, after: int, silently: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And it is done again, exactly once. Silent: the connection stays, and nothing comes through any more."""
+    monkeypatch.setattr(store_module, "_LOAD_SILENCE_S", 0.2)
     redis = server.client()
     redis.flushdb()
     cut = Cut(after, silently=silently)
     with Proxy(server.port) as proxy:
         proxy.script = cut
-        bench = await Bench(server, proxy.url).open()
-        bench.store._commit_timeout_s = 0.2
-        bench.store._connected().silence_s = 0.2
+        bench = await Bench(server, proxy.url, commit_timeout_s=0.2).open()
         await bench.fill()
         older = saved(redis)
         await bench.turn(AdjustCounter(b"hits", 1), Delete(b"few"))

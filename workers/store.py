@@ -135,6 +135,7 @@ class Store:
             return wire
 
         self._wire = await until_redis_answers(attempt, self._url)
+        log.info("replica_claimed", node=self.keys.node, takeover=takeover)
 
     def _claim_fields(self) -> dict[str, bytes]:
         return {"owner": self.token.encode(), "format": b"%d" % FORMAT}
@@ -204,6 +205,7 @@ class Store:
         replica.restore(header.clock, header.stable, header.digest, heads)
         wire.silence_s = self._commit_timeout_s
         self._turn, self._header = turn, {name.decode(): value for name, value in named.items()}
+        self._trouble = None
         return HybridClock(header.hlc)
 
     async def _load_parts(self, wire: Wire, hashes: list[tuple[Object, bytes]], replica: Replica) -> None:
@@ -365,7 +367,10 @@ class Store:
     async def _check_sole_ownership(self, node: Node) -> list[bytes]:
         """The keys of what Redis still holds of the replica's objects; raises `Fenced`, `InvariantBroken`."""
         asked: list[Command] = [("HGETALL", self.keys.header), ("CLIENT", "LIST"), ("HGETALL", self.keys.state)]
-        fields, clients, catalogue = await _ok(self._connected(), asked)
+        wire = self._connected()
+        wire.silence_s = max(_LOAD_SILENCE_S, self._commit_timeout_s)
+        fields, clients, catalogue = await _ok(wire, asked)
+        wire.silence_s = self._commit_timeout_s
         header = dict(_pairs(fields))
         if self._is_held_by_another(header.get(b"owner"), clients):
             raise Fenced(self.keys.node)
@@ -377,7 +382,7 @@ class Store:
 
     def _rest_of_image(self, node: Node, commit: Commit, turn: int) -> list[Command]:
         """The header, the links, and what `commit` does beside the objects."""
-        fields = {**self._header, **self._header_fields(commit, turn), **self._claim_fields(), "run_id": self._run_id}
+        fields = {**self._claim_fields(), **self._header, **self._header_fields(commit, turn), "run_id": self._run_id}
         return [
             ("UNLINK", self.keys.header),
             header_set(self.keys, fields),

@@ -54,7 +54,9 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 _LINKS_S = 0.2
+_HISTORY_S = 2.0
 _DRAIN_S = 1.5
+_RELEASE_S = 0.5
 _CANCEL_AGAIN_S = 0.1
 _PORT_PATIENCE_S = 10.0
 _PORT_RETRY_S = 0.2
@@ -102,14 +104,15 @@ class _Life:
         """Returns when the worker is told to stop."""
         try:
             loading = asyncio.create_task(self._load(takeover=takeover))
-            await _first_of(loading, self._stop)
-            if not loading.done():
-                await end([loading])
+            if not await _before(self._stop, loading):
                 log.info("node_stopped", node=self._name, before="it could serve")
                 return
             beginning, node = loading.result()
             self._store.remember(node, partial(_check_history, node, Published(node, self._peers)))
             await self._serve(node, beginning, takeover=takeover)
+        except (Retired, SponsorSilent):
+            await self._store.release()
+            raise
         finally:
             await self._peers.close()
 
@@ -142,7 +145,11 @@ class _Life:
         )
         links = Links(own, mailbox)
         face = GrpcFace(mailbox, links, Published(node, self._peers), settings.limits)
-        mailbox.put(LinksRead(await until_redis_answers(links.refresh, self._node_settings.redis)))
+        looking = asyncio.create_task(until_redis_answers(links.refresh, self._node_settings.redis))
+        if not await _before(self._stop, looking):
+            log.info("node_stopped", node=name, before="it knew whom to listen to")
+            return
+        mailbox.put(LinksRead(looking.result()))
         log.info("replica_loaded", node=name, replica=node.replica.id, objects=len(node.replica.catalogue.objects))
         turns = asyncio.create_task(mailbox.run())
         serving = asyncio.Event()
@@ -175,9 +182,7 @@ class _Life:
             mailbox.close()
             await _drain(turns, name)
             await outbox.drain()
-            await self._store.release()
-            with contextlib.suppress(RedisError, OSError):
-                await own.hdel(FLEET, name)
+            await _release(self._store, own, name)
             log.info("node_stopped", node=name)
         finally:
             await end([turns, *background])
@@ -192,8 +197,9 @@ async def _check_history(node: Node, published: Published) -> None:
     own = node.replica.clock[node.replica.id]
 
     async def check(peer: str) -> None:
-        with contextlib.suppress(StoreUnavailable):
-            seen = (await published.clock(peer))[node.replica.id]
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_HISTORY_S):
+                seen = (await published.clock(peer))[node.replica.id]
             if seen > own:
                 raise InvariantBroken(
                     f"the Redis of {node.name} has lost commits: it is at {own}, and {peer} has seen {seen}"
@@ -230,6 +236,27 @@ async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _before(stop: asyncio.Future[None], work: asyncio.Task[Any]) -> bool:
+    """Whether `work` was done before `stop`, which gives it up; raises what it raises."""
+    await _first_of(work, stop)
+    if not work.done():
+        await end([work])
+        return False
+    await work
+    return True
+
+
+async def _release(store: Store, own: Redis, name: str) -> None:
+    """Gives the replica up, unless Redis does not answer any more."""
+    try:
+        async with asyncio.timeout(_RELEASE_S):
+            await store.release()
+            with contextlib.suppress(RedisError, OSError):
+                await own.hdel(FLEET, name)
+    except TimeoutError:
+        raise StoreUnavailable(f"{name} stopped while its Redis did not answer") from None
 
 
 async def _drain(turns: asyncio.Task[None], name: str) -> None:

@@ -86,7 +86,7 @@ class MembersType(CrdtType):
         """The facts, folded: of concurrent ones the one that has come furthest."""
         facts: dict[ReplicaId, Fact] = {}
         closings: dict[ReplicaId, set[ReplicaId]] = {}
-        for part in view.shown():
+        for part in sorted(view.shown()):
             closed, slash, closer = part.decode().partition("/")
             said = [payload for _, payload in view.live(part) if isinstance(payload, Fact)]
             if slash:
