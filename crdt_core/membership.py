@@ -53,8 +53,8 @@ class Membership:
         return self.admitted
 
     def knows(self, node: str) -> bool:
-        """Whether `node` takes part, or once did."""
-        return node in self.peers or bool(self._replica.members.ids_of(node))
+        """Whether `node` is another one that takes part, or once did."""
+        return node != self._name and (node in self.peers or bool(self._replica.members.ids_of(node)))
 
     def check(self) -> None:
         """Raises `Retired` where this replica's id has left the fleet."""
