@@ -36,7 +36,7 @@ from crdt_core.events import (
 )
 from crdt_core.header import Header, encode_header
 from crdt_core.intake import Intake
-from crdt_core.messages import Answer, Ask, Compact, Done, Push, Round, decode_message
+from crdt_core.messages import Compact, Round, decode_message
 from crdt_core.options import NodeOptions
 from crdt_core.replica import Applied
 from crdt_core.rounds import Rounds
@@ -46,7 +46,9 @@ if TYPE_CHECKING:
 
     from crdt_core.deltas import Delta, Patch
     from crdt_core.events import Event
+    from crdt_core.messages import PeerMessage
     from crdt_core.replica import Replica
+    from crdt_core.transfers import Arriving
 
 __all__ = ["Node", "NodeOptions"]
 
@@ -76,7 +78,7 @@ class Node:
         self.paused: frozenset[str] = frozenset()
         self.counts: Counter[str] = Counter()
         self._intake = Intake(replica, self.hlc, self.options, self.counts)
-        self._rounds = Rounds(name, session, replica, self._intake, options=self.options, counts=self.counts)
+        self._rounds = Rounds(name, session, replica, self.hlc, self._intake, options=self.options, counts=self.counts)
         self._blocked_since_ms: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self._published: dict[str, VersionVector] = {}
@@ -107,6 +109,11 @@ class Node:
         """The replica's own fields of the persisted header."""
         replica = self.replica
         return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last))
+
+    @property
+    def arriving(self) -> tuple[Arriving, ...]:
+        """How far each patch has come that is coming in in chunks; nothing of it shows before all of it is here."""
+        return self._rounds.arriving
 
     # Events
 
@@ -197,25 +204,26 @@ class Node:
     def _take_message(self, entry: str, content: bytes, draft: Draft) -> None:
         try:
             message = decode_message(content)
-            if isinstance(message, Ask | Answer | Push | Done):
-                self._take_peer_message(message, draft)
-            elif isinstance(message, Round):
-                self._take_round(message, draft)
-            else:
-                self._compact(message, draft)
+            match message:
+                case Round():
+                    self._take_round(message, draft)
+                case Compact():
+                    self._compact(message, draft)
+                case _:
+                    self._take_peer_message(message, len(content), draft)
         except PatchTooNew:
             self.counts["patches_refused"] += 1
         except PeerError as error:
             self._quarantine("inbox", entry, content, error, draft)
 
-    def _take_peer_message(self, message: Ask | Answer | Push | Done, draft: Draft) -> None:
+    def _take_peer_message(self, message: PeerMessage, size: int, draft: Draft) -> None:
         peer = message.sender
         if peer not in self.peers:
             raise Malformed("message", f"sender {brief(peer)} is no peer of {self.name}")
         if peer in self.paused:
             self.counts["messages_dropped"] += 1
             return
-        self._rounds.take(message, draft)
+        self._rounds.take(message, size, draft)
 
     def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: Draft) -> None:
         self.counts["quarantined"] += 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.events import Reply, RoundAsked, Send, Tick
-from crdt_core.exchange import RoundResult
 from crdt_core.node import Node
 from crdt_core.options import NodeOptions
 from crdt_core.replica import Replica
 
 if TYPE_CHECKING:
     from crdt_core.events import Turn
+    from crdt_core.exchange import RoundResult
 
 DAY_MS = 86_400_000
 
