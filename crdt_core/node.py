@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from crdt_core.clocks import HybridClock, VersionVector
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
 from crdt_core.draft import Draft
-from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
+from crdt_core.errors import CallerError, ClaimRefused, Malformed, PatchTooNew, PeerError, UnknownNode, brief
 from crdt_core.events import (
     Call,
     DeltasRead,
@@ -44,7 +44,7 @@ from crdt_core.rounds import Rounds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crdt_core.deltas import Delta, Patch
+    from crdt_core.deltas import Delta
     from crdt_core.events import Event
     from crdt_core.messages import PeerMessage
     from crdt_core.replica import Replica
@@ -214,6 +214,7 @@ class Node:
         except PatchTooNew:
             self.counts["patches_refused"] += 1
         except PeerError as error:
+            self.counts["claims_refused"] += isinstance(error, ClaimRefused)
             self._quarantine("inbox", entry, content, error, draft)
 
     def _take_peer_message(self, message: PeerMessage, size: int, draft: Draft) -> None:
@@ -245,11 +246,10 @@ class Node:
         self._rounds.start(peers, draft, answer_to=message.answer_to)
 
     def _take_patch_offered(self, event: PatchOffered, draft: Draft) -> None:
-        """A caller's patch may be nonsense: what would stop the node if a peer said it is the caller's error here."""
+        """A caller's patch may be nonsense: that is the caller's error."""
         try:
-            patch = decode_patch(event.patch)
-            _check_claim(patch, self.replica)
-            draft.effects.append(Reply(event.token, self._intake.join(patch, draft.wall_ms)))
+            joined = self._intake.join(decode_patch(event.patch), draft.wall_ms)
+            draft.effects.append(Reply(event.token, joined))
         except PeerError as error:
             draft.effects.append(Reply(event.token, error=error))
 
@@ -279,8 +279,3 @@ def _check_place(delta: Delta, peer: str, entry: str) -> None:
         raise Malformed("delta", f"{delta.dot} stands at entry {entry}")
     if delta.dot.replica != peer:
         raise Malformed("delta", f"{delta.dot} stands in the log of {peer}")
-
-
-def _check_claim(patch: Patch, replica: Replica) -> None:
-    if patch.clock[replica.id] > replica.clock[replica.id]:
-        raise Malformed("patch", f"it claims commits of {replica.id} that {replica.id} has not made")
