@@ -513,6 +513,22 @@ def test_what_is_cleared_after_it_was_sent_is_gone_at_the_receiver() -> None:
     assert max(len(message.content) for message in net.sent) <= CHUNK_BYTES
 
 
+def test_what_is_cleared_meanwhile_is_gone_wherever_the_receiver_passes_it_on() -> None:
+    """n3 hears of it from n1 alone, and holds what was cleared: n1 must know the clear, not just have nothing left."""
+    net = filled("n1", "n2", "n3")
+    net.pass_on("n1")
+    net.pass_on("n3")
+    net.call("n2", *(AddToSet(b"more", member(number)) for number in range(MANY)))
+    under_way(net, 10)
+    net.call("n2", Delete(b"set"))
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    net.ask("n3", "n1")
+    net.run()
+    assert net.members("n3", b"set") == set()
+    assert net.state("n3") == net.state("n2")
+
+
 def test_a_removal_that_is_forgotten_meanwhile_is_not_lost() -> None:
     """n1 hears of the removal by itself, so everybody has it, and n2 forgets it in the middle of what it lists."""
     net = filled("n1", "n2")
