@@ -126,7 +126,8 @@ class Node:
             case MessagesRead():
                 for entry, content in event.entries:
                     draft.commit.acknowledged.append(entry)
-                    self._take_message(entry, content, draft)
+                    if content is not None:
+                        self._take_message(entry, content, draft)
             case LinksRead():
                 self.paused = event.paused
             case RoundAsked():

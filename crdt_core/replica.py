@@ -21,6 +21,7 @@ Source: delta-state CRDTs and causal CRDTs, Almeida, Shoker, Baquero 2018; causa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -168,17 +169,22 @@ class Replica:
 
     def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
         """What a replica at clock `since` lacks; the full state for `None`, or if it lacks forgotten removals."""
+        outline = self.outline(since, hlc)
+        listings = map(self.listing, self._addresses_since(outline.since))
+        return replace(outline, parts=tuple(part for part in listings if part.siblings))
+
+    def outline(self, since: VersionVector | None, hlc: Stamp) -> Patch:
+        """The patch for a replica at `since`, as of now, without its parts."""
         self._must_be_closed()
         if since is not None and not self.stable <= since:
             since = None
-        addresses = self._addresses_since(since)
         return Patch(
             origin=self.id,
             since=since.copy() if since is not None else None,
             clock=self.clock.copy(),
             stable=self.stable.copy(),
             hlc=hlc,
-            parts=tuple(part for part in map(self.listing, addresses) if part.siblings),
+            parts=(),
         )
 
     def touched(self, since: VersionVector) -> list[Address] | None:

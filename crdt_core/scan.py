@@ -16,20 +16,23 @@ so they are listed. The patch then builds on the frontier, too, which every memb
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from crdt_core.clocks import Stamp
 from crdt_core.codec import PackedPart, pack_part
-from crdt_core.deltas import Patch, PatchPart
 from crdt_core.siblings import covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from crdt_core.clocks import Stamp, VersionVector
-    from crdt_core.deltas import Address
+    from crdt_core.clocks import VersionVector
+    from crdt_core.deltas import Address, Patch, PatchPart
     from crdt_core.replica import Replica
 
 __all__ = ["Scan"]
+
+_NO_TIME = Stamp(0, 0)
 
 
 class Scan:
@@ -41,10 +44,10 @@ class Scan:
 
     def __init__(self, replica: Replica, since: VersionVector | None) -> None:
         self._replica = replica
-        self._since = since.copy() if since is not None and replica.stable <= since else None
+        self._since = replica.outline(since, _NO_TIME).since
         touched = replica.touched(self._since) if self._since is not None else None
         self._changed = replica.catalogue.watch()
-        self._frozen: tuple[VersionVector, VersionVector] | None = None
+        self._frozen: Patch | None = None
         self._parts = self._walk(touched)
         self._held: PackedPart | None = None
         self.done = 0
@@ -74,11 +77,11 @@ class Scan:
 
     def patch(self, parts: Iterable[PatchPart], hlc: Stamp) -> Patch:
         """The patch, with `parts` of it: as of the end of the walk or, before that, as it would be if it ended now."""
-        clock, stable = self._frozen or (self._replica.clock, self._replica.stable)
+        outline = self._frozen or self._outline()
         since = self._since.copy() if self._since is not None else None
         if since is not None:
-            since.merge(stable)
-        return Patch(self._replica.id, since, clock.copy(), stable.copy(), hlc, tuple(parts))
+            since.merge(outline.stable)
+        return replace(outline, since=since, hlc=hlc, parts=tuple(parts))
 
     def close(self) -> None:
         """Ends the record of changes."""
@@ -104,6 +107,9 @@ class Scan:
 
     def _freeze(self) -> list[PatchPart]:
         self.close()
-        self._frozen = self._replica.clock.copy(), self._replica.stable.copy()
+        self._frozen = self._outline()
         self.of = self.done + len(self._changed)
         return [self._replica.listing(address) for address in self._changed]
+
+    def _outline(self) -> Patch:
+        return self._replica.outline(None, _NO_TIME)

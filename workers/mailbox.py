@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from crdt_core.errors import Stopping, StoreUnavailable
-from crdt_core.events import Call, Reply
+from crdt_core.events import Call, MessagesRead, Reply
 from workers.clock import monotonic_ms, wall_ms
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ class Mailbox:
         self._waiting: set[asyncio.Future[Any]] = set()
         self.turned = asyncio.Condition()
         self.confirmed = self._snapshot()
+
+    @property
+    def messages_waiting(self) -> int:
+        """How many inbox messages wait for their turn."""
+        return sum(len(event.entries) for event in self._events if isinstance(event, MessagesRead))
 
     def put(self, event: Event) -> None:
         """Adds an event that nobody waits for."""
