@@ -51,6 +51,7 @@ __all__ = [
     "parse_dot",
     "parse_object",
     "parts_value",
+    "patch_value",
 ]
 
 FORMAT = 1

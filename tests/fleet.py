@@ -128,13 +128,23 @@ class Node(NodeClient):
 
 
 class Fleet:
-    """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager."""
+    """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager.
+
+    `gossip`: settings of that section.
+    """
 
     def __init__(
-        self, directory: Path, nodes: int = 5, *, appendfsync: str = "everysec", valkey_each: bool = False
+        self,
+        directory: Path,
+        nodes: int = 5,
+        *,
+        appendfsync: str = "everysec",
+        valkey_each: bool = False,
+        gossip: Mapping[str, int] | None = None,
     ) -> None:
         names = [f"n{number}" for number in range(1, nodes + 1)]
         self.directory = directory
+        self._gossip = {"timeout_ms": EXCHANGE_TIMEOUT_MS, **(gossip or {})}
         servers = [ValkeyServer(directory / f"valkey{i}", appendfsync) for i in range(nodes if valkey_each else 1)]
         self.valkeys = dict(zip(names, servers if valkey_each else servers * nodes, strict=True))
         self._addresses = {name: (f"127.0.0.1:{free_port()}", self.valkeys[name].url) for name in names}
@@ -292,7 +302,8 @@ class Fleet:
 
     def _write_file(self, name: str, nodes: Mapping[str, tuple[str, str]]) -> Path:
         tables = [f'[nodes.{node}]\ngrpc = "{grpc_}"\nredis = "{redis}"\n' for node, (grpc_, redis) in nodes.items()]
-        settings = f"[gossip]\ntimeout_ms = {EXCHANGE_TIMEOUT_MS}\n[valkey]\nembedded = false\n"
+        gossip = "".join(f"{setting} = {value}\n" for setting, value in self._gossip.items())
+        settings = f"[gossip]\n{gossip}[valkey]\nembedded = false\n"
         self.directory.mkdir(parents=True, exist_ok=True)
         file = self.directory / name
         file.write_text("\n".join([*tables, settings]), "utf-8")
