@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from crdt_core.clocks import Stamp, VersionVector
+from crdt_core.clocks import Dot, Stamp, VersionVector
 from crdt_core.codec import decode_patch, encode_patch
-from crdt_core.deltas import Patch
+from crdt_core.deltas import Patch, PatchPart
 from crdt_core.events import Call, DeltasRead, JobAnswer, MessagesRead, Reply, RoundAsked, Send, SendFailed, Tick
-from crdt_core.messages import Answer, Ask, Chunk, Compact, More, Push, Round, decode_message, encode_message
+from crdt_core.messages import Answer, Ask, Chunk, Chunks, Compact, More, Push, Round, decode_message, encode_message
 from crdt_core.node import Node
 from crdt_core.operations import AddToSet, AdjustCounter, Delete, GetSet, RemoveFromSet, SetRegister
 from crdt_core.options import NodeOptions
@@ -617,3 +617,23 @@ def test_a_message_that_claims_commits_of_this_node_that_it_never_made_is_set_as
     (reason,) = net.quarantined
     assert "claims n1:5, which n1 has not made" in reason
     assert net.flying == []
+
+
+def test_a_chunk_that_carries_what_the_last_message_does_not_claim_spoils_the_transfer_and_nothing_else() -> None:
+    net = Net("n1", "n2")
+    parts = (PatchPart(b"set", "orset", b"a", {Dot("n3", 9): True}),)
+    patch = Patch("n2", VersionVector(), VersionVector(n2=1), VersionVector(), NOW, ())
+    for message in (Chunk("n2", "r", "t-1", 0, 1, 2, parts), Answer("n2", "r", patch, Chunks("t-1", 1))):
+        net.turn("n1", MessagesRead([("1-0", encode_message(message))]))
+    assert net.state("n1") == ({}, 0)
+    assert net["n1"].arriving == ()
+    (reason,) = net.quarantined
+    assert "it carries n3:9, which its clock {'n2': 1} does not cover" in reason
+
+
+def test_that_there_is_nothing_of_an_object_does_not_make_one() -> None:
+    replica = Replica("n1")
+    parts = (PatchPart(b"set", "orset", b"a", {}), PatchPart(b"set", "orset", None, {}))
+    assert replica.join(Patch("n2", VersionVector(), VersionVector(n2=1), VersionVector(), NOW, parts)) == 0
+    assert not replica.catalogue.objects
+    assert replica.take_changes() == []
