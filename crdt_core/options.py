@@ -14,6 +14,8 @@ class NodeOptions:
     `refused_delay_ms`: how long until a peer is asked again about the same entry that makes no sense.
     `chunk_bytes`: how large a message of a patch may be, unless a single part is larger; what does not fit follows on
     request. `looks_per_chunk`: at how many parts a turn may look for one.
+    `believes_claims`: whether a message that claims commits of this replica that it does not know is proof that it has
+    lost them, and must stop. That is so where nobody else can send one, and nothing else would tell.
     `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
     """
 
@@ -22,6 +24,7 @@ class NodeOptions:
     refused_delay_ms: int = 1000
     chunk_bytes: int = 1 << 20
     looks_per_chunk: int = 20_000
+    believes_claims: bool = False
     markers_per_compaction: int = 10_000
     log_entries_kept: int = 100
     skew_warn_ms: int = 500
