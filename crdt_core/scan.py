@@ -38,13 +38,14 @@ _NO_TIME = Stamp(0, 0)
 class Scan:
     """The patch that a replica at clock `since` lacks of `replica`; a full state if it lacks forgotten removals.
 
+    It is a full state, too, for one that has seen nothing: which nobody has to refuse, whatever is forgotten meanwhile.
     `done` and `of`: how many parts were looked at, and of how many, as far as can be told. A scan costs each change of
     the replica something until it is `close`d; one that has ended is.
     """
 
     def __init__(self, replica: Replica, since: VersionVector | None) -> None:
         self._replica = replica
-        self._since = replica.outline(since, _NO_TIME).since
+        self._since = replica.outline(since or None, _NO_TIME).since
         touched = replica.touched(self._since) if self._since is not None else None
         self._changed = replica.catalogue.watch()
         self._frozen: Patch | None = None
@@ -60,6 +61,8 @@ class Scan:
         It looks at no more than `looks` parts, of which there may be none to tell of.
         """
         taken: list[PackedPart] = []
+        if self._held is not None and self._frozen is None and self._held[:3] in self._changed:
+            self._held = None  # it comes again, maybe in this very message
         for _ in range(looks):
             part = self._held or next(self._parts, self)
             self._held = None

@@ -194,7 +194,7 @@ def test_a_small_patch_is_one_message_as_it_always_was() -> None:
     net.run()
     assert [message.kind for message in net.sent] == ["ask", "answer"]
     assert orjson.loads(net.sent[1].content).keys() == {"v", "kind", "from", "round", "patch"}
-    one_shot = net["n2"].replica.patch(VersionVector(), net["n2"].hlc.last)
+    one_shot = net["n2"].replica.patch(None, net["n2"].hlc.last)
     assert orjson.dumps(orjson.loads(net.sent[1].content)["patch"]) == encode_patch(one_shot)
 
 
@@ -443,14 +443,18 @@ def _adjust(key: bytes, element: bytes) -> Operation:
 
 
 class Busy:
-    """A net whose n2 and n3 write all the time; n2 hears n3, and forgets what everybody has."""
+    """A net whose n2 and n3 write all the time; n2 hears n3, and forgets what everybody has.
 
-    def __init__(self, seed: int, *, incremental: bool) -> None:
+    n1 is `behind`; or it is `empty`, and holds up what is forgotten; or it is `new`, and does not.
+    """
+
+    def __init__(self, seed: int, n1: str) -> None:
         self.net = filled("n1", "n2", "n3", count=MANY // 2)
         self._chance = random.Random(seed)
         self._operations = changes(seed)
         self._heard = dict.fromkeys(self.net.names, 0)
-        self._tails = ("n1", "n2", "n3") if incremental else ("n2", "n3")
+        self._tails = ("n1", "n2", "n3") if n1 == "behind" else ("n2", "n3")
+        self._counted = n1 != "new"
         for name in self._tails:
             self._hear(name)
         self.net.call("n2", *(AddToSet(b"set", member(number)) for number in range(MANY // 4, MANY)))
@@ -462,6 +466,8 @@ class Busy:
         self._hear(self._chance.choice(self._tails))
         if self._chance.random() < 0.3:
             clocks = {name: self.net[name].replica.clock.copy() for name in ("n1", "n3")}
+            if not self._counted:
+                clocks["n1"] = clocks["n3"]
             self.net.turn("n2", MessagesRead([("1-0", encode_message(Compact(clocks, "answer")))]))
 
     def hear_all(self) -> None:
@@ -473,11 +479,11 @@ class Busy:
         self._heard[name] = len(self.net.deltas)
 
 
-@pytest.mark.parametrize("incremental", [False, True])
+@pytest.mark.parametrize("receiver", ["behind", "empty", "new"])
 @pytest.mark.parametrize("seed", range(12))
-def test_what_is_joined_is_exactly_the_state_at_the_clock_that_it_claims(seed: int, incremental: bool) -> None:
+def test_what_is_joined_is_exactly_the_state_at_the_clock_that_it_claims(seed: int, receiver: str) -> None:
     """n1 is compared with a replica that gets the state as it was at that clock in one piece."""
-    busy = Busy(seed, incremental=incremental)
+    busy = Busy(seed, receiver)
     net = busy.net
     n1, n2 = net["n1"].replica, net["n2"].replica
     net.ask("n1", "n2")
@@ -511,6 +517,19 @@ def test_what_is_cleared_after_it_was_sent_is_gone_at_the_receiver() -> None:
     assert net.members("n1", b"set") == {b"new"}
     assert net.state("n1") == net.state("n2")
     assert max(len(message.content) for message in net.sent) <= CHUNK_BYTES
+
+
+def test_a_part_that_was_left_for_the_next_message_and_changes_meanwhile_is_listed_once() -> None:
+    """The clear lets the rest of the walk, and what has changed, come into one message: where a part came twice once."""
+    net = filled("n1", "n2", count=60)
+    under_way(net, 2)
+    kept = len(parts_of(net.sent[1]))
+    net.call("n2", Delete(b"set"))
+    net.call("n2", AddToSet(b"set", member(kept)))
+    net.run()
+    assert net.quarantined == []
+    assert net.members("n1", b"set") == {member(kept)}
+    assert net.state("n1") == net.state("n2")
 
 
 def test_what_is_cleared_meanwhile_is_gone_wherever_the_receiver_passes_it_on() -> None:
