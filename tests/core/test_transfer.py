@@ -520,7 +520,7 @@ def test_what_is_cleared_after_it_was_sent_is_gone_at_the_receiver() -> None:
 
 
 def test_a_part_that_was_left_for_the_next_message_and_changes_meanwhile_is_listed_once() -> None:
-    """The clear lets the rest of the walk, and what has changed, come into one message: where a part came twice once."""
+    """The clear lets the rest of the walk, and what has changed, come into one message, a part twice once."""
     net = filled("n1", "n2", count=60)
     under_way(net, 2)
     kept = len(parts_of(net.sent[1]))
