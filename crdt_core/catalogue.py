@@ -36,11 +36,12 @@ _DIGEST_MASK = (1 << 8 * _DIGEST_BYTES) - 1
 class Catalogue:
     """All objects of a replica by key. `digest` speaks of the state at the last `take_changes`.
 
-    `markers`: the addresses that hold removals, oldest first. `in_flight`: what the parts that the last `take_changes`
-    persists were before, as long as it is not confirmed; asking for the next ones implies that it is.
+    `markers`: the addresses that hold removals, oldest first. `size`: how many parts there are. `in_flight`: what the
+    parts that the last `take_changes` persists were before, as long as it is not confirmed; asking for the next ones
+    implies that it is.
     """
 
-    __slots__ = ("_journal", "_relisted", "digest", "in_flight", "markers", "objects", "roster")
+    __slots__ = ("_journal", "_relisted", "_watches", "digest", "in_flight", "markers", "objects", "roster", "size")
 
     def __init__(self) -> None:
         self.roster = Roster()
@@ -48,6 +49,8 @@ class Catalogue:
         self.digest = 0
         self.markers: dict[Address, None] = {}
         self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
+        self.size = 0
+        self._watches: list[dict[Address, None]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
         self._relisted: dict[bytes, None] = {}
 
@@ -79,13 +82,26 @@ class Catalogue:
         return View(found.parts if found else {}, self.roster)
 
     def addresses(self) -> Iterator[Address]:
-        """Every part, and every object that has clears."""
-        for head in self.objects.values():
-            for link in head.chain():
+        """Every part, and every object that has clears.
+
+        It may be read on while they change: what is added or goes meanwhile comes or not, the rest comes once.
+        """
+        for head in list(self.objects.values()):
+            for link in list(head.chain()):
                 if link.clears:
                     yield link.key, link.type.name, None
-                for part in link.parts:
+                for part in list(link.parts):
                     yield link.key, link.type.name, part
+
+    def watch(self) -> dict[Address, None]:
+        """A record of every address that changes from now on, in whatever way, until it is given to `unwatch`."""
+        changed: dict[Address, None] = {}
+        self._watches.append(changed)
+        return changed
+
+    def unwatch(self, changed: dict[Address, None]) -> None:
+        """Ends a record; again is no harm."""
+        self._watches = [watched for watched in self._watches if watched is not changed]
 
     def put(self, found: Object, part: bytes, siblings: Siblings) -> None:
         """Sets the siblings of one part."""
@@ -94,6 +110,9 @@ class Catalogue:
         if before != siblings:
             self._journal.setdefault(address, before)
             self._mark(address, _has_removal(siblings))
+            self.size += (siblings is not None) - (before is not None)
+            for changed in self._watches:
+                changed[address] = None
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Sets the clears of an object."""
@@ -101,11 +120,14 @@ class Catalogue:
             found.clears = clears
             self._relisted[found.key] = None
             self._mark((found.key, found.type.name, None), bool(clears))
+            for changed in self._watches:
+                changed[found.key, found.type.name, None] = None
 
     def adopt(self, head: Object) -> None:
         """Takes in an object that is persisted already, and counted in the digest."""
         self.objects[head.key] = head
         for link in head.chain():
+            self.size += len(link.parts)
             for part, siblings in link.parts.items():
                 if type(siblings) is not int and _has_removal(siblings):
                     self.markers[link.key, link.type.name, part] = None

@@ -10,6 +10,7 @@
     |   `-- SettingsError           a fleet file or environment variable that cannot be used
     |-- PeerError                   the peer's fault (or that of the line): the message is set aside, the node goes on
     |   |-- Malformed               bytes that are no delta, patch, state or message
+    |   |-- ClaimRefused            a patch that claims commits of this very replica that it has not made
     |   `-- PatchTooNew             a patch for someone who knew more than this replica does
     |-- WorldError                  the world's fault: worth another try
     |   |-- StoreUnavailable        Redis is away or refuses; it says whether a write may still take effect
@@ -33,6 +34,7 @@ from typing import ClassVar
 __all__ = [
     "AlreadyRunning",
     "CallerError",
+    "ClaimRefused",
     "CounterOverflow",
     "DeltaicError",
     "DigestMismatch",
@@ -152,6 +154,20 @@ class Malformed(PeerError):
         super().__init__(f"malformed {what}: {reason}")
         self.what = what
         self.reason = reason
+
+
+class ClaimRefused(PeerError):
+    """A patch claims `claimed` commits of `replica`, which itself has made `made`.
+
+    To believe it would spend the dots between twice. It is forged, or the replica's own store has lost them: that is
+    found out from what peers have published, not from a message that anybody can send.
+    """
+
+    def __init__(self, replica: str, claimed: int, made: int) -> None:
+        super().__init__(f"it claims {replica}:{claimed}, which {replica} has not made: it is at {made} itself")
+        self.replica = replica
+        self.claimed = claimed
+        self.made = made
 
 
 class PatchTooNew(PeerError):

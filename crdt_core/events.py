@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crdt_core.clocks import ReplicaId, VersionVector
     from crdt_core.deltas import Delta
     from crdt_core.messages import Message
@@ -63,9 +65,12 @@ class DeltasRead:
 
 @dataclass(frozen=True, slots=True)
 class MessagesRead:
-    """Entries of the node's inbox as (entry id, content); acknowledged in the turn's commit."""
+    """Entries of the node's inbox as (entry id, content); acknowledged in the turn's commit.
 
-    entries: list[tuple[str, bytes]]
+    `None` for content: the entry is gone from the inbox, and only its acknowledgement is owed.
+    """
+
+    entries: Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crdt_core.errors import ClaimRefused
 from crdt_core.replica import Applied
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class Intake:
         return outcome
 
     def join(self, patch: Patch, wall_ms: int) -> int:
-        """Takes in a patch; how many writes were new. See `Replica.join`."""
+        """Takes in a patch; how many writes were new. Raises `ClaimRefused` and what `Replica.join` raises."""
+        own = self._replica.id
+        if patch.clock[own] > self._replica.clock[own] and not self._options.believes_claims:
+            raise ClaimRefused(own, patch.clock[own], self._replica.clock[own])
         new = self._replica.join(patch)
         self._observe(patch.hlc, wall_ms)
         self._counts["patches_joined"] += 1

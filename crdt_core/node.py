@@ -21,7 +21,7 @@ from crdt_core.clocks import HybridClock
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
 from crdt_core.confirmed import ConfirmedView
 from crdt_core.draft import Draft
-from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, UnknownNode, brief
+from crdt_core.errors import CallerError, ClaimRefused, Malformed, PatchTooNew, PeerError, UnknownNode, brief
 from crdt_core.events import (
     Call,
     DeltasRead,
@@ -34,13 +34,12 @@ from crdt_core.events import (
     Reply,
     RoundAsked,
     SendFailed,
-    Tick,
     Turn,
 )
 from crdt_core.header import Header, encode_header
 from crdt_core.intake import Intake
 from crdt_core.membership import AdmitIncarnation, Membership, RemoveMember
-from crdt_core.messages import Admit, Answer, Ask, Done, Push, Round, decode_message
+from crdt_core.messages import Admit, Answer, Ask, Compact, More, Push, Round, decode_message
 from crdt_core.options import NodeOptions
 from crdt_core.replay import Replay
 from crdt_core.replica import Applied
@@ -52,10 +51,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.clocks import ReplicaId
-    from crdt_core.deltas import Delta, Patch
+    from crdt_core.deltas import Delta
     from crdt_core.events import Event
     from crdt_core.identity import Sponsor
+    from crdt_core.messages import PeerMessage
     from crdt_core.replica import Replica
+    from crdt_core.transfers import Arriving
 
 __all__ = ["Node", "NodeOptions"]
 
@@ -86,7 +87,7 @@ class Node:
         self.paused: frozenset[str] = frozenset()
         self.counts: Counter[str] = Counter()
         self._intake = Intake(replica, self.hlc, self.options, self.counts)
-        self._rounds = Rounds(name, session, replica, self._intake, options=self.options, counts=self.counts)
+        self._rounds = Rounds(name, session, replica, self.hlc, self._intake, options=self.options, counts=self.counts)
         self._blocked_since_ms: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self.membership = Membership(name, replica, sponsor)
@@ -134,6 +135,11 @@ class Node:
         replica = self.replica
         return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last))
 
+    @property
+    def arriving(self) -> tuple[Arriving, ...]:
+        """How far each patch has come that is coming in in chunks; nothing of it shows before all of it is here."""
+        return self._rounds.arriving
+
     # Events
 
     def _take(self, event: Event, draft: Draft) -> None:
@@ -145,7 +151,8 @@ class Node:
             case MessagesRead():
                 for entry, content in event.entries:
                     draft.commit.acknowledged.append(entry)
-                    self._take_message(entry, content, draft)
+                    if content is not None:
+                        self._take_message(entry, content, draft)
             case LinksRead():
                 self.paused = event.paused
             case RoundAsked():
@@ -159,8 +166,7 @@ class Node:
                 draft.calls.append(Call(Replay(event.former, event.deltas), event.token))
             case SendFailed():
                 self._rounds.fail(event.peer, event.round)
-            case Tick():
-                pass
+            # a `Tick` says no more than that it is a turn
 
     def _write(self, draft: Draft) -> Delta | None:
         """Runs all operations on what the turn has taken in, and settles what members are owed; all is one delta."""
@@ -231,32 +237,36 @@ class Node:
     def _take_message(self, entry: str, content: bytes, draft: Draft) -> None:
         try:
             message = decode_message(content)
-            if isinstance(message, Ask | Answer | Push | Done):
-                self._take_peer_message(message, draft)
-            elif isinstance(message, Round):
-                self._take_round(message, draft)
-            elif isinstance(message, Admit):
-                draft.own.append(AdmitIncarnation(message.sender, message.replica, message.grpc, message.redis))
-            else:
-                draft.own += [RemoveMember(node, ABSENT) for node in self.stability.take(message, draft)]
+            match message:
+                case Round():
+                    self._take_round(message, draft)
+                case Compact():
+                    draft.own += [RemoveMember(node, ABSENT) for node in self.stability.take(message, draft)]
+                case Admit():
+                    draft.own.append(AdmitIncarnation(message.sender, message.replica, message.grpc, message.redis))
+                case _:
+                    self._take_peer_message(message, len(content), draft)
         except PatchTooNew:
             self.counts["patches_refused"] += 1
         except PeerError as error:
+            self.counts["claims_refused"] += isinstance(error, ClaimRefused)
             self._quarantine("inbox", entry, content, error, draft)
 
-    def _take_peer_message(self, message: Ask | Answer | Push | Done, draft: Draft) -> None:
+    def _take_peer_message(self, message: PeerMessage, size: int, draft: Draft) -> None:
         """Whoever ever took part may ask, and so learn how things stand; only members are listened to."""
         peer = message.sender
         if not self.membership.knows(peer):
             raise Malformed("message", f"sender {brief(peer)} is no peer of {self.name}")
-        stranger = peer not in self.peers if isinstance(message, Ask | Done) else self._is_stranger(message)
-        if peer in self.paused or (stranger and not isinstance(message, Ask)):
+        if peer in self.paused or self._is_out_of_place(message):
             self.counts["messages_dropped"] += 1
             return
-        self._rounds.take(message, draft)
+        self._rounds.take(message, size, draft)
 
-    def _is_stranger(self, message: Answer | Push) -> bool:
-        return self.membership.peers.get(message.sender) != message.patch.origin
+    def _is_out_of_place(self, message: PeerMessage) -> bool:
+        """Whether the sender would have to be a member to say that, and is not, or not under that id any more."""
+        if isinstance(message, Answer | Push):
+            return self.membership.peers.get(message.sender) != message.patch.origin
+        return not isinstance(message, Ask | More) and message.sender not in self.peers
 
     def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: Draft) -> None:
         self.counts["quarantined"] += 1
@@ -278,11 +288,10 @@ class Node:
         self._rounds.start(peers, draft, answer_to=message.answer_to)
 
     def _take_patch_offered(self, event: PatchOffered, draft: Draft) -> None:
-        """A caller's patch may be nonsense: what would stop the node if a peer said it is the caller's error here."""
+        """A caller's patch may be nonsense: that is the caller's error."""
         try:
-            patch = decode_patch(event.patch)
-            _check_claim(patch, self.replica)
-            draft.effects.append(Reply(event.token, self._intake.join(patch, draft.wall_ms)))
+            joined = self._intake.join(decode_patch(event.patch), draft.wall_ms)
+            draft.effects.append(Reply(event.token, joined))
         except PeerError as error:
             draft.effects.append(Reply(event.token, error=error))
 
@@ -292,8 +301,3 @@ def _check_place(delta: Delta, replica: ReplicaId, entry: str) -> None:
         raise Malformed("delta", f"{delta.dot} stands at entry {entry}")
     if delta.dot.replica != replica:
         raise Malformed("delta", f"{delta.dot} stands in the log of {replica}")
-
-
-def _check_claim(patch: Patch, replica: Replica) -> None:
-    if patch.clock[replica.id] > replica.clock[replica.id]:
-        raise Malformed("patch", f"it claims commits of {replica.id} that {replica.id} has not made")

@@ -21,6 +21,7 @@ Source: delta-state CRDTs and causal CRDTs, Almeida, Shoker, Baquero 2018; causa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -191,19 +192,42 @@ class Replica:
 
     def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
         """What a replica at clock `since` lacks; the full state for `None`, or if it lacks forgotten removals."""
+        outline = self.outline(since, hlc)
+        listings = map(self.listing, self._addresses_since(outline.since))
+        return replace(outline, parts=tuple(part for part in listings if part.siblings))
+
+    def outline(self, since: VersionVector | None, hlc: Stamp) -> Patch:
+        """The patch for a replica at `since`, as of now, without its parts."""
         self._must_be_closed()
         roster = self.catalogue.roster
         if since is not None and not roster.whole(self.stable) <= since:
             since = None
-        addresses = self._addresses_since(since)
         return Patch(
             origin=self.id,
             since=since.copy() if since is not None else None,
             clock=self.whole_clock.copy(),
             stable=roster.whole(self.stable).copy(),
             hlc=hlc,
-            parts=tuple(part for part in map(self._patch_part, addresses) if part.siblings),
+            parts=(),
         )
+
+    def touched(self, since: VersionVector) -> list[Address] | None:
+        """The addresses written beyond `since`; `None` where that is not known any more."""
+        touched = self._touched.since(since)
+        return None if touched is None else list(touched)
+
+    def siblings(self, address: Address) -> dict[PackedDot, Payload]:
+        """The siblings of one part, or the clears of one object; not to be changed."""
+        key, type_name, part = address
+        found = self.catalogue.find(key, type_name)
+        if found is None:
+            return {}
+        return found.clears if part is None else unfold(found.parts.get(part))
+
+    def listing(self, address: Address) -> PatchPart:
+        """One part as it is now, as a patch lists it; without siblings if there is nothing."""
+        unpack = self.catalogue.roster.unpack
+        return PatchPart(*address, {unpack(dot): payload for dot, payload in self.siblings(address).items()})
 
     def join(self, patch: Patch) -> int:
         """Takes in a patch; how many writes were new. Idempotent.
@@ -264,9 +288,10 @@ class Replica:
         listed: set[Address] = set()
         for part in sorted(patch.parts, key=lambda part: part.part is not None):
             packed = {roster.pack(*dot): payload for dot, payload in part.siblings.items()}
-            found = self.catalogue.ensure(part.key, TYPES[part.type])
-            self._join_part(found, part.part, packed, mine, theirs)
             listed.add(part[:3])
+            if packed or self.catalogue.find(part.key, part.type) is not None:
+                found = self.catalogue.ensure(part.key, TYPES[part.type])
+                self._join_part(found, part.part, packed, mine, theirs)
             for dot in packed:
                 if not covered(dot, mine):
                     learned.setdefault(dot, []).append(part[:3])
@@ -330,19 +355,8 @@ class Replica:
     def _addresses_since(self, since: VersionVector | None) -> list[Address]:
         if since is None:
             return list(self.catalogue.addresses())
-        touched = self._touched.since(since)
+        touched = self.touched(since)
         if touched is not None:
-            return list(touched)
+            return touched
         horizon = self.catalogue.roster.horizon(since)
-        return [a for a in self.catalogue.addresses() if any(not covered(dot, horizon) for dot in self._siblings(a))]
-
-    def _siblings(self, address: Address) -> dict[PackedDot, Payload]:
-        key, type_name, part = address
-        found = self.catalogue.find(key, type_name)
-        if found is None:
-            return {}
-        return found.clears if part is None else unfold(found.parts.get(part))
-
-    def _patch_part(self, address: Address) -> PatchPart:
-        unpack = self.catalogue.roster.unpack
-        return PatchPart(*address, {unpack(dot): payload for dot, payload in self._siblings(address).items()})
+        return [a for a in self.catalogue.addresses() if any(not covered(dot, horizon) for dot in self.siblings(a))]

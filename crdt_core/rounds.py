@@ -4,6 +4,9 @@ The node promises: only messages of peers that it listens to come in, nothing is
 and `advance` is called once per turn, after all that came in. In return, every round that was started ends, with each
 peer finished or failed, and whoever waits for it hears of it once. Messages may be lost, doubled or late: a round that
 is not under way any more is not moved by them, but what they carry is taken in all the same.
+
+A job hears of its round in time, though a large patch may take longer: then it is told who is still being exchanged
+with, and the round goes on for itself.
 """
 
 from __future__ import annotations
@@ -15,28 +18,34 @@ import orjson
 
 from crdt_core.events import JobAnswer, Reply, Send
 from crdt_core.exchange import Exchange
-from crdt_core.messages import Answer, Ask, Done, Push
+from crdt_core.messages import Answer, Ask, Chunk, Done, More, Push
+from crdt_core.transfers import Transfers
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable
 
+    from crdt_core.clocks import HybridClock, VersionVector
     from crdt_core.draft import Draft
+    from crdt_core.exchange import RoundResult
     from crdt_core.intake import Intake
-    from crdt_core.messages import Message
+    from crdt_core.messages import Message, PeerMessage
     from crdt_core.options import NodeOptions
     from crdt_core.replica import Replica
+    from crdt_core.transfers import Arriving
 
 __all__ = ["Rounds"]
 
 
 @dataclass(slots=True)
 class _Ongoing:
-    """An exchange under way and who waits for it: a caller, a job's key, or nobody (a repair)."""
+    """An exchange under way, and who waits for it: a caller, a job's key until `answer_by_ms`, or nobody (a repair)."""
 
     exchange: Exchange
+    answer_by_ms: int
     token: Any = None
     answer_to: str | None = None
+    answered: bool = False
 
 
 class Rounds:
@@ -47,6 +56,7 @@ class Rounds:
         name: str,
         session: str,
         replica: Replica,
+        hlc: HybridClock,
         intake: Intake,
         *,
         options: NodeOptions,
@@ -56,6 +66,7 @@ class Rounds:
         self._session = session
         self._replica = replica
         self._intake = intake
+        self._transfers = Transfers(name, session, replica, hlc, options=options, counts=counts)
         self._options = options
         self._counts = counts
         self._started = 0
@@ -76,35 +87,62 @@ class Rounds:
         """
         self._started += 1
         name = f"{self._name}-{self._session}-{self._started}"
-        exchange = Exchange(name, draft.monotonic_ms + self._options.exchange_timeout_ms, pushes)
-        self._ongoing[name] = _Ongoing(exchange, token, answer_to)
-        for peer in exchange.start(peers):
+        timeout_ms = self._options.exchange_timeout_ms
+        exchange = Exchange(name, timeout_ms, pushes)
+        self._ongoing[name] = _Ongoing(exchange, draft.monotonic_ms + timeout_ms, token, answer_to)
+        for peer in exchange.start(peers, draft.monotonic_ms):
             self._send(draft, peer, Ask(self._name, name, self._replica.whole_clock.copy()))
 
-    def take(self, message: Ask | Answer | Push | Done, draft: Draft) -> None:
-        """Takes in a peer's message. Raises what joining a patch raises."""
-        peer = message.sender
-        ongoing = self._ongoing.get(message.round)
+    def take(self, message: PeerMessage, size: int, draft: Draft) -> None:
+        """Takes in a peer's message that came as `size` bytes. Raises what joining a patch raises, and `Malformed`."""
         match message:
             case Ask():
-                self._counts["patches_sent"] += 1
-                self._send(draft, peer, Answer(self._name, message.round, self._intake.patch(message.clock)))
-            case Answer():
-                new = self._intake.join(message.patch, draft.wall_ms)
-                if ongoing is not None:
-                    ongoing.exchange.answered(peer, message.patch.clock, new)
-            case Push():
-                new = self._intake.join(message.patch, draft.wall_ms)
-                self._send(draft, peer, Done(self._name, message.round, new))
+                self._start_sending(Answer, message.sender, message.round, message.clock, draft)
+            case Answer() | Push():
+                self._take_patch(message, draft)
             case Done():
-                if ongoing is not None:
-                    ongoing.exchange.pushed(peer, message.new)
+                if (ongoing := self._ongoing.get(message.round)) is not None:
+                    ongoing.exchange.pushed(message.sender, message.new)
+            case Chunk():
+                self._go_on(message, self._transfers.take(message, size, draft.monotonic_ms), draft)
+            case More():
+                self._go_on(message, self._transfers.go_on(message, draft.monotonic_ms), draft)
+
+    def _take_patch(self, message: Answer | Push, draft: Draft) -> None:
+        patch = self._transfers.complete(message)
+        if patch is None:
+            return
+        new = self._intake.join(patch, draft.wall_ms)
+        if isinstance(message, Push):
+            self._send(draft, message.sender, Done(self._name, message.round, new))
+        elif (ongoing := self._ongoing.get(message.round)) is not None:
+            ongoing.exchange.answered(message.sender, patch.clock, new)
+
+    def _go_on(self, message: Chunk | More, following: Message | None, draft: Draft) -> None:
+        if following is None:
+            return
+        self._send(draft, message.sender, following)
+        if (ongoing := self._ongoing.get(message.round)) is not None:
+            ongoing.exchange.moved(message.sender, draft.monotonic_ms)
+
+    def _start_sending(
+        self, form: type[Answer | Push], peer: str, name: str, since: VersionVector, draft: Draft
+    ) -> None:
+        first = self._transfers.start(form, (peer, name), since, draft.monotonic_ms)
+        if first is not None:
+            self._counts["patches_sent"] += form is Answer
+            self._send(draft, peer, first)
 
     def fail(self, peer: str, name: str) -> None:
         """A message of round `name` did not reach `peer`."""
-        ongoing = self._ongoing.get(name)
-        if ongoing is not None:
+        self._transfers.drop((peer, name))
+        if (ongoing := self._ongoing.get(name)) is not None:
             ongoing.exchange.fail(peer)
+
+    @property
+    def arriving(self) -> tuple[Arriving, ...]:
+        """How far each patch has come that is coming in in chunks."""
+        return self._transfers.arriving
 
     def busy_with(self, peer: str) -> bool:
         """Whether `peer` owes an answer in a round of this node."""
@@ -112,14 +150,17 @@ class Rounds:
 
     def advance(self, draft: Draft) -> None:
         """Gives up on whom time is up for, starts the second halves that are due, and ends what is finished."""
+        self._transfers.expire(draft.monotonic_ms)
         for name, ongoing in list(self._ongoing.items()):
             exchange = ongoing.exchange
             exchange.expire(draft.monotonic_ms)
-            for peer, clock in exchange.pushes_due(self._replica.whole_clock):
-                self._send(draft, peer, Push(self._name, name, self._intake.patch(clock)))
+            for peer, clock in exchange.pushes_due(self._replica.whole_clock, draft.monotonic_ms):
+                self._start_sending(Push, peer, name, clock, draft)
             if exchange.finished:
                 del self._ongoing[name]
                 _finish(ongoing, draft)
+            elif draft.monotonic_ms >= ongoing.answer_by_ms:
+                _tell_job(ongoing, draft)
 
     def _send(self, draft: Draft, peer: str, message: Message) -> None:
         self._counts["messages_sent"] += 1
@@ -127,15 +168,25 @@ class Rounds:
 
 
 def _finish(ongoing: _Ongoing, draft: Draft) -> None:
-    result = ongoing.exchange.result()
     if ongoing.token is not None:
-        draft.effects.append(Reply(ongoing.token, result))
+        draft.effects.append(Reply(ongoing.token, ongoing.exchange.result()))
     if ongoing.answer_to is not None:
-        summary = {
-            "peers_contacted": list(result.contacted),
-            "peers_failed": list(result.failed),
-            "messages_sent": result.messages_sent,
-            "new_items": result.new_items,
-        }
-        draft.effects.append(JobAnswer(ongoing.answer_to, summary))
-        draft.commit.header["round"] = orjson.dumps({"at_ms": draft.wall_ms, **summary})
+        _tell_job(ongoing, draft)
+        draft.commit.header["round"] = orjson.dumps({"at_ms": draft.wall_ms, **_summary(ongoing.exchange.result())})
+
+
+def _tell_job(ongoing: _Ongoing, draft: Draft) -> None:
+    """Answers the job, if one waits, once."""
+    if ongoing.answer_to is not None and not ongoing.answered:
+        ongoing.answered = True
+        draft.effects.append(JobAnswer(ongoing.answer_to, _summary(ongoing.exchange.result())))
+
+
+def _summary(result: RoundResult) -> dict[str, Any]:
+    return {
+        "peers_contacted": list(result.contacted),
+        "peers_failed": list(result.failed),
+        "peers_under_way": list(result.under_way),
+        "messages_sent": result.messages_sent,
+        "new_items": result.new_items,
+    }

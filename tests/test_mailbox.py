@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,14 +175,14 @@ class NoRedis:
 
 async def test_a_peer_that_takes_nothing_is_sent_the_latest_messages_and_the_others_are_reported() -> None:
     peer: Any = NoRedis()
-    outbox = Outbox(peer, {"n2": peer})
+    peers: Any = SimpleNamespace(redis=lambda _: peer)
+    outbox = Outbox(peer, peers)
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=1)
     store.back.set()
     failed: list[Event] = []
     mailbox.put = failed.append  # type: ignore[method-assign]
-    serving = asyncio.create_task(outbox.serve("n2", mailbox))
-    await asyncio.sleep(0)
+    serving = asyncio.create_task(outbox.run(mailbox))
     for number in range(1000):
         outbox.release(Send("n2", Done("n1", f"round-{number}", 0)))
     peer.back.set()

@@ -104,7 +104,7 @@ class NodeClient:
         self.name = name
         self.address = node.grpc
         self._write_timeout_s = settings.limits.write_timeout_ms / 1000 + _MARGIN_S
-        self._round_timeout_s = settings.gossip.timeout_ms / 1000 + _MARGIN_S
+        self._round_timeout_s = 2 * settings.gossip.timeout_ms / 1000 + _MARGIN_S  # either half may take so long
         self._channel = grpc.aio.insecure_channel(
             self.address,
             options=[

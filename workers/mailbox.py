@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from crdt_core.errors import Overloaded, Stopping, StoreUnavailable
-from crdt_core.events import Call, Reply
+from crdt_core.events import Call, MessagesRead, Reply
 from workers.clock import monotonic_ms, wall_ms
 
 if TYPE_CHECKING:
@@ -103,6 +103,11 @@ class Mailbox:
         """
         self._must_be_open()
         return read.read(self.node.confirmed)
+
+    @property
+    def messages_waiting(self) -> int:
+        """How many inbox messages wait for their turn."""
+        return sum(len(event.entries) for event in self._events if isinstance(event, MessagesRead))
 
     def put(self, event: Event) -> None:
         """Adds an event that nobody waits for."""

@@ -95,6 +95,9 @@ class GossipSettings(Section):
     )
     fanout: Positive = Field(default=2, description="random peers a round; more: faster repair, more traffic")
     timeout_ms: Positive = Field(default=5000, description="how long an exchange waits for a peer's answer")
+    chunk_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=1 << 20, description="bytes of one message of a large patch; more: fewer messages, longer turns"
+    )
     log_entries_max: Positive = Field(
         default=100_000, description="deltas a node keeps for peers that are away; more: memory in Redis"
     )

@@ -270,6 +270,7 @@ async def _drain(turns: asyncio.Task[None], name: str) -> None:
 def _options(settings: FleetSettings) -> NodeOptions:
     return NodeOptions(
         exchange_timeout_ms=settings.gossip.timeout_ms,
+        chunk_bytes=settings.gossip.chunk_bytes,
         log_entries_kept=settings.gossip.log_entries_kept,
         skew_warn_ms=settings.clock.skew_warn_ms,
         skew_refuse_ms=settings.clock.skew_refuse_ms,

@@ -162,7 +162,7 @@ class _Process:
         store = _MemoryStore() if self._options.redis is None else _RedisStore(name, self._options.redis, token)
         hlc = await store.open(replica)
         interval_ms = self._options.interval_ms
-        options = NodeOptions(exchange_timeout_ms=2 * interval_ms, repair_delay_ms=interval_ms)
+        options = NodeOptions(exchange_timeout_ms=2 * interval_ms, repair_delay_ms=interval_ms, believes_claims=True)
         node = Node(name, replica, token, options=options, hlc=hlc)
         mailbox = Mailbox(node, _Publishing(store, peering), peering.release, call_timeout_s=_CALL_TIMEOUT_S)
         self._turns = asyncio.create_task(mailbox.run())
