@@ -99,14 +99,6 @@ class Store:
         return self._wire is not None and self._wire.open
 
     @property
-    def restarted(self) -> bool:
-        """Whether Redis is not the process that took the last commit: it may have lost commits meanwhile.
-
-        The next commit records the present one.
-        """
-        return self._header.get("run_id") != self._run_id
-
-    @property
     def _connection_name(self) -> str:
         return owner_connection(self.keys.node, self.token)
 
