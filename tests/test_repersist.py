@@ -152,6 +152,16 @@ async def test_what_was_deleted_since_the_older_copy_does_not_come_back(bench: B
     await bench.check_reload()
 
 
+async def test_collections_that_outlived_their_catalogue_do_not_keep_what_was_removed(bench: Bench) -> None:
+    """Somebody has deleted some keys and not others."""
+    await bench.fill()
+    bench.redis.hset(bench.keys.record(b"obj:few"), b"ghost", b'{"n1:1":true}')
+    bench.redis.delete(bench.keys.header, bench.keys.state)
+    await bench.turn()
+    assert bench.redis.hkeys(bench.keys.record(b"obj:few")) == [b"a", b"b"]
+    await bench.check_reload()
+
+
 async def test_a_loss_is_noticed_without_a_write_of_anybody(bench: Bench) -> None:
     """An empty commit finds out: the worker makes one when its heartbeat or its links look odd."""
     await bench.fill()
