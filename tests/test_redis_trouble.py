@@ -15,7 +15,7 @@ import grpc
 import pytest
 from redis.exceptions import RedisError
 
-from crdt_core.errors import StoreUnavailable
+from crdt_core.errors import AlreadyRunning, StoreUnavailable
 from tests.fleet import Fleet, code_of
 from tests.load import Load
 from tests.proxy import Proxy
@@ -252,6 +252,22 @@ def test_a_trouble_that_is_over_in_time_is_only_waited_for(fleet, key):
             begun = pool.submit(n1.increment, key, 10)
             wait_until(lambda: n1.times_logged("commit_interrupted") > before, what="the commit to be refused")
         assert begun.result() == 11
+
+
+def test_an_idle_worker_holds_its_replica_again_once_redis_has_been_restarted(fleet, key):
+    """Nothing was lost, and nobody wrote: a second worker once found no owner's connection, and replaced a live one."""
+    n1, redis = fleet["n1"], fleet.redis("n1")
+    n1.increment(key)
+    fleet.agree()
+    given_back = n1.metrics()["repersisted"]
+    with away(fleet.valkeys["n1"]):
+        pass
+    run_id = redis.info("server")["run_id"]
+    wait_until(lambda: redis.hget(n1.keys.header, "run_id") == run_id.encode(), what="n1 to note the new process")
+    second = fleet.elsewhere("n1").start()
+    assert second.exit_code() == AlreadyRunning.exit_code
+    assert n1.counter(key) == 1
+    assert n1.metrics()["repersisted"] == given_back
 
 
 def test_a_slow_redis_makes_batches_larger_and_reads_no_slower(fleet, key):

@@ -6,6 +6,7 @@ The production node and store run in the test's own process against a real serve
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +152,16 @@ async def test_what_was_deleted_since_the_older_copy_does_not_come_back(bench: B
     await bench.check_reload()
 
 
+async def test_collections_that_outlived_their_catalogue_do_not_keep_what_was_removed(bench: Bench) -> None:
+    """Somebody has deleted some keys and not others."""
+    await bench.fill()
+    bench.redis.hset(bench.keys.record(b"obj:few"), b"ghost", b'{"n1:1":true}')
+    bench.redis.delete(bench.keys.header, bench.keys.state)
+    await bench.turn()
+    assert bench.redis.hkeys(bench.keys.record(b"obj:few")) == [b"a", b"b"]
+    await bench.check_reload()
+
+
 async def test_a_loss_is_noticed_without_a_write_of_anybody(bench: Bench) -> None:
     """An empty commit finds out: the worker makes one when its heartbeat or its links look odd."""
     await bench.fill()
@@ -265,3 +276,57 @@ async def test_an_interruption_anywhere_leaves_the_old_state_or_the_new(
         await bench.check_reload()
         with suppress(Fenced):
             await bench.store.release()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_history_of_turns_losses_and_broken_connections_is_one_history(
+    server: ValkeyServer, seed: int
+) -> None:
+    """Redis is emptied, set back to any older copy, and loses its connections, between commits and within them."""
+    chance, redis = random.Random(seed), server.client()
+    redis.flushdb()
+    bench = await Bench(server).open()
+    copies: list[dict[bytes, bytes]] = [{}]
+    said: dict[bytes, bytes] = {}
+    confirmed: list[int] = []
+
+    def happens() -> None:
+        """Something bad, or nothing."""
+        match chance.randrange(6):
+            case 0:
+                redis.flushdb()
+            case 1:
+                set_back(redis, chance.choice(copies))
+            case 2:
+                redis.client_kill_filter(_type="normal", skipme=True)
+            case 3:
+                copies.append(saved(redis))
+
+    for number in range(60):
+        happens()
+        turn = asyncio.create_task(bench.turn(*some_operations(chance, number)))
+        for _ in range(chance.randrange(3)):
+            await asyncio.sleep(0)
+        happens()
+        await turn
+        for entry, fields in redis.xrange(bench.keys.log):
+            assert said.setdefault(entry, fields[b"d"]) == fields[b"d"], f"{entry!r} was spent twice"
+        confirmed.append(bench.store.turn)
+    assert confirmed == list(range(1, 61))
+    await bench.turn()
+    await bench.check_reload()
+    with suppress(Fenced):
+        await bench.store.release()
+
+
+def some_operations(chance: random.Random, number: int) -> list[Operation]:
+    key = b"%d" % chance.randrange(4)
+    choices: list[Operation] = [
+        AdjustCounter(b"counter " + key, 1),
+        AddToSet(b"set " + key, b"%d" % number),
+        RemoveFromSet(b"set " + key, b"%d" % chance.randrange(number + 1)),
+        Delete(b"set " + key),
+        Delete(b"counter " + key),
+        SetFlag(b"flag " + key, chance.random() < 0.5),
+    ]
+    return chance.choices(choices, k=chance.randrange(1, 4))

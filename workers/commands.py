@@ -84,11 +84,14 @@ def links_set(keys: Keys, paused: Iterable[str]) -> list[Command]:
 
 
 def image(keys: Keys, replica: Replica, present: Iterable[bytes]) -> Iterator[Command]:
-    """What replaces all objects in Redis by those of `replica`; `present`: the keys of what is there."""
-    stale = dict.fromkeys((keys.record(STATE), *present))
+    """What replaces all objects in Redis, whose collections are at the keys `present`, by those of `replica`.
+
+    The replica's own collections go first too: if the catalogue alone was lost, they are still there, unlisted.
+    """
+    yield "UNLINK", keys.record(STATE)
+    yield from (("UNLINK", key) for key in present)
     for head in replica.catalogue.objects.values():
-        stale.update(dict.fromkeys(keys.record(hash_) for _, hash_ in object_hashes(head)))
-    yield from (("UNLINK", key) for key in stale)
+        yield from (("UNLINK", keys.record(hash_)) for _, hash_ in object_hashes(head))
     for records in _chunks(replica.catalogue.records()):
         yield from record_commands(keys, records)
 

@@ -99,14 +99,6 @@ class Store:
         return self._wire is not None and self._wire.open
 
     @property
-    def restarted(self) -> bool:
-        """Whether Redis is not the process that took the last commit: it may have lost commits meanwhile.
-
-        The next commit records the present one.
-        """
-        return self._header.get("run_id") != self._run_id
-
-    @property
     def _connection_name(self) -> str:
         return owner_connection(self.keys.node, self.token)
 
@@ -365,7 +357,7 @@ class Store:
         return reached
 
     async def _check_sole_ownership(self, node: Node) -> list[bytes]:
-        """The keys of what Redis still holds of the replica's objects; raises `Fenced`, `InvariantBroken`."""
+        """The keys of the collections that Redis still holds; raises `Fenced`, `InvariantBroken`."""
         asked: list[Command] = [("HGETALL", self.keys.header), ("CLIENT", "LIST"), ("HGETALL", self.keys.state)]
         wire = self._connected()
         wire.silence_s = max(_LOAD_SILENCE_S, self._commit_timeout_s)
@@ -376,9 +368,17 @@ class Store:
             raise Fenced(self.keys.node)
         if not decode_header(header).clock <= node.replica.clock:
             raise InvariantBroken(f"{self.keys.node}: another process has gone on with the history that Redis lost")
+        return await self._collections(catalogue)
+
+    async def _collections(self, catalogue: list[bytes]) -> list[bytes]:
+        """The keys of all collections in a catalogue's reply; others get their turn meanwhile."""
+        found: list[bytes] = []
         roster = Roster()
-        heads = (decode_object(key, value, roster) for key, value in _pairs(catalogue))
-        return [self.keys.record(hash_) for head in heads for _, hash_ in object_hashes(head)]
+        for number, (key, value) in enumerate(_pairs(catalogue)):
+            found.extend(self.keys.record(hash_) for _, hash_ in object_hashes(decode_object(key, value, roster)))
+            if number % _OBJECTS_PER_BATCH == 0:
+                await asyncio.sleep(0)
+        return found
 
     def _rest_of_image(self, node: Node, commit: Commit, turn: int) -> list[Command]:
         """The header, the links, and what `commit` does beside the objects."""
