@@ -41,7 +41,7 @@ class Record:
 
     `founders`: the fleet's nodes when it was made; none for one that joined. `joining`: its state is not complete yet.
     `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup. `doubtful`: the
-    server was restarted since the last commit, or is another one. `running`: its worker holds the owner's connection.
+    server was restarted since the last commit, or is another one. `running`: its worker gives signs of life.
     """
 
     replica: ReplicaId = ""

@@ -47,9 +47,9 @@ class Stability:
         self._reported_ms: int | None = None
         self.absent_ms: dict[str, int] = {}
 
-    def restore(self, header: Mapping[bytes, bytes]) -> None:
+    def restore(self, header: Mapping[str, bytes]) -> None:
         """Takes up what `take` had put into the persisted header."""
-        absent = orjson.loads(header.get(b"absent", b"{}"))
+        absent = orjson.loads(header.get("absent", b"{}"))
         self.absent_ms = {node: ms for node, ms in absent.items() if isinstance(ms, int)}
 
     def take(self, message: Compact, draft: Draft) -> list[str]:

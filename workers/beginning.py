@@ -16,7 +16,7 @@ import orjson
 import structlog
 from redis.exceptions import RedisError
 
-from crdt_core.errors import PeerError, StoreUnavailable, WorldError
+from crdt_core.errors import PeerError, StoreUnavailable, UnknownNode, WorldError
 from crdt_core.identity import ComeBack, Join, Record, Resume, Wait, decide
 from crdt_core.messages import Admit, encode_message
 from workers.keys import INBOX_ENTRIES_MAX, MESSAGE_FIELD, Keys
@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 _AGAIN_S = 0.3
 _PATIENCE_S = 10.0
+_READ_S = 2.0
 _ANSWER_S = 5.0
 _ASK_AGAIN_S = 0.2
 _NONCE_BYTES = 2
@@ -89,8 +90,9 @@ async def _records(name: str, own: Record, peers: Peers, silent: set[str]) -> di
 
     async def one(node: str) -> Record | None:
         try:
-            record = await read_record(node, peers.redis(node))
-        except (RedisError, OSError, WorldError, PeerError) as error:
+            async with asyncio.timeout(_READ_S):
+                record = await read_record(node, peers.redis(node))
+        except (RedisError, OSError, TimeoutError, WorldError, PeerError, UnknownNode) as error:
             log.info("peer_unreadable", node=name, peer=node, reason=str(error))
             return None
         return replace(record, running=False) if node in silent else record

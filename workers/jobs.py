@@ -22,7 +22,7 @@ from crdt_core.errors import DeltaicError, DigestMismatch, Malformed
 from crdt_core.messages import Compact, Round, encode_message
 from crdt_core.types.members import Members
 from workers.clock import wall_ms
-from workers.keys import AUDIT, FLEET, INBOX_ENTRIES_MAX, MESSAGE_FIELD, PAUSED, Keys
+from workers.keys import AUDIT, INBOX_ENTRIES_MAX, MESSAGE_FIELD, PAUSED, Keys
 from workers.record import questions, record_of
 from workers.settings import load_settings
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["audit", "compact", "gossip_round"]
 
-HEARTBEAT_FRESH_MS = 3000
 _ANSWER_MARGIN_MS = 2000
 _CONNECT_TIMEOUT_S = 1.0
 _REPLY_TIMEOUT_S = 2.0
@@ -159,10 +158,9 @@ class _Fleet:
     def lives(self, node: str) -> bool:
         """Whether `node` has given a sign of life just now."""
         try:
-            beat = self.redis(node).hget(FLEET, node)
+            return bool(self.redis(node).exists(Keys(node).alive))
         except RedisError:
             return False
-        return beat is not None and wall_ms() - orjson.loads(beat)["beat_ms"] < HEARTBEAT_FRESH_MS
 
     def published(self, node: str) -> _Published | None:
         """What `node` has published; `None` where it cannot be reached or never committed anything."""

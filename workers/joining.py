@@ -87,11 +87,19 @@ async def follow(peers: Peers, links: Links, mailbox: Mailbox, *, batch: int) ->
             for gone in tails.keys() - wanted:
                 tails.pop(gone).cancel()
             for peer, replica in wanted - tails.keys():
-                with suppress(UnknownNode):
-                    tail = Tail(peer, replica, peers.redis(peer), links, mailbox, batch=batch)
-                    tails[peer, replica] = group.create_task(tail.run())
+                try:
+                    work = Tail(peer, replica, peers.redis(peer), links, mailbox, batch=batch).run()
+                except UnknownNode:
+                    work = _know_no_way(peer)
+                tails[peer, replica] = group.create_task(work)
             async with mailbox.turned:
                 await mailbox.turned.wait_for(partial(_differ, tails, mailbox))
+
+
+async def _know_no_way(peer: str) -> None:
+    """Stands in for the reading of a peer that has no address, neither in the fleet file nor among the members."""
+    log.error("peer_without_address", peer=peer, remedy=f"name nodes.{peer} in the fleet file, and start again")
+    await asyncio.Event().wait()
 
 
 def _differ(tails: Mapping[tuple[str, ReplicaId], object], mailbox: Mailbox) -> bool:

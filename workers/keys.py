@@ -18,6 +18,8 @@ All of a node's keys share the hash tag `{node}`, so a node fits one slot of Red
     deltaic:{n1}:links          hash    per peer `open` or `paused` (plain): whom the node listens to; absent is open
     deltaic:{n1}:quarantine     stream  what could not be understood: source, entry, reason, content (raw)
     deltaic:{n1}:answer:<id>    list    the answer a job waits for; expires
+    deltaic:{n1}:alive          string  the owner's token, as long as its worker gives signs of life; expires, by the
+                                        clock of this Redis
     deltaic:{n1}:lock:<job>     string  a job that is under way; expires
     deltaic:fleet               hash    per node of this Redis: addresses, pid, replica, beat_ms (heartbeat, wall ms)
     rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
@@ -72,6 +74,10 @@ class Keys:
     @property
     def log(self) -> str:
         return self.header + ":log" + self.replica.removeprefix(self.node)
+
+    @property
+    def alive(self) -> str:
+        return self.header + ":alive"
 
     @property
     def members(self) -> bytes:

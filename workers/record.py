@@ -1,6 +1,6 @@
 """What a node's Redis says of its replica, as `crdt_core.identity` wants it: asked in one transaction, then parsed.
 
-Whether its worker runs is told by the name of the connection that its owner holds, not by a time of day: clocks differ.
+Whether its worker runs is told by a key that expires, and not by a time of day: clocks differ.
 """
 
 from __future__ import annotations
@@ -24,18 +24,13 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-__all__ = ["owner_connection", "questions", "read_record", "record_of"]
-
-
-def owner_connection(node: str, token: str) -> str:
-    """The name of the connection by which the owner of `node` with that fencing token commits."""
-    return f"deltaic-owner-{node}-{token}"
+__all__ = ["questions", "read_record", "record_of"]
 
 
 def questions(node: str) -> list[tuple[str | bytes, ...]]:
     """The commands whose replies `record_of` understands."""
     keys = Keys(node)
-    return [("HGETALL", keys.header), ("HGETALL", keys.members), ("CLIENT", "LIST"), ("INFO", "server")]
+    return [("HGETALL", keys.header), ("HGETALL", keys.members), ("GET", keys.alive), ("INFO", "server")]
 
 
 def record_of(node: str, replies: Sequence[Any]) -> Record:
@@ -43,9 +38,8 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
     for reply in replies:
         if isinstance(reply, Exception):
             raise StoreUnavailable(f"the Redis of {node} refuses: {reply}")
-    header, members, clients, info = replies
+    header, members, alive, info = replies
     fields: Mapping[bytes, bytes] = header
-    owner = fields.get(b"owner")
     return Record(
         replica=fields.get(b"replica", b"").decode(),
         clock=decode_header(fields).clock,
@@ -55,7 +49,7 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
         former=fields.get(b"former", b"").decode(),
         restored=bool(fields.get(b"restored")),
         doubtful=fields.get(b"run_id", b"").decode() != info["run_id"],
-        running=owner is not None and f" name={owner_connection(node, owner.decode())} ".encode() in clients,
+        running=alive is not None and alive == fields.get(b"owner"),
     )
 
 

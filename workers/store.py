@@ -36,7 +36,6 @@ from workers.commands import (
     record_commands,
 )
 from workers.keys import DELTA_FIELD, GROUP, Keys
-from workers.record import owner_connection
 from workers.retry import Trouble, until_redis_answers
 from workers.wire import Wire, connect
 
@@ -89,6 +88,11 @@ class Store:
         return self._turn
 
     @property
+    def header(self) -> Mapping[str, bytes]:
+        """The persisted header, as of the last confirmed commit."""
+        return self._header
+
+    @property
     def trouble(self) -> Trouble | None:
         """Since when Redis has not taken the commit under way, and why; `None` where nothing is amiss."""
         return self._trouble
@@ -100,7 +104,7 @@ class Store:
 
     @property
     def _connection_name(self) -> str:
-        return owner_connection(self.keys.node, self.token)
+        return _connection_name(self.keys.node, self.token)
 
     async def claim(self, *, takeover: bool) -> None:
         """Makes this process the owner, fencing any former one.
@@ -146,7 +150,7 @@ class Store:
         if owner in {None, self.token.encode()}:  # its own: an earlier attempt got that far
             return False
         assert owner is not None
-        held = f" name={owner_connection(self.keys.node, owner.decode())} ".encode()
+        held = f" name={_connection_name(self.keys.node, owner.decode())} ".encode()
         return any(held in line for line in bytes(clients).splitlines())
 
     async def begin(self, replica: ReplicaId, fields: Mapping[str, bytes], *, discard: bool = False) -> None:
@@ -417,6 +421,10 @@ async def _ok(wire: Wire, commands: list[Command]) -> list[Any]:
             wire.close()
             raise StoreUnavailable(f"Redis refuses: {reply}")
     return replies
+
+
+def _connection_name(node: str, token: str) -> str:
+    return f"deltaic-owner-{node}-{token}"
 
 
 def _pairs(flat: list[bytes]) -> zip[tuple[bytes, bytes]]:

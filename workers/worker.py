@@ -53,6 +53,7 @@ __all__ = ["end", "run_worker"]
 log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
+_ALIVE_MS = 3000
 _LINKS_S = 0.2
 _HISTORY_S = 2.0
 _DRAIN_S = 1.5
@@ -129,6 +130,7 @@ class _Life:
             options=_options(self._settings),
             hlc=hlc,
         )
+        node.stability.restore(self._store.header)
         return beginning, node
 
     async def _serve(self, node: Node, beginning: Beginning, *, takeover: bool) -> None:
@@ -254,6 +256,7 @@ async def _release(store: Store, own: Redis, name: str) -> None:
         async with asyncio.timeout(_RELEASE_S):
             await store.release()
             with contextlib.suppress(RedisError, OSError):
+                await own.delete(Keys(name).alive)
                 await own.hdel(FLEET, name)
     except TimeoutError:
         raise StoreUnavailable(f"{name} stopped while its Redis did not answer") from None
@@ -316,6 +319,7 @@ async def _beat(own: Redis, grpc: str, store: Store, mailbox: Mailbox, serving: 
                 mailbox.suspect()
             elif owner != store.token.encode():
                 raise Fenced(name)
+            await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
             beat = {**fields, "beat_ms": wall_ms(), "serving": serving.is_set()}
             await own.hset(FLEET, name, orjson.dumps(beat))
         await asyncio.sleep(HEARTBEAT_S)
