@@ -2,7 +2,8 @@
 
 Every change of a part goes through `put`, which keeps what is derived: how many parts of an object show something,
 where removals wait to be forgotten, and the journal of what each changed part was before. From the journal,
-`take_changes` yields the records to persist and carries the digest forward: it costs what changed.
+`take_changes` yields the records to persist and carries the digest forward: it costs what changed. Until `confirm`, the
+journal stays as `in_flight`: from it `crdt_core.confirmed` shows what was there before.
 
 The digest is a sum of a hash over each part's lasting siblings, so it does not depend on the order of changes:
 replicas with equal clocks have equal digests, or something is wrong.
@@ -35,16 +36,21 @@ _DIGEST_MASK = (1 << 8 * _DIGEST_BYTES) - 1
 class Catalogue:
     """All objects of a replica by key. `digest` speaks of the state at the last `take_changes`.
 
-    `markers`: the addresses that hold removals, oldest first.
+    `markers`: the addresses that hold removals, oldest first. `size`: how many parts there are. `in_flight`: what the
+    parts that the last `take_changes` persists were before, as long as it is not confirmed; asking for the next ones
+    implies that it is.
     """
 
-    __slots__ = ("_journal", "_relisted", "digest", "markers", "objects", "roster")
+    __slots__ = ("_journal", "_relisted", "_watches", "digest", "in_flight", "markers", "objects", "roster", "size")
 
     def __init__(self) -> None:
         self.roster = Roster()
         self.objects: dict[bytes, Object] = {}
         self.digest = 0
         self.markers: dict[Address, None] = {}
+        self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
+        self.size = 0
+        self._watches: list[dict[Address, None]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
         self._relisted: dict[bytes, None] = {}
 
@@ -76,13 +82,26 @@ class Catalogue:
         return View(found.parts if found else {}, self.roster)
 
     def addresses(self) -> Iterator[Address]:
-        """Every part, and every object that has clears."""
-        for head in self.objects.values():
-            for link in head.chain():
+        """Every part, and every object that has clears.
+
+        It may be read on while they change: what is added or goes meanwhile comes or not, the rest comes once.
+        """
+        for head in list(self.objects.values()):
+            for link in list(head.chain()):
                 if link.clears:
                     yield link.key, link.type.name, None
-                for part in link.parts:
+                for part in list(link.parts):
                     yield link.key, link.type.name, part
+
+    def watch(self) -> dict[Address, None]:
+        """A record of every address that changes from now on, in whatever way, until it is given to `unwatch`."""
+        changed: dict[Address, None] = {}
+        self._watches.append(changed)
+        return changed
+
+    def unwatch(self, changed: dict[Address, None]) -> None:
+        """Ends a record; again is no harm."""
+        self._watches = [watched for watched in self._watches if watched is not changed]
 
     def put(self, found: Object, part: bytes, siblings: Siblings) -> None:
         """Sets the siblings of one part."""
@@ -91,6 +110,9 @@ class Catalogue:
         if before != siblings:
             self._journal.setdefault(address, before)
             self._mark(address, _has_removal(siblings))
+            self.size += (siblings is not None) - (before is not None)
+            for changed in self._watches:
+                changed[address] = None
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Sets the clears of an object."""
@@ -98,11 +120,14 @@ class Catalogue:
             found.clears = clears
             self._relisted[found.key] = None
             self._mark((found.key, found.type.name, None), bool(clears))
+            for changed in self._watches:
+                changed[found.key, found.type.name, None] = None
 
     def adopt(self, head: Object) -> None:
         """Takes in an object that is persisted already, and counted in the digest."""
         self.objects[head.key] = head
         for link in head.chain():
+            self.size += len(link.parts)
             for part, siblings in link.parts.items():
                 if type(siblings) is not int and _has_removal(siblings):
                     self.markers[link.key, link.type.name, part] = None
@@ -112,7 +137,7 @@ class Catalogue:
     def take_changes(self) -> list[Record]:
         """The records that persist everything changed since the last call; the digest follows."""
         journal, relisted = self._journal, self._relisted
-        self._journal, self._relisted = {}, {}
+        self._journal, self._relisted, self.in_flight = {}, {}, journal
         records: list[Record] = []
         emptied: dict[tuple[bytes, str], Record] = {}
         for (key, type_name, part), before in journal.items():
@@ -133,6 +158,18 @@ class Catalogue:
                 del self.objects[key]
             records.append(record)
         return [*records, *emptied.values()]
+
+    def confirm(self) -> None:
+        """What `take_changes` yielded last is persisted."""
+        self.in_flight = {}
+
+    def records(self) -> Iterator[Record]:
+        """The records that hold everything, for a store that holds nothing; no changes meanwhile."""
+        for head in self.objects.values():
+            yield object_record(head, self.roster)
+            for link in head.chain():
+                if link.type.collection:
+                    yield from (part_record(head, link, part, self.roster) for part in link.parts)
 
     def _mark(self, address: Address, marked: bool) -> None:
         if marked:

@@ -9,7 +9,8 @@ with the reason; nothing is guessed and nothing is skipped.
                "parts":[["fruit","orset","apple",{"n1:3":true}]]}
     siblings  {"n1:3":true}   {"n1:4":"alice","n2:9":"bob"}   a removal: {"n2:5":null}
 
-Keys, parts and values are text where they are UTF-8, else `{"b64":"..."}`. A part of `null` is the object's clears.
+Keys, parts and values are text where they are UTF-8, else `{"b64":"..."}`. A part of `null` is the object's clears;
+siblings of `null` in a patch say that the origin holds nothing there.
 """
 
 from __future__ import annotations
@@ -26,14 +27,19 @@ from crdt_core.siblings import REMOVED, REPLICAS_MAX
 from crdt_core.types import TYPES, decode_text, encode_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crdt_core.siblings import Payload
     from crdt_core.types import CrdtType
 
 __all__ = [
     "FORMAT",
+    "PackedPart",
+    "check_patch",
     "decode_clock",
     "decode_delta",
     "decode_dots",
+    "decode_parts",
     "decode_patch",
     "decode_stamp",
     "decode_type",
@@ -41,8 +47,11 @@ __all__ = [
     "encode_delta",
     "encode_dots",
     "encode_patch",
+    "pack_part",
     "parse_dot",
     "parse_object",
+    "parts_value",
+    "patch_value",
 ]
 
 FORMAT = 1
@@ -50,6 +59,12 @@ FORMAT = 1
 
 _COUNTER_MAX = 10**15
 """Counters are below it, in clocks and dots alike: what a clock says can be said of a dot, and packed."""
+
+
+class PackedPart(PatchPart):
+    """A part with its JSON at hand, so that whoever had to know its size need not encode it again to send it."""
+
+    json: bytes
 
 
 def encode_delta(delta: Delta) -> bytes:
@@ -95,16 +110,30 @@ def patch_value(patch: Patch) -> dict[str, Any]:
         "clock": _clock_value(patch.clock),
         "stable": _clock_value(patch.stable),
         "hlc": list(patch.hlc),
-        "parts": [
-            [
-                encode_text(key),
-                type_,
-                None if part is None else encode_text(part),
-                {str(dot): _clear_or_payload(TYPES[type_], part, payload) for dot, payload in sorted(siblings.items())},
-            ]
-            for key, type_, part, siblings in sorted(patch.parts, key=_patch_part_order)
-        ],
+        "parts": parts_value(patch.parts),
     }
+
+
+def parts_value(parts: Iterable[PatchPart]) -> list[Any]:
+    """The parts of a patch as a JSON value, in their one order."""
+    return [
+        orjson.Fragment(part.json) if isinstance(part, PackedPart) else _part_value(part)
+        for part in sorted(parts, key=_patch_part_order)
+    ]
+
+
+def pack_part(part: PatchPart) -> PackedPart:
+    """The part, encoded."""
+    packed = PackedPart(*part)
+    packed.json = orjson.dumps(_part_value(part))
+    return packed
+
+
+def _part_value(patch_part: PatchPart) -> list[Any]:
+    key, name, part, siblings = patch_part
+    type_ = TYPES[name]
+    listed = {str(dot): _clear_or_payload(type_, part, payload) for dot, payload in sorted(siblings.items())}
+    return [encode_text(key), name, None if part is None else encode_text(part), listed or None]
 
 
 def decode_patch(data: bytes | Mapping[str, Any]) -> Patch:
@@ -117,19 +146,31 @@ def decode_patch(data: bytes | Mapping[str, Any]) -> Patch:
         clock=clock,
         stable=decode_clock(fields["stable"]),
         hlc=decode_stamp(fields["hlc"]),
-        parts=tuple(_decode_patch_part(part) for part in _list("parts", fields["parts"])),
+        parts=decode_parts(fields["parts"]),
     )
     if not patch.stable <= clock or (patch.since is not None and not patch.stable <= patch.since):
         raise Malformed("patch", "its stable frontier is ahead of its clock, or of what it builds on")
-    if len({part[:3] for part in patch.parts}) != len(patch.parts):
+    check_patch(patch)
+    return patch
+
+
+def decode_parts(value: Any) -> tuple[PatchPart, ...]:
+    """The inverse of `parts_value`; raises `Malformed`."""
+    parts = tuple(_decode_patch_part(part) for part in _list("parts", value))
+    if len({part[:3] for part in parts}) != len(parts):
         raise Malformed("patch", "one part is listed twice")
+    return parts
+
+
+def check_patch(patch: Patch) -> None:
+    """Raises `Malformed` where a part carries what the patch's clock cannot have seen."""
+    clock = patch.clock
     for part in patch.parts:
         for dot, payload in part.siblings.items():
             if not clock.covers(dot):
                 raise Malformed("patch", f"it carries {dot}, which its clock {brief(dict(clock))} does not cover")
             if part.part is None and (payload[dot.replica] != dot.counter - 1 or not payload <= clock):
                 raise Malformed("patch", f"the clear {dot} cannot have been made at {brief(dict(payload))}")
-    return patch
 
 
 def encode_dots(type_: CrdtType, siblings: Mapping[Dot, Payload]) -> bytes:
@@ -228,6 +269,8 @@ def _decode_write(value: Any) -> Write:
 def _decode_patch_part(value: Any) -> PatchPart:
     key, name, part, siblings = _four("patch part", value)
     type_ = decode_type(name)
+    if siblings is None and (part is not None or type_.collection):
+        return PatchPart(decode_text(key), type_.name, None if part is None else type_.decode_part(part), {})
     if part is not None:
         return PatchPart(decode_text(key), type_.name, type_.decode_part(part), decode_dots(type_, siblings))
     if not isinstance(siblings, dict) or not siblings or not type_.collection:

@@ -43,7 +43,10 @@ class Delta:
 
 
 class PatchPart(NamedTuple):
-    """The siblings of one part, removals included; for `part` `None`, the object's clears as `{dot: deps}`."""
+    """The siblings of one part, removals included; for `part` `None`, the object's clears as `{dot: deps}`.
+
+    No siblings: the origin holds nothing there, whatever it has said before.
+    """
 
     key: bytes
     type: str

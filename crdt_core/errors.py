@@ -12,13 +12,17 @@
     |   `-- SettingsError           a fleet file or environment variable that cannot be used
     |-- PeerError                   the peer's fault (or that of the line): the message is set aside, the node goes on
     |   |-- Malformed               bytes that are no delta, patch, state or message
+    |   |-- ClaimRefused            a patch that claims commits of this very replica that it has not made
     |   `-- PatchTooNew             a patch for someone who knew more than this replica does
     |-- WorldError                  the world's fault: worth another try
-    |   |-- StoreUnavailable        Redis is away or refuses; a write may still take effect
+    |   |-- StoreUnavailable        Redis is away or refuses; it says whether a write may still take effect
+    |   |-- Overloaded              too many calls wait already: nothing was changed
     |   |-- AlreadyRunning          another live process owns the replica
     |   `-- Stopping                the worker is shutting down
     |-- CorruptState                what Redis holds of the replica makes no sense: the worker stops, nothing is changed
     |-- Fenced                      another process has taken this replica over: this one must end, and not come back
+    |-- Retired                     the fleet goes on without this replica id: the node has to come back under another
+    |-- NotAMember                  the fleet does not know this node, or has removed it
     |-- DigestMismatch              two replicas with equal clocks differ: an alarm
     `-- InvariantBroken             a dot spent twice, a clock that ran backwards: never caught, the worker stops
 
@@ -33,6 +37,7 @@ from typing import ClassVar
 __all__ = [
     "AlreadyRunning",
     "CallerError",
+    "ClaimRefused",
     "CorruptState",
     "CounterOverflow",
     "DeltaicError",
@@ -41,8 +46,11 @@ __all__ = [
     "InvalidArgument",
     "InvariantBroken",
     "Malformed",
+    "NotAMember",
+    "Overloaded",
     "PatchTooNew",
     "PeerError",
+    "Retired",
     "SettingsError",
     "Stopping",
     "StoreUnavailable",
@@ -175,6 +183,20 @@ class Malformed(PeerError):
         self.reason = reason
 
 
+class ClaimRefused(PeerError):
+    """A patch claims `claimed` commits of `replica`, which itself has made `made`.
+
+    To believe it would spend the dots between twice. It is forged, or the replica's own store has lost them: that is
+    found out from what peers have published, not from a message that anybody can send.
+    """
+
+    def __init__(self, replica: str, claimed: int, made: int) -> None:
+        super().__init__(f"it claims {replica}:{claimed}, which {replica} has not made: it is at {made} itself")
+        self.replica = replica
+        self.claimed = claimed
+        self.made = made
+
+
 class PatchTooNew(PeerError):
     """A patch made for a replica that knew more than this one: joining it could hide what lies between."""
 
@@ -195,7 +217,16 @@ class WorldError(DeltaicError):
 
 
 class StoreUnavailable(WorldError):
-    """Redis is away or refuses. A write that fails so may still take effect."""
+    """Redis is away or refuses. A write that fails so may still take effect, unless the message says otherwise."""
+
+
+class Overloaded(WorldError):
+    """`limit` calls wait for their turn already; `setting` names the limit. Nothing was changed."""
+
+    def __init__(self, limit: int, setting: str) -> None:
+        super().__init__(f"{limit} calls wait already (setting {setting}); nothing was changed, try again later")
+        self.limit = limit
+        self.setting = setting
 
 
 class AlreadyRunning(WorldError):
@@ -233,6 +264,31 @@ class Fenced(DeltaicError):
     def __init__(self, replica: str) -> None:
         super().__init__(f"replica {replica} was taken over by another process; this one stops")
         self.replica = replica
+
+
+class Retired(DeltaicError):
+    """The fleet has written down that replica id `replica` leaves, for `reason`; it must not write any more."""
+
+    grpc_code = "UNAVAILABLE"
+    exit_code = 5
+
+    def __init__(self, replica: str, reason: str) -> None:
+        super().__init__(f"replica {replica} has left the fleet ({reason})")
+        self.replica = replica
+        self.reason = reason
+
+
+class NotAMember(DeltaicError):
+    """Node `node` does not take part, because of `reason`; `remedy` is the command that changes that."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    exit_code = 7
+
+    def __init__(self, node: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{node} cannot run: {reason}; `{remedy}` makes it a member")
+        self.node = node
+        self.reason = reason
+        self.remedy = remedy
 
 
 class DigestMismatch(DeltaicError):

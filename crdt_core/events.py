@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crdt_core.clocks import VersionVector
+    from collections.abc import Sequence
+
+    from crdt_core.clocks import ReplicaId, VersionVector
+    from crdt_core.deltas import Delta
     from crdt_core.messages import Message
     from crdt_core.operations import Operation
     from crdt_core.records import Record
@@ -27,6 +30,7 @@ __all__ = [
     "PatchAsked",
     "PatchOffered",
     "Quarantined",
+    "ReplayAsked",
     "Reply",
     "RoundAsked",
     "Send",
@@ -62,9 +66,12 @@ class DeltasRead:
 
 @dataclass(frozen=True, slots=True)
 class MessagesRead:
-    """Entries of the node's inbox as (entry id, content); acknowledged in the turn's commit."""
+    """Entries of the node's inbox as (entry id, content); acknowledged in the turn's commit.
 
-    entries: list[tuple[str, bytes]]
+    `None` for content: the entry is gone from the inbox, and only its acknowledgement is owed.
+    """
+
+    entries: Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,15 @@ class PatchAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayAsked:
+    """What the former id of this node had not sent, to be written as new; how many writes that made is the reply."""
+
+    former: ReplicaId
+    deltas: tuple[Delta, ...]
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
 class SendFailed:
     """A message of round `round` did not reach `peer`."""
 
@@ -111,7 +127,18 @@ class Tick:
     """Time has passed."""
 
 
-Event = Call | DeltasRead | MessagesRead | LinksRead | RoundAsked | PatchOffered | PatchAsked | SendFailed | Tick
+Event = (
+    Call
+    | DeltasRead
+    | MessagesRead
+    | LinksRead
+    | RoundAsked
+    | PatchOffered
+    | PatchAsked
+    | ReplayAsked
+    | SendFailed
+    | Tick
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ everything that any of them knew. It does no I/O: the node sends what `start` an
     asked --answer--> answered --(all answered)--> pushed --done--> finished
                                      `--(peer lacks nothing)--------^
     any state --(time up, sending failed)--> failed
+
+Time is up for a peer when nothing has come from it for `timeout_ms`: a patch may come in many messages.
 """
 
 from __future__ import annotations
@@ -35,31 +37,43 @@ class PeerState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What a round did: whom it reached, how many messages it sent, how many writes were new on either side."""
+    """What a round did: whom it reached, how many messages it sent, how many writes were new on either side.
+
+    `under_way`: the peers that are being exchanged with still, where it tells of itself before it ends.
+    """
 
     contacted: tuple[str, ...]
     failed: tuple[str, ...]
+    under_way: tuple[str, ...]
     messages_sent: int
     new_items: int
 
 
 @dataclass(slots=True)
 class Exchange:
-    """A round under way. `pushes`: whether it has a second half; `deadline_ms`: when it stops waiting (wall time)."""
+    """A round under way. `pushes`: whether it has a second half. Times are monotonic."""
 
     round: str
-    deadline_ms: int
+    timeout_ms: int
     pushes: bool = True
     states: dict[str, PeerState] = field(default_factory=dict)
+    deadlines_ms: dict[str, int] = field(default_factory=dict)
     clocks: dict[str, VersionVector] = field(default_factory=dict)
     messages_sent: int = 0
     new_items: int = 0
 
-    def start(self, peers: Iterable[str]) -> list[str]:
+    def start(self, peers: Iterable[str], now_ms: int) -> list[str]:
         """The peers to ask."""
         self.states = dict.fromkeys(peers, PeerState.ASKED)
+        self.deadlines_ms = dict.fromkeys(self.states, now_ms + self.timeout_ms)
         self.messages_sent += len(self.states)
         return list(self.states)
+
+    def moved(self, peer: str, now_ms: int) -> None:
+        """`peer` has sent some of what it owes, or has had some of what it gets, and was sent a message in turn."""
+        if self.states.get(peer) in {PeerState.ASKED, PeerState.PUSHED}:
+            self.deadlines_ms[peer] = now_ms + self.timeout_ms
+            self.messages_sent += 1
 
     def answered(self, peer: str, clock: VersionVector, new: int) -> None:
         """`peer` has answered with a patch of `clock` that brought `new` writes."""
@@ -68,7 +82,7 @@ class Exchange:
             self.clocks[peer] = clock
             self.new_items += new
 
-    def pushes_due(self, own: VersionVector) -> Iterator[tuple[str, VersionVector]]:
+    def pushes_due(self, own: VersionVector, now_ms: int) -> Iterator[tuple[str, VersionVector]]:
         """Once all have answered: the peers to push to, each with its clock."""
         if PeerState.ASKED in self.states.values():
             return
@@ -77,6 +91,7 @@ class Exchange:
                 continue
             if self.pushes and not own <= self.clocks[peer]:
                 self.states[peer] = PeerState.PUSHED
+                self.deadlines_ms[peer] = now_ms + self.timeout_ms
                 self.messages_sent += 1
                 yield peer, self.clocks[peer]
             else:
@@ -93,12 +108,11 @@ class Exchange:
         if self.states.get(peer) in {PeerState.ASKED, PeerState.ANSWERED, PeerState.PUSHED}:
             self.states[peer] = PeerState.FAILED
 
-    def expire(self, wall_ms: int) -> None:
-        """Past the deadline, whoever still owes an answer has failed."""
-        if wall_ms >= self.deadline_ms:
-            for peer, state in list(self.states.items()):
-                if state in {PeerState.ASKED, PeerState.PUSHED}:
-                    self.fail(peer)
+    def expire(self, now_ms: int) -> None:
+        """Past its deadline, whoever still owes an answer has failed."""
+        for peer in self.busy_with:
+            if now_ms >= self.deadlines_ms[peer]:
+                self.fail(peer)
 
     @property
     def busy_with(self) -> list[str]:
@@ -111,7 +125,10 @@ class Exchange:
         return all(state in {PeerState.FINISHED, PeerState.FAILED} for state in self.states.values())
 
     def result(self) -> RoundResult:
-        """What it did."""
-        failed = tuple(peer for peer, state in self.states.items() if state is PeerState.FAILED)
-        contacted = tuple(peer for peer in self.states if peer not in failed)
-        return RoundResult(contacted, failed, self.messages_sent, self.new_items)
+        """What it has done."""
+        finished, failed = self._all_in(PeerState.FINISHED), self._all_in(PeerState.FAILED)
+        under_way = tuple(peer for peer in self.states if peer not in {*finished, *failed})
+        return RoundResult(finished, failed, under_way, self.messages_sent, self.new_items)
+
+    def _all_in(self, wanted: PeerState) -> tuple[str, ...]:
+        return tuple(peer for peer, state in self.states.items() if state is wanted)

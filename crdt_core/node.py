@@ -2,54 +2,70 @@
 
 Everything that reaches a replica comes through here, in one order: operations, peers' deltas, inbox messages, rounds,
 time. The machine does no I/O and reads no clock, so the worker, the simulator and a test bench run the same one.
-The shell that drives it promises: one turn at a time, effects only after the commit is confirmed, and no turn after a
-commit that failed.
+The shell that drives it promises: one turn at a time, effects only after the commit is confirmed (`confirm`), and no
+turn after a commit that failed. Between a turn and its confirmation, `confirmed` shows what was there before.
 
 Within a turn, what peers sent is taken in first; then all callers' operations share one commit (group commit), so load
-makes batches larger and not queues longer.
+makes batches larger and not queues longer. Here are the turn, calls, peers' logs, and whom to listen to; `rounds` has
+the exchanges with peers, `intake` takes deltas and patches into the replica, `membership` knows who takes part, and
+`stability` what all of them have seen.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-
-from crdt_core.clocks import HybridClock, Stamp, VersionVector
+from crdt_core.clocks import HybridClock
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
-from crdt_core.errors import CallerError, Malformed, PatchTooNew, PeerError, TooMany, UnknownNode, brief
+from crdt_core.confirmed import ConfirmedView
+from crdt_core.draft import Draft
+from crdt_core.errors import (
+    CallerError,
+    ClaimRefused,
+    Malformed,
+    PatchTooNew,
+    PeerError,
+    TooMany,
+    UnknownNode,
+    brief,
+)
 from crdt_core.events import (
     Call,
-    Commit,
     DeltasRead,
-    Effect,
-    Event,
-    JobAnswer,
     LinksRead,
     MessagesRead,
     PatchAsked,
     PatchOffered,
     Quarantined,
+    ReplayAsked,
     Reply,
     RoundAsked,
-    Send,
     SendFailed,
-    StampAhead,
-    Tick,
     Turn,
 )
-from crdt_core.exchange import Exchange
 from crdt_core.header import Header, encode_header
-from crdt_core.messages import Answer, Ask, Compact, Done, Message, Push, Round, decode_message
+from crdt_core.intake import Intake
+from crdt_core.membership import AdmitIncarnation, Membership, RemoveMember
+from crdt_core.messages import Admit, Answer, Ask, Compact, More, Push, Round, decode_message
+from crdt_core.options import NodeOptions
+from crdt_core.replay import Replay
 from crdt_core.replica import Applied
+from crdt_core.rounds import Rounds
+from crdt_core.stability import Stability
+from crdt_core.types.members import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from crdt_core.clocks import ReplicaId
     from crdt_core.deltas import Delta, Patch
+    from crdt_core.events import Event
+    from crdt_core.identity import Sponsor
+    from crdt_core.messages import PeerMessage
     from crdt_core.replica import Replica
+    from crdt_core.transfers import Arriving
 
 __all__ = ["A_CALLER", "QUARANTINED_BYTES_MAX", "Node", "NodeOptions"]
 
@@ -62,91 +78,60 @@ QUARANTINED_BYTES_MAX = 64 << 10
 STRANGERS_SETTING = "limits.foreign_replicas_max"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeOptions:
-    """`repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for it.
-
-    `refused_delay_ms`: how long until a peer is asked again about the same entry that makes no sense.
-    `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
-    `skew_warn_ms`, `skew_refuse_ms`: how far a stamp may be ahead before that is said, and before it is not taken over.
-    `strangers_max`: how many replica ids of no node callers' patches may bring.
-    """
-
-    exchange_timeout_ms: int = 5000
-    repair_delay_ms: int = 150
-    refused_delay_ms: int = 1000
-    markers_per_compaction: int = 10_000
-    log_entries_kept: int = 100
-    skew_warn_ms: int = 500
-    skew_refuse_ms: int = 60_000
-    strangers_max: int = 256
-
-
-@dataclass(slots=True)
-class _Ongoing:
-    """An exchange under way and who waits for it: a caller, a job's key, or nobody (a repair)."""
-
-    exchange: Exchange
-    token: Any = None
-    answer_to: str | None = None
-
-
-@dataclass(slots=True)
-class _Draft:
-    """The turn being made."""
-
-    wall_ms: int
-    commit: Commit = field(default_factory=Commit)
-    effects: list[Effect] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-
-
 class Node:
     """The machine of node `name`.
 
-    `session` tells this run of the node from others, in the names of rounds. `counts` counts what happened, for
-    metrics; `paused` are the peers that it does not listen to.
+    `session` tells this run of the node from others, in the names of rounds. `sponsor`: whom it asks while the replica
+    is no member yet. `counts` counts what happened, for metrics; `paused` are the peers that it does not listen to;
+    `confirmed` is what a reader may be shown. `joins`: the replica is no member yet.
     """
 
     def __init__(
         self,
         name: str,
         replica: Replica,
-        peers: Sequence[str],
         session: str,
         *,
+        sponsor: Sponsor | None = None,
         options: NodeOptions | None = None,
         hlc: HybridClock | None = None,
     ) -> None:
         self.name = name
         self.replica = replica
-        for member in (replica.id, *peers):
-            replica.catalogue.roster.index(member)  # before anybody else can use the numbers up
-        self.peers = tuple(peers)
+        self.confirmed = ConfirmedView(replica.catalogue)
         self.options = options or NodeOptions()
         self.hlc = hlc or HybridClock()
         self.paused: frozenset[str] = frozenset()
         self.counts: Counter[str] = Counter()
-        self._session = session
-        self._rounds = 0
-        self._ongoing: dict[str, _Ongoing] = {}
+        self._intake = Intake(replica, self.hlc, self.options, self.counts)
+        self._rounds = Rounds(name, session, replica, self.hlc, self._intake, options=self.options, counts=self.counts)
         self._blocked_since_ms: dict[str, int] = {}
         self._refused: dict[str, str] = {}
-        self._published: dict[str, VersionVector] = {}
+        self.membership = Membership(name, replica, sponsor)
+        for member in (replica.id, *self.membership.peers.values()):
+            replica.catalogue.roster.index(member)  # before anybody else can use the numbers up
+        self.stability = Stability(replica, self.membership, self.options)
+        self.joins = not self.membership.is_admitted
 
-    def turn(self, events: Sequence[Event], wall_ms: int) -> Turn:
-        """Takes in `events` at wall time `wall_ms`; what to commit, and what may happen then.
+    def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
+        """Takes in `events`; what to commit, and what may happen then.
 
-        Raises `InvariantBroken` where the replica can no longer be trusted.
+        `wall_ms` is the time of day, for the hybrid clock; `monotonic_ms` neither falls nor jumps: deadlines are in it.
+        Raises `InvariantBroken` where the replica can no longer be trusted, and `Retired` where the fleet goes on
+        without its id: then nothing of the turn may be committed.
         """
-        draft = _Draft(wall_ms)
+        draft = Draft(wall_ms, monotonic_ms)
         clock_before = self.replica.clock.copy()
-        self._set_clock_right(draft)
+        self._intake.set_clock_right(self.name, draft)
         for event in events:
             self._take(event, draft)
-        self._advance_rounds(draft)
-        delta = self._run_calls(draft)
+        self.membership.check()
+        self._rounds.advance(draft)
+        delta = self._write(draft)
         commit = draft.commit
+        if self.joins and self.membership.is_admitted:
+            self.joins = False
+            commit.header["joining"] = b""
         commit.records = self.replica.take_changes()
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
@@ -156,14 +141,28 @@ class Node:
         self.counts["commits"] += delta is not None
         return Turn(commit, draft.effects)
 
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The other nodes that take part."""
+        return tuple(self.membership.peers)
+
+    def confirm(self) -> None:
+        """The commit of the last turn is durable: what it did may be shown."""
+        self.replica.catalogue.confirm()
+
     def header(self) -> dict[str, bytes]:
         """The replica's own fields of the persisted header."""
         replica = self.replica
         return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last))
 
+    @property
+    def arriving(self) -> tuple[Arriving, ...]:
+        """How far each patch has come that is coming in in chunks; nothing of it shows before all of it is here."""
+        return self._rounds.arriving
+
     # Events
 
-    def _take(self, event: Event, draft: _Draft) -> None:
+    def _take(self, event: Event, draft: Draft) -> None:
         match event:
             case Call():
                 draft.calls.append(event)
@@ -172,7 +171,8 @@ class Node:
             case MessagesRead():
                 for entry, content in event.entries:
                     draft.commit.acknowledged.append(entry)
-                    self._take_message(entry, content, draft)
+                    if content is not None:
+                        self._take_message(entry, content, draft)
             case LinksRead():
                 self.paused = event.paused
             case RoundAsked():
@@ -180,29 +180,36 @@ class Node:
             case PatchOffered():
                 self._take_patch_offered(event, draft)
             case PatchAsked():
-                draft.effects.append(Reply(event.token, encode_patch(self._patch(event.since))))
+                draft.effects.append(Reply(event.token, encode_patch(self._intake.patch(event.since))))
+            case ReplayAsked():
+                draft.commit.header["former"] = b""
+                draft.calls.append(Call(Replay(event.former, event.deltas), event.token))
             case SendFailed():
-                self._fail_sending(event)
-            case Tick():
-                pass
+                self._rounds.fail(event.peer, event.round)
+            # a `Tick` says no more than that it is a turn
 
-    def _run_calls(self, draft: _Draft) -> Delta | None:
-        """Runs all operations on what the turn has taken in; what they wrote is one delta."""
-        if not draft.calls:
+    def _write(self, draft: Draft) -> Delta | None:
+        """Runs all operations on what the turn has taken in, and settles what members are owed; all is one delta."""
+        if not draft.calls and not draft.own and not self.membership.owes():
             return None
         now = self.hlc.tick(draft.wall_ms)
+        for operation in draft.own:
+            with contextlib.suppress(CallerError):
+                operation.run(self.replica, now)
         for call in draft.calls:
             try:
                 draft.effects.append(Reply(call.token, call.operation.run(self.replica, now)))
             except CallerError as error:
                 draft.effects.append(Reply(call.token, error=error))
+        if self.membership.owes():
+            self.membership.settle()
         return self.replica.commit(now)
 
     # Peers' deltas
 
-    def _take_deltas(self, event: DeltasRead, draft: _Draft) -> None:
+    def _take_deltas(self, event: DeltasRead, draft: Draft) -> None:
         passed = 0
-        if event.peer not in self.paused:
+        if event.peer in self.peers and event.peer not in self.paused:
             for entry, content in event.entries:
                 if not self._take_delta(event.peer, entry, content, draft):
                     break
@@ -211,11 +218,11 @@ class Node:
             self._blocked_since_ms.pop(event.peer, None)
         draft.effects.append(Reply(event.token, passed))
 
-    def _take_delta(self, peer: str, entry: str, content: bytes, draft: _Draft) -> bool:
+    def _take_delta(self, peer: str, entry: str, content: bytes, draft: Draft) -> bool:
         try:
             delta = decode_delta(content)
-            _check_place(delta, peer, entry)
-            outcome = self.replica.apply(delta)
+            _check_place(delta, self.membership.peers[peer], entry)
+            outcome = self._intake.apply(delta, peer, draft)
         except Malformed as error:
             self._refuse_delta(peer, entry, content, error, draft)
             return False
@@ -223,12 +230,9 @@ class Node:
             gap = delta.dot.counter > self.replica.clock[delta.dot.replica] + 1
             self._repair(peer, draft, delay_ms=0 if gap else self.options.repair_delay_ms)
             return False
-        if outcome is Applied.YES:
-            self._observe(delta.hlc, peer, draft)
-            self.counts["deltas_applied"] += 1
         return True
 
-    def _refuse_delta(self, peer: str, entry: str, content: bytes, error: Malformed, draft: _Draft) -> None:
+    def _refuse_delta(self, peer: str, entry: str, content: bytes, error: Malformed, draft: Draft) -> None:
         """Sets the entry aside, once; what it should have said is fetched from the peer's state.
 
         If the peer has nothing to say (the entry is not its own), it is asked again now and then, until it writes.
@@ -239,80 +243,52 @@ class Node:
             self._quarantine(f"log of {peer}", entry, content, error, draft)
         self._repair(peer, draft, delay_ms=self.options.refused_delay_ms if known else 0)
 
-    def _repair(self, peer: str, draft: _Draft, delay_ms: int) -> None:
+    def _repair(self, peer: str, draft: Draft, delay_ms: int) -> None:
         """Asks `peer` for what its log does not give, unless that is under way or may still arrive by itself."""
-        since_ms = self._blocked_since_ms.setdefault(peer, draft.wall_ms)
-        if draft.wall_ms - since_ms < delay_ms or self._busy_with(peer):
+        since_ms = self._blocked_since_ms.setdefault(peer, draft.monotonic_ms)
+        if draft.monotonic_ms - since_ms < delay_ms or self._rounds.busy_with(peer):
             return
-        self._blocked_since_ms[peer] = draft.wall_ms
+        self._blocked_since_ms[peer] = draft.monotonic_ms
         self.counts["repairs"] += 1
-        self._start_round([peer], draft, pushes=False)
-
-    def _observe(self, stamp: Stamp, source: str, draft: _Draft) -> None:
-        """Takes over the hybrid time of what `source` sent, unless it is too far ahead; says so where it is ahead."""
-        ahead_ms = self.hlc.observe(stamp, draft.wall_ms, self.options.skew_refuse_ms)
-        if ahead_ms > self.options.skew_warn_ms:
-            refused = ahead_ms > self.options.skew_refuse_ms
-            self.counts["stamps_ahead"] += 1
-            self.counts["stamps_refused"] += refused
-            draft.effects.append(StampAhead(source, ahead_ms, refused))
-
-    def _set_clock_right(self, draft: _Draft) -> None:
-        """Once the wall clock has been set right, the hybrid clock leaves the future that it had been in, too."""
-        ahead_ms = self.hlc.set_right(draft.wall_ms, self.options.skew_refuse_ms)
-        if ahead_ms:
-            self.counts["clock_set_right"] += 1
-            draft.effects.append(StampAhead(self.name, ahead_ms, refused=True))
+        self._rounds.start([peer], draft, pushes=False)
 
     # Messages
 
-    def _take_message(self, entry: str, content: bytes, draft: _Draft) -> None:
+    def _take_message(self, entry: str, content: bytes, draft: Draft) -> None:
         try:
             message = decode_message(content)
-            if isinstance(message, Ask | Answer | Push | Done):
-                self._take_peer_message(message, draft)
-            elif isinstance(message, Round):
-                self._take_round(message, draft)
-            else:
-                self._compact(message, draft)
+            match message:
+                case Round():
+                    self._take_round(message, draft)
+                case Compact():
+                    draft.own += [RemoveMember(node, ABSENT) for node in self.stability.take(message, draft)]
+                case Admit():
+                    draft.own.append(AdmitIncarnation(message.sender, message.replica, message.grpc, message.redis))
+                case _:
+                    self._take_peer_message(message, len(content), draft)
         except PatchTooNew:
             self.counts["patches_refused"] += 1
         except PeerError as error:
+            self.counts["claims_refused"] += isinstance(error, ClaimRefused)
             self._quarantine("inbox", entry, content, error, draft)
 
-    def _take_peer_message(self, message: Ask | Answer | Push | Done, draft: _Draft) -> None:
+    def _take_peer_message(self, message: PeerMessage, size: int, draft: Draft) -> None:
+        """Whoever ever took part may ask, and so learn how things stand; only members are listened to."""
         peer = message.sender
-        if peer not in self.peers:
+        if not self.membership.knows(peer):
             raise Malformed("message", f"sender {brief(peer)} is no peer of {self.name}")
-        if peer in self.paused:
+        if peer in self.paused or self._is_out_of_place(message):
             self.counts["messages_dropped"] += 1
             return
-        ongoing = self._ongoing.get(message.round)
-        match message:
-            case Ask():
-                self.counts["patches_sent"] += 1
-                self._send(draft, peer, Answer(self.name, message.round, self._patch(message.clock)))
-            case Answer():
-                new = self._join(message.patch, peer, draft)
-                if ongoing is not None:
-                    ongoing.exchange.answered(peer, message.patch.clock, new)
-            case Push():
-                self._send(draft, peer, Done(self.name, message.round, self._join(message.patch, peer, draft)))
-            case Done():
-                if ongoing is not None:
-                    ongoing.exchange.pushed(peer, message.new)
+        self._rounds.take(message, size, draft)
 
-    def _patch(self, since: VersionVector) -> Patch:
-        return self.replica.patch(since, self.hlc.last)
+    def _is_out_of_place(self, message: PeerMessage) -> bool:
+        """Whether the sender would have to be a member to say that, and is not, or not under that id any more."""
+        if isinstance(message, Answer | Push):
+            return self.membership.peers.get(message.sender) != message.patch.origin
+        return not isinstance(message, Ask | More) and message.sender not in self.peers
 
-    def _join(self, patch: Patch, source: str, draft: _Draft) -> int:
-        new = self.replica.join(patch)
-        self._observe(patch.hlc, source, draft)
-        self.counts["patches_joined"] += 1
-        self.counts["patch_items"] += new
-        return new
-
-    def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: _Draft) -> None:
+    def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: Draft) -> None:
         self.counts["quarantined"] += 1
         reason = str(error)
         if len(content) > QUARANTINED_BYTES_MAX:
@@ -321,72 +297,25 @@ class Node:
 
     # Rounds
 
-    def _take_round_asked(self, event: RoundAsked, draft: _Draft) -> None:
+    def _take_round_asked(self, event: RoundAsked, draft: Draft) -> None:
         unknown = [peer for peer in event.peers if peer not in self.peers]
         if unknown:
             draft.effects.append(Reply(event.token, error=UnknownNode(unknown[0], list(self.peers))))
             return
         peers = [peer for peer in event.peers or self.peers if peer not in self.paused]
-        self._start_round(peers, draft, token=event.token)
+        self._rounds.start(peers, draft, token=event.token)
 
-    def _take_round(self, message: Round, draft: _Draft) -> None:
+    def _take_round(self, message: Round, draft: Draft) -> None:
         """A job's round leaves out whoever it must not listen to, and whoever an exchange is under way with."""
-        peers = [p for p in message.peers if p in self.peers and p not in self.paused and not self._busy_with(p)]
-        self._start_round(peers, draft, answer_to=message.answer_to)
+        peers = [p for p in message.peers if p in self.peers and p not in self.paused and not self._rounds.busy_with(p)]
+        self._rounds.start(peers, draft, answer_to=message.answer_to)
 
-    def _start_round(
-        self, peers: list[str], draft: _Draft, token: Any = None, answer_to: str | None = None, *, pushes: bool = True
-    ) -> None:
-        self._rounds += 1
-        name = f"{self.name}-{self._session}-{self._rounds}"
-        exchange = Exchange(name, draft.wall_ms + self.options.exchange_timeout_ms, pushes)
-        self._ongoing[name] = _Ongoing(exchange, token, answer_to)
-        for peer in exchange.start(peers):
-            self._send(draft, peer, Ask(self.name, name, self.replica.clock.copy()))
-
-    def _advance_rounds(self, draft: _Draft) -> None:
-        for name, ongoing in list(self._ongoing.items()):
-            exchange = ongoing.exchange
-            exchange.expire(draft.wall_ms)
-            for peer, clock in exchange.pushes_due(self.replica.clock):
-                self._send(draft, peer, Push(self.name, name, self._patch(clock)))
-            if exchange.finished:
-                del self._ongoing[name]
-                self._finish_round(ongoing, draft)
-
-    def _finish_round(self, ongoing: _Ongoing, draft: _Draft) -> None:
-        result = ongoing.exchange.result()
-        if ongoing.token is not None:
-            draft.effects.append(Reply(ongoing.token, result))
-        if ongoing.answer_to is not None:
-            summary = {
-                "peers_contacted": list(result.contacted),
-                "peers_failed": list(result.failed),
-                "messages_sent": result.messages_sent,
-                "new_items": result.new_items,
-            }
-            draft.effects.append(JobAnswer(ongoing.answer_to, summary))
-            draft.commit.header["round"] = orjson.dumps({"at_ms": draft.wall_ms, **summary})
-
-    def _fail_sending(self, event: SendFailed) -> None:
-        ongoing = self._ongoing.get(event.round)
-        if ongoing is not None:
-            ongoing.exchange.fail(event.peer)
-
-    def _busy_with(self, peer: str) -> bool:
-        return any(peer in ongoing.exchange.busy_with for ongoing in self._ongoing.values())
-
-    def _send(self, draft: _Draft, peer: str, message: Message) -> None:
-        self.counts["messages_sent"] += 1
-        draft.effects.append(Send(peer, message))
-
-    def _take_patch_offered(self, event: PatchOffered, draft: _Draft) -> None:
-        """A caller's patch may be nonsense: what would stop the node if a peer said it is the caller's error here."""
+    def _take_patch_offered(self, event: PatchOffered, draft: Draft) -> None:
+        """A caller's patch may be nonsense: that is the caller's error."""
         try:
             patch = decode_patch(event.patch)
-            _check_claim(patch, self.replica)
             self._check_strangers(patch)
-            draft.effects.append(Reply(event.token, self._join(patch, A_CALLER, draft)))
+            draft.effects.append(Reply(event.token, self._intake.join(patch, A_CALLER, draft)))
         except (CallerError, PeerError) as error:
             draft.effects.append(Reply(event.token, error=error))
 
@@ -396,44 +325,19 @@ class Node:
         They lengthen every clock of the fleet for good. Only callers' patches are refused for it: nodes that refused
         each other's could no longer converge.
         """
-        unknown = [replica for replica in self.replica.clock.lacks(patch.clock) if self._is_stranger(replica)]
         known = sum(map(self._is_stranger, self.replica.clock))
-        new = sum(replica not in self.replica.clock for replica in unknown)
+        new = sum(replica not in self.replica.clock for replica in patch.clock if self._is_stranger(replica))
         if new and known + new > self.options.strangers_max:
             raise TooMany("patch", known + new, self.options.strangers_max, "replica ids of no node", STRANGERS_SETTING)
 
-    def _is_stranger(self, replica: str) -> bool:
+    def _is_stranger(self, replica: ReplicaId) -> bool:
+        """Whether no node that ever took part could be meant, in whatever incarnation."""
         node = replica.partition(".")[0]
-        return node != self.name and node not in self.peers
-
-    # Compaction
-
-    def _compact(self, message: Compact, draft: _Draft) -> None:
-        """Moves the stable frontier up to what every member has published, and forgets what it covers.
-
-        A member's published clock counts once everything it had done by then has been applied here: after that,
-        whatever still comes from it has seen what its clock covers (causal stability).
-        """
-        for peer, clock in message.clocks.items():
-            if peer in self.peers and clock[peer] <= self.replica.clock[peer]:
-                self._published.setdefault(peer, VersionVector()).merge(clock)
-        if all(peer in self._published for peer in self.peers):
-            stable = VersionVector.floor([self.replica.clock, *self._published.values()])
-            self.replica.stabilise(stable, self.options.markers_per_compaction)
-        draft.commit.trim = max(0, self.replica.stable[self.replica.id] - self.options.log_entries_kept)
-        draft.commit.header["compacted_ms"] = b"%d" % draft.wall_ms
-        waiting = len(self.replica.catalogue.markers)
-        summary = {"stable": dict(sorted(self.replica.stable.items())), "markers_waiting": waiting}
-        draft.effects.append(JobAnswer(message.answer_to, summary))
+        return node != self.name and not self.membership.knows(node)
 
 
-def _check_place(delta: Delta, peer: str, entry: str) -> None:
+def _check_place(delta: Delta, replica: ReplicaId, entry: str) -> None:
     if f"{delta.dot.counter}-0" != entry:
         raise Malformed("delta", f"{delta.dot} stands at entry {entry}")
-    if delta.dot.replica != peer:
-        raise Malformed("delta", f"{delta.dot} stands in the log of {peer}")
-
-
-def _check_claim(patch: Patch, replica: Replica) -> None:
-    if patch.clock[replica.id] > replica.clock[replica.id]:
-        raise Malformed("patch", f"it claims commits of {replica.id} that {replica.id} has not made")
+    if delta.dot.replica != replica:
+        raise Malformed("delta", f"{delta.dot} stands in the log of {replica}")

@@ -1,11 +1,14 @@
 """What callers can do with objects, whatever face they use: each operation is a value that runs on a replica.
 
+A `Read` changes nothing, and needs no turn: it can be answered from any `State`, such as the last confirmed one.
+
 A key holds one type. An operation that names none takes the type that the key has, or its default for a new key; one
 that meets another type is refused with `WrongType`. An operation that is refused has changed nothing.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +26,7 @@ from crdt_core.types import (
     ORSET,
     PNCOUNTER,
     SLOT,
+    View,
     encode_text,
 )
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust, check_amount, raise_share
@@ -31,8 +35,9 @@ from crdt_core.types.sets import remove_element
 
 if TYPE_CHECKING:
     from crdt_core.clocks import Stamp
+    from crdt_core.objects import Object
     from crdt_core.replica import Replica
-    from crdt_core.siblings import Payload
+    from crdt_core.siblings import Payload, Roster
     from crdt_core.types import CrdtType
 
 __all__ = [
@@ -47,10 +52,12 @@ __all__ = [
     "Inspection",
     "Operation",
     "RaiseShare",
+    "Read",
     "RegisterView",
     "RemoveFromSet",
     "SetFlag",
     "SetRegister",
+    "State",
 ]
 
 _COUNTERS = (PNCOUNTER, GCOUNTER)
@@ -62,6 +69,31 @@ class Operation(Protocol):
     """Something to do with a replica at hybrid time `now`; the result is for the caller. Raises a `CallerError`."""
 
     def run(self, replica: Replica, now: Stamp) -> Any: ...
+
+
+class State(Protocol):
+    """What a read looks at: a replica, or what it was when its last commit was confirmed."""
+
+    @property
+    def roster(self) -> Roster: ...
+
+    def showing(self, key: bytes) -> list[Object]: ...
+
+    def view(self, key: bytes, type_: CrdtType) -> View: ...
+
+
+class Read(ABC):
+    """An operation that changes nothing. Raises a `CallerError`."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def read(self, state: State) -> Any:
+        """The answer, as `state` is."""
+
+    def run(self, replica: Replica, now: Stamp) -> Any:  # noqa: ARG002
+        """The answer, as the replica is in the turn under way: the read is an operation too."""
+        return self.read(replica)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +138,16 @@ class RaiseShare:
 
 
 @dataclass(frozen=True, slots=True)
-class GetCounter:
+class GetCounter(Read):
     """Yields the value and the type name (0 and an empty name where there is none)."""
 
     key: bytes
 
-    def run(self, replica: Replica, now: Stamp) -> tuple[int, str]:  # noqa: ARG002
-        type_ = _held(replica, self.key, _COUNTERS)
+    def read(self, state: State) -> tuple[int, str]:
+        type_ = _held(state, self.key, _COUNTERS)
         if type_ is None:
             return 0, ""
-        value = type_.value(replica.view(self.key, type_))
+        value = type_.value(state.view(self.key, type_))
         if not INT64_MIN <= value <= INT64_MAX:
             raise CounterOverflow(_text(self.key))
         return value, type_.name
@@ -155,14 +187,14 @@ class RemoveFromSet:
 
 
 @dataclass(frozen=True, slots=True)
-class GetSet:
+class GetSet(Read):
     """Yields the sorted elements and the type name (none and an empty name where there is none)."""
 
     key: bytes
 
-    def run(self, replica: Replica, now: Stamp) -> tuple[list[bytes], str]:  # noqa: ARG002
-        type_ = _held(replica, self.key, _SETS)
-        return (type_.value(replica.view(self.key, type_)), type_.name) if type_ else ([], "")
+    def read(self, state: State) -> tuple[list[bytes], str]:
+        type_ = _held(state, self.key, _SETS)
+        return (type_.value(state.view(self.key, type_)), type_.name) if type_ else ([], "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +237,16 @@ class RegisterView:
 
 
 @dataclass(frozen=True, slots=True)
-class GetRegister:
+class GetRegister(Read):
     """Yields a `RegisterView`."""
 
     key: bytes
 
-    def run(self, replica: Replica, now: Stamp) -> RegisterView:  # noqa: ARG002
-        type_ = _held(replica, self.key, _REGISTERS)
+    def read(self, state: State) -> RegisterView:
+        type_ = _held(state, self.key, _REGISTERS)
         if type_ is None:
             return RegisterView([], None, "")
-        view = replica.view(self.key, type_)
+        view = state.view(self.key, type_)
         if type_ is MVREGISTER:
             return RegisterView(MVREGISTER.value(view), None, type_.name)
         winner = LWWREGISTER.winner(view)
@@ -239,13 +271,13 @@ class SetFlag:
 
 
 @dataclass(frozen=True, slots=True)
-class GetFlag:
+class GetFlag(Read):
     """Yields whether the flag is enabled."""
 
     key: bytes
 
-    def run(self, replica: Replica, now: Stamp) -> bool:  # noqa: ARG002
-        return _held(replica, self.key, (EWFLAG,)) is not None
+    def read(self, state: State) -> bool:
+        return _held(state, self.key, (EWFLAG,)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,26 +301,26 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspect:
+class Inspect(Read):
     """Yields an `Inspection`."""
 
     key: bytes
 
-    def run(self, replica: Replica, now: Stamp) -> Inspection:  # noqa: ARG002
-        showing = replica.showing(self.key)
+    def read(self, state: State) -> Inspection:
+        showing = state.showing(self.key)
         if not showing:
             return Inspection("", b"null", b"{}", [])
         found, *hidden = showing
         siblings = {
-            str(encode_text(part)): orjson.Fragment(encode_part(found, held, replica.catalogue.roster))
+            str(encode_text(part)): orjson.Fragment(encode_part(found, held, state.roster))
             for part, held in sorted(found.parts.items())
         }
-        value = orjson.dumps(_json(found.type.value(replica.catalogue.view(found))))
+        value = orjson.dumps(_json(found.type.value(View(found.parts, state.roster))))
         return Inspection(found.type.name, value, orjson.dumps(siblings), [other.type.name for other in hidden])
 
 
-def _held(replica: Replica, key: bytes, wanted: tuple[CrdtType, ...]) -> CrdtType | None:
-    showing = replica.showing(key)
+def _held(state: State, key: bytes, wanted: tuple[CrdtType, ...]) -> CrdtType | None:
+    showing = state.showing(key)
     if not showing:
         return None
     if showing[0].type not in wanted:

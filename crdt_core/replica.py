@@ -21,6 +21,7 @@ Source: delta-state CRDTs and causal CRDTs, Almeida, Shoker, Baquero 2018; causa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,16 @@ from crdt_core.deltas import Delta, Patch, PatchPart, Write
 from crdt_core.errors import InvariantBroken, Malformed, PatchTooNew, brief
 from crdt_core.siblings import covered, drop, fold, forget, join, unfold, write
 from crdt_core.touched import Touched
-from crdt_core.types import TYPES
+from crdt_core.types import MEMBERS, TYPES
+from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crdt_core.deltas import Address
     from crdt_core.objects import Object
     from crdt_core.records import Record
-    from crdt_core.siblings import Horizon, PackedDot, Payload, Siblings
+    from crdt_core.siblings import Horizon, PackedDot, Payload, Roster, Siblings
     from crdt_core.types import CrdtType, View
 
 __all__ = ["Applied", "Replica"]
@@ -56,10 +60,11 @@ class Replica:
     """One replica's state and causal context.
 
     `clock`: what it has seen. `stable`: what every member has seen, as far as it knows; removals up to there may be
-    forgotten. `touched_max` bounds the index of recent writes (addresses).
+    forgotten. `members`: who belongs to the fleet, as far as it has heard; `founders` until something has changed. Ids
+    that are folded there are in neither clock. `touched_max` bounds the index of recent writes (addresses).
     """
 
-    def __init__(self, replica: ReplicaId, touched_max: int = 200_000) -> None:
+    def __init__(self, replica: ReplicaId, touched_max: int = 200_000, founders: Sequence[str] = ()) -> None:
         self.id = check_replica_id(replica)
         self.clock = VersionVector()
         self.stable = VersionVector()
@@ -67,22 +72,25 @@ class Replica:
         self._touched_max = touched_max
         self._touched = Touched(touched_max)
         self._open: dict[Address, Payload] = {}
+        self._founders = Members.founders(founders)
+        self.members = self._founders
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
         """Takes up a persisted state; `objects` were decoded with this replica's roster.
 
         Raises `Malformed` for a write that the clock does not cover: every peer would refuse what carries it.
         """
-        horizon = self.catalogue.roster.horizon(clock)
+        self.clock, self.stable, self.catalogue.digest = clock.copy(), stable.copy(), digest
+        self._touched = Touched(self._touched_max, floor=clock)
+        for head in objects:
+            self.catalogue.adopt(head)
+        self._read_members()
+        horizon = self.catalogue.roster.horizon(self.whole_clock)
         for head in objects:
             for link in head.chain():
                 for part, siblings in link.parts.items():
                     self._must_cover(horizon, link, part, siblings)
                 self._must_cover(horizon, link, None, fold(link.clears))
-        self.clock, self.stable, self.catalogue.digest = clock.copy(), stable.copy(), digest
-        self._touched = Touched(self._touched_max, floor=clock)
-        for head in objects:
-            self.catalogue.adopt(head)
 
     def resume(self, state: Patch) -> None:
         """Takes up a full state saved by this very replica, own writes included; only a replica still empty can."""
@@ -97,6 +105,16 @@ class Replica:
         """A 64-bit hash of the state at the last `take_changes`; equal clocks must have equal digests."""
         return self.catalogue.digest
 
+    @property
+    def whole_clock(self) -> VersionVector:
+        """What it has seen, ids that are folded included: the clock that others are told."""
+        return self.catalogue.roster.whole(self.clock)
+
+    @property
+    def roster(self) -> Roster:
+        """The ids behind packed dots."""
+        return self.catalogue.roster
+
     def showing(self, key: bytes) -> list[Object]:
         """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
         return self.catalogue.showing(key)
@@ -109,6 +127,11 @@ class Replica:
         """The value of the object that prevails under `key`; `None` where there is none."""
         showing = self.showing(key)
         return showing[0].type.value(self.catalogue.view(showing[0])) if showing else None
+
+    def horizon_with_open(self, seen: VersionVector) -> Horizon:
+        """What `seen` covers, and what is being written here just now."""
+        roster = self.catalogue.roster
+        return roster.horizon(VersionVector({**seen, self.id: self.clock[self.id] + 1}))
 
     # Local writes
 
@@ -124,7 +147,7 @@ class Replica:
         for part in list(found.parts):
             self.catalogue.put(found, part, None)
             self._open.pop((key, type_.name, part), None)
-        self.catalogue.put_clears(found, {self._next_dot(): self.clock.copy()})
+        self.catalogue.put_clears(found, {self._next_dot(): self.whole_clock.copy()})
         self._open[key, type_.name, None] = None
 
     def delete(self, key: bytes) -> bool:
@@ -159,18 +182,20 @@ class Replica:
         changed, for one of a replica too many.
         """
         self._must_be_closed()
-        if self.clock.covers(delta.dot):
+        roster, whole = self.catalogue.roster, self.whole_clock
+        if whole.covers(delta.dot):
             return Applied.BEFORE
         if delta.dot.replica == self.id:
             raise InvariantBroken(f"{delta.dot} is not known to {self.id} itself, which is at {self.clock[self.id]}")
-        if not delta.deps <= self.clock:
+        if not delta.deps <= whole:
             return Applied.EARLY
-        dot = self.catalogue.roster.pack(*delta.dot)
-        deps = self.catalogue.roster.known_horizon(delta.deps)
+        seen = roster.whole(delta.deps)  # whoever folded an id has told so in what this delta builds on
+        dot = roster.pack(*delta.dot)
+        deps = roster.known_horizon(seen)
         for key, type_name, part, payload in delta.writes:
             found = self.catalogue.ensure(key, TYPES[type_name])
             if part is None:
-                self._clear(found, dot, delta.deps, deps)
+                self._clear(found, dot, seen, deps)
             else:
                 self.catalogue.put(found, part, write(found.parts.get(part), deps, dot, payload))
         self._count_in(delta)
@@ -178,18 +203,42 @@ class Replica:
 
     def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
         """What a replica at clock `since` lacks; the full state for `None`, or if it lacks forgotten removals."""
+        outline = self.outline(since, hlc)
+        listings = map(self.listing, self._addresses_since(outline.since))
+        return replace(outline, parts=tuple(part for part in listings if part.siblings))
+
+    def outline(self, since: VersionVector | None, hlc: Stamp) -> Patch:
+        """The patch for a replica at `since`, as of now, without its parts."""
         self._must_be_closed()
-        if since is not None and not self.stable <= since:
+        roster = self.catalogue.roster
+        if since is not None and not roster.whole(self.stable) <= since:
             since = None
-        addresses = self._addresses_since(since)
         return Patch(
             origin=self.id,
             since=since.copy() if since is not None else None,
-            clock=self.clock.copy(),
-            stable=self.stable.copy(),
+            clock=self.whole_clock.copy(),
+            stable=roster.whole(self.stable).copy(),
             hlc=hlc,
-            parts=tuple(part for part in map(self._patch_part, addresses) if part.siblings),
+            parts=(),
         )
+
+    def touched(self, since: VersionVector) -> list[Address] | None:
+        """The addresses written beyond `since`; `None` where that is not known any more."""
+        touched = self._touched.since(since)
+        return None if touched is None else list(touched)
+
+    def siblings(self, address: Address) -> dict[PackedDot, Payload]:
+        """The siblings of one part, or the clears of one object; not to be changed."""
+        key, type_name, part = address
+        found = self.catalogue.find(key, type_name)
+        if found is None:
+            return {}
+        return found.clears if part is None else unfold(found.parts.get(part))
+
+    def listing(self, address: Address) -> PatchPart:
+        """One part as it is now, as a patch lists it; without siblings if there is nothing."""
+        unpack = self.catalogue.roster.unpack
+        return PatchPart(*address, {unpack(dot): payload for dot, payload in self.siblings(address).items()})
 
     def join(self, patch: Patch) -> int:
         """Takes in a patch; how many writes were new. Idempotent.
@@ -202,24 +251,30 @@ class Replica:
         if patch.clock[self.id] > self.clock[self.id]:
             claimed, own = patch.clock[self.id], self.clock[self.id]
             raise InvariantBroken(f"{patch.origin} has seen {self.id}:{claimed}, {self.id} itself is at {own}")
-        if patch.since is not None and not patch.since <= self.clock:
-            raise PatchTooNew(dict(self.clock.lacks(patch.since)))
+        whole = self.whole_clock
+        if patch.since is not None and not patch.since <= whole:
+            raise PatchTooNew(dict(whole.lacks(patch.since)))
         return self._take_in(patch)
 
     def stabilise(self, stable: VersionVector, markers_max: int) -> int:
         """Every member has seen `stable`: forgets removals up to there; how many wait on.
 
-        At most `markers_max` addresses are looked at. The caller vouches that this replica has applied everything that
-        each member did before it had seen `stable`.
+        What was spent of the counts of an id that left for its absence stays: it may come back and tell how much more
+        it had counted. At most `markers_max` addresses are looked at. The caller vouches that this replica has applied
+        everything that each member did before it had seen `stable`.
         """
         self._must_be_closed()
         self.stable.merge(stable)
         self._touched.forget(self.stable)
-        horizon = self.catalogue.roster.known_horizon(self.stable)
+        roster = self.catalogue.roster
+        horizon = roster.known_horizon(roster.whole(self.stable))
         markers = self.catalogue.markers
+        held = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason == ABSENT}
         for address in list(markers)[:markers_max]:
             found = self.catalogue.find(address[0], address[1])
             assert found is not None
+            if address[2] in held:
+                continue
             del markers[address]
             if address[2] is None:
                 self.catalogue.put_clears(found, {d: c for d, c in found.clears.items() if not covered(d, horizon)})
@@ -240,14 +295,15 @@ class Replica:
 
     def _take_in(self, patch: Patch) -> int:
         roster = self.catalogue.roster
-        mine, theirs = roster.horizon(self.clock), roster.horizon(patch.clock)
+        mine, theirs = roster.horizon(self.whole_clock), roster.horizon(patch.clock)
         learned: dict[PackedDot, list[Address]] = {}
         listed: set[Address] = set()
         for part in sorted(patch.parts, key=lambda part: part.part is not None):
             packed = {roster.pack(*dot): payload for dot, payload in part.siblings.items()}
-            found = self.catalogue.ensure(part.key, TYPES[part.type])
-            self._join_part(found, part.part, packed, mine, theirs)
             listed.add(part[:3])
+            if packed or self.catalogue.find(part.key, part.type) is not None:
+                found = self.catalogue.ensure(part.key, TYPES[part.type])
+                self._join_part(found, part.part, packed, mine, theirs)
             for dot in packed:
                 if not covered(dot, mine):
                     learned.setdefault(dot, []).append(part[:3])
@@ -259,6 +315,7 @@ class Replica:
         self.stable.merge(patch.stable)
         for dot in sorted(learned):
             self._touched.record(roster.unpack(dot), learned[dot])
+        self._read_members()
         return sum(map(len, learned.values()))
 
     def _next_dot(self) -> PackedDot:
@@ -279,6 +336,17 @@ class Replica:
     def _count_in(self, delta: Delta) -> None:
         self.clock.advance(delta.dot)
         self._touched.record(delta.dot, [write[:3] for write in delta.writes])
+        if any(write.key == MEMBERS_KEY for write in delta.writes):
+            self._read_members()
+
+    def _read_members(self) -> None:
+        """Takes up what the members' object says; ids that were folded go from the clocks."""
+        said = MEMBERS.value(self.view(MEMBERS_KEY, MEMBERS))
+        self.members = said if said.facts else self._founders
+        self.catalogue.roster.folded.update(self.members.folded)
+        for replica in self.catalogue.roster.folded:
+            self.clock.pop(replica, None)
+            self.stable.pop(replica, None)
 
     def _clear(self, found: Object, dot: PackedDot, seen: VersionVector, deps: Horizon) -> None:
         for part, siblings in list(found.parts.items()):
@@ -307,19 +375,8 @@ class Replica:
     def _addresses_since(self, since: VersionVector | None) -> list[Address]:
         if since is None:
             return list(self.catalogue.addresses())
-        touched = self._touched.since(since)
+        touched = self.touched(since)
         if touched is not None:
-            return list(touched)
+            return touched
         horizon = self.catalogue.roster.known_horizon(since)
-        return [a for a in self.catalogue.addresses() if any(not covered(dot, horizon) for dot in self._siblings(a))]
-
-    def _siblings(self, address: Address) -> dict[PackedDot, Payload]:
-        key, type_name, part = address
-        found = self.catalogue.find(key, type_name)
-        if found is None:
-            return {}
-        return found.clears if part is None else unfold(found.parts.get(part))
-
-    def _patch_part(self, address: Address) -> PatchPart:
-        unpack = self.catalogue.roster.unpack
-        return PatchPart(*address, {unpack(dot): payload for dot, payload in self._siblings(address).items()})
+        return [a for a in self.catalogue.addresses() if any(not covered(dot, horizon) for dot in self.siblings(a))]

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.clocks import Dot
+from crdt_core.clocks import Dot, VersionVector
 from crdt_core.errors import Malformed
 
 if TYPE_CHECKING:
@@ -77,12 +77,16 @@ class Spent(NamedTuple):
 
 
 class Roster:
-    """The replica ids one replica has met, numbered, so that a dot fits one integer. Local: indices never leave it."""
+    """The replica ids one replica has met, numbered, so that a dot fits one integer. Local: indices never leave it.
 
-    __slots__ = ("_index", "ids")
+    `folded`: the last counters of ids that every member has seen the end of. They are in no clock any more.
+    """
+
+    __slots__ = ("_index", "folded", "ids")
 
     def __init__(self) -> None:
         self.ids: list[ReplicaId] = []
+        self.folded: dict[ReplicaId, int] = {}
         self._index: dict[ReplicaId, int] = {}
 
     def index(self, replica: ReplicaId) -> int:
@@ -115,6 +119,10 @@ class Roster:
     def known_horizon(self, clock: Mapping[ReplicaId, int]) -> Horizon:
         """`clock` by index, as far as dots were packed by now: it numbers nobody, so that asking costs no number."""
         return [clock.get(replica, 0) for replica in self.ids]
+
+    def whole(self, clock: VersionVector) -> VersionVector:
+        """`clock`, which is of a member that has folded what this one has, with the folded ids back in it."""
+        return VersionVector({**self.folded, **clock}) if self.folded else clock
 
 
 def covered(dot: PackedDot, horizon: Horizon) -> bool:

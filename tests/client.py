@@ -115,6 +115,10 @@ class NodeClient:
     def status(self) -> pb.StatusResponse:
         return self.control.Status(pb.StatusRequest(), timeout=CALL_TIMEOUT_S)
 
+    def replica_id(self) -> str:
+        """Under which id it takes part."""
+        return str(self.status().replica)
+
     def clock(self) -> dict[str, int]:
         return dict(self.status().clock)
 

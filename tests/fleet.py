@@ -131,7 +131,7 @@ class Node(NodeClient):
 class Fleet:
     """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager.
 
-    `settings` is added to the fleet file: sections of TOML.
+    `limits` and `gossip`: settings of those sections.
     """
 
     def __init__(
@@ -141,11 +141,13 @@ class Fleet:
         *,
         appendfsync: str = "everysec",
         valkey_each: bool = False,
-        settings: str = "",
+        limits: Mapping[str, int] | None = None,
+        gossip: Mapping[str, int] | None = None,
     ) -> None:
-        self._settings = settings
+        self._limits = dict(limits or {})
         names = [f"n{number}" for number in range(1, nodes + 1)]
         self.directory = directory
+        self._gossip = {"timeout_ms": EXCHANGE_TIMEOUT_MS, **(gossip or {})}
         servers = [ValkeyServer(directory / f"valkey{i}", appendfsync) for i in range(nodes if valkey_each else 1)]
         self.valkeys = dict(zip(names, servers if valkey_each else servers * nodes, strict=True))
         self._addresses = {name: (f"127.0.0.1:{free_port()}", self.valkeys[name].url) for name in names}
@@ -303,7 +305,9 @@ class Fleet:
 
     def _write_file(self, name: str, nodes: Mapping[str, tuple[str, str]]) -> Path:
         tables = [f'[nodes.{node}]\ngrpc = "{grpc_}"\nredis = "{redis}"\n' for node, (grpc_, redis) in nodes.items()]
-        settings = f"[gossip]\ntimeout_ms = {EXCHANGE_TIMEOUT_MS}\n[valkey]\nembedded = false\n{self._settings}"
+        gossip = "".join(f"{setting} = {value}\n" for setting, value in self._gossip.items())
+        limits = "".join(f"{setting} = {value}\n" for setting, value in self._limits.items())
+        settings = f"[gossip]\n{gossip}[valkey]\nembedded = false\n[limits]\n{limits}"
         self.directory.mkdir(parents=True, exist_ok=True)
         file = self.directory / name
         file.write_text("\n".join([*tables, settings]), "utf-8")

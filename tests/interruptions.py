@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import threading
 
-__all__ = ["CommitSplit", "Interruption", "MessageLost", "ReplyLost", "RequestLate", "RequestLost"]
+__all__ = [
+    "CommitHeld",
+    "CommitSplit",
+    "Interruption",
+    "MessageLost",
+    "ReplyLost",
+    "ReplySwallowed",
+    "RequestLate",
+    "RequestLost",
+    "RequestSwallowed",
+]
 
 
 class Interruption:
@@ -43,6 +53,40 @@ class ReplyLost(Interruption):
             link.cut()
             return b""
         return data
+
+
+class Swallowed(Interruption):
+    """One connection stays open, and from one moment on nothing comes through it any more."""
+
+    direction = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hole = None
+
+    def __call__(self, link, direction, data):
+        if link is self._hole:
+            return b""
+        return super().__call__(link, direction, data)
+
+    def interrupt(self, link, direction, data):
+        if direction == self.direction:
+            self._hole = link
+            self.done.set()
+            return b""
+        return data
+
+
+class RequestSwallowed(Swallowed):
+    """The commit never reaches Redis, and nobody is told."""
+
+    direction = "request"
+
+
+class ReplySwallowed(Swallowed):
+    """Redis has committed, and its answer goes nowhere."""
+
+    direction = "reply"
 
 
 class RequestLate(Interruption):
@@ -120,3 +164,34 @@ class CommitSplit(Interruption):
             self.done.set()
             return rest
         return data
+
+
+class CommitHeld(Interruption):
+    """One commit is stopped somewhere on its way, until `go` is set: Redis has got what stands before `marker`.
+
+    Without a marker it has got, and done, all of it, and its answer is what is held.
+    """
+
+    def __init__(self, marker: bytes | None) -> None:
+        super().__init__()
+        self.held = threading.Event()
+        self.go = threading.Event()
+        self._marker = marker
+
+    def interrupt(self, link, direction, data):
+        if self._marker is None:
+            if direction == "reply":
+                self._hold()
+            return data
+        if direction == "request":
+            before, marker, rest = data.partition(self._marker)
+            assert marker, f"{self._marker!r} is in no commit"
+            link.server.sendall(before)
+            self._hold()
+            return marker + rest
+        return data
+
+    def _hold(self):
+        self.done.set()
+        self.held.set()
+        assert self.go.wait(30)

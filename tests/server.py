@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Self
 
@@ -80,9 +81,20 @@ class ValkeyServer:
         self._process.kill()
         self._process.wait()
 
+    def suspend(self) -> None:
+        """SIGSTOP: the kernel goes on taking connections and bytes for it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """SIGTERM, whatever state it is in."""
         if self._process is not None and self._process.poll() is None:
+            self.resume()
             self._process.terminate()
             self._process.wait(20)
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from crdt_core.errors import StoreUnavailable
+from crdt_core.replica import Replica
 from tests.server import ValkeyServer
 from tests.support import wait_until_async
 from workers import wire
@@ -39,9 +40,26 @@ async def test_a_worker_whose_inbox_is_something_else_waits_and_does_not_take_it
         await store.release()
 
 
+async def test_a_load_that_is_interrupted_begins_again_and_leaves_no_trouble_behind(tmp_path):
+    """A trouble that was never declared over would have had all writes refused, and so none that could end it."""
+    with ExitStack() as stack:
+        valkey = ValkeyServer(tmp_path)
+        stack.callback(valkey.stop)
+        valkey.start()
+        store = Store("n1", valkey.url, "token", 1000)
+        await store.claim(takeover=False)
+        client = valkey.client()
+        (owner,) = [found for found in client.client_list() if "deltaic-owner" in found["name"]]
+        client.client_kill_filter(_id=owner["id"])
+        await store.load(Replica("n1"))
+        assert store.trouble is None
+        assert store.connected
+        await store.release()
+
+
 async def test_a_connection_to_where_nobody_answers_is_given_up(monkeypatch):
     """The kernel alone takes the connection; whoever should serve it is frozen."""
     monkeypatch.setattr(wire, "_CONNECT_TIMEOUT_S", 0.1)
     gives_up = pytest.raises(StoreUnavailable, match=r"no answer within 0\.1 s")
     with socket.create_server(("127.0.0.1", 0)) as frozen, gives_up:
-        await wire.connect(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0", "name")
+        await wire.connect(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0", "name", 5)

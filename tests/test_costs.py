@@ -49,7 +49,7 @@ class Bench:
 
     async def turn(self, operations: Sequence[Operation]) -> None:
         """One turn with these operations."""
-        turn = self.node.turn([Call(operation, None) for operation in operations], wall_ms=1_000)
+        turn = self.node.turn([Call(operation, None) for operation in operations], wall_ms=1_000, monotonic_ms=1_000)
         await self._store.commit(turn.commit)
 
     async def cost(self, *operations: Operation) -> Cost:
@@ -91,9 +91,9 @@ async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatc
     name = f"n{abs(hash(request.node.name)) % 10**6}"
     store = Store(name, server.url, "token", LOG_ENTRIES_MAX)
     await store.claim(takeover=False)
-    replica = Replica(name)
+    replica = Replica(name, founders=[name])
     hlc = await store.load(replica)
-    yield Bench(Node(name, replica, [], "test", hlc=hlc), store, server, sends)
+    yield Bench(Node(name, replica, "test", hlc=hlc), store, server, sends)
     await store.release()
 
 
@@ -115,7 +115,7 @@ async def test_a_thousand_operations_of_one_turn_share_one_log_entry_and_one_fie
 
 
 async def test_a_turn_of_reads_costs_redis_nothing(bench: Bench) -> None:
-    turn = bench.node.turn([], wall_ms=1_000)
+    turn = bench.node.turn([], wall_ms=1_000, monotonic_ms=1_000)
     assert turn.commit.empty
 
 

@@ -22,6 +22,8 @@ from tests.server import ValkeyServer
 from tests.support import wait_until, wait_until_async
 from workers.keys import Keys
 from workers.outbox import Outbox
+from workers.peers import Peers
+from workers.settings import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,20 +38,19 @@ LOG_ENTRIES_MAX = 100
 TRIMMED_BY = 100
 """Redis trims a stream by whole blocks of so many entries, where it is told that it need not be exact."""
 
-SETTINGS = f"""
-[limits]
-key_bytes_max = 20
-value_bytes_max = 1000
-message_bytes_max = {MESSAGE_BYTES_MAX}
-concurrent_calls_max = {CALLS_MAX}
-foreign_replicas_max = 3
-"""
+LIMITS = {
+    "key_bytes_max": 20,
+    "value_bytes_max": 1000,
+    "message_bytes_max": MESSAGE_BYTES_MAX,
+    "concurrent_calls_max": CALLS_MAX,
+    "foreign_replicas_max": 3,
+}
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Two nodes with tight limits."""
-    with Fleet(tmp_path_factory.mktemp("small"), nodes=2, valkey_each=True, settings=SETTINGS) as fleet:
+    with Fleet(tmp_path_factory.mktemp("small"), nodes=2, valkey_each=True, limits=LIMITS) as fleet:
         yield fleet
 
 
@@ -154,10 +155,13 @@ async def test_an_inbox_that_nobody_reads_keeps_its_latest_messages(tmp_path: Pa
     server = ValkeyServer(tmp_path / "valkey").start()
     try:
         redis = AsyncRedis(port=server.port)
-        outbox = Outbox(redis, {"n2": redis}, inbox_entries_max=50)
+        fleet = {"n1": {"grpc": "h:1", "redis": server.url}, "n2": {"grpc": "h:2", "redis": server.url}}
+        peers = Peers(checked({"nodes": fleet, "limits": {"inbox_entries_max": 50}}), "n1")
+        outbox = Outbox(redis, peers)
+        serving = asyncio.create_task(outbox.run(None))  # type: ignore[arg-type]  nothing fails
         for number in range(1000):
             outbox.release(Send("n2", Ask("n1", str(number), VersionVector())))
-        serving = asyncio.create_task(outbox.serve("n2", None))  # type: ignore[arg-type]  nothing fails
+            await asyncio.sleep(0.001)  # fewer wait here than would be given up
 
         async def last_has_arrived() -> bool:
             last = await redis.xrevrange(Keys("n2").inbox, count=1)
@@ -165,6 +169,7 @@ async def test_an_inbox_that_nobody_reads_keeps_its_latest_messages(tmp_path: Pa
 
         await wait_until_async(last_has_arrived, 30, "the last message")
         serving.cancel()
+        await peers.close()
         assert 50 <= await redis.xlen(Keys("n2").inbox) <= 50 + TRIMMED_BY
         await redis.aclose()
     finally:
@@ -172,13 +177,8 @@ async def test_an_inbox_that_nobody_reads_keeps_its_latest_messages(tmp_path: Pa
 
 
 def test_a_log_that_a_dead_peer_does_not_read_is_bounded(tmp_path: Path) -> None:
-    with Fleet(tmp_path, nodes=2) as fleet:
-        file = tmp_path / "fleet.toml"
-        limited = file.read_text("utf-8").replace("[gossip]\n", f"[gossip]\nlog_entries_max = {LOG_ENTRIES_MAX}\n")
-        file.write_text(limited, "utf-8")
+    with Fleet(tmp_path, nodes=2, gossip={"log_entries_max": LOG_ENTRIES_MAX}) as fleet:
         fleet["n2"].kill()
-        assert fleet["n1"].stop() == 0
-        fleet["n1"].start().wait_until_serving()
         for _ in range(5 * LOG_ENTRIES_MAX):
             fleet["n1"].increment("hits")
         assert LOG_ENTRIES_MAX <= fleet.redis().xlen(Keys("n1").log) <= LOG_ENTRIES_MAX + TRIMMED_BY
@@ -188,9 +188,7 @@ def test_a_log_that_a_dead_peer_does_not_read_is_bounded(tmp_path: Path) -> None
 
 
 def test_a_peer_s_log_is_read_in_batches(tmp_path: Path) -> None:
-    with Fleet(tmp_path, nodes=2, valkey_each=True) as fleet:
-        file = tmp_path / "fleet.toml"
-        file.write_text(file.read_text("utf-8").replace("[gossip]\n", "[gossip]\nbatch_deltas = 2\n"), "utf-8")
+    with Fleet(tmp_path, nodes=2, valkey_each=True, gossip={"batch_deltas": 2}) as fleet:
         assert fleet["n2"].stop() == 0
         for _ in range(30):
             fleet["n1"].increment("hits")

@@ -12,10 +12,20 @@ import pytest
 from crdt_core.errors import Fenced
 from crdt_core.messages import Round
 from tests.fleet import Fleet
-from tests.interruptions import CommitSplit, MessageLost, ReplyLost, RequestLate, RequestLost
+from tests.interruptions import (
+    CommitHeld,
+    CommitSplit,
+    MessageLost,
+    ReplyLost,
+    ReplySwallowed,
+    RequestLate,
+    RequestLost,
+    RequestSwallowed,
+)
 from tests.load import Load
 from tests.proxy import Proxy, pass_on
 from tests.support import wait_until
+from workers.keys import DELTA_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +49,24 @@ class Detour:
         wait_until(lambda: n2.clock() == n1.clock(), what="n2 to have all of n1")
         load.check(n1)
         load.check(n2)
-        assert self.fleet.own_log("n1") == [f"{counter}-0" for counter in range(1, n1.clock()["n1"] + 1)]
+        self.check_log(n1)
+
+    def check_log(self, n1: Node, before: dict[bytes, object] | None = None) -> None:
+        """n1's log counts its commits one by one, and still says what it said `before`: no dot was spent twice."""
+        log = self.log()
+        assert list(log) == [b"%d-0" % counter for counter in range(1, n1.clock()["n1"] + 1)]
+        assert (before or {}).items() <= log.items()
+
+    def log(self) -> dict[bytes, bytes]:
+        """What n1's log says, by entry."""
+        entries = self.fleet.redis().xrange(self.n1.keys.log)
+        return {entry: fields[DELTA_FIELD] for entry, fields in entries}
 
 
 @pytest.fixture(scope="module")
 def detour_of_all(tmp_path_factory) -> Iterator[Detour]:
-    with Fleet(tmp_path_factory.mktemp("detour"), nodes=2, appendfsync="always") as fleet:
+    limits = {"commit_timeout_ms": 500}  # a connection that is silent is given up before a caller of the load is
+    with Fleet(tmp_path_factory.mktemp("detour"), nodes=2, appendfsync="always", limits=limits) as fleet:
         assert fleet["n1"].stop() == 0
         with Proxy(fleet.valkey.port) as proxy:
             yield Detour(fleet, proxy)
@@ -66,8 +88,22 @@ def fleet(detour) -> Fleet:
 
 @pytest.mark.parametrize(
     "interruption",
-    [RequestLost(), ReplyLost(), RequestLate(behind=False), RequestLate(behind=True)],
-    ids=["request lost", "reply lost", "late before the second copy", "late behind the second copy"],
+    [
+        RequestLost(),
+        ReplyLost(),
+        RequestLate(behind=False),
+        RequestLate(behind=True),
+        RequestSwallowed(),
+        ReplySwallowed(),
+    ],
+    ids=[
+        "request lost",
+        "reply lost",
+        "late before the second copy",
+        "late behind the second copy",
+        "request swallowed",
+        "reply swallowed",
+    ],
 )
 def test_a_commit_whose_connection_breaks_takes_effect_exactly_once(detour, key, interruption):
     detour.proxy.script = interruption
@@ -115,4 +151,45 @@ def test_a_takeover_between_a_commit_and_the_watch_behind_it_is_noticed(detour, 
     load.check(successor)
     wait_until(lambda: detour.fleet["n2"].clock() == successor.clock(), what="n2 to have all of n1")
     load.check(detour.fleet["n2"])
+    assert successor.stop() == 0
+
+
+WHERE = {
+    "before all of it": b"*1",
+    "within a command": b"HSET",
+    "before the log's entry": b"XADD",
+    "before the header": b"turn",
+    "before EXEC": b"EXEC",
+    "before the WATCH for the next one": b"WATCH",
+    "before the answer": None,
+}
+"""Where a commit is when its worker is frozen: what it waits in front of."""
+
+
+@pytest.mark.parametrize("woken_first", [False, True], ids=["arrives, then wakes up", "wakes up, then arrives"])
+@pytest.mark.parametrize("where", WHERE)
+def test_a_worker_that_was_frozen_within_a_commit_and_replaced_has_not_written_a_second_history(
+    detour, key, where, woken_first
+):
+    """Whatever Redis had got of the commit, and whenever it gets the rest."""
+    frozen, successor = detour.n1, detour.fleet.elsewhere("n1")
+    detour.proxy.script = script = CommitHeld(WHERE[where])
+    with Load(frozen.address, 2, key) as load:
+        load.wait_for_acknowledgements(20)
+        script.armed.set()
+        assert script.held.wait(10)
+        frozen.suspend()
+        successor.start("--takeover").wait_until_serving()
+        for number in range(1, 4):
+            assert successor.increment(f"{key} successor") == number
+        before = detour.log()
+        for act in (frozen.resume, script.go.set) if woken_first else (script.go.set, frozen.resume):
+            act()
+        assert frozen.exit_code() == Fenced.exit_code
+        assert successor.increment(f"{key} successor") == 4
+    load.check(successor)
+    wait_until(lambda: detour.fleet["n2"].clock() == successor.clock(), what="n2 to have all of n1")
+    assert detour.fleet["n2"].digest() == successor.digest()
+    load.check(detour.fleet["n2"])
+    detour.check_log(successor, before)
     assert successor.stop() == 0

@@ -343,6 +343,14 @@ JUNK_MESSAGES = {
         "which its clock {'n2': 1000000} does not cover",
     ),
     "a payload of another type": (push({**PATCH, "parts": [["k", "orset", "a", {"n2:1": 5}]]}), "malformed payload"),
+    "commits of its own that it has not made": (push({**PATCH, "clock": {"n1": 10**9}}), "which n1 has not made"),
+    "a chunk of a part twice": (
+        orjson.dumps(
+            {"v": 1, "kind": "chunk", "from": "n2", "round": "r", "transfer": "t-1", "number": 0, "done": 1, "of": 2}
+            | {"parts": [["k", "orset", "a", {"n2:1": True}]] * 2}
+        ),
+        "is listed twice",
+    ),
     "a frontier ahead of its clock": (push({**PATCH, "stable": {"n3": 1}}), "stable frontier is ahead"),
 }
 
@@ -393,7 +401,7 @@ def test_removals_are_forgotten_everywhere_and_stay_removed(fleet, key):
     clocks = {name: VersionVector(node.clock()) for name, node in fleet.nodes.items()}
     for name, node in fleet.nodes.items():
         published = {peer: clock for peer, clock in clocks.items() if peer != name}
-        fleet.tell(name, Compact(published, node.keys.answer("compact")))
+        fleet.tell(name, Compact(published, (), node.keys.answer("compact")))
         assert fleet.redis().blpop([node.keys.answer("compact")], timeout=10)
         assert node.metrics()["markers"] == 0
         assert fleet.redis().hkeys(node.keys.record(b"obj:" + key.encode())) == [b"b"]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUR_MS = 3_600_000
-AHEAD_MS = 5 * HOUR_MS
+AHEAD_MS = 5 * HOUR_MS + HOUR_MS // 2
 LWW = pb.LAST_WRITER_WINS_REGISTER
 
 
@@ -208,27 +208,28 @@ def test_jobs_do_not_take_a_dead_node_for_alive_because_its_last_heartbeat_is_of
 
 
 def node_at(hlc: Stamp) -> Node:
-    return Node("n1", Replica("n1"), ["n2"], "s", hlc=HybridClock(hlc))
+    return Node("n1", Replica("n1", founders=["n1", "n2"]), "s", hlc=HybridClock(hlc))
 
 
 def test_a_stamp_ahead_leaves_the_turn_as_a_fact() -> None:
     node = node_at(Stamp(0, 0))
-    turn = node.turn([PatchOffered(encode_patch(offered(Stamp(AHEAD_MS, 0))), "token")], wall_ms=1000)
+    far, near = (PatchOffered(encode_patch(offered(Stamp(ms, 0))), "token") for ms in (AHEAD_MS, 2000))
+    turn = node.turn([far], wall_ms=1000, monotonic_ms=1000)
     assert [effect for effect in turn.effects if isinstance(effect, StampAhead)] == [
         StampAhead(A_CALLER, AHEAD_MS - 1000, refused=True)
     ]
     assert node.hlc.last == Stamp(0, 0)
-    turn = node.turn([PatchOffered(encode_patch(offered(Stamp(2000, 0))), "token")], wall_ms=1000)
+    turn = node.turn([near], wall_ms=1000, monotonic_ms=1000)
     assert StampAhead(A_CALLER, 1000, refused=False) in turn.effects
     assert node.hlc.last == Stamp(2000, 0)
 
 
 def test_a_turn_sets_the_hybrid_clock_right_and_says_so() -> None:
     node = node_at(Stamp(AHEAD_MS, 5))
-    turn = node.turn([Call(AdjustCounter(b"k", 1), "token")], wall_ms=1000)
+    turn = node.turn([Call(AdjustCounter(b"k", 1), "token")], wall_ms=1000, monotonic_ms=1000)
     assert StampAhead("n1", AHEAD_MS - 1000, refused=True) in turn.effects
     assert (node.hlc.last.ms, node.counts["clock_set_right"]) == (1000, 1)
-    assert not [e for e in node.turn([], wall_ms=1001).effects if isinstance(e, StampAhead)]
+    assert not [e for e in node.turn([], wall_ms=1001, monotonic_ms=1001).effects if isinstance(e, StampAhead)]
 
 
 def offered(hlc: Stamp) -> Patch:

@@ -107,7 +107,7 @@ class NodeClient:
         self.name = name
         self.address = node.grpc
         self._write_timeout_s = settings.limits.write_timeout_ms / 1000 + _MARGIN_S
-        self._round_timeout_s = settings.gossip.timeout_ms / 1000 + _MARGIN_S
+        self._round_timeout_s = 2 * settings.gossip.timeout_ms / 1000 + _MARGIN_S  # either half may take so long
         credentials = Credentials.read(settings.security)
         self._metadata = credentials.metadata
         self._channel = _channel(

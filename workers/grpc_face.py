@@ -218,7 +218,7 @@ class Objects(rpc.CRDTServiceServicer):
         return pb.DecrementCounterResponse(value=await self._adjust(request, decrement=True))
 
     async def GetCounter(self, request: pb.GetCounterRequest, context: Context) -> pb.GetCounterResponse:
-        value, type_ = await self._mailbox.call(GetCounter(self._key("counter_id", request.counter_id)))
+        value, type_ = self._mailbox.read(GetCounter(self._key("counter_id", request.counter_id)))
         return pb.GetCounterResponse(value=value, kind=_kind(_COUNTER_KINDS, type_))
 
     async def AddToSet(self, request: pb.AddToSetRequest, context: Context) -> pb.AddToSetResponse:
@@ -231,7 +231,7 @@ class Objects(rpc.CRDTServiceServicer):
         return pb.RemoveFromSetResponse(removed=await self._mailbox.call(RemoveFromSet(key, element)))
 
     async def GetSet(self, request: pb.GetSetRequest, context: Context) -> pb.GetSetResponse:
-        elements, type_ = await self._mailbox.call(GetSet(self._key("set_id", request.set_id)))
+        elements, type_ = self._mailbox.read(GetSet(self._key("set_id", request.set_id)))
         return pb.GetSetResponse(elements=map(_text, elements), kind=_kind(_SET_KINDS, type_))
 
     async def SetRegister(self, request: pb.SetRegisterRequest, context: Context) -> pb.SetRegisterResponse:
@@ -241,7 +241,7 @@ class Objects(rpc.CRDTServiceServicer):
         return pb.SetRegisterResponse(applied=await self._mailbox.call(operation))
 
     async def GetRegister(self, request: pb.GetRegisterRequest, context: Context) -> pb.GetRegisterResponse:
-        view = await self._mailbox.call(GetRegister(self._key("register_id", request.register_id)))
+        view = self._mailbox.read(GetRegister(self._key("register_id", request.register_id)))
         kind = _kind(_REGISTER_KINDS, view.type)
         return pb.GetRegisterResponse(values=map(_text, view.values), timestamp=view.timestamp, kind=kind)
 
@@ -250,7 +250,7 @@ class Objects(rpc.CRDTServiceServicer):
         return pb.SetFlagResponse(enabled=await self._mailbox.call(operation))
 
     async def GetFlag(self, request: pb.GetFlagRequest, context: Context) -> pb.GetFlagResponse:
-        return pb.GetFlagResponse(enabled=await self._mailbox.call(GetFlag(self._key("flag_id", request.flag_id))))
+        return pb.GetFlagResponse(enabled=self._mailbox.read(GetFlag(self._key("flag_id", request.flag_id))))
 
     async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
         return pb.DeleteResponse(deleted=await self._mailbox.call(Delete(self._key("key", request.key))))
@@ -299,7 +299,10 @@ class Replication(rpc.ReplicationServiceServicer):
 
     async def SyncAll(self, request: pb.SyncAllRequest, context: Context) -> pb.SyncAllResponse:
         await self._links.read()  # who was healed just now, by whatever means, takes part
-        result: RoundResult = await self._mailbox.ask(lambda token: RoundAsked(tuple(request.peers), token))
+        result: RoundResult = await self._mailbox.ask_in_time(
+            lambda token: RoundAsked(tuple(request.peers), token),
+            extra_s=self._mailbox.node.options.exchange_timeout_ms / 1000,
+        )
         return pb.SyncAllResponse(
             peers_contacted=result.contacted,
             peers_failed=result.failed,
@@ -330,7 +333,7 @@ class Control(rpc.ControlServiceServicer):
             clock=confirmed.clock,
             stable=confirmed.stable,
             digest=f"{confirmed.digest:016x}",
-            links=await self._links.read(),
+            links=await self._links.last_known(),
             metrics={**node.counts, **self._skew.metrics, "markers": confirmed.markers},
         )
 
@@ -341,7 +344,7 @@ class Control(rpc.ControlServiceServicer):
         return pb.HealResponse(links=await self._links.set(self._peers(request.peers), paused=False))
 
     async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:
-        seen = await self._mailbox.call(Inspect(check_key("key", request.key, self._limits)))
+        seen = self._mailbox.read(Inspect(check_key("key", request.key, self._limits)))
         return pb.InspectResponse(
             type=seen.type, value_json=seen.value, siblings_json=seen.siblings, conflicts=seen.conflicts
         )

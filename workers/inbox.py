@@ -2,6 +2,8 @@
 
 So a message is taken in exactly once by a worker that lives, and again by the next one if this one dies before its
 commit. Every message is safe to take in twice.
+
+Messages wait in Redis, which bounds them, rather than here: no more are read while many wait for a turn.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ log = structlog.get_logger()
 
 _BLOCK_MS = 1000
 _BATCH = 64
+_WAITING_MAX = 256
 _RETRY_S = 0.2
 _CONSUMER = "replica"
 _HANDED_OUT = "0"
@@ -58,6 +61,7 @@ class Inbox:
                 await asyncio.sleep(_RETRY_S)
 
     async def _step(self, cursor: str) -> str:
+        await self._wait_for_turns()
         try:
             reply = await self._redis.xreadgroup(GROUP, _CONSUMER, {self._key: cursor}, count=_BATCH, block=_BLOCK_MS)
         except ResponseError as error:
@@ -69,5 +73,15 @@ class Inbox:
         if not entries:
             return _NEW
         await self._links.refresh()
-        self._mailbox.put(MessagesRead([(entry.decode(), fields.get(MESSAGE_FIELD, b"")) for entry, fields in entries]))
+        self._mailbox.put(MessagesRead([(entry.decode(), _content(fields)) for entry, fields in entries]))
         return cursor if cursor == _NEW else entries[-1][0].decode()
+
+    async def _wait_for_turns(self) -> None:
+        mailbox = self._mailbox
+        async with mailbox.turned:
+            await mailbox.turned.wait_for(lambda: mailbox.messages_waiting <= _WAITING_MAX)
+
+
+def _content(fields: dict[bytes, bytes]) -> bytes | None:
+    """The message in an entry; `None` where the entry was trimmed after it was handed out, and has no fields left."""
+    return fields.get(MESSAGE_FIELD, b"") if fields else None

@@ -18,17 +18,19 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from crdt_core.codec import decode_clock
-from crdt_core.errors import DigestMismatch, Malformed
+from crdt_core.errors import DeltaicError, DigestMismatch, Malformed
 from crdt_core.messages import Compact, Round, encode_message
+from crdt_core.types.members import Members
 from workers.clock import wall_ms
-from workers.keys import AUDIT, FLEET, MESSAGE_FIELD, PAUSED, Keys
+from workers.keys import AUDIT, MESSAGE_FIELD, PAUSED, Keys
+from workers.record import questions, record_of
 from workers.settings import load_settings
-from workers.skew import read_heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from crdt_core.clocks import VersionVector
+    from crdt_core.identity import Record
     from crdt_core.messages import Message
     from workers.settings import FleetSettings
 
@@ -64,10 +66,11 @@ def compact(node: str) -> Report:
             return {"skipped": "a compaction is under way"}
         if not fleet.lives(node):
             return {"skipped": f"{node} is down"}
-        published = {peer: fleet.published(peer) for peer in fleet.heard_peers()}
-        clocks = {peer: state.clock for peer, state in published.items() if state is not None}
+        records = {peer: fleet.record(peer) for peer in fleet.peers()}
+        clocks = {record.replica: record.clock for record in records.values() if record and not record.joining}
+        absent = tuple(peer for peer, record in records.items() if record is None or not record.running)
         name = secrets.token_hex(8)
-        return fleet.ask(name, Compact(clocks, fleet.keys.answer(name)))
+        return fleet.ask(name, Compact(clocks, absent, fleet.keys.answer(name)))
 
 
 def audit(node: str) -> Report:
@@ -118,21 +121,46 @@ class _Fleet:
         return cls(load_settings(), node)
 
     def redis(self, node: str) -> Redis:
-        return _connection(self.settings.node(node).redis, _REPLY_TIMEOUT_S)
+        return _connection(self._url(node), _REPLY_TIMEOUT_S)
+
+    def _url(self, node: str) -> str:
+        named = self.settings.nodes.get(node)
+        return named.redis if named else self._members.facts[self._members.active[node]].redis
+
+    @functools.cached_property
+    def _members(self) -> Members:
+        """The fleet as the node knows it."""
+        own = self.record(self.node)
+        if own is None:
+            return Members({}, {})
+        return own.members if own.members.facts else Members.founders(own.founders)
+
+    def peers(self) -> list[str]:
+        """The other members."""
+        return [peer for peer in self._members.active if peer != self.node]
 
     def heard_peers(self) -> list[str]:
         """The peers that the node listens to."""
         links = self.redis(self.node).hgetall(self.keys.links)
-        return [peer for peer in self.settings.peers_of(self.node) if links.get(peer.encode()) != PAUSED.encode()]
+        return [peer for peer in self.peers() if links.get(peer.encode()) != PAUSED.encode()]
+
+    def record(self, node: str) -> Record | None:
+        """What the Redis of `node` says of its replica; `None` where it cannot be reached or holds none."""
+        try:
+            with self.redis(node).pipeline(transaction=True) as pipeline:
+                for question in questions(node):
+                    pipeline.execute_command(*question)  # type: ignore[no-untyped-call]
+                record = record_of(node, pipeline.execute(raise_on_error=False))
+        except (RedisError, DeltaicError):
+            return None
+        return record if record.replica else None
 
     def lives(self, node: str) -> bool:
         """Whether `node` has given a sign of life just now."""
-        redis = self.redis(node)
         try:
-            heartbeat = read_heartbeat(redis.hget(FLEET, node), redis.time())
+            return bool(self.redis(node).exists(Keys(node).alive))
         except RedisError:
             return False
-        return heartbeat is not None and heartbeat.fresh
 
     def published(self, node: str) -> _Published | None:
         """What `node` has published; `None` where it cannot be reached or never committed anything."""

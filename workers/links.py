@@ -1,11 +1,14 @@
 """Whom a node listens to: the hash `links`, as anybody may have set it (the command, gRPC, plain `redis-cli HSET`).
 
 Whoever reads from a peer asks here *after* reading and before passing it on: what was sent after a link was paused is
-then never let in. Only the word `paused` pauses.
+then never let in. Only the word `paused` pauses. What a Redis says that has lost commits is not believed: it may have
+forgotten who was paused.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -23,21 +26,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Links"]
 
+_READ_TIMEOUT_S = 1.0
+
 
 class Links:
-    """The links of one node towards `peers`, read through `redis`, its own Redis."""
+    """The links of the node behind `mailbox` towards its peers, read through `redis`, its own Redis."""
 
-    def __init__(self, node: str, peers: Iterable[str], redis: Redis, mailbox: Mailbox) -> None:
-        self._key = Keys(node).links
-        self._peers = tuple(peers)
+    def __init__(self, redis: Redis, mailbox: Mailbox) -> None:
+        self._keys = Keys(mailbox.node.name)
         self._redis = redis
         self._mailbox = mailbox
         self.paused: frozenset[str] = frozenset()
 
     async def refresh(self) -> frozenset[str]:
         """The peers that are paused now."""
-        states = await self._redis.hgetall(self._key)
-        paused = frozenset(peer for peer in self._peers if states.get(peer.encode()) == PAUSED.encode())
+        confirmed = self._mailbox.persisted
+        async with self._redis.pipeline(transaction=True) as together:
+            together.hgetall(self._keys.links)
+            together.hget(self._keys.header, "turn")
+            states, turn = await together.execute()
+        if int(turn or 0) < confirmed:
+            self._mailbox.suspect()
+            return self.paused
+        paused = frozenset(peer for peer in self._mailbox.node.peers if states.get(peer.encode()) == PAUSED.encode())
         if paused != self.paused:
             self.paused = paused
             self._mailbox.put(LinksRead(paused))
@@ -48,7 +59,7 @@ class Links:
         states: dict[Any, Any] = dict.fromkeys(peers, PAUSED if paused else OPEN)
         try:
             if states:
-                await self._redis.hset(self._key, mapping=states)
+                await self._redis.hset(self._keys.links, mapping=states)
         except (RedisError, OSError) as error:
             raise StoreUnavailable(f"the links cannot be set: {error}") from error
         return await self.read()
@@ -56,7 +67,17 @@ class Links:
     async def read(self) -> dict[str, str]:
         """All links as they are now. Raises `StoreUnavailable`."""
         try:
-            await self.refresh()
+            async with asyncio.timeout(_READ_TIMEOUT_S):
+                await self.refresh()
         except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"the links cannot be read: {error}") from error
-        return {peer: PAUSED if peer in self.paused else OPEN for peer in self._peers}
+            raise StoreUnavailable(f"the links cannot be read: {error or 'no answer'}") from error
+        return self._all()
+
+    async def last_known(self) -> dict[str, str]:
+        """All links as they are now or, where Redis does not say, as they were last."""
+        with suppress(StoreUnavailable):
+            return await self.read()
+        return self._all()
+
+    def _all(self) -> dict[str, str]:
+        return {peer: PAUSED if peer in self.paused else OPEN for peer in self._mailbox.node.peers}

@@ -2,19 +2,22 @@
 
 Whatever happens (a call, a peer's deltas, a message, a tick) is put here; the loop drains the mailbox, runs one turn of
 the pure node, commits it, and only then lets the effects out. What arrives during a commit shares the next one.
+
+Reads need no turn: they are answered at once, from the last confirmed state.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from crdt_core.errors import Stopping, StoreUnavailable
-from crdt_core.events import Call, Reply
-from workers.clock import wall_ms
+from crdt_core.errors import Overloaded, Stopping, StoreUnavailable
+from crdt_core.events import Call, MessagesRead, Reply
+from workers.clock import monotonic_ms, wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from crdt_core.clocks import VersionVector
     from crdt_core.events import Commit, Effect, Event
     from crdt_core.node import Node
-    from crdt_core.operations import Operation
+    from crdt_core.operations import Operation, Read
+    from workers.retry import Trouble
 
 __all__ = ["Commits", "Confirmed", "Mailbox"]
 
@@ -32,9 +36,19 @@ _TICK_S = 0.25
 
 
 class Commits(Protocol):
-    """Where commits go; returns once one is durable."""
+    """Where commits go.
 
-    async def commit(self, commit: Commit) -> None: ...
+    `turn` counts those that are durable; `trouble` says since when and why the one under way is not taken.
+    """
+
+    @property
+    def turn(self) -> int: ...
+
+    @property
+    def trouble(self) -> Trouble | None: ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Returns once `commit` is durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,54 +62,100 @@ class Confirmed:
 
 
 class Mailbox:
-    """The events waiting for a turn of `node`. `release` lets out the effects that are not replies."""
+    """The events waiting for a turn of `node`. `release` lets out the effects that are not replies.
 
-    def __init__(self, node: Node, store: Commits, release: Callable[[Effect], None], *, call_timeout_s: float) -> None:
+    A caller waits for `call_timeout_s` at most, and so do at most `calls_waiting_max` of them.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        store: Commits,
+        release: Callable[[Effect], None],
+        *,
+        call_timeout_s: float,
+        calls_waiting_max: int = 10_000,
+    ) -> None:
         self.node = node
         self._store = store
         self._release = release
         self._call_timeout_s = call_timeout_s
+        self._calls_waiting_max = calls_waiting_max
         self._events: list[Event] = []
+        self._asked: dict[asyncio.Future[Any], Event] = {}
+        self._waiting: set[asyncio.Future[Any]] = set()
         self._arrived = asyncio.Event()
         self._closing = False
-        self._waiting: set[asyncio.Future[Any]] = set()
+        self._suspicious = False
+        self._turn_began_s = monotonic()
         self.turned = asyncio.Condition()
         self.confirmed = self._snapshot()
+
+    @property
+    def persisted(self) -> int:
+        """The number of the last commit that Redis has confirmed."""
+        return self._store.turn
+
+    def read(self, read: Read) -> Any:
+        """The answer to `read` from the last confirmed state: at once, whatever Redis does. Raises what `read` raises.
+
+        Raises `Stopping` when the worker is about to end: another process may have gone on with the replica.
+        """
+        self._must_be_open()
+        return read.read(self.node.confirmed)
+
+    @property
+    def messages_waiting(self) -> int:
+        """How many inbox messages wait for their turn."""
+        return sum(len(event.entries) for event in self._events if isinstance(event, MessagesRead))
 
     def put(self, event: Event) -> None:
         """Adds an event that nobody waits for."""
         self._events.append(event)
         self._arrived.set()
 
+    def suspect(self) -> None:
+        """Redis may have lost the replica, or the connection that holds it: the next turn commits, and so finds out."""
+        self._suspicious = True
+        self._arrived.set()
+
     async def ask(self, make: Callable[[asyncio.Future[Any]], Event]) -> Any:
         """The reply to the event that `make` builds around a token, once it is durable. Raises `Stopping`."""
-        if self._closing:
-            raise Stopping("the worker is shutting down; try another node, or again")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        future.add_done_callback(self._waiting.discard)
-        self.put(make(future))
-        return await future
+        future = self._enter(make)
+        try:
+            return await future
+        finally:
+            self._leave(future)
 
     async def call(self, operation: Operation) -> Any:
-        """The result of a caller's operation, once it is durable.
-
-        Raises what the operation raises, and `StoreUnavailable` where the commit takes too long: it may still happen.
-        """
+        """The result of a caller's operation, once it is durable; raises what the operation and `ask_in_time` raise."""
         return await self.ask_in_time(lambda token: Call(operation, token))
 
-    async def ask_in_time(self, make: Callable[[asyncio.Future[Any]], Event]) -> Any:
-        """As `ask`, for as long as a caller should wait; raises `StoreUnavailable` then."""
+    async def ask_in_time(self, make: Callable[[asyncio.Future[Any]], Event], extra_s: float = 0) -> Any:
+        """As `ask`, for as long as a caller should wait (and `extra_s`, for what takes longer than one turn).
+
+        Raises `Overloaded` if too many wait already, and `StoreUnavailable` where Redis does not confirm in time, or
+        is known not to: it says why, and whether the write may still take effect.
+        """
+        self._must_be_open()
+        self._must_not_be_in_vain()
+        begun, timeout_s = False, self._call_timeout_s + extra_s
         try:
-            return await asyncio.wait_for(self.ask(make), self._call_timeout_s)
+            async with asyncio.timeout(timeout_s):
+                future = self._enter(make)
+                try:
+                    return await future
+                finally:
+                    begun = self._leave(future)
         except TimeoutError:
-            reason = f"no confirmation from Redis within {self._call_timeout_s:g} s; a write may still take effect"
+            fate = "it may still take effect" if begun else "nothing was changed"
+            reason = f"no confirmation from Redis within {timeout_s:g} s ({self._reason()}); {fate}"
             raise StoreUnavailable(reason) from None
 
     async def run(self) -> None:
         """Turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
         try:
-            while not (self._closing and not self._events):
+            while not (self._closing and not self._events and not self._asked):
                 await self._wait_for_events()
                 await self._turn()
         finally:
@@ -115,10 +175,12 @@ class Mailbox:
         self._arrived.clear()
 
     async def _turn(self) -> None:
-        events, self._events = self._events, []
-        turn = self.node.turn([event for event in events if not _is_given_up(event)], wall_ms())
-        if not turn.commit.empty:
+        turn = self.node.turn(self._take_events(), wall_ms(), monotonic_ms())
+        if self._suspicious or not turn.commit.empty:
+            self._suspicious = False
+            self._turn_began_s = monotonic()
             await self._store.commit(turn.commit)
+            self.node.confirm()
             self.confirmed = self._snapshot()
         for effect in turn.effects:
             if isinstance(effect, Reply):
@@ -128,20 +190,53 @@ class Mailbox:
         async with self.turned:
             self.turned.notify_all()
 
+    def _take_events(self) -> list[Event]:
+        """All that waits, without calls that nobody waits for any more: their callers may have repeated them."""
+        asked = [event for future, event in self._asked.items() if not future.done()]
+        events = [*self._events, *asked]
+        self._events, self._asked = [], {}
+        return events
+
+    def _enter(self, make: Callable[[asyncio.Future[Any]], Event]) -> asyncio.Future[Any]:
+        self._must_be_open()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        self._asked[future] = make(future)
+        self._arrived.set()
+        return future
+
+    def _leave(self, future: asyncio.Future[Any]) -> bool:
+        """Nobody waits for `future` any more; whether its turn had begun."""
+        self._waiting.discard(future)
+        return self._asked.pop(future, None) is None
+
+    def _must_be_open(self) -> None:
+        if self._closing:
+            raise Stopping("the worker is shutting down; try another node, or again")
+
+    def _must_not_be_in_vain(self) -> None:
+        if len(self._waiting) >= self._calls_waiting_max:
+            raise Overloaded(self._calls_waiting_max, "limits.calls_waiting_max")
+        trouble = self._store.trouble
+        if trouble is not None and monotonic() - trouble.since_s > self._call_timeout_s:
+            lasting_s = monotonic() - trouble.since_s
+            raise StoreUnavailable(f"no commit for {lasting_s:.0f} s ({trouble.reason}); nothing was changed")
+
+    def _reason(self) -> str:
+        """Why there was no confirmation."""
+        trouble = self._store.trouble
+        return trouble.reason if trouble else f"no answer for {monotonic() - self._turn_began_s:.1f} s"
+
     def _snapshot(self) -> Confirmed:
         replica = self.node.replica
         markers = len(replica.catalogue.markers)
         return Confirmed(replica.clock.copy(), replica.stable.copy(), replica.digest, markers)
 
     def _fail_all(self) -> None:
-        for future in list(self._waiting):
+        for future in self._waiting:
+            fate = "nothing was changed" if future in self._asked else "it may still take effect"
             if not future.done():
-                future.set_exception(Stopping("the worker stops; a write may still take effect"))
-
-
-def _is_given_up(event: Event) -> bool:
-    """Whether it is a call that nobody waits for any more: its caller may have repeated it, so it is not begun."""
-    return isinstance(event, Call) and event.token.done()
+                future.set_exception(Stopping(f"the worker stops; {fate}"))
 
 
 def _deliver(reply: Reply) -> None:

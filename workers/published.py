@@ -8,28 +8,30 @@ from redis.exceptions import RedisError
 
 from crdt_core.errors import InvalidArgument, Malformed, StoreUnavailable
 from crdt_core.header import decode_header
+from crdt_core.types.members import Standing
 from workers.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from redis.asyncio import Redis
-
     from crdt_core.clocks import VersionVector
+    from crdt_core.node import Node
+    from workers.peers import Peers
 
 __all__ = ["Published"]
 
 
 class Published:
-    """The published clocks of `peers`, each read from the peer's Redis."""
+    """The published clocks of the peers of `node`, each read from the peer's Redis."""
 
-    def __init__(self, peers: Mapping[str, Redis]) -> None:
+    def __init__(self, node: Node, peers: Peers) -> None:
+        self._node = node
         self._peers = peers
 
     async def clock(self, peer: str) -> VersionVector:
         """What `peer` has seen; raises `StoreUnavailable` where its Redis does not say."""
         try:
-            fields: dict[Any, Any] = await self._peers[peer].hgetall(Keys(peer).header)
+            fields: dict[Any, Any] = await self._peers.redis(peer).hgetall(Keys(peer).header)
             return decode_header(fields).clock
         except (RedisError, OSError, Malformed) as error:
             raise StoreUnavailable(f"what {peer} has published cannot be read: {error}") from error
@@ -38,10 +40,15 @@ class Published:
         """Raises `InvalidArgument` where `claimed`, what a caller's patch adds, has commits that its node never made.
 
         To believe them would make this node, and then all, skip the real ones with those counters. Replicas that are no
-        nodes (a library object's) speak for themselves.
+        members' (a library object's) speak for themselves; nobody adds to an id that has left the fleet.
         """
-        for replica in claimed.keys() & self._peers.keys():
-            counter = claimed[replica]
-            made = (await self.clock(replica))[replica]
+        members = self._node.replica.members
+        for replica, counter in claimed.items():
+            fact = members.facts.get(replica)
+            if fact is None:
+                continue
+            if fact.standing is not Standing.ACTIVE:
+                raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")
+            made = (await self.clock(fact.node))[replica]
             if counter > made:
                 raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has made {made} commits")

@@ -30,6 +30,7 @@ __all__ = [
     "GossipSettings",
     "JobsSettings",
     "LimitSettings",
+    "MembershipSettings",
     "NodeSettings",
     "SecuritySettings",
     "ValkeySettings",
@@ -97,6 +98,9 @@ class GossipSettings(Section):
     )
     fanout: Positive = Field(default=2, description="random peers a round; more: faster repair, more traffic")
     timeout_ms: Positive = Field(default=5000, description="how long an exchange waits for a peer's answer")
+    chunk_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=1 << 20, description="bytes of one message of a large patch; more: fewer messages, longer turns"
+    )
     log_entries_max: Positive = Field(
         default=100_000, description="deltas a node keeps for peers that are away; more: memory in Redis"
     )
@@ -106,6 +110,15 @@ class GossipSettings(Section):
     batch_deltas: Positive = Field(default=512, description="deltas read from a peer's log at once; more: longer turns")
     touched_max: Positive = Field(
         default=200_000, description="recent writes indexed per origin for cheap patches; more: worker memory"
+    )
+
+
+class MembershipSettings(Section):
+    """Who belongs to the fleet."""
+
+    fence_after_s: Positive = Field(
+        default=7 * 24 * 3600,
+        description="how long a member may be away before the others go on without it; more: markers kept for longer",
     )
 
 
@@ -135,6 +148,12 @@ class LimitSettings(Section):
         default=256, description="replica ids of no node that callers' patches may bring; more: longer clocks for good"
     )
     write_timeout_ms: Positive = Field(default=10_000, description="how long a call waits for its commit")
+    commit_timeout_ms: Positive = Field(
+        default=5000, description="silence of Redis after which its connection is given up; more: later repair"
+    )
+    calls_waiting_max: Positive = Field(
+        default=10_000, description="calls that wait for their turn; more: worker memory, longer waits"
+    )
 
 
 class SecuritySettings(Section):
@@ -204,6 +223,7 @@ class FleetSettings(BaseSettings):
 
     nodes: dict[str, NodeSettings] = Field(min_length=1)
     gossip: GossipSettings = GossipSettings()
+    membership: MembershipSettings = MembershipSettings()
     jobs: JobsSettings = JobsSettings()
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()

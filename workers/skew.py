@@ -15,15 +15,14 @@ import orjson
 import structlog
 from redis.exceptions import RedisError
 
+from crdt_core.errors import UnknownNode
 from workers.clock import wall_ms
 from workers.keys import FLEET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from redis.asyncio import Redis
-
     from crdt_core.events import StampAhead
+    from crdt_core.node import Node
+    from workers.peers import Peers
 
 __all__ = ["HEARTBEAT_FRESH_MS", "Heartbeat", "Skew", "read_heartbeat"]
 
@@ -68,9 +67,10 @@ def redis_ms(redis_time: tuple[int, int]) -> int:
 
 
 class Skew:
-    """What is known of the clocks of `peers`, each asked at its own Redis; `warn_ms` is what is worth a word."""
+    """What is known of the clocks of the peers of `node`; `warn_ms` is what is worth a word."""
 
-    def __init__(self, peers: Mapping[str, Redis], warn_ms: int) -> None:
+    def __init__(self, node: Node, peers: Peers, warn_ms: int) -> None:
+        self._node = node
         self._peers = peers
         self._warn_ms = warn_ms
         self._said_ms: dict[tuple[str, str], int] = {}
@@ -91,16 +91,18 @@ class Skew:
     async def run(self) -> None:
         """Looks at the peers' clocks now and then until cancelled."""
         while True:
-            await asyncio.gather(*(self._look(peer, redis) for peer, redis in self._peers.items()))
+            await asyncio.gather(*map(self._look, self._node.peers))
+            for gone in self.by_peer.keys() - set(self._node.peers):
+                del self.by_peer[gone]
             await asyncio.sleep(_LOOK_S)
 
-    async def _look(self, peer: str, redis: Redis) -> None:
+    async def _look(self, peer: str) -> None:
         try:
-            async with redis.pipeline(transaction=True) as pipeline:
+            async with self._peers.redis(peer).pipeline(transaction=True) as pipeline:
                 pipeline.execute_command("HGET", FLEET, peer)
                 pipeline.execute_command("TIME")
                 beat, time = await pipeline.execute()
-        except (RedisError, OSError):
+        except (RedisError, OSError, UnknownNode):
             return
         heartbeat = read_heartbeat(beat, time)
         if heartbeat is None or not heartbeat.fresh:

@@ -19,6 +19,7 @@ from workers.streams import entries_of
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from crdt_core.clocks import ReplicaId
     from workers.links import Links
     from workers.mailbox import Mailbox
 
@@ -32,11 +33,17 @@ _STUCK_S = 0.1
 
 
 class Tail:
-    """Passes the deltas of `peer`, read through `redis` (the peer's Redis), to the mailbox."""
+    """Passes the deltas of `peer`, read through `redis` (the peer's Redis), to the mailbox.
 
-    def __init__(self, peer: str, redis: Redis, links: Links, mailbox: Mailbox, batch: int) -> None:
+    `replica`: the id under which it takes part, and so which log is read.
+    """
+
+    def __init__(
+        self, peer: str, replica: ReplicaId, redis: Redis, links: Links, mailbox: Mailbox, *, batch: int
+    ) -> None:
         self._peer = peer
-        self._log = Keys(peer).log
+        self._replica = replica
+        self._log = Keys(peer, replica).log
         self._redis = redis
         self._links = links
         self._mailbox = mailbox
@@ -69,7 +76,7 @@ class Tail:
             await self._wait_for_progress(cursor + passed)
 
     def _cursor(self) -> int:
-        return self._mailbox.node.replica.clock[self._peer]
+        return self._mailbox.node.replica.clock[self._replica]
 
     async def _wait_for_progress(self, stuck_at: int) -> None:
         """Returns when something was committed that may let the next delta in, or soon, to ask again."""

@@ -12,36 +12,43 @@ import contextlib
 import os
 import secrets
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from crdt_core.errors import Fenced, InvariantBroken, StoreUnavailable
+from crdt_core.errors import Fenced, InvariantBroken, Retired, StoreUnavailable
 from crdt_core.events import LinksRead, StampAhead
+from crdt_core.identity import Vouched
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
+from workers.beginning import begin
 from workers.clock import wall_ms
 from workers.credentials import Credentials, warn_of_exposure
 from workers.grpc_face import GrpcFace
 from workers.inbox import Inbox
+from workers.joining import SponsorSilent, follow, join, replay_former
 from workers.keys import FLEET, Keys
 from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.outbox import Outbox
+from workers.peers import Peers
 from workers.ports import PortTaken
 from workers.published import Published
 from workers.retry import until_redis_answers
 from workers.skew import Skew, redis_ms
 from workers.store import Store
-from workers.tail import Tail
 
 if TYPE_CHECKING:
-    from crdt_core.clocks import HybridClock
+    from collections.abc import Sequence
+
+    from redis.asyncio import Redis
+
     from crdt_core.events import Effect
+    from workers.beginning import Beginning
     from workers.settings import FleetSettings
 
 __all__ = ["end", "run_worker"]
@@ -49,45 +56,153 @@ __all__ = ["end", "run_worker"]
 log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
+_ALIVE_MS = 3000
 _LINKS_S = 0.2
+_HISTORY_S = 2.0
 _DRAIN_S = 1.5
-_REPLY_TIMEOUT_S = 5.0
+_RELEASE_S = 0.5
 _CANCEL_AGAIN_S = 0.1
 _PORT_PATIENCE_S = 10.0
 _PORT_RETRY_S = 0.2
 
 
-async def run_worker(settings: FleetSettings, name: str, *, takeover: bool = False) -> None:
+async def run_worker(
+    settings: FleetSettings, name: str, *, takeover: bool = False, vouched: Vouched | None = None
+) -> None:
     """Runs node `name` until it is told to stop.
 
-    Raises `UnknownNode`, `AlreadyRunning`, `PortTaken`; `Fenced` or `InvariantBroken` where it has to stop, and
-    `StoreUnavailable` where Redis was away when it was told to.
+    Where the fleet goes on without its replica id, it begins again under another. Raises `UnknownNode`, `NotAMember`,
+    `AlreadyRunning`, `PortTaken`; `Fenced` or `InvariantBroken` where it has to stop, and `StoreUnavailable` where
+    Redis was away when it was told to.
     """
+    settings.node(name)
     stop = _stop_signal()
-    url = settings.node(name).redis
-    store = Store(name, url, secrets.token_hex(4), settings.gossip.log_entries_max)
-    replica = Replica(name, settings.gossip.touched_max)
-    loading = asyncio.create_task(_load(store, replica, takeover=takeover))
-    await _first_of(loading, stop)
-    if not loading.done():
-        loading.cancel()
-        log.info("node_stopped", node=name, before="its Redis answered")
-        return
-    peers = settings.peers_of(name)
-    node = Node(name, replica, list(peers), store.token, options=_options(settings), hlc=loading.result())
-    own = _connection(url)
-    peer_redis = {peer: _connection(peer_settings.redis) for peer, peer_settings in peers.items()}
-    try:
-        await _check_history(node, Published(peer_redis))
-        await _serve(settings, node, store, own, peer_redis, stop=stop, takeover=takeover)
-    finally:
-        for redis in (own, *peer_redis.values()):
-            await redis.aclose()
+    while not stop.done():
+        try:
+            await _Life(settings, name, stop, vouched or Vouched()).run(takeover=takeover)
+        except Retired as end_:
+            log.warning("replica_retired", node=name, replica=end_.replica, reason=end_.reason)
+        except SponsorSilent as silence:
+            log.warning("sponsor_silent", node=name, sponsor=silence.sponsor)
 
 
-async def _load(store: Store, replica: Replica, *, takeover: bool) -> HybridClock:
-    await store.claim(takeover=takeover)
-    return await store.load(replica)
+class _Life:
+    """One life of a worker: under one fencing token and one replica id."""
+
+    def __init__(self, settings: FleetSettings, name: str, stop: asyncio.Future[None], vouched: Vouched) -> None:
+        self._settings = settings
+        self._name = name
+        self._node_settings = settings.node(name)
+        self._stop = stop
+        self._vouched = vouched
+        self._peers = Peers(settings, name)
+        self._store = Store(
+            name,
+            self._node_settings.redis,
+            secrets.token_hex(4),
+            settings.gossip.log_entries_max,
+            commit_timeout_s=settings.limits.commit_timeout_ms / 1000,
+        )
+
+    async def run(self, *, takeover: bool) -> None:
+        """Returns when the worker is told to stop."""
+        try:
+            loading = asyncio.create_task(self._load(takeover=takeover))
+            if not await _before(self._stop, loading):
+                log.info("node_stopped", node=self._name, before="it could serve")
+                return
+            beginning, node = loading.result()
+            self._store.remember(node, partial(_check_history, node, Published(node, self._peers)))
+            await self._serve(node, beginning, takeover=takeover)
+        except (Retired, SponsorSilent):
+            await self._store.release()
+            raise
+        finally:
+            await self._peers.close()
+
+    async def _load(self, *, takeover: bool) -> tuple[Beginning, Node]:
+        await self._store.claim(takeover=takeover)
+        beginning = await begin(self._name, self._node_settings, self._store, self._peers, self._vouched)
+        replica = Replica(beginning.replica, self._settings.gossip.touched_max, beginning.founders)
+        hlc = await self._store.load(replica)
+        node = Node(
+            self._name,
+            replica,
+            self._store.token,
+            sponsor=beginning.sponsor,
+            options=_options(self._settings),
+            hlc=hlc,
+        )
+        node.stability.restore(self._store.header)
+        return beginning, node
+
+    async def _serve(self, node: Node, beginning: Beginning, *, takeover: bool) -> None:
+        """Runs a loaded node until it is told to stop, or must not go on."""
+        name, settings = self._name, self._settings
+        own = self._peers.redis(name)
+        credentials = Credentials.read(settings.security)
+        outbox = Outbox(own, self._peers)
+        skew = Skew(node, self._peers, settings.clock.skew_warn_ms)
+
+        def release(effect: Effect) -> None:
+            if isinstance(effect, StampAhead):
+                skew.note(effect)
+            else:
+                outbox.release(effect)
+
+        mailbox = Mailbox(
+            node,
+            self._store,
+            release,
+            call_timeout_s=settings.limits.write_timeout_ms / 1000,
+            calls_waiting_max=settings.limits.calls_waiting_max,
+        )
+        links = Links(own, mailbox)
+        published = Published(node, self._peers)
+        face = GrpcFace(mailbox, links, published, settings.limits, credentials=credentials, skew=skew)
+        looking = asyncio.create_task(until_redis_answers(links.refresh, self._node_settings.redis))
+        if not await _before(self._stop, looking):
+            log.info("node_stopped", node=name, before="it knew whom to listen to")
+            return
+        mailbox.put(LinksRead(looking.result()))
+        log.info("replica_loaded", node=name, replica=node.replica.id, objects=len(node.replica.catalogue.objects))
+        turns = asyncio.create_task(mailbox.run())
+        serving = asyncio.Event()
+        background = [
+            asyncio.create_task(work)
+            for work in (
+                Inbox(name, own, links, mailbox).run(),
+                _watch_links(links),
+                skew.run(),
+                _beat(own, self._node_settings.grpc, self._store, mailbox, serving),
+                outbox.run(mailbox),
+                follow(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),
+                replay_former(own, beginning, mailbox),
+            )
+        ]
+        try:
+            joining = asyncio.create_task(join(beginning, self._node_settings, mailbox))
+            background.append(joining)
+            await _first_of(turns, *background, self._stop)
+            if joining.done() and not joining.exception() and not self._stop.done():
+                patience_s = _PORT_PATIENCE_S if takeover else 0
+                await _serve_face(face, name, self._node_settings.bind_address, patience_s)
+                serving.set()
+                log.info("node_serving", node=name, grpc=self._node_settings.bind_address)
+                warn_of_exposure(self._node_settings.bind_address, credentials)
+                background.remove(joining)
+                await _first_of(turns, *background, self._stop)
+            failures = _failures([turns, *background])
+            await face.stop()
+            if failures:
+                raise failures[0]
+            mailbox.close()
+            await _drain(turns, name)
+            await outbox.drain()
+            await _release(self._store, own, name)
+            log.info("node_stopped", node=name)
+        finally:
+            await end([turns, *background])
 
 
 async def _check_history(node: Node, published: Published) -> None:
@@ -99,8 +214,9 @@ async def _check_history(node: Node, published: Published) -> None:
     own = node.replica.clock[node.replica.id]
 
     async def check(peer: str) -> None:
-        with contextlib.suppress(StoreUnavailable):
-            seen = (await published.clock(peer))[node.replica.id]
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_HISTORY_S):
+                seen = (await published.clock(peer))[node.replica.id]
             if seen > own:
                 raise InvariantBroken(
                     f"the Redis of {node.name} has lost commits: it is at {own}, and {peer} has seen {seen}"
@@ -109,65 +225,6 @@ async def _check_history(node: Node, published: Published) -> None:
     for found in await asyncio.gather(*map(check, node.peers), return_exceptions=True):
         if isinstance(found, BaseException):
             raise found
-
-
-async def _serve(
-    settings: FleetSettings,
-    node: Node,
-    store: Store,
-    own: Redis,
-    peer_redis: dict[str, Redis],
-    *,
-    stop: asyncio.Future[None],
-    takeover: bool,
-) -> None:
-    """Runs a loaded node until `stop`, or until it must not go on."""
-    name, node_settings = node.name, settings.node(node.name)
-    credentials = Credentials.read(settings.security)
-    outbox = Outbox(own, peer_redis, settings.limits.inbox_entries_max)
-    skew = Skew(peer_redis, settings.clock.skew_warn_ms)
-
-    def release(effect: Effect) -> None:
-        if isinstance(effect, StampAhead):
-            skew.note(effect)
-        else:
-            outbox.release(effect)
-
-    mailbox = Mailbox(node, store, release, call_timeout_s=settings.limits.write_timeout_ms / 1000)
-    links = Links(name, peer_redis, own, mailbox)
-    face = GrpcFace(mailbox, links, Published(peer_redis), settings.limits, credentials=credentials, skew=skew)
-    mailbox.put(LinksRead(await until_redis_answers(links.refresh, node_settings.redis)))
-    log.info("replica_loaded", node=name, objects=len(node.replica.catalogue.objects), clock=dict(node.replica.clock))
-    turns = asyncio.create_task(mailbox.run())
-    background = [
-        asyncio.create_task(work)
-        for work in (
-            Inbox(name, own, links, mailbox).run(),
-            _watch_links(links),
-            skew.run(),
-            _beat(own, name, settings, store.token),
-            *(outbox.serve(peer, mailbox) for peer in peer_redis),
-            *(Tail(p, r, links, mailbox, settings.gossip.batch_deltas).run() for p, r in peer_redis.items()),
-        )
-    ]
-    try:
-        await _serve_face(face, name, node_settings.bind_address, _PORT_PATIENCE_S if takeover else 0)
-        log.info("node_serving", node=name, grpc=node_settings.bind_address)
-        warn_of_exposure(node_settings.bind_address, credentials)
-        await _first_of(turns, *background, stop)
-        failures = _failures([turns, *background])
-        await face.stop()
-        if failures:
-            raise failures[0]
-        mailbox.close()
-        await _drain(turns, name)
-        await outbox.drain()
-        await store.release()
-        with contextlib.suppress(RedisError, OSError):
-            await own.hdel(FLEET, name)
-        log.info("node_stopped", node=name)
-    finally:
-        await end([turns, *background])
 
 
 async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float) -> None:
@@ -181,7 +238,7 @@ async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float
     await patient(face.start, name, address)
 
 
-async def end(tasks: list[asyncio.Task[None]]) -> None:
+async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancels the tasks until all have ended.
 
     Once may not do: before Python 3.12, `asyncio.wait_for` (by which redis-py sends) can lose a cancellation.
@@ -194,13 +251,30 @@ async def end(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _connection(url: str) -> Redis:
-    """A Redis whose connections notice it when the other end has vanished without a word."""
-    return Redis.from_url(url, socket_timeout=_REPLY_TIMEOUT_S, socket_connect_timeout=_REPLY_TIMEOUT_S)
-
-
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _before(stop: asyncio.Future[None], work: asyncio.Task[Any]) -> bool:
+    """Whether `work` was done before `stop`, which gives it up; raises what it raises."""
+    await _first_of(work, stop)
+    if not work.done():
+        await end([work])
+        return False
+    await work
+    return True
+
+
+async def _release(store: Store, own: Redis, name: str) -> None:
+    """Gives the replica up, unless Redis does not answer any more."""
+    try:
+        async with asyncio.timeout(_RELEASE_S):
+            await store.release()
+            with contextlib.suppress(RedisError, OSError):
+                await own.delete(Keys(name).alive)
+                await own.hdel(FLEET, name)
+    except TimeoutError:
+        raise StoreUnavailable(f"{name} stopped while its Redis did not answer") from None
 
 
 async def _drain(turns: asyncio.Task[None], name: str) -> None:
@@ -214,10 +288,12 @@ async def _drain(turns: asyncio.Task[None], name: str) -> None:
 def _options(settings: FleetSettings) -> NodeOptions:
     return NodeOptions(
         exchange_timeout_ms=settings.gossip.timeout_ms,
+        chunk_bytes=settings.gossip.chunk_bytes,
         log_entries_kept=settings.gossip.log_entries_kept,
         skew_warn_ms=settings.clock.skew_warn_ms,
         skew_refuse_ms=settings.clock.skew_refuse_ms,
         strangers_max=settings.limits.foreign_replicas_max,
+        fence_after_ms=settings.membership.fence_after_s * 1000,
     )
 
 
@@ -242,22 +318,26 @@ async def _watch_links(links: Links) -> None:
         await asyncio.sleep(_LINKS_S)
 
 
-async def _beat(own: Redis, name: str, settings: FleetSettings, token: str) -> None:
+async def _beat(own: Redis, grpc: str, store: Store, mailbox: Mailbox, serving: asyncio.Event) -> None:
     """Says that the node lives, in the fleet hash of its Redis.
 
-    Raises `Fenced`: a node without writes has no commit that would tell it, and would go on showing what it last knew.
-    Raises `InvariantBroken` where Redis has lost even the header.
+    A node without writes has no commit that would tell it that it was replaced, that Redis has lost what it had
+    confirmed, or that the connection that holds the replica is gone: so this looks. Raises `Fenced`: such a node would
+    go on showing what it last knew.
     """
-    fields = {"grpc": settings.node(name).grpc, "pid": os.getpid(), "replica": name}
+    name = mailbox.node.name
+    fields = {"grpc": grpc, "pid": os.getpid(), "replica": mailbox.node.replica.id}
     while True:
         with contextlib.suppress(RedisError, OSError):
-            owner, format_ = await own.hmget(Keys(name).header, "owner", "format")
-            if format_ is None:
-                raise InvariantBroken(f"{name}: Redis has lost the replica's header")
-            if owner != token.encode():
+            confirmed = store.turn
+            owner, turn = await own.hmget(Keys(name).header, "owner", "turn")
+            if owner is None or int(turn or 0) < confirmed or not store.connected:
+                mailbox.suspect()
+            elif owner != store.token.encode():
                 raise Fenced(name)
+            await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
             at = {"redis_ms": redis_ms(await own.time()), "beat_ms": wall_ms()}
-            await own.hset(FLEET, name, orjson.dumps({**fields, **at}))
+            await own.hset(FLEET, name, orjson.dumps({**fields, **at, "serving": serving.is_set()}))
         await asyncio.sleep(HEARTBEAT_S)
 
 

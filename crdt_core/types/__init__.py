@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from crdt_core.types.base import SLOT, CrdtType, View, decode_text, encode_text
 from crdt_core.types.counters import GCounterType, PNCounterType
+from crdt_core.types.members import MembersType
 from crdt_core.types.registers import EWFlagType, LWWRegisterType, MVRegisterType
 from crdt_core.types.sets import GSetType, ORSetType
 
@@ -17,6 +18,7 @@ __all__ = [
     "GCOUNTER",
     "GSET",
     "LWWREGISTER",
+    "MEMBERS",
     "MVREGISTER",
     "ORSET",
     "PNCOUNTER",
@@ -36,9 +38,10 @@ GSET = GSetType()
 LWWREGISTER = LWWRegisterType()
 MVREGISTER = MVRegisterType()
 EWFLAG = EWFlagType()
+MEMBERS = MembersType()
 
 TYPES: dict[str, CrdtType] = {
-    type_.name: type_ for type_ in (PNCOUNTER, GCOUNTER, ORSET, GSET, LWWREGISTER, MVREGISTER, EWFLAG)
+    type_.name: type_ for type_ in (PNCOUNTER, GCOUNTER, ORSET, GSET, LWWREGISTER, MVREGISTER, EWFLAG, MEMBERS)
 }
 
 RANK = {name: rank for rank, name in enumerate(TYPES)}

@@ -20,6 +20,7 @@ from crdt_core.replica import Applied, Replica
 from crdt_core.siblings import lasting
 from crdt_core.types import SLOT, TYPES
 from crdt_core.types.counters import adjust
+from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import set_at, set_now
 from crdt_core.types.sets import remove_element
 
@@ -62,6 +63,15 @@ Verbs = list[tuple[str, "SearchStrategy[Any]"]]
 _ELEMENT = st.sampled_from(ELEMENTS)
 _NOTHING = st.none()
 
+_FACT = st.sampled_from(
+    [
+        Fact(Standing.ACTIVE, "n1", grpc="localhost:1", redis="redis://localhost:1"),
+        Fact(Standing.LEAVING, "n1", reason="lost", at_ms=1),
+        Fact(Standing.LEAVING, "n1", reason="lost", at_ms=2),
+        Fact(Standing.SEALED, "n1", reason="lost", at_ms=2, final=3),
+    ]
+)
+
 VERBS: dict[str, Verbs] = {
     "pncounter": [("add", st.integers(-3, 9))],
     "gcounter": [("add", st.integers(0, 9))],
@@ -73,6 +83,7 @@ VERBS: dict[str, Verbs] = {
     ],
     "mvregister": [("set", _ELEMENT)],
     "ewflag": [("enable", _NOTHING), ("disable", _NOTHING)],
+    "members": [("say", st.tuples(st.sampled_from([b"n1", b"n1.2"]), _FACT))],
 }
 """Type name -> its verbs, each with what their argument can be. A registered type must be listed here."""
 
@@ -93,6 +104,8 @@ def mutate(view: View, replica: str, operation: Operation) -> tuple[bytes, Paylo
             return set_at(view, *argument)
         case "mvregister", "set":
             return SLOT, argument
+        case "members", "say":
+            return argument
         case "ewflag", "enable":
             return SLOT, True
         case "ewflag", "disable":

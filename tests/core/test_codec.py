@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -31,6 +32,7 @@ from crdt_core.replica import Applied, Replica
 from crdt_core.siblings import REMOVED, Roster, Spent, fold, unfold
 from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, SLOT, TYPES, decode_text, encode_text
 from crdt_core.types.counters import Share
+from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import Stamped
 from tests.core.histories import (
     NAMES,
@@ -66,6 +68,18 @@ def shares(decrements: st.SearchStrategy[int]) -> st.SearchStrategy[Share | Spen
     return st.one_of(share, st.builds(Spent, TOTALS, decrements))
 
 
+def facts() -> st.SearchStrategy[Any]:
+    """Facts about members, and closings."""
+    end = {"reason": st.text(max_size=9), "at_ms": st.integers(0, 2**63 - 1)}
+    node = st.sampled_from(NAMES)
+    return st.one_of(
+        st.just(True),
+        st.tuples(st.just(Standing.ACTIVE), node, st.text(max_size=9), st.text(max_size=9)).map(lambda f: Fact(*f)),
+        st.builds(partial(Fact, Standing.LEAVING, grpc="", redis="", final=0), node, **end),
+        st.builds(partial(Fact, Standing.FOLDED, grpc="", redis=""), node, **end, final=st.integers(0, 2**49)),
+    )
+
+
 PARTS_AND_PAYLOADS: dict[str, tuple[st.SearchStrategy[bytes], st.SearchStrategy[Any]]] = {
     "pncounter": (st.sampled_from([name.encode() for name in NAMES]), shares(TOTALS)),
     "gcounter": (st.sampled_from([name.encode() for name in NAMES]), shares(st.just(0))),
@@ -74,6 +88,7 @@ PARTS_AND_PAYLOADS: dict[str, tuple[st.SearchStrategy[bytes], st.SearchStrategy[
     "lwwregister": (st.just(SLOT), st.builds(Stamped, BYTES, INT64, st.integers(0, 2**63 - 1))),
     "mvregister": (st.just(SLOT), BYTES),
     "ewflag": (st.just(SLOT), st.just(True)),
+    "members": (st.sampled_from([b"n1", b"n1.2", b"n1/n2"]), facts()),
 }
 
 every_type = pytest.mark.parametrize("type_name", TYPES)

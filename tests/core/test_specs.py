@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from crdt_core.clocks import Stamp
 from crdt_core.types import RANK, TYPES
+from crdt_core.types.members import Fact, Members
 from tests.core.histories import KEYS, VERBS, Act, History, World, steps, values, worlds
 
 if TYPE_CHECKING:
@@ -111,6 +112,18 @@ def _stamp(history: History, write: Act) -> Stamp | None:
     return max(Stamp(ms, 0), Stamp(newest.ms, newest.logical + 1)) if newest else Stamp(ms, 0)
 
 
+def members(history: History, acts: list[Act]) -> Any:
+    """Of each id, what has come furthest among the facts that nothing said of it has seen, and no delete."""
+    facts: dict[str, Fact] = {}
+    for act in acts:
+        if act.operation.verb == "say":
+            part, fact = act.operation.argument
+            later = [o for o in acts if o.operation.verb == "delete" or o.operation.argument[0] == part]
+            if not any(history.sees(other, act) for other in later):
+                facts[part.decode()] = max(fact, facts.get(part.decode(), fact))
+    return Members(facts, {}) if facts else NOTHING
+
+
 SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
     "pncounter": counter,
     "gcounter": counter,
@@ -119,9 +132,10 @@ SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
     "lwwregister": last_writer_wins_register,
     "mvregister": multi_value_register,
     "ewflag": enable_wins_flag,
+    "members": members,
 }
 
-PREVAILING = ("pncounter", "gcounter", "orset", "gset", "lwwregister", "mvregister", "ewflag")
+PREVAILING = ("pncounter", "gcounter", "orset", "gset", "lwwregister", "mvregister", "ewflag", "members")
 """The published order in which types made under one key prevail."""
 
 

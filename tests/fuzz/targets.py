@@ -72,13 +72,21 @@ PATCH = (
 )
 FULL = PATCH.replace(b'"since":{"n1":2}', b'"since":null')
 
+FROM_N1 = FULL.replace(b'"origin":"n2"', b'"origin":"n1"')
+
 MESSAGES = [
     b'{"v":1,"kind":"ask","from":"n1","round":"r","clock":{"n1":3,"n2":1}}',
-    b'{"v":1,"kind":"answer","from":"n1","round":"r","patch":' + FULL + b"}",
+    b'{"v":1,"kind":"answer","from":"n1","round":"r","patch":'
+    + FULL.replace(b'"origin":"n2"', b'"origin":"n1"')
+    + b"}",
     b'{"v":1,"kind":"push","from":"n2","round":"r","patch":' + FULL + b"}",
+    b'{"v":1,"kind":"push","from":"n2","round":"r","after":["t",1],"patch":' + FULL + b"}",
+    b'{"v":1,"kind":"chunk","from":"n2","round":"r","transfer":"t","number":0,"done":1,"of":7,"parts":' + PARTS + b"}",
+    b'{"v":1,"kind":"more","from":"n2","round":"r","transfer":"t","number":1,"clock":{"n1":3}}',
+    b'{"v":1,"kind":"admit","from":"n2","replica":"n2.1f","grpc":"h:1","redis":"redis://h"}',
     b'{"v":1,"kind":"done","from":"n2","round":"r","new":3}',
     b'{"v":1,"kind":"round","round":"r","peers":["n1","n2"],"answer_to":"deltaic:{observer}:answer:1"}',
-    b'{"v":1,"kind":"compact","clocks":{"n1":{"n1":3},"n2":{}},"answer_to":"deltaic:{observer}:answer:2"}',
+    b'{"v":1,"kind":"compact","clocks":{"n1":{"n1":3},"n2":{}},"absent":["n2"],"answer_to":"deltaic:{observer}:answer:2"}',
 ]
 
 HEADERS = [
@@ -211,13 +219,13 @@ def take_heartbeat(data: bytes) -> None:
 def take_log_entry(data: bytes) -> None:
     """A peer's log: the entry that follows, whatever it says."""
     node = _node()
-    node.turn([DeltasRead("n1", [("3-0", data)], "token")], wall_ms=1000)
+    node.turn([DeltasRead("n1", [("3-0", data)], "token")], wall_ms=1000, monotonic_ms=1000)
     _goes_on(node)
 
 
 def take_inbox_entry(data: bytes) -> None:
     node = _node()
-    turn = node.turn([MessagesRead([("1-0", data)])], wall_ms=1000)
+    turn = node.turn([MessagesRead([("1-0", data)])], wall_ms=1000, monotonic_ms=1000)
     assert turn.commit.acknowledged == ["1-0"]
     for quarantined in turn.commit.quarantined:
         assert quarantined.reason.encode()
@@ -232,14 +240,20 @@ def take_inbox_entry(data: bytes) -> None:
 def take_offer(data: bytes) -> None:
     """A caller's patch."""
     node = _node()
-    (reply,) = (e for e in node.turn([PatchOffered(data, "token")], wall_ms=1000).effects if isinstance(e, Reply))
+    (reply,) = (
+        e
+        for e in node.turn([PatchOffered(data, "token")], wall_ms=1000, monotonic_ms=1000).effects
+        if isinstance(e, Reply)
+    )
     _goes_on(node)
     if reply.error is not None:
         raise reply.error
 
 
 def _node() -> Node:
-    node = Node("observer", Replica("observer"), ["n1", "n2"], "session", hlc=HybridClock(Stamp(1, 0)))
+    node = Node(
+        "observer", Replica("observer", founders=["n1", "n2", "observer"]), "session", hlc=HybridClock(Stamp(1, 0))
+    )
     known = VersionVector({"n1": 2, "n2": 1})
     node.replica.join(Patch("n2", None, known, VersionVector(), Stamp(0, 0), ()))
     return node
@@ -247,9 +261,11 @@ def _node() -> Node:
 
 def _goes_on(node: Node) -> None:
     """Fails unless the node can still be written and read, commits, and sends its state on."""
-    node.turn([Tick()], wall_ms=10_000_000)
+    node.turn([Tick()], wall_ms=10_000_000, monotonic_ms=10_000_000)
     calls = [AdjustCounter(b"fresh", 1), AddToSet(b"more", b"x"), GetCounter(b"hits"), Inspect(b"basket")]
-    turn = node.turn([Call(operation, number) for number, operation in enumerate(calls)], wall_ms=10_000_001)
+    turn = node.turn(
+        [Call(operation, number) for number, operation in enumerate(calls)], wall_ms=10_000_001, monotonic_ms=10_000_001
+    )
     replies = {effect.token: effect for effect in turn.effects if isinstance(effect, Reply)}
     assert (replies[0].result, replies[1].result) == (1, True)
     assert turn.commit.delta is not None

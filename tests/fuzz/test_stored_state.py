@@ -81,7 +81,7 @@ def restore(redis: Redis, hashes: Hashes) -> None:
 
 async def load(url: str) -> Replica:
     """The replica as the store loads it, which has been lived with."""
-    store, replica = Store("n1", url, "of-a-test", 1000), Replica("n1")
+    store, replica = Store("n1", url, "of-a-test", 1000), Replica("n1", founders=["n1", "n2"])
     try:
         await store.claim(takeover=True)
         await store.load(replica)

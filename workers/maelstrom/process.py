@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from crdt_core.clocks import HybridClock
     from crdt_core.events import Commit
+    from workers.retry import Trouble
 
 __all__ = ["MaelstromOptions", "run_maelstrom"]
 
@@ -157,12 +158,12 @@ class _Process:
         self._channel.reply(request, {})
 
     async def _start(self, name: str, peering: Peering) -> Mailbox:
-        replica, token = Replica(name), secrets.token_hex(4)
+        replica, token = Replica(name, founders=[name, *peering.peers]), secrets.token_hex(4)
         store = _MemoryStore() if self._options.redis is None else _RedisStore(name, self._options.redis, token)
         hlc = await store.open(replica)
         interval_ms = self._options.interval_ms
-        options = NodeOptions(exchange_timeout_ms=2 * interval_ms, repair_delay_ms=interval_ms)
-        node = Node(name, replica, peering.peers, token, options=options, hlc=hlc)
+        options = NodeOptions(exchange_timeout_ms=2 * interval_ms, repair_delay_ms=interval_ms, believes_claims=True)
+        node = Node(name, replica, token, options=options, hlc=hlc)
         mailbox = Mailbox(node, _Publishing(store, peering), peering.release, call_timeout_s=_CALL_TIMEOUT_S)
         self._turns = asyncio.create_task(mailbox.run())
         self._turns.add_done_callback(lambda _: self._stop())
@@ -184,11 +185,16 @@ class _Process:
 class _MemoryStore:
     """State that ends with the process."""
 
+    def __init__(self) -> None:
+        self.turn = 0
+        self.trouble = None
+
     async def open(self, replica: Replica) -> HybridClock | None:  # noqa: ARG002
         return None
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit) -> None:  # noqa: ARG002
         """Confirms."""
+        self.turn += 1
 
 
 class _RedisStore:
@@ -201,6 +207,16 @@ class _RedisStore:
         await self._store.claim(takeover=True)
         return await self._store.load(replica)
 
+    @property
+    def turn(self) -> int:
+        """The number of the last confirmed commit."""
+        return self._store.turn
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why Redis does not take the commit under way."""
+        return self._store.trouble
+
     async def commit(self, commit: Commit) -> None:
         """Persists; returns once Redis has confirmed."""
         await self._store.commit(commit)
@@ -212,6 +228,16 @@ class _Publishing:
     def __init__(self, store: _MemoryStore | _RedisStore, peering: Peering) -> None:
         self._store = store
         self._peering = peering
+
+    @property
+    def turn(self) -> int:
+        """The number of the last confirmed commit."""
+        return self._store.turn
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the store does not take the commit under way."""
+        return self._store.trouble
 
     async def commit(self, commit: Commit) -> None:
         """Persists, then publishes."""

@@ -1,0 +1,274 @@
+"""Under which id a node may go on when it starts: decided once, from what its Redis and those of its peers hold.
+
+An id is used by one uninterrupted history only: a dot spent twice loses data silently. So a node resumes its id only
+if it can know that its Redis has lost nothing: the server has not been restarted since the last commit, or every
+member can be asked, and none has seen more of it than it has itself. Otherwise it comes back under a new id, which a
+running member must have written down first (the *sponsor*; why, is said in `crdt_core.types.members`). This module
+only chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from crdt_core.clocks import VersionVector, check_replica_id
+from crdt_core.errors import NotAMember
+from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from crdt_core.clocks import ReplicaId
+
+__all__ = [
+    "ComeBack",
+    "Decision",
+    "Join",
+    "Record",
+    "Resume",
+    "Sponsor",
+    "Vouched",
+    "Wait",
+    "decide",
+    "next_incarnation",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a node's Redis holds about its replica. `replica` is empty where there is none yet.
+
+    `founders`: the fleet's nodes when it was made; none for one that joined. `joining`: its state is not complete yet.
+    `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup. `doubtful`: the
+    server was restarted since the last commit, or is another one. `running`: its worker gives signs of life.
+    """
+
+    replica: ReplicaId = ""
+    clock: VersionVector = field(default_factory=VersionVector)
+    members: Members = field(default_factory=lambda: Members({}, {}))
+    founders: Sequence[str] = ()
+    joining: bool = False
+    former: ReplicaId = ""
+    restored: bool = False
+    doubtful: bool = False
+    running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sponsor:
+    """The member that a newcomer asks for its state."""
+
+    node: str
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on as `replica`, of a fleet that was founded by `founders`."""
+
+    replica: ReplicaId
+    founders: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Fetch the state from `sponsor`, as `replica`, which it has written down already.
+
+    `fresh`: what the node's Redis holds belongs to a former life, of which only unsent writes count.
+    """
+
+    replica: ReplicaId
+    sponsor: Sponsor
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ComeBack:
+    """Have `sponsor` write down the new id `replica`, then fetch what is missing from it.
+
+    Without a sponsor there is nobody else, and the node writes itself down. `fresh` as in `Join`.
+    """
+
+    replica: ReplicaId
+    sponsor: Sponsor | None
+    reason: str
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask again soon: nothing can be decided for this `reason`."""
+
+    reason: str
+
+
+Decision = Resume | Join | ComeBack | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What an operator vouches for.
+
+    `trusting`: the node's Redis has lost nothing. `unsponsored`: no other member runs that could write the node down.
+    """
+
+    trusting: bool = False
+    unsponsored: bool = False
+
+
+def decide(
+    name: str,
+    own: Record,
+    others: Mapping[str, Record | None],
+    *,
+    nonce: str,
+    patient: bool = False,
+    vouched: Vouched = Vouched(),
+) -> Decision:
+    """What node `name` is to do; `others`: the records of the fleet's other nodes, `None` where unreachable.
+
+    `nonce` keeps ids apart where not everybody could be asked. `patient`: wait for the unreachable rather than go on
+    without them. Raises `NotAMember`.
+    """
+    case = _Case(name, own, others, _members(name, own, others), nonce, vouched)
+    case.check_membership()
+    if not own.replica:
+        return case.with_nothing()
+    if own.replica != case.active:
+        return case.with_a_former_id()
+    if own.joining:
+        return case.join(own.replica, fresh=False)
+    return case.with_its_id(patient=patient)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """All that is known, and the choices in it."""
+
+    name: str
+    own: Record
+    others: Mapping[str, Record | None]
+    members: Members
+    nonce: str
+    vouched: Vouched
+
+    def check_membership(self) -> None:
+        ids = self.members.ids_of(self.name)
+        remedy = f"deltaic node add {self.name}"
+        if not ids:
+            raise NotAMember(self.name, "it is not a member of this fleet", remedy)
+        if self.active is None and self.members.facts[ids[-1]].reason == REMOVED_BY_HAND:
+            raise NotAMember(self.name, "it was removed from this fleet", remedy)
+
+    def with_nothing(self) -> Decision:
+        """Its Redis is empty: the node is new, or has lost everything."""
+        if self._seen:
+            return self._come_back("its Redis has lost everything", fresh=True)
+        if self._unreachable and not self.vouched.trusting:
+            silent = ", ".join(self._unreachable)
+            return Wait(f"it starts for the first time, and the Redis of {silent} does not answer")
+        if self.active == self.name and not self._has_changed:
+            return Resume(self.name, tuple(self.members.active))
+        return self.join(self.active or self.name, fresh=True)
+
+    def with_a_former_id(self) -> Decision:
+        """The fleet has written down that its id leaves: for an absence, or because it was lost."""
+        former = self.members.facts.get(self.own.replica)
+        fresh = former is not None and former.reason in {ABSENT, REMOVED_BY_HAND}
+        if self.active is not None and fresh and not self._seen and not self._unreachable:
+            return self.join(self.active, fresh=True)
+        return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
+
+    def with_its_id(self, *, patient: bool) -> Decision:
+        at, silent = self.own.clock[self.own.replica], ", ".join(self._unreachable)
+        if self.own.restored:
+            return self._come_back("its state comes out of a backup", fresh=False)
+        if self._seen > at:
+            return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {self._seen}", fresh=False)
+        if not self.own.doubtful or not silent or self.vouched.trusting:
+            return Resume(self.own.replica, self.own.founders)
+        if patient:
+            return Wait(f"its Redis was restarted, and that of {silent} does not answer, which may have seen more")
+        return self._come_back(f"its Redis was restarted, and {silent} may have seen what it lost", fresh=False)
+
+    def join(self, replica: ReplicaId, *, fresh: bool) -> Join | Wait:
+        sponsor = self._sponsor()
+        if sponsor is None:
+            return Wait("it is to join the fleet, but no member runs that could give it the state")
+        return Join(replica, sponsor, fresh)
+
+    def _come_back(self, reason: str, *, fresh: bool) -> ComeBack | Wait:
+        sponsor = self._sponsor()
+        if sponsor is None and self.members.active.keys() - {self.name} and not self.vouched.unsponsored:
+            return Wait(f"{reason}; it comes back under a new id, but no member runs that could write it down")
+        known = [*self.members.ids_of(self.name), self.own.replica or self.name]
+        return ComeBack(
+            next_incarnation(self.name, known, self.nonce if self._unreachable else ""), sponsor, reason, fresh
+        )
+
+    @property
+    def active(self) -> ReplicaId | None:
+        return self.members.active.get(self.name)
+
+    @property
+    def _seen(self) -> int:
+        """How many commits of its present id others have seen."""
+        replica = self.active or self.members.ids_of(self.name)[-1]
+        return max((record.clock[replica] for record in self.others.values() if record is not None), default=0)
+
+    @property
+    def _unreachable(self) -> list[str]:
+        return [node for node in self.members.active if node != self.name and self.others.get(node) is None]
+
+    @property
+    def _has_changed(self) -> bool:
+        """Whether the fleet's members are others than its founders."""
+        return any(record.members.facts for record in (self.own, *self.others.values()) if record is not None)
+
+    def _sponsor(self) -> Sponsor | None:
+        """The running member that has seen most; one that is about to come back itself is none."""
+        found = [
+            (sum(record.clock.values()), node)
+            for node, record in self.others.items()
+            if node != self.name and record is not None and record.running and not record.joining
+            if record.replica and self.members.active.get(node) == record.replica
+        ]
+        if not found:
+            return None
+        _, node = max(found)
+        return Sponsor(node, self.members.active[node])
+
+
+def _members(name: str, own: Record, others: Mapping[str, Record | None]) -> Members:
+    """What all that answer know together; before anything has changed, the founders."""
+    known = [record for record in (own, *others.values()) if record is not None]
+    members = Members({}, {})
+    for record in known:
+        members = members.joined(record.members)
+    if members.facts:
+        return members
+    founded = next((record.founders for record in known if record.founders), None)
+    return Members.founders(founded if founded is not None else [name, *others])
+
+
+def incarnation(replica: ReplicaId, node: str) -> int:
+    """Which life of `node` the id names: 1 for the bare name.
+
+    >>> incarnation("n1", "n1"), incarnation("n1.3", "n1"), incarnation("n1.3-c0de", "n1")
+    (1, 3, 3)
+    """
+    number, _, _ = replica.removeprefix(node).removeprefix(".").partition("-")
+    return int(number) if number.isdigit() else 1
+
+
+def next_incarnation(node: str, known: Iterable[ReplicaId], nonce: str = "") -> ReplicaId:
+    """An id of `node` after all that are `known`.
+
+    Where not every member could be asked there may be ids that nobody here knows: `nonce` then keeps them apart.
+
+    >>> next_incarnation("n1", ["n1", "n1.4"]), next_incarnation("n1", ["n1"], "c0de")
+    ('n1.5', 'n1.2-c0de')
+    """
+    number = max((incarnation(replica, node) for replica in known), default=1) + 1
+    return check_replica_id(f"{node}.{number}" + (f"-{nonce}" if nonce else ""))

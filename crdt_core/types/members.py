@@ -1,0 +1,215 @@
+"""Who belongs to the fleet: replicated facts, held in the replica itself like everything else.
+
+Because the facts travel causally, a replica that has heard of a change has heard of all that its author had seen. That
+answers the questions for which other systems need a vote:
+
+- *Joining.* A member writes the newcomer down before the newcomer may write anything, and the newcomer's state must
+  show it. So whatever anybody holds for stable, without having heard of the newcomer, the newcomer has.
+- *Leaving.* An id that leaves must stop growing everywhere at the same dot. Every member that hears of it *closes* it:
+  from then on it takes that id's dots out of members' patches only, and says so. Who has seen the closings of all
+  members has, by causality, all dots of that id that anybody will ever have.
+- *Folding.* Once that is stable the id is sealed; once the seal is stable, nothing can be under way that was made
+  without all of the id's dots, and it is folded: it goes from every clock, while the dots that carry its name stay in
+  siblings and count as seen by everybody (`crdt_core.siblings.Roster.folded`).
+
+    part        payload                                         states only ever rise:
+    n1.2        ["active","n1","127.0.0.1:7001","redis://..."]  active < leaving < sealed < folded
+    n1          ["leaving","n1","lost",1763700000000]           a node's next incarnation is a new id
+    n1          ["sealed","n1","lost",1763700000000,41]         41: the last counter of the id; likewise "folded"
+    n1/n2       true                                            n2 has closed n1
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.clocks import check_replica_id
+from crdt_core.errors import InvalidArgument, Malformed, brief
+from crdt_core.types.base import CrdtType, View, decode_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from crdt_core.clocks import ReplicaId
+    from crdt_core.siblings import Payload
+
+__all__ = ["ABSENT", "LOST", "MEMBERS_KEY", "REMOVED_BY_HAND", "Fact", "Members", "MembersType", "Standing"]
+
+MEMBERS_KEY = b"deltaic:members"
+"""The key that holds them; no face shows it or writes to it."""
+
+REMOVED_BY_HAND = "removed"
+ABSENT = "absent"
+LOST = "lost"
+"""The reasons to leave. After the last two the node may come back under a new id by itself."""
+
+_ADDRESS_LENGTH_MAX = 1024
+_REASON_LENGTH_MAX = 100
+_COUNTER_MAX = 2**50
+
+
+class Standing(IntEnum):
+    """How far the life of a replica id has come."""
+
+    ACTIVE = 0
+    LEAVING = 1
+    SEALED = 2
+    FOLDED = 3
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fact:
+    """What is known of one replica id of node `node`.
+
+    `grpc` and `redis`: where it is reached, empty where the fleet file says it. `reason` and `at_ms` (wall time): why
+    it leaves and since when. `final`: its last counter, once sealed.
+    """
+
+    standing: Standing
+    node: str
+    grpc: str = ""
+    redis: str = ""
+    reason: str = ""
+    at_ms: int = 0
+    final: int = 0
+
+
+class MembersType(CrdtType):
+    """The one object of this type holds the fleet; part: a replica id, or `id/id` for a closing."""
+
+    name = "members"
+    collection = True
+
+    def value(self, view: View) -> Members:
+        """The facts, folded: of concurrent ones the one that has come furthest."""
+        facts: dict[ReplicaId, Fact] = {}
+        closings: dict[ReplicaId, set[ReplicaId]] = {}
+        for part in sorted(view.shown()):
+            closed, slash, closer = part.decode().partition("/")
+            said = [payload for _, payload in view.live(part) if isinstance(payload, Fact)]
+            if slash:
+                closings.setdefault(closed, set()).add(closer)
+            elif said:
+                facts[closed] = max(said)
+        return Members(facts, {closed: tuple(sorted(closers)) for closed, closers in closings.items()})
+
+    def decode_part(self, value: Any) -> bytes:
+        text = decode_text(value)
+        ids = text.split(b"/")
+        try:
+            for replica in ids:
+                check_replica_id(replica.decode("utf-8", "replace"))
+        except InvalidArgument as error:
+            raise Malformed("part", f"{self.name}: {error}") from error
+        if len(ids) > 2:
+            raise Malformed("part", f"{self.name}: {brief(value)} is neither an id nor a closing")
+        return text
+
+    def encode_payload(self, payload: Payload) -> Any:
+        if payload is True:
+            return True
+        fact: Fact = payload
+        match fact.standing:
+            case Standing.ACTIVE:
+                rest: list[Any] = [fact.grpc, fact.redis]
+            case Standing.LEAVING:
+                rest = [fact.reason, fact.at_ms]
+            case _:
+                rest = [fact.reason, fact.at_ms, fact.final]
+        return [fact.standing.name.lower(), fact.node, *rest]
+
+    def decode_payload(self, value: Any) -> Payload:
+        match value:
+            case True:
+                return True
+            case ["active", str(node), str(grpc), str(redis)] if len(grpc) + len(redis) <= _ADDRESS_LENGTH_MAX:
+                return Fact(Standing.ACTIVE, _node(node), grpc=grpc, redis=redis)
+            case ["leaving", str(node), str(reason), int(at_ms)] if _is_end(reason, at_ms):
+                return Fact(Standing.LEAVING, _node(node), reason=reason, at_ms=at_ms)
+            case [("sealed" | "folded") as standing, str(node), str(reason), int(at_ms), int(final)] if (
+                _is_end(reason, at_ms) and 0 <= final < _COUNTER_MAX
+            ):
+                return Fact(Standing[standing.upper()], _node(node), reason=reason, at_ms=at_ms, final=final)
+        raise Malformed("payload", f"{self.name}: {brief(value)} is no fact about a member")
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The fleet as one replica knows it: what is said of each id, and who has closed which."""
+
+    facts: Mapping[ReplicaId, Fact]
+    closings: Mapping[ReplicaId, tuple[ReplicaId, ...]]
+
+    @classmethod
+    def founders(cls, nodes: Iterable[str]) -> Members:
+        """A fleet in which nothing has changed yet: every node under its own name.
+
+        >>> Members.founders(["n1", "n2"]).active
+        {'n1': 'n1', 'n2': 'n2'}
+        """
+        return cls({node: Fact(Standing.ACTIVE, node) for node in nodes}, {})
+
+    def joined(self, other: Members) -> Members:
+        """What both know together."""
+        facts = dict(self.facts)
+        for replica, fact in other.facts.items():
+            facts[replica] = max(facts.get(replica, fact), fact)
+        closings = {
+            closed: tuple(sorted({*self.closings.get(closed, ()), *other.closings.get(closed, ())}))
+            for closed in self.closings.keys() | other.closings.keys()
+        }
+        return Members(facts, closings)
+
+    @property
+    def active(self) -> dict[str, ReplicaId]:
+        """Per node the id under which it takes part, the latest where there are several; sorted by node."""
+        found: dict[str, ReplicaId] = {}
+        for replica, fact in self.facts.items():
+            if fact.standing is Standing.ACTIVE:
+                known = found.get(fact.node)
+                if known is None or _order(known) < _order(replica):
+                    found[fact.node] = replica
+        return dict(sorted(found.items()))
+
+    def ids_of(self, node: str) -> list[ReplicaId]:
+        """All ids of `node` that anything is known of, the latest last."""
+        return sorted((replica for replica, fact in self.facts.items() if fact.node == node), key=_order)
+
+    def standing(self, replica: ReplicaId) -> Standing | None:
+        """How far `replica` has come; `None` where it is unknown."""
+        fact = self.facts.get(replica)
+        return fact.standing if fact else None
+
+    @property
+    def leaving(self) -> dict[ReplicaId, Fact]:
+        """The ids that leave and are not sealed yet."""
+        return {replica: fact for replica, fact in self.facts.items() if fact.standing is Standing.LEAVING}
+
+    @property
+    def folded(self) -> dict[ReplicaId, int]:
+        """The last counters of the ids that are folded, of those that ever wrote."""
+        return {r: fact.final for r, fact in self.facts.items() if fact.standing is Standing.FOLDED and fact.final}
+
+    def closed_by_all(self, replica: ReplicaId) -> bool:
+        """Whether every id that takes part has closed `replica`."""
+        closers = self.closings.get(replica, ())
+        return all(r in closers for r, fact in self.facts.items() if fact.standing is Standing.ACTIVE)
+
+
+def _order(replica: ReplicaId) -> tuple[int, ReplicaId]:
+    _, _, tail = replica.rpartition(".")
+    number, _, _ = tail.partition("-")
+    return (int(number) if number.isdigit() else 1, replica)
+
+
+def _is_end(reason: str, at_ms: int) -> bool:
+    return len(reason) <= _REASON_LENGTH_MAX and 0 <= at_ms < 2**63
+
+
+def _node(name: str) -> str:
+    try:
+        return check_replica_id(name)
+    except InvalidArgument as error:
+        raise Malformed("node name", error.reason) from error

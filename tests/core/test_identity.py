@@ -1,0 +1,136 @@
+"""Under which id a node may go on, case by case: never under one of which anybody may have seen more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from crdt_core.clocks import VersionVector
+from crdt_core.errors import NotAMember
+from crdt_core.identity import ComeBack, Decision, Join, Record, Resume, Sponsor, Vouched, Wait, decide
+from crdt_core.types.members import ABSENT, LOST, REMOVED_BY_HAND, Fact, Members, Standing
+
+FOUNDERS = ("n1", "n2", "n3")
+NOTHING = Record()
+
+
+def record(node: str, *, n1: int = 0, **more: int) -> Record:
+    """A founder's record that has seen as much of others."""
+    clock = VersionVector({id_: counter for id_, counter in {"n1": n1, **more}.items() if counter})
+    return Record(node, clock, founders=FOUNDERS, running=True)
+
+
+def choose(own: Record, *, n2: Record | None, n3: Record | None, patient: bool = False, **vouched: bool) -> Decision:
+    return decide("n1", own, {"n2": n2, "n3": n3}, nonce="c0de", patient=patient, vouched=Vouched(**vouched))
+
+
+def with_members(own: Record, *facts: Fact, ids: tuple[str, ...]) -> Record:
+    return replace(own, members=Members(dict(zip(ids, facts, strict=True)), {}))
+
+
+def active(node: str) -> Fact:
+    return Fact(Standing.ACTIVE, node)
+
+
+def leaving(node: str, reason: str) -> Fact:
+    return Fact(Standing.LEAVING, node, reason=reason)
+
+
+N2, N3 = record("n2", n1=5), record("n3", n1=7)
+OWN = record("n1", n1=7)
+
+
+def test_a_fleet_that_starts_for_the_first_time_is_founded() -> None:
+    assert choose(NOTHING, n2=NOTHING, n3=NOTHING) == Resume("n1", FOUNDERS)
+    assert choose(NOTHING, n2=record("n2"), n3=NOTHING) == Resume("n1", FOUNDERS)
+
+
+def test_nobody_founds_a_fleet_whose_other_nodes_do_not_answer_unless_an_operator_vouches() -> None:
+    assert isinstance(choose(NOTHING, n2=None, n3=NOTHING), Wait)
+    assert choose(NOTHING, n2=None, n3=NOTHING, trusting=True) == Resume("n1", FOUNDERS)
+
+
+def test_a_node_goes_on_where_it_was() -> None:
+    assert choose(OWN, n2=N2, n3=N3) == Resume("n1", FOUNDERS)
+    assert choose(OWN, n2=None, n3=None) == Resume("n1", FOUNDERS)
+    assert choose(replace(OWN, doubtful=True), n2=N2, n3=N3) == Resume("n1", FOUNDERS)
+
+
+def test_a_redis_of_which_others_have_seen_more_than_it_holds_has_lost_commits() -> None:
+    decision = choose(record("n1", n1=6), n2=N2, n3=N3)
+    assert decision == ComeBack("n1.2", Sponsor("n3", "n3"), decision.reason, fresh=False)
+    assert "it is at 6, others have seen 7" in decision.reason
+
+
+def test_an_empty_redis_whose_node_others_have_seen_has_lost_everything() -> None:
+    assert choose(NOTHING, n2=N2, n3=NOTHING) == ComeBack(
+        "n1.2", Sponsor("n2", "n2"), "its Redis has lost everything", fresh=True
+    )
+
+
+def test_ids_stay_apart_where_not_everybody_could_be_asked() -> None:
+    decision = choose(record("n1", n1=6), n2=None, n3=N3)
+    assert isinstance(decision, ComeBack)
+    assert decision.replica == "n1.2-c0de"
+
+
+def test_a_restarted_redis_is_not_trusted_while_somebody_cannot_be_asked() -> None:
+    doubtful = replace(OWN, doubtful=True)
+    assert isinstance(choose(doubtful, n2=None, n3=N3, patient=True), Wait)
+    decision = choose(doubtful, n2=None, n3=N3)
+    assert isinstance(decision, ComeBack)
+    assert not decision.fresh
+    assert isinstance(choose(doubtful, n2=None, n3=None), Wait)
+    assert choose(doubtful, n2=None, n3=None, trusting=True) == Resume("n1", FOUNDERS)
+
+
+def test_who_comes_back_itself_is_no_sponsor() -> None:
+    lost = record("n1", n1=6)
+    assert isinstance(choose(lost, n2=replace(N2, running=False), n3=replace(N3, joining=True)), Wait)
+    decision = choose(lost, n2=replace(N2, running=False), n3=replace(N3, joining=True), unsponsored=True)
+    assert decision == ComeBack("n1.2", None, decision.reason, fresh=False)
+
+
+def test_a_lone_node_needs_no_sponsor() -> None:
+    own = Record("n1", VersionVector(n1=3), founders=("n1",), restored=True, doubtful=True)
+    decision = decide("n1", own, {}, nonce="c0de")
+    assert decision == ComeBack("n1.2", None, "its state comes out of a backup", fresh=False)
+
+
+def test_a_newcomer_joins_under_the_id_that_was_written_down() -> None:
+    ids = ("n1", "n2", "n3")
+    announced = with_members(N2, active("n1"), active("n2"), active("n3"), ids=ids)
+    assert choose(NOTHING, n2=replace(announced, clock=VersionVector()), n3=NOTHING) == Join(
+        "n1", Sponsor("n2", "n2"), fresh=True
+    )
+
+
+def test_a_node_that_was_killed_while_it_joined_joins_on() -> None:
+    own = Record("n1.2", VersionVector(), joining=True)
+    facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
+    n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))
+    assert choose(own, n2=n2, n3=N3) == Join("n1.2", Sponsor("n3", "n3"), fresh=False)
+
+
+def test_a_stranger_and_one_that_was_removed_do_not_run() -> None:
+    with pytest.raises(NotAMember, match="deltaic node add n9"):
+        decide("n9", NOTHING, {"n1": OWN, "n2": N2}, nonce="")
+    removed = with_members(N2, leaving("n1", REMOVED_BY_HAND), active("n2"), active("n3"), ids=FOUNDERS)
+    with pytest.raises(NotAMember, match="was removed"):
+        choose(OWN, n2=removed, n3=N3)
+
+
+def test_one_that_was_fenced_comes_back_with_nothing_but_its_unsent_writes() -> None:
+    fenced = with_members(N2, leaving("n1", ABSENT), active("n2"), active("n3"), ids=FOUNDERS)
+    decision = choose(OWN, n2=fenced, n3=N3)
+    assert decision == ComeBack("n1.2", Sponsor("n3", "n3"), decision.reason, fresh=True)
+
+
+def test_one_that_was_written_down_under_a_new_id_but_did_not_note_it_takes_another() -> None:
+    """It was killed in between; the id may have been used by a life that this Redis has lost."""
+    facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
+    n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))
+    decision = choose(OWN, n2=n2, n3=N3)
+    assert isinstance(decision, ComeBack)
+    assert (decision.replica, decision.fresh) == ("n1.3", False)

@@ -1,0 +1,212 @@
+"""Members come, go, and come back under new ids; what they wrote stays, and their ids leave no trace in the clocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from crdt_core.clocks import VersionVector
+from crdt_core.errors import InvalidArgument, Retired, UnknownNode
+from crdt_core.identity import Sponsor
+from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember
+from crdt_core.messages import Push, encode_message
+from crdt_core.operations import AddToSet, AdjustCounter, Delete, GetCounter, GetSet, RemoveFromSet
+from crdt_core.replica import Replica
+from crdt_core.types.members import Standing
+from tests.core.fellows import OPTIONS, Fellows
+
+HITS = AdjustCounter(b"hits", 1)
+
+
+@pytest.fixture
+def fleet() -> Fellows:
+    """Three nodes that have each counted once."""
+    fleet = Fellows(["n1", "n2", "n3"])
+    for name in fleet.nodes:
+        fleet.do(name, HITS)
+    fleet.settle()
+    return fleet
+
+
+def agree(fleet: Fellows, *names: str) -> None:
+    replicas = [fleet.nodes[name].replica for name in names]
+    assert len({tuple(sorted(replica.clock.items())) for replica in replicas}) == 1
+    assert len({replica.digest for replica in replicas}) == 1
+
+
+def fold(fleet: Fellows) -> None:
+    for _ in range(3):
+        fleet.compact()
+        fleet.settle()
+
+
+def test_a_removed_members_writes_stay_and_its_id_goes_from_every_clock(fleet):
+    assert fleet.do("n1", RemoveMember("n3")) == ["n3"]
+    fleet.away.add("n3")
+    fleet.settle()
+    fold(fleet)
+    for name in ("n1", "n2"):
+        replica = fleet.nodes[name].replica
+        assert replica.members.standing("n3") is Standing.FOLDED
+        assert replica.clock.keys() == replica.stable.keys() == {"n1", "n2"}
+        assert replica.whole_clock["n3"] == 1
+        assert not replica.members.closings
+        assert fleet.do(name, GetCounter(b"hits")) == [(3, "pncounter")]
+    agree(fleet, "n1", "n2")
+    fleet.do("n1", Delete(b"hits"))
+    fleet.do("n2", HITS)
+    fleet.settle()
+    assert fleet.do("n1", GetCounter(b"hits")) == [(1, "pncounter")]
+    agree(fleet, "n1", "n2")
+
+
+def test_a_removed_member_hears_of_it_and_stops(fleet):
+    fleet.do("n1", RemoveMember("n3"))
+    with pytest.raises(Retired, match="n3 has left the fleet"):
+        fleet.settle()
+
+
+def test_what_a_member_wrote_while_it_was_being_removed_ends_at_the_same_dot_everywhere(fleet):
+    """n2 had heard of n3's latest commit when n3 was removed at n1, which had not."""
+    fleet.do("n3", HITS)
+    fleet.away = {"n1"}
+    fleet.settle()
+    fleet.away = {"n3"}
+    fleet.do("n1", RemoveMember("n3"))
+    fleet.settle()
+    fleet.sync("n1")
+    fold(fleet)
+    assert [fleet.do(name, GetCounter(b"hits"))[0][0] for name in ("n1", "n2")] == [4, 4]
+    assert fleet.nodes["n1"].replica.members.folded == {"n3": 2}
+    agree(fleet, "n1", "n2")
+
+
+def test_a_newcomer_takes_the_state_and_then_part(fleet):
+    assert fleet.do("n1", AddMember("n4", "127.0.0.1:4", "redis://127.0.0.1:4")) == ["n4"]
+    newcomer = fleet.start("n4", Replica("n4"), Sponsor("n1", "n1"))
+    assert not newcomer.membership.is_admitted
+    fleet.sync("n4")
+    assert newcomer.membership.is_admitted
+    assert newcomer.peers == ("n1", "n2", "n3")
+    assert fleet.do("n4", HITS) == [4]
+    fleet.settle()
+    assert all("n4" in fleet.nodes[name].peers for name in ("n1", "n2", "n3"))
+    assert fleet.do("n2", GetCounter(b"hits")) == [(4, "pncounter")]
+    agree(fleet, "n1", "n2", "n3", "n4")
+
+
+def test_a_newcomer_that_is_not_there_yet_holds_stability_back(fleet):
+    fleet.do("n2", AddToSet(b"s", b"x"))
+    fleet.settle()
+    fleet.do("n2", RemoveFromSet(b"s", b"x"))
+    fleet.do("n1", AddMember("n4", "", ""))
+    fleet.settle()
+    fleet.compact()
+    assert len(fleet.nodes["n1"].replica.catalogue.markers) == 1
+    fleet.start("n4", Replica("n4"), Sponsor("n1", "n1"))
+    fleet.sync("n4")
+    fleet.compact()
+    assert not fleet.nodes["n1"].replica.catalogue.markers
+
+
+def test_nobody_is_added_or_removed_twice_nor_removes_itself(fleet):
+    fleet.do("n1", AddMember("n4", "", ""))
+    (error,) = fleet.do("n1", AddMember("n4", "", ""))
+    assert isinstance(error, InvalidArgument)
+    (error,) = fleet.do("n1", RemoveMember("n1"))
+    assert isinstance(error, InvalidArgument)
+    fleet.do("n1", RemoveMember("n4"))
+    (error,) = fleet.do("n1", RemoveMember("n4"))
+    assert isinstance(error, UnknownNode)
+    assert fleet.do("n1", AddMember("n4", "", "")) == ["n4.2"]
+
+
+def test_a_node_that_lost_commits_comes_back_under_a_new_id_and_fetches_them(fleet):
+    """n3 counted twice more, and its Redis forgot both; n1 had seen the first."""
+    lost = Replica("n3.2")
+    lost.join(fleet.nodes["n3"].replica.patch(None, fleet.nodes["n3"].hlc.last))
+    fleet.do("n3", HITS)
+    fleet.settle()
+    assert fleet.do("n1", AdmitIncarnation("n3", "n3.2")) == [True]
+    fleet.start("n3", lost, Sponsor("n1", "n1"))
+    fleet.sync("n3")
+    assert fleet.do("n3", HITS) == [5]
+    fleet.settle()
+    fold(fleet)
+    for name in ("n1", "n2", "n3"):
+        assert fleet.do(name, GetCounter(b"hits")) == [(5, "pncounter")]
+        assert fleet.nodes[name].replica.clock.keys() == {"n1", "n2", "n3.2"}
+    agree(fleet, "n1", "n2", "n3")
+
+
+def test_a_patch_between_one_who_has_folded_an_id_and_one_who_has_not_is_right(fleet):
+    """n2 has heard nothing since before the fold; n1 meanwhile removed what n3 had written, and cleared."""
+    fleet.do("n3", AddToSet(b"s", b"x"), AddToSet(b"s", b"y"))
+    fleet.settle()
+    fleet.do("n1", RemoveMember("n3"))
+    fleet.away = {"n3"}
+    fleet.settle()
+    fleet.compact()
+    fleet.settle()
+    fleet.compact()
+    assert fleet.nodes["n1"].replica.members.standing("n3") is Standing.FOLDED
+    assert fleet.nodes["n2"].replica.members.standing("n3") is Standing.SEALED
+    fleet.do("n1", RemoveFromSet(b"s", b"x"))
+    fleet.logs["n1"].clear()
+    fleet.sync("n2")
+    assert fleet.do("n2", GetSet(b"s")) == [([b"y"], "orset")]
+    agree(fleet, "n1", "n2")
+    fleet.do("n1", Delete(b"s"))
+    fleet.settle()
+    assert fleet.do("n2", GetSet(b"s")) == [([], "")]
+    agree(fleet, "n1", "n2")
+
+
+def test_an_asker_that_lacks_a_folded_id_gets_the_full_state(fleet):
+    fleet.do("n1", RemoveMember("n3"))
+    fleet.away = {"n3"}
+    fleet.settle()
+    fold(fleet)
+    replica = fleet.nodes["n1"].replica
+    assert replica.patch(VersionVector(), fleet.nodes["n1"].hlc.last).since is None
+    old = VersionVector({**replica.clock, "n3": 1})
+    assert replica.patch(old, fleet.nodes["n1"].hlc.last).since == old
+    newcomer = Replica("n4")
+    newcomer.join(replica.patch(VersionVector(), fleet.nodes["n1"].hlc.last))
+    assert newcomer.value(b"hits") == 3
+    assert newcomer.clock == replica.clock
+
+
+def test_a_member_that_is_away_for_too_long_is_fenced_by_a_majority(fleet):
+    fleet.away = {"n3"}
+    fleet.compact(pass_ms=OPTIONS.fence_after_ms // 2)
+    fleet.compact(pass_ms=OPTIONS.fence_after_ms)
+    assert fleet.nodes["n1"].stability.absent_ms["n3"] >= OPTIONS.fence_after_ms // 2
+    assert fleet.nodes["n1"].replica.members.standing("n3") is Standing.ACTIVE
+    fleet.compact()
+    fleet.settle()
+    fact = fleet.nodes["n2"].replica.members.facts["n3"]
+    assert (fact.standing, fact.reason) == (Standing.LEAVING, "absent")
+    fold(fleet)
+    assert fleet.nodes["n2"].replica.clock.keys() == {"n1", "n2"}
+
+
+def test_a_minority_fences_nobody(fleet):
+    fleet.away = {"n2", "n3"}
+    for _ in range(3):
+        fleet.compact(["n1"], pass_ms=OPTIONS.fence_after_ms)
+    assert fleet.nodes["n1"].replica.members.active.keys() == {"n1", "n2", "n3"}
+
+
+def test_a_fenced_members_dots_come_in_no_more(fleet):
+    """It counted while it was away, and nobody may take that in as if nothing had happened since."""
+    fleet.away = {"n3"}
+    fleet.do("n1", RemoveMember("n3", "absent"))
+    fleet.settle()
+    fleet.do("n3", HITS)
+    patch = fleet.nodes["n3"].replica.patch(fleet.nodes["n1"].replica.clock, fleet.nodes["n3"].hlc.last)
+    fleet.inboxes["n1"].append(encode_message(Push("n3", "r", patch)))
+    fleet.away = set()
+    with pytest.raises(Retired):
+        fleet.settle()
+    assert fleet.nodes["n1"].replica.clock["n3"] == 1
+    assert fleet.do("n1", GetCounter(b"hits")) == [(3, "pncounter")]

@@ -1,0 +1,664 @@
+"""Large patches: sent in bounded chunks while the sender goes on, joined by the receiver as one, or not at all.
+
+n1 is the receiver as a rule, n2 the sender. Nodes and messages are the production ones; the test is the network and the
+clock. Messages travel as bytes, and a turn is given one at a time, so the test can lose, double or hold back any.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from crdt_core.clocks import Dot, Stamp, VersionVector
+from crdt_core.codec import decode_patch, encode_patch
+from crdt_core.deltas import Patch, PatchPart
+from crdt_core.events import Call, DeltasRead, JobAnswer, MessagesRead, Reply, RoundAsked, Send, SendFailed, Tick
+from crdt_core.identity import Sponsor
+from crdt_core.membership import AddMember, RemoveMember
+from crdt_core.messages import Answer, Ask, Chunk, Chunks, Compact, More, Push, Round, decode_message, encode_message
+from crdt_core.node import Node
+from crdt_core.operations import AddToSet, AdjustCounter, Delete, GetSet, RemoveFromSet, SetRegister
+from crdt_core.options import NodeOptions
+from crdt_core.replica import Replica
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crdt_core.events import Event
+    from crdt_core.messages import Message
+    from crdt_core.operations import Operation
+
+CHUNK_BYTES = 2048
+TIMEOUT_MS = 1000
+NOW = Stamp(1, 0)
+MANY = 1000
+ROUND = "the caller of a round"
+
+
+@dataclass(frozen=True)
+class Flying:
+    """A message on its way."""
+
+    to: str
+    content: bytes
+
+    @property
+    def kind(self) -> str:
+        kind: str = orjson.loads(self.content)["kind"]
+        return kind
+
+
+class Net:
+    """Nodes, what flies between them, and what they have replied."""
+
+    def __init__(self, *names: str, looks: int = 20_000) -> None:
+        self.names = names
+        self.options = NodeOptions(exchange_timeout_ms=TIMEOUT_MS, chunk_bytes=CHUNK_BYTES, looks_per_chunk=looks)
+        self.nodes = {name: self._node(name, Replica(name, founders=names), "first") for name in names}
+        self.flying: list[Flying] = []
+        self.sent: list[Flying] = []
+        self.replies: list[Reply] = []
+        self.answers: list[JobAnswer] = []
+        self.quarantined: list[str] = []
+        self.deltas: list[tuple[str, int, bytes]] = []
+        self.now_ms = 0
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
+
+    def _node(self, name: str, replica: Replica, session: str) -> Node:
+        return Node(name, replica, session, options=self.options)
+
+    def restart(self, name: str) -> None:
+        """Another run of the node, which has only what was persisted."""
+        before = self.nodes[name].replica
+        replica = Replica(name, founders=self.names)
+        replica.resume(decode_patch(encode_patch(before.patch(None, NOW))))
+        replica.take_changes()
+        self.nodes[name] = self._node(name, replica, "second")
+
+    def turn(self, name: str, *events: Event) -> None:
+        turn = self.nodes[name].turn(events, 1_000_000 + self.now_ms, self.now_ms)
+        for effect in turn.effects:
+            if isinstance(effect, Send):
+                self.flying.append(Flying(effect.peer, encode_message(effect.message)))
+                self.sent.append(self.flying[-1])
+            elif isinstance(effect, Reply):
+                self.replies.append(effect)
+            else:
+                self.answers.append(effect)
+        self.quarantined.extend(item.reason for item in turn.commit.quarantined)
+        if turn.commit.delta is not None:
+            self.deltas.append((name, turn.commit.counter, turn.commit.delta))
+
+    def call(self, name: str, *operations: Operation) -> None:
+        self.turn(name, *(Call(operation, None) for operation in operations))
+
+    def pass_on(self, to: str, since: int = 0) -> None:
+        """The deltas from place `since` on, to `to`, as its tails would."""
+        for origin, counter, delta in self.deltas[since:]:
+            if origin != to:
+                self.turn(to, DeltasRead(origin, [(f"{counter}-0", delta)], None))
+
+    def deliver(self, message: Flying) -> None:
+        self.turn(message.to, MessagesRead([("1-0", message.content)]))
+
+    def step(self) -> Flying:
+        message = self.flying.pop(0)
+        self.deliver(message)
+        return message
+
+    def run(self) -> None:
+        while self.flying:
+            self.step()
+
+    def wait(self, ms: int) -> None:
+        self.now_ms += ms
+        for name in self.names:
+            self.turn(name, Tick())
+
+    def ask(self, name: str, *peers: str) -> None:
+        self.turn(name, RoundAsked(peers, ROUND))
+
+    def result(self) -> Any:
+        """What the last round that ended did."""
+        return next(reply.result for reply in reversed(self.replies) if reply.token == ROUND)
+
+    def state(self, name: str) -> tuple[dict[str, int], int]:
+        replica = self.nodes[name].replica
+        return dict(replica.clock), replica.digest
+
+    def members(self, name: str, key: bytes) -> set[bytes]:
+        elements, _ = GetSet(key).run(self.nodes[name].replica, NOW)
+        return set(elements)
+
+
+def member(number: int) -> bytes:
+    return b"member-%04d" % number
+
+
+def filled(*names: str, count: int = MANY, looks: int = 20_000) -> Net:
+    """A net whose n2 has a set of `count`, that nobody else has."""
+    net = Net(*names, looks=looks)
+    net.call("n2", *(AddToSet(b"set", member(number)) for number in range(count)))
+    return net
+
+
+def under_way(net: Net, messages: int) -> Net:
+    """`net` after n1 has asked n2 and so many messages have been delivered."""
+    net.ask("n1", "n2")
+    for _ in range(messages):
+        net.step()
+    return net
+
+
+def count_messages() -> int:
+    net = under_way(filled("n1", "n2"), 0)
+    net.run()
+    return len(net.sent)
+
+
+MESSAGES = count_messages()
+
+
+def parts_of(message: Flying) -> list[Any]:
+    content = orjson.loads(message.content)
+    parts: list[Any] = content["parts"] if message.kind == "chunk" else content["patch"]["parts"]
+    return parts
+
+
+# What is sent ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_state_comes_in_messages_no_larger_than_the_bound_one_at_a_time() -> None:
+    net = filled("n1", "n2")
+    net.ask("n1", "n2")
+    while net.flying:
+        assert len(net.flying) == 1
+        net.step()
+    assert net.state("n1") == net.state("n2")
+    chunks = [message for message in net.sent if message.kind == "chunk"]
+    last = next(message for message in net.sent if message.kind == "answer")
+    assert max(len(message.content) for message in net.sent) <= CHUNK_BYTES
+    assert min(len(message.content) for message in chunks) > CHUNK_BYTES * 0.8, "they are filled, too"
+    assert sum(len(parts_of(message)) for message in [*chunks, last]) == MANY
+    assert net.result().contacted == ("n2",)
+    assert net.result().new_items == MANY
+
+
+def test_a_small_patch_is_one_message_as_it_always_was() -> None:
+    net = filled("n1", "n2", count=20)
+    net.ask("n1", "n2")
+    net.run()
+    assert [message.kind for message in net.sent] == ["ask", "answer"]
+    assert orjson.loads(net.sent[1].content).keys() == {"v", "kind", "from", "round", "patch"}
+    one_shot = net["n2"].replica.patch(None, net["n2"].hlc.last)
+    assert orjson.dumps(orjson.loads(net.sent[1].content)["patch"]) == encode_patch(one_shot)
+
+
+def test_a_part_larger_than_the_bound_travels_alone() -> None:
+    net = Net("n1", "n2")
+    large = [bytes([letter]) * 3 * CHUNK_BYTES for letter in b"abc"]
+    for number, value in enumerate(large):
+        net.call("n2", SetRegister(b"register %d" % number, value), AddToSet(b"set %d" % number, b"x"))
+    net.ask("n1", "n2")
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    over = [message for message in net.sent if len(message.content) > CHUNK_BYTES]
+    assert len(over) == len(large)
+    assert [len(parts_of(message)) for message in over] == [1] * len(large)
+    room = [len(message.content) - len(orjson.dumps(parts_of(message)[0])) for message in over]
+    assert max(room) < CHUNK_BYTES
+
+
+def test_what_the_asker_lacks_of_a_push_comes_in_chunks_too() -> None:
+    net = filled("n1", "n2")
+    net.ask("n2", "n1")
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    assert {"chunk", "more", "push", "done"} <= {message.kind for message in net.sent}
+    assert net.result().new_items == MANY
+    assert max(len(message.content) for message in net.sent) <= CHUNK_BYTES
+
+
+def test_a_turn_looks_at_a_bounded_number_of_parts_and_tells_how_far_it_is() -> None:
+    """n2 was restarted and knows no more which part was written when: it has to look at all, to find one."""
+    net = filled("n1", "n2")
+    net.pass_on("n1")
+    net.call("n2", AddToSet(b"set", b"new"))
+    net.nodes["n2"] = restored_without_index(net)
+    net.ask("n1", "n2")
+    progress: dict[tuple[int, int], None] = {}
+    while net.flying:
+        net.step()
+        progress.update(((found.done, found.of), None) for found in net["n1"].arriving)
+    assert net.state("n1") == net.state("n2")
+    assert len(progress) == 10
+    assert list(progress) == sorted(progress)
+    assert {of for _, of in progress} == {MANY + 1}
+    assert max(len(message.content) for message in net.sent) < 500
+
+
+def restored_without_index(net: Net) -> Node:
+    replica, before = Replica("n2", founders=net.names), net["n2"].replica
+    replica.restore(before.clock, before.stable, before.digest, list(before.catalogue.objects.values()))
+    replica.catalogue.roster = before.catalogue.roster
+    options = NodeOptions(exchange_timeout_ms=TIMEOUT_MS, chunk_bytes=CHUNK_BYTES, looks_per_chunk=100)
+    return Node("n2", replica, "first", options=options)
+
+
+def test_the_receiver_can_tell_how_far_it_is() -> None:
+    net = filled("n1", "n2")
+    assert net["n1"].arriving == ()
+    under_way(net, 12)
+    (found,) = net["n1"].arriving
+    chunks = [message for message in net.sent if message.kind == "chunk"]
+    assert (found.peer, found.chunks) == ("n2", 6)
+    assert found.bytes == sum(len(message.content) for message in chunks[:6])
+    assert 0 < found.done < found.of == MANY
+    net.run()
+    assert net["n1"].arriving == ()
+
+
+# Messages that are lost, doubled, late --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delivered", range(MESSAGES))
+def test_a_transfer_that_is_cut_claims_nothing_and_the_next_round_brings_all(delivered: int) -> None:
+    net = under_way(filled("n1", "n2"), delivered)
+    net.flying.clear()
+    assert net.state("n1") == ({}, 0)
+    assert net.members("n1", b"set") == set()
+    net.wait(TIMEOUT_MS)
+    assert net.result().failed == ("n2",)
+    assert net["n1"].arriving == ()
+    assert sum(net[name].counts["transfers_expired"] for name in net.names) <= 2
+    net.ask("n1", "n2")
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    assert net.result().contacted == ("n2",)
+
+
+@pytest.mark.parametrize("doubled", range(MESSAGES))
+def test_a_message_that_comes_twice_at_once_and_again_at_the_end_does_no_harm(doubled: int) -> None:
+    net = under_way(filled("n1", "n2"), doubled)
+    message = net.flying[0]
+    net.flying.insert(0, message)
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    net.deliver(message)
+    net.run()
+    net.wait(TIMEOUT_MS)
+    assert net.state("n1") == net.state("n2")
+    assert net["n1"].arriving == ()
+    assert net.quarantined == []
+
+
+@pytest.mark.parametrize("held", range(MESSAGES))
+def test_a_message_that_is_held_back_stops_the_transfer_until_it_comes(held: int) -> None:
+    net = under_way(filled("n1", "n2"), held)
+    late = net.flying.pop(0)
+    net.run()
+    assert net.state("n1") == ({}, 0)
+    net.deliver(late)
+    net.run()
+    assert net.state("n1") == net.state("n2")
+
+
+def test_the_last_message_without_its_chunks_is_not_joined() -> None:
+    net = filled("n1", "n2")
+    net.ask("n1", "n2")
+    while net.flying[0].kind != "answer":
+        net.step()
+    fresh = Net("n1", "n2")
+    fresh.deliver(net.flying[0])
+    assert fresh.state("n1") == ({}, 0)
+    assert fresh["n1"].counts["patches_incomplete"] == 1
+    for message in net.sent:
+        if message.kind == "chunk" and orjson.loads(message.content)["number"] != 3:
+            fresh.deliver(message)
+    fresh.deliver(net.flying[0])
+    assert fresh.state("n1") == ({}, 0)
+
+
+def test_chunks_of_another_attempt_are_not_mixed_in() -> None:
+    """The same round and numbers, but another walk: together they would lack what lies between."""
+    net = filled("n1", "n2")
+    net.ask("n1", "n2")
+    ask = net.flying[0]
+    while net.flying[0].kind != "answer":
+        net.step()
+    last = net.flying.pop(0)
+    net.restart("n2")
+    net.deliver(ask)
+    (again,) = net.flying
+    assert again.kind == "chunk"
+    net.step()
+    assert net["n1"].arriving[0].chunks == 1
+    net.deliver(last)
+    assert net.state("n1") == ({}, 0)
+    net.run()
+    assert net.state("n1") == net.state("n2")
+
+
+@pytest.mark.parametrize("delivered", range(1, MESSAGES - 1))
+def test_a_sender_that_was_restarted_starts_anew_when_it_is_asked_for_more(delivered: int) -> None:
+    net = under_way(filled("n1", "n2"), delivered)
+    net.restart("n2")
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    assert net.result().contacted == ("n2",)
+
+
+def test_a_receiver_that_was_restarted_forgets_it_and_asks_anew() -> None:
+    net = under_way(filled("n1", "n2"), 9)
+    net.restart("n1")
+    net.run()
+    assert net.state("n1") == ({}, 0)
+    net.ask("n1", "n2")
+    net.run()
+    assert net.state("n1") == net.state("n2")
+
+
+# Time -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_transfer_may_take_as_long_as_it_moves() -> None:
+    net = under_way(filled("n1", "n2"), 0)
+    while net.flying:
+        net.step()
+        net.wait(TIMEOUT_MS // 2 - 1)  # either side waits for two of them
+    assert net.state("n1") == net.state("n2")
+    assert net.now_ms > 10 * TIMEOUT_MS
+    assert net.result().contacted == ("n2",)
+
+
+def test_a_push_may_take_as_long_as_it_moves() -> None:
+    net = filled("n1", "n2")
+    net.ask("n2", "n1")
+    while net.flying:
+        net.step()
+        net.wait(TIMEOUT_MS // 2 - 1)  # either side waits for two of them
+    assert net.state("n1") == net.state("n2")
+    assert net.result().contacted == ("n1",)
+
+
+def test_a_job_is_told_in_time_that_its_round_is_still_under_way() -> None:
+    net = filled("n1", "n2")
+    net.turn("n1", MessagesRead([("1-0", encode_message(Round("r", ("n2",), "answer")))]))
+    for _ in range(10):
+        net.step()
+        net.wait(TIMEOUT_MS // 4)
+    (answer,) = net.answers
+    assert answer.result["peers_under_way"] == ["n2"]
+    assert answer.result["peers_failed"] == answer.result["peers_contacted"] == []
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    assert len(net.answers) == 1
+
+
+def test_no_second_exchange_begins_by_itself_while_one_is_under_way() -> None:
+    net = under_way(filled("n1", "n2"), 9)
+    net.turn("n1", MessagesRead([("1-0", encode_message(Round("r", ("n2",), "answer")))]))
+    (answer,) = net.answers
+    assert answer.result["messages_sent"] == 0
+
+
+def test_whoever_asks_and_vanishes_is_forgotten() -> None:
+    net = filled("n1", "n2")
+    for number in range(20):
+        net.turn("n2", MessagesRead([("1-0", encode_message(Ask("n1", f"round {number}", VersionVector())))]))
+    assert len(net.flying) == 4, "a peer gets so many large patches at a time"
+    net.flying.clear()
+    net.wait(TIMEOUT_MS)
+    assert net["n2"].counts["transfers_expired"] == 4
+    for number in range(20):
+        chunk = Chunk("n2", f"round {number}", "t-1", 0, 1, 2, ())
+        net.turn("n1", MessagesRead([("1-0", encode_message(chunk))]))
+    assert len(net["n1"].arriving) == 4
+    net.wait(TIMEOUT_MS)
+    assert net["n1"].arriving == ()
+
+
+# A state that changes meanwhile ---------------------------------------------------------------------------------------
+
+
+def changes(seed: int) -> Iterator[Operation]:
+    """Random operations on what is there, and on what is not."""
+    chance = random.Random(seed)
+    while True:
+        key, number = chance.choice([b"set", b"set", b"set", b"other", b"counter", b"register"]), chance.randrange(MANY)
+        make = chance.choice([_add_new, RemoveFromSet, _adjust, SetRegister])
+        yield Delete(key) if chance.random() < 0.04 else make(key, member(number))
+
+
+def _add_new(key: bytes, element: bytes) -> Operation:
+    return AddToSet(key, b"new " + element)
+
+
+def _adjust(key: bytes, element: bytes) -> Operation:
+    return AdjustCounter(key, len(element))
+
+
+class Busy:
+    """A net whose n2 and n3 write all the time; n2 hears n3, and forgets what everybody has.
+
+    n1 is `behind`; or it is `empty`, and holds up what is forgotten; or it is `new`, and does not.
+    """
+
+    def __init__(self, seed: int, n1: str) -> None:
+        self.net = filled("n1", "n2", "n3", count=MANY // 2)
+        self._chance = random.Random(seed)
+        self._operations = changes(seed)
+        self._heard = dict.fromkeys(self.net.names, 0)
+        self._tails = ("n1", "n2", "n3") if n1 == "behind" else ("n2", "n3")
+        self._counted = n1 != "new"
+        for name in self._tails:
+            self._hear(name)
+        self.net.call("n2", *(AddToSet(b"set", member(number)) for number in range(MANY // 4, MANY)))
+
+    def change(self) -> None:
+        self.net.call("n2", *(next(self._operations) for _ in range(3)))
+        self.net.call("n3", next(self._operations))
+        self._hear("n2")
+        self._hear(self._chance.choice(self._tails))
+        if self._chance.random() < 0.3:
+            clocks = {name: self.net[name].replica.clock.copy() for name in ("n1", "n3")}
+            if not self._counted:
+                clocks["n1"] = clocks["n3"]
+            self.net.turn("n2", MessagesRead([("1-0", encode_message(Compact(clocks, (), "answer")))]))
+
+    def hear_all(self) -> None:
+        for name in self.net.names:
+            self._hear(name)
+
+    def _hear(self, name: str) -> None:
+        self.net.pass_on(name, self._heard[name])
+        self._heard[name] = len(self.net.deltas)
+
+
+@pytest.mark.parametrize("receiver", ["behind", "empty", "new"])
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_joined_is_exactly_the_state_at_the_clock_that_it_claims(seed: int, receiver: str) -> None:
+    """n1 is compared with a replica that gets the state as it was at that clock in one piece."""
+    busy = Busy(seed, receiver)
+    net = busy.net
+    n1, n2 = net["n1"].replica, net["n2"].replica
+    net.ask("n1", "n2")
+    at_clock: dict[tuple[tuple[str, int], ...], Patch] = {}
+    while (message := net.flying.pop(0)).kind != "answer":
+        at_clock[tuple(sorted(n2.clock.items()))] = n2.patch(None, NOW)
+        net.deliver(message)
+        busy.change()
+    assert net["n2"].counts["chunks_sent"] > 5
+    answer = decode_message(message.content)
+    assert isinstance(answer, Answer)
+    reference = Replica("reference")
+    reference.join(n1.patch(None, NOW))
+    reference.join(at_clock[tuple(sorted(answer.patch.clock.items()))])
+    reference.take_changes()
+    net.deliver(message)
+    assert (n1.clock, n1.digest) == (reference.clock, reference.digest)
+    assert net["n1"].counts["patches_joined"] == 1
+    assert max(len(sent.content) for sent in net.sent) <= CHUNK_BYTES
+
+    net.flying.clear()
+    busy.hear_all()
+    assert net.state("n1") == net.state("n2") == net.state("n3")
+
+
+def test_what_is_cleared_after_it_was_sent_is_gone_at_the_receiver() -> None:
+    net = under_way(filled("n1", "n2"), 10)
+    net.call("n2", Delete(b"set"))
+    net.call("n2", AddToSet(b"set", b"new"), AdjustCounter(b"set 2", 1))
+    net.run()
+    assert net.members("n1", b"set") == {b"new"}
+    assert net.state("n1") == net.state("n2")
+    assert max(len(message.content) for message in net.sent) <= CHUNK_BYTES
+
+
+def test_a_part_that_was_left_for_the_next_message_and_changes_meanwhile_is_listed_once() -> None:
+    """The clear lets the rest of the walk, and what has changed, come into one message, a part twice once."""
+    net = filled("n1", "n2", count=60)
+    under_way(net, 2)
+    kept = len(parts_of(net.sent[1]))
+    net.call("n2", Delete(b"set"))
+    net.call("n2", AddToSet(b"set", member(kept)))
+    net.run()
+    assert net.quarantined == []
+    assert net.members("n1", b"set") == {member(kept)}
+    assert net.state("n1") == net.state("n2")
+
+
+def test_what_is_cleared_meanwhile_is_gone_wherever_the_receiver_passes_it_on() -> None:
+    """n3 hears of it from n1 alone, and holds what was cleared: n1 must know the clear, not just have nothing left."""
+    net = filled("n1", "n2", "n3")
+    net.pass_on("n1")
+    net.pass_on("n3")
+    net.call("n2", *(AddToSet(b"more", member(number)) for number in range(MANY)))
+    under_way(net, 10)
+    net.call("n2", Delete(b"set"))
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    net.ask("n3", "n1")
+    net.run()
+    assert net.members("n3", b"set") == set()
+    assert net.state("n3") == net.state("n2")
+
+
+def test_a_removal_that_is_forgotten_meanwhile_is_not_lost() -> None:
+    """n1 hears of the removal by itself, so everybody has it, and n2 forgets it in the middle of what it lists."""
+    net = filled("n1", "n2")
+    net.pass_on("n1")
+    net.call("n2", RemoveFromSet(b"set", member(0)), *(AddToSet(b"more", member(n)) for n in range(MANY)))
+    under_way(net, 10)
+    net.pass_on("n1")
+    net.turn("n2", MessagesRead([("1-0", encode_message(Compact({"n1": net["n1"].replica.clock}, (), "answer")))]))
+    assert not net["n2"].replica.catalogue.markers
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    assert not net["n1"].replica.catalogue.markers, "it has been told that it may forget the removal, too"
+
+
+def test_a_replica_that_is_no_member_gets_the_full_state_when_the_frontier_has_passed_it() -> None:
+    """n4 is to come back: its clock does not hold back yet what n2 forgets. So it is refused, and asks anew."""
+    net = filled("n1", "n2")
+    net.call("n2", AddMember("n4", "", ""))
+    net.call("n2", RemoveMember("n4"))
+    net.pass_on("n1")
+    stranger = Net("n4", "n2")
+    stranger.nodes["n2"] = Node("n2", net["n2"].replica, "s", options=stranger.options)
+    stranger.nodes["n4"] = Node("n4", Replica("n4.2"), "s", sponsor=Sponsor("n2", "n2"), options=stranger.options)
+    stranger.ask("n4", "n2")
+    stranger.run()
+    net.call("n2", *(AddToSet(b"more", member(number)) for number in range(MANY)))
+    stranger.ask("n4", "n2")
+    for _ in range(10):
+        stranger.step()
+    net.call("n2", RemoveFromSet(b"set", member(0)))
+    net.pass_on("n1")
+    net.pass_on("n2")
+    net.turn("n2", MessagesRead([("1-0", encode_message(Compact({"n1": net["n1"].replica.clock}, (), "answer")))]))
+    before = stranger.state("n4")
+    stranger.run()
+    assert stranger.state("n4") == before
+    assert stranger["n4"].counts["patches_refused"] == 1
+    stranger.wait(TIMEOUT_MS)
+    stranger.ask("n4", "n2")
+    stranger.run()
+    assert stranger.state("n4") == net.state("n2")
+    assert member(0) not in stranger.members("n4", b"set")
+
+
+def test_a_receiver_in_two_transfers_joins_each_when_it_is_whole() -> None:
+    net = filled("n1", "n2", "n3")
+    net.call("n3", *(AddToSet(b"set", member(number)) for number in range(MANY // 2, 2 * MANY)))
+    net.ask("n1")
+    seen = set()
+    while net.flying:
+        seen.add(tuple(found.peer for found in net["n1"].arriving))
+        net.step()
+    assert {("n2", "n3"), ("n3",)} <= seen
+    assert net.state("n1") == net.state("n2") == net.state("n3")
+    assert net.members("n1", b"set") == {member(number) for number in range(2 * MANY)}
+    assert sorted(net.result().contacted) == ["n2", "n3"]
+    assert max(len(message.content) for message in net.sent) <= CHUNK_BYTES
+
+
+def test_a_peer_that_cannot_be_reached_any_more_ends_its_transfer_only() -> None:
+    net = filled("n1", "n2", "n3")
+    net.call("n3", *(AddToSet(b"other", member(number)) for number in range(MANY)))
+    net.ask("n1")
+    for _ in range(8):
+        net.step()
+    more = next(message for message in map(decode, net.sent) if isinstance(message, More))
+    net.turn("n1", SendFailed("n2", more.round))
+    assert [found.peer for found in net["n1"].arriving] == ["n3"]
+    net.run()
+    assert (net.result().contacted, net.result().failed) == (("n3",), ("n2",))
+
+
+def decode(message: Flying) -> Message:
+    return decode_message(message.content)
+
+
+# Claims ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [Answer, Push])
+def test_a_message_that_claims_commits_of_this_node_that_it_never_made_is_set_aside(form: type[Answer | Push]) -> None:
+    """It stopped the worker once, and again at every restart, as it was never acknowledged."""
+    net = Net("n1", "n2")
+    net.call("n1", AddToSet(b"set", b"a"))
+    before = net.state("n1")
+    patch = Patch("n2", VersionVector(), VersionVector(n1=5, n2=1), VersionVector(), NOW, ())
+    net.turn("n1", MessagesRead([("1-0", encode_message(form("n2", "r", patch)))]))
+    assert net.state("n1") == before
+    assert net["n1"].counts["claims_refused"] == 1
+    (reason,) = net.quarantined
+    assert "claims n1:5, which n1 has not made" in reason
+    assert net.flying == []
+
+
+def test_a_chunk_that_carries_what_the_last_message_does_not_claim_spoils_the_transfer_and_nothing_else() -> None:
+    net = Net("n1", "n2")
+    parts = (PatchPart(b"set", "orset", b"a", {Dot("n3", 9): True}),)
+    patch = Patch("n2", VersionVector(), VersionVector(n2=1), VersionVector(), NOW, ())
+    for message in (Chunk("n2", "r", "t-1", 0, 1, 2, parts), Answer("n2", "r", patch, Chunks("t-1", 1))):
+        net.turn("n1", MessagesRead([("1-0", encode_message(message))]))
+    assert net.state("n1") == ({}, 0)
+    assert net["n1"].arriving == ()
+    (reason,) = net.quarantined
+    assert "it carries n3:9, which its clock {'n2': 1} does not cover" in reason
+
+
+def test_that_there_is_nothing_of_an_object_does_not_make_one() -> None:
+    replica = Replica("n1")
+    parts = (PatchPart(b"set", "orset", b"a", {}), PatchPart(b"set", "orset", None, {}))
+    assert replica.join(Patch("n2", VersionVector(), VersionVector(n2=1), VersionVector(), NOW, parts)) == 0
+    assert not replica.catalogue.objects
+    assert replica.take_changes() == []

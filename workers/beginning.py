@@ -1,0 +1,136 @@
+"""How a worker that starts comes by the id under which it goes on: see `crdt_core.identity`, which decides.
+
+Here is what a decision takes: reading what all Redis say, having a running member write the new id down, and noting in
+the node's own header what it is about to do, so that one that is killed meanwhile begins again where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import orjson
+import structlog
+from redis.exceptions import RedisError
+
+from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailable, UnknownNode, WorldError
+from crdt_core.identity import ComeBack, Join, Record, Resume, Wait, decide
+from crdt_core.messages import Admit, encode_message
+from workers.keys import MESSAGE_FIELD, Keys
+from workers.record import read_record
+from workers.retry import until_redis_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crdt_core.clocks import ReplicaId
+    from crdt_core.identity import Sponsor, Vouched
+    from workers.peers import Peers
+    from workers.settings import NodeSettings
+    from workers.store import Store
+
+__all__ = ["Beginning", "begin"]
+
+log = structlog.get_logger()
+
+_AGAIN_S = 0.3
+_PATIENCE_S = 10.0
+_READ_S = 2.0
+_ANSWER_S = 5.0
+_ASK_AGAIN_S = 0.2
+_NONCE_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Under which id the node goes on. `sponsor`: whom it has to ask for its state before it may serve.
+
+    `unsponsored`: it has to write itself down. `former`: the id whose unsent writes are to be replayed as new ones.
+    """
+
+    replica: ReplicaId
+    founders: Sequence[str]
+    sponsor: Sponsor | None = None
+    unsponsored: bool = False
+    former: ReplicaId = ""
+
+
+async def begin(name: str, node: NodeSettings, store: Store, peers: Peers, vouched: Vouched) -> Beginning:
+    """Finds out, however long it takes; `store` is claimed. Raises `NotAMember`, `CorruptState`, `Fenced`."""
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    silent: set[str] = set()
+    said = ""
+    while True:
+        try:
+            own = await until_redis_answers(partial(read_record, name, peers.redis(name)), node.redis)
+        except Malformed as error:
+            raise CorruptState(Keys(name).header, str(error)) from error
+        others = await _records(name, own, peers, silent)
+        patient = asyncio.get_running_loop().time() < deadline
+        nonce = secrets.token_hex(_NONCE_BYTES)
+        decision = decide(name, own, others, nonce=nonce, patient=patient, vouched=vouched)
+        if isinstance(decision, Wait):
+            if decision.reason != said:
+                said = decision.reason
+                log.warning("node_waits", node=name, reason=said)
+            await asyncio.sleep(_AGAIN_S)
+            continue
+        if isinstance(decision, ComeBack):
+            log.warning("node_comes_back", node=name, replica=decision.replica, reason=decision.reason)
+            if decision.sponsor and not await _is_admitted(name, node, decision.replica, decision.sponsor, peers):
+                silent.add(decision.sponsor.node)
+                continue
+        return await _note(own, decision, store)
+
+
+async def _records(name: str, own: Record, peers: Peers, silent: set[str]) -> dict[str, Record | None]:
+    """The records of all others; a member that did not answer lately is not counted among the running ones."""
+    peers.members = own.members
+    nodes = sorted({*peers.named(), *own.members.active} - {name})
+
+    async def one(node: str) -> Record | None:
+        try:
+            async with asyncio.timeout(_READ_S):
+                record = await read_record(node, peers.redis(node))
+        except (RedisError, OSError, TimeoutError, WorldError, PeerError, UnknownNode) as error:
+            log.info("peer_unreadable", node=name, peer=node, reason=str(error))
+            return None
+        return replace(record, running=False) if node in silent else record
+
+    found = await asyncio.gather(*map(one, nodes))
+    silent.clear()
+    return dict(zip(nodes, found, strict=True))
+
+
+async def _is_admitted(name: str, node: NodeSettings, new: ReplicaId, sponsor: Sponsor, peers: Peers) -> bool:
+    """Has `sponsor` write the new id down; whether that can be read there within some seconds."""
+    message = encode_message(Admit(name, new, node.grpc, node.redis))
+    redis = peers.redis(sponsor.node)
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            key = Keys(sponsor.node).inbox
+            await redis.xadd(key, {MESSAGE_FIELD: message}, maxlen=peers.inbox_entries_max, approximate=True)
+            while new not in (await read_record(sponsor.node, redis)).members.facts:  # noqa: ASYNC110
+                await asyncio.sleep(_ASK_AGAIN_S)
+    except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
+        log.warning("sponsor_silent", node=name, sponsor=sponsor.node, reason=str(error) or "no answer")
+        return False
+    return True
+
+
+async def _note(own: Record, decision: Resume | Join | ComeBack, store: Store) -> Beginning:
+    """Writes into the node's own header what it is about to be."""
+    if isinstance(decision, Resume):
+        if own.replica != decision.replica:
+            await store.begin(decision.replica, {"founders": orjson.dumps(list(decision.founders))})
+        return Beginning(decision.replica, decision.founders, former=own.former)
+    fresh, founders, former = decision.fresh, own.founders, own.former
+    if fresh:
+        founders, former = (), own.former or own.replica
+    if own.replica != decision.replica:
+        fields = {"joining": b"1", "restored": b"", "founders": orjson.dumps(list(founders)), "former": former.encode()}
+        await store.begin(decision.replica, fields, discard=fresh)
+    return Beginning(decision.replica, founders, decision.sponsor, decision.sponsor is None, former)

@@ -1,0 +1,82 @@
+"""What a node's Redis says of its replica, as `crdt_core.identity` wants it: asked in one transaction, then parsed.
+
+Whether its worker runs is told by a key that expires, and not by a time of day: clocks differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from crdt_core.errors import Malformed, StoreUnavailable
+from crdt_core.header import decode_header
+from crdt_core.identity import Record
+from crdt_core.objects import Object
+from crdt_core.records import decode_part
+from crdt_core.siblings import Roster
+from crdt_core.types import MEMBERS, View
+from crdt_core.types.members import MEMBERS_KEY, Members
+from workers.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from redis.asyncio import Redis
+
+__all__ = ["questions", "read_record", "record_of"]
+
+
+def questions(node: str) -> list[tuple[str | bytes, ...]]:
+    """The commands whose replies `record_of` understands."""
+    keys = Keys(node)
+    return [("HGETALL", keys.header), ("HGETALL", keys.members), ("GET", keys.alive), ("INFO", "server")]
+
+
+def record_of(node: str, replies: Sequence[Any]) -> Record:
+    """The record in the replies to `questions`. Raises `Malformed`, and `StoreUnavailable` where one is an error."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise StoreUnavailable(f"the Redis of {node} refuses: {reply}")
+    header, members, alive, info = replies
+    fields: Mapping[bytes, bytes] = header
+    return Record(
+        replica=_text(fields.get(b"replica")),
+        clock=decode_header(fields).clock,
+        members=_members(members),
+        founders=tuple(_strings(fields.get(b"founders", b"[]"))),
+        joining=bool(fields.get(b"joining")),
+        former=_text(fields.get(b"former")),
+        restored=bool(fields.get(b"restored")),
+        doubtful=_text(fields.get(b"run_id")) != info["run_id"],
+        running=alive is not None and alive == fields.get(b"owner"),
+    )
+
+
+async def read_record(node: str, redis: Redis) -> Record:
+    """The record of `node` in its Redis; raises what `record_of` raises, and the connection's errors."""
+    async with redis.pipeline(transaction=True) as pipeline:
+        for question in questions(node):
+            pipeline.execute_command(*question)
+        return record_of(node, await pipeline.execute(raise_on_error=False))
+
+
+def _members(parts: Mapping[bytes, bytes]) -> Members:
+    link, roster = Object(MEMBERS_KEY, MEMBERS), Roster()
+    for part, value in parts.items():
+        link.adopt(part, decode_part(link, value, roster))
+    return MEMBERS.value(View(link.parts, roster))
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "backslashreplace")
+
+
+def _strings(value: bytes) -> list[str]:
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise Malformed("header", f"founders are no JSON ({error})") from error
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise Malformed("header", "founders are no list of names")
+    return found
