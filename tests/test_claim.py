@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from crdt_core.errors import StoreUnavailable
+from crdt_core.errors import AlreadyRunning, StoreUnavailable
 from crdt_core.replica import Replica
 from tests.server import ValkeyServer
 from tests.support import wait_until_async
@@ -38,6 +38,21 @@ async def test_a_worker_whose_inbox_is_something_else_waits_and_does_not_take_it
         await claiming
         assert client.xinfo_groups(keys.inbox)[0]["name"] == GROUP.encode()
         await store.release()
+
+
+async def test_nobody_takes_a_replica_over_because_redis_has_lost_its_owners_token(tmp_path):
+    """The owner would have been fenced before it could give back what only it still had."""
+    with ExitStack() as stack:
+        valkey = ValkeyServer(tmp_path)
+        stack.callback(valkey.stop)
+        valkey.start()
+        owner, neighbour = Store("n1", valkey.url, "one", 1000), Store("n1-2", valkey.url, "one", 1000)
+        await neighbour.claim(takeover=False)
+        await owner.claim(takeover=False)
+        valkey.client().delete(owner.keys.header)
+        with pytest.raises(AlreadyRunning):
+            await Store("n1", valkey.url, "two", 1000).claim(takeover=False)
+        await neighbour.release()
 
 
 async def test_a_load_that_is_interrupted_begins_again_and_leaves_no_trouble_behind(tmp_path):

@@ -5,7 +5,6 @@ Redis syncs before it answers (`appendfsync always`), so what it has confirmed s
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ from tests.fleet import Fleet
 from tests.load import Load
 from tests.support import wait_until
 from workers.keys import FLEET, GROUP
-from workers.worker import end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,27 +204,6 @@ def test_a_worker_that_is_told_to_stop_while_its_redis_is_away_does_not_wait_for
     fleet.valkey.start()
     starting.start().wait_until_serving()
     assert starting.counter(key) in {1, 2}
-
-
-async def test_a_task_that_loses_a_cancellation_is_cancelled_again():
-    """A worker that was fenced, or stopped under load, sometimes never ended: redis-py sends by `asyncio.wait_for`,
-
-    which before Python 3.12 swallows a cancellation that arrives together with the result.
-    """
-    lost = []
-
-    async def loses_one():
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            lost.append("one")
-        await asyncio.Event().wait()
-
-    task = asyncio.create_task(loses_one())
-    await asyncio.sleep(0)
-    await asyncio.wait_for(end([task]), 10)
-    assert task.cancelled()
-    assert lost == ["one"]
 
 
 # Replaced ---------------------------------------------------------------------------------------------------------

@@ -187,6 +187,24 @@ async def test_header_fields_of_other_parts_survive_the_loss(server: ValkeyServe
     await bench.store.release()
 
 
+async def test_a_node_under_a_later_id_is_given_back_under_that_id(server: ValkeyServer) -> None:
+    """Its header says which id it has, who the founders were, and its deltas go on in the log of that id."""
+    server.client().flushdb()
+    bench = Bench(server)
+    await bench.store.claim(takeover=False)
+    await bench.store.begin("n1.2", {"founders": b'["n1","n1.2"]'})
+    bench.node = Node("n1", Replica("n1.2", founders=["n1.2"]), "test")
+    await bench.store.load(bench.node.replica)
+    bench.store.remember(bench.node, bench._check_history)
+    await bench.turn(AdjustCounter(b"hits", 1))
+    bench.redis.flushdb()
+    await bench.turn(AdjustCounter(b"hits", 1))
+    assert bench.redis.hmget(bench.keys.header, "replica", "founders") == [b"n1.2", b'["n1","n1.2"]']
+    assert [entry for entry, _ in bench.redis.xrange(Keys("n1", "n1.2").log)] == [b"2-0"]
+    assert not bench.redis.exists(bench.keys.log)
+    await bench.store.release()
+
+
 async def test_a_redis_that_another_live_process_holds_is_left_to_it(bench: Bench, server: ValkeyServer) -> None:
     """Redis was set back, and another worker took it up: whoever was first there goes on."""
     await bench.turn(AdjustCounter(b"hits", 1))

@@ -22,6 +22,7 @@ from crdt_core.replay import is_final
 from crdt_core.types.members import REMOVED_BY_HAND
 from workers.keys import DELTA_FIELD, Keys
 from workers.tail import Tail
+from workers.tasks import Children
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +81,7 @@ def _joins(mailbox: Mailbox) -> bool:
 async def follow(peers: Peers, links: Links, mailbox: Mailbox, *, batch: int) -> None:
     """Reads the logs of all who take part, whoever that is at a time, until cancelled."""
     tails: dict[tuple[str, ReplicaId], asyncio.Task[None]] = {}
-    async with asyncio.TaskGroup() as group:
+    async with Children() as children:
         while True:
             peers.members = mailbox.node.replica.members
             wanted = _wanted(mailbox)
@@ -91,7 +92,7 @@ async def follow(peers: Peers, links: Links, mailbox: Mailbox, *, batch: int) ->
                     work = Tail(peer, replica, peers.redis(peer), links, mailbox, batch=batch).run()
                 except UnknownNode:
                     work = _know_no_way(peer)
-                tails[peer, replica] = group.create_task(work)
+                tails[peer, replica] = children.start(work)
             async with mailbox.turned:
                 await mailbox.turned.wait_for(partial(_differ, tails, mailbox))
 

@@ -18,6 +18,7 @@ from crdt_core.errors import UnknownNode
 from crdt_core.events import JobAnswer, Send, SendFailed
 from crdt_core.messages import encode_message
 from workers.keys import MESSAGE_FIELD, Keys
+from workers.tasks import Children
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -71,9 +72,9 @@ class Outbox:
 
     async def run(self, mailbox: Mailbox) -> None:
         """Delivers messages, in order for each peer, until cancelled; tells `mailbox` of those that failed."""
-        async with asyncio.TaskGroup() as deliveries:
+        async with Children() as deliveries:
             while True:
-                deliveries.create_task(self._serve(await self._first_messages.get(), mailbox))
+                deliveries.start(self._serve(await self._first_messages.get(), mailbox))
 
     async def _serve(self, peer: str, mailbox: Mailbox) -> None:
         key = Keys(peer).inbox

@@ -14,6 +14,7 @@ This module is the only one that writes a replica's hashes.
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -148,7 +149,10 @@ class Store:
         for patience in reversed(range(_CLAIM_ATTEMPTS)):
             fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
             self._check_format(fields[1])
-            if takeover or not self._is_held_by_another(fields[0], clients):
+            held = self._is_held_by_another(fields[0], clients) or (
+                fields[0] is None and self._is_held_by_anyone(clients)
+            )
+            if takeover or not held:
                 break
             if not patience:
                 raise AlreadyRunning(self.keys.node, "another live process")
@@ -168,6 +172,12 @@ class Store:
             return False
         held = f" name={_connection_name(self.keys.node, _text(owner))} ".encode()
         return any(held in line for line in bytes(clients).splitlines())
+
+    def _is_held_by_anyone(self, clients: bytes) -> bool:
+        """Whether a process holds an owner's connection, whatever Redis has lost of its claim."""
+        prefix = _connection_name(self.keys.node, "")
+        held = re.compile(rf" name={re.escape(prefix)}(?!{self.token} )[^ -]+ ".encode())
+        return held.search(clients) is not None
 
     async def begin(self, replica: ReplicaId, fields: Mapping[str, bytes], *, discard: bool = False) -> None:
         """Notes in the header that the node goes on as `replica`, and `fields`; raises `Fenced`.

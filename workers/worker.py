@@ -41,17 +41,16 @@ from workers.published import Published
 from workers.retry import until_redis_answers
 from workers.skew import Skew, redis_ms
 from workers.store import Store
+from workers.tasks import end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from redis.asyncio import Redis
 
     from crdt_core.events import Effect
     from workers.beginning import Beginning
     from workers.settings import FleetSettings
 
-__all__ = ["end", "run_worker"]
+__all__ = ["run_worker"]
 
 log = structlog.get_logger()
 
@@ -61,7 +60,6 @@ _LINKS_S = 0.2
 _HISTORY_S = 2.0
 _DRAIN_S = 1.5
 _RELEASE_S = 0.5
-_CANCEL_AGAIN_S = 0.1
 _PORT_PATIENCE_S = 10.0
 _PORT_RETRY_S = 0.2
 
@@ -236,19 +234,6 @@ async def _serve_face(face: GrpcFace, name: str, address: str, patience_s: float
         reraise=True,
     )
     await patient(face.start, name, address)
-
-
-async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancels the tasks until all have ended.
-
-    Once may not do: before Python 3.12, `asyncio.wait_for` (by which redis-py sends) can lose a cancellation.
-    """
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
