@@ -282,7 +282,7 @@ class NotAMember(DeltaicError):
     """Node `node` does not take part, because of `reason`; `remedy` is the command that changes that."""
 
     grpc_code = "FAILED_PRECONDITION"
-    exit_code = 7
+    exit_code = 8
 
     def __init__(self, node: str, reason: str, remedy: str) -> None:
         super().__init__(f"{node} cannot run: {reason}; `{remedy}` makes it a member")
