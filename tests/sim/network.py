@@ -1,0 +1,72 @@
+"""The simulated network: who reaches whose Redis, and what becomes of a message on its way.
+
+A node reaches others by their Redis: it appends to an inbox, reads a log or a header. `cut` names the directions that
+are dead. A message takes its time, so that messages overtake each other; it may be lost (the sender is told, or not),
+arrive although the sender was told that it did not, arrive twice, or arrive cut short.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.sim.store import Mail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sim.world import World
+
+__all__ = ["Network"]
+
+_SEND_TIMEOUT_MS = 200
+
+
+class Network:
+    """The ways between the hosts of `world`. `damage`: the share of messages that arrive cut short."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.cut: set[tuple[str, str]] = set()
+        self.loss = world.plan.loss
+        self.duplication = world.plan.duplication
+        self.damage = 0.0
+
+    def heal(self) -> None:
+        """From now on everything arrives, once."""
+        self.cut.clear()
+        self.loss = self.duplication = self.damage = 0.0
+
+    def delay_ms(self) -> int:
+        """How long the next message takes."""
+        rng, latency_ms = self._world.rng, self._world.plan.latency_ms
+        return rng.randint(0, latency_ms) + (rng.randint(0, 10 * latency_ms) if rng.random() < 0.1 else 0)
+
+    def reaches(self, node: str, peer: str) -> bool:
+        """Whether `node` can read and write at the Redis of `peer`."""
+        return (node, peer) not in self.cut and not self._world.hosts[peer].store.down
+
+    def send(self, node: str, peer: str, content: bytes, fail: Callable[[], None]) -> None:
+        """Carries `content` from `node` to the inbox of `peer`; `fail` is called if the sender learns of a failure."""
+        world = self._world
+        if world.rng.random() < self.loss:
+            world.counts["network: lost"] += 1
+            world.later(_SEND_TIMEOUT_MS, fail)
+            if world.rng.random() < 0.5:
+                return
+        copies = 2 if world.rng.random() < self.duplication else 1
+        world.counts["network: duplicated"] += copies - 1
+        for _ in range(copies):
+            world.later(self.delay_ms(), partial(self._arrive, node, peer, content, fail))
+
+    def _arrive(self, node: str, peer: str, content: bytes, fail: Callable[[], None]) -> None:
+        world = self._world
+        if not self.reaches(node, peer):
+            world.later(_SEND_TIMEOUT_MS, fail)
+            return
+        damaged = world.rng.random() < self.damage
+        if damaged:
+            world.counts["network: truncated"] += 1
+            content = content[: world.rng.randrange(len(content))]
+        world.note(peer, "is sent", len(content), "bytes by", node)
+        world.hosts[peer].receive(Mail(content, damaged))

@@ -1,0 +1,70 @@
+"""One run from its seed: a fleet starts, callers call, things go wrong, and in the end the world comes to rest."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.sim import clients, faults, jobs
+from tests.sim.rest import bring_to_rest
+from tests.sim.shell import start
+from tests.sim.world import World, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["STEPS", "Run", "simulate"]
+
+STEPS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run did. `trace` is equal for equal runs; `failure` is empty unless something was violated."""
+
+    seed: int
+    steps: int
+    trace: str
+    counts: Counter[str] = field(default_factory=Counter)
+    failure: str = ""
+
+
+def simulate(seed: int, steps: int = STEPS, *, verbose: Callable[[str], None] | None = None) -> Run:
+    """Runs the world of `seed` for `steps` steps, and then to rest."""
+    world = World(seed, verbose=verbose)
+    failure = ""
+    try:
+        set_up(world)
+        world.run(steps)
+        bring_to_rest(world)
+    except Exception as error:  # noqa: BLE001  # whatever the production code raises is what is looked for
+        failure = report(world, error)
+    for host in world.hosts.values():
+        if host.process is not None:
+            host.process.end()
+    return Run(seed, world.steps, world.trace, world.counts, failure)
+
+
+def set_up(world: World) -> None:
+    """Starts the fleet, and everything that goes on in it."""
+    for host in world.hosts.values():
+        start(host)
+    world.every(world.plan.calls_every_ms, partial(clients.act, world))
+    world.every(world.plan.faults_every_ms, partial(faults.strike, world))
+    world.every(world.plan.jobs_every_ms, partial(jobs.job, world))
+
+
+def report(world: World, error: Exception) -> str:
+    """The failure of a run: what, where, what came before, and how to see it again."""
+    place = "".join(traceback.format_exception(error)[-4:])
+    return "\n".join(
+        [
+            f"seed {world.seed}, step {world.steps}: {type(error).__name__}: {error}",
+            *map(spell, world.notes),
+            place,
+            f"replay it alone: python -m tests.sim --seed {world.seed} --verbose",
+        ]
+    )
