@@ -33,6 +33,8 @@ def confirmed(process: Process) -> None:
     process.confirmed_clock = replica.clock.copy()
     process.host.confirmed_clock.merge(replica.clock)
     world.counts["checks"] += 1
+    if process.host.process is process:
+        nothing_lost(process)
     shallow(process)
     if world.counts["checks"] % _DEEP_EVERY == 0:
         deep(world.history, replica)
@@ -42,15 +44,22 @@ def started(process: Process) -> None:
     """What must hold for a process that has loaded what is there."""
     replica = process.node.replica
     require(process.host.confirmed_clock <= replica.clock, "clocks only grow across restarts", _at(process))
+    nothing_lost(process)
     shallow(process)
     deep(process.world.history, replica)
 
 
+def nothing_lost(process: Process) -> None:
+    """A node has every write that its callers were told is safe (a process that was succeeded may not know it yet)."""
+    replica = process.node.replica
+    acknowledged = process.world.history.acknowledged(replica.id)
+    require(acknowledged <= replica.clock[replica.id], "no acknowledged write is lost", f"{_at(process)}: {acknowledged}")
+
+
 def shallow(process: Process) -> None:
-    """Nothing acknowledged is missing, no effect is there without its cause, and what shows is what must show."""
+    """No effect is there without its cause, and what shows is what must show."""
     replica, world = process.node.replica, process.world
     history, clock = world.history, replica.clock
-    require(history.acknowledged(replica.id) <= clock[replica.id], "no acknowledged write is lost", _at(process))
     missing = history.causes(clock) & ~history.commits(clock)
     require(not missing, "no effect comes before its cause", _at(process))
     found = shown(replica)
@@ -97,6 +106,7 @@ def at_rest(world: World) -> None:
         assert process is not None
         replica = process.node.replica
         require(dict(sorted(replica.clock.items())) == made, "at rest everybody knows everything", _at(process))
+        nothing_lost(process)
         shallow(process)
         deep(world.history, replica)
         require(not under_way(process), "at rest no exchange is under way", host.name)
