@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.sim import clients, faults, jobs
+from tests.sim.planted import planted
 from tests.sim.rest import bring_to_rest
 from tests.sim.shell import start
 from tests.sim.world import World, spell
@@ -32,14 +33,15 @@ class Run:
     failure: str = ""
 
 
-def simulate(seed: int, steps: int = STEPS, *, verbose: Callable[[str], None] | None = None) -> Run:
-    """Runs the world of `seed` for `steps` steps, and then to rest."""
+def simulate(seed: int, steps: int = STEPS, *, plant: str = "", verbose: Callable[[str], None] | None = None) -> Run:
+    """Runs the world of `seed` for `steps` steps, and then to rest; with the bug `plant` in the code, if one is named."""
     world = World(seed, verbose=verbose)
     failure = ""
     try:
-        set_up(world)
-        world.run(steps)
-        bring_to_rest(world)
+        with planted(plant):
+            set_up(world)
+            world.run(steps)
+            bring_to_rest(world)
     except Exception as error:  # noqa: BLE001  # whatever the production code raises is what is looked for
         failure = report(world, error)
     for host in world.hosts.values():
