@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.clocks import Dot, Stamp
-from crdt_core.replica import Replica
+from crdt_core.catalogue import Catalogue
 from crdt_core.siblings import is_removal, lasting, shows, unfold
 from tests.sim.specs import PREVAILING
 from tests.sim.violation import require
 
 if TYPE_CHECKING:
+    from crdt_core.clocks import Dot
     from crdt_core.deltas import Address
+    from crdt_core.replica import Replica
     from tests.sim.history import History
     from tests.sim.shell import Process
     from tests.sim.world import World
@@ -162,9 +163,14 @@ def markers(replica: Replica) -> set[Address]:
 
 
 def digest_from_scratch(replica: Replica) -> int:
-    """The digest of the same state, computed by a replica that has just met it."""
-    fresh = Replica("scratch")
-    fresh.join(replica.patch(None, Stamp(1, 0)))
+    """The digest of the same state, computed by a catalogue that has just met it."""
+    fresh = Catalogue()
+    fresh.roster = replica.catalogue.roster
+    for head in replica.catalogue.objects.values():
+        for link in head.chain():
+            found = fresh.ensure(link.key, link.type)
+            for part, siblings in link.parts.items():
+                fresh.put(found, part, siblings)
     fresh.take_changes()
     return fresh.digest
 

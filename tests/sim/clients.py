@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from crdt_core.replica import Replica
     from tests.sim.world import World
 
-__all__ = ["OPERATIONS", "Caller", "act"]
+__all__ = ["MIXES", "Caller", "act"]
 
+Mix = dict[str, "tuple[int, Callable[[Random], Operation]]"]
 KEYS = (b"x", b"y", b"\xff")
 """Keys that are used as whatever type comes, so that rivals meet."""
 ELEMENTS = (b"a", b"b", b"c", b"\xfe")
@@ -55,7 +56,7 @@ def _element(rng: Random) -> bytes:
     return rng.choice(ELEMENTS)
 
 
-OPERATIONS: dict[str, tuple[int, Callable[[Random], Operation]]] = {
+EVERYTHING: Mix = {
     "increment": (6, lambda rng: AdjustCounter(_key(rng, b"hits", b"stock"), rng.randint(0, 5))),
     "decrement": (3, lambda rng: AdjustCounter(_key(rng, b"hits", b"stock"), rng.randint(0, 5), decrement=True)),
     "increment (grow-only)": (3, lambda rng: AdjustCounter(_key(rng, b"visits"), rng.randint(0, 5), GCOUNTER)),
@@ -71,9 +72,9 @@ OPERATIONS: dict[str, tuple[int, Callable[[Random], Operation]]] = {
     "delete": (4, lambda rng: Delete(rng.choice((b"hits", b"cart", b"names", b"title", b"note", b"visits", *KEYS)))),
     "read": (2, lambda rng: rng.choice((GetCounter, GetSet, GetRegister, GetFlag, Inspect))(_key(rng, b"hits", b"cart"))),
 }
-"""What callers do, how often, by name."""
+"""All operations, each with its weight, by name."""
 
-CHURN: dict[str, tuple[int, Callable[[Random], Operation]]] = {
+CHURN: Mix = {
     "increment": (4, lambda rng: AdjustCounter(b"hits", rng.randint(1, 5))),
     "add": (4, lambda rng: AddToSet(b"cart", _element(rng))),
     "remove": (4, lambda rng: RemoveFromSet(b"cart", _element(rng))),
@@ -81,6 +82,25 @@ CHURN: dict[str, tuple[int, Callable[[Random], Operation]]] = {
     "set flag": (2, lambda rng: SetFlag(b"flag", rng.random() < 0.5)),
 }
 """Endless adding and taking away at the same few places."""
+
+COUNTING: Mix = {
+    "increment": (3, lambda rng: AdjustCounter(b"hits", rng.randint(1, 5))),
+    "decrement": (1, lambda rng: AdjustCounter(b"hits", rng.randint(1, 5), decrement=True)),
+    "delete": (2, lambda rng: Delete(b"hits")),
+}
+"""One counter, counted and deleted for ever."""
+
+SETTING: Mix = {
+    "set (last writer)": (3, lambda rng: SetRegister(b"title", _element(rng), None, LWWREGISTER)),
+    "set at": (3, lambda rng: SetRegister(b"title", _element(rng), rng.randint(-1, 9))),
+    "set (multi-value)": (3, lambda rng: SetRegister(_key(rng, b"note"), _element(rng))),
+    "set flag": (3, lambda rng: SetFlag(b"flag", rng.random() < 0.5)),
+    "delete": (2, lambda rng: Delete(rng.choice((b"title", b"note", b"flag")))),
+}
+"""A register of each kind."""
+
+MIXES = {"everything": EVERYTHING, "churn": CHURN, "counting": COUNTING, "setting": SETTING}
+"""What callers do in one run; which of them it is stands in the run's plan."""
 
 _COUNTERS, _SETS, _REGISTERS = ("pncounter", "gcounter"), ("orset", "gset"), ("lwwregister", "mvregister")
 
@@ -96,7 +116,7 @@ def act(world: World) -> None:
     if rng.random() < 0.03:
         process.put(RoundAsked((), Caller(world, host.name, "sync")))
         return
-    kinds = CHURN if world.plan.churn else OPERATIONS
+    kinds = MIXES[world.plan.mix]
     names, weights = list(kinds), [weight for weight, _ in kinds.values()]
     several = rng.choice((1, 1, 1, 2, 4))
     world.counts["transactions"] += several > 1

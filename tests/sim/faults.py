@@ -128,6 +128,19 @@ def cut_ways(world: World, host: Host) -> bool:
     return True
 
 
+def slow_ways(world: World, host: Host) -> bool:
+    """Logs are read late in some directions, for a while."""
+    ways = {
+        pair
+        for other in world.plan.nodes
+        for pair in ((host.name, other), (other, host.name))
+        if other != host.name and world.rng.random() < 0.5
+    }
+    world.network.slow |= ways
+    _while(world, partial(world.network.slow.difference_update, ways))
+    return True
+
+
 def pause_links(world: World, host: Host) -> bool:
     """The node is told not to listen to some peers, for a while."""
     host.store.links = frozenset(peer for peer in world.plan.nodes if peer != host.name and world.rng.random() < 0.5)
@@ -184,6 +197,7 @@ FAULTS: dict[str, Fault] = {
     "log trimmed": (3, trim_the_log),
     "log damaged": (1, damage_the_log),
     "ways cut": (4, cut_ways),
+    "ways slow": (6, slow_ways),
     "links paused": (3, pause_links),
     "bad weather": (2, bad_weather),
     "clock set": (3, set_the_clock),

@@ -2,7 +2,8 @@
 
 A node reaches others by their Redis: it appends to an inbox, reads a log or a header. `cut` names the directions that
 are dead. A message takes its time, so that messages overtake each other; it may be lost (the sender is told, or not),
-arrive although the sender was told that it did not, arrive twice, or arrive cut short.
+arrive although the sender was told that it did not, arrive twice, or arrive cut short. In a `slow` direction, logs are
+read late, while everything else goes through: so headers tell of commits whose deltas are still to come.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Network:
     def __init__(self, world: World) -> None:
         self._world = world
         self.cut: set[tuple[str, str]] = set()
+        self.slow: set[tuple[str, str]] = set()
         self.loss = world.plan.loss
         self.duplication = world.plan.duplication
         self.damage = 0.0
@@ -35,12 +37,17 @@ class Network:
     def heal(self) -> None:
         """From now on everything arrives, once."""
         self.cut.clear()
+        self.slow.clear()
         self.loss = self.duplication = self.damage = 0.0
 
     def delay_ms(self) -> int:
         """How long the next message takes."""
         rng, latency_ms = self._world.rng, self._world.plan.latency_ms
         return rng.randint(0, latency_ms) + (rng.randint(0, 10 * latency_ms) if rng.random() < 0.1 else 0)
+
+    def log_delay_ms(self, node: str, peer: str) -> int:
+        """How long the next piece of the log of `peer` takes to `node`."""
+        return self.delay_ms() + (self._world.rng.randint(100, 1000) if (node, peer) in self.slow else 0)
 
     def reaches(self, node: str, peer: str) -> bool:
         """Whether `node` can read and write at the Redis of `peer`."""

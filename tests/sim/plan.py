@@ -41,14 +41,14 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run. Durations in ms of virtual time; `churn`: everybody works on the same few elements."""
+    """One run. Durations in ms of virtual time; `mix`: what callers do (`tests.sim.clients`)."""
 
     nodes: tuple[str, ...]
     latency_ms: int
     calls_every_ms: int
     faults_every_ms: int
     jobs_every_ms: int
-    churn: bool
+    mix: str
     loss: float
     duplication: float
 
@@ -59,9 +59,9 @@ class Plan:
             nodes=NAMES[: rng.choice([2, 3, 3, 4, 5])],
             latency_ms=rng.choice([0, 2, 20, 80]),
             calls_every_ms=rng.choice([5, 20, 60]),
-            faults_every_ms=rng.choice([30, 100, 300]),
-            jobs_every_ms=rng.choice([60, 250, 1000]),
-            churn=rng.random() < 0.25,
+            faults_every_ms=rng.choice([30, 100, 300, 1000]),
+            jobs_every_ms=rng.choice([20, 60, 250, 1000]),
+            mix=rng.choice(("everything", "everything", "churn", "counting", "setting")),
             loss=rng.choice([0, 0.02, 0.2]),
             duplication=rng.choice([0, 0.05, 0.2]),
         )

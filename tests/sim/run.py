@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "Run", "simulate"]
 
-STEPS = 600
+STEPS = 1500
 
 
 @dataclass(frozen=True, slots=True)

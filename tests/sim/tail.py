@@ -51,7 +51,7 @@ class Tail:
         cursor = self._process.node.replica.clock[peer]
         entries = self._world.hosts[peer].store.read_log(cursor, self._batch)
         if entries:
-            self._process.later(self._world.network.delay_ms(), partial(self._pass_on, entries))
+            self._process.later(self._world.network.log_delay_ms(name, peer), partial(self._pass_on, entries))
         else:
             self._reading = False
 
