@@ -54,7 +54,9 @@ def nothing_lost(process: Process) -> None:
     """A node has every write that its callers were told is safe (a process that was succeeded may not know it yet)."""
     replica = process.node.replica
     acknowledged = process.world.history.acknowledged(replica.id)
-    require(acknowledged <= replica.clock[replica.id], "no acknowledged write is lost", f"{_at(process)}: {acknowledged}")
+    require(
+        acknowledged <= replica.clock[replica.id], "no acknowledged write is lost", f"{_at(process)}: {acknowledged}"
+    )
 
 
 def shallow(process: Process) -> None:
@@ -110,16 +112,18 @@ def at_rest(world: World) -> None:
         nothing_lost(process)
         shallow(process)
         deep(world.history, replica)
+        require(not host.store.inbox, "at rest no message waits", host.name)
+        kept = process.setup.options.log_entries_kept
+        require(len(host.store.log) <= kept, "at rest a log holds only what is kept to be looked at", host.name)
         require(not under_way(process), "at rest no exchange is under way", host.name)
         for head in replica.catalogue.objects.values():
             for link in head.chain():
                 dead = [part for part, siblings in link.parts.items() if not shows(siblings)]
                 require(not dead and not link.clears, "at rest only what lives is held", f"{_at(process)}: {dead}")
         loaded, _ = load(host.name, host.store, 0)
-        same = (loaded.clock, loaded.digest, lasting_siblings(loaded))
-        require(
-            same == (replica.clock, replica.digest, lasting_siblings(replica)), "what is persisted is what is", host.name
-        )
+        is_there = (loaded.clock, loaded.digest, lasting_siblings(loaded))
+        remembered = (replica.clock, replica.digest, lasting_siblings(replica))
+        require(is_there == remembered, "what is persisted is what is remembered", host.name)
 
 
 def under_way(process: Process) -> bool:

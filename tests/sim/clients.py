@@ -70,7 +70,10 @@ EVERYTHING: Mix = {
     "set (multi-value)": (4, lambda rng: SetRegister(_key(rng, b"note"), _element(rng))),
     "set flag": (4, lambda rng: SetFlag(_key(rng, b"flag"), rng.random() < 0.5)),
     "delete": (4, lambda rng: Delete(rng.choice((b"hits", b"cart", b"names", b"title", b"note", b"visits", *KEYS)))),
-    "read": (2, lambda rng: rng.choice((GetCounter, GetSet, GetRegister, GetFlag, Inspect))(_key(rng, b"hits", b"cart"))),
+    "read": (
+        2,
+        lambda rng: rng.choice((GetCounter, GetSet, GetRegister, GetFlag, Inspect))(_key(rng, b"hits", b"cart")),
+    ),
 }
 """All operations, each with its weight, by name."""
 
@@ -86,7 +89,7 @@ CHURN: Mix = {
 COUNTING: Mix = {
     "increment": (3, lambda rng: AdjustCounter(b"hits", rng.randint(1, 5))),
     "decrement": (1, lambda rng: AdjustCounter(b"hits", rng.randint(1, 5), decrement=True)),
-    "delete": (2, lambda rng: Delete(b"hits")),
+    "delete": (2, lambda rng: Delete(rng.choice((b"hits",)))),
 }
 """One counter, counted and deleted for ever."""
 
@@ -177,7 +180,7 @@ def deed(operation: Operation, held: str, result: Any, now: Stamp) -> Deed | Non
             return Deed(key, "mvregister", "set", value)
         case SetRegister(key, value, None, _):
             return Deed(key, "lwwregister", "set", value, now)
-        case SetRegister(key, value, timestamp, _):
+        case SetRegister(key, value, int(timestamp), _):
             return Deed(key, "lwwregister", "set_at", value, Stamp(timestamp, 0))
         case SetFlag(key, enabled):
             return Deed(key, "ewflag", "enable" if enabled else "disable")

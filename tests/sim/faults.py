@@ -1,7 +1,7 @@
-"""What goes wrong: a registry of faults. Each strikes the world once and says whether it could; some last a while.
+"""What goes wrong: a registry of faults. Each befalls one node and says whether it could; some last a while.
 
-To add a fault, write a function and register it. Rates of the network and mishaps of commits are set here, and are
-carried out where messages and commits are.
+To add a fault, write a function and register it. What befalls a commit is only laid out here (`Host.mishap`,
+`Host.kill_at`): it strikes, and is counted, when there is one.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ def kill_at_a_point(world: World, host: Host) -> bool:
     if host.behind:
         return False
     host.kill_at = world.rng.choice(KILL_POINTS)
-    return True
+    return False
 
 
 def spoil_a_commit(world: World, host: Host) -> bool:
     """The next commit loses its way, or its answer, or comes late."""
     host.mishap = world.rng.choice(("request", "answer", "answer", "late"))
-    return True
+    return False
 
 
 def stop_and_continue(world: World, host: Host) -> bool:
@@ -112,6 +112,7 @@ def damage_the_log(world: World, host: Host) -> bool:
     index = world.rng.randrange(len(log))
     counter, delta = log[index]
     log[index] = counter, delta[: len(delta) // 2]
+    world.damaged.add(log[index][1])
     return True
 
 

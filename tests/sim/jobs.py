@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from crdt_core.header import decode_header
 from crdt_core.messages import Compact, Round, encode_message
-from tests.sim.store import Mail
 
 if TYPE_CHECKING:
     from crdt_core.clocks import VersionVector
@@ -53,4 +52,4 @@ def _published(world: World, peer: str) -> VersionVector:
 def _ask(world: World, host: Host, message: Message) -> None:
     world.counts[f"jobs: {type(message).__name__.lower()}"] += 1
     if not host.store.down:
-        host.receive(Mail(encode_message(message)))
+        host.receive(encode_message(message))

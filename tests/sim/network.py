@@ -11,8 +11,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.sim.store import Mail
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -75,5 +73,6 @@ class Network:
         if damaged:
             world.counts["network: truncated"] += 1
             content = content[: world.rng.randrange(len(content))]
+            world.damaged.add(content)
         world.note(peer, "is sent", len(content), "bytes by", node)
-        world.hosts[peer].receive(Mail(content, damaged))
+        world.hosts[peer].receive(content)

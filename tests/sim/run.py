@@ -34,7 +34,7 @@ class Run:
 
 
 def simulate(seed: int, steps: int = STEPS, *, plant: str = "", verbose: Callable[[str], None] | None = None) -> Run:
-    """Runs the world of `seed` for `steps` steps, and then to rest; with the bug `plant` in the code, if one is named."""
+    """Runs the world of `seed` for `steps` steps, and then to rest; `plant` names a bug to have in the code."""
     world = World(seed, verbose=verbose)
     failure = ""
     try:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from crdt_core.events import Commit, Effect, Event, Turn
     from crdt_core.header import Header
     from tests.sim.history import Deed
-    from tests.sim.store import Hashes, Mail, Watched
+    from tests.sim.store import Hashes, Watched
     from tests.sim.world import World
 
 __all__ = ["KILL_POINTS", "Host", "Process", "load", "start"]
@@ -67,9 +67,9 @@ class Host:
         """Whether the store has lost what it had executed, and nobody has written it again yet."""
         return self.store.watch().turn < self._turn
 
-    def receive(self, mail: Mail) -> None:
+    def receive(self, message: bytes) -> None:
         """A message has reached the inbox."""
-        self.store.post(mail)
+        self.store.post(message)
         if self.process is not None:
             self.process.look_into_inbox()
 
@@ -78,6 +78,8 @@ class Host:
         commit = flight.commit
         self._turn = max(self._turn, flight.turn)
         self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", len(commit.records), "records")
+        for item in commit.quarantined:
+            require(item.content in self.world.damaged, "only what was damaged is set aside", f"{self.name}: {item}")
         if commit.delta is not None:
             self.world.history.spent(commit.delta, flight.seen, flight.deeds())
             self.world.counts["commits"] += 1
@@ -163,7 +165,7 @@ class Process:
     def end(self) -> None:
         """Nothing of this process happens any more."""
         self.alive = False
-        self.world.counts.update({name: self.node.counts[name] for name in ("deltas_applied", "patches_joined")})
+        self.world.counts["sync: deltas tailed"] += self.node.counts["deltas_applied"]
 
     def stall(self) -> None:
         """Stops the process in the middle of whatever it does, as SIGSTOP does."""
@@ -344,7 +346,7 @@ class Process:
         message = effect.message
         if isinstance(message, Answer | Push):
             kind = "full states" if message.patch.since is None else "incremental patches"
-            self.world.counts[f"sync: {kind}"] += 1
+            self.world.counts[f"sync: {kind} sent"] += 1
         self.world.note(self.host.name, "sends", type(message).__name__, "to", effect.peer)
         failed = SendFailed(effect.peer, message.round if hasattr(message, "round") else "")
         fail = partial(self._act, partial(self.put, failed))
@@ -366,6 +368,7 @@ class Process:
         turn = self.confirmed_turn if flight is None else flight.turn
         self.host.store.rewrite(all_records(self.node.replica), self.node.header(), turn)
         if flight is not None:
+            self.host.store.drop_mail(flight.commit.acknowledged)
             if flight.commit.delta is not None:
                 self.host.store.append(flight.commit.counter, flight.commit.delta)
             self.host.executed(flight)
@@ -381,6 +384,7 @@ def start(host: Host) -> None:
     """
     setup = Setup.draw(host.world.rng)
     host.starts += 1
+    host.world.counts["restarts"] += host.starts > 1
     watched = host.store.claim(f"{host.name}#{host.starts}")
     replica, header = load(host.name, host.store, setup.touched_max)
     peers = [name for name in host.world.hosts if name != host.name]
@@ -411,7 +415,8 @@ def load(name: str, store: Store, touched_max: int) -> tuple[Replica, Header]:
 
 def all_records(replica: Replica) -> Hashes:
     """The whole state as the store keeps it."""
-    catalogue, hashes = replica.catalogue, {}
+    catalogue = replica.catalogue
+    hashes: Hashes = {}
     for head in catalogue.objects.values():
         records = [object_record(head, catalogue.roster)]
         for link, _ in object_hashes(head):

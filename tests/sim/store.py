@@ -1,8 +1,8 @@
 """A simulated Redis of one node: what `workers.store`, `workers.tail` and `workers.inbox` need of it, and its mishaps.
 
 A commit is atomic and conditional, as MULTI/EXEC behind WATCH is: it takes effect only if nobody has touched the header
-since it was watched. What has been executed can be lost again (`lose_last`), as with `appendfsync everysec`; each commit
-leaves behind how to undo it. The store knows nothing of replicas: it keeps bytes.
+since it was watched. What has been executed can be lost again (`lose_last`), as with `appendfsync everysec`: each
+commit leaves behind how to undo it. The store knows nothing of replicas; it keeps bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crdt_core.events import Commit
     from crdt_core.records import Record
 
-__all__ = ["Mail", "Store", "Watched"]
+__all__ = ["Store", "Watched"]
 
 _UNDO_MAX = 6
 
@@ -32,13 +32,6 @@ class Watched(NamedTuple):
     owner: str
     turn: int
     version: int
-
-
-class Mail(NamedTuple):
-    """A message in the inbox. `damaged`: whether it was cut short on its way."""
-
-    content: bytes
-    damaged: bool = False
 
 
 @dataclass(slots=True)
@@ -58,7 +51,7 @@ class Store:
         self.header: dict[bytes, bytes] = {}
         self.hashes: Hashes = {}
         self.log: list[tuple[int, bytes]] = []
-        self.inbox: dict[str, Mail] = {}
+        self.inbox: dict[str, bytes] = {}
         self.links: frozenset[str] = frozenset()
         self.down = False
         self.quarantine: list[tuple[str, bytes, str]] = []
@@ -151,15 +144,15 @@ class Store:
 
     # The inbox
 
-    def post(self, mail: Mail) -> None:
+    def post(self, content: bytes) -> None:
         """Appends a message to the inbox."""
         self._mails += 1
-        self.inbox[f"{self._mails}-0"] = mail
+        self.inbox[f"{self._mails}-0"] = content
 
     def unread(self, handed_out: set[str], batch: int) -> list[tuple[str, bytes]]:
         """Messages that were not handed out yet, in order."""
         waiting = (entry for entry in self.inbox if entry not in handed_out)
-        return [(entry, self.inbox[entry].content) for entry, _ in zip(waiting, range(batch), strict=False)]
+        return [(entry, self.inbox[entry]) for entry, _ in zip(waiting, range(batch), strict=False)]
 
     def drop_mail(self, entries: Iterable[str]) -> None:
         """Loses messages, as an inbox that has grown too long does."""

@@ -18,7 +18,7 @@ _RETRY_MS = 50
 class Nobody:
     """The token of an event whose reply nobody waits for."""
 
-    def answer(self, reply: Reply, counter: int) -> None:
+    def answer(self, _reply: Reply, _counter: int) -> None:
         """Takes the reply."""
 
 
@@ -69,6 +69,6 @@ class Tail:
         self._passed_on = len(entries)
         self._process.put(DeltasRead(self._peer, entries, self))
 
-    def answer(self, reply: Reply, counter: int) -> None:
+    def answer(self, reply: Reply, _counter: int) -> None:
         """The node has taken in as many entries as `reply` says; the rest is read again."""
         self.read_soon(0 if reply.result == self._passed_on else _RETRY_MS)

@@ -27,12 +27,12 @@ _NOTES_KEPT = 60
 
 
 class World:
-    """A fleet and all that happens to it. `verbose`: tell each note as it comes."""
+    """A fleet and all that happens to it. `plan`: instead of one drawn; `verbose`: tell each note as it comes."""
 
-    def __init__(self, seed: int, *, verbose: Callable[[str], None] | None = None) -> None:
+    def __init__(self, seed: int, *, plan: Plan | None = None, verbose: Callable[[str], None] | None = None) -> None:
         self.seed = seed
         self.rng = Random(seed)
-        self.plan = Plan.draw(self.rng)
+        self.plan = plan or Plan.draw(self.rng)
         self.now_ms = 0
         self.steps = 0
         self.resting = False
@@ -43,6 +43,8 @@ class World:
         self._trace = blake2b(digest_size=16)
         self._schedule: list[tuple[int, int, Callable[[], None]]] = []
         self._scheduled = 0
+        self.damaged: set[bytes] = set()
+        """What was cut short on its way or in a log: nothing else may ever be set aside as nonsense."""
         self.network = Network(self)
         self.hosts = {name: Host(self, name) for name in self.plan.nodes}
         self.seen_at: dict[tuple[tuple[str, int], ...], tuple[int, Any]] = {}
