@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ from tests.sim.world import World, spell
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["STEPS", "Run", "simulate"]
+__all__ = ["STEPS", "Run", "set_up", "simulate"]
 
 STEPS = 1500
+"""Steps per run before it is brought to rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def simulate(seed: int, steps: int = STEPS, *, plant: str = "", verbose: Callabl
             world.run(steps)
             bring_to_rest(world)
     except Exception as error:  # noqa: BLE001  # whatever the production code raises is what is looked for
-        failure = report(world, error)
+        failure = report(world, error, replay_command(seed, steps, plant))
     for host in world.hosts.values():
         if host.process is not None:
             host.process.end()
@@ -59,7 +61,17 @@ def set_up(world: World) -> None:
     world.every(world.plan.jobs_every_ms, partial(jobs.job, world))
 
 
-def report(world: World, error: Exception) -> str:
+def replay_command(seed: int, steps: int, plant: str) -> str:
+    """What shows a run again, alone."""
+    options = [f"--seed {seed}"]
+    if steps != STEPS:
+        options.append(f"--steps {steps}")
+    if plant:
+        options.append(f"--plant {shlex.quote(plant)}")
+    return f"python -m tests.sim {' '.join(options)} --verbose"
+
+
+def report(world: World, error: Exception, replay: str) -> str:
     """The failure of a run: what, where, what came before, and how to see it again."""
     place = "".join(traceback.format_exception(error)[-4:])
     return "\n".join(
@@ -67,6 +79,6 @@ def report(world: World, error: Exception) -> str:
             f"seed {world.seed}, step {world.steps}: {type(error).__name__}: {error}",
             *map(spell, world.notes),
             place,
-            f"replay it alone: python -m tests.sim --seed {world.seed} --verbose",
+            f"replay it alone: {replay}",
         ]
     )
