@@ -28,19 +28,21 @@ class Network:
         self._world = world
         self.cut: set[tuple[str, str]] = set()
         self.slow: set[tuple[str, str]] = set()
+        self.latency_ms = world.plan.latency_ms
         self.loss = world.plan.loss
         self.duplication = world.plan.duplication
         self.damage = 0.0
 
     def heal(self) -> None:
-        """From now on everything arrives, once."""
+        """From now on everything arrives, once, and soon."""
+        self.latency_ms = 1
         self.cut.clear()
         self.slow.clear()
         self.loss = self.duplication = self.damage = 0.0
 
     def delay_ms(self) -> int:
         """How long the next message takes."""
-        rng, latency_ms = self._world.rng, self._world.plan.latency_ms
+        rng, latency_ms = self._world.rng, self.latency_ms
         return rng.randint(0, latency_ms) + (rng.randint(0, 10 * latency_ms) if rng.random() < 0.1 else 0)
 
     def log_delay_ms(self, node: str, peer: str) -> int:

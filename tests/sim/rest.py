@@ -29,6 +29,7 @@ def bring_to_rest(world: World) -> None:
         for host in world.hosts.values():
             jobs.gossip(world, host)
             drain(world)
+    tick(world)
     forget(world)
     checks.at_rest(world)
 
