@@ -6,11 +6,12 @@ code, wrapped so that the run's history learns what it was (`Deed`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.clocks import Stamp
-from crdt_core.errors import CallerError
-from crdt_core.events import Call, RoundAsked
+from crdt_core.clocks import Stamp, VersionVector
+from crdt_core.errors import CallerError, PatchTooNew
+from crdt_core.events import Call, PatchAsked, PatchOffered, RoundAsked
 from crdt_core.operations import (
     AddToSet,
     AdjustCounter,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from crdt_core.events import Reply
     from crdt_core.replica import Replica
+    from tests.sim.shell import Process
     from tests.sim.world import World
 
 __all__ = ["MIXES", "Caller", "act"]
@@ -116,24 +118,59 @@ def act(world: World) -> None:
     if process is None:
         world.counts["calls refused"] += 1
         return
-    if rng.random() < 0.03:
-        process.put(RoundAsked((), Caller(world, host.name, "sync")))
+    if rng.random() < 0.05:
+        rng.choice((synchronise, carry))(world, process)
         return
     kinds = MIXES[world.plan.mix]
     names, weights = list(kinds), [weight for weight, _ in kinds.values()]
     several = rng.choice((1, 1, 1, 2, 4))
     world.counts["transactions"] += several > 1
     for name in rng.choices(names, weights, k=several):
-        caller = Caller(world, host.name, name)
+        caller = Caller(world, process.node.replica.id, name)
         process.put(Call(Observed(kinds[name][1](rng), caller), caller))
 
 
-class Caller:
-    """Who waits for the reply to an operation. `deed`: what it did, once it has run."""
+def synchronise(world: World, process: Process) -> None:
+    """Somebody has the node exchange what is new with all that it hears."""
+    process.put(RoundAsked((), Caller(world, process.node.replica.id, "sync")))
 
-    def __init__(self, world: World, node: str, name: str) -> None:
+
+def carry(world: World, process: Process) -> None:
+    """Somebody takes what a node knows beyond some clock to another node, by hand."""
+    counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.clock.items()}
+    since = VersionVector({name: counter for name, counter in counters.items() if counter})
+    process.put(PatchAsked(since, Carrier(world)))
+
+
+class Carrier:
+    """Who carries a patch: first to be answered with it, then with what it brought."""
+
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._node = node
+        self._arrived = False
+
+    def answer(self, reply: Reply, _counter: int) -> None:
+        """Goes on with the patch, or is done; a patch for who has seen more is refused."""
+        if self._arrived:
+            refused = reply.error is None or isinstance(reply.error, PatchTooNew)
+            require(refused, "a node's patch is welcome at every other", repr(reply.error))
+            self._world.counts["patches carried"] += reply.error is None
+            return
+        self._arrived = True
+        self._world.later(self._world.rng.choice((0, 50, 500)), partial(self._offer, reply.result))
+
+    def _offer(self, patch: bytes) -> None:
+        process = self._world.hosts[self._world.rng.choice(self._world.plan.nodes)].process
+        if process is not None:
+            process.put(PatchOffered(patch, self))
+
+
+class Caller:
+    """Who waits for the reply to an operation of `replica`. `deed`: what it did, once it has run."""
+
+    def __init__(self, world: World, replica: str, name: str) -> None:
+        self._world = world
+        self._replica = replica
         self._name = name
         self.deed: Deed | None = None
 
@@ -144,7 +181,7 @@ class Caller:
             require(isinstance(reply.error, CallerError), "only callers' errors reach callers", repr(reply.error))
             self._world.counts["operations refused"] += 1
         elif counter:
-            self._world.history.acknowledge(self._node, counter)
+            self._world.history.acknowledge(self._replica, counter)
 
 
 class Observed:
