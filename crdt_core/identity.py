@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.clocks import VersionVector, check_replica_id
 from crdt_core.errors import NotAMember
-from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Members
+from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Members, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -137,8 +137,6 @@ def decide(
         return case.with_nothing()
     if own.replica != case.active:
         return case.with_a_former_id()
-    if own.joining:
-        return case.join(own.replica, fresh=False)
     return case.with_its_id(patient=patient)
 
 
@@ -187,10 +185,16 @@ class _Case:
         if self._seen > at:
             return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {self._seen}", fresh=False)
         if not self.own.doubtful or not silent or self.vouched.trusting:
-            return Resume(self.own.replica, self.own.founders)
+            return self._go_on()
         if patient:
             return Wait(f"its Redis was restarted, and that of {silent} does not answer, which may have seen more")
         return self._come_back(f"its Redis was restarted, and {silent} may have seen what it lost", fresh=False)
+
+    def _go_on(self) -> Decision:
+        """Under its id, of which nothing was lost: by the state that it has, or by one that it has yet to fetch."""
+        if self.own.joining:
+            return self.join(self.own.replica, fresh=False)
+        return Resume(self.own.replica, self.own.founders)
 
     def join(self, replica: ReplicaId, *, fresh: bool) -> Join | Wait:
         sponsor = self._sponsor()
@@ -241,15 +245,30 @@ class _Case:
 
 
 def _members(name: str, own: Record, others: Mapping[str, Record | None]) -> Members:
-    """What all that answer know together; before anything has changed, the founders."""
+    """What all that answer know together; before anything has changed, the founders.
+
+    What only an id knows that leaves, nobody may ever hear: it does not count.
+    """
     known = [record for record in (own, *others.values()) if record is not None]
-    members = Members({}, {})
-    for record in known:
-        members = members.joined(record.members)
+    members = _joined(known)
+    if members.facts:
+        staying = [record for record in known if record is own or not _has_left(record, members)]
+        members = _joined(staying)
     if members.facts:
         return members
     founded = next((record.founders for record in known if record.founders), None)
     return Members.founders(founded if founded is not None else [name, *others])
+
+
+def _joined(records: Iterable[Record]) -> Members:
+    members = Members({}, {})
+    for record in records:
+        members = members.joined(record.members)
+    return members
+
+
+def _has_left(record: Record, members: Members) -> bool:
+    return (members.standing(record.replica) or Standing.ACTIVE) is not Standing.ACTIVE
 
 
 def incarnation(replica: ReplicaId, node: str) -> int:
