@@ -8,19 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.catalogue import Catalogue
+from crdt_core.header import decode_header
 from crdt_core.siblings import is_removal, lasting, shows, unfold
+from crdt_core.types.members import ABSENT
 from tests.sim.specs import PREVAILING
-from tests.sim.violation import require
+from tests.sim.violation import Violation, require
 
 if TYPE_CHECKING:
     from crdt_core.clocks import Dot
     from crdt_core.deltas import Address
     from crdt_core.replica import Replica
     from tests.sim.history import History
-    from tests.sim.shell import Process
+    from tests.sim.shell import Host, Process
     from tests.sim.world import World
 
-__all__ = ["at_rest", "confirmed", "started"]
+__all__ = ["at_rest", "confirmed", "started", "under_way"]
 
 _DEEP_EVERY = 8
 
@@ -30,12 +32,14 @@ Shown = dict[bytes, dict[str, Any]]
 def confirmed(process: Process) -> None:
     """What must hold after each confirmed commit."""
     replica, world = process.node.replica, process.world
-    require(process.confirmed_clock <= replica.clock, "clocks only grow", _at(process))
-    process.confirmed_clock = replica.clock.copy()
-    process.host.confirmed_clock.merge(replica.clock)
+    clock = replica.whole_clock
+    require(process.confirmed_clock <= clock, "clocks only grow", _at(process))
+    process.confirmed_clock = clock.copy()
+    if process.host.process is not process:
+        return
+    process.host.confirmed_clock.merge(clock)
     world.counts["checks"] += 1
-    if process.host.process is process:
-        nothing_lost(process)
+    nothing_lost(process)
     shallow(process)
     if world.counts["checks"] % _DEEP_EVERY == 0:
         deep(world.history, replica)
@@ -43,11 +47,45 @@ def confirmed(process: Process) -> None:
 
 def started(process: Process) -> None:
     """What must hold for a process that has loaded what is there."""
-    replica = process.node.replica
-    require(process.host.confirmed_clock <= replica.clock, "clocks only grow across restarts", _at(process))
+    replica, host, history = process.node.replica, process.host, process.world.history
+    clock = replica.whole_clock
+    if host.lost or not clock:
+        host.lost = False
+        host.confirmed_clock = clock.copy()
+        if history.made().get(replica.id, 0) > clock[replica.id]:
+            heard = max(heard_of(other, replica.id) for other in process.world.hosts.values())
+            require(heard <= clock[replica.id], "an id is only resumed where the others left it", f"{_at(process)}")
+            forget_unheard(process.world, replica.id, clock[replica.id])
+    require(host.confirmed_clock <= clock, "clocks only grow across restarts", _at(process))
     nothing_lost(process)
     shallow(process)
     deep(process.world.history, replica)
+
+
+def heard_of(host: Host, replica: str) -> int:
+    """Up to which commit of `replica` a node has confirmed, or persisted."""
+    persisted = decode_header(host.store.header).clock[replica]
+    return persisted if host.lost else max(host.confirmed_clock[replica], persisted)
+
+
+def forget_unheard(world: World, replica: str, counter: int) -> None:
+    """What nobody has but a store that has lost it was not."""
+    world.history.resumed(replica, counter)
+    for clock in [clock for clock in world.seen_at if dict(clock).get(replica, 0) > counter]:
+        del world.seen_at[clock]
+
+
+def under_way(process: Process) -> None:
+    """What must hold while a commit is under way: readers see the last confirmed state, all of it and nothing else."""
+    if process.host.process is not process:
+        return
+    history, confirmed_view = process.world.history, process.node.confirmed
+    visible = history.visible(process.confirmed_clock)
+    for key in history.keys:
+        showing = confirmed_view.showing(key)
+        got = {link.type.name: link.type.value(confirmed_view.view(key, link.type)) for link in showing}
+        if got != (wanted := history.shown(key, visible)):
+            raise Violation("readers see what is confirmed", f"{_at(process)}, {key!r}: {got}, not {wanted}")
 
 
 def nothing_lost(process: Process) -> None:
@@ -55,14 +93,16 @@ def nothing_lost(process: Process) -> None:
     replica = process.node.replica
     acknowledged = process.world.history.acknowledged(replica.id)
     require(
-        acknowledged <= replica.clock[replica.id], "no acknowledged write is lost", f"{_at(process)}: {acknowledged}"
+        acknowledged <= replica.whole_clock[replica.id],
+        "no acknowledged write is lost",
+        f"{_at(process)}: {acknowledged}",
     )
 
 
 def shallow(process: Process) -> None:
     """No effect is there without its cause, and what shows is what must show."""
     replica, world = process.node.replica, process.world
-    history, clock = world.history, replica.clock
+    history, clock = world.history, replica.whole_clock
     missing = history.causes(clock) & ~history.commits(clock)
     require(not missing, "no effect comes before its cause", _at(process))
     found = shown(replica)
@@ -73,19 +113,20 @@ def shallow(process: Process) -> None:
 
 def compare_shown(history: History, replica: Replica, found: Shown) -> None:
     """Exactly what was done and not undone shows: so transactions show whole, and nothing unseen is removed."""
-    visible = history.visible(replica.clock)
+    visible = history.visible(replica.whole_clock)
     for key in history.keys:
         wanted = history.shown(key, visible)
         got = found.get(key, {})
-        require(got == wanted, "what shows is what was specified", f"{replica.id}, {key!r}: {got}, not {wanted}")
-        names = [name for name in PREVAILING if name in wanted]
-        require(list(got) == names, "types prevail in their order", f"{replica.id}, {key!r}: {list(got)}")
+        if got != wanted:
+            raise Violation("what shows is what was specified", f"{replica.id}, {key!r}: {got}, not {wanted}")
+        if list(got) != [name for name in PREVAILING if name in wanted]:
+            raise Violation("types prevail in their order", f"{replica.id}, {key!r}: {list(got)}")
 
 
 def deep(history: History, replica: Replica) -> None:
     """Part by part, what is held is what was written and not replaced; what is derived agrees with it."""
     held = lasting_siblings(replica)
-    wanted = history.lasting(history.commits(replica.clock))
+    wanted = history.lasting(history.commits(replica.whole_clock))
     if held != wanted:
         wrong = [a for a in held.keys() | wanted.keys() if held.get(a) != wanted.get(a)]
         address = min(wrong, key=repr)
@@ -100,33 +141,39 @@ def deep(history: History, replica: Replica) -> None:
 
 
 def at_rest(world: World) -> None:
-    """Everybody knows everything, holds nothing else, and waits for nobody."""
+    """Every member knows everything, holds nothing else, and waits for nobody."""
     from tests.sim.shell import load
 
-    made = world.history.made()
-    for host in world.hosts.values():
-        process = host.process
-        assert process is not None
-        replica = process.node.replica
-        require(dict(sorted(replica.clock.items())) == made, "at rest everybody knows everything", _at(process))
+    living = [host.process for host in world.hosts.values() if host.process is not None and host.lives]
+    members = living[0].node.replica.members
+    require({p.host.name for p in living} == set(members.active), "at rest all members run", repr(members.active))
+    for process in living:
+        host, replica = process.host, process.node.replica
+        clock = replica.whole_clock
+        require(clock == living[0].node.replica.whole_clock, "at rest everybody knows everything", _at(process))
+        for id_, made in world.history.made().items():
+            fully = id_ not in members.active.values() or clock[id_] == made
+            require(fully, "at rest everybody knows everything", f"{_at(process)}: {id_} has made {made}")
         nothing_lost(process)
         shallow(process)
         deep(world.history, replica)
         require(not host.store.inbox, "at rest no message waits", host.name)
         kept = process.setup.options.log_entries_kept
         require(len(host.store.log) <= kept, "at rest a log holds only what is kept to be looked at", host.name)
-        require(not under_way(process), "at rest no exchange is under way", host.name)
+        require(not exchanging(process), "at rest no exchange is under way", host.name)
+        require(set(replica.clock) <= set(members.active.values()), "at rest former ids are folded", _at(process))
+        absent = {id_.encode() for id_, fact in members.facts.items() if fact.reason == ABSENT}
         for head in replica.catalogue.objects.values():
             for link in head.chain():
-                dead = [part for part, siblings in link.parts.items() if not shows(siblings)]
+                dead = [p for p, siblings in link.parts.items() if not shows(siblings) and p not in absent]
                 require(not dead and not link.clears, "at rest only what lives is held", f"{_at(process)}: {dead}")
-        loaded, _ = load(host.name, host.store, 0)
-        is_there = (loaded.clock, loaded.digest, lasting_siblings(loaded))
-        remembered = (replica.clock, replica.digest, lasting_siblings(replica))
+        loaded, _ = load(replica.id, host.store, 0, ())
+        is_there = (loaded.whole_clock, loaded.digest, lasting_siblings(loaded))
+        remembered = (clock, replica.digest, lasting_siblings(replica))
         require(is_there == remembered, "what is persisted is what is remembered", host.name)
 
 
-def under_way(process: Process) -> bool:
+def exchanging(process: Process) -> bool:
     """Whether the node is in the middle of an exchange."""
     return any(process.node._rounds.busy_with(peer) for peer in process.node.peers)
 
@@ -180,4 +227,4 @@ def digest_from_scratch(replica: Replica) -> int:
 
 
 def _at(process: Process) -> str:
-    return f"{process.host.name} at {dict(process.node.replica.clock)}"
+    return f"{process.host.name} at {dict(process.node.replica.whole_clock)}"

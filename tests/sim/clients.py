@@ -113,9 +113,9 @@ _COUNTERS, _SETS, _REGISTERS = ("pncounter", "gcounter"), ("orset", "gset"), ("l
 def act(world: World) -> None:
     """Somebody calls some node, or has it synchronise; a node that is down refuses."""
     rng = world.rng
-    host = world.hosts[rng.choice(world.plan.nodes)]
+    host = world.any_host()
     process = host.process
-    if process is None:
+    if process is None or process.node.joins:
         world.counts["calls refused"] += 1
         return
     if rng.random() < 0.05:
@@ -137,7 +137,7 @@ def synchronise(world: World, process: Process) -> None:
 
 def carry(world: World, process: Process) -> None:
     """Somebody takes what a node knows beyond some clock to another node, by hand."""
-    counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.clock.items()}
+    counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.whole_clock.items()}
     since = VersionVector({name: counter for name, counter in counters.items() if counter})
     process.put(PatchAsked(since, Carrier(world)))
 
@@ -160,7 +160,7 @@ class Carrier:
         self._world.later(self._world.rng.choice((0, 50, 500)), partial(self._offer, reply.result))
 
     def _offer(self, patch: bytes) -> None:
-        process = self._world.hosts[self._world.rng.choice(self._world.plan.nodes)].process
+        process = self._world.any_host().process
         if process is not None:
             process.put(PatchOffered(patch, self))
 

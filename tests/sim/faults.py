@@ -10,6 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.events import DeltasRead
+from tests.sim.changes import add_a_node, remove_a_node
+from tests.sim.plan import PLENTY
 from tests.sim.shell import KILL_POINTS, start
 from tests.sim.tail import Nobody
 
@@ -28,7 +30,7 @@ _SKEWS_MS = (-7_200_000, -70_000, -2_000, -50, 0, 0, 50, 700, 30_000, 70_000, 7_
 
 def strike(world: World) -> None:
     """One fault befalls one node."""
-    host = world.hosts[world.rng.choice(world.plan.nodes)]
+    host = world.any_host()
     (name,) = world.rng.choices(list(FAULTS), [weight for weight, _ in FAULTS.values()])
     world.note(host.name, "is struck:", name)
     if FAULTS[name][1](world, host):
@@ -41,8 +43,8 @@ def _while(world: World, end: Callable[[], None]) -> None:
 
 
 def kill(world: World, host: Host) -> bool:
-    """The process dies between two steps, and comes back later. Not while its Redis lacks what it alone remembers."""
-    if host.process is None or host.behind:
+    """The process dies between two steps, and comes back later."""
+    if host.process is None:
         return False
     host.kill("by fault")
     return True
@@ -50,8 +52,6 @@ def kill(world: World, host: Host) -> bool:
 
 def kill_at_a_point(world: World, host: Host) -> bool:
     """The process will die around its next commit."""
-    if host.behind:
-        return False
     host.kill_at = world.rng.choice(KILL_POINTS)
     return False
 
@@ -75,7 +75,7 @@ def stop_and_continue(world: World, host: Host) -> bool:
 def take_over(world: World, host: Host) -> bool:
     """A second process is started for the node; the first stands still, maybe, and goes on later."""
     process = host.process
-    if process is None or host.behind or host.store.down:
+    if process is None or host.store.down or host.lost:
         return False
     if world.rng.random() < 0.7:
         process.stall()
@@ -85,15 +85,34 @@ def take_over(world: World, host: Host) -> bool:
 
 
 def take_redis_away(world: World, host: Host) -> bool:
-    """Nobody reaches the node's Redis."""
+    """Nobody reaches the node's Redis; maybe it is another process afterwards."""
     host.store.down = True
+    if world.rng.random() < 0.5:
+        host.store.restart()
     _while(world, partial(setattr, host.store, "down", False))
     return True
 
 
 def lose_the_tail(world: World, host: Host) -> bool:
     """Redis comes back with an old state, under a process that lives and remembers."""
-    return host.process is not None and host.store.lose_last(world.rng.randint(1, 4)) > 0
+    if host.process is None or host.store.down:
+        return False
+    host.store.restart()
+    return host.lose()
+
+
+def lose_everything_at_once(world: World, host: Host) -> bool:
+    """Redis comes back with an old state, and the process that would remember is gone, too.
+
+    One node at a time: if all were to come back under new ids, nobody would be there to write them down.
+    """
+    others = [other for other in world.hosts.values() if other is not host]
+    if host.store.down or not all(other.out or (other.lives and not other.lost) for other in others):
+        return False
+    host.store.restart()
+    lost = host.lose()
+    host.kill("with its Redis")
+    return lost
 
 
 def trim_the_log(world: World, host: Host) -> bool:
@@ -120,7 +139,7 @@ def cut_ways(world: World, host: Host) -> bool:
     """Some directions are dead for a while: from the node, to it, or between any two."""
     ways = {
         pair
-        for other in world.plan.nodes
+        for other in world.hosts
         for pair in ((host.name, other), (other, host.name))
         if other != host.name and world.rng.random() < 0.6
     }
@@ -133,7 +152,7 @@ def slow_ways(world: World, host: Host) -> bool:
     """Logs are read late in some directions, for a while."""
     ways = {
         pair
-        for other in world.plan.nodes
+        for other in world.hosts
         for pair in ((host.name, other), (other, host.name))
         if other != host.name and world.rng.random() < 0.5
     }
@@ -144,7 +163,7 @@ def slow_ways(world: World, host: Host) -> bool:
 
 def pause_links(world: World, host: Host) -> bool:
     """The node is told not to listen to some peers, for a while."""
-    host.store.links = frozenset(peer for peer in world.plan.nodes if peer != host.name and world.rng.random() < 0.5)
+    host.store.links = frozenset(peer for peer in world.hosts if peer != host.name and world.rng.random() < 0.5)
     _while(world, partial(setattr, host.store, "links", frozenset()))
     return True
 
@@ -171,9 +190,14 @@ def set_the_clock(world: World, host: Host) -> bool:
 
 def repeat_deltas(world: World, host: Host) -> bool:
     """Some of a peer's log arrives again, or too early."""
-    peer = world.rng.choice([name for name in world.plan.nodes if name != host.name])
-    log = world.hosts[peer].store.read_log(0, 10**6)
-    if host.process is None or not log:
+    if host.process is None:
+        return False
+    peers = {peer: id_ for peer, id_ in host.process.node.membership.peers.items() if peer in world.hosts}
+    if not peers:
+        return False
+    peer = world.rng.choice(sorted(peers))
+    log = world.hosts[peer].store.read_log(peers[peer], 0, PLENTY)
+    if not log:
         return False
     first = world.rng.randrange(len(log))
     host.process.put(DeltasRead(peer, log[first : first + world.rng.randint(1, 4)], Nobody()))
@@ -195,6 +219,7 @@ FAULTS: dict[str, Fault] = {
     "taken over": (2, take_over),
     "Redis away": (2, take_redis_away),
     "Redis lost its tail": (2, lose_the_tail),
+    "machine lost its tail": (2, lose_everything_at_once),
     "log trimmed": (3, trim_the_log),
     "log damaged": (1, damage_the_log),
     "ways cut": (4, cut_ways),
@@ -204,4 +229,6 @@ FAULTS: dict[str, Fault] = {
     "clock set": (3, set_the_clock),
     "deltas repeated": (5, repeat_deltas),
     "mail lost": (2, lose_mail),
+    "node added": (1, add_a_node),
+    "node removed": (1, remove_a_node),
 }

@@ -77,14 +77,18 @@ class History:
         self._acts: defaultdict[bytes, list[Act]] = defaultdict(list)
         self._masks: defaultdict[bytes, int] = defaultdict(int)
         self._writes: defaultdict[Address, list[_Written]] = defaultdict(list)
+        self.unspecified: set[bytes] = set()
         self._shown: dict[tuple[bytes, int], dict[str, Any]] = {}
         self._acts_count = 0
         self._commits_count = 0
 
     # What happened
 
-    def spent(self, delta: bytes, seen: Mapping[str, int], deeds: Sequence[Deed]) -> Dot:
-        """A commit has taken effect: its delta, the clock it was made on, what its operations did."""
+    def spent(self, delta: bytes, seen: Mapping[str, int], deeds: Sequence[Deed], *, replays: bool = False) -> Dot:
+        """A commit has taken effect: its delta, the clock it was made on, what its operations did.
+
+        `replays`: it also did again what a former id had done; what shows under those keys is not specified then.
+        """
         decoded = decode_delta(delta)
         line = self._lines[decoded.dot.replica]
         before = self.delta(*decoded.dot)
@@ -103,12 +107,21 @@ class History:
         for key, type_name, part, payload in decoded.writes:
             written = _Written(bit, line.pasts[-1], decoded.dot, payload)
             self._writes[key, type_name, part].append(written)
+            if replays:
+                self.unspecified.add(key)
         return decoded.dot
 
     def acknowledge(self, replica: str, counter: int) -> None:
         """A caller was told that commit `counter` of `replica` is safe."""
         line = self._lines[replica]
         line.acknowledged = max(line.acknowledged, counter)
+
+    def resumed(self, replica: str, counter: int) -> None:
+        """`replica` goes on from `counter`, as its store has lost what came after, and nobody has heard of it."""
+        line = self._lines[replica]
+        for values in (line.acts, line.commits, line.pasts, line.deltas, line.stamps):
+            del values[counter + 1 :]  # type: ignore[attr-defined]
+        line.acknowledged = min(line.acknowledged, counter)
 
     def _record_acts(self, dot: Dot, past: int, deeds: Sequence[Deed]) -> int:
         made = 0
@@ -126,7 +139,7 @@ class History:
     @property
     def keys(self) -> list[bytes]:
         """Every key that something was done to."""
-        return list(self._acts)
+        return [key for key in self._acts if key not in self.unspecified]
 
     def acknowledged(self, replica: str) -> int:
         """Up to which counter callers were told that commits of `replica` are safe."""

@@ -50,8 +50,9 @@ class Network:
         return self.delay_ms() + (self._world.rng.randint(100, 1000) if (node, peer) in self.slow else 0)
 
     def reaches(self, node: str, peer: str) -> bool:
-        """Whether `node` can read and write at the Redis of `peer`."""
-        return (node, peer) not in self.cut and not self._world.hosts[peer].store.down
+        """Whether `node` can read and write at the Redis of `peer`, which may not be there yet."""
+        host = self._world.hosts.get(peer)
+        return host is not None and (node, peer) not in self.cut and not host.store.down
 
     def send(self, node: str, peer: str, content: bytes, fail: Callable[[], None]) -> None:
         """Carries `content` from `node` to the inbox of `peer`; `fail` is called if the sender learns of a failure."""

@@ -33,6 +33,8 @@ class Setup:
             exchange_timeout_ms=rng.choice([40, 300, 5000]),
             repair_delay_ms=rng.choice([0, 30, 150]),
             refused_delay_ms=rng.choice([10, 100, 1000]),
+            chunk_bytes=rng.choice([100, 1000, 1 << 20]),
+            looks_per_chunk=rng.choice([3, 20_000]),
             markers_per_compaction=rng.choice([1, 3, 10_000]),
             log_entries_kept=rng.choice([0, 2, 100]),
         )

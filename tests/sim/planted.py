@@ -13,9 +13,12 @@ from unittest.mock import patch
 
 from crdt_core import catalogue, node, replica, siblings
 from crdt_core.clocks import HybridClock, VersionVector
+from crdt_core.confirmed import ConfirmedView
 from crdt_core.exchange import Exchange
 from crdt_core.replica import Applied, Replica
 from crdt_core.siblings import REMOVED, covered, fold, unfold
+from crdt_core.stability import Stability
+from crdt_core.transfers import Transfers
 from crdt_core.types import SLOT
 from crdt_core.types.registers import LWWRegisterType
 from tests.sim.shell import Process
@@ -108,12 +111,12 @@ def _forget_spent_alone(_original: Any) -> Any:
 
 
 def _believe_every_clock(original: Any) -> Any:
-    def compact(self: Any, message: Any, draft: Any) -> None:
+    def take(self: Stability, message: Any, draft: Any) -> Any:
         for peer, clock in message.clocks.items():
             self._published.setdefault(peer, VersionVector()).merge(clock)
-        original(self, message, draft)
+        return original(self, message, draft)
 
-    return compact
+    return take
 
 
 def _resume_one_earlier(original: Any) -> Any:
@@ -184,18 +187,37 @@ def _lose_records(original: Any) -> Any:
     return take_changes
 
 
+def _join_without_a_chunk(original: Any) -> Any:
+    def take(self: Transfers, message: Any, size: int, now_ms: int) -> Any:
+        return original(self, replace(message, parts=message.parts[:-1]), size, now_ms)
+
+    return take
+
+
+def _hurried_head(_original: Any) -> Any:
+    return lambda self, key: self._catalogue.objects.get(key)
+
+
+def _complete_anyway(original: Any) -> Any:
+    def complete(self: Transfers, message: Any) -> Any:
+        return original(self, message) or message.patch
+
+    return complete
+
+
 PLANTS: dict[str, Plant] = {
     "deps one too low": Plant(Replica, "commit", _earlier_deps),
     "deltas applied although a dep is missing": Plant(Replica, "apply", _careless_apply),
     "a delta applied twice": Plant(Replica, "apply", _repeated_apply),
     "a patch that claims more than it carries": Plant(Replica, "patch", _shorter_patch),
+    "a chunk that loses a part": Plant(Transfers, "take", _join_without_a_chunk),
+    "a patch joined although chunks of it are missing": Plant(Transfers, "complete", _complete_anyway),
+    "readers shown what is not confirmed": Plant(ConfirmedView, "_head", _hurried_head),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
     "markers dropped before they are stable": Plant(replica, "forget", _forget_at_once),
     "what is spent forgotten beside a live share": Plant(replica, "forget", _forget_spent_alone),
     "markers never dropped": Plant(Replica, "stabilise", lambda _: lambda *_: 0),
-    "clocks counted as published before all that came before is here": Plant(
-        node.Node, "_compact", _believe_every_clock
-    ),
+    "clocks counted as published before all that came before is here": Plant(Stability, "take", _believe_every_clock),
     "a dot used twice": Plant(Replica, "restore", _resume_one_earlier),
     "a join that keeps what was removed": Plant(replica, "join", _keep_removed),
     "a clear that drops concurrent writes": Plant(replica, "drop", lambda _: lambda *_: None),

@@ -8,39 +8,68 @@ process comes to life by `start`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.clocks import HybridClock, VersionVector
-from crdt_core.events import Call, JobAnswer, LinksRead, MessagesRead, Reply, Send, SendFailed, Tick
+from crdt_core.codec import decode_delta
+from crdt_core.errors import Malformed, Retired
+from crdt_core.events import (
+    Call,
+    JobAnswer,
+    LinksRead,
+    MessagesRead,
+    ReplayAsked,
+    Reply,
+    RoundAsked,
+    Send,
+    SendFailed,
+    Tick,
+)
 from crdt_core.header import decode_header
+from crdt_core.identity import Vouched
+from crdt_core.membership import AdmitIncarnation
 from crdt_core.messages import Answer, Push, encode_message
 from crdt_core.node import Node
 from crdt_core.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
+from crdt_core.replay import is_final
 from crdt_core.replica import Replica
+from crdt_core.types.members import REMOVED_BY_HAND
 from tests.sim import checks
-from tests.sim.plan import EPOCH_MS, Setup
+from tests.sim.beginning import Beginning
+from tests.sim.plan import EPOCH_MS, PLENTY, Setup
 from tests.sim.store import Store
-from tests.sim.tail import Tail
+from tests.sim.tail import Nobody, Tail
 from tests.sim.violation import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from crdt_core.deltas import Delta
     from crdt_core.events import Commit, Effect, Event, Turn
     from crdt_core.header import Header
     from tests.sim.history import Deed
     from tests.sim.store import Hashes, Watched
     from tests.sim.world import World
 
-__all__ = ["KILL_POINTS", "Host", "Process", "load", "start"]
+__all__ = ["KILL_POINTS", "MACHINE_BACK_MS", "Host", "Process", "load", "start"]
 
 KILL_POINTS = ("before the commit", "during the commit", "after the commit", "before the effects", "amid the effects")
 _ANSWER_TIMEOUT_MS = 60
 _RETRY_MS = 20
 _TICK_MS = 250
+_JOIN_MS = 100
+_ROUNDS_MAX = 5
+_UNKNOWN = "is no peer of {}"
+"""What is said of a message whose sender was added to the fleet a moment ago, and is not known here yet."""
+NOTHING_VOUCHED = Vouched()
 _RESTART_MS = (0, 30, 300, 1500)
+MACHINE_BACK_MS = 3000
+"""How long a node whose Redis lost commits takes to come back without its memory: longer than any peer takes to confirm
+what it had just heard of them. A node that is back sooner, and finds that no peer has confirmed what it lost, goes on
+under its id although one may be about to: nothing in a header tells what is under way."""
 _BATCH = 64
 
 
@@ -48,6 +77,8 @@ class Host:
     """One node of `world`. `skew_ms`: how far its wall clock is off; `kill_at`: where its process dies next.
 
     `mishap`: what befalls the next commit: its `request` or its `answer` is lost, or the request comes `late`.
+    `succeeded`: processes that may not know yet that another has taken over. `lost`: its store has lost what a process
+    had confirmed; it is not back before `back_ms`. `out`: it was told that it is no member.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -55,17 +86,20 @@ class Host:
         self.name = name
         self.store = Store()
         self.process: Process | None = None
+        self.succeeded: list[Process] = []
         self.starts = 0
         self.skew_ms = 0
         self.kill_at = ""
         self.mishap = ""
         self.confirmed_clock = VersionVector()
-        self._turn = 0
+        self.lost = False
+        self.back_ms = 0
+        self.out = False
 
     @property
-    def behind(self) -> bool:
-        """Whether the store has lost what it had executed, and nobody has written it again yet."""
-        return self.store.watch().turn < self._turn
+    def lives(self) -> bool:
+        """Whether a process runs here that owns the store."""
+        return self.process is not None and self.process.owner == self.store.watch().owner
 
     def receive(self, message: bytes) -> None:
         """A message has reached the inbox."""
@@ -76,16 +110,24 @@ class Host:
     def executed(self, flight: Flight) -> None:
         """A commit has taken effect: it can be read by everybody from now on."""
         commit = flight.commit
-        self._turn = max(self._turn, flight.turn)
         self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", len(commit.records), "records")
         for item in commit.quarantined:
-            require(item.content in self.world.damaged, "only what was damaged is set aside", f"{self.name}: {item}")
+            expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.name))
+            require(expected, "only what was damaged, or comes from strangers, is set aside", f"{self.name}: {item}")
         if commit.delta is not None:
-            self.world.history.spent(commit.delta, flight.seen, flight.deeds())
+            self.world.history.spent(commit.delta, flight.seen, flight.deeds(), replays=flight.replays)
             self.world.counts["commits"] += 1
             for host in self.world.hosts.values():
                 if host.process is not None:
                     host.process.log_grew(self.name)
+
+    def lose(self) -> bool:
+        """Its store loses its last commits; whether there were any."""
+        lost = self.store.lose_last(self.world.rng.randint(1, 4)) > 0
+        if lost:
+            self.lost = True
+            self.back_ms = self.world.now_ms + MACHINE_BACK_MS
+        return lost
 
     def kill(self, why: str) -> None:
         """The process is gone, with all that it had in memory."""
@@ -97,21 +139,22 @@ class Host:
 
     def revive(self) -> None:
         """Starts a process where there is none, as soon as the store lets it."""
-        if self.process is None and self.store.down:
+        if self.process is None and (self.store.down or (self.lost and self.world.now_ms < self.back_ms)):
             self.world.later(_RETRY_MS, self.revive)
-        elif self.process is None:
+        elif self.process is None and not self.out:
             start(self)
 
 
 class Flight:
     """A turn whose commit is under way. `seen`: the clock that its own writes were made on."""
 
-    def __init__(self, turn: Turn, number: int, calls: list[Call], seen: VersionVector) -> None:
+    def __init__(self, turn: Turn, number: int, events: list[Event], seen: VersionVector) -> None:
         self.commit: Commit = turn.commit
         self.effects = turn.effects
         self.turn = number
         self.seen = seen
-        self._calls = calls
+        self.replays = any(isinstance(event, ReplayAsked) for event in events)
+        self._calls = [event for event in events if isinstance(event, Call)]
 
     def deeds(self) -> list[Deed]:
         """What the turn's calls did."""
@@ -129,31 +172,35 @@ class _Inbox:
 class Process:
     """One run of a node's worker."""
 
-    def __init__(self, host: Host, node: Node, setup: Setup, watched: Watched) -> None:
+    def __init__(self, host: Host, node: Node, setup: Setup, beginning: Beginning) -> None:
+        watched = host.store.watch()
         self.host = host
         self.node = node
         self.world = host.world
         self.setup = setup
         self.alive = True
         self.confirmed_turn = watched.turn
-        self.confirmed_clock = node.replica.clock.copy()
+        self.confirmed_clock = node.replica.whole_clock.copy()
         self._watched = watched
-        self._owner = watched.owner
+        self.owner = watched.owner
+        self._beginning = beginning
+        self._header = dict(host.store.header)
+        self._former = beginning.former
         self._events: list[Event] = []
         self._turn_due = False
         self._flight: Flight | None = None
         self._stalled: list[Callable[[], None]] | None = None
         self._inbox = _Inbox(set())
         self._links: frozenset[str] | None = None
-        self._tails = {peer: Tail(self, peer, setup.batch) for peer in node.peers}
+        self._tails: dict[tuple[str, str], Tail] = {}
 
     # Life
 
     def begin(self) -> None:
         """Starts to listen."""
         self.refresh_links()
-        for tail in self._tails.values():
-            tail.read_soon()
+        self._follow_members()
+        self._join(_ROUNDS_MAX)
         self.look_into_inbox()
         self.beat()
 
@@ -161,6 +208,50 @@ class Process:
         """Has all peers' logs be looked at."""
         for tail in self._tails.values():
             tail.notify()
+
+    def _follow_members(self) -> None:
+        """Reads the logs of all who take part; writes again what a former id had not sent, once that is known."""
+        membership = self.node.membership
+        wanted = set(membership.peers.items()) if membership.is_admitted else set()
+        for gone in sorted(self._tails.keys() - wanted):
+            self._tails.pop(gone).end()
+        for peer, replica in sorted(wanted - self._tails.keys()):
+            self._tails[peer, replica] = tail = Tail(self, peer, replica, self.setup.batch)
+            tail.read_soon()
+        if self._former and membership.is_admitted and is_final(self.node.replica, self._former):
+            former, self._former = self._former, ""
+            self.put(ReplayAsked(former, self._unsent(former), Then(partial(self.host.store.logs.pop, former, None))))
+
+    def _unsent(self, former: str) -> tuple[Delta, ...]:
+        replica = self.node.replica
+        if replica.members.facts[former].reason == REMOVED_BY_HAND:
+            return ()
+        found = []
+        for _, content in self.host.store.read_log(former, replica.whole_clock[former], PLENTY):
+            with suppress(Malformed):
+                found.append(decode_delta(content))
+        self.world.counts["deltas replayed"] += len(found)
+        return tuple(found)
+
+    def _join(self, rounds: int) -> None:
+        """Asks the sponsor until the replica is a member; another start may find another sponsor."""
+        node, sponsor = self.node, self._beginning.sponsor
+        if not node.joins:
+            return
+        if sponsor is None:
+            self.put(Call(AdmitIncarnation(self.host.name, node.replica.id), Nobody()))
+        elif rounds:
+            again = partial(self.later, _JOIN_MS, partial(self._join, rounds - 1))
+            self.put(RoundAsked((sponsor.node,), Then(again)))
+        else:
+            self.give_up("as its sponsor is silent")
+
+    def give_up(self, why: str) -> None:
+        """Ends, to start anew."""
+        if self.host.process is self:
+            self.host.kill(why)
+        else:
+            self.end()
 
     def end(self) -> None:
         """Nothing of this process happens any more."""
@@ -189,7 +280,7 @@ class Process:
 
     def _die_at(self, point: str) -> bool:
         """Whether the process dies here."""
-        if self.host.kill_at != point or self.host.process is not self or self.host.behind:
+        if self.host.kill_at != point or self.host.process is not self:
             return False
         self.host.kill_at = ""
         self.host.kill(point)
@@ -227,8 +318,9 @@ class Process:
 
     def log_grew(self, peer: str) -> None:
         """There is something new in the log of `peer`."""
-        if peer in self._tails:
-            self._tails[peer].notify()
+        for (name, _), tail in self._tails.items():
+            if name == peer:
+                tail.notify()
 
     def _read_inbox(self) -> None:
         self._inbox.looking = False
@@ -254,16 +346,23 @@ class Process:
         if self._flight is not None or not self._events:
             return
         events, self._events = self._events, []
-        turn = run_turn(self.node, events, self.world.now_ms, self.host.skew_ms)
+        try:
+            turn = run_turn(self.node, events, self.world.now_ms, self.host.skew_ms)
+        except Retired as end:
+            self.world.counts["retired"] += 1
+            self.give_up(str(end))
+            return
         self.world.note(self.host.name, "turns on", *(type(event).__name__ for event in events))
         if turn.commit.empty:
+            self.node.confirm()
             self._release(turn.effects, 0)
             return
-        calls = [event for event in events if isinstance(event, Call)]
-        seen = self.node.replica.clock.copy()
+        if turn.commit.records:
+            checks.under_way(self)
+        seen = self.node.replica.whole_clock.copy()
         if turn.commit.delta is not None:
             seen[self.node.replica.id] -= 1
-        self._flight = Flight(turn, self.confirmed_turn + 1, calls, seen)
+        self._flight = Flight(turn, self.confirmed_turn + 1, events, seen)
         if not self._die_at("before the commit"):
             self._send_commit()
 
@@ -312,8 +411,8 @@ class Process:
 
     def _still_owns(self, watched: Watched) -> bool:
         self._watched = watched
-        if watched.owner != self._owner:
-            self.world.note(self.host.name, "is fenced", self._owner)
+        if watched.owner != self.owner:
+            self.world.note(self.host.name, "is fenced", self.owner)
             self.world.counts["fenced"] += 1
             self.end()
             return False
@@ -321,10 +420,13 @@ class Process:
 
     def _confirm(self, flight: Flight) -> None:
         self.confirmed_turn = flight.turn
+        self._header.update({name.encode(): value for name, value in flight.commit.header.items()})
         self._flight = None
         if self._die_at("before the effects"):
             return
+        self.node.confirm()
         checks.confirmed(self)
+        self._follow_members()
         self._release(flight.effects, flight.commit.counter)
         if self._events:
             self._wake()
@@ -366,38 +468,65 @@ class Process:
         """Writes everything from memory; the turn under way, if any, with it."""
         self.world.note(self.host.name, "writes everything anew")
         turn = self.confirmed_turn if flight is None else flight.turn
-        self.host.store.rewrite(all_records(self.node.replica), self.node.header(), turn)
+        changed = {**self.node.header(), **(flight.commit.header if flight is not None else {})}
+        header = {**self._header, **{name.encode(): value for name, value in changed.items()}}
+        self.host.store.rewrite(all_records(self.node.replica), header, turn)
         if flight is not None:
             self.host.store.drop_mail(flight.commit.acknowledged)
             if flight.commit.delta is not None:
                 self.host.store.append(flight.commit.counter, flight.commit.delta)
             self.host.executed(flight)
+        self.host.lost = False
         self._watched = self.host.store.watch()
         if flight is not None:
             self._confirm(flight)
 
 
-def start(host: Host) -> None:
-    """Starts a process on `host`: it claims the store, loads what is there, and begins to listen.
+class Then:
+    """The token of an event whose reply has `action` happen."""
+
+    deed = None
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action = action
+
+    def answer(self, _reply: Reply, _counter: int) -> None:
+        """Takes the reply."""
+        self._action()
+
+
+def start(host: Host, vouched: Vouched = NOTHING_VOUCHED) -> None:
+    """Starts a process on `host`: it claims the store, finds out who it is, loads what is there, and begins to listen.
 
     Whoever ran there before, dead or alive, cannot commit any more.
     """
-    setup = Setup.draw(host.world.rng)
     host.starts += 1
     host.world.counts["restarts"] += host.starts > 1
-    watched = host.store.claim(f"{host.name}#{host.starts}")
-    replica, header = load(host.name, host.store, setup.touched_max)
-    peers = [name for name in host.world.hosts if name != host.name]
-    node = Node(host.name, replica, peers, f"s{host.starts}", options=setup.options, hlc=HybridClock(header.hlc))
-    host.process = Process(host, node, setup, watched)
-    host.world.note(host.name, "starts at", dict(replica.clock))
+    owner = f"{host.name}#{host.starts}"
+    host.store.claim(owner)
+    Beginning(host, owner, vouched, partial(_run, host)).decide()
+
+
+def _run(host: Host, beginning: Beginning) -> None:
+    world = host.world
+    setup = Setup.draw(world.rng)
+    replica, header = load(beginning.replica, host.store, setup.touched_max, beginning.founders)
+    session = f"s{host.starts}"
+    node = Node(
+        host.name, replica, session, sponsor=beginning.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
+    )
+    node.stability.restore(host.store.header)
+    if host.process is not None:
+        host.succeeded.append(host.process)
+    host.process = Process(host, node, setup, beginning)
+    world.note(host.name, "starts as", replica.id, "at", dict(replica.whole_clock))
     checks.started(host.process)
     host.process.begin()
 
 
-def load(name: str, store: Store, touched_max: int) -> tuple[Replica, Header]:
+def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> tuple[Replica, Header]:
     """The replica that `store` holds, and the header it comes with."""
-    replica = Replica(name, touched_max)
+    replica = Replica(id_, touched_max, founders)
     roster = replica.catalogue.roster
     heads, known = [], {STATE}
     for key, value in store.hashes.get(STATE, {}).items():

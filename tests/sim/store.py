@@ -50,7 +50,8 @@ class Store:
     def __init__(self) -> None:
         self.header: dict[bytes, bytes] = {}
         self.hashes: Hashes = {}
-        self.log: list[tuple[int, bytes]] = []
+        self.logs: dict[str, list[tuple[int, bytes]]] = {}
+        self.run_id = b"1"
         self.inbox: dict[str, bytes] = {}
         self.links: frozenset[str] = frozenset()
         self.down = False
@@ -78,6 +79,7 @@ class Store:
         if watched != self._version:
             return False
         undo = _Undo(self._turn, dict(self.header), log=list(self.log))
+        self.header[b"run_id"] = self.run_id
         self._undo.append(undo)
         self._turn, self._version = turn, self._version + 1
         for record in commit.records:
@@ -92,11 +94,12 @@ class Store:
         self.quarantine.extend((item.source, item.content, item.reason) for item in commit.quarantined)
         return True
 
-    def rewrite(self, hashes: Hashes, header: dict[str, bytes], turn: int) -> None:
+    def rewrite(self, hashes: Hashes, header: dict[bytes, bytes], turn: int) -> None:
         """Writes the whole state anew: what a live owner does whose Redis has lost what it had confirmed."""
         self._undo.clear()
         self.hashes = hashes
-        self.header.update({name.encode(): value for name, value in header.items()})
+        self.header = header
+        self.header[b"run_id"] = self.run_id
         self._turn, self._version = turn, self._version + 1
 
     def lose_last(self, commits: int) -> int:
@@ -109,7 +112,8 @@ class Store:
                     self.hashes.pop(hash_, None)
                 else:
                     self.hashes[hash_] = fields
-            self.header, self.log, self._turn = undo.header, undo.log, undo.turn
+            self.header, self._turn = undo.header, undo.turn
+            self.logs[self.replica] = undo.log
         self._version += 1
         return lost
 
@@ -129,18 +133,43 @@ class Store:
 
     # The log
 
+    @property
+    def replica(self) -> str:
+        """The id that the node goes by."""
+        return self.header.get(b"replica", b"").decode()
+
+    @property
+    def log(self) -> list[tuple[int, bytes]]:
+        """The log of that id."""
+        return self.logs.setdefault(self.replica, [])
+
+    def begin(self, replica: str, fields: dict[bytes, bytes], *, discard: bool = False) -> None:
+        """Notes that the node goes on as `replica`; the log before goes, or (`discard`) the state does."""
+        self._undo.clear()
+        self._version += 1
+        if discard:
+            self.hashes = {}
+        else:
+            self.logs.pop(self.replica, None)
+        self.header.update({b"replica": replica.encode(), **fields})
+
+    def restart(self) -> None:
+        """The server is another process from now on."""
+        self.run_id = b"%d" % (int(self.run_id) + 1)
+
     def append(self, counter: int, delta: bytes) -> None:
         """Appends to the log; entry ids must grow."""
         require(not self.log or counter > self.log[-1][0], "a log's entries grow", str(counter))
         self.log.append((counter, delta))
 
-    def read_log(self, cursor: int, batch: int) -> list[tuple[str, bytes]]:
-        """The next entries beyond `cursor`, as (entry id, content)."""
-        return [(f"{counter}-0", delta) for counter, delta in self.log if counter > cursor][:batch]
+    def read_log(self, replica: str, cursor: int, batch: int) -> list[tuple[str, bytes]]:
+        """The next entries beyond `cursor` of the log of `replica`, as (entry id, content)."""
+        log = self.logs.get(replica, [])
+        return [(f"{counter}-0", delta) for counter, delta in log if counter > cursor][:batch]
 
     def trim(self, counter: int) -> None:
         """Drops the log's entries up to `counter`."""
-        self.log = [entry for entry in self.log if entry[0] > counter]
+        self.logs[self.replica] = [entry for entry in self.log if entry[0] > counter]
 
     # The inbox
 

@@ -18,17 +18,24 @@ _RETRY_MS = 50
 class Nobody:
     """The token of an event whose reply nobody waits for."""
 
+    deed = None
+
     def answer(self, _reply: Reply, _counter: int) -> None:
         """Takes the reply."""
 
 
 class Tail:
-    """Passes the deltas of `peer` to `process`; the token of what it passed is the tail itself."""
+    """Passes the deltas of `peer`, while it goes by the id `replica`, to `process`.
 
-    def __init__(self, process: Process, peer: str, batch: int) -> None:
+    The token of what it passed is the tail itself.
+    """
+
+    def __init__(self, process: Process, peer: str, replica: str, batch: int) -> None:
         self._process = process
         self._world = process.world
         self._peer = peer
+        self._replica = replica
+        self._ended = False
         self._batch = batch
         self._reading = False
         self._passed_on = 0
@@ -43,15 +50,22 @@ class Tail:
         self._reading = True
         self._process.later(delay_ms + self._world.network.delay_ms(), self._read)
 
+    def end(self) -> None:
+        """Reads no more."""
+        self._ended = True
+
     def _read(self) -> None:
+        if self._ended:
+            return
         name, peer = self._process.host.name, self._peer
         if peer in self._process.refresh_links() or not self._world.network.reaches(name, peer):
             self._retry()
             return
-        cursor = self._process.node.replica.clock[peer]
-        entries = self._world.hosts[peer].store.read_log(cursor, self._batch)
+        cursor = self._process.node.replica.clock[self._replica]
+        entries = self._world.hosts[peer].store.read_log(self._replica, cursor, self._batch)
         if entries:
-            self._process.later(self._world.network.log_delay_ms(name, peer), partial(self._pass_on, entries))
+            run_id = self._world.hosts[peer].store.run_id
+            self._process.later(self._world.network.log_delay_ms(name, peer), partial(self._pass_on, entries, run_id))
         else:
             self._reading = False
 
@@ -62,8 +76,13 @@ class Tail:
         else:
             self.read_soon(_RETRY_MS)
 
-    def _pass_on(self, entries: list[tuple[str, bytes]]) -> None:
-        if self._peer in self._process.refresh_links():
+    def _pass_on(self, entries: list[tuple[str, bytes]], run_id: bytes) -> None:
+        """Passes on what has arrived; what a server had sent that is another since is lost with its connection."""
+        if (
+            self._ended
+            or run_id != self._world.hosts[self._peer].store.run_id
+            or self._peer in self._process.refresh_links()
+        ):
             self._retry()
             return
         self._passed_on = len(entries)

@@ -22,7 +22,7 @@ from tests.sim.shell import start
 from tests.sim.world import World
 
 BATCH = 25
-FRESH = 50
+FRESH = 40
 
 
 def fail_at_the_first(seeds: list[int]) -> None:
@@ -33,7 +33,7 @@ def fail_at_the_first(seeds: list[int]) -> None:
             pytest.fail(run.failure, pytrace=False)
 
 
-@pytest.mark.parametrize("first", range(0, 6 * BATCH, BATCH))
+@pytest.mark.parametrize("first", range(0, 4 * BATCH, BATCH))
 def test_seeds_that_stay_the_same_are_clean(first: int) -> None:
     fail_at_the_first(list(range(first, first + BATCH)))
 
@@ -93,7 +93,7 @@ def test_endless_adding_and_taking_away_needs_no_more_and_more_room(mix: str) ->
         world.run(2500)
         rooms.append(max(room(world, name) for name in plan.nodes))
     bring_to_rest(world)
-    assert sum(world.history.made().values()) > 800
+    assert sum(world.history.made().values()) > 500
     assert max(rooms[4:]) < 2 * max(rooms[:4])
     assert max(room(world, name) for name in plan.nodes) < 1500
 

@@ -36,6 +36,7 @@ class World:
         self.now_ms = 0
         self.steps = 0
         self.resting = False
+        self.removed = False
         self.history = History()
         self.counts: Counter[str] = Counter()
         self.notes: deque[tuple[Any, ...]] = deque(maxlen=_NOTES_KEPT)
@@ -49,6 +50,10 @@ class World:
         self.hosts = {name: Host(self, name) for name in self.plan.nodes}
         self.seen_at: dict[tuple[tuple[str, int], ...], tuple[int, Any]] = {}
         """What showed at each clock that any replica was ever at: equal clocks must mean equal states."""
+
+    def any_host(self) -> Host:
+        """One of the nodes."""
+        return self.hosts[self.rng.choice(list(self.hosts))]
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Has `action` happen after `delay_ms` of virtual time."""
@@ -83,6 +88,13 @@ class World:
         for _ in range(steps):
             if not self.step():
                 return
+
+    def pass_time(self, ms: int) -> None:
+        """Takes what is due within the next `ms`."""
+        until_ms = self.now_ms + ms
+        while self._schedule and self._schedule[0][0] <= until_ms:
+            self.step()
+        self.now_ms = until_ms
 
     def step(self) -> bool:
         """Takes the next entry; whether there was one."""
