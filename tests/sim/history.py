@@ -84,10 +84,19 @@ class History:
 
     # What happened
 
-    def spent(self, delta: bytes, seen: Mapping[str, int], deeds: Sequence[Deed], *, replays: bool = False) -> Dot:
+    def spent(
+        self,
+        delta: bytes,
+        seen: Mapping[str, int],
+        deeds: Sequence[Deed],
+        *,
+        set_right: bool = False,
+        replays: bool = False,
+    ) -> Dot:
         """A commit has taken effect: its delta, the clock it was made on, what its operations did.
 
-        `replays`: it also did again what a former id had done; what shows under those keys is not specified then.
+        `set_right`: its hybrid clock was, since its last commit. `replays`: it also did again what a former id had
+        done; what shows under those keys is not specified then.
         """
         decoded = decode_delta(delta)
         line = self._lines[decoded.dot.replica]
@@ -96,7 +105,8 @@ class History:
             require(delta == before, "no dot is spent twice", f"{before!r}, then {delta!r}")
             return decoded.dot
         require(decoded.dot.counter == len(line.deltas), "no dot is left out", str(decoded.dot))
-        require(decoded.hlc > line.stamps[-1], "hybrid clocks only grow", f"{decoded.dot}: {decoded.hlc}")
+        grew = set_right or decoded.hlc > line.stamps[-1]
+        require(grew, "hybrid clocks only grow, unless set right", f"{decoded.dot}: {decoded.hlc}")
         line.acts.append(line.acts[-1] | self._record_acts(decoded.dot, self.visible(seen), deeds))
         line.pasts.append(self.commits(seen))
         bit = 1 << self._commits_count

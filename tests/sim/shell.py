@@ -78,7 +78,8 @@ class Host:
 
     `mishap`: what befalls the next commit: its `request` or its `answer` is lost, or the request comes `late`.
     `succeeded`: processes that may not know yet that another has taken over. `lost`: its store has lost what a process
-    had confirmed; it is not back before `back_ms`. `out`: it was told that it is no member.
+    had confirmed; it is not back before `back_ms`. `set_right`: its hybrid clock was, since its last
+    commit. `out`: it was told that it is no member.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -93,6 +94,7 @@ class Host:
         self.mishap = ""
         self.confirmed_clock = VersionVector()
         self.lost = False
+        self.set_right = False
         self.back_ms = 0
         self.out = False
 
@@ -115,7 +117,10 @@ class Host:
             expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.name))
             require(expected, "only what was damaged, or comes from strangers, is set aside", f"{self.name}: {item}")
         if commit.delta is not None:
-            self.world.history.spent(commit.delta, flight.seen, flight.deeds(), replays=flight.replays)
+            self.world.history.spent(
+                commit.delta, flight.seen, flight.deeds(), set_right=self.set_right, replays=flight.replays
+            )
+            self.set_right = False
             self.world.counts["commits"] += 1
             for host in self.world.hosts.values():
                 if host.process is not None:
@@ -347,11 +352,13 @@ class Process:
             return
         events, self._events = self._events, []
         try:
-            turn = run_turn(self.node, events, self.world.now_ms, self.host.skew_ms)
+            wall_ms = EPOCH_MS + self.world.now_ms + self.host.skew_ms
+            turn = run_turn(self.node, events, wall_ms, self.world.now_ms)
         except Retired as end:
             self.world.counts["retired"] += 1
             self.give_up(str(end))
             return
+        self.host.set_right |= self.node.counts.pop("clock_set_right", 0) > 0
         self.world.note(self.host.name, "turns on", *(type(event).__name__ for event in events))
         if turn.commit.empty:
             self.node.confirm()
@@ -556,6 +563,6 @@ def all_records(replica: Replica) -> Hashes:
     return hashes
 
 
-def run_turn(node: Node, events: list[Event], now_ms: int, skew_ms: int) -> Turn:
-    """One turn of the production node, at a virtual time, on a host whose wall clock is off."""
-    return node.turn(events, EPOCH_MS + now_ms + skew_ms, now_ms)
+def run_turn(node: Node, events: list[Event], wall_ms: int, now_ms: int) -> Turn:
+    """One turn of the production node, at a virtual time."""
+    return node.turn(events, wall_ms, now_ms)
