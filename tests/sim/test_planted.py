@@ -7,7 +7,7 @@ import pytest
 from tests.sim.planted import PLANTS
 from tests.sim.run import simulate
 
-SEEDS_MAX = 150
+SEEDS_MAX = 400
 
 
 @pytest.mark.parametrize("name", PLANTS)
