@@ -41,7 +41,9 @@ class Record:
 
     `founders`: the fleet's nodes when it was made; none for one that joined. `joining`: its state is not complete yet.
     `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup. `doubtful`: the
-    server was restarted since the last commit, or is another one. `running`: its worker gives signs of life.
+    server was restarted since the last commit, or is another one. `owned`: a worker has claimed it and not given it
+    up. `running`: that one gives signs of life. `run_id`: of the server's process. `met`: per other node, the run id of
+    its server when this life of the worker first read there.
     """
 
     replica: ReplicaId = ""
@@ -52,6 +54,9 @@ class Record:
     former: ReplicaId = ""
     restored: bool = False
     doubtful: bool = False
+    owned: bool = False
+    run_id: str = ""
+    met: Mapping[str, str] = field(default_factory=dict)
     running: bool = False
 
 
@@ -184,11 +189,23 @@ class _Case:
             return self._come_back("its state comes out of a backup", fresh=False)
         if self._seen > at:
             return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {self._seen}", fresh=False)
-        if not self.own.doubtful or not silent or self.vouched.trusting:
+        if not self.own.doubtful or self.vouched.trusting:
             return self._go_on()
-        if patient:
+        return self._in_doubt(silent, patient=patient)
+
+    def _in_doubt(self, silent: str, *, patient: bool) -> Decision:
+        """Its Redis was restarted: it may have lost commits, and others may know that or not."""
+        if elders := ", ".join(self._elders):
+            return self._come_back(f"its Redis was restarted, and {elders} may know what it lost", fresh=False)
+        if patient and silent:
             return Wait(f"its Redis was restarted, and that of {silent} does not answer, which may have seen more")
-        return self._come_back(f"its Redis was restarted, and {silent} may have seen what it lost", fresh=False)
+        if patient and (unsure := ", ".join(self._unsure)):
+            return Wait(
+                f"its Redis was restarted, and so was that of {unsure}: whether a worker lives there, shows soon"
+            )
+        if silent:
+            return self._come_back(f"its Redis was restarted, and {silent} may have seen what it lost", fresh=False)
+        return self._go_on()
 
     def _go_on(self) -> Decision:
         """Under its id, of which nothing was lost: by the state that it has, or by one that it has yet to fetch."""
@@ -224,6 +241,24 @@ class _Case:
     @property
     def _unreachable(self) -> list[str]:
         return [node for node in self.members.active if node != self.name and self.others.get(node) is None]
+
+    @property
+    def _elders(self) -> list[str]:
+        """The running nodes that have read from an earlier process of its Redis.
+
+        What they read there may be about to be committed: no header tells yet.
+        """
+        return [
+            node
+            for node, record in self.others.items()
+            if record is not None and record.running and record.met.get(self.name, self.own.run_id) != self.own.run_id
+        ]
+
+    @property
+    def _unsure(self) -> list[str]:
+        """The nodes whose Redis may have lost commits, too: their workers, if they live, give them back soon."""
+        records = self.others.items()
+        return [node for node, record in records if record and record.owned and record.doubtful and not record.running]
 
     @property
     def _has_changed(self) -> bool:

@@ -245,7 +245,7 @@ def test_the_inbox_the_links_and_the_quarantine_are_shown_too(fleet, cli):
 def test_nothing_stands_in_redis_but_the_keys_that_are_documented(fleet, key):
     fleet["n1"].add(key, "apple")
     fleet.agree()
-    whole = {b"", b":state", b":log", b":inbox", b":links", b":quarantine", b":alive"}
+    whole = {b"", b":state", b":log", b":inbox", b":links", b":quarantine", b":alive", b":met"}
     for found in fleet.redis().keys("*"):
         if found in {FLEET.encode(), AUDIT.encode()}:
             continue

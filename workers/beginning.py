@@ -27,6 +27,8 @@ from workers.retry import until_redis_answers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from redis.asyncio import Redis
+
     from crdt_core.clocks import ReplicaId
     from crdt_core.identity import Sponsor, Vouched
     from workers.peers import Peers
@@ -61,6 +63,7 @@ class Beginning:
 
 async def begin(name: str, node: NodeSettings, store: Store, peers: Peers, vouched: Vouched) -> Beginning:
     """Finds out, however long it takes; `store` is claimed. Raises `NotAMember`, `CorruptState`, `Fenced`."""
+    await until_redis_answers(partial(_forget_whom_it_met, name, peers.redis(name)), node.redis)
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     silent: set[str] = set()
     said = ""
@@ -85,6 +88,11 @@ async def begin(name: str, node: NodeSettings, store: Store, peers: Peers, vouch
                 silent.add(decision.sponsor.node)
                 continue
         return await _note(own, decision, store)
+
+
+async def _forget_whom_it_met(name: str, redis: Redis) -> None:
+    """A new life has read nothing yet."""
+    await redis.delete(Keys(name).met)
 
 
 async def _records(name: str, own: Record, peers: Peers, silent: set[str]) -> dict[str, Record | None]:

@@ -90,12 +90,28 @@ async def follow(peers: Peers, links: Links, mailbox: Mailbox, *, batch: int) ->
                 tails.pop(gone).cancel()
             for peer, replica in wanted - tails.keys():
                 try:
-                    work = Tail(peer, replica, peers.redis(peer), links, mailbox, batch=batch).run()
+                    tail = Tail(peer, replica, peers.redis(peer), links, mailbox, batch=batch)
                 except UnknownNode:
-                    work = _know_no_way(peer)
-                tails[peer, replica] = children.start(work)
+                    tails[peer, replica] = children.start(_know_no_way(peer))
+                else:
+                    tails[peer, replica] = children.start(_meet_and_read(mailbox.node.name, peer, peers, tail))
             async with mailbox.turned:
                 await mailbox.turned.wait_for(partial(_differ, tails, mailbox))
+
+
+async def _meet_and_read(name: str, peer: str, peers: Peers, tail: Tail) -> None:
+    """Reads the log of `peer`, after it was put on record from which process of its Redis.
+
+    If that process loses commits, its node can tell that they may be known here, and takes a new id (`identity`).
+    """
+    while peer not in peers.met:
+        try:
+            info = await peers.redis(peer).info("server")
+            await peers.redis(name).hset(Keys(name).met, peer, info["run_id"])
+            peers.met[peer] = info["run_id"]
+        except (RedisError, OSError):
+            await asyncio.sleep(_AGAIN_S)
+    await tail.run()
 
 
 async def _know_no_way(peer: str) -> None:

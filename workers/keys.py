@@ -20,6 +20,7 @@ All of a node's keys share the hash tag `{node}`, so a node fits one slot of Red
     deltaic:{n1}:answer:<id>    list    the answer a job waits for; expires
     deltaic:{n1}:alive          string  the owner's token, as long as its worker gives signs of life; expires, by the
                                         clock of this Redis
+    deltaic:{n1}:met            hash    per peer, the run id of its Redis when this life of the worker first read there
     deltaic:{n1}:lock:<job>     string  a job that is under way; expires
     deltaic:fleet               hash    per node of this Redis: addresses, pid, replica, and its heartbeat: beat_ms
                                         by its own clock, redis_ms by that of this Redis
@@ -76,6 +77,10 @@ class Keys:
     @property
     def alive(self) -> str:
         return self.header + ":alive"
+
+    @property
+    def met(self) -> str:
+        return self.header + ":met"
 
     @property
     def members(self) -> bytes:

@@ -21,13 +21,17 @@ _REPLY_TIMEOUT_S = 5.0
 
 
 class Peers:
-    """The other nodes of `name`. `members` is what its replica knows at present."""
+    """The other nodes of `name`. `members` is what its replica knows at present.
+
+    `met`: per node whose log is read, the run id of its Redis when that began.
+    """
 
     def __init__(self, settings: FleetSettings, name: str) -> None:
         self._settings = settings
         self._name = name
         self._connections: dict[str, Redis] = {}
         self.members: Members | None = None
+        self.met: dict[str, str] = {}
 
     @property
     def inbox_entries_max(self) -> int:

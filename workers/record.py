@@ -30,7 +30,13 @@ __all__ = ["questions", "read_record", "record_of"]
 def questions(node: str) -> list[tuple[str | bytes, ...]]:
     """The commands whose replies `record_of` understands."""
     keys = Keys(node)
-    return [("HGETALL", keys.header), ("HGETALL", keys.members), ("GET", keys.alive), ("INFO", "server")]
+    return [
+        ("HGETALL", keys.header),
+        ("HGETALL", keys.members),
+        ("GET", keys.alive),
+        ("HGETALL", keys.met),
+        ("INFO", "server"),
+    ]
 
 
 def record_of(node: str, replies: Sequence[Any]) -> Record:
@@ -38,7 +44,7 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
     for reply in replies:
         if isinstance(reply, Exception):
             raise StoreUnavailable(f"the Redis of {node} refuses: {reply}")
-    header, members, alive, info = replies
+    header, members, met, alive, info = replies
     fields: Mapping[bytes, bytes] = header
     return Record(
         replica=_text(fields.get(b"replica")),
@@ -49,6 +55,9 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
         former=_text(fields.get(b"former")),
         restored=bool(fields.get(b"restored")),
         doubtful=_text(fields.get(b"run_id")) != info["run_id"],
+        owned=b"owner" in fields,
+        run_id=info["run_id"],
+        met={peer.decode(): run_id.decode() for peer, run_id in met.items()},
         running=alive is not None and alive == fields.get(b"owner"),
     )
 

@@ -39,7 +39,14 @@ class Tail:
     """
 
     def __init__(
-        self, peer: str, replica: ReplicaId, redis: Redis, links: Links, mailbox: Mailbox, *, batch: int
+        self,
+        peer: str,
+        replica: ReplicaId,
+        redis: Redis,
+        links: Links,
+        mailbox: Mailbox,
+        *,
+        batch: int,
     ) -> None:
         self._peer = peer
         self._replica = replica

@@ -172,7 +172,7 @@ class _Life:
                 Inbox(name, own, links, mailbox).run(),
                 _watch_links(links),
                 skew.run(),
-                _beat(own, self._node_settings.grpc, self._store, mailbox, serving),
+                _beat(self._peers, self._node_settings.grpc, self._store, mailbox, serving),
                 outbox.run(mailbox),
                 follow(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),
                 replay_former(own, beginning, mailbox),
@@ -303,7 +303,7 @@ async def _watch_links(links: Links) -> None:
         await asyncio.sleep(_LINKS_S)
 
 
-async def _beat(own: Redis, grpc: str, store: Store, mailbox: Mailbox, serving: asyncio.Event) -> None:
+async def _beat(peers: Peers, grpc: str, store: Store, mailbox: Mailbox, serving: asyncio.Event) -> None:
     """Says that the node lives, in the fleet hash of its Redis.
 
     A node without writes has no commit that would tell it that it was replaced, that Redis has lost what it had
@@ -311,6 +311,7 @@ async def _beat(own: Redis, grpc: str, store: Store, mailbox: Mailbox, serving: 
     go on showing what it last knew.
     """
     name = mailbox.node.name
+    own = peers.redis(name)
     fields = {"grpc": grpc, "pid": os.getpid(), "replica": mailbox.node.replica.id}
     while True:
         with contextlib.suppress(RedisError, OSError):
@@ -321,6 +322,8 @@ async def _beat(own: Redis, grpc: str, store: Store, mailbox: Mailbox, serving: 
             elif owner != store.token.encode():
                 raise Fenced(name)
             await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
+            if peers.met:
+                await own.hset(Keys(name).met, mapping={str(peer): run_id for peer, run_id in peers.met.items()})
             at = {"redis_ms": redis_ms(await own.time()), "beat_ms": wall_ms()}
             await own.hset(FLEET, name, orjson.dumps({**fields, **at, "serving": serving.is_set()}))
         await asyncio.sleep(HEARTBEAT_S)

@@ -85,6 +85,26 @@ def test_a_restarted_redis_is_not_trusted_while_somebody_cannot_be_asked() -> No
     assert choose(doubtful, n2=None, n3=None, trusting=True) == Resume("n1", FOUNDERS)
 
 
+def test_what_a_running_node_has_read_may_be_about_to_be_committed() -> None:
+    """No header tells yet; the node went on under its id and spent the dot again. Found by the simulator."""
+    doubtful = replace(OWN, doubtful=True, run_id="new")
+    elder = replace(N2, met={"n1": "old"})
+    decision = choose(doubtful, n2=elder, n3=N3)
+    assert isinstance(decision, ComeBack)
+    assert "n2 may know what it lost" in decision.reason
+    for younger in (replace(N2, met={"n1": "new"}), replace(N2, met={}), replace(elder, running=False)):
+        assert choose(doubtful, n2=younger, n3=N3) == Resume("n1", FOUNDERS)
+
+
+def test_a_node_whose_redis_was_restarted_too_is_given_time_to_show_that_it_lives() -> None:
+    """Its header was behind what its worker knew, and gave back a moment later. Found by the simulator."""
+    doubtful = replace(OWN, doubtful=True, run_id="new")
+    set_back = replace(N2, doubtful=True, owned=True, running=False)
+    assert isinstance(choose(doubtful, n2=set_back, n3=N3, patient=True), Wait)
+    assert choose(doubtful, n2=set_back, n3=N3) == Resume("n1", FOUNDERS)
+    assert choose(doubtful, n2=replace(set_back, owned=False), n3=N3, patient=True) == Resume("n1", FOUNDERS)
+
+
 def test_who_comes_back_itself_is_no_sponsor() -> None:
     lost = record("n1", n1=6)
     assert isinstance(choose(lost, n2=replace(N2, running=False), n3=replace(N3, joining=True)), Wait)

@@ -33,6 +33,7 @@ __all__ = ["Beginning", "read_record"]
 _AGAIN_MS = 100
 _ASK_AGAIN_MS = 20
 _ASKS_MAX = 10
+_PATIENCE_MS = 1500
 
 
 class Beginning:
@@ -54,6 +55,7 @@ class Beginning:
         self._vouched = vouched
         self._begun = begun
         self._silent: set[str] = set()
+        self._began_ms = host.world.now_ms
 
     def decide(self) -> None:
         """Looks around and does what is to be done next."""
@@ -66,9 +68,10 @@ class Beginning:
         others = {name: self._record(name) for name in world.hosts if name != host.name}
         self._silent.clear()
         own = read_record(host)
+        patient = world.now_ms < self._began_ms + _PATIENCE_MS
         nonce = f"{world.rng.randrange(16**4):04x}"
         try:
-            decision = decide(host.name, own, others, nonce=nonce, patient=False, vouched=self._vouched)
+            decision = decide(host.name, own, others, nonce=nonce, patient=patient, vouched=self._vouched)
         except NotAMember as error:
             world.note(host.name, "is no member:", error.reason)
             host.out = True
@@ -147,5 +150,8 @@ def read_record(host: Host) -> Record:
         former=fields.get(b"former", b"").decode(),
         restored=bool(fields.get(b"restored")),
         doubtful=fields.get(b"run_id", b"") != store.run_id,
+        owned=bool(store.watch().owner),
+        run_id=store.run_id.decode(),
+        met=process.met if process is not None else {},
         running=process is not None and process.owner == store.watch().owner,
     )

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from tests.sim.store import Hashes, Watched
     from tests.sim.world import World
 
-__all__ = ["KILL_POINTS", "MACHINE_BACK_MS", "Host", "Process", "load", "start"]
+__all__ = ["KILL_POINTS", "Host", "Process", "load", "start"]
 
 KILL_POINTS = ("before the commit", "during the commit", "after the commit", "before the effects", "amid the effects")
 _ANSWER_TIMEOUT_MS = 60
@@ -66,10 +66,6 @@ _UNKNOWN = "is no peer of {}"
 """What is said of a message whose sender was added to the fleet a moment ago, and is not known here yet."""
 NOTHING_VOUCHED = Vouched()
 _RESTART_MS = (0, 30, 300, 1500)
-MACHINE_BACK_MS = 3000
-"""How long a node whose Redis lost commits takes to come back without its memory: longer than any peer takes to confirm
-what it had just heard of them. A node that is back sooner, and finds that no peer has confirmed what it lost, goes on
-under its id although one may be about to: nothing in a header tells what is under way."""
 _BATCH = 64
 
 
@@ -78,8 +74,7 @@ class Host:
 
     `mishap`: what befalls the next commit: its `request` or its `answer` is lost, or the request comes `late`.
     `succeeded`: processes that may not know yet that another has taken over. `lost`: its store has lost what a process
-    had confirmed; it is not back before `back_ms`. `set_right`: its hybrid clock was, since its last
-    commit. `out`: it was told that it is no member.
+    had confirmed. `set_right`: its hybrid clock was, since its last commit. `out`: it was told that it is no member.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -95,7 +90,6 @@ class Host:
         self.confirmed_clock = VersionVector()
         self.lost = False
         self.set_right = False
-        self.back_ms = 0
         self.out = False
 
     @property
@@ -131,7 +125,6 @@ class Host:
         lost = self.store.lose_last(self.world.rng.randint(1, 4)) > 0
         if lost:
             self.lost = True
-            self.back_ms = self.world.now_ms + MACHINE_BACK_MS
         return lost
 
     def kill(self, why: str) -> None:
@@ -144,7 +137,7 @@ class Host:
 
     def revive(self) -> None:
         """Starts a process where there is none, as soon as the store lets it."""
-        if self.process is None and (self.store.down or (self.lost and self.world.now_ms < self.back_ms)):
+        if self.process is None and self.store.down:
             self.world.later(_RETRY_MS, self.revive)
         elif self.process is None and not self.out:
             start(self)
@@ -198,6 +191,7 @@ class Process:
         self._inbox = _Inbox(set())
         self._links: frozenset[str] | None = None
         self._tails: dict[tuple[str, str], Tail] = {}
+        self.met: dict[str, str] = {}
 
     # Life
 

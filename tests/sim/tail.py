@@ -61,6 +61,7 @@ class Tail:
         if peer in self._process.refresh_links() or not self._world.network.reaches(name, peer):
             self._retry()
             return
+        self._process.met.setdefault(peer, self._world.hosts[peer].store.run_id.decode())
         cursor = self._process.node.replica.clock[self._replica]
         entries = self._world.hosts[peer].store.read_log(self._replica, cursor, self._batch)
         if entries:
