@@ -31,6 +31,7 @@ __all__ = [
     "Vouched",
     "Wait",
     "decide",
+    "known_members",
     "next_incarnation",
 ]
 
@@ -98,9 +99,13 @@ class ComeBack:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Ask again soon: nothing can be decided for this `reason`."""
+    """Ask again soon: nothing can be decided for this `reason`.
+
+    `vouch`: which field of `Vouched` would end the waiting; empty where none does.
+    """
 
     reason: str
+    vouch: str = ""
 
 
 Decision = Resume | Join | ComeBack | Wait
@@ -131,7 +136,8 @@ def decide(
     `nonce` keeps ids apart where not everybody could be asked. `patient`: wait for the unreachable rather than go on
     without them. Raises `NotAMember`.
     """
-    case = _Case(name, own, others, _members(name, own, others), nonce, vouched)
+    members = known_members((own, *others.values()), (name, *others))
+    case = _Case(name, own, others, members, nonce, vouched)
     case.check_membership()
     if not own.replica:
         return case.with_nothing()
@@ -167,7 +173,7 @@ class _Case:
             return self._come_back("its Redis has lost everything", fresh=True)
         if self._unreachable and not self.vouched.trusting:
             silent = ", ".join(self._unreachable)
-            return Wait(f"it starts for the first time, and the Redis of {silent} does not answer")
+            return Wait(f"it starts for the first time, and the Redis of {silent} does not answer", "trusting")
         if self.active == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
         return self.join(self.active or self.name, fresh=True)
@@ -189,7 +195,8 @@ class _Case:
         if not self.own.doubtful or not silent or self.vouched.trusting:
             return Resume(self.own.replica, self.own.founders)
         if patient:
-            return Wait(f"its Redis was restarted, and that of {silent} does not answer, which may have seen more")
+            reason = f"its Redis was restarted, and that of {silent} does not answer, which may have seen more"
+            return Wait(reason, "trusting")
         return self._come_back(f"its Redis was restarted, and {silent} may have seen what it lost", fresh=False)
 
     def join(self, replica: ReplicaId, *, fresh: bool) -> Join | Wait:
@@ -201,7 +208,8 @@ class _Case:
     def _come_back(self, reason: str, *, fresh: bool) -> ComeBack | Wait:
         sponsor = self._sponsor()
         if sponsor is None and self.members.active.keys() - {self.name} and not self.vouched.unsponsored:
-            return Wait(f"{reason}; it comes back under a new id, but no member runs that could write it down")
+            waits = f"{reason}; it comes back under a new id, but no member runs that could write it down"
+            return Wait(waits, "unsponsored")
         known = [*self.members.ids_of(self.name), self.own.replica or self.name]
         return ComeBack(
             next_incarnation(self.name, known, self.nonce if self._unreachable else ""), sponsor, reason, fresh
@@ -240,16 +248,16 @@ class _Case:
         return Sponsor(node, self.members.active[node])
 
 
-def _members(name: str, own: Record, others: Mapping[str, Record | None]) -> Members:
-    """What all that answer know together; before anything has changed, the founders."""
-    known = [record for record in (own, *others.values()) if record is not None]
+def known_members(records: Iterable[Record | None], named: Iterable[str]) -> Members:
+    """What all that answer know together; before anything has changed the founders, or else the nodes `named`."""
+    known = [record for record in records if record is not None]
     members = Members({}, {})
     for record in known:
         members = members.joined(record.members)
     if members.facts:
         return members
     founded = next((record.founders for record in known if record.founders), None)
-    return Members.founders(founded if founded is not None else [name, *others])
+    return Members.founders(founded if founded is not None else named)
 
 
 def incarnation(replica: ReplicaId, node: str) -> int:

@@ -184,6 +184,15 @@ class NodeClient:
         """Deletes what the node has seen under `key`; whether there was anything."""
         return bool((await self._write(self._objects.Delete, pb.DeleteRequest(key=key))).deleted)
 
+    async def add_node(self, name: str, node: NodeSettings) -> str:
+        """Has the node write `name` down as a member; the replica id under which that joins."""
+        request = pb.AddNodeRequest(node=name, grpc=node.grpc, redis=node.redis)
+        return str((await self._write(self._control.AddNode, request)).replica)
+
+    async def remove_node(self, name: str) -> str:
+        """Has the node write down that member `name` leaves; the replica id that leaves."""
+        return str((await self._write(self._control.RemoveNode, pb.RemoveNodeRequest(node=name))).replica)
+
     async def _write(self, method: Any, request: Any) -> Any:
         return await self._call(method, request, self._write_timeout_s)
 

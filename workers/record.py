@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-__all__ = ["questions", "read_record", "record_of"]
+__all__ = ["members_in", "questions", "read_record", "record_of"]
 
 
 def questions(node: str) -> list[tuple[str | bytes, ...]]:
@@ -43,7 +43,7 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
     return Record(
         replica=fields.get(b"replica", b"").decode(),
         clock=decode_header(fields).clock,
-        members=_members(members),
+        members=members_in(members),
         founders=tuple(_strings(fields.get(b"founders", b"[]"))),
         joining=bool(fields.get(b"joining")),
         former=fields.get(b"former", b"").decode(),
@@ -61,7 +61,8 @@ async def read_record(node: str, redis: Redis) -> Record:
         return record_of(node, await pipeline.execute(raise_on_error=False))
 
 
-def _members(parts: Mapping[bytes, bytes]) -> Members:
+def members_in(parts: Mapping[bytes, bytes]) -> Members:
+    """The members in the hash at `Keys.members`; raises `Malformed`."""
     link, roster = Object(MEMBERS_KEY, MEMBERS), Roster()
     for part, value in parts.items():
         link.adopt(part, decode_part(link, value, roster))

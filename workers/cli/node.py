@@ -1,0 +1,380 @@
+"""`deltaic node`: who belongs to the fleet, and changing that while it runs.
+
+A change is written down by one running member and reaches the others like any write. What a command then waits for (the
+newcomer to be up, the removed worker to have stopped) comes about without it: interrupting it undoes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Column
+from rich.text import Text
+
+from crdt_core.errors import AlreadyRunning, InvalidArgument, UnknownNode, WorldError
+from crdt_core.identity import Record
+from crdt_core.types.members import Standing
+from workers.census import Census, take_census
+from workers.cli.arrival import watch_arrival
+from workers.cli.display import age, plain_table, printable
+from workers.client import FleetClient, NodeUnavailable
+from workers.clock import wall_ms
+from workers.fleet_file import add_section
+from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
+from workers.keys import Keys
+from workers.redis_ready import shown
+from workers.settings import checked_node, default_fleet_file, load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from crdt_core.types.members import Fact
+    from workers.client import NodeClient
+    from workers.settings import FleetSettings, NodeSettings
+
+__all__ = ["node"]
+
+INTERRUPTED = 130
+STOP_WAIT_S = 30.0
+_AGAIN_S = 0.2
+
+VIA = click.option("--via", help="The member that is to write the change down; default: the first that serves.")
+
+
+@click.group()
+def node() -> None:
+    """List the members of the fleet, add and remove them while it runs."""
+
+
+# List
+
+
+@node.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per replica id.")
+@click.pass_obj
+def list_(fleet_file: Path | None, *, as_json: bool) -> None:
+    """List every replica id that is or was a member: since when it is not, its addresses, whether its worker runs.
+
+    A node that comes back after a loss or an absence does so under a new id: n1, n1.2, n1.3.
+    """
+    census = asyncio.run(take_census(load_settings(fleet_file)))
+    ids = list(_ids(census))
+    if as_json:
+        click.echo(orjson.dumps(ids, option=orjson.OPT_INDENT_2))
+        return
+    table = plain_table(
+        Column("node", no_wrap=True),
+        Column("replica", no_wrap=True),
+        Column("standing", no_wrap=True),
+        Column("since", no_wrap=True),
+        Column("worker", no_wrap=True),
+        Column("gRPC", overflow="fold"),
+        Column("Redis", overflow="fold"),
+    )
+    for id_ in ids:
+        since = f"{age(max(0, wall_ms() - id_['since_ms']))} ago" if id_["since_ms"] else "-"
+        style = "" if id_["standing"] == "active" else "dim"
+        table.add_row(
+            id_["node"], id_["replica"], _standing(id_), since, _worker(id_), id_["grpc"], id_["redis"], style=style
+        )
+    Console().print(table)
+
+
+def _ids(census: Census) -> list[dict[str, Any]]:
+    facts = sorted(census.members.facts.items(), key=lambda item: (item[1].node, len(item[0]), item[0]))
+    known = [_id_json(census, replica, fact) for replica, fact in facts]
+    strangers = [name for name in census.settings.nodes if not census.members.ids_of(name)]
+    return known + [_stranger_json(census.settings.nodes[name], name) for name in strangers]
+
+
+def _id_json(census: Census, replica: str, fact: Fact) -> dict[str, Any]:
+    """What `deltaic node list --json` says of an id; `null` is what cannot be known."""
+    named, record = census.settings.nodes.get(fact.node), census.record(fact.node)
+    takes_part = fact.standing is Standing.ACTIVE
+    return {
+        "node": fact.node,
+        "replica": replica,
+        "standing": fact.standing.name.lower(),
+        "reason": fact.reason or None,
+        "since_ms": fact.at_ms or None,
+        "last_commit": fact.final or None,
+        "grpc": named.grpc if named else fact.grpc,
+        "redis": shown(named.redis if named else fact.redis),
+        "running": None if record is None else record.running and (record.replica == replica or not record.replica),
+        "joining": takes_part and record is not None and (record.joining or record.replica != replica),
+    }
+
+
+def _stranger_json(named: NodeSettings, name: str) -> dict[str, Any]:
+    nothing = dict.fromkeys(("replica", "reason", "since_ms", "last_commit"))
+    return {
+        "node": name, **nothing, "standing": "no member", "grpc": named.grpc, "redis": shown(named.redis),
+        "running": False, "joining": False, "replica": "-",
+    }  # fmt: skip
+
+
+def _standing(id_: dict[str, Any]) -> str:
+    return f"{id_['standing']} ({id_['reason']})" if id_["reason"] else id_["standing"]
+
+
+def _worker(id_: dict[str, Any]) -> Text:
+    if id_["running"] is None:
+        return Text("no Redis", style="bold red")
+    if id_["joining"]:
+        return Text("joins" if id_["running"] else "not started", style="yellow")
+    if id_["running"]:
+        return Text("runs", style="green")
+    return Text("down", style="bold red") if id_["standing"] == "active" else Text("-")
+
+
+# Add
+
+
+@node.command()
+@click.argument("name")
+@click.option("--grpc", metavar="HOST:PORT", help="Where its worker is dialled; needed where the fleet file is silent.")
+@click.option("--redis", metavar="URL", help="Its Redis, as everybody reaches it; needed like --grpc.")
+@VIA
+@click.option("--no-wait", is_flag=True, help="Do not wait until the node is up.")
+@click.pass_context
+def add(ctx: click.Context, name: str, *, grpc: str | None, redis: str | None, via: str | None, no_wait: bool) -> None:
+    """Add the node NAME to the running fleet, and wait until it is up.
+
+    The node fetches the state from a member, in chunks, and serves once it has all of it. If the fleet file does not
+    name the node, its section is added there. The other members' files may name it or not: the addresses travel with
+    the addition. Ctrl-C ends the waiting; the node stays added.
+
+    \b
+    Exit code: 0  the node is up, or was added with --no-wait
+               2  it cannot be added as it is
+               3  no member or not the new node's Redis can be reached
+             130  interrupted while waiting
+    """
+    settings = load_settings(ctx.obj)
+    new = _addresses(settings, name, grpc, redis)
+    replica, by = asyncio.run(_add(settings, name, new, via))
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console.print(f"{by}: {name} is a member now, as {replica}" if by else f"{name} is a member already, as {replica}")
+    file = ctx.obj or default_fleet_file()
+    if name not in settings.nodes:
+        written = add_section(file, name, new)
+        copied = "" if written == file else ", a copy of the fleet file that comes with Deltaic"
+        console.print(f"wrote its section into {written}{copied}")
+    console.print(_how_to_start(name), style="dim")
+    if no_wait:
+        return
+    try:
+        asyncio.run(watch_arrival(name, replica, new))
+    except KeyboardInterrupt:
+        console.print(f"\n{name} stays a member; `deltaic status` shows it, `deltaic node remove {name}` undoes it")
+        ctx.exit(INTERRUPTED)
+
+
+def _addresses(settings: FleetSettings, name: str, grpc: str | None, redis: str | None) -> NodeSettings:
+    named = settings.nodes.get(name)
+    if named is None:
+        if grpc is None or redis is None:
+            raise InvalidArgument(name, "the fleet file does not name it: --grpc and --redis are needed")
+        return checked_node(name, grpc=grpc, redis=redis)
+    for option, given, held in (("--grpc", grpc, named.grpc), ("--redis", redis, named.redis)):
+        if given not in {None, held}:
+            raise InvalidArgument(option, f"the fleet file says {shown(held)}; leave it out, or change the file")
+    return named
+
+
+async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str | None) -> tuple[str, str]:
+    """The id of the new member, and who wrote it down: nobody if it is written down already, and not up yet."""
+    wider = settings.model_copy(update={"nodes": settings.nodes | {name: new}})
+    census = await take_census(wider)
+    record = _record_of_newcomer(census, name)
+    replica = census.members.active.get(name)
+    if replica is not None and any(isinstance(r, Record) and r.replica for r in census.records.values()):
+        if record.replica == replica and not record.joining:
+            raise InvalidArgument(name, f"it is a member already, as {replica}")
+        return replica, ""
+    async with FleetClient(census.settings) as clients:
+        member = await _member(clients, census, via, but=name)
+        return await member.add_node(name, new), member.name
+
+
+def _record_of_newcomer(census: Census, name: str) -> Record:
+    """What its Redis holds; raises where that speaks against an addition."""
+    record = census.records[name]
+    if isinstance(record, NodeStoreUnavailable):
+        raise record
+    if name in census.members.active:
+        return record
+    if record.running:
+        raise AlreadyRunning(record.replica or name, "a worker that is no member of this fleet")
+    if record.replica and record.replica not in census.members.facts:
+        where = Keys(name).header
+        raise InvalidArgument(
+            name, f"its Redis holds a replica of another fleet at {where}: delete that, or choose another"
+        )
+    return record
+
+
+async def _member(clients: FleetClient, census: Census, via: str | None, *, but: str) -> NodeClient:
+    """The member that is to write a change down; raises `UnknownNode`, `InvalidArgument`, `NodeUnavailable`."""
+    members = [name for name in census.members.active if name != but and name in clients.nodes]
+    if via is not None and via not in members:
+        raise UnknownNode(via, members)
+    for name in [via] if via is not None else members:
+        if await clients.nodes[name].serving():
+            return clients.nodes[name]
+    raise WorldError(f"no member serves that could write it down; asked {', '.join([via] if via else members)}")
+
+
+def _how_to_start(name: str) -> str:
+    return f"start it: deltaic replica {name}    its jobs: deltaic jobs --node {name}, deltaic cron --node {name}"
+
+
+# Remove
+
+
+@node.command()
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+@click.option("--force", is_flag=True, help="Also where the node knows what nobody else does, or cannot be asked.")
+@VIA
+@click.pass_obj
+def remove(fleet_file: Path | None, name: str, *, dry_run: bool, force: bool, via: str | None) -> None:
+    """Remove the node NAME from the running fleet. What it wrote stays; its worker stops by itself.
+
+    If it runs and has commits that nobody else has, it first exchanges with all others. What it alone knows then, or a
+    Redis of it that cannot be read, needs --force. Its replica id goes from all clocks when every member has heard of
+    the removal. `deltaic node add` makes it a member again, under a new id.
+
+    \b
+    Exit code: 0  it is removed, and its worker has stopped
+               2  it is no member, or only --force would remove it
+               3  no member can be reached, or the worker has not stopped in time
+    """
+    settings = load_settings(fleet_file)
+    asyncio.run(_remove(settings, name, dry_run=dry_run, force=force, via=via, file=fleet_file or default_fleet_file()))
+
+
+async def _remove(
+    settings: FleetSettings, name: str, *, dry_run: bool, force: bool, via: str | None, file: Path
+) -> None:
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    census = await take_census(settings)
+    replica = _removable(census, name)
+    if dry_run:
+        for line in [*_facts_of(census, name), *await _held_back(census, name)]:
+            console.print(line)
+        return
+    async with FleetClient(census.settings) as clients:
+        member = await _member(clients, census, via, but=name)
+        if census.alone(name) and _runs(census, name):
+            await _hand_over(clients.nodes[name], console)
+            census = await take_census(settings)
+        lost = census.alone(name)
+        if lost != 0 and not force:
+            raise InvalidArgument(name, f"{_only_there(lost)}; --force removes it all the same")
+        await member.remove_node(name)
+    console.print(f"{member.name}: {name} is no member any more")
+    if lost is None:
+        console.print(f"{name}: its Redis does not answer: what it alone knew is lost to the others", style="yellow")
+    else:
+        await _has_stopped(census.settings, name, console)
+        lost = await _alone_after(census.settings, name, replica)
+    if lost:
+        console.print(f"{name}: {lost} commits that only it had stay in its Redis, and reach nobody", style="yellow")
+    console.print(f"its id {replica} will be folded away when all members have heard of it", style="dim")
+    if name in settings.nodes:
+        console.print(f"take [nodes.{name}] out of {file}", style="dim")
+
+
+def _removable(census: Census, name: str) -> str:
+    """The id under which it is a member; raises `UnknownNode`, `NotAMember`."""
+    if name in census.members.active:
+        return census.members.active[name]
+    found = census.fact(name)
+    if found is None:
+        raise UnknownNode(name, list(census.members.active))
+    _, fact = found
+    raise InvalidArgument(name, f"it is no member any more ({fact.reason}, {age(max(0, wall_ms() - fact.at_ms))} ago)")
+
+
+def _runs(census: Census, name: str) -> bool:
+    record = census.record(name)
+    return record is not None and record.running
+
+
+def _only_there(count: int | None) -> str:
+    if count is None:
+        return "its Redis does not answer, so what it alone knows cannot be told"
+    return f"{count} of its commits are known to nobody else"
+
+
+def _facts_of(census: Census, name: str) -> list[str]:
+    """What a removal would find."""
+    replica, alone = census.members.active[name], census.alone(name)
+    record = census.records.get(name)
+    if isinstance(record, Record):
+        state = "it runs; it would stop by itself" if record.running else "its worker does not run"
+        commits = f"it has made {record.clock[replica]} commits, which stay"
+    else:
+        state, commits = f"its Redis does not answer: {printable(str(record))}", "what it wrote, as far as known, stays"
+    if alone == 0:
+        only = "all of them are known to others"
+    elif alone is None or not _runs(census, name):
+        only = f"{_only_there(alone)}: only --force would remove it"
+    else:
+        only = f"{_only_there(alone)}: it would exchange with all others first"
+    return [f"{name} is a member, as {replica}", state, commits, only]
+
+
+async def _held_back(census: Census, name: str) -> list[str]:
+    """The removal markers that wait for it, as the others last weighed them."""
+    others = [node for node in census.members.active if node != name and node in census.settings.nodes]
+    async with FleetRedis(census.settings) as redis:
+        answers = await redis.ask({other: [("HGET", Keys(other).header, "waiting")] for other in others})
+    held = 0
+    for answer in answers.values():
+        if not isinstance(answer, NodeStoreUnavailable) and answer[0]:
+            with contextlib.suppress(orjson.JSONDecodeError, AttributeError, TypeError):
+                held = max(held, orjson.loads(answer[0]).get("held_by", {}).get(name, 0))
+    return [f"{held} removal markers wait for it; the others would forget them"] if held else []
+
+
+async def _hand_over(client: NodeClient, console: Console) -> None:
+    try:
+        result = await client.sync_all()
+    except NodeUnavailable as error:
+        console.print(f"{client.name} did not hand over what it knows: {error.reason}", style="yellow")
+        return
+    contacted = " ".join(result.peers_contacted) or "nobody"
+    console.print(f"{client.name} has handed over what it alone knew, to {contacted}")
+
+
+async def _has_stopped(settings: FleetSettings, name: str, console: Console) -> None:
+    """Waits for the end of its worker; raises `WorldError` where that does not come."""
+    ran = False
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_WAIT_S):
+            while _runs(await take_census(settings), name):
+                ran = True
+                await asyncio.sleep(_AGAIN_S)
+            if ran:
+                console.print("its worker has stopped")
+            return
+    raise WorldError(f"the worker of {name} has not heard of its removal within {STOP_WAIT_S:g} s; stop it")
+
+
+async def _alone_after(settings: FleetSettings, name: str, replica: str) -> int:
+    """What it had still written when it was removed already, and nobody took in."""
+    census = await take_census(settings)
+    own = census.record(name)
+    others = [census.record(other) for other in census.members.active]
+    if own is None or own.replica != replica:
+        return 0
+    final = census.members.facts[replica].final
+    seen = max((record.clock[replica] for record in others if record is not None), default=0)
+    return max(0, own.clock[replica] - max(seen, final))
