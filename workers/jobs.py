@@ -68,7 +68,9 @@ def compact(node: str) -> Report:
             return {"skipped": f"{node} is down"}
         records = {peer: fleet.record(peer) for peer in fleet.peers()}
         clocks = {record.replica: record.clock for record in records.values() if record and not record.joining}
-        absent = tuple(peer for peer, record in records.items() if record is None or not record.running)
+        absent = tuple(
+            peer for peer, record in records.items() if not (record and record.running and fleet.lives(peer))
+        )
         name = secrets.token_hex(8)
         return fleet.ask(name, Compact(clocks, absent, fleet.keys.answer(name)))
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-__all__ = ["members_in", "questions", "read_record", "record_of"]
+__all__ = ["founders_in", "members_in", "questions", "read_record", "record_of"]
 
 
 def questions(node: str) -> list[tuple[str | bytes, ...]]:
@@ -44,7 +44,7 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
         replica=fields.get(b"replica", b"").decode(),
         clock=decode_header(fields).clock,
         members=members_in(members),
-        founders=tuple(_strings(fields.get(b"founders", b"[]"))),
+        founders=founders_in(fields.get(b"founders")),
         joining=bool(fields.get(b"joining")),
         former=fields.get(b"former", b"").decode(),
         restored=bool(fields.get(b"restored")),
@@ -69,8 +69,12 @@ def members_in(parts: Mapping[bytes, bytes]) -> Members:
     return MEMBERS.value(View(link.parts, roster))
 
 
-def _strings(value: bytes) -> list[str]:
-    found = orjson.loads(value)
+def founders_in(value: bytes | None) -> tuple[str, ...]:
+    """The founders in the header's field; raises `Malformed`."""
+    try:
+        found = orjson.loads(value or b"[]")
+    except orjson.JSONDecodeError as error:
+        raise Malformed("header", f"founders: {error}") from error
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise Malformed("header", "founders are no list of names")
-    return found
+    return tuple(found)

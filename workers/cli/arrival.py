@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_core.errors import DeltaicError
-from workers.cli.display import printable
+from workers.cli.display import printable, size
 from workers.clock import wall_ms
 from workers.fleet_view import HEARTBEAT_FRESH_MS
 from workers.keys import FLEET
@@ -57,15 +57,12 @@ def arrival_of(beat: dict[str, Any] | None) -> Arrival:
         remedy = f" (see deltaic replica --help: {beat['remedy']})" if beat.get("remedy") else ""
         return Arrival(f"waits: {printable(str(beat['waits']))}{remedy}")
     match beat.get("joins"):
-        case {"peer": str(peer), "done": int(done), "of": int(of), "bytes": int(size)}:
-            return Arrival(f"joins from {printable(peer)}: {done} of {of} parts, {_size(size)}", done=done, of=of)
+        case {"peer": str(peer), "done": int(done), "of": int(of), "bytes": int(arrived)}:
+            words = f"joins from {printable(peer)}: {done} of {of} parts, {size(arrived)}"
+            return Arrival(words, done=done, of=of)
         case {}:
             return Arrival("joins: asks for the state")
     return Arrival("starts")
-
-
-def _size(size: int) -> str:
-    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{round(size / 1000)} kB"
 
 
 async def watch_arrival(name: str, replica: str, node: NodeSettings) -> None:

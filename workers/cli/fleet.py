@@ -123,6 +123,12 @@ def _become_rq(arguments: Sequence[str], env: dict[str, str]) -> NoReturn:
 
 def _jobs_redis(settings: FleetSettings, names: Sequence[str]) -> tuple[list[str], str]:
     """The chosen nodes, and the URL of the one Redis that holds their queues."""
+    for name in names:
+        if name not in settings.nodes:
+            reason = (
+                f"the fleet file has no [nodes.{name}]; jobs and cron need it, also for a member by its address only"
+            )
+            raise InvalidArgument("--node", reason)
     nodes = {name: settings.node(name) for name in names or settings.nodes}
     urls = {node.jobs_url for node in nodes.values()}
     if len(urls) > 1:
