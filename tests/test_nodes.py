@@ -265,7 +265,7 @@ def test_what_only_the_removed_member_knew_is_handed_over_first(fleet, deltaic):
     fleet["n3"].increment("hits", 10)
     fleet.set_link("n3", "n1", "open")  # n3 hears n1, but nobody hears n3
     refused = deltaic.run("node", "remove", "n3")
-    assert (refused.returncode, "known to nobody else" in refused.stderr) == (2, True)
+    assert (refused.returncode, "commit of its own it alone knows" in refused.stderr) == (2, True)
     fleet.heal()
     fleet.cut_by_redis(["n1"], ["n3"])  # n1 can have it through n2 only
     deltaic("node", "remove", "n3", "--via", "n2")
@@ -280,12 +280,12 @@ def test_a_dead_member_that_alone_knows_something_is_removed_only_by_force(fleet
     fleet["n3"].stop()
     before = deltaic.json("node", "list")
     dry = deltaic("node", "remove", "n3", "--dry-run")
-    assert "1 of its commits are known to nobody else: only --force would remove it" in dry
+    assert "1 commit of its own it alone knows: only --force would remove it" in dry
     refused = deltaic.run("node", "remove", "n3")
-    assert (refused.returncode, "1 of its commits are known to nobody else" in refused.stderr) == (2, True)
+    assert (refused.returncode, "1 commit of its own it alone knows" in refused.stderr) == (2, True)
     assert deltaic.json("node", "list") == before
     said = deltaic("node", "remove", "n3", "--force")
-    assert "1 commits that only it had stay in its Redis" in said
+    assert "1 commit that only it had stay in its Redis" in said
     wait_until_folded(fleet, "n3", OTHERS)
     assert [fleet[name].counter("hits") for name in OTHERS] == [3, 3]
 

@@ -246,6 +246,7 @@ async def look(settings: FleetSettings, redis: FleetRedis, clients: FleetClient)
         fact = members.facts[members.active.get(name, ids[-1])] if ids else None
         view.standing, view.left_for = (fact.standing, fact.reason) if fact else (None, "")
     part = {name: view for name, view in views.items() if view.takes_part}
+    await _measure_logs(views, redis)
     await _measure_lag(part, redis)
     await asked
     groups = grouped(view for view in part.values() if not view.joining)
@@ -304,7 +305,6 @@ def _commands(name: str) -> list[Command]:
     return [
         ("HMGET", keys.header, "clock", "stable", "digest", "replica", "round", *_MEMBERSHIP_FIELDS),
         ("HGETALL", keys.members),
-        ("XLEN", keys.log),
         ("XLEN", keys.inbox),
         ("XLEN", keys.quarantine),
         ("HGETALL", keys.links),
@@ -318,7 +318,7 @@ def _read(view: NodeView, replies: Replies, peers: list[str], at_ms: int) -> Non
     if errors:
         view.problem = str(errors[0])
         return
-    header, members, view.log, view.inbox, view.quarantine, links, beat, audit = replies
+    header, members, view.inbox, view.quarantine, links, beat, audit = replies
     clock, stable, digest, replica, round_, founders, joining, absent, waiting = header
     try:
         view.clock, view.stable = _clock(clock), _clock(stable)
@@ -353,6 +353,15 @@ def _object(value: bytes | None) -> dict[str, Any] | None:
 # Lag
 
 
+async def _measure_logs(views: Mapping[str, NodeView], redis: FleetRedis) -> None:
+    """Fills in how long the logs are; which log is a node's, its header says."""
+    readable = {name: view for name, view in views.items() if view.clock is not None}
+    replies = await redis.ask({name: [("XLEN", Keys(name, view.replica).log)] for name, view in readable.items()})
+    for name, answer in replies.items():
+        if not isinstance(answer, NodeStoreUnavailable) and isinstance(answer[0], int):
+            views[name].log = answer[0]
+
+
 async def _measure_lag(views: Mapping[str, NodeView], redis: FleetRedis) -> None:
     """Fills in every node's lag; the age comes from the peer's log, from the first delta that the node lacks."""
     behind: list[tuple[NodeView, NodeView, int]] = []
@@ -363,7 +372,9 @@ async def _measure_lag(views: Mapping[str, NodeView], redis: FleetRedis) -> None
             behind.append((view, peer, view.clock[peer.replica] + 1))
     commands: dict[str, list[Command]] = {}
     for _, peer, counter in behind:
-        commands.setdefault(peer.name, []).append(("XRANGE", Keys(peer.name).log, f"{counter}-0", f"{counter}-0"))
+        commands.setdefault(peer.name, []).append(
+            ("XRANGE", Keys(peer.name, peer.replica).log, f"{counter}-0", f"{counter}-0")
+        )
     replies = await redis.ask(commands)
     at_ms = wall_ms()
     for view, peer, _ in behind:

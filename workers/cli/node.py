@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["node"]
 
 INTERRUPTED = 130
+WIDE = 100
 STOP_WAIT_S = 30.0
 _AGAIN_S = 0.2
 
@@ -67,22 +68,16 @@ def list_(fleet_file: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(ids, option=orjson.OPT_INDENT_2))
         return
-    table = plain_table(
-        Column("node", no_wrap=True),
-        Column("replica", no_wrap=True),
-        Column("standing", no_wrap=True),
-        Column("since", no_wrap=True),
-        Column("worker", no_wrap=True),
-        Column("gRPC", overflow="fold"),
-        Column("Redis", overflow="fold"),
-    )
+    console = Console()
+    wide = console.width >= WIDE
+    names = ["node", "replica", "standing", "since", "worker", "gRPC", *(["Redis"] if wide else [])]
+    table = plain_table(*(Column(name, overflow="fold") for name in names))
     for id_ in ids:
         since = f"{age(max(0, wall_ms() - id_['since_ms']))} ago" if id_["since_ms"] else "-"
         style = "" if id_["standing"] == "active" else "dim"
-        table.add_row(
-            id_["node"], id_["replica"], _standing(id_), since, _worker(id_), id_["grpc"], id_["redis"], style=style
-        )
-    Console().print(table)
+        where = [id_["grpc"], *([id_["redis"]] if wide else [])]
+        table.add_row(id_["node"], id_["replica"], _standing(id_), since, _worker(id_), *where, style=style)
+    console.print(table)
 
 
 def _ids(census: Census) -> list[dict[str, Any]]:
@@ -285,7 +280,8 @@ async def _remove(
         await _has_stopped(census.settings, name, console)
         lost = await _alone_after(census.settings, name, replica)
     if lost:
-        console.print(f"{name}: {lost} commits that only it had stay in its Redis, and reach nobody", style="yellow")
+        left = f"{_commits(lost)} that only it had stay in its Redis, and reach nobody"
+        console.print(f"{name}: {left}", style="yellow")
     console.print(f"its id {replica} will be folded away when all members have heard of it", style="dim")
     if name in settings.nodes:
         console.print(f"take [nodes.{name}] out of {file}", style="dim")
@@ -310,7 +306,16 @@ def _runs(census: Census, name: str) -> bool:
 def _only_there(count: int | None) -> str:
     if count is None:
         return "its Redis does not answer, so what it alone knows cannot be told"
-    return f"{count} of its commits are known to nobody else"
+    return f"{_commits(count)} of its own it alone knows"
+
+
+def _commits(count: int) -> str:
+    """A number of commits.
+
+    >>> _commits(1), _commits(2)
+    ('1 commit', '2 commits')
+    """
+    return f"{count} commit" + ("" if count == 1 else "s")
 
 
 def _facts_of(census: Census, name: str) -> list[str]:
@@ -319,7 +324,7 @@ def _facts_of(census: Census, name: str) -> list[str]:
     record = census.records.get(name)
     if isinstance(record, Record):
         state = "it runs; it would stop by itself" if record.running else "its worker does not run"
-        commits = f"it has made {record.clock[replica]} commits, which stay"
+        commits = f"it has made {_commits(record.clock[replica])}, which stay"
     else:
         state, commits = f"its Redis does not answer: {printable(str(record))}", "what it wrote, as far as known, stays"
     if alone == 0:
