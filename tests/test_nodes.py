@@ -236,6 +236,28 @@ def test_a_node_that_was_added_by_address_only_takes_part_in_everything(fleet, d
     assert "n4" not in str(jobs.audit("n1"))
 
 
+def test_a_member_whose_address_nobody_knows_is_heard_of_through_the_others(fleet, deltaic):
+    """The worker once looked for it without pause; and did not start where the members had been written down."""
+    whole = deltaic.file.read_text()
+    fleet["n2"].control.AddNode(pb.AddNodeRequest(node="n9", grpc="localhost:1", redis="redis://localhost:1"), timeout=9)
+    fleet["n2"].control.RemoveNode(pb.RemoveNodeRequest(node="n9"), timeout=9)
+    fleet.agree()
+    fleet["n1"].stop()
+    without_n3 = "\n".join(part for part in whole.split("\n\n") if "[nodes.n3]" not in part)
+    deltaic.file.write_text(without_n3)
+    fleet["n1"].start().wait_until_serving()
+    fleet["n3"].increment("hits")
+    fleet.agree("n2", "n3")
+    fleet["n1"].sync("n2")
+    assert fleet["n1"].counter("hits") == 4
+    turns = fleet["n1"].metrics()["turns"]
+    assert fleet["n1"].metrics()["turns"] - turns < 20
+    deltaic.file.write_text(whole)
+    fleet["n1"].stop()
+    fleet["n1"].start().wait_until_serving()
+    fleet.agree()
+
+
 # Leaving ----------------------------------------------------------------------------------------------------------
 
 
