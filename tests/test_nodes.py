@@ -239,7 +239,9 @@ def test_a_node_that_was_added_by_address_only_takes_part_in_everything(fleet, d
 def test_a_member_whose_address_nobody_knows_is_heard_of_through_the_others(fleet, deltaic):
     """The worker once looked for it without pause; and did not start where the members had been written down."""
     whole = deltaic.file.read_text()
-    fleet["n2"].control.AddNode(pb.AddNodeRequest(node="n9", grpc="localhost:1", redis="redis://localhost:1"), timeout=9)
+    fleet["n2"].control.AddNode(
+        pb.AddNodeRequest(node="n9", grpc="localhost:1", redis="redis://localhost:1"), timeout=9
+    )
     fleet["n2"].control.RemoveNode(pb.RemoveNodeRequest(node="n9"), timeout=9)
     fleet.agree()
     fleet["n1"].stop()

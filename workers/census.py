@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from crdt_core.errors import DeltaicError, SettingsError
 from crdt_core.identity import Record, known_members
 from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
+from workers.heartbeat import said_lately
+from workers.keys import FLEET
 from workers.record import questions, record_of
 from workers.settings import checked_node
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crdt_core.types.members import Fact, Members
+    from workers.fleet_redis import Replies
     from workers.settings import FleetSettings, NodeSettings
 
 __all__ = ["Census", "take_census", "with_members"]
@@ -30,12 +33,13 @@ class Census:
     """What all that answer know together.
 
     `settings` names all members, also those that the fleet file does not. `records`: what each node's Redis
-    says, or why it does not.
+    says, or why it does not. `waits`: the nodes whose workers cannot decide yet under which id they go on, and why.
     """
 
     settings: FleetSettings
     members: Members
     records: Mapping[str, Record | NodeStoreUnavailable]
+    waits: Mapping[str, str]
 
     def record(self, node: str) -> Record | None:
         """What the Redis of `node` says; `None` where that is unknown."""
@@ -61,14 +65,21 @@ class Census:
 async def take_census(settings: FleetSettings) -> Census:
     """Asks everybody who is known, until nobody new is heard of."""
     records: dict[str, Record | NodeStoreUnavailable] = {}
+    waits: dict[str, str] = {}
     while True:
         async with FleetRedis(settings) as redis:
-            records |= await _records(redis, [name for name in settings.nodes if name not in records])
+            new = [name for name in settings.nodes if name not in records]
+            answers = await redis.ask({name: [*questions(name), ("HGET", FLEET, name)] for name in new})
+        for name, answer in answers.items():
+            records[name] = answer if isinstance(answer, NodeStoreUnavailable) else _record(name, answer[:-1])
+            said = None if isinstance(answer, NodeStoreUnavailable) else said_lately(answer[-1])
+            if said and said.get("waits"):
+                waits[name] = str(said["waits"])
         known = [record for record in records.values() if isinstance(record, Record)]
         members = known_members(known, settings.nodes)
         wider = with_members(settings, members)
         if wider is settings:
-            return Census(settings, members, records)
+            return Census(settings, members, records, waits)
         settings = wider
 
 
@@ -83,15 +94,8 @@ def with_members(settings: FleetSettings, members: Members) -> FleetSettings:
     return settings.model_copy(update={"nodes": settings.nodes | written}) if written else settings
 
 
-async def _records(redis: FleetRedis, names: list[str]) -> dict[str, Record | NodeStoreUnavailable]:
-    answers = await redis.ask({name: questions(name) for name in names})
-    found: dict[str, Record | NodeStoreUnavailable] = {}
-    for name, answer in answers.items():
-        if isinstance(answer, NodeStoreUnavailable):
-            found[name] = answer
-            continue
-        try:
-            found[name] = record_of(name, answer)
-        except DeltaicError as error:
-            found[name] = NodeStoreUnavailable("", str(error))
-    return found
+def _record(name: str, replies: Replies) -> Record | NodeStoreUnavailable:
+    try:
+        return record_of(name, replies)
+    except DeltaicError as error:
+        return NodeStoreUnavailable("", str(error))

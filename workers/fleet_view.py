@@ -20,6 +20,7 @@ from crdt_core.identity import Record, known_members
 from crdt_core.types.members import Members, Standing
 from workers.clock import wall_ms
 from workers.fleet_redis import NodeStoreUnavailable
+from workers.heartbeat import HEARTBEAT_FRESH_MS
 from workers.keys import AUDIT, DELTA_FIELD, FLEET, OPEN, PAUSED, Keys
 from workers.record import founders_in, members_in
 from workers.redis_ready import shown
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AGREE", "APART", "BEHIND", "MISMATCH", "Away", "FleetView", "Group", "Lag", "NodeView", "look"]
 
-HEARTBEAT_FRESH_MS = 3000
 _MEMBERSHIP_FIELDS = ("founders", "joining", "absent", "waiting")
 
 AGREE, BEHIND, APART, MISMATCH = "agree", "behind", "apart", "mismatch"

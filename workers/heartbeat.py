@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from crdt_core.node import Node
 
-__all__ = ["beat", "doing", "last_beat"]
+__all__ = ["HEARTBEAT_FRESH_MS", "beat", "doing", "last_beat", "said_lately"]
+
+HEARTBEAT_FRESH_MS = 3000
+"""A worker whose last sign of life is older has died, or cannot reach its Redis."""
 
 
 async def beat(own: Redis, name: str, grpc: str, **doing: object) -> None:
@@ -52,3 +55,16 @@ def doing(node: Node, *, serving: bool) -> dict[str, Any]:
                 "bytes": arriving.bytes,
             }
     return said
+
+
+def said_lately(value: bytes | str | None) -> dict[str, Any] | None:
+    """What a worker says in its field of the fleet hash; `None` where that is old, or nonsense.
+
+    >>> said_lately(b'{"beat_ms": 0}'), said_lately(None)
+    (None, None)
+    """
+    with contextlib.suppress(orjson.JSONDecodeError):
+        said = orjson.loads(value or b"null")
+        if isinstance(said, dict) and wall_ms() - said.get("beat_ms", 0) < HEARTBEAT_FRESH_MS:
+            return said
+    return None

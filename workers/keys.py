@@ -21,7 +21,7 @@ All of a node's keys share the hash tag `{node}`, so a node fits one slot of Red
     deltaic:{n1}:alive          string  the owner's token, as long as its worker gives signs of life; expires, by the
                                         clock of this Redis
     deltaic:{n1}:lock:<job>     string  a job that is under way; expires
-    deltaic:fleet               hash    per node of this Redis: addresses, pid, replica, beat_ms (heartbeat, wall ms)
+    deltaic:fleet               hash    per node of this Redis its worker's sign of life: see `workers.heartbeat`
     rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
     deltaic:audit               hash    per node of this Redis: what the last convergence audit found
 """

@@ -6,19 +6,16 @@ Where the output is no terminal, a line says each new thing instead.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_core.errors import DeltaicError
 from workers.cli.display import printable, size
-from workers.clock import wall_ms
-from workers.fleet_view import HEARTBEAT_FRESH_MS
+from workers.heartbeat import said_lately
 from workers.keys import FLEET
 from workers.peers import connection
 from workers.record import read_record
@@ -102,17 +99,7 @@ async def _look(name: str, replica: str, redis: Redis) -> Arrival:
         beat = await redis.hget(FLEET, name)
     except (RedisError, OSError, DeltaicError) as error:
         return Arrival(f"its Redis does not answer: {printable(str(error))}")
-    said = _fresh(beat)
-    if said is not None and not record.running:
-        said = None
+    said = said_lately(beat)
     if said is not None and said.get("serving") and (record.joining or record.replica != replica):
         return Arrival("starts")
     return arrival_of(said)
-
-
-def _fresh(beat: bytes | str | None) -> dict[str, Any] | None:
-    with contextlib.suppress(orjson.JSONDecodeError):
-        said = orjson.loads(beat or b"null")
-        if isinstance(said, dict) and wall_ms() - said.get("beat_ms", 0) < HEARTBEAT_FRESH_MS:
-            return said
-    return None

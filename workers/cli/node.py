@@ -102,6 +102,7 @@ def _id_json(census: Census, replica: str, fact: Fact) -> dict[str, Any]:
         "redis": shown(named.redis if named else fact.redis),
         "running": None if record is None else record.running and (record.replica == replica or not record.replica),
         "joining": takes_part and record is not None and (record.joining or record.replica != replica),
+        "waits": census.waits.get(fact.node) if takes_part else None,
     }
 
 
@@ -109,7 +110,7 @@ def _stranger_json(named: NodeSettings, name: str) -> dict[str, Any]:
     nothing = dict.fromkeys(("replica", "reason", "since_ms", "last_commit"))
     return {
         "node": name, **nothing, "standing": "no member", "grpc": named.grpc, "redis": shown(named.redis),
-        "running": False, "joining": False, "replica": "-",
+        "running": False, "joining": False, "waits": None, "replica": "-",
     }  # fmt: skip
 
 
@@ -120,6 +121,8 @@ def _standing(id_: dict[str, Any]) -> str:
 def _worker(id_: dict[str, Any]) -> Text:
     if id_["running"] is None:
         return Text("no Redis", style="bold red")
+    if id_["waits"]:
+        return Text("waits", style="bold yellow")
     if id_["joining"]:
         return Text("joins" if id_["running"] else "not started", style="yellow")
     if id_["running"]:
@@ -277,7 +280,9 @@ async def _remove(
     if lost is None:
         console.print(f"{name}: its Redis does not answer: what it alone knew is lost to the others", style="yellow")
     else:
-        await _has_stopped(census.settings, name, console)
+        await _until_stopped(census.settings, name)
+        if _runs(census, name):
+            console.print("its worker has stopped")
         lost = await _alone_after(census.settings, name, replica)
     if lost:
         left = f"{_commits(lost)} that only it had stay in its Redis, and reach nobody"
@@ -359,18 +364,14 @@ async def _hand_over(client: NodeClient, console: Console) -> None:
     console.print(f"{client.name} has handed over what it alone knew, to {contacted}")
 
 
-async def _has_stopped(settings: FleetSettings, name: str, console: Console) -> None:
+async def _until_stopped(settings: FleetSettings, name: str) -> None:
     """Waits for the end of its worker; raises `WorldError` where that does not come."""
-    ran = False
-    with contextlib.suppress(TimeoutError):
+    try:
         async with asyncio.timeout(STOP_WAIT_S):
-            while _runs(await take_census(settings), name):
-                ran = True
+            while _runs(await take_census(settings), name):  # noqa: ASYNC110
                 await asyncio.sleep(_AGAIN_S)
-            if ran:
-                console.print("its worker has stopped")
-            return
-    raise WorldError(f"the worker of {name} has not heard of its removal within {STOP_WAIT_S:g} s; stop it")
+    except TimeoutError:
+        raise WorldError(f"{name} has not heard of its removal within {STOP_WAIT_S:g} s: stop its worker") from None
 
 
 async def _alone_after(settings: FleetSettings, name: str, replica: str) -> int:
