@@ -21,7 +21,7 @@ endef
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help fleet test lint types contracts proto clean
+.PHONY: help fleet test fuzz lint types contracts proto clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -33,6 +33,10 @@ fleet: $(VENV)/.runtime ## Start the fleet: embedded Valkey, five replicas, RQ w
 test: $(VENV)/.dev ## Run every test
 	$(BIN)/pytest -n auto -m "not serial"
 	$(BIN)/pytest -m serial || [ $$? -eq 5 ] # 5: there are none
+
+SECONDS := 60
+fuzz: $(VENV)/.dev ## Spoilt bytes into every parser with fresh seeds, for SECONDS=60; a finding says how to play it again
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 lint: $(VENV)/.dev ## Check style and formatting
 	$(BIN)/ruff check

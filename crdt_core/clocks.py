@@ -121,6 +121,8 @@ class Stamp(NamedTuple):
 class HybridClock:
     """The hybrid logical clock of one replica: it follows wall time, and never runs backwards.
 
+    The one exception is `set_right`, after wall time itself did.
+
     >>> clock = HybridClock()
     >>> clock.tick(wall_ms=100), clock.tick(wall_ms=90)
     (Stamp(ms=100, logical=0), Stamp(ms=100, logical=1))
@@ -138,6 +140,25 @@ class HybridClock:
         """A stamp later than all that this clock gave or observed."""
         self.last = Stamp(wall_ms, 0) if wall_ms > self.last.ms else self.last.successor()
         return self.last
+
+    def set_right(self, wall_ms: int, ahead_ms_max: int) -> int:
+        """Starts anew at wall time where this clock is more than `ahead_ms_max` ahead of it; by how much, else 0.
+
+        Only a wall clock that was wrong brings it there: stamps that far ahead are not taken over. To stay would have
+        every peer refuse its stamps until wall time has caught up. Nothing needs it to stay: what has seen a write
+        replaces it, whatever their stamps say.
+
+        >>> clock = HybridClock(Stamp(9000, 3))
+        >>> clock.set_right(wall_ms=8500, ahead_ms_max=1000), clock.set_right(wall_ms=100, ahead_ms_max=1000)
+        (0, 8900)
+        >>> clock.tick(wall_ms=100)
+        Stamp(ms=100, logical=1)
+        """
+        ahead_ms = self.last.ms - wall_ms
+        if ahead_ms <= ahead_ms_max:
+            return 0
+        self.last = Stamp(wall_ms, 0)
+        return ahead_ms
 
     def observe(self, stamp: Stamp, wall_ms: int, ahead_ms_max: int) -> int:
         """How many ms `stamp` is ahead of `wall_ms`; it is taken over unless that is more than `ahead_ms_max`.

@@ -23,7 +23,7 @@ import orjson
 from crdt_core.clocks import Dot, Stamp, VersionVector, check_replica_id
 from crdt_core.deltas import Delta, Patch, PatchPart, Write
 from crdt_core.errors import InvalidArgument, Malformed, brief
-from crdt_core.siblings import REMOVED
+from crdt_core.siblings import REMOVED, REPLICAS_MAX
 from crdt_core.types import TYPES, decode_text, encode_text
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ __all__ = [
 FORMAT = 1
 """Version of every form on this page; a reader refuses others."""
 
-_COUNTER_MAX = 2**50
+_COUNTER_MAX = 10**15
+"""Counters are below it, in clocks and dots alike: what a clock says can be said of a dot, and packed."""
 
 
 class PackedPart(PatchPart):
@@ -88,7 +89,7 @@ def decode_delta(data: bytes) -> Delta:
     dot = parse_dot(fields["dot"])
     deps = decode_clock(fields["deps"])
     if deps[dot.replica] != dot.counter - 1:
-        raise Malformed("delta", f"{dot} does not follow its own deps {dict(deps)}")
+        raise Malformed("delta", f"{dot} does not follow its own deps {brief(dict(deps))}")
     writes = tuple(_decode_write(write) for write in _list("writes", fields["writes"]))
     if len({write[:3] for write in writes}) != len(writes):
         raise Malformed("delta", "two writes to one part")
@@ -167,9 +168,9 @@ def check_patch(patch: Patch) -> None:
     for part in patch.parts:
         for dot, payload in part.siblings.items():
             if not clock.covers(dot):
-                raise Malformed("patch", f"it carries {dot}, which its clock {dict(clock)} does not cover")
+                raise Malformed("patch", f"it carries {dot}, which its clock {brief(dict(clock))} does not cover")
             if part.part is None and (payload[dot.replica] != dot.counter - 1 or not payload <= clock):
-                raise Malformed("patch", f"the clear {dot} cannot have been made at {dict(payload)}")
+                raise Malformed("patch", f"the clear {dot} cannot have been made at {brief(dict(payload))}")
 
 
 def encode_dots(type_: CrdtType, siblings: Mapping[Dot, Payload]) -> bytes:
@@ -197,6 +198,8 @@ def decode_clock(value: Any) -> VersionVector:
     """The version vector in a JSON value; raises `Malformed`."""
     if not isinstance(value, dict):
         raise Malformed("clock", f"{brief(value)} is no object")
+    if len(value) > REPLICAS_MAX:
+        raise Malformed("clock", f"{len(value)} replica ids, more than {REPLICAS_MAX}")
     for replica, counter in value.items():
         _decode_replica(replica)
         if type(counter) is not int or not 0 < counter < _COUNTER_MAX:
@@ -208,7 +211,7 @@ def parse_dot(text: Any) -> Dot:
     """The dot in its text form `n1:7`; raises `Malformed`."""
     if isinstance(text, str):
         replica, _, counter = text.rpartition(":")
-        if counter.isascii() and counter.isdigit() and counter[0] != "0" and len(counter) <= 15:
+        if counter.isascii() and counter.isdigit() and counter[0] != "0" and len(counter) < len(str(_COUNTER_MAX)):
             return Dot(_decode_replica(replica), int(counter))
     raise Malformed("dot", f"{brief(text)} is not replica:counter")
 

@@ -3,9 +3,11 @@
     DeltaicError
     |-- CallerError                 the caller's fault: nothing was changed, repeating it as it is fails again
     |   |-- InvalidArgument         an empty id, a negative amount, bytes that are no text
-    |   |   `-- TooLarge            over a limit that is a setting
+    |   |   |-- TooLarge            longer than a limit that is a setting
+    |   |   `-- TooMany             more than a limit that is a setting
     |   |-- WrongType               the key holds an object of another type
     |   |-- CounterOverflow         the value would leave the 64-bit signed range
+    |   |-- Unauthenticated         the password is missing or wrong
     |   |-- UnknownNode             no node of that name in the fleet
     |   `-- SettingsError           a fleet file or environment variable that cannot be used
     |-- PeerError                   the peer's fault (or that of the line): the message is set aside, the node goes on
@@ -17,6 +19,7 @@
     |   |-- Overloaded              too many calls wait already: nothing was changed
     |   |-- AlreadyRunning          another live process owns the replica
     |   `-- Stopping                the worker is shutting down
+    |-- CorruptState                what Redis holds of the replica makes no sense: the worker stops, nothing is changed
     |-- Fenced                      another process has taken this replica over: this one must end, and not come back
     |-- Retired                     the fleet goes on without this replica id: the node has to come back under another
     |-- NotAMember                  the fleet does not know this node, or has removed it
@@ -35,6 +38,7 @@ __all__ = [
     "AlreadyRunning",
     "CallerError",
     "ClaimRefused",
+    "CorruptState",
     "CounterOverflow",
     "DeltaicError",
     "DigestMismatch",
@@ -51,6 +55,8 @@ __all__ = [
     "Stopping",
     "StoreUnavailable",
     "TooLarge",
+    "TooMany",
+    "Unauthenticated",
     "UnknownNode",
     "WorldError",
     "WrongType",
@@ -99,6 +105,18 @@ class TooLarge(InvalidArgument):
         self.setting = setting
 
 
+class TooMany(InvalidArgument):
+    """There would be `count` of `what`, over `limit`; `setting` names the limit."""
+
+    grpc_code = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, field: str, count: int, limit: int, what: str, setting: str) -> None:
+        super().__init__(field, f"{count} {what}, over the limit of {limit} (setting {setting})")
+        self.count = count
+        self.limit = limit
+        self.setting = setting
+
+
 class WrongType(CallerError):
     """`key` holds an object of type `held`; the operation is for `wanted`."""
 
@@ -121,13 +139,22 @@ class CounterOverflow(CallerError):
         self.key = key
 
 
+class Unauthenticated(CallerError):
+    """The call did not show the password."""
+
+    grpc_code = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__("the password is missing or wrong (setting security.password)")
+
+
 class UnknownNode(CallerError):
     """The fleet has no node `name`."""
 
     grpc_code = "NOT_FOUND"
 
     def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"unknown node {name!r}; this fleet has {', '.join(known)}")
+        super().__init__(f"unknown node {brief(name)}; this fleet has {', '.join(known)}")
         self.name = name
         self.known = known
 
@@ -177,7 +204,7 @@ class PatchTooNew(PeerError):
 
     def __init__(self, missing: dict[str, int]) -> None:
         super().__init__(
-            f"the patch builds on deltas that are not here yet: up to {missing}; ask for a patch since this clock"
+            f"the patch builds on deltas that are not here yet, up to {brief(missing)}: ask for one since this clock"
         )
         self.missing = missing
 
@@ -215,6 +242,17 @@ class AlreadyRunning(WorldError):
 
 class Stopping(WorldError):
     """The worker is shutting down and takes no more work."""
+
+
+class CorruptState(DeltaicError):
+    """What stands at `where` (a Redis key, and a field of it) is no state of a replica; a person must look at it."""
+
+    exit_code = 8
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where} cannot be read: {reason}; nothing was changed there")
+        self.where = where
+        self.reason = reason
 
 
 class Fenced(DeltaicError):

@@ -35,6 +35,7 @@ __all__ = [
     "RoundAsked",
     "Send",
     "SendFailed",
+    "StampAhead",
     "Tick",
     "Turn",
 ]
@@ -197,7 +198,19 @@ class JobAnswer:
     result: dict[str, Any]
 
 
-Effect = Reply | Send | JobAnswer
+@dataclass(frozen=True, slots=True)
+class StampAhead:
+    """What `source` (a peer, a caller, or the node itself) stamped is `ahead_ms` ahead of wall time.
+
+    `refused`: the hybrid clock did not follow; of the node itself, it went back to wall time.
+    """
+
+    source: str
+    ahead_ms: int
+    refused: bool
+
+
+Effect = Reply | Send | JobAnswer | StampAhead
 
 
 @dataclass(frozen=True, slots=True)

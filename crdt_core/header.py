@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Header", "decode_header", "encode_header"]
 
 _DIGEST_DIGITS = 16
+_HEXADECIMAL = frozenset(b"0123456789abcdef")
 
 
 class Header(NamedTuple):
@@ -53,7 +54,7 @@ def decode_header(fields: Mapping[bytes, bytes]) -> Header:
         header = Header(
             decode_clock(orjson.loads(fields[b"clock"])),
             decode_clock(orjson.loads(fields[b"stable"])),
-            int(fields[b"digest"], 16),
+            _decode_digest(fields[b"digest"]),
             decode_stamp(orjson.loads(fields[b"hlc"])),
         )
     except KeyError as error:
@@ -63,3 +64,9 @@ def decode_header(fields: Mapping[bytes, bytes]) -> Header:
     if not header.stable <= header.clock:
         raise Malformed("header", "its stable frontier is ahead of its clock")
     return header
+
+
+def _decode_digest(digits: bytes) -> int:
+    if len(digits) != _DIGEST_DIGITS or not _HEXADECIMAL.issuperset(digits):
+        raise Malformed("header", f"digest {brief(digits)} is not {_DIGEST_DIGITS} hexadecimal digits")
+    return int(digits, 16)

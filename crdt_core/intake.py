@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.errors import ClaimRefused
+from crdt_core.events import StampAhead
 from crdt_core.replica import Applied
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from crdt_core.clocks import HybridClock, Stamp, VersionVector
     from crdt_core.deltas import Delta, Patch
+    from crdt_core.draft import Draft
     from crdt_core.options import NodeOptions
     from crdt_core.replica import Replica
 
@@ -35,26 +37,40 @@ class Intake:
         """What a replica at `since` lacks of what was taken in and written here."""
         return self._replica.patch(since, self._hlc.last)
 
-    def apply(self, delta: Delta, wall_ms: int) -> Applied:
-        """Takes in a delta if its time has come; see `Replica.apply`."""
+    def apply(self, delta: Delta, source: str, draft: Draft) -> Applied:
+        """Takes in a delta that `source` sent, if its time has come; see `Replica.apply`."""
         outcome = self._replica.apply(delta)
         if outcome is Applied.YES:
-            self._observe(delta.hlc, wall_ms)
+            self._observe(delta.hlc, source, draft)
             self._counts["deltas_applied"] += 1
         return outcome
 
-    def join(self, patch: Patch, wall_ms: int) -> int:
-        """Takes in a patch; how many writes were new. Raises `ClaimRefused` and what `Replica.join` raises."""
+    def join(self, patch: Patch, source: str, draft: Draft) -> int:
+        """Takes in a patch that `source` sent; how many writes were new.
+
+        Raises `ClaimRefused` and what `Replica.join` raises.
+        """
         own = self._replica.id
         if patch.clock[own] > self._replica.clock[own] and not self._options.believes_claims:
             raise ClaimRefused(own, patch.clock[own], self._replica.clock[own])
         new = self._replica.join(patch)
-        self._observe(patch.hlc, wall_ms)
+        self._observe(patch.hlc, source, draft)
         self._counts["patches_joined"] += 1
         self._counts["patch_items"] += new
         return new
 
-    def _observe(self, stamp: Stamp, wall_ms: int) -> None:
-        ahead_ms = self._hlc.observe(stamp, wall_ms, self._options.skew_refuse_ms)
-        self._counts["stamps_ahead"] += ahead_ms > self._options.skew_warn_ms
-        self._counts["stamps_refused"] += ahead_ms > self._options.skew_refuse_ms
+    def set_clock_right(self, node: str, draft: Draft) -> None:
+        """Once the wall clock of `node`, this one, was set right, its hybrid clock leaves the future, too."""
+        ahead_ms = self._hlc.set_right(draft.wall_ms, self._options.skew_refuse_ms)
+        if ahead_ms:
+            self._counts["clock_set_right"] += 1
+            draft.effects.append(StampAhead(node, ahead_ms, refused=True))
+
+    def _observe(self, stamp: Stamp, source: str, draft: Draft) -> None:
+        """Takes over the hybrid time of what `source` sent, unless it is too far ahead; says so where it is ahead."""
+        ahead_ms = self._hlc.observe(stamp, draft.wall_ms, self._options.skew_refuse_ms)
+        if ahead_ms > self._options.skew_warn_ms:
+            refused = ahead_ms > self._options.skew_refuse_ms
+            self._counts["stamps_ahead"] += 1
+            self._counts["stamps_refused"] += refused
+            draft.effects.append(StampAhead(source, ahead_ms, refused))

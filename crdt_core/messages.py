@@ -153,6 +153,9 @@ class Compact:
 PeerMessage = Ask | Answer | Push | Done | Chunk | More
 Message = PeerMessage | Admit | Round | Compact
 
+_COUNT_MAX = 10**15
+"""No patch brings so many writes; and what all peers of a round report together stays a 64-bit number."""
+
 _FIELDS: dict[str, tuple[str, ...]] = {
     "ask": ("v", "kind", "from", "round", "clock"),
     "answer": ("v", "kind", "from", "round", "patch"),
@@ -273,7 +276,7 @@ def _texts(fields: Any, name: str) -> tuple[str, ...]:
 
 def _count(fields: Any, name: str) -> int:
     value = fields[name]
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < _COUNT_MAX:
         raise Malformed(name, f"{brief(value)} is no count")
     return value
 

@@ -21,7 +21,16 @@ from crdt_core.clocks import HybridClock
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
 from crdt_core.confirmed import ConfirmedView
 from crdt_core.draft import Draft
-from crdt_core.errors import CallerError, ClaimRefused, Malformed, PatchTooNew, PeerError, UnknownNode, brief
+from crdt_core.errors import (
+    CallerError,
+    ClaimRefused,
+    Malformed,
+    PatchTooNew,
+    PeerError,
+    TooMany,
+    UnknownNode,
+    brief,
+)
 from crdt_core.events import (
     Call,
     DeltasRead,
@@ -51,14 +60,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.clocks import ReplicaId
-    from crdt_core.deltas import Delta
+    from crdt_core.deltas import Delta, Patch
     from crdt_core.events import Event
     from crdt_core.identity import Sponsor
     from crdt_core.messages import PeerMessage
     from crdt_core.replica import Replica
     from crdt_core.transfers import Arriving
 
-__all__ = ["Node", "NodeOptions"]
+__all__ = ["A_CALLER", "QUARANTINED_BYTES_MAX", "Node", "NodeOptions"]
+
+A_CALLER = "a caller"
+"""Who sent a stamp that came in a caller's patch; no node is called so."""
+
+QUARANTINED_BYTES_MAX = 64 << 10
+"""What is kept of a message that could not be understood: enough to see whose it is, too little to fill Redis."""
+
+STRANGERS_SETTING = "limits.foreign_replicas_max"
 
 
 class Node:
@@ -91,6 +108,8 @@ class Node:
         self._blocked_since_ms: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self.membership = Membership(name, replica, sponsor)
+        for member in (replica.id, *self.membership.peers.values()):
+            replica.catalogue.roster.index(member)  # before anybody else can use the numbers up
         self.stability = Stability(replica, self.membership, self.options)
         self.joins = not self.membership.is_admitted
 
@@ -103,6 +122,7 @@ class Node:
         """
         draft = Draft(wall_ms, monotonic_ms)
         clock_before = self.replica.clock.copy()
+        self._intake.set_clock_right(self.name, draft)
         for event in events:
             self._take(event, draft)
         self.membership.check()
@@ -202,10 +222,10 @@ class Node:
         try:
             delta = decode_delta(content)
             _check_place(delta, self.membership.peers[peer], entry)
+            outcome = self._intake.apply(delta, peer, draft)
         except Malformed as error:
             self._refuse_delta(peer, entry, content, error, draft)
             return False
-        outcome = self._intake.apply(delta, draft.wall_ms)
         if outcome is Applied.EARLY:
             gap = delta.dot.counter > self.replica.clock[delta.dot.replica] + 1
             self._repair(peer, draft, delay_ms=0 if gap else self.options.repair_delay_ms)
@@ -273,7 +293,10 @@ class Node:
 
     def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: Draft) -> None:
         self.counts["quarantined"] += 1
-        draft.commit.quarantined.append(Quarantined(source, entry, content, str(error)))
+        reason = str(error)
+        if len(content) > QUARANTINED_BYTES_MAX:
+            reason = f"{reason} (the first {QUARANTINED_BYTES_MAX} of {len(content)} bytes)"
+        draft.commit.quarantined.append(Quarantined(source, entry, content[:QUARANTINED_BYTES_MAX], reason))
 
     # Rounds
 
@@ -293,10 +316,27 @@ class Node:
     def _take_patch_offered(self, event: PatchOffered, draft: Draft) -> None:
         """A caller's patch may be nonsense: that is the caller's error."""
         try:
-            joined = self._intake.join(decode_patch(event.patch), draft.wall_ms)
-            draft.effects.append(Reply(event.token, joined))
-        except PeerError as error:
+            patch = decode_patch(event.patch)
+            self._check_strangers(patch)
+            draft.effects.append(Reply(event.token, self._intake.join(patch, A_CALLER, draft)))
+        except (CallerError, PeerError) as error:
             draft.effects.append(Reply(event.token, error=error))
+
+    def _check_strangers(self, patch: Patch) -> None:
+        """Raises `TooMany` where a caller's patch brings too many replica ids that are no node's.
+
+        They lengthen every clock of the fleet for good. Only callers' patches are refused for it: nodes that refused
+        each other's could no longer converge.
+        """
+        known = sum(map(self._is_stranger, self.replica.clock))
+        new = sum(replica not in self.replica.clock for replica in patch.clock if self._is_stranger(replica))
+        if new and known + new > self.options.strangers_max:
+            raise TooMany("patch", known + new, self.options.strangers_max, "replica ids of no node", STRANGERS_SETTING)
+
+    def _is_stranger(self, replica: ReplicaId) -> bool:
+        """Whether no node that ever took part could be meant, in whatever incarnation."""
+        node = replica.partition(".")[0]
+        return node != self.name and not self.membership.knows(node)
 
 
 def _check_place(delta: Delta, replica: ReplicaId, entry: str) -> None:

@@ -17,6 +17,8 @@ class NodeOptions:
     `believes_claims`: whether a message that claims commits of this replica that it does not know is proof that it has
     lost them, and must stop. That is so where nobody else can send one, and nothing else would tell.
     `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
+    `skew_warn_ms`, `skew_refuse_ms`: how far a stamp may be ahead before that is said, and before it is not taken over.
+    `strangers_max`: how many replica ids of no node callers' patches may bring.
     `fence_after_ms`: how long a member may be away before the others go on without it.
     """
 
@@ -30,4 +32,5 @@ class NodeOptions:
     log_entries_kept: int = 100
     skew_warn_ms: int = 500
     skew_refuse_ms: int = 60_000
+    strangers_max: int = 256
     fence_after_ms: int = 7 * 24 * 3_600_000

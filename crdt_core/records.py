@@ -39,6 +39,9 @@ __all__ = [
 
 STATE = b"state"
 
+_COLLECTION_FIELDS = frozenset({"type", "clears"})
+_SLOT_FIELDS = frozenset({"type", "parts"})
+
 
 class Record(NamedTuple):
     """One field of one hash; `value` `None` removes the field, `field` `None` the hash."""
@@ -90,6 +93,8 @@ def decode_object(key: bytes, value: bytes, roster: Roster) -> Object:
         raise Malformed("object", "rivals are no list")
     head = _decode_link(key, fields, roster)
     head.rivals = [_decode_link(key, rival, roster) for rival in rivals]
+    if len({link.type for link in head.chain()}) <= len(rivals):
+        raise Malformed("object", "it lists one type twice")
     return head
 
 
@@ -120,6 +125,9 @@ def _decode_link(key: bytes, fields: Any, roster: Roster) -> Object:
     if not isinstance(fields, dict):
         raise Malformed("object", f"{brief(fields)} is no object")
     link = Object(key, decode_type(fields.get("type")))
+    foreign = fields.keys() - (_COLLECTION_FIELDS if link.type.collection else _SLOT_FIELDS)
+    if foreign:
+        raise Malformed("object", f"{link.type.name} has no {brief(sorted(foreign))}")
     for part, siblings in _members(fields, "parts"):
         link.adopt(link.type.decode_part(part), _pack(link, siblings, roster))
     for dot, deps in _members(fields, "clears"):

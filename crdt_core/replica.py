@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 from crdt_core.catalogue import Catalogue
 from crdt_core.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
 from crdt_core.deltas import Delta, Patch, PatchPart, Write
-from crdt_core.errors import InvariantBroken, PatchTooNew
-from crdt_core.siblings import covered, drop, forget, join, unfold, write
+from crdt_core.errors import InvariantBroken, Malformed, PatchTooNew, brief
+from crdt_core.siblings import covered, drop, fold, forget, join, unfold, write
 from crdt_core.touched import Touched
 from crdt_core.types import MEMBERS, TYPES
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from crdt_core.deltas import Address
     from crdt_core.objects import Object
     from crdt_core.records import Record
-    from crdt_core.siblings import Horizon, PackedDot, Payload, Roster
+    from crdt_core.siblings import Horizon, PackedDot, Payload, Roster, Siblings
     from crdt_core.types import CrdtType, View
 
 __all__ = ["Applied", "Replica"]
@@ -76,12 +76,21 @@ class Replica:
         self.members = self._founders
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
-        """Takes up a persisted state; `objects` were decoded with this replica's roster."""
+        """Takes up a persisted state; `objects` were decoded with this replica's roster.
+
+        Raises `Malformed` for a write that the clock does not cover: every peer would refuse what carries it.
+        """
         self.clock, self.stable, self.catalogue.digest = clock.copy(), stable.copy(), digest
         self._touched = Touched(self._touched_max, floor=clock)
         for head in objects:
             self.catalogue.adopt(head)
         self._read_members()
+        horizon = self.catalogue.roster.horizon(self.whole_clock)
+        for head in objects:
+            for link in head.chain():
+                for part, siblings in link.parts.items():
+                    self._must_cover(horizon, link, part, siblings)
+                self._must_cover(horizon, link, None, fold(link.clears))
 
     def resume(self, state: Patch) -> None:
         """Takes up a full state saved by this very replica, own writes included; only a replica still empty can."""
@@ -169,7 +178,8 @@ class Replica:
     def apply(self, delta: Delta) -> Applied:
         """Takes in a peer's delta, if all it builds on is here. Idempotent; all of it becomes visible at once.
 
-        Raises `InvariantBroken` for a delta of this replica's own that it has not made.
+        Raises `InvariantBroken` for a delta of this replica's own that it has not made, and `Malformed`, with nothing
+        changed, for one of a replica too many.
         """
         self._must_be_closed()
         roster, whole = self.catalogue.roster, self.whole_clock
@@ -180,7 +190,8 @@ class Replica:
         if not delta.deps <= whole:
             return Applied.EARLY
         seen = roster.whole(delta.deps)  # whoever folded an id has told so in what this delta builds on
-        deps, dot = roster.horizon(seen), roster.pack(*delta.dot)
+        dot = roster.pack(*delta.dot)
+        deps = roster.known_horizon(seen)
         for key, type_name, part, payload in delta.writes:
             found = self.catalogue.ensure(key, TYPES[type_name])
             if part is None:
@@ -232,8 +243,9 @@ class Replica:
     def join(self, patch: Patch) -> int:
         """Takes in a patch; how many writes were new. Idempotent.
 
-        Raises `PatchTooNew` where it is for a replica that has seen more than this one, and `InvariantBroken` where it
-        knows commits of this replica that the replica itself does not.
+        Raises `PatchTooNew` where it is for a replica that has seen more than this one, `Malformed` where it names more
+        replicas than can be told apart, and `InvariantBroken` where it knows commits of this replica that the replica
+        itself does not; nothing is changed then.
         """
         self._must_be_closed()
         if patch.clock[self.id] > self.clock[self.id]:
@@ -255,7 +267,7 @@ class Replica:
         self.stable.merge(stable)
         self._touched.forget(self.stable)
         roster = self.catalogue.roster
-        horizon = roster.horizon(roster.whole(self.stable))
+        horizon = roster.known_horizon(roster.whole(self.stable))
         markers = self.catalogue.markers
         held = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason == ABSENT}
         for address in list(markers)[:markers_max]:
@@ -309,6 +321,14 @@ class Replica:
     def _next_dot(self) -> PackedDot:
         return self.catalogue.roster.pack(self.id, self.clock[self.id] + 1)
 
+    def _must_cover(self, horizon: Horizon, link: Object, part: bytes | None, siblings: Siblings) -> None:
+        if type(siblings) is int and covered(siblings, horizon):
+            return
+        for packed in unfold(siblings):
+            if not covered(packed, horizon):
+                place = brief(link.key if part is None else (link.key, part))
+                raise Malformed("object", f"{place} holds {self.catalogue.roster.unpack(packed)}, beyond the clock")
+
     def _must_be_closed(self) -> None:
         if self._open:
             raise InvariantBroken(f"{self.id} has {len(self._open)} writes that are not committed")
@@ -347,7 +367,7 @@ class Replica:
             return
         for dot, seen in theirs.items():
             if not covered(dot, mine):
-                horizon = self.catalogue.roster.horizon(seen)
+                horizon = self.catalogue.roster.known_horizon(seen)
                 for name, siblings in list(found.parts.items()):
                     self.catalogue.put(found, name, drop(siblings, horizon))
         self.catalogue.put_clears(found, unfold(join(found.clears, mine, theirs, their_clock)))
@@ -358,5 +378,5 @@ class Replica:
         touched = self.touched(since)
         if touched is not None:
             return touched
-        horizon = self.catalogue.roster.horizon(since)
+        horizon = self.catalogue.roster.known_horizon(since)
         return [a for a in self.catalogue.addresses() if any(not covered(dot, horizon) for dot in self.siblings(a))]

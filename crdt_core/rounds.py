@@ -112,7 +112,7 @@ class Rounds:
         patch = self._transfers.complete(message)
         if patch is None:
             return
-        new = self._intake.join(patch, draft.wall_ms)
+        new = self._intake.join(patch, message.sender, draft)
         if isinstance(message, Push):
             self._send(draft, message.sender, Done(self._name, message.round, new))
         elif (ongoing := self._ongoing.get(message.round)) is not None:

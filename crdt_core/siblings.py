@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REMOVED",
+    "REPLICAS_MAX",
     "Horizon",
     "PackedDot",
     "Payload",
@@ -64,6 +65,9 @@ REMOVED = None
 _INDEX_BITS = 12
 _INDEX_MASK = (1 << _INDEX_BITS) - 1
 
+REPLICAS_MAX = 1 << _INDEX_BITS
+"""Replica ids that one replica can tell apart."""
+
 
 class Spent(NamedTuple):
     """The payload of a counter's removal: the totals of the share that it has seen, and so takes away."""
@@ -89,8 +93,8 @@ class Roster:
         """The number of `replica`, given at its first use; raises `Malformed` for one too many."""
         found = self._index.get(replica)
         if found is None:
-            if len(self.ids) > _INDEX_MASK:
-                raise Malformed("replica id", f"{replica} would be one more than {_INDEX_MASK + 1}")
+            if len(self.ids) >= REPLICAS_MAX:
+                raise Malformed("replica id", f"{replica} would be one more than {REPLICAS_MAX}")
             found = self._index[replica] = len(self.ids)
             self.ids.append(replica)
         return found
@@ -104,9 +108,16 @@ class Roster:
         return Dot(self.ids[packed & _INDEX_MASK], packed >> _INDEX_BITS)
 
     def horizon(self, clock: Mapping[ReplicaId, int]) -> Horizon:
-        """`clock` by index."""
+        """`clock` by index; raises `Malformed` where its ids do not all fit, and then numbers none of them."""
+        strangers = clock.keys() - self._index.keys()
+        if len(self.ids) + len(strangers) > REPLICAS_MAX:
+            raise Malformed("clock", f"with its {len(clock)} replica ids there would be more than {REPLICAS_MAX}")
         for replica in clock:
             self.index(replica)
+        return self.known_horizon(clock)
+
+    def known_horizon(self, clock: Mapping[ReplicaId, int]) -> Horizon:
+        """`clock` by index, as far as dots were packed by now: it numbers nobody, so that asking costs no number."""
         return [clock.get(replica, 0) for replica in self.ids]
 
     def whole(self, clock: VersionVector) -> VersionVector:

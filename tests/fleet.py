@@ -53,6 +53,7 @@ class Node(NodeClient):
         self.keys = Keys(name)
         self.log = file.with_name(f"{title}.log")
         self._file = file
+        self.program: list[str | Path] = [DELTAIC]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> Self:
@@ -61,7 +62,7 @@ class Node(NodeClient):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [DELTAIC, "--file", self._file, "replica", self.name, *options],
+                [*self.program, "--file", self._file, "replica", self.name, *options],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

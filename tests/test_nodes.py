@@ -6,6 +6,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import orjson
 import pytest
 
@@ -17,6 +18,7 @@ from crdt_core.types import ORSET
 from tests.command import Command
 from tests.fleet import Fleet
 from tests.load import Load
+from tests.server import ValkeyServer
 from tests.support import wait_until
 from workers import jobs
 from workers.keys import FLEET, Keys
@@ -258,6 +260,26 @@ def test_a_member_whose_address_nobody_knows_is_heard_of_through_the_others(flee
     fleet["n1"].stop()
     fleet["n1"].start().wait_until_serving()
     fleet.agree()
+
+
+def test_a_password_is_written_down_nowhere(fleet, deltaic):
+    server = ValkeyServer(fleet.directory / "secretive", password="s3cret").start()
+    try:
+        url = f"redis://:s3cret@127.0.0.1:{server.port}/0"
+        said = deltaic("node", "add", "n4", "--grpc", "127.0.0.1:1", "--redis", url, "--no-wait")
+        assert "has a password, which is not written down" in said
+        listed = deltaic("node", "list", "--json")
+        request = pb.AddNodeRequest(node="n5", grpc="127.0.0.1:1", redis=url)
+        with pytest.raises(grpc.RpcError, match="has a password"):
+            fleet["n1"].control.AddNode(request, timeout=10)
+    finally:
+        server.stop()
+    fleet.agree()
+    for name in fleet.nodes:
+        keys = Keys(name)
+        held = [fleet.redis(name).hgetall(keys.members), fleet.redis(name).xrange(keys.log)]
+        assert b"n4" in b"".join(held[0])
+        assert "s3cret" not in f"{said}{listed}{held}{fleet[name].last_words()}"
 
 
 # Leaving ----------------------------------------------------------------------------------------------------------

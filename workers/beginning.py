@@ -17,12 +17,13 @@ import orjson
 import structlog
 from redis.exceptions import RedisError
 
-from crdt_core.errors import PeerError, StoreUnavailable, UnknownNode, WorldError
+from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailable, UnknownNode, WorldError
 from crdt_core.identity import ComeBack, Join, Record, Resume, Wait, decide
 from crdt_core.messages import Admit, encode_message
 from workers.heartbeat import beat
-from workers.keys import INBOX_ENTRIES_MAX, MESSAGE_FIELD, Keys
+from workers.keys import MESSAGE_FIELD, Keys
 from workers.record import read_record
+from workers.redis_url import shareable
 from workers.retry import until_redis_answers
 
 if TYPE_CHECKING:
@@ -62,12 +63,15 @@ class Beginning:
 
 
 async def begin(name: str, node: NodeSettings, store: Store, peers: Peers, vouched: Vouched) -> Beginning:
-    """Finds out, however long it takes; `store` is claimed. Raises `NotAMember`, `Malformed` and `Fenced`."""
+    """Finds out, however long it takes; `store` is claimed. Raises `NotAMember`, `CorruptState`, `Fenced`."""
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     silent: set[str] = set()
     said = ""
     while True:
-        own = await until_redis_answers(partial(read_record, name, peers.redis(name)), node.redis)
+        try:
+            own = await until_redis_answers(partial(read_record, name, peers.redis(name)), node.redis)
+        except Malformed as error:
+            raise CorruptState(Keys(name).header, str(error)) from error
         others = await _records(name, own, peers, silent)
         patient = asyncio.get_running_loop().time() < deadline
         nonce = secrets.token_hex(_NONCE_BYTES)
@@ -114,12 +118,12 @@ async def _records(name: str, own: Record, peers: Peers, silent: set[str]) -> di
 
 async def _is_admitted(name: str, node: NodeSettings, new: ReplicaId, sponsor: Sponsor, peers: Peers) -> bool:
     """Has `sponsor` write the new id down; whether that can be read there within some seconds."""
-    message = encode_message(Admit(name, new, node.grpc, node.redis))
+    message = encode_message(Admit(name, new, node.grpc, shareable(node.redis)))
     redis = peers.redis(sponsor.node)
     try:
         async with asyncio.timeout(_ANSWER_S):
             key = Keys(sponsor.node).inbox
-            await redis.xadd(key, {MESSAGE_FIELD: message}, maxlen=INBOX_ENTRIES_MAX, approximate=True)
+            await redis.xadd(key, {MESSAGE_FIELD: message}, maxlen=peers.inbox_entries_max, approximate=True)
             while new not in (await read_record(sponsor.node, redis)).members.facts:  # noqa: ASYNC110
                 await asyncio.sleep(_ASK_AGAIN_S)
     except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crdt_core.errors import DeltaicError, SettingsError
 from crdt_core.identity import Record, known_members
@@ -69,10 +69,10 @@ async def take_census(settings: FleetSettings) -> Census:
     while True:
         async with FleetRedis(settings) as redis:
             new = [name for name in settings.nodes if name not in records]
-            answers = await redis.ask({name: [*questions(name), ("HGET", FLEET, name)] for name in new})
+            answers = await redis.ask({name: [*questions(name), ("HGET", FLEET, name), ("TIME",)] for name in new})
         for name, answer in answers.items():
-            records[name] = answer if isinstance(answer, NodeStoreUnavailable) else _record(name, answer[:-1])
-            said = None if isinstance(answer, NodeStoreUnavailable) else said_lately(answer[-1])
+            records[name] = answer if isinstance(answer, NodeStoreUnavailable) else _record(name, answer[:-2])
+            said = None if isinstance(answer, NodeStoreUnavailable) else _said(answer)
             if said and said.get("waits"):
                 waits[name] = str(said["waits"])
         known = [record for record in records.values() if isinstance(record, Record)]
@@ -92,6 +92,11 @@ def with_members(settings: FleetSettings, members: Members) -> FleetSettings:
             with suppress(SettingsError):
                 written[node] = checked_node(node, grpc=fact.grpc, redis=fact.redis)
     return settings.model_copy(update={"nodes": settings.nodes | written}) if written else settings
+
+
+def _said(replies: Replies) -> dict[str, Any] | None:
+    beat, time = replies[-2:]
+    return None if isinstance(beat, Exception) or isinstance(time, Exception) else said_lately(beat, time)
 
 
 def _record(name: str, replies: Replies) -> Record | NodeStoreUnavailable:

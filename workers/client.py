@@ -15,6 +15,8 @@ import orjson
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from crdt_core.errors import CallerError, DeltaicError, WorldError
+from workers.credentials import Credentials
+from workers.redis_url import shareable
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 
@@ -39,6 +41,7 @@ _CALLERS_FAULT = frozenset(
         grpc.StatusCode.OUT_OF_RANGE,
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNAUTHENTICATED,
     }
 )
 _LINE_TROUBLE = {
@@ -49,6 +52,7 @@ _LINE_TROUBLE = {
     "Connection reset": "the connection was lost",
     "failed to connect": "no answer",
     "Received http2 header": "something else listens there",
+    "andshake": "no TLS with it, or none that both sides trust (settings security.grpc_*)",
 }
 """What gRPC says of a connection, in a few words; anything else in an UNAVAILABLE is the node speaking."""
 
@@ -105,9 +109,12 @@ class NodeClient:
         self.address = node.grpc
         self._write_timeout_s = settings.limits.write_timeout_ms / 1000 + _MARGIN_S
         self._round_timeout_s = 2 * settings.gossip.timeout_ms / 1000 + _MARGIN_S  # either half may take so long
-        self._channel = grpc.aio.insecure_channel(
+        credentials = Credentials.read(settings.security)
+        self._metadata = credentials.metadata
+        self._channel = _channel(
             self.address,
-            options=[
+            credentials,
+            [
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.max_receive_message_length", settings.limits.message_bytes_max),
                 ("grpc.initial_reconnect_backoff_ms", 100),
@@ -185,8 +192,12 @@ class NodeClient:
         return bool((await self._write(self._objects.Delete, pb.DeleteRequest(key=key))).deleted)
 
     async def add_node(self, name: str, node: NodeSettings) -> str:
-        """Has the node write `name` down as a member; the replica id under which that joins."""
-        request = pb.AddNodeRequest(node=name, grpc=node.grpc, redis=node.redis)
+        """Has the node write `name` down as a member; the replica id under which that joins.
+
+        Without its addresses, where these hold a password: then the members' fleet files have to name it.
+        """
+        redis = shareable(node.redis)
+        request = pb.AddNodeRequest(node=name, grpc=node.grpc if redis else "", redis=redis)
         return str((await self._write(self._control.AddNode, request)).replica)
 
     async def remove_node(self, name: str) -> str:
@@ -199,20 +210,28 @@ class NodeClient:
     async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
         """The answer to `request`; raises `Refused` or `NodeUnavailable`."""
         try:
-            return await method(request, timeout=timeout_s)
+            return await method(request, timeout=timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise self._translated(error, timeout_s) from error
 
     def _translated(self, error: grpc.aio.AioRpcError, timeout_s: float) -> DeltaicError:
         code, details = error.code(), error.details() or ""
         if code in _CALLERS_FAULT:
-            return Refused(self.name, details)
+            long = " (setting limits.message_bytes_max)" if "message larger than max" in details else ""
+            return Refused(self.name, details + long)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             details = f"no answer within {timeout_s:g} s; a write may still take effect"
         elif code is not grpc.StatusCode.UNAVAILABLE:
             details = f"{code.name}: {details}"
         trouble = (words for said, words in _LINE_TROUBLE.items() if said in details)
         return NodeUnavailable(self.name, self.address, next(trouble, details))
+
+
+def _channel(address: str, credentials: Credentials, options: list[tuple[str, Any]]) -> grpc.aio.Channel:
+    tls = credentials.for_client()
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, tls, options=options)
 
 
 class FleetClient:

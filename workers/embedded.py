@@ -63,6 +63,7 @@ def server_arguments(settings: ValkeySettings) -> list[str]:
     return [
         *("--port", str(settings.port)),
         *("--bind", HOST),
+        *("--protected-mode", "yes"),
         *("--dir", str(settings.directory.absolute())),
         *("--appendonly", "yes"),
         *("--appendfsync", settings.appendfsync),

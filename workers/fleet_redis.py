@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from crdt_core.errors import StoreUnavailable
-from workers.redis_ready import shown
+from workers.redis_url import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass, field
 from itertools import permutations
+from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,10 +21,10 @@ from crdt_core.identity import Record, known_members
 from crdt_core.types.members import Members, Standing
 from workers.clock import wall_ms
 from workers.fleet_redis import NodeStoreUnavailable
-from workers.heartbeat import HEARTBEAT_FRESH_MS
 from workers.keys import AUDIT, DELTA_FIELD, FLEET, OPEN, PAUSED, Keys
 from workers.record import founders_in, members_in
-from workers.redis_ready import shown
+from workers.redis_url import shown
+from workers.skew import HEARTBEAT_FRESH_MS, read_heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,6 +67,7 @@ class NodeView:
     problem: str | None = None
     serving: bool = False
     beat_age_ms: int | None = None
+    clock_skew_ms: int | None = None
     replica: str = ""
     clock: VersionVector | None = None
     stable: VersionVector | None = None
@@ -181,7 +183,7 @@ class FleetView:
 
             {"at_ms": 1763700000000, "agreement": "agree", "healthy": true,
              "groups": [{"nodes": ["n1"], "clock": {"n1": 7}, "digests": {"00f3...": ["n1"]}}],
-             "nodes": {"n1": {"up": true, "serving": true, "beat_age_ms": 312, "problem": null,
+             "nodes": {"n1": {"up": true, "serving": true, "beat_age_ms": 312, "clock_skew_ms": 0, "problem": null,
                "grpc": "127.0.0.1:7101", "redis": "redis://127.0.0.1:7000/0", "replica": "n1",
                "clock": {"n1": 7}, "stable": {"n1": 7}, "digest": "00f3...", "agreement": "agree",
                "log": 7, "inbox": 0, "quarantine": 0, "markers": 0, "links": {"n2": "open"},
@@ -200,6 +202,7 @@ class FleetView:
         `standing` is `null` for a node of the fleet file that never was a member, `joins` unless a state is coming in,
         `fence_in_ms` while those present are no majority. `away` is as of the last compactions.
 
+        `clock_skew_ms`: how far the clock of a worker that lives is ahead of the others' (behind: negative).
         `null` is what cannot be known: anything kept in a Redis that does not answer, `markers` of a worker that does
         not serve, `ms` of a lag whose oldest delta was trimmed, a round or audit that has not happened yet.
         """
@@ -249,6 +252,7 @@ async def look(settings: FleetSettings, redis: FleetRedis, clients: FleetClient)
     await _measure_logs(views, redis)
     await _measure_lag(part, redis)
     await asked
+    _compare_clocks(part.values())
     groups = grouped(view for view in part.values() if not view.joining)
     _judge(views, groups)
     return FleetView(at_ms, views, groups, members, _away(part, settings.membership.fence_after_s * 1000))
@@ -268,16 +272,20 @@ def _away(views: Mapping[str, NodeView], fence_after_ms: int) -> dict[str, Away]
     for name in sorted(names):
         ms = max(view.absent.get(name, 0) for view in reports)
         held = max((view.waiting for view in reports), key=lambda waiting: _held(waiting, name), default={})
-        markers, all_markers = _held(held, name), held.get("markers") or 1
-        size = round(held.get("bytes", 0) * markers / all_markers)
+        markers = _held(held, name)
+        size = round(_count(held, "bytes") * markers / max(1, _count(held, "markers")))
         found[name] = Away(ms, max(0, fence_after_ms - ms) if decidable else None, markers, size)
     return found
 
 
 def _held(waiting: Mapping[str, Any], name: str) -> int:
     held_by = waiting.get("held_by")
-    count = held_by.get(name, 0) if isinstance(held_by, dict) else 0
-    return count if isinstance(count, int) else 0
+    return _count(held_by, name) if isinstance(held_by, dict) else 0
+
+
+def _count(fields: Mapping[str, Any], name: str) -> int:
+    found = fields.get(name)
+    return found if type(found) is int else 0
 
 
 # What workers say
@@ -309,6 +317,7 @@ def _commands(name: str) -> list[Command]:
         ("XLEN", keys.quarantine),
         ("HGETALL", keys.links),
         ("HGET", FLEET, name),
+        ("TIME",),
         ("HGET", AUDIT, name),
     ]
 
@@ -318,7 +327,7 @@ def _read(view: NodeView, replies: Replies, peers: list[str], at_ms: int) -> Non
     if errors:
         view.problem = str(errors[0])
         return
-    header, members, view.inbox, view.quarantine, links, beat, audit = replies
+    header, members, view.inbox, view.quarantine, links, beat, time, audit = replies
     clock, stable, digest, replica, round_, founders, joining, absent, waiting = header
     try:
         view.clock, view.stable = _clock(clock), _clock(stable)
@@ -327,27 +336,53 @@ def _read(view: NodeView, replies: Replies, peers: list[str], at_ms: int) -> Non
         view.clock = view.stable = None
         view.problem = f"{Keys(view.name).header} cannot be read: {error}"
         return
-    view.digest = digest.decode() if digest else None
-    view.replica = replica.decode() if replica else view.name
+    view.digest = digest.decode("ascii", "backslashreplace") if digest else None
+    view.replica = replica.decode("utf-8", "backslashreplace") if replica else view.name
     view.links = {peer: PAUSED if links.get(peer.encode()) == PAUSED.encode() else OPEN for peer in peers}
-    view.round, view.audit = _object(round_), _object(audit)
-    view.joining, view.doing = bool(joining), _object(beat) or {}
-    view.absent, view.waiting = _object(absent) or {}, _object(waiting) or {}
-    beat_ms = view.doing.get("beat_ms")
-    view.beat_age_ms = max(0, at_ms - beat_ms) if isinstance(beat_ms, int) else None
+    view.round, view.audit = _report(round_), _report(audit)
+    view.joining, view.doing = bool(joining), _object(beat)
+    view.absent = {name: ms for name, ms in _object(absent).items() if type(ms) is int}
+    view.waiting = _object(waiting)
+    heartbeat = read_heartbeat(beat, time)
+    if heartbeat is not None:
+        view.beat_age_ms = heartbeat.age_ms
+        view.clock_skew_ms = heartbeat.wall_ms - at_ms if heartbeat.fresh else None
 
 
 def _clock(value: bytes | None) -> VersionVector:
     return decode_clock(orjson.loads(value or b"{}"))
 
 
-def _object(value: bytes | None) -> dict[str, Any] | None:
+def _object(value: bytes | None) -> dict[str, Any]:
     """The JSON object in a field that is only shown; anything else there is as good as nothing."""
     try:
         found = orjson.loads(value or b"null")
     except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _report(value: bytes | None) -> dict[str, Any] | None:
+    """What a job reported: a time, counts, and lists of names. Anything else there is as good as nothing."""
+    try:
+        found = orjson.loads(value or b"null")
+    except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict) or type(found.get("at_ms")) is not int:
+        return None
+    return found if all(map(_is_count_or_names, found.values())) else None
+
+
+def _is_count_or_names(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, list) and all(isinstance(name, str) for name in value))
+
+
+def _compare_clocks(views: Iterable[NodeView]) -> None:
+    """Has every node's skew speak of what most clocks show, this process's own among them: one of them may be wrong."""
+    known = [view for view in views if view.clock_skew_ms is not None]
+    usual_ms = median_low([0, *(view.clock_skew_ms or 0 for view in known)])
+    for view in known:
+        view.clock_skew_ms = (view.clock_skew_ms or 0) - usual_ms
 
 
 # Lag
@@ -427,6 +462,7 @@ def _node_json(view: NodeView) -> dict[str, Any]:
         "up": view.up,
         "serving": view.serving,
         "beat_age_ms": view.beat_age_ms,
+        "clock_skew_ms": view.clock_skew_ms,
         "problem": view.problem,
         "grpc": view.node.grpc,
         "redis": shown(view.node.redis),

@@ -1,6 +1,10 @@
 """The gRPC face: requests become operations, the mailbox's results become responses. It knows nothing else.
 
-Errors of the tree become the status code that each class names, with its one line as the details.
+Errors of the tree become the status code that each class names, with its one line as the details. Where there is a
+password, every call shows it but health checks, also those that ask for the services' descriptions (reflection).
+
+gRPC for Python cannot bound connections, so what they can do is bounded: calls under way over all of them (those beyond
+are refused, and health checks not counted among them), calls and message bytes of each.
 """
 
 from __future__ import annotations
@@ -8,11 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from crdt_core.codec import decode_clock, decode_patch
-from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, UnknownNode
+from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, TooMany, Unauthenticated, UnknownNode
 from crdt_core.events import PatchAsked, PatchOffered, RoundAsked
 from crdt_core.membership import AddMember, RemoveMember
 from crdt_core.operations import (
@@ -30,11 +35,12 @@ from crdt_core.operations import (
 )
 from crdt_core.types import GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER
 from crdt_core.types.members import MEMBERS_KEY
+from crdt_core.types.registers import Stamped
 from workers.ports import PortTaken, split_address
-from workers.redis_ready import shown
+from workers.redis_url import shareable, shown
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
-from workers.settings import checked_node
+from workers.settings import check_name, checked_node
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -44,12 +50,17 @@ if TYPE_CHECKING:
     from crdt_core.exchange import RoundResult
     from crdt_core.types import CrdtType
     from crdt_core.types.members import Members
+    from workers.credentials import Credentials
     from workers.links import Links
     from workers.mailbox import Mailbox
     from workers.published import Published
     from workers.settings import LimitSettings
+    from workers.skew import Skew
 
     Context = grpc.aio.ServicerContext[Any, Any]
+    Details = grpc.HandlerCallDetails
+    Handler = grpc.RpcMethodHandler[Any, Any] | None
+    Continuation = Callable[[Details], Awaitable[Handler]]
 
 __all__ = ["GrpcFace"]
 
@@ -61,22 +72,39 @@ _REGISTER_KINDS: Mapping[int, CrdtType] = {
     pb.MULTI_VALUE_REGISTER: MVREGISTER,
 }
 _STOP_GRACE_S = 2.0
+_HEALTH = f"/{health.SERVICE_NAME}/"
+_DETAILS_MAX = 1000
+"""Characters of an error's line: details travel in a header, and headers have a limit of their own."""
 
 
 class GrpcFace:
     """The server of one worker; it talks to its mailbox and its links, and looks at what peers have published."""
 
-    def __init__(self, mailbox: Mailbox, links: Links, published: Published, limits: LimitSettings) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        links: Links,
+        published: Published,
+        limits: LimitSettings,
+        *,
+        credentials: Credentials,
+        skew: Skew,
+    ) -> None:
         self._health = health.aio.HealthServicer()
+        self._tls = credentials.for_server()
+        # Beyond twice the limit, health checks counted in, gRPC itself refuses, before it has read the request.
+        backstop = min(2 * limits.concurrent_calls_max, 2**31 - 1)
         options = [
             ("grpc.max_receive_message_length", limits.message_bytes_max),
             ("grpc.max_send_message_length", limits.message_bytes_max),
+            ("grpc.max_concurrent_streams", backstop),
             ("grpc.so_reuseport", 0),
         ]
-        self._server = grpc.aio.server(options=options, interceptors=[_ErrorsAsStatus()])
+        interceptors = [_Admission(credentials), _Limits(limits), _ErrorsAsStatus()]
+        self._server = grpc.aio.server(options=options, interceptors=interceptors, maximum_concurrent_rpcs=backstop)
         rpc.add_CRDTServiceServicer_to_server(Objects(mailbox, limits), self._server)  # type: ignore[no-untyped-call]
-        rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox, links, published), self._server)  # type: ignore[no-untyped-call]
-        rpc.add_ControlServiceServicer_to_server(Control(mailbox, links, limits), self._server)  # type: ignore[no-untyped-call]
+        rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox, links, published, limits), self._server)  # type: ignore[no-untyped-call]
+        rpc.add_ControlServiceServicer_to_server(Control(mailbox, links, limits, skew), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         services = pb.DESCRIPTOR.services_by_name.values()
         self._names = [service.full_name for service in services]
@@ -85,7 +113,10 @@ class GrpcFace:
     async def start(self, node: str, address: str) -> None:
         """Serves node `node` at `address` (host:port); raises `PortTaken`."""
         try:
-            self._server.add_insecure_port(address)
+            if self._tls is None:
+                self._server.add_insecure_port(address)
+            else:
+                self._server.add_secure_port(address, self._tls)
             await self._server.start()
         except RuntimeError as error:
             _, port = split_address(address)
@@ -99,28 +130,79 @@ class GrpcFace:
         await self._server.stop(_STOP_GRACE_S)
 
 
-class _ErrorsAsStatus(grpc.aio.ServerInterceptor):
-    """Turns the errors of the tree into status codes, for every unary call."""
+class _Admission(grpc.aio.ServerInterceptor):
+    """Refuses calls without the password, before it is told whether there is such a method, or the request is read."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    async def intercept_service(self, continuation: Continuation, handler_call_details: Details) -> Handler:
+        metadata = handler_call_details.invocation_metadata or ()
+        if handler_call_details.method.startswith(_HEALTH) or self._credentials.admits(metadata):
+            return await continuation(handler_call_details)
+
+        async def refuse(_requests: Any, context: Context) -> None:
+            await _abort(context, Unauthenticated())
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+class _UnaryInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every unary call; the others are health's and reflection's own."""
+
+    async def intercept_service(self, continuation: Continuation, handler_call_details: Details) -> Handler:
         handler = await continuation(handler_call_details)
         inner = getattr(handler, "unary_unary", None)
-        if handler is None or inner is None:
+        if handler is None or inner is None or handler_call_details.method.startswith(_HEALTH):
             return handler
 
-        async def guarded(request: Any, context: Context) -> Any:
-            try:
-                return await inner(request, context)
-            except DeltaicError as error:
-                await _abort(context, error)
+        async def wrapped(request: Any, context: Context) -> Any:
+            return await self.wrap(inner, request, context)
 
         return grpc.unary_unary_rpc_method_handler(
-            guarded, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+            wrapped,
+            request_deserializer=_reading(handler.request_deserializer or bytes),
+            response_serializer=handler.response_serializer,
         )
+
+    async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
+        """The response of the handler `inner`."""
+        raise NotImplementedError
+
+
+class _Limits(_UnaryInterceptor):
+    """Bounds the calls under way, and the answers: gRPC's own error for a long one would not name the setting."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self._limits = limits
+        self._under_way = 0
+
+    async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
+        most = self._limits.concurrent_calls_max
+        if self._under_way >= most:
+            setting = "limits.concurrent_calls_max"
+            await _abort(context, TooMany("call", self._under_way + 1, most, "calls under way", setting))
+        self._under_way += 1
+        try:
+            response = await inner(request, context)
+        finally:
+            self._under_way -= 1
+        size, most = response.ByteSize(), self._limits.message_bytes_max
+        if size > most:
+            await _abort(context, TooMany("answer", size, most, "bytes", "limits.message_bytes_max"))
+        return response
+
+
+class _ErrorsAsStatus(_UnaryInterceptor):
+    """Turns the errors of the tree into status codes, and bytes that are no request into one of them."""
+
+    async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
+        try:
+            if request is None:
+                raise InvalidArgument("request", "its bytes are no message of this call")
+            return await inner(request, context)
+        except DeltaicError as error:
+            await _abort(context, error)
 
 
 class Objects(rpc.CRDTServiceServicer):
@@ -195,22 +277,21 @@ class Objects(rpc.CRDTServiceServicer):
         return self._value("element", text)
 
     def _value(self, field: str, text: str) -> bytes:
-        value = text.encode()
-        if len(value) > self._limits.value_bytes_max:
-            raise TooLarge(field, len(value), self._limits.value_bytes_max, "limits.value_bytes_max")
-        return value
+        return _within(field, text.encode(), self._limits.value_bytes_max, "limits.value_bytes_max")
 
 
 class Replication(rpc.ReplicationServiceServicer):
     """`ReplicationService`."""
 
-    def __init__(self, mailbox: Mailbox, links: Links, published: Published) -> None:
+    def __init__(self, mailbox: Mailbox, links: Links, published: Published, limits: LimitSettings) -> None:
         self._mailbox = mailbox
         self._links = links
         self._published = published
+        self._limits = limits
 
     async def Merge(self, request: pb.MergeRequest, context: Context) -> pb.MergeResponse:
         patch = decode_patch(request.patch)
+        check_sizes(patch, self._limits)
         check_writers_of_members(patch, self._mailbox.confirmed.members)
         claimed = patch.clock
         claimed.pop(self._mailbox.node.replica.id, None)  # the node knows that one itself
@@ -244,10 +325,11 @@ class Replication(rpc.ReplicationServiceServicer):
 class Control(rpc.ControlServiceServicer):
     """`ControlService`."""
 
-    def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings) -> None:
+    def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings, skew: Skew) -> None:
         self._mailbox = mailbox
         self._links = links
         self._limits = limits
+        self._skew = skew
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         node, confirmed = self._mailbox.node, self._mailbox.confirmed
@@ -258,7 +340,7 @@ class Control(rpc.ControlServiceServicer):
             stable=confirmed.stable,
             digest=f"{confirmed.digest:016x}",
             links=await self._links.last_known(),
-            metrics={**node.counts, "markers": confirmed.markers},
+            metrics={**node.counts, **self._skew.metrics, "markers": confirmed.markers},
         )
 
     async def Partition(self, request: pb.PartitionRequest, context: Context) -> pb.PartitionResponse:
@@ -274,7 +356,11 @@ class Control(rpc.ControlServiceServicer):
         )
 
     async def AddNode(self, request: pb.AddNodeRequest, context: Context) -> pb.AddNodeResponse:
-        checked_node(request.node, grpc=request.grpc, redis=request.redis)
+        check_name(request.node)
+        if request.grpc or request.redis:
+            checked_node(request.node, grpc=request.grpc, redis=request.redis)
+        if request.redis != shareable(request.redis):
+            raise InvalidArgument("redis", "has a password, which is not written down; leave it to the fleet files")
         replica = await self._mailbox.call(AddMember(request.node, request.grpc, request.redis))
         return pb.AddNodeResponse(replica=replica)
 
@@ -314,9 +400,36 @@ def check_key(field: str, text: str, limits: LimitSettings) -> bytes:
     key = text.encode()
     if key == MEMBERS_KEY:
         raise InvalidArgument(field, f"{text} is reserved: it holds the fleet's members; see `deltaic node`")
-    if len(key) > limits.key_bytes_max:
-        raise TooLarge(field, len(key), limits.key_bytes_max, "limits.key_bytes_max")
-    return key
+    return _within(field, key, limits.key_bytes_max, "limits.key_bytes_max")
+
+
+def check_sizes(patch: Patch, limits: LimitSettings) -> None:
+    """Raises `TooLarge` for what could not have been written by a call of its own."""
+    for part in patch.parts:
+        _within("patch key", part.key, limits.key_bytes_max, "limits.key_bytes_max")
+        _within("patch part", part.part or b"", limits.value_bytes_max, "limits.value_bytes_max")
+        for payload in part.siblings.values():
+            value = payload.value if isinstance(payload, Stamped) else payload
+            if isinstance(value, bytes):
+                _within("patch value", value, limits.value_bytes_max, "limits.value_bytes_max")
+
+
+def _within(field: str, value: bytes, limit: int, setting: str) -> bytes:
+    if len(value) > limit:
+        raise TooLarge(field, len(value), limit, setting)
+    return value
+
+
+def _reading(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """`decode`, yielding `None` for bytes that it cannot read: what it raises would be the server's fault to gRPC."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return decode(data)
+        except DecodeError:
+            return None
+
+    return read
 
 
 def check_writers_of_members(patch: Patch, members: Members) -> None:
@@ -329,7 +442,7 @@ def check_writers_of_members(patch: Patch, members: Members) -> None:
 
 
 async def _abort(context: Context, error: DeltaicError) -> NoReturn:
-    await context.abort(grpc.StatusCode[error.grpc_code], str(error))
+    await context.abort(grpc.StatusCode[error.grpc_code], str(error)[:_DETAILS_MAX])
 
 
 def _type(kinds: Mapping[int, CrdtType], kind: int) -> CrdtType | None:

@@ -1,7 +1,9 @@
 """A worker's sign of life in the fleet hash of its Redis: that it lives, and what it is doing.
 
-    {"grpc": "127.0.0.1:7101", "pid": 4711, "replica": "n1", "beat_ms": 1763700000000, "serving": true}
+    {"grpc": "127.0.0.1:7101", "pid": 4711, "replica": "n1", "serving": true,
+     "beat_ms": 1763700000000, "redis_ms": 1763700000001}
 
+`beat_ms` is by the worker's own clock, `redis_ms` by that of its Redis: see `workers.skew`.
 Before it serves it may say more. `waits`: why it cannot decide yet under which id it goes on; there is no `replica`
 then. `joins`: what has arrived of the state that it fetches: `{"peer": "n2", "done": 700, "of": 20000, "bytes": 91000}`
 (parts that the peer has looked at, of how many, and bytes that are here).
@@ -18,21 +20,20 @@ from redis.exceptions import RedisError
 
 from workers.clock import wall_ms
 from workers.keys import FLEET
+from workers.skew import read_heartbeat, redis_ms
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crdt_core.node import Node
 
-__all__ = ["HEARTBEAT_FRESH_MS", "beat", "doing", "last_beat", "said_lately"]
-
-HEARTBEAT_FRESH_MS = 3000
-"""A worker whose last sign of life is older has died, or cannot reach its Redis."""
+__all__ = ["beat", "doing", "last_beat", "said_lately"]
 
 
 async def beat(own: Redis, name: str, grpc: str, **doing: object) -> None:
     """Says that node `name` lives; raises what the connection raises."""
-    fields = {"grpc": grpc, "pid": os.getpid(), **doing, "beat_ms": wall_ms()}
+    at = {"redis_ms": redis_ms(await own.time()), "beat_ms": wall_ms()}
+    fields = {"grpc": grpc, "pid": os.getpid(), **doing, **at}
     await own.hset(FLEET, name, orjson.dumps(fields))
 
 
@@ -57,14 +58,15 @@ def doing(node: Node, *, serving: bool) -> dict[str, Any]:
     return said
 
 
-def said_lately(value: bytes | str | None) -> dict[str, Any] | None:
-    """What a worker says in its field of the fleet hash; `None` where that is old, or nonsense.
+def said_lately(value: bytes | str | None, redis_time: tuple[int, int]) -> dict[str, Any] | None:
+    """What a worker says in its field of the fleet hash, by the TIME of that Redis; `None` if that is old, or nonsense.
 
-    >>> said_lately(b'{"beat_ms": 0}'), said_lately(None)
-    (None, None)
+    >>> value = b'{"beat_ms": 7000, "redis_ms": 7000, "waits": "so"}'
+    >>> said_lately(value, (8, 0))["waits"], said_lately(value, (11, 0)), said_lately(None, (8, 0))
+    ('so', None, None)
     """
-    with contextlib.suppress(orjson.JSONDecodeError):
-        said = orjson.loads(value or b"null")
-        if isinstance(said, dict) and wall_ms() - said.get("beat_ms", 0) < HEARTBEAT_FRESH_MS:
-            return said
-    return None
+    heartbeat = read_heartbeat(value, redis_time)
+    if heartbeat is None or not heartbeat.fresh or value is None:
+        return None
+    said: dict[str, Any] = orjson.loads(value)
+    return said

@@ -22,7 +22,7 @@ from crdt_core.errors import DeltaicError, DigestMismatch, Malformed, UnknownNod
 from crdt_core.messages import Compact, Round, encode_message
 from crdt_core.types.members import Members
 from workers.clock import wall_ms
-from workers.keys import AUDIT, INBOX_ENTRIES_MAX, MESSAGE_FIELD, PAUSED, Keys
+from workers.keys import AUDIT, MESSAGE_FIELD, PAUSED, Keys
 from workers.record import questions, record_of
 from workers.settings import load_settings
 
@@ -196,9 +196,8 @@ class _Fleet:
         """Puts `message` into the node's inbox; the answer."""
         wait_s = (self.settings.gossip.timeout_ms + _ANSWER_MARGIN_MS) / 1000
         redis = _connection(self.settings.node(self.node).redis, wait_s + _REPLY_TIMEOUT_S)
-        redis.xadd(
-            self.keys.inbox, {MESSAGE_FIELD: encode_message(message)}, maxlen=INBOX_ENTRIES_MAX, approximate=True
-        )
+        most = self.settings.limits.inbox_entries_max
+        redis.xadd(self.keys.inbox, {MESSAGE_FIELD: encode_message(message)}, maxlen=most, approximate=True)
         answer: Any = redis.blpop([self.keys.answer(name)], timeout=wait_s)
         if answer is None:
             return {"skipped": f"{self.node} did not answer within {wait_s:g} s"}

@@ -37,7 +37,6 @@ __all__ = [
     "DELTA_FIELD",
     "FLEET",
     "GROUP",
-    "INBOX_ENTRIES_MAX",
     "MESSAGE_FIELD",
     "OPEN",
     "PAUSED",
@@ -48,8 +47,6 @@ __all__ = [
 FLEET = "deltaic:fleet"
 AUDIT = "deltaic:audit"
 GROUP = "worker"
-INBOX_ENTRIES_MAX = 10_000
-"""Beyond this, an inbox that nobody reads loses its oldest messages: anti-entropy makes up for them."""
 DELTA_FIELD = b"d"
 MESSAGE_FIELD = b"m"
 OPEN = "open"

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from crdt_core.errors import UnknownNode
 from crdt_core.events import JobAnswer, Send, SendFailed
 from crdt_core.messages import encode_message
-from workers.keys import INBOX_ENTRIES_MAX, MESSAGE_FIELD, Keys
+from workers.keys import MESSAGE_FIELD, Keys
 from workers.tasks import Children
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ _MESSAGES_WAITING_MAX = 100
 
 
 class Outbox:
-    """Delivers effects: to the Redis of `peers`, and answers to jobs at `own`, the node's Redis."""
+    """Delivers effects: to the Redis of `peers`, and answers to jobs at `own`, the node's Redis.
+
+    Beyond `peers.inbox_entries_max`, an inbox that nobody reads loses its oldest messages; rounds make up for it.
+    """
 
     def __init__(self, own: Redis, peers: Peers) -> None:
         self._own = own
@@ -85,7 +88,7 @@ class Outbox:
 
     async def _deliver(self, peer: str, key: str, send: Send) -> None:
         fields: dict[Any, Any] = {MESSAGE_FIELD: encode_message(send.message)}
-        await self._peers.redis(peer).xadd(key, fields, maxlen=INBOX_ENTRIES_MAX, approximate=True)
+        await self._peers.redis(peer).xadd(key, fields, maxlen=self._peers.inbox_entries_max, approximate=True)
 
     async def _answer(self, answer: JobAnswer) -> None:
         pipeline = self._own.pipeline()

@@ -29,6 +29,11 @@ class Peers:
         self._connections: dict[str, Redis] = {}
         self.members: Members | None = None
 
+    @property
+    def inbox_entries_max(self) -> int:
+        """How many messages may wait for a node."""
+        return self._settings.limits.inbox_entries_max
+
     def named(self) -> list[str]:
         """The other nodes that the fleet file names."""
         return list(self._settings.peers_of(self._name))

@@ -6,11 +6,12 @@ import contextlib
 import errno
 import os
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 
 from crdt_core.errors import SettingsError, WorldError
 
-__all__ = ["PortTaken", "answers", "claim", "split_address"]
+__all__ = ["PortTaken", "answers", "claim", "is_loopback", "split_address"]
 
 LISTEN = "0A"  # the state in /proc/net/tcp
 
@@ -35,6 +36,19 @@ def split_address(address: str) -> tuple[str, int]:
     """
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens at `host`.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
 def claim(host: str, port: int, *, wanted_by: str, setting: str) -> socket.socket:

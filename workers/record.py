@@ -41,14 +41,14 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
     header, members, alive, info = replies
     fields: Mapping[bytes, bytes] = header
     return Record(
-        replica=fields.get(b"replica", b"").decode(),
+        replica=_text(fields.get(b"replica")),
         clock=decode_header(fields).clock,
         members=members_in(members),
         founders=founders_in(fields.get(b"founders")),
         joining=bool(fields.get(b"joining")),
-        former=fields.get(b"former", b"").decode(),
+        former=_text(fields.get(b"former")),
         restored=bool(fields.get(b"restored")),
-        doubtful=fields.get(b"run_id", b"").decode() != info["run_id"],
+        doubtful=_text(fields.get(b"run_id")) != info["run_id"],
         running=alive is not None and alive == fields.get(b"owner"),
     )
 
@@ -69,12 +69,16 @@ def members_in(parts: Mapping[bytes, bytes]) -> Members:
     return MEMBERS.value(View(link.parts, roster))
 
 
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "backslashreplace")
+
+
 def founders_in(value: bytes | None) -> tuple[str, ...]:
     """The founders in the header's field; raises `Malformed`."""
     try:
         found = orjson.loads(value or b"[]")
     except orjson.JSONDecodeError as error:
-        raise Malformed("header", f"founders: {error}") from error
+        raise Malformed("header", f"founders are no JSON ({error})") from error
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise Malformed("header", "founders are no list of names")
     return tuple(found)

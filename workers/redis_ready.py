@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.exceptions import AuthenticationError, RedisError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_never, wait_exponential
 
 from crdt_core.errors import StoreUnavailable
+from workers.redis_url import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tenacity import RetryCallState
 
-__all__ = ["shown", "wait_for_redis"]
+__all__ = ["wait_for_redis"]
 
 FIRST_WORD_S = 2.0
 EVERY_S = 5.0
@@ -64,16 +64,3 @@ class _Talk:
             self._next_s = monotonic() + EVERY_S
             error = state.outcome.exception() if state.outcome is not None else None
             self._say(f"waiting for Redis at {shown(self._url)}: {error}")
-
-
-def shown(url: str) -> str:
-    """`url` without its password, fit for a terminal or a log.
-
-    >>> shown("redis://deltaic:s3cret@10.0.0.1:6379/0")
-    'redis://deltaic:***@10.0.0.1:6379/0'
-    """
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    _, _, address = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{address}"))

@@ -10,13 +10,14 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
 from crdt_core.errors import StoreUnavailable
+from workers.redis_url import shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tenacity import RetryCallState
 
-__all__ = ["Trouble", "until_redis_answers", "without_password"]
+__all__ = ["Trouble", "until_redis_answers"]
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ async def until_redis_answers(
         heard(reason)
         if state.attempt_number % _SILENT_ATTEMPTS == 0 or monotonic() - said_s > _SILENT_S:
             said_s = monotonic()
-            log.warning("redis_awaited", url=without_password(url), reason=reason)
+            log.warning("redis_awaited", url=shown(url), reason=reason)
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type((StoreUnavailable, RedisError, OSError)),
@@ -59,10 +60,3 @@ async def until_redis_answers(
         reraise=True,
     )
     return await retrying(attempt)
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    scheme, _, rest = url.partition("://")
-    credentials, at, address = rest.rpartition("@")
-    return f"{scheme}://{'***' if credentials else ''}{at}{address}"

@@ -10,13 +10,14 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from redis.connection import parse_url
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from crdt_core.errors import SettingsError, UnknownNode
+from crdt_core.errors import SettingsError, UnknownNode, brief
+from workers.redis_url import options_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,9 @@ __all__ = [
     "LimitSettings",
     "MembershipSettings",
     "NodeSettings",
+    "SecuritySettings",
     "ValkeySettings",
+    "check_name",
     "checked_node",
     "default_fleet_file",
     "load_settings",
@@ -43,9 +46,10 @@ FILE_VARIABLE = "DELTAIC_FILE"
 PACKAGED_FILE = Path(__file__).with_name("deltaic.toml")  # the fleet that comes with Deltaic
 CRON_NODES_VARIABLE = "DELTAIC_CRON_NODES"  # how `deltaic cron` tells the module of jobs its nodes, comma separated
 NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+TOKEN = re.compile(r"[!-~]+")
 HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=10**12)]
 
 
 class Section(BaseModel):
@@ -58,7 +62,7 @@ class NodeSettings(Section):
     """One node: where its worker listens, and the Redis or Valkey that holds its replica."""
 
     grpc: str = Field(description="host:port where the worker's gRPC face is dialled")
-    redis: str = Field(description="URL of the node's Redis: redis://, rediss:// or unix://")
+    redis: str = Field(description="URL of the node's Redis: redis://, rediss:// or unix://; see `workers.redis_url`")
     bind: str | None = Field(default=None, description="host:port the worker binds; default: the grpc address")
     jobs: str | None = Field(default=None, description="URL of the Redis of its RQ queue; default: the node's own")
 
@@ -76,7 +80,7 @@ class NodeSettings(Section):
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
         if value is not None:
-            parse_url(value)  # type: ignore[no-untyped-call]
+            options_of(value)
         return value
 
     @property
@@ -131,11 +135,22 @@ class JobsSettings(Section):
 
 
 class LimitSettings(Section):
-    """What a caller may send."""
+    """What callers and peers may send. Beyond a limit nothing changes, and the error names the setting."""
 
     key_bytes_max: Positive = Field(default=1024, description="bytes of a key")
     value_bytes_max: Positive = Field(default=1 << 20, description="bytes of an element or value; more: longer turns")
-    message_bytes_max: Positive = Field(default=64 << 20, description="bytes of one gRPC or inbox message")
+    message_bytes_max: Annotated[int, Field(ge=1024, le=2**31 - 1)] = Field(
+        default=64 << 20, description="bytes of one gRPC message, either way; more: worker memory"
+    )
+    concurrent_calls_max: Positive = Field(
+        default=1000, description="gRPC calls under way at once, over all connections; more: worker memory"
+    )
+    inbox_entries_max: Positive = Field(
+        default=10_000, description="messages waiting for a node; beyond it the oldest go, and rounds make up for them"
+    )
+    foreign_replicas_max: Annotated[int, Field(ge=0, le=2048)] = Field(
+        default=256, description="replica ids of no node that callers' patches may bring; more: longer clocks for good"
+    )
     write_timeout_ms: Positive = Field(default=10_000, description="how long a call waits for its commit")
     commit_timeout_ms: Positive = Field(
         default=5000, description="silence of Redis after which its connection is given up; more: later repair"
@@ -143,6 +158,40 @@ class LimitSettings(Section):
     calls_waiting_max: Positive = Field(
         default=10_000, description="calls that wait for their turn; more: worker memory, longer waits"
     )
+
+
+class SecuritySettings(Section):
+    """Who may talk to the workers' gRPC face, and how; it is open to all and plain where none of it is set.
+
+    Health checks need no password, so that whoever restarts workers need not know it.
+    """
+
+    password: SecretStr | None = Field(
+        default=None, description="what calls must show as `authorization: Bearer`; better in a file or the environment"
+    )
+    password_file: Path | None = Field(default=None, description="file that holds the password, on one line")
+    grpc_certificate: Path | None = Field(
+        default=None, description="PEM file: the worker's certificate and chain; it then speaks TLS only"
+    )
+    grpc_key: Path | None = Field(default=None, description="PEM file: the certificate's key")
+    grpc_ca: Path | None = Field(
+        default=None, description="PEM file: whom clients trust, and who must have signed the clients' certificates"
+    )
+
+    @field_validator("password")
+    @classmethod
+    def _is_token(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None and not TOKEN.fullmatch(password.get_secret_value()):
+            raise ValueError("must be printable ASCII without spaces")
+        return password
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file cannot both be set")
+        if (self.grpc_certificate is None) != (self.grpc_key is None):
+            raise ValueError("grpc_certificate and grpc_key need each other")
+        return self
 
 
 class ClockSettings(Section):
@@ -181,6 +230,7 @@ class FleetSettings(BaseSettings):
     membership: MembershipSettings = MembershipSettings()
     jobs: JobsSettings = JobsSettings()
     limits: LimitSettings = LimitSettings()
+    security: SecuritySettings = SecuritySettings()
     clock: ClockSettings = ClockSettings()
     valkey: ValkeySettings = ValkeySettings()
 
@@ -232,23 +282,40 @@ def load_settings(path: Path | None = None) -> FleetSettings:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(str(path), f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise SettingsError(str(path), f"is no TOML: {error}") from error
+    except RecursionError:
+        raise SettingsError(str(path), "is no TOML: nested too deeply") from None
     _refuse_unknown_variables(os.environ)
+    return checked(content)
+
+
+def checked(content: Mapping[str, Any]) -> FleetSettings:
+    """The settings in a fleet file's `content`, overridden by the environment; raises `SettingsError`."""
+    for name in content:
+        if name not in FleetSettings.model_fields:  # the constructor has arguments of its own, which are none of ours
+            raise SettingsError(brief(name), f"no such section; there are {', '.join(FleetSettings.model_fields)}")
     try:
         return FleetSettings(**content)
     except ValidationError as error:
-        raise _first_problem(error) from error
+        raise _first_problem(error) from None  # its own text quotes what it was given
+    except UnreadableVariable as error:
+        raise SettingsError("in the environment", str(error)) from None
+
+
+def check_name(name: str) -> None:
+    """Raises `SettingsError` where no node may be called `name`."""
+    if NODE_NAME.fullmatch(name) is None:
+        raise SettingsError(f"nodes.{brief(name)}", f"a node's name must match {NODE_NAME.pattern}")
 
 
 def checked_node(name: str, **addresses: str) -> NodeSettings:
     """The settings of a node called `name`, as a section of the fleet file would give them; raises `SettingsError`."""
-    if NODE_NAME.fullmatch(name) is None:
-        raise SettingsError(f"nodes.{name}", f"a node's name must match {NODE_NAME.pattern}")
+    check_name(name)
     try:
         return NodeSettings(**addresses)
     except ValidationError as error:
-        raise _first_problem(error, f"nodes.{name}.") from error
+        raise _first_problem(error, f"nodes.{name}.") from None
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
@@ -264,8 +331,18 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
 def _first_problem(error: ValidationError, prefix: str = "") -> SettingsError:
     problem: dict[str, Any] = dict(error.errors(include_url=False)[0])
     name = prefix + ".".join(str(part) for part in problem["loc"])
+    value = _showable(problem["loc"], problem["input"])
     if problem["type"] == "extra_forbidden":
-        return SettingsError(name, f"unknown (value {problem['input']!r})")
+        return SettingsError(name, f"unknown{f' (value {value})' if value else ''}")
     if problem["type"] == "missing":
         return SettingsError(name, "is missing")
-    return SettingsError(name, f"{problem['input']!r} cannot be used: {problem['msg']}")
+    reason = problem["msg"].removeprefix("Value error, ")
+    return SettingsError(name, f"{value} cannot be used: {reason}" if value else reason)
+
+
+def _showable(place: tuple[int | str, ...], value: object) -> str | None:
+    """A value for an error's sentence, unless it may be or hold a secret: a password, or tables it may stand in."""
+    kept = place[0] == "security" or place[-1] in {"redis", "jobs"} or "password" in str(place[-1])
+    if kept or not isinstance(value, str | int | float):
+        return None
+    return brief(shown(value)) if isinstance(value, str) and "://" in value else brief(value)

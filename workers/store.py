@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,15 @@ import structlog
 
 from crdt_core.clocks import HybridClock, VersionVector
 from crdt_core.codec import FORMAT
-from crdt_core.errors import AlreadyRunning, Fenced, InvariantBroken, Malformed, StoreUnavailable
+from crdt_core.errors import (
+    AlreadyRunning,
+    CorruptState,
+    Fenced,
+    InvariantBroken,
+    Malformed,
+    StoreUnavailable,
+    brief,
+)
 from crdt_core.header import Header, decode_header, encode_header
 from crdt_core.records import decode_object, decode_part, object_hashes
 from crdt_core.siblings import Roster
@@ -41,7 +50,7 @@ from workers.retry import Trouble, until_redis_answers
 from workers.wire import Wire, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from crdt_core.clocks import ReplicaId
     from crdt_core.events import Commit
@@ -54,6 +63,7 @@ __all__ = ["Store"]
 
 log = structlog.get_logger()
 
+_TURN_DIGITS_MAX = 18
 _OBJECTS_PER_BATCH = 256
 _LOAD_SILENCE_S = 60.0
 """What Redis answers in one piece may be large, and it says nothing while it collects it."""
@@ -116,22 +126,11 @@ class Store:
 
         async def attempt() -> Wire:
             wire = await connect(self._url, self._connection_name, self._commit_timeout_s)
-            for patience in reversed(range(_CLAIM_ATTEMPTS)):
-                fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
-                self._check_format(fields[1])
-                held = self._is_held_by_another(fields[0], clients) or (
-                    fields[0] is None and self._is_held_by_anyone(clients)
-                )
-                if takeover or not held:
-                    break
-                if not patience:
-                    raise AlreadyRunning(self.keys.node, "another live process")
-                await asyncio.sleep(_RETRY_S)
-            claimed = header_set(self.keys, self._claim_fields())
-            _, info, _, watched = await _ok(wire, [claimed, _SERVER, *self._watch()])
-            self._run_id = _run_id(info)
-            self._place(watched)
-            await self._ensure_group(wire)
+            try:
+                await self._claim_by(wire, takeover=takeover)
+            except BaseException:
+                wire.close()
+                raise
             return wire
 
         self._wire = await until_redis_answers(attempt, self._url)
@@ -146,15 +145,32 @@ class Store:
             wire.close()
             raise StoreUnavailable(f"Redis refuses: {created}")
 
+    async def _claim_by(self, wire: Wire, *, takeover: bool) -> None:
+        for patience in reversed(range(_CLAIM_ATTEMPTS)):
+            fields, clients = await _ok(wire, [("HMGET", self.keys.header, "owner", "format"), ("CLIENT", "LIST")])
+            self._check_format(fields[1])
+            held = self._is_held_by_another(fields[0], clients) or (
+                fields[0] is None and self._is_held_by_anyone(clients)
+            )
+            if takeover or not held:
+                break
+            if not patience:
+                raise AlreadyRunning(self.keys.node, "another live process")
+            await asyncio.sleep(_RETRY_S)
+        claimed = header_set(self.keys, self._claim_fields())
+        _, info, _, watched = await _ok(wire, [claimed, _SERVER, *self._watch()])
+        self._run_id = _run_id(info)
+        self._place(watched)
+        await self._ensure_group(wire)
+
     def _check_format(self, format_: bytes | None) -> None:
-        if format_ is not None and int(format_) != FORMAT:
-            raise Malformed("header", f"{self.keys.header} has format {int(format_)}; this version reads {FORMAT}")
+        if format_ is not None and format_ != b"%d" % FORMAT:
+            raise CorruptState(f"{self.keys.header} format", f"{brief(format_)} is not {FORMAT}, as here")
 
     def _is_held_by_another(self, owner: bytes | None, clients: bytes) -> bool:
         if owner in {None, self.token.encode()}:  # its own: an earlier attempt got that far
             return False
-        assert owner is not None
-        held = f" name={_connection_name(self.keys.node, owner.decode())} ".encode()
+        held = f" name={_connection_name(self.keys.node, _text(owner))} ".encode()
         return any(held in line for line in bytes(clients).splitlines())
 
     def _is_held_by_anyone(self, clients: bytes) -> bool:
@@ -173,11 +189,12 @@ class Store:
         asked: list[Command] = [("HGETALL", self.keys.header), ("HGETALL", self.keys.state)]
         header, catalogue = (dict(_pairs(reply)) for reply in await _ok(wire, asked))
         noted = {"replica": replica.encode(), **fields}
-        gone = [Keys(self.keys.node, header.get(b"replica", b"").decode()).log.encode()]
+        gone = [Keys(self.keys.node, _text(header.get(b"replica", b""))).log.encode()]
         if discard:
-            heads = [decode_object(key, value, Roster()) for key, value in catalogue.items()]
+            heads = self._heads(catalogue.items(), Roster())
             gone = [self.keys.state.encode(), *(self.keys.record(h) for head in heads for _, h in object_hashes(head))]
-            hlc = decode_header(header).hlc
+            with _naming(self.keys.header):
+                hlc = decode_header(header).hlc
             noted.update(encode_header(Header(VersionVector(), VersionVector(), 0, hlc)))
         anew: list[Command] = [header_set(self.keys, noted), ("UNLINK", *gone)]
         *_, executed, _, watched = await _ok(wire, [("MULTI",), *anew, ("EXEC",), *self._watch()])
@@ -188,7 +205,7 @@ class Store:
     async def load(self, replica: Replica) -> HybridClock:
         """Reads the persisted state into the empty `replica`; the hybrid clock as it was.
 
-        Raises `Malformed`, and `Fenced` where another process takes the replica over meanwhile.
+        Raises `CorruptState`, and `Fenced` where another process takes the replica over meanwhile.
         """
         self.keys = Keys(self.keys.node, replica.id)
         while True:
@@ -201,27 +218,41 @@ class Store:
     async def _load(self, replica: Replica) -> HybridClock:
         wire = self._connected()
         wire.silence_s = max(_LOAD_SILENCE_S, self._commit_timeout_s)
-        fields, catalogue = await _ok(wire, [("HGETALL", self.keys.header), ("HGETALL", self.keys.state)])
-        named = dict(_pairs(fields))
-        header = decode_header(named)
-        turn = int(named.get(b"turn", 0))
-        roster = replica.catalogue.roster
-        heads = [decode_object(key, value, roster) for key, value in _pairs(catalogue)]
+        fields, catalogue = await self._hashes(wire, [self.keys.header, self.keys.state])
+        named = dict(fields)
+        with _naming(self.keys.header):
+            header = decode_header(named)
+            turn = _count(named.get(b"turn", b"0"))
+        heads = self._heads(catalogue, replica.catalogue.roster)
         await self._load_parts(wire, [pair for head in heads for pair in object_hashes(head)], replica)
-        replica.restore(header.clock, header.stable, header.digest, heads)
+        with _naming(self.keys.state):
+            replica.restore(header.clock, header.stable, header.digest, heads)
         wire.silence_s = self._commit_timeout_s
-        self._turn, self._header = turn, {name.decode(): value for name, value in named.items()}
+        self._turn, self._header = turn, {_text(name): value for name, value in named.items()}
         self._trouble = None
         return HybridClock(header.hlc)
+
+    def _heads(self, catalogue: Iterable[tuple[bytes, bytes]], roster: Roster) -> list[Object]:
+        """The objects in the catalogue, collections without their parts. Raises `CorruptState`."""
+        heads = []
+        for key, value in catalogue:
+            with _naming(self.keys.state, key):
+                heads.append(decode_object(key, value, roster))
+        return heads
+
+    async def _hashes(self, wire: Wire, keys: Sequence[str | bytes]) -> list[list[tuple[bytes, bytes]]]:
+        """All fields of each hash. Raises `CorruptState` for a key that holds something else."""
+        return [list(_pairs(reply)) for reply in await _ok(wire, [("HGETALL", key) for key in keys])]
 
     async def _load_parts(self, wire: Wire, hashes: list[tuple[Object, bytes]], replica: Replica) -> None:
         roster = replica.catalogue.roster
         for start in range(0, len(hashes), _OBJECTS_PER_BATCH):
             batch = hashes[start : start + _OBJECTS_PER_BATCH]
-            replies = await _ok(wire, [("HGETALL", self.keys.record(hash_)) for _, hash_ in batch])
-            for (link, _), reply in zip(batch, replies, strict=True):
-                for part, value in _pairs(reply):
-                    link.adopt(part, decode_part(link, value, roster))
+            keys = [self.keys.record(hash_) for _, hash_ in batch]
+            for (link, _), key, fields in zip(batch, keys, await self._hashes(wire, keys), strict=True):
+                for part, value in fields:
+                    with _naming(key, part):
+                        link.adopt(part, decode_part(link, value, roster))
 
     async def commit(self, commit: Commit) -> None:
         """Persists `commit`, all or nothing; returns once Redis has confirmed it, however long that takes.
@@ -327,7 +358,8 @@ class Store:
         if isinstance(watched, hiredis.ReplyError):
             raise StoreUnavailable(f"Redis refuses: {watched}")
         owner, turn = watched
-        now_at = int(turn or 0)
+        with _naming(self.keys.header):
+            now_at = _count(turn or b"0")
         if now_at < self._turn or (owner is None and turn is None):
             return _NOWHERE
         if owner != self.token.encode():
@@ -426,11 +458,29 @@ class Store:
 
 async def _ok(wire: Wire, commands: list[Command]) -> list[Any]:
     replies = await wire.send(commands)
-    for reply in replies:
+    for command, reply in zip(commands, replies, strict=True):
         if isinstance(reply, hiredis.ReplyError):
             wire.close()
+            if str(reply).startswith("WRONGTYPE"):  # to wait makes nothing else of it
+                raise CorruptState(_text(command[1]), "it holds another kind of value than it should")
             raise StoreUnavailable(f"Redis refuses: {reply}")
     return replies
+
+
+@contextmanager
+def _naming(key: str | bytes, field: bytes | None = None) -> Iterator[None]:
+    """Says of what is `Malformed` in the block where in Redis it stands."""
+    try:
+        yield
+    except Malformed as error:
+        where = _text(key) if field is None else f"{_text(key)} field {brief(field)}"
+        raise CorruptState(where, str(error)) from error
+
+
+def _count(digits: bytes) -> int:
+    if not digits.isdigit() or len(digits) > _TURN_DIGITS_MAX:
+        raise Malformed("header", f"turn {brief(digits)} is no number")
+    return int(digits)
 
 
 def _connection_name(node: str, token: str) -> str:

@@ -26,7 +26,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from crdt_core.errors import AlreadyRunning, Fenced, InvalidArgument, InvariantBroken, NotAMember
+from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvalidArgument, InvariantBroken, NotAMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +48,7 @@ STAY_DOWN = {
     Fenced.exit_code: "another process runs this replica",
     NotAMember.exit_code: "it is not a member of the fleet",
     InvariantBroken.exit_code: "a person must look at what it found first",
+    CorruptState.exit_code: "a person must look at what its Redis holds first",
 }
 """Exit codes after which a replica must not start again by itself, and why: it would fight, or spread damage."""
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import hiredis
-from redis.connection import SSLConnection, parse_url
 
 from crdt_core.errors import StoreUnavailable
+from workers.redis_url import options_of, tls_of
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Sequence
 
 __all__ = ["Wire", "connect"]
@@ -119,15 +119,16 @@ class Wire(asyncio.Protocol):
 
 
 async def connect(url: str, name: str, silence_s: float) -> Wire:
-    """A connection to the Redis at `url`, authenticated, on its database, named `name`; raises `StoreUnavailable`.
+    """A connection to the Redis at `url`, authenticated, on its database, named `name`.
 
-    `silence_s`: how long Redis may owe an answer without saying anything.
+    `silence_s`: how long Redis may owe an answer without saying anything. Raises `StoreUnavailable`, and
+    `SettingsError` where the files for its TLS cannot be used.
     """
-    parts: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+    options, tls = options_of(url), tls_of(url)
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            wire = await _open(parts, silence_s)
-            await _greet(wire, parts, name)
+            wire = await _open(options, tls, silence_s)
+            await _greet(wire, options, name)
     except OSError as error:
         raise StoreUnavailable(f"Redis cannot be reached: {_reason(error)}") from error
     return wire
@@ -141,28 +142,23 @@ def _reason(error: OSError) -> str:
     return str(error)
 
 
-async def _open(parts: dict[str, Any], silence_s: float) -> Wire:
+async def _open(options: Any, tls: ssl.SSLContext | None, silence_s: float) -> Wire:
     loop = asyncio.get_running_loop()
 
     def made() -> Wire:
         return Wire(silence_s)
 
-    if "path" in parts:
-        _, wire = await loop.create_unix_connection(made, parts["path"])
+    if hasattr(options, "path"):
+        _, wire = await loop.create_unix_connection(made, options.path)
     else:
-        tls = ssl.create_default_context() if parts.get("connection_class") is SSLConnection else None
-        host, port = parts.get("host", "localhost"), parts.get("port", 6379)
-        _, wire = await loop.create_connection(made, host, port, ssl=tls)
+        _, wire = await loop.create_connection(made, options.host, options.port, ssl=tls)
     return wire
 
 
-async def _greet(wire: Wire, parts: dict[str, Any], name: str) -> None:
-    greeting: list[tuple[bytes | str | int, ...]] = [
-        ("CLIENT", "SETNAME", name),
-        ("SELECT", parts.get("db", 0)),
-    ]
-    if parts.get("password"):
-        greeting.insert(0, ("AUTH", parts.get("username") or "default", parts["password"]))
+async def _greet(wire: Wire, options: Any, name: str) -> None:
+    greeting: list[tuple[bytes | str | int, ...]] = [("CLIENT", "SETNAME", name), ("SELECT", options.db)]
+    if options.username or options.password:
+        greeting.insert(0, ("AUTH", options.username or "default", options.password or ""))
     for reply in await wire.send(greeting):
         if isinstance(reply, hiredis.ReplyError):
             wire.close()

@@ -19,11 +19,12 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from crdt_core.errors import Fenced, InvariantBroken, NotAMember, Retired, StoreUnavailable
-from crdt_core.events import LinksRead
+from crdt_core.events import LinksRead, StampAhead
 from crdt_core.identity import Vouched
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
 from workers.beginning import begin
+from workers.credentials import Credentials, warn_of_exposure
 from workers.grpc_face import GrpcFace
 from workers.heartbeat import beat, doing, last_beat
 from workers.inbox import Inbox
@@ -36,12 +37,14 @@ from workers.peers import Peers
 from workers.ports import PortTaken
 from workers.published import Published
 from workers.retry import until_redis_answers
+from workers.skew import Skew
 from workers.store import Store
 from workers.tasks import end
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from crdt_core.events import Effect
     from workers.beginning import Beginning
     from workers.settings import FleetSettings
 
@@ -137,16 +140,26 @@ class _Life:
         """Runs a loaded node until it is told to stop, or must not go on."""
         name, settings = self._name, self._settings
         own = self._peers.redis(name)
+        credentials = Credentials.read(settings.security)
         outbox = Outbox(own, self._peers)
+        skew = Skew(node, self._peers, settings.clock.skew_warn_ms)
+
+        def release(effect: Effect) -> None:
+            if isinstance(effect, StampAhead):
+                skew.note(effect)
+            else:
+                outbox.release(effect)
+
         mailbox = Mailbox(
             node,
             self._store,
-            outbox.release,
+            release,
             call_timeout_s=settings.limits.write_timeout_ms / 1000,
             calls_waiting_max=settings.limits.calls_waiting_max,
         )
         links = Links(own, mailbox)
-        face = GrpcFace(mailbox, links, Published(node, self._peers), settings.limits)
+        published = Published(node, self._peers)
+        face = GrpcFace(mailbox, links, published, settings.limits, credentials=credentials, skew=skew)
         looking = asyncio.create_task(until_redis_answers(links.refresh, self._node_settings.redis))
         if not await _before(self._stop, looking):
             log.info("node_stopped", node=name, before="it knew whom to listen to")
@@ -160,6 +173,7 @@ class _Life:
             for work in (
                 Inbox(name, own, links, mailbox).run(),
                 _watch_links(links),
+                skew.run(),
                 _beat(own, self._node_settings.grpc, self._store, mailbox, serving),
                 outbox.run(mailbox),
                 follow(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),
@@ -175,6 +189,7 @@ class _Life:
                 await _serve_face(face, name, self._node_settings.bind_address, patience_s)
                 serving.set()
                 log.info("node_serving", node=name, grpc=self._node_settings.bind_address)
+                warn_of_exposure(self._node_settings.bind_address, credentials)
                 background.remove(joining)
                 await _first_of(turns, *background, self._stop)
             failures = _failures([turns, *background])
@@ -264,6 +279,7 @@ def _options(settings: FleetSettings) -> NodeOptions:
         log_entries_kept=settings.gossip.log_entries_kept,
         skew_warn_ms=settings.clock.skew_warn_ms,
         skew_refuse_ms=settings.clock.skew_refuse_ms,
+        strangers_max=settings.limits.foreign_replicas_max,
         fence_after_ms=settings.membership.fence_after_s * 1000,
     )
 

@@ -548,13 +548,20 @@ def test_nothing_else_is_a_dot(text: Any) -> None:
 
 
 def test_more_replica_ids_than_a_replica_can_number_are_refused_and_change_nothing() -> None:
-    clock = {f"m{number}": 1 for number in range(5000)}
-    patch = decode_patch(changed(PATCH, since=None, stable={}, clock=clock, parts=[]))
-    replica = Replica("observer")
+    def naming(numbers: range) -> bytes:
+        clock = {f"m{number}": 1 for number in numbers}
+        return changed(PATCH, since=None, stable={}, clock=clock, parts=[])
+
     with pytest.raises(Malformed):
-        replica.join(patch)
-    assert replica.clock == {}
+        decode_patch(naming(range(5000)))
+    replica = Replica("observer")
+    replica.join(decode_patch(naming(range(3000))))
+    before = replica.clock.copy()
+    with pytest.raises(Malformed):
+        replica.join(decode_patch(naming(range(2000, 5000))))
+    assert replica.clock == before
     assert not replica.take_changes()
+    assert replica.join(decode_patch(naming(range(4000)))) == 0  # as many as there is room for
 
 
 def test_spent_totals_above_their_share_leave_nothing_and_not_less() -> None:

@@ -96,10 +96,10 @@ async def _say_each(name: str, replica: str, redis: Redis, console: Console) -> 
 async def _look(name: str, replica: str, redis: Redis) -> Arrival:
     try:
         record = await read_record(name, redis)
-        beat = await redis.hget(FLEET, name)
+        beat, time = await redis.hget(FLEET, name), await redis.time()
     except (RedisError, OSError, DeltaicError) as error:
         return Arrival(f"its Redis does not answer: {printable(str(error))}")
-    said = said_lately(beat)
+    said = said_lately(beat, time)
     if said is not None and said.get("serving") and (record.joining or record.replica != replica):
         return Arrival("starts")
     return arrival_of(said)

@@ -23,7 +23,8 @@ from workers.embedded import HOST, become_server, server_binary, wants_embedded
 from workers.keys import queue_name
 from workers.ports import claim, split_address
 from workers.procfile import fleet_lines, read_procfile, written
-from workers.redis_ready import shown, wait_for_redis
+from workers.redis_ready import wait_for_redis
+from workers.redis_url import shown
 from workers.settings import CRON_NODES_VARIABLE, FILE_VARIABLE, default_fleet_file, load_settings
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from workers.clock import wall_ms
 from workers.fleet_file import add_section
 from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
 from workers.keys import Keys
-from workers.redis_ready import shown
+from workers.redis_url import shareable, shown
 from workers.settings import checked_node, default_fleet_file, load_settings
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ def add(ctx: click.Context, name: str, *, grpc: str | None, redis: str | None, v
 
     The node fetches the state from a member, in chunks, and serves once it has all of it. If the fleet file does not
     name the node, its section is added there. The other members' files may name it or not: the addresses travel with
-    the addition. Ctrl-C ends the waiting; the node stays added.
+    the addition, unless its Redis URL has a password, which is written down nowhere. Ctrl-C ends the waiting; the
+    node stays added.
 
     \b
     Exit code: 0  the node is up, or was added with --no-wait
@@ -163,6 +164,10 @@ def add(ctx: click.Context, name: str, *, grpc: str | None, redis: str | None, v
         written = add_section(file, name, new)
         copied = "" if written == file else ", a copy of the fleet file that comes with Deltaic"
         console.print(f"wrote its section into {written}{copied}")
+    if not shareable(new.redis):
+        hint = "its Redis URL has a password, which is not written down"
+        remedy = f"all members have to be started with [nodes.{name}] in their fleet files"
+        console.print(f"{hint}: {remedy}", style="yellow")
     console.print(_how_to_start(name), style="dim")
     if no_wait:
         return

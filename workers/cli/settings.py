@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from workers.redis_ready import shown
+from workers.redis_url import shown
 from workers.settings import ENV_PREFIX, NodeSettings, default_fleet_file, load_settings
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from workers.fleet_view import Away
-    from workers.settings import FleetSettings
+    from workers.settings import ClockSettings, FleetSettings
 
 __all__ = ["exit_code", "status"]
 
@@ -63,7 +63,7 @@ def status(ctx: click.Context, *, as_json: bool, watch: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(view.to_json(), option=orjson.OPT_INDENT_2))
     else:
-        Console().print(_shown(view))
+        Console().print(_shown(view, settings.clock))
     ctx.exit(exit_code(view))
 
 
@@ -85,7 +85,7 @@ async def _watch(settings: FleetSettings, *, as_json: bool) -> None:
             if live is None:
                 click.echo(orjson.dumps(view.to_json()))
             else:
-                live.update(_shown(view), refresh=True)
+                live.update(_shown(view, settings.clock), refresh=True)
             await asyncio.sleep(WATCH_S)
 
 
@@ -104,8 +104,8 @@ async def _looks(named: FleetSettings) -> AsyncGenerator[FleetView, None]:
 # Tables
 
 
-def _shown(view: FleetView) -> RenderableType:
-    return Group(_headline(view), "", _nodes_table(view), "", _clocks_table(view), "", *_notes(view))
+def _shown(view: FleetView, clocks: ClockSettings) -> RenderableType:
+    return Group(_headline(view), "", _nodes_table(view), "", _clocks_table(view), "", *_notes(view, clocks))
 
 
 def _headline(view: FleetView) -> Text:
@@ -233,7 +233,23 @@ def _seen(node: NodeView, peer: NodeView) -> Text:
 # What the tables do not say
 
 
-def _notes(view: FleetView) -> list[Text]:
+def _clock_notes(view: FleetView, clocks: ClockSettings) -> list[Text]:
+    """The nodes whose clock is so wrong that it is worth a word, and what that means."""
+    notes = []
+    for node in view.nodes.values():
+        skew_ms = node.clock_skew_ms or 0
+        if abs(skew_ms) <= clocks.skew_warn_ms:
+            continue
+        where = "ahead of" if skew_ms > 0 else "behind"
+        text = f"the clock of {node.name} is {age(abs(skew_ms))} {where} the others"
+        if abs(skew_ms) > clocks.skew_refuse_ms:
+            refusing = "its stamps are not taken over" if skew_ms > 0 else "it takes nobody's stamps over"
+            text += f": {refusing} (setting clock.skew_refuse_ms)"
+        notes.append(Text(text, style="bold yellow"))
+    return notes
+
+
+def _notes(view: FleetView, clocks: ClockSettings) -> list[Text]:
     notes = []
     if view.paused or any(lag.deltas for node in view.nodes.values() for lag in node.lag.values()):
         legend = "7 -3 1.2s: has seen 7, lacks 3, the oldest of them 1.2 s old; cut: link paused"
@@ -246,6 +262,7 @@ def _notes(view: FleetView) -> list[Text]:
             where = f"XRANGE deltaic:{{{node.name}}}:quarantine - +"
             notes.append(Text(f"{node.name}: {node.quarantine} messages in quarantine: {where}", style="yellow"))
     notes += _membership_notes(view)
+    notes += _clock_notes(view, clocks)
     notes += _marker_note(view)
     notes += _audit_notes(view)
     return notes
