@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.serial
 
 LARGE = 20_000
+SECRET = "s3cret"
 OTHERS = ("n1", "n2")
 
 
@@ -263,9 +264,9 @@ def test_a_member_whose_address_nobody_knows_is_heard_of_through_the_others(flee
 
 
 def test_a_password_is_written_down_nowhere(fleet, deltaic):
-    server = ValkeyServer(fleet.directory / "secretive", password="s3cret").start()
+    server = ValkeyServer(fleet.directory / "secretive", password=SECRET).start()
     try:
-        url = f"redis://:s3cret@127.0.0.1:{server.port}/0"
+        url = f"redis://:{SECRET}@127.0.0.1:{server.port}/0"
         said = deltaic("node", "add", "n4", "--grpc", "127.0.0.1:1", "--redis", url, "--no-wait")
         assert "has a password, which is not written down" in said
         listed = deltaic("node", "list", "--json")
@@ -279,7 +280,7 @@ def test_a_password_is_written_down_nowhere(fleet, deltaic):
         keys = Keys(name)
         held = [fleet.redis(name).hgetall(keys.members), fleet.redis(name).xrange(keys.log)]
         assert b"n4" in b"".join(held[0])
-        assert "s3cret" not in f"{said}{listed}{held}{fleet[name].last_words()}"
+        assert SECRET not in f"{said}{listed}{held}{fleet[name].last_words()}"
 
 
 # Leaving ----------------------------------------------------------------------------------------------------------
@@ -440,8 +441,6 @@ def test_a_member_that_is_away_for_a_moment_is_not_fenced(impatient):
 
 
 def test_nobody_writes_to_the_key_of_the_members(fleet):
-    import grpc
-
     n1, key = fleet["n1"], "deltaic:members"
     n1.control.AddNode(pb.AddNodeRequest(node="n9", grpc="localhost:1", redis="redis://localhost:1"), timeout=10)
     calls = (
