@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.serial
 
 LARGE = 20_000
-SECRET = "s3cret"
+SECRET = "s3cret"  # noqa: S105
 OTHERS = ("n1", "n2")
 
 

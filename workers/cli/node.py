@@ -334,9 +334,10 @@ def _facts_of(census: Census, name: str) -> list[str]:
     record = census.records.get(name)
     if isinstance(record, Record):
         state = "it runs; it would stop by itself" if record.running else "its worker does not run"
-        commits = f"it has made {_commits(record.clock[replica])}, which stay"
+        commits = f"what it wrote stays: {_commits(record.clock[replica])}"
     else:
-        state, commits = f"its Redis does not answer: {printable(str(record))}", "what it wrote, as far as known, stays"
+        reason = "nothing says where that is" if record is None else printable(str(record))
+        state, commits = f"its Redis does not answer: {reason}", "what it wrote, as far as known, stays"
     if alone == 0:
         only = "all of them are known to others"
     elif alone is None or not _runs(census, name):
