@@ -247,7 +247,7 @@ class Stopping(WorldError):
 class CorruptState(DeltaicError):
     """What stands at `where` (a Redis key, and a field of it) is no state of a replica; a person must look at it."""
 
-    exit_code = 8
+    exit_code = 7
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where} cannot be read: {reason}; nothing was changed there")
@@ -282,7 +282,7 @@ class NotAMember(DeltaicError):
     """Node `node` does not take part, because of `reason`; `remedy` is the command that changes that."""
 
     grpc_code = "FAILED_PRECONDITION"
-    exit_code = 7
+    exit_code = 8
 
     def __init__(self, node: str, reason: str, remedy: str) -> None:
         super().__init__(f"{node} cannot run: {reason}; `{remedy}` makes it a member")

@@ -334,9 +334,8 @@ class Node:
             raise TooMany("patch", known + new, self.options.strangers_max, "replica ids of no node", STRANGERS_SETTING)
 
     def _is_stranger(self, replica: ReplicaId) -> bool:
-        """Whether no node that ever took part could be meant, in whatever incarnation."""
-        node = replica.partition(".")[0]
-        return node != self.name and not self.membership.knows(node)
+        """Whether that is the id of no node that takes part, or once did."""
+        return replica != self.replica.id and replica not in self.replica.members.facts
 
 
 def _check_place(delta: Delta, replica: ReplicaId, entry: str) -> None:

@@ -297,7 +297,7 @@ def test_a_removed_members_contributions_stay_and_its_id_goes(fleet, deltaic):
         assert fleet[name].counter("hits") == 3
         assert fleet[name].elements("who") == ["n1", "n2", "n3"]
     refused = deltaic.run("replica", "n3")
-    assert (refused.returncode, "was removed from this fleet" in refused.stderr) == (7, True)
+    assert (refused.returncode, "was removed from this fleet" in refused.stderr) == (8, True)
 
     assert "as n3.2" in deltaic("node", "add", "n3", "--no-wait")
     fleet["n3"].start().wait_until_serving()

@@ -23,7 +23,7 @@ from crdt_core.messages import Admit, encode_message
 from workers.heartbeat import beat
 from workers.keys import MESSAGE_FIELD, Keys
 from workers.record import read_record
-from workers.redis_url import shareable
+from workers.redis_url import publishable
 from workers.retry import until_redis_answers
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ async def _records(name: str, own: Record, peers: Peers, silent: set[str]) -> di
 
 async def _is_admitted(name: str, node: NodeSettings, new: ReplicaId, sponsor: Sponsor, peers: Peers) -> bool:
     """Has `sponsor` write the new id down; whether that can be read there within some seconds."""
-    message = encode_message(Admit(name, new, node.grpc, shareable(node.redis)))
+    message = encode_message(Admit(name, new, node.grpc, publishable(node.redis)))
     redis = peers.redis(sponsor.node)
     try:
         async with asyncio.timeout(_ANSWER_S):

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from crdt_core.errors import CallerError, DeltaicError, WorldError
 from workers.credentials import Credentials
-from workers.redis_url import shareable
+from workers.redis_url import publishable
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 
@@ -196,7 +196,7 @@ class NodeClient:
 
         Without its addresses, where these hold a password: then the members' fleet files have to name it.
         """
-        redis = shareable(node.redis)
+        redis = publishable(node.redis)
         request = pb.AddNodeRequest(node=name, grpc=node.grpc if redis else "", redis=redis)
         return str((await self._write(self._control.AddNode, request)).replica)
 

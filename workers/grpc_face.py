@@ -37,7 +37,7 @@ from crdt_core.types import GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCO
 from crdt_core.types.members import MEMBERS_KEY
 from crdt_core.types.registers import Stamped
 from workers.ports import PortTaken, split_address
-from workers.redis_url import shareable, shown
+from workers.redis_url import publishable, shown
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 from workers.settings import check_name, checked_node
@@ -359,7 +359,7 @@ class Control(rpc.ControlServiceServicer):
         check_name(request.node)
         if request.grpc or request.redis:
             checked_node(request.node, grpc=request.grpc, redis=request.redis)
-        if request.redis != shareable(request.redis):
+        if request.redis != publishable(request.redis):
             raise InvalidArgument("redis", "has a password, which is not written down; leave it to the fleet files")
         replica = await self._mailbox.call(AddMember(request.node, request.grpc, request.redis))
         return pb.AddNodeResponse(replica=replica)

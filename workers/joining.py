@@ -21,7 +21,7 @@ from crdt_core.membership import AdmitIncarnation
 from crdt_core.replay import is_final
 from crdt_core.types.members import REMOVED_BY_HAND
 from workers.keys import DELTA_FIELD, Keys
-from workers.redis_url import shareable
+from workers.redis_url import publishable
 from workers.tail import Tail
 from workers.tasks import Children
 
@@ -62,7 +62,7 @@ async def join(beginning: Beginning, node: NodeSettings, mailbox: Mailbox) -> No
     if not _joins(mailbox):
         return
     if beginning.sponsor is None:
-        await mailbox.call(AdmitIncarnation(name, beginning.replica, node.grpc, shareable(node.redis)))
+        await mailbox.call(AdmitIncarnation(name, beginning.replica, node.grpc, publishable(node.redis)))
         return
     sponsor = beginning.sponsor.node
     log.info("join_started", node=name, replica=beginning.replica, sponsor=sponsor)

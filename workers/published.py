@@ -45,6 +45,8 @@ class Published:
         members = self._node.replica.members
         for replica, counter in claimed.items():
             fact = members.facts.get(replica)
+            if fact is None and members.ids_of(replica.partition(".")[0]):
+                raise InvalidArgument("patch", f"it claims {replica}:{counter}, and no such member is known here yet")
             if fact is None:
                 continue
             if fact.standing is not Standing.ACTIVE:

@@ -20,7 +20,7 @@ from crdt_core.errors import SettingsError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["options_of", "shareable", "shown", "tls_of"]
+__all__ = ["options_of", "publishable", "shown", "tls_of"]
 
 FORM = "must be redis://, rediss:// or unix://, with user and password percent-encoded"
 _OPTIONS = frozenset({"db", "username", "password"})
@@ -78,18 +78,20 @@ def shown(url: str) -> str:
     return f"{scheme}{separator}{user}{colon}{_HIDDEN if colon else ''}{at}{address}{asked}"
 
 
+def publishable(url: str) -> str:
+    """`url` as members may write it down for all to read: nothing where there is a password in it.
+
+    Then every node's fleet file has to name that node.
+
+    >>> publishable("redis://10.0.0.1:6379/0"), publishable("redis://:s3cret@10.0.0.1:6379/0")
+    ('redis://10.0.0.1:6379/0', '')
+    """
+    return url if shown(url) == url else ""
+
+
 def _hidden(name: str, value: str) -> str:
     return _HIDDEN if "password" in name else value
 
 
 def _query_names(url: str) -> list[str]:
     return [name for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)]
-
-
-def shareable(url: str) -> str:
-    """`url` where it may be written down for others to read, empty where it has a password.
-
-    >>> shareable("redis://10.0.0.1:6379/0"), shareable("redis://:s3cret@10.0.0.1:6379/0")
-    ('redis://10.0.0.1:6379/0', '')
-    """
-    return url if shown(url) == url else ""

@@ -207,7 +207,7 @@ def test_a_worker_that_finds_its_state_spoilt_ends_with_a_line_and_stays_down(st
     done = subprocess.run(
         [DELTAIC, "-f", fleet.directory / "fleet.toml", "replica", "n1"], capture_output=True, text=True, timeout=30
     )
-    assert done.returncode == CorruptState.exit_code == 8
+    assert done.returncode == CorruptState.exit_code == 7
     assert CorruptState.exit_code in STAY_DOWN
     (line,) = [line for line in done.stderr.splitlines() if "event=" not in line]
     assert line.startswith("deltaic: deltaic:{n1}:state field b'counter' cannot be read: malformed object: no JSON")

@@ -27,7 +27,7 @@ from workers.clock import wall_ms
 from workers.fleet_file import add_section
 from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
 from workers.keys import Keys
-from workers.redis_url import shareable, shown
+from workers.redis_url import publishable, shown
 from workers.settings import checked_node, default_fleet_file, load_settings
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def add(ctx: click.Context, name: str, *, grpc: str | None, redis: str | None, v
         written = add_section(file, name, new)
         copied = "" if written == file else ", a copy of the fleet file that comes with Deltaic"
         console.print(f"wrote its section into {written}{copied}")
-    if not shareable(new.redis):
+    if not publishable(new.redis):
         hint = "its Redis URL has a password, which is not written down"
         remedy = f"all members have to be started with [nodes.{name}] in their fleet files"
         console.print(f"{hint}: {remedy}", style="yellow")

@@ -45,7 +45,7 @@ def replica(
     """Run the replica worker of NODE until SIGTERM or Ctrl-C.
 
     A second worker for a node that runs already is refused; with --takeover the former one is fenced and stops.
-    A node that the fleet does not know, or has removed, does not run: exit code 7.
+    A node that the fleet does not know, or has removed, does not run: exit code 8.
     """
     configure_logging(log_level)
     vouched = Vouched(trusting=trust_redis, unsponsored=unsponsored)
