@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -211,6 +212,18 @@ def test_node_add_waits_until_the_node_is_up_and_may_be_called_again(fleet, delt
         assert "n4: up" in [line.strip() for line in lines]
     assert waiting.returncode == 0
     fleet.agree()
+
+
+def test_interrupting_the_wait_leaves_the_node_a_member(fleet, deltaic):
+    fleet.newcomer("n4")
+    with deltaic.start("node", "add", "n4", *addresses(fleet, "n4")) as waiting:
+        assert waiting.stdout is not None
+        lines = iter(waiting.stdout)
+        assert any("does not run yet" in line for line in lines)
+        waiting.send_signal(signal.SIGINT)
+        assert "n4 stays a member" in "".join(lines)
+    assert waiting.returncode == 130
+    assert standing(fleet["n1"], "n4") == "ACTIVE"
 
 
 # A node that the fleet files of the others do not name --------------------------------------------------------------
