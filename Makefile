@@ -21,7 +21,7 @@ endef
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help fleet test fuzz lint types contracts proto clean
+.PHONY: help fleet test fuzz sim lint types contracts proto clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -37,6 +37,12 @@ test: $(VENV)/.dev ## Run every test
 SECONDS := 60
 fuzz: $(VENV)/.dev ## Spoilt bytes into every parser with fresh seeds, for SECONDS=60; a finding says how to play it again
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+SEEDS := 1000
+FIRST := 0
+
+sim: $(VENV)/.dev ## Simulate fleets with faults, one per seed: `make sim SEEDS=1000 FIRST=0`
+	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
 
 lint: $(VENV)/.dev ## Check style and formatting
 	$(BIN)/ruff check

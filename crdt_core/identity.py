@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.clocks import VersionVector, check_replica_id
 from crdt_core.errors import NotAMember
-from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Members
+from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Members, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -136,15 +136,13 @@ def decide(
     `nonce` keeps ids apart where not everybody could be asked. `patient`: wait for the unreachable rather than go on
     without them. Raises `NotAMember`.
     """
-    members = known_members((own, *others.values()), (name, *others))
+    members = known_members((own, *others.values()), (name, *others), own)
     case = _Case(name, own, others, members, nonce, vouched)
     case.check_membership()
     if not own.replica:
         return case.with_nothing()
     if own.replica != case.active:
         return case.with_a_former_id()
-    if own.joining:
-        return case.join(own.replica, fresh=False)
     return case.with_its_id(patient=patient)
 
 
@@ -193,11 +191,17 @@ class _Case:
         if self._seen > at:
             return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {self._seen}", fresh=False)
         if not self.own.doubtful or not silent or self.vouched.trusting:
-            return Resume(self.own.replica, self.own.founders)
+            return self._go_on()
         if patient:
             reason = f"its Redis was restarted, and that of {silent} does not answer, which may have seen more"
             return Wait(reason, "trusting")
         return self._come_back(f"its Redis was restarted, and {silent} may have seen what it lost", fresh=False)
+
+    def _go_on(self) -> Decision:
+        """Under its id, of which nothing was lost: by the state that it has, or by one that it has yet to fetch."""
+        if self.own.joining:
+            return self.join(self.own.replica, fresh=False)
+        return Resume(self.own.replica, self.own.founders)
 
     def join(self, replica: ReplicaId, *, fresh: bool) -> Join | Wait:
         sponsor = self._sponsor()
@@ -248,16 +252,32 @@ class _Case:
         return Sponsor(node, self.members.active[node])
 
 
-def known_members(records: Iterable[Record | None], named: Iterable[str]) -> Members:
-    """What all that answer know together; before anything has changed the founders, or else the nodes `named`."""
+def known_members(records: Iterable[Record | None], named: Iterable[str], own: Record | None = None) -> Members:
+    """What all that answer know together; before anything has changed the founders, or else the nodes `named`.
+
+    What only an id knows that leaves, nobody may ever hear: it does not count, unless that is what there is to go by
+    (the record `own` of a node that decides, or no other one).
+    """
     known = [record for record in records if record is not None]
-    members = Members({}, {})
-    for record in known:
-        members = members.joined(record.members)
+    members = _joined(known)
+    staying = [record for record in known if record is own or not _has_left(record, members)]
+    if staying:
+        members = _joined(staying)
     if members.facts:
         return members
     founded = next((record.founders for record in known if record.founders), None)
     return Members.founders(founded if founded is not None else named)
+
+
+def _joined(records: Iterable[Record]) -> Members:
+    members = Members({}, {})
+    for record in records:
+        members = members.joined(record.members)
+    return members
+
+
+def _has_left(record: Record, members: Members) -> bool:
+    return (members.standing(record.replica) or Standing.ACTIVE) is not Standing.ACTIVE
 
 
 def incarnation(replica: ReplicaId, node: str) -> int:

@@ -67,24 +67,29 @@ class Membership:
         members = self._replica.members
         return self.is_admitted and members is not self._settled and len(members.facts) > len(members.active)
 
-    def settle(self) -> None:
+    def settle(self, now: Stamp) -> None:
         """Writes down what this node owes: closings, and if it is the first of the fleet, seals and folds."""
         members, replica = self._replica.members, self._replica
         for leaving in members.leaving:
             if replica.id not in members.closings.get(leaving, ()):
                 _say(replica, f"{leaving}/{replica.id}", True)
         if self._name == next(iter(members.active)):
-            self._settle_for_all(members)
+            self._settle_for_all(members, now)
         self._settled = members
 
     def stability_moved(self) -> None:
         """What was not stable may be so now."""
         self._settled = None
 
-    def _settle_for_all(self, members: Members) -> None:
-        """Seals what all have closed and hold whole, folds what is sealed for all; closings have then had their day."""
+    def _settle_for_all(self, members: Members, now: Stamp) -> None:
+        """Seals what all have closed and hold whole, folds what is sealed for all; closings have then had their day.
+
+        Where two sponsors, apart, have each written down an id of one node, the one that is not used leaves.
+        """
         replica = self._replica
         for id_, fact in members.facts.items():
+            if fact.standing is Standing.ACTIVE and members.active[fact.node] != id_:
+                _say(replica, id_, Fact(Standing.LEAVING, fact.node, reason=LOST, at_ms=now.ms))
             if fact.standing is Standing.LEAVING and members.closed_by_all(id_) and self._is_stable_whole(id_):
                 _say(replica, id_, dataclasses.replace(fact, standing=Standing.SEALED, final=replica.clock[id_]))
             elif fact.standing is Standing.SEALED and self._is_stable(id_):

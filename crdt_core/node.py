@@ -202,7 +202,7 @@ class Node:
             except CallerError as error:
                 draft.effects.append(Reply(call.token, error=error))
         if self.membership.owes():
-            self.membership.settle()
+            self.membership.settle(now)
         return self.replica.commit(now)
 
     # Peers' deltas
@@ -221,6 +221,9 @@ class Node:
     def _take_delta(self, peer: str, entry: str, content: bytes, draft: Draft) -> bool:
         try:
             delta = decode_delta(content)
+            known = self.replica.members.ids_of(peer)
+            if delta.dot.replica in known and delta.dot.replica != self.membership.peers.get(peer):
+                return False  # it was read while the peer went by another id, or this node took part itself
             _check_place(delta, self.membership.peers[peer], entry)
             outcome = self._intake.apply(delta, peer, draft)
         except Malformed as error:
@@ -286,9 +289,16 @@ class Node:
         self._rounds.take(message, size, draft)
 
     def _is_out_of_place(self, message: PeerMessage) -> bool:
-        """Whether the sender would have to be a member to say that, and is not, or not under that id any more."""
-        if isinstance(message, Answer | Push):
-            return self.membership.peers.get(message.sender) != message.patch.origin
+        """Whether the sender would have to be a member to say that, and is not, or not under that id any more.
+
+        It may speak under an id that is news here, if it has written under it, as only members do: else who was away
+        while all others came back under new ids would never hear of them.
+        """
+        if isinstance(message, Answer | Push) and message.sender in self.peers:
+            patch = message.patch
+            if patch.origin == self.membership.peers[message.sender]:
+                return False
+            return patch.origin in self.replica.members.facts or not patch.clock[patch.origin]
         return not isinstance(message, Ask | More) and message.sender not in self.peers
 
     def _quarantine(self, source: str, entry: str, content: bytes, error: PeerError, draft: Draft) -> None:

@@ -59,7 +59,7 @@ class Stability:
             if peer in peers.values() and clock[peer] <= replica.clock[peer]:
                 self._published.setdefault(peer, VersionVector()).merge(clock)
         self._published = {peer: clock for peer, clock in self._published.items() if peer in peers.values()}
-        if self._published.keys() == set(peers.values()):
+        if self._membership.is_admitted and self._published.keys() == set(peers.values()):
             stable = VersionVector.floor([replica.clock, *self._published.values()])
             replica.stabilise(stable, self._options.markers_per_compaction)
             self._membership.stability_moved()

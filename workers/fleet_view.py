@@ -260,7 +260,7 @@ async def look(settings: FleetSettings, redis: FleetRedis, clients: FleetClient)
 
 def _record(view: NodeView) -> Record | None:
     """What is known of the members from a node that could be read."""
-    return None if view.clock is None else Record(members=view.members, founders=view.founders)
+    return None if view.clock is None else Record(replica=view.replica, members=view.members, founders=view.founders)
 
 
 def _away(views: Mapping[str, NodeView], fence_after_ms: int) -> dict[str, Away]:

@@ -87,7 +87,8 @@ class Fellows:
         events: list[Event] = [LinksRead(frozenset(self.away))]
         for peer, replica in node.membership.peers.items():
             if peer in present:
-                new = [e for e in self.logs[replica] if decode_delta(e[1]).dot.counter > node.replica.clock[replica]]
+                log, known = self.logs.get(replica, ()), node.replica.clock[replica]
+                new = [entry for entry in log if decode_delta(entry[1]).dot.counter > known]
                 if new:
                     events.append(DeltasRead(peer, new, object()))
         messages, self.inboxes[name] = self.inboxes[name], []

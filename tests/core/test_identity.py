@@ -113,6 +113,25 @@ def test_a_node_that_was_killed_while_it_joined_joins_on() -> None:
     assert choose(own, n2=n2, n3=N3) == Join("n1.2", Sponsor("n3", "n3"), fresh=False)
 
 
+def test_a_node_that_lost_commits_of_the_id_under_which_it_joined_takes_another() -> None:
+    """Found by the simulator: its Redis was set back to when it still joined, and it joined again under the same id."""
+    own = Record("n1.2", VersionVector(), joining=True)
+    facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
+    n2 = with_members(record("n2", n1=5, **{"n1.2": 3}), *facts, ids=("n1", "n1.2", "n2", "n3"))
+    decision = choose(own, n2=n2, n3=N3)
+    assert decision == ComeBack("n1.3", Sponsor("n2", "n2"), decision.reason, fresh=False)
+
+
+def test_what_only_a_removed_node_has_written_down_does_not_count() -> None:
+    """Found by the simulator: n1 joined for ever under an id that n3 had written down while n2 removed n3."""
+    own = Record("n1.2", VersionVector(), joining=True)
+    n2 = with_members(N2, active("n1"), active("n2"), leaving("n3", REMOVED_BY_HAND), ids=FOUNDERS)
+    facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
+    n3 = with_members(replace(N3, running=False), *facts, ids=("n1", "n1.2", "n2", "n3"))
+    decision = choose(own, n2=n2, n3=n3)
+    assert decision == ComeBack("n1.3", Sponsor("n2", "n2"), decision.reason, fresh=False)
+
+
 def test_a_stranger_and_one_that_was_removed_do_not_run() -> None:
     with pytest.raises(NotAMember, match="deltaic node add n9"):
         decide("n9", NOTHING, {"n1": OWN, "n2": N2}, nonce="")

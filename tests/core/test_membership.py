@@ -6,10 +6,10 @@ import pytest
 
 from crdt_core.clocks import VersionVector
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
-from crdt_core.events import MessagesRead
+from crdt_core.events import DeltasRead, MessagesRead
 from crdt_core.identity import Sponsor
 from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember
-from crdt_core.messages import Ask, Push, encode_message
+from crdt_core.messages import Ask, Compact, Push, encode_message
 from crdt_core.operations import AddToSet, AdjustCounter, Delete, GetCounter, GetSet, RemoveFromSet
 from crdt_core.replica import Replica
 from crdt_core.types.members import Standing
@@ -152,6 +152,72 @@ def test_a_node_that_lost_commits_comes_back_under_a_new_id_and_fetches_them(fle
         assert fleet.do(name, GetCounter(b"hits")) == [(5, "pncounter")]
         assert fleet.nodes[name].replica.clock.keys() == {"n1", "n2", "n3.2"}
     agree(fleet, "n1", "n2", "n3")
+
+
+def come_back(fleet: Fellows, node: str, new: str, sponsor: str) -> None:
+    """`node` begins again under the id `new`, which `sponsor` writes down; its former log goes."""
+    fleet.do(sponsor, AdmitIncarnation(node, new))
+    replica = Replica(new)
+    replica.join(fleet.nodes[node].replica.patch(None, fleet.nodes[node].hlc.last))
+    fleet.logs[fleet.nodes[node].replica.id].clear()
+    fleet.start(node, replica, Sponsor(sponsor, fleet.nodes[sponsor].replica.id))
+    fleet.sync(node)
+
+
+def test_an_id_that_was_written_down_and_never_used_leaves_when_another_was(fleet):
+    """Found by the simulator: two sponsors that did not hear of each other wrote down two ids of n3, which used one."""
+    fleet.away = {"n1"}
+    fleet.do("n1", AdmitIncarnation("n3", "n3.2"))
+    come_back(fleet, "n3", "n3.3", "n2")
+    fleet.away = set()
+    for name in fleet.nodes:
+        fleet.sync(name)
+    fold(fleet)
+    fold(fleet)
+    for node in fleet.nodes.values():
+        assert node.replica.members.standing("n3.2") is Standing.FOLDED
+        assert node.replica.clock.keys() == {"n1", "n2", "n3.3"}
+
+
+def test_who_was_away_while_all_others_came_back_under_new_ids_hears_of_them(fleet):
+    """Found by the simulator: it dropped what they said, as it did not know their ids, and knew nobody else."""
+    fleet.away = {"n1"}
+    come_back(fleet, "n3", "n3.2", "n2")
+    come_back(fleet, "n2", "n2.2", "n3")
+    fleet.do("n2", HITS)
+    fleet.settle()
+    fleet.away = set()
+    fleet.sync("n1")
+    assert fleet.do("n1", GetCounter(b"hits")) == [(4, "pncounter")]
+    assert fleet.nodes["n1"].membership.peers == {"n2": "n2.2", "n3": "n3.2"}
+
+
+def test_nobody_finds_anything_stable_while_it_joins(fleet):
+    """Found by the simulator: a newcomer took its sponsor for the whole fleet, and forgot what others still needed."""
+    fleet.do("n1", HITS)
+    joining = Replica("n3.2")
+    joining.join(fleet.nodes["n1"].replica.patch(None, fleet.nodes["n1"].hlc.last))
+    fleet.start("n3", joining, Sponsor("n1", "n1"))
+    report = Compact({"n1": fleet.nodes["n1"].replica.clock.copy()}, (), "k")
+    fleet.turn("n3", MessagesRead([("1-0", encode_message(report))]))
+    assert not joining.stable
+
+
+def test_what_was_read_while_a_peer_went_by_another_id_is_no_nonsense(fleet):
+    """Found by the simulator: the log of a former id, read just before the new one was heard of, was set aside."""
+    fleet.do("n3", HITS)
+    former = DeltasRead("n3", fleet.logs["n3"][:], object())
+    fleet.do("n1", AdmitIncarnation("n3", "n3.2"))
+    assert fleet.turn("n1", former) == [0]
+    assert fleet.nodes["n1"].counts["quarantined"] == 0
+
+
+def test_a_member_that_reads_of_its_own_removal_reads_no_further(fleet):
+    """Found by the simulator: at the next entry of the same log, whose owner was no peer any more, it fell over."""
+    fleet.do("n3", RemoveMember("n1"))
+    fleet.do("n3", HITS)
+    with pytest.raises(Retired):
+        fleet.turn("n1", DeltasRead("n3", fleet.logs["n3"][1:], object()))
 
 
 def test_a_patch_between_one_who_has_folded_an_id_and_one_who_has_not_is_right(fleet):

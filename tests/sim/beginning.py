@@ -1,0 +1,151 @@
+"""How a process that starts comes by the id under which it goes on, as `workers.beginning` does it, event by event.
+
+The production code decides (`crdt_core.identity.decide`); here is what that takes: reading what all stores say, having
+a running member write a new id down, and noting in the node's own store what it is about to be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import orjson
+
+from crdt_core.clocks import VersionVector
+from crdt_core.errors import NotAMember
+from crdt_core.header import Header, decode_header, encode_header
+from crdt_core.identity import ComeBack, Decision, Record, Resume, Sponsor, Vouched, Wait, decide
+from crdt_core.messages import Admit, encode_message
+from crdt_core.objects import Object
+from crdt_core.records import decode_part
+from crdt_core.siblings import Roster
+from crdt_core.types import MEMBERS, View
+from crdt_core.types.members import MEMBERS_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.sim.shell import Host
+
+__all__ = ["Beginning", "read_record"]
+
+_AGAIN_MS = 100
+_ASK_AGAIN_MS = 20
+_ASKS_MAX = 10
+
+
+class Beginning:
+    """A process of `host` on its way to an id; `begun` is called once it has one.
+
+    `sponsor`: whom it has to ask for its state then. `unsponsored`: it has to write itself down. `former`: the id whose
+    unsent writes are to be replayed.
+    """
+
+    def __init__(self, host: Host, owner: str, vouched: Vouched, begun: Callable[[Beginning], None]) -> None:
+        self.replica = ""
+        self.founders: Sequence[str] = ()
+        self.sponsor: Sponsor | None = None
+        self.unsponsored = False
+        self.former = ""
+        self._host = host
+        self._world = host.world
+        self._owner = owner
+        self._vouched = vouched
+        self._begun = begun
+        self._silent: set[str] = set()
+
+    def decide(self) -> None:
+        """Looks around and does what is to be done next."""
+        host, world = self._host, self._world
+        if host.store.watch().owner != self._owner:
+            return
+        if host.store.down:
+            world.later(_AGAIN_MS, self.decide)
+            return
+        others = {name: self._record(name) for name in world.hosts if name != host.name}
+        self._silent.clear()
+        own = read_record(host)
+        nonce = f"{world.rng.randrange(16**4):04x}"
+        try:
+            decision = decide(host.name, own, others, nonce=nonce, patient=False, vouched=self._vouched)
+        except NotAMember as error:
+            world.note(host.name, "is no member:", error.reason)
+            host.out = True
+            return
+        world.note(host.name, "decides to", decision)
+        world.counts[f"starts: {type(decision).__name__.lower()}"] += 1
+        if isinstance(decision, Wait):
+            if not world.resting:
+                world.later(_AGAIN_MS, self.decide)
+        elif isinstance(decision, ComeBack) and decision.sponsor is not None:
+            self._ask(decision, decision.sponsor.node)
+        else:
+            self._note(own, decision)
+
+    def _record(self, name: str) -> Record | None:
+        if not self._world.network.reaches(self._host.name, name):
+            return None
+        record = read_record(self._world.hosts[name])
+        return replace(record, running=False) if name in self._silent else record
+
+    def _ask(self, decision: ComeBack, sponsor: str) -> None:
+        """Has the sponsor write the new id down, and looks whether it has."""
+        message = encode_message(Admit(self._host.name, decision.replica, "", ""))
+        self._world.network.send(self._host.name, sponsor, message, lambda: None)
+        self._world.later(_ASK_AGAIN_MS, partial(self._look, decision, sponsor, _ASKS_MAX))
+
+    def _look(self, decision: ComeBack, sponsor: str, asks: int) -> None:
+        if self._host.store.watch().owner != self._owner or self._host.store.down:
+            self.decide()
+        elif (record := self._record(sponsor)) is not None and decision.replica in record.members.facts:
+            self._note(read_record(self._host), decision)
+        elif asks:
+            self._world.later(_ASK_AGAIN_MS, partial(self._look, decision, sponsor, asks - 1))
+        else:
+            self._silent.add(sponsor)
+            self.decide()
+
+    def _note(self, own: Record, decision: Decision) -> None:
+        """Writes into the node's own header what it is about to be."""
+        assert not isinstance(decision, Wait)
+        store = self._host.store
+        self.replica = decision.replica
+        if isinstance(decision, Resume):
+            self.founders, self.former = decision.founders, own.former
+            if own.replica != decision.replica:
+                store.begin(decision.replica, {b"founders": orjson.dumps(list(decision.founders))})
+        else:
+            fresh, self.sponsor = decision.fresh, decision.sponsor
+            self.unsponsored = decision.sponsor is None
+            self.founders, self.former = own.founders, own.former
+            if fresh:
+                self.founders, self.former = (), own.former or own.replica
+            if own.replica != decision.replica:
+                self._world.counts["incarnations"] += 1
+                fields = {b"joining": b"1", b"restored": b"", b"founders": orjson.dumps(list(self.founders))}
+                store.begin(decision.replica, {**fields, b"former": self.former.encode()}, discard=fresh)
+                if fresh:
+                    clean = encode_header(Header(VersionVector(), VersionVector(), 0, decode_header(store.header).hlc))
+                    store.header.update({name.encode(): value for name, value in clean.items()})
+        self._begun(self)
+
+
+def read_record(host: Host) -> Record:
+    """What a node's store says of its replica."""
+    store, process = host.store, host.process
+    fields = store.header
+    link, roster = Object(MEMBERS_KEY, MEMBERS), Roster()
+    for part, value in store.hashes.get(b"obj:" + MEMBERS_KEY, {}).items():
+        link.adopt(part, decode_part(link, value, roster))
+    return Record(
+        replica=fields.get(b"replica", b"").decode(),
+        clock=decode_header(fields).clock,
+        members=MEMBERS.value(View(link.parts, roster)),
+        founders=tuple(orjson.loads(fields.get(b"founders", b"[]"))),
+        joining=bool(fields.get(b"joining")),
+        former=fields.get(b"former", b"").decode(),
+        restored=bool(fields.get(b"restored")),
+        doubtful=fields.get(b"run_id", b"") != store.run_id,
+        running=process is not None and process.owner == store.watch().owner,
+    )

@@ -1,0 +1,63 @@
+"""Nodes that come and go on purpose: an operator adds one to the fleet, or removes one, by asking some member."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.events import Call
+from crdt_core.membership import AddMember, RemoveMember
+from tests.sim.shell import Host
+from tests.sim.tail import Nobody
+
+if TYPE_CHECKING:
+    from crdt_core.events import Reply
+    from tests.sim.world import World
+
+__all__ = ["add_a_node", "remove_a_node", "settle_in"]
+
+_NODES_MAX = 6
+_MEMBERS_MIN = 2
+
+
+def add_a_node(world: World, host: Host) -> bool:
+    """Has `host` write down a new node, or one that was removed."""
+    out = [name for name, other in world.hosts.items() if other.out]
+    if host.process is None or host.process.node.joins or (not out and len(world.hosts) >= _NODES_MAX):
+        return False
+    name = world.rng.choice(out) if out else f"n{len(world.hosts) + 1}"
+    host.process.put(Call(AddMember(name, "", ""), _Added(world, name)))
+    return True
+
+
+def remove_a_node(world: World, host: Host) -> bool:
+    """Has `host` write down that another one leaves; once a run, as nodes that remove each other never agree."""
+    if world.removed or host.process is None or host.process.node.joins:
+        return False
+    peers = sorted(host.process.node.membership.peers)
+    if len(peers) < _MEMBERS_MIN:
+        return False
+    world.removed = True
+    host.process.put(Call(RemoveMember(world.rng.choice(peers)), Nobody()))
+    return True
+
+
+def settle_in(world: World, name: str) -> None:
+    """Gives a node that was written down a place to run, and starts it there."""
+    host = world.hosts.setdefault(name, Host(world, name))
+    host.out = False
+    host.revive()
+
+
+class _Added:
+    """Who waits for a node to be written down, to start it."""
+
+    deed = None
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world = world
+        self._name = name
+
+    def answer(self, reply: Reply, _counter: int) -> None:
+        """Starts it, unless it takes part already."""
+        if reply.error is None:
+            settle_in(self._world, self._name)

@@ -1,0 +1,231 @@
+"""What must hold: of a process at every confirmed commit and at every start, of the fleet once it is at rest.
+
+The cheap checks are made every time, the dearer ones (`deep`) at some of the commits and always at rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.catalogue import Catalogue
+from crdt_core.header import decode_header
+from crdt_core.siblings import is_removal, lasting, shows, unfold
+from crdt_core.types.members import ABSENT
+from tests.sim.specs import PREVAILING
+from tests.sim.violation import Violation, require
+
+if TYPE_CHECKING:
+    from crdt_core.clocks import Dot
+    from crdt_core.deltas import Address
+    from crdt_core.replica import Replica
+    from tests.sim.history import History
+    from tests.sim.shell import Host, Process
+    from tests.sim.world import World
+
+__all__ = ["at_rest", "confirmed", "started", "under_way"]
+
+_DEEP_EVERY = 8
+
+Shown = dict[bytes, dict[str, Any]]
+
+
+def confirmed(process: Process) -> None:
+    """What must hold after each confirmed commit."""
+    replica, world = process.node.replica, process.world
+    clock = replica.whole_clock
+    require(process.confirmed_clock <= clock, "clocks only grow", _at(process))
+    process.confirmed_clock = clock.copy()
+    if process.host.process is not process:
+        return
+    process.host.confirmed_clock.merge(clock)
+    world.counts["checks"] += 1
+    nothing_lost(process)
+    shallow(process)
+    if world.counts["checks"] % _DEEP_EVERY == 0:
+        deep(world.history, replica)
+
+
+def started(process: Process) -> None:
+    """What must hold for a process that has loaded what is there."""
+    replica, host, history = process.node.replica, process.host, process.world.history
+    clock = replica.whole_clock
+    if host.lost or not clock:
+        host.lost = False
+        host.confirmed_clock = clock.copy()
+        if history.made().get(replica.id, 0) > clock[replica.id]:
+            heard = max(heard_of(other, replica.id) for other in process.world.hosts.values())
+            require(heard <= clock[replica.id], "an id is only resumed where the others left it", f"{_at(process)}")
+            forget_unheard(process.world, replica.id, clock[replica.id])
+    require(host.confirmed_clock <= clock, "clocks only grow across restarts", _at(process))
+    nothing_lost(process)
+    shallow(process)
+    deep(process.world.history, replica)
+
+
+def heard_of(host: Host, replica: str) -> int:
+    """Up to which commit of `replica` a node has confirmed, or persisted."""
+    persisted = decode_header(host.store.header).clock[replica]
+    return persisted if host.lost else max(host.confirmed_clock[replica], persisted)
+
+
+def forget_unheard(world: World, replica: str, counter: int) -> None:
+    """What nobody has but a store that has lost it was not."""
+    world.history.resumed(replica, counter)
+    for clock in [clock for clock in world.seen_at if dict(clock).get(replica, 0) > counter]:
+        del world.seen_at[clock]
+
+
+def under_way(process: Process) -> None:
+    """What must hold while a commit is under way: readers see the last confirmed state, all of it and nothing else."""
+    if process.host.process is not process:
+        return
+    history, confirmed_view = process.world.history, process.node.confirmed
+    visible = history.visible(process.confirmed_clock)
+    for key in history.keys:
+        showing = confirmed_view.showing(key)
+        got = {link.type.name: link.type.value(confirmed_view.view(key, link.type)) for link in showing}
+        if got != (wanted := history.shown(key, visible)):
+            raise Violation("readers see what is confirmed", f"{_at(process)}, {key!r}: {got}, not {wanted}")
+
+
+def nothing_lost(process: Process) -> None:
+    """A node has every write that its callers were told is safe (a process that was succeeded may not know it yet)."""
+    replica = process.node.replica
+    acknowledged = process.world.history.acknowledged(replica.id)
+    require(
+        acknowledged <= replica.whole_clock[replica.id],
+        "no acknowledged write is lost",
+        f"{_at(process)}: {acknowledged}",
+    )
+
+
+def shallow(process: Process) -> None:
+    """No effect is there without its cause, and what shows is what must show."""
+    replica, world = process.node.replica, process.world
+    history, clock = world.history, replica.whole_clock
+    missing = history.causes(clock) & ~history.commits(clock)
+    require(not missing, "no effect comes before its cause", _at(process))
+    found = shown(replica)
+    compare_shown(history, replica, found)
+    first = world.seen_at.setdefault(tuple(sorted(clock.items())), (replica.digest, found))
+    require(first == (replica.digest, found), "equal clocks mean equal states", f"{_at(process)}: {first} {found}")
+
+
+def compare_shown(history: History, replica: Replica, found: Shown) -> None:
+    """Exactly what was done and not undone shows: so transactions show whole, and nothing unseen is removed."""
+    visible = history.visible(replica.whole_clock)
+    for key in history.keys:
+        wanted = history.shown(key, visible)
+        got = found.get(key, {})
+        if got != wanted:
+            raise Violation("what shows is what was specified", f"{replica.id}, {key!r}: {got}, not {wanted}")
+        if list(got) != [name for name in PREVAILING if name in wanted]:
+            raise Violation("types prevail in their order", f"{replica.id}, {key!r}: {list(got)}")
+
+
+def deep(history: History, replica: Replica) -> None:
+    """Part by part, what is held is what was written and not replaced; what is derived agrees with it."""
+    held = lasting_siblings(replica)
+    wanted = history.lasting(history.commits(replica.whole_clock))
+    if held != wanted:
+        wrong = [a for a in held.keys() | wanted.keys() if held.get(a) != wanted.get(a)]
+        address = min(wrong, key=repr)
+        detail = f"{replica.id}, {address}: {held.get(address)}, not {wanted.get(address)}"
+        require(False, "nothing unseen is removed, and nothing seen stays", detail)
+    require(replica.digest == digest_from_scratch(replica), "the digest is that of the state", replica.id)
+    require(set(replica.catalogue.markers) == markers(replica), "the index of markers is exact", replica.id)
+    for head in replica.catalogue.objects.values():
+        for link in head.chain():
+            live = sum(map(shows, link.parts.values()))
+            require(link.live == live, "the count of live parts is exact", f"{replica.id}, {link.key!r}")
+
+
+def at_rest(world: World) -> None:
+    """Every member knows everything, holds nothing else, and waits for nobody."""
+    from tests.sim.shell import load
+
+    running = [host.process for host in world.hosts.values() if host.process is not None and host.lives]
+    living = [process for process in running if not process.node.joins]
+    members = living[0].node.replica.members
+    require({p.host.name for p in living} == set(members.active), "at rest all members run", repr(members.active))
+    for process in living:
+        host, replica = process.host, process.node.replica
+        clock = replica.whole_clock
+        require(clock == living[0].node.replica.whole_clock, "at rest everybody knows everything", _at(process))
+        for id_, made in world.history.made().items():
+            fully = id_ not in members.active.values() or clock[id_] == made
+            require(fully, "at rest everybody knows everything", f"{_at(process)}: {id_} has made {made}")
+        nothing_lost(process)
+        shallow(process)
+        deep(world.history, replica)
+        require(not host.store.inbox, "at rest no message waits", host.name)
+        kept = process.setup.options.log_entries_kept
+        require(len(host.store.log) <= kept, "at rest a log holds only what is kept to be looked at", host.name)
+        require(not exchanging(process), "at rest no exchange is under way", host.name)
+        require(set(replica.clock) <= set(members.active.values()), "at rest former ids are folded", _at(process))
+        absent = {id_.encode() for id_, fact in members.facts.items() if fact.reason == ABSENT}
+        for head in replica.catalogue.objects.values():
+            for link in head.chain():
+                dead = [p for p, siblings in link.parts.items() if not shows(siblings) and p not in absent]
+                require(not dead and not link.clears, "at rest only what lives is held", f"{_at(process)}: {dead}")
+        loaded, _ = load(replica.id, host.store, 0, ())
+        is_there = (loaded.whole_clock, loaded.digest, lasting_siblings(loaded))
+        remembered = (clock, replica.digest, lasting_siblings(replica))
+        require(is_there == remembered, "what is persisted is what is remembered", host.name)
+
+
+def exchanging(process: Process) -> bool:
+    """Whether the node is in the middle of an exchange."""
+    return any(process.node._rounds.busy_with(peer) for peer in process.node.peers)
+
+
+def shown(replica: Replica) -> Shown:
+    """All that shows, by key and type, hidden types included, in the order in which they prevail."""
+    view = replica.catalogue.view
+    return {
+        key: {link.type.name: link.type.value(view(link)) for link in showing}
+        for key in replica.catalogue.objects
+        if (showing := replica.showing(key))
+    }
+
+
+def lasting_siblings(replica: Replica) -> dict[Address, dict[Dot, Any]]:
+    """Every live sibling, and what diminishes it."""
+    unpack = replica.catalogue.roster.unpack
+    return {
+        (link.key, link.type.name, part): {unpack(dot): payload for dot, payload in found.items()}
+        for head in replica.catalogue.objects.values()
+        for link in head.chain()
+        for part, siblings in link.parts.items()
+        if (found := lasting(siblings))
+    }
+
+
+def markers(replica: Replica) -> set[Address]:
+    """Every address that holds a removal."""
+    found: set[Address] = set()
+    for head in replica.catalogue.objects.values():
+        for link in head.chain():
+            if link.clears:
+                found.add((link.key, link.type.name, None))
+            for part, siblings in link.parts.items():
+                if any(map(is_removal, unfold(siblings).values())):
+                    found.add((link.key, link.type.name, part))
+    return found
+
+
+def digest_from_scratch(replica: Replica) -> int:
+    """The digest of the same state, computed by a catalogue that has just met it."""
+    fresh = Catalogue()
+    fresh.roster = replica.catalogue.roster
+    for head in replica.catalogue.objects.values():
+        for link in head.chain():
+            found = fresh.ensure(link.key, link.type)
+            for part, siblings in link.parts.items():
+                fresh.put(found, part, siblings)
+    fresh.take_changes()
+    return fresh.digest
+
+
+def _at(process: Process) -> str:
+    return f"{process.host.name} at {dict(process.node.replica.whole_clock)}"

@@ -1,0 +1,234 @@
+"""What goes wrong: a registry of faults. Each befalls one node and says whether it could; some last a while.
+
+To add a fault, write a function and register it. What befalls a commit is only laid out here (`Host.mishap`,
+`Host.kill_at`): it strikes, and is counted, when there is one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from crdt_core.events import DeltasRead
+from tests.sim.changes import add_a_node, remove_a_node
+from tests.sim.plan import PLENTY
+from tests.sim.shell import KILL_POINTS, start
+from tests.sim.tail import Nobody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sim.shell import Host
+    from tests.sim.world import World
+
+__all__ = ["FAULTS", "strike"]
+
+Fault = tuple[int, "Callable[[World, Host], bool]"]
+
+_SKEWS_MS = (-7_200_000, -70_000, -2_000, -50, 0, 0, 50, 700, 30_000, 70_000, 7_200_000)
+
+
+def strike(world: World) -> None:
+    """One fault befalls one node."""
+    host = world.any_host()
+    (name,) = world.rng.choices(list(FAULTS), [weight for weight, _ in FAULTS.values()])
+    world.note(host.name, "is struck:", name)
+    if FAULTS[name][1](world, host):
+        world.counts[f"fault: {name}"] += 1
+
+
+def _while(world: World, end: Callable[[], None]) -> None:
+    """Ends a lasting fault after a while."""
+    world.later(world.rng.choice((20, 100, 500, 2000)), end)
+
+
+def kill(world: World, host: Host) -> bool:
+    """The process dies between two steps, and comes back later."""
+    if host.process is None:
+        return False
+    host.kill("by fault")
+    return True
+
+
+def kill_at_a_point(world: World, host: Host) -> bool:
+    """The process will die around its next commit."""
+    host.kill_at = world.rng.choice(KILL_POINTS)
+    return False
+
+
+def spoil_a_commit(world: World, host: Host) -> bool:
+    """The next commit loses its way, or its answer, or comes late."""
+    host.mishap = world.rng.choice(("request", "answer", "answer", "late"))
+    return False
+
+
+def stop_and_continue(world: World, host: Host) -> bool:
+    """The process stands still for a while."""
+    process = host.process
+    if process is None:
+        return False
+    process.stall()
+    _while(world, process.resume)
+    return True
+
+
+def take_over(world: World, host: Host) -> bool:
+    """A second process is started for the node; the first stands still, maybe, and goes on later."""
+    process = host.process
+    if process is None or host.store.down or host.lost:
+        return False
+    if world.rng.random() < 0.7:
+        process.stall()
+        _while(world, process.resume)
+    start(host)
+    return True
+
+
+def take_redis_away(world: World, host: Host) -> bool:
+    """Nobody reaches the node's Redis; maybe it is another process afterwards."""
+    host.store.down = True
+    if world.rng.random() < 0.5:
+        host.store.restart()
+    _while(world, partial(setattr, host.store, "down", False))
+    return True
+
+
+def lose_the_tail(world: World, host: Host) -> bool:
+    """Redis comes back with an old state, under a process that lives and remembers."""
+    if host.process is None or host.store.down:
+        return False
+    host.store.restart()
+    return host.lose()
+
+
+def lose_everything_at_once(world: World, host: Host) -> bool:
+    """Redis comes back with an old state, and the process that would remember is gone, too.
+
+    One node at a time: if all were to come back under new ids, nobody would be there to write them down.
+    """
+    others = [other for other in world.hosts.values() if other is not host]
+    if host.store.down or not all(other.out or (other.lives and not other.lost) for other in others):
+        return False
+    host.store.restart()
+    lost = host.lose()
+    host.kill("with its Redis")
+    return lost
+
+
+def trim_the_log(world: World, host: Host) -> bool:
+    """The log loses its oldest entries, whoever still needs them."""
+    if not host.store.log:
+        return False
+    host.store.trim(world.rng.choice(host.store.log)[0])
+    return True
+
+
+def damage_the_log(world: World, host: Host) -> bool:
+    """An entry of the log is cut short."""
+    log = host.store.log
+    if not log:
+        return False
+    index = world.rng.randrange(len(log))
+    counter, delta = log[index]
+    log[index] = counter, delta[: len(delta) // 2]
+    world.damaged.add(log[index][1])
+    return True
+
+
+def cut_ways(world: World, host: Host) -> bool:
+    """Some directions are dead for a while: from the node, to it, or between any two."""
+    ways = {
+        pair
+        for other in world.hosts
+        for pair in ((host.name, other), (other, host.name))
+        if other != host.name and world.rng.random() < 0.6
+    }
+    world.network.cut |= ways
+    _while(world, partial(world.network.cut.difference_update, ways))
+    return True
+
+
+def slow_ways(world: World, host: Host) -> bool:
+    """Logs are read late in some directions, for a while."""
+    ways = {
+        pair
+        for other in world.hosts
+        for pair in ((host.name, other), (other, host.name))
+        if other != host.name and world.rng.random() < 0.5
+    }
+    world.network.slow |= ways
+    _while(world, partial(world.network.slow.difference_update, ways))
+    return True
+
+
+def pause_links(world: World, host: Host) -> bool:
+    """The node is told not to listen to some peers, for a while."""
+    host.store.links = frozenset(peer for peer in world.hosts if peer != host.name and world.rng.random() < 0.5)
+    _while(world, partial(setattr, host.store, "links", frozenset()))
+    return True
+
+
+def bad_weather(world: World, host: Host) -> bool:
+    """Much is lost, doubled or damaged for a while."""
+    network, plan = world.network, world.plan
+    network.loss, network.duplication = world.rng.choice(((0.5, 0.0), (0.0, 0.5), (0.3, 0.3)))
+    network.damage = world.rng.choice((0.0, 0.2))
+
+    def clear_up() -> None:
+        network.damage = 0.0
+        network.loss, network.duplication = (0.0, 0.0) if world.resting else (plan.loss, plan.duplication)
+
+    _while(world, clear_up)
+    return True
+
+
+def set_the_clock(world: World, host: Host) -> bool:
+    """The wall clock jumps."""
+    host.skew_ms = world.rng.choice(_SKEWS_MS)
+    return True
+
+
+def repeat_deltas(world: World, host: Host) -> bool:
+    """Some of a peer's log arrives again, or too early."""
+    if host.process is None:
+        return False
+    peers = {peer: id_ for peer, id_ in host.process.node.membership.peers.items() if peer in world.hosts}
+    if not peers:
+        return False
+    peer = world.rng.choice(sorted(peers))
+    log = world.hosts[peer].store.read_log(peers[peer], 0, PLENTY)
+    if not log:
+        return False
+    first = world.rng.randrange(len(log))
+    host.process.put(DeltasRead(peer, log[first : first + world.rng.randint(1, 4)], Nobody()))
+    return True
+
+
+def lose_mail(world: World, host: Host) -> bool:
+    """The inbox loses its oldest messages."""
+    waiting = list(host.store.inbox)
+    host.store.drop_mail(waiting[: world.rng.randint(0, len(waiting))])
+    return bool(waiting)
+
+
+FAULTS: dict[str, Fault] = {
+    "killed": (3, kill),
+    "killed at a point": (6, kill_at_a_point),
+    "commit spoilt": (6, spoil_a_commit),
+    "stopped and continued": (2, stop_and_continue),
+    "taken over": (2, take_over),
+    "Redis away": (2, take_redis_away),
+    "Redis lost its tail": (2, lose_the_tail),
+    "machine lost its tail": (2, lose_everything_at_once),
+    "log trimmed": (3, trim_the_log),
+    "log damaged": (1, damage_the_log),
+    "ways cut": (4, cut_ways),
+    "ways slow": (6, slow_ways),
+    "links paused": (3, pause_links),
+    "bad weather": (2, bad_weather),
+    "clock set": (3, set_the_clock),
+    "deltas repeated": (5, repeat_deltas),
+    "mail lost": (2, lose_mail),
+    "node added": (1, add_a_node),
+    "node removed": (1, remove_a_node),
+}

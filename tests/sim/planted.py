@@ -1,0 +1,233 @@
+"""Known bugs, each a patch of one function, to show that the simulator would find them.
+
+Every plant is a mistake that somebody could make: a forgotten condition, a wrong order, an off-by-one. To add one,
+write what the function does with the mistake in it, and register it with the function that it takes the place of.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
+
+from crdt_core import catalogue, node, replica, siblings
+from crdt_core.clocks import HybridClock, VersionVector
+from crdt_core.confirmed import ConfirmedView
+from crdt_core.exchange import Exchange
+from crdt_core.replica import Applied, Replica
+from crdt_core.siblings import REMOVED, covered, fold, unfold
+from crdt_core.stability import Stability
+from crdt_core.transfers import Transfers
+from crdt_core.types import SLOT
+from crdt_core.types.registers import LWWRegisterType
+from tests.sim.shell import Process
+from tests.sim.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from crdt_core.deltas import Delta, Patch
+
+__all__ = ["PLANTS", "planted"]
+
+
+class Plant(NamedTuple):
+    """`bug(original)` takes the place of `owner.name`."""
+
+    owner: Any
+    name: str
+    bug: Callable[[Any], Any]
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """Has the bug `name` (none for an empty name) for the time of the block."""
+    if not name:
+        yield
+        return
+    owner, attribute, bug = PLANTS[name]
+    with patch.object(owner, attribute, bug(getattr(owner, attribute))):
+        yield
+
+
+def _earlier_deps(original: Any) -> Any:
+    def commit(self: Replica, *args: Any) -> Delta | None:
+        delta = original(self, *args)
+        if delta is None:
+            return None
+        deps = {name: counter - (name != self.id) for name, counter in delta.deps.items()}
+        return replace(delta, deps=VersionVector({name: counter for name, counter in deps.items() if counter}))
+
+    return commit
+
+
+def _careless_apply(original: Any) -> Any:
+    def apply(self: Replica, delta: Delta) -> Applied:
+        if delta.dot.counter == self.clock[delta.dot.replica] + 1:
+            delta = replace(delta, deps=VersionVector({r: min(n, self.clock[r]) for r, n in delta.deps.items()}))
+        return original(self, delta)
+
+    return apply
+
+
+def _repeated_apply(original: Any) -> Any:
+    def apply(self: Replica, delta: Delta) -> Applied:
+        if not self.clock.covers(delta.dot) or delta.dot.replica == self.id:
+            return original(self, delta)
+        clock, self.clock = self.clock, VersionVector({**self.clock, delta.dot.replica: delta.dot.counter - 1})
+        outcome = original(self, delta)
+        self.clock.merge(clock)
+        return outcome
+
+    return apply
+
+
+def _shorter_patch(original: Any) -> Any:
+    def make(self: Replica, *args: Any) -> Patch:
+        made = original(self, *args)
+        return replace(made, parts=made.parts[:-1])
+
+    return make
+
+
+def _half_a_transaction(original: Any) -> Any:
+    def encode(delta: Delta) -> bytes:
+        return original(replace(delta, writes=delta.writes[:1]))
+
+    return encode
+
+
+def _forget_at_once(original: Any) -> Any:
+    return lambda held, _stable: original(held, [2**60] * 64)
+
+
+def _forget_spent_alone(_original: Any) -> Any:
+    def forget(held: Any, stable: Any) -> Any:
+        live = {d: p for d, p in unfold(held).items() if not siblings.is_removal(p) or not covered(d, stable)}
+        return fold(live)
+
+    return forget
+
+
+def _believe_every_clock(original: Any) -> Any:
+    def take(self: Stability, message: Any, draft: Any) -> Any:
+        for peer, clock in message.clocks.items():
+            self._published.setdefault(peer, VersionVector()).merge(clock)
+        return original(self, message, draft)
+
+    return take
+
+
+def _resume_one_earlier(original: Any) -> Any:
+    def restore(self: Replica, clock: VersionVector, *args: Any) -> None:
+        original(self, VersionVector({name: n - (name == self.id) for name, n in clock.items()}), *args)
+
+    return restore
+
+
+def _keep_removed(_original: Any) -> Any:
+    def join(mine: Any, my_clock: Any, theirs: Any, _their_clock: Any) -> Any:
+        return fold({**unfold(mine), **{d: p for d, p in theirs.items() if not covered(d, my_clock)}})
+
+    return join
+
+
+def _release_first(original: Any) -> Any:
+    def send_commit(self: Process) -> None:
+        flight = self._flight
+        assert flight is not None
+        effects, flight.effects = flight.effects, []
+        self._release(effects, flight.commit.counter)
+        original(self)
+
+    return send_commit
+
+
+def _never_fenced(original: Any) -> Any:
+    def execute(self: Store, commit: Any, turn: int, _watched: int) -> bool:
+        return original(self, commit, turn, self.watch().version)
+
+    return execute
+
+
+def _send_again_unseen(_original: Any) -> Any:
+    def look_up(self: Process, flight: Any) -> None:
+        if flight is self._flight:
+            self._watched = self.host.store.watch()
+            self._send_commit()
+
+    return look_up
+
+
+def _blind_weight(original: Any) -> Any:
+    return lambda self, link, part, held: original(self, link, part, min(unfold(held), default=None))
+
+
+def _forgetful_clock(original: Any) -> Any:
+    return lambda self, _last=None: original(self)
+
+
+def _any_winner(_original: Any) -> Any:
+    def winner(_self: Any, view: Any) -> Any:
+        payloads = [payload for _, payload in view.live(SLOT)]
+        return max(payloads, key=lambda payload: payload.ms, default=None)
+
+    return winner
+
+
+def _remove_wins(original: Any) -> Any:
+    return lambda held, deps, dot, payload: original(held, deps if payload is not REMOVED else None, dot, payload)
+
+
+def _lose_records(original: Any) -> Any:
+    def take_changes(self: Any) -> list[Any]:
+        return original(self)[1:]
+
+    return take_changes
+
+
+def _join_without_a_chunk(original: Any) -> Any:
+    def take(self: Transfers, message: Any, size: int, now_ms: int) -> Any:
+        return original(self, replace(message, parts=message.parts[:-1]), size, now_ms)
+
+    return take
+
+
+def _hurried_head(_original: Any) -> Any:
+    return lambda self, key: self._catalogue.objects.get(key)
+
+
+def _complete_anyway(original: Any) -> Any:
+    def complete(self: Transfers, message: Any) -> Any:
+        return original(self, message) or message.patch
+
+    return complete
+
+
+PLANTS: dict[str, Plant] = {
+    "deps one too low": Plant(Replica, "commit", _earlier_deps),
+    "deltas applied although a dep is missing": Plant(Replica, "apply", _careless_apply),
+    "a delta applied twice": Plant(Replica, "apply", _repeated_apply),
+    "a patch that claims more than it carries": Plant(Replica, "patch", _shorter_patch),
+    "a chunk that loses a part": Plant(Transfers, "take", _join_without_a_chunk),
+    "a patch joined although chunks of it are missing": Plant(Transfers, "complete", _complete_anyway),
+    "readers shown what is not confirmed": Plant(ConfirmedView, "_head", _hurried_head),
+    "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
+    "markers dropped before they are stable": Plant(replica, "forget", _forget_at_once),
+    "what is spent forgotten beside a live share": Plant(replica, "forget", _forget_spent_alone),
+    "markers never dropped": Plant(Replica, "stabilise", lambda _: lambda *_: 0),
+    "clocks counted as published before all that came before is here": Plant(Stability, "take", _believe_every_clock),
+    "a dot used twice": Plant(Replica, "restore", _resume_one_earlier),
+    "a join that keeps what was removed": Plant(replica, "join", _keep_removed),
+    "a clear that drops concurrent writes": Plant(replica, "drop", lambda _: lambda *_: None),
+    "a removal that drops concurrent writes": Plant(replica, "write", _remove_wins),
+    "effects released before the commit": Plant(Process, "_send_commit", _release_first),
+    "a header persisted without its records": Plant(catalogue.Catalogue, "take_changes", _lose_records),
+    "a commit without fencing": Plant(Store, "execute", _never_fenced),
+    "a commit sent again without looking": Plant(Process, "_look_up", _send_again_unseen),
+    "a digest blind for payloads": Plant(catalogue.Catalogue, "_weight", _blind_weight),
+    "a hybrid clock that forgets at a restart": Plant(HybridClock, "__init__", _forgetful_clock),
+    "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner),
+    "an exchange that waits for ever": Plant(Exchange, "expire", lambda _: lambda *_: None),
+}

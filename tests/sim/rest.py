@@ -1,0 +1,131 @@
+"""Bringing a world to rest: all faults end, everybody hears from everybody, and forgets what can be forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.identity import Vouched
+from tests.sim import checks, jobs
+from tests.sim.changes import settle_in
+from tests.sim.shell import MACHINE_BACK_MS, start
+from tests.sim.violation import require
+
+if TYPE_CHECKING:
+    from tests.sim.shell import Host, Process
+    from tests.sim.world import World
+
+__all__ = ["bring_to_rest"]
+
+_ENTRIES_MAX = 20_000
+_PASSES_MAX = 20
+_STARTS_MAX = 6
+_START_MS = 1000
+_LONG_MS = 10_000
+
+
+def bring_to_rest(world: World) -> None:
+    """Heals everything and waits until nothing happens any more; then everything must be as if nothing had been."""
+    world.resting = True
+    heal(world)
+    world.pass_time(MACHINE_BACK_MS)
+    start_all(world)
+    drain(world)
+    tick(world)
+    before = None
+    for _ in range(_PASSES_MAX):
+        start_all(world)
+        for host in living(world):
+            jobs.gossip(world, host)
+            drain(world)
+        forget(world)
+        tick(world)
+        if before == (before := fingerprint(world)):
+            break
+    checks.at_rest(world)
+
+
+def fingerprint(world: World) -> str:
+    """What changes as long as something happens."""
+    return repr([(host.name, host.store.header.get(b"clock"), host.store.hashes) for host in living(world)])
+
+
+def start_all(world: World) -> None:
+    """Starts whoever is a member and does not run; if nobody can help, the operator vouches for somebody."""
+    vouched = Vouched()
+    for _ in range(_STARTS_MAX):
+        for name in {name: None for host in living(world) for name in running(host).node.replica.members.active}:
+            if name not in world.hosts or world.hosts[name].out:
+                settle_in(world, name)
+        waiting = [host for host in world.hosts.values() if not host.lives and not host.out]
+        if not waiting:
+            return
+        for host in waiting:
+            start(host, vouched)
+            world.pass_time(_START_MS)
+        vouched = Vouched(unsponsored=True) if not living(world) else Vouched()
+
+
+def living(world: World) -> list[Host]:
+    """The hosts that have a process."""
+    return [host for host in world.hosts.values() if host.lives]
+
+
+def heal(world: World) -> None:
+    """Every fault ends."""
+    world.network.heal()
+    for host in world.hosts.values():
+        host.kill_at = host.mishap = ""
+        host.skew_ms = 0
+        host.store.down = False
+        host.store.links = frozenset()
+        for process in host.succeeded:
+            process.resume()
+            process.later(0, process.beat)
+        if host.process is not None:
+            host.process.resume()
+            host.process.refresh_links()
+            host.process.wake_tails()
+
+
+def tick(world: World) -> None:
+    """A long time passes, so that nobody waits for what was lost."""
+    world.now_ms += _LONG_MS
+    for host in living(world):
+        running(host).beat()
+    drain(world)
+
+
+def drain(world: World) -> None:
+    """Lets happen what is under way."""
+    for _ in range(_ENTRIES_MAX):
+        if not world.step():
+            return
+    require(False, "a world without callers and faults comes to rest")
+
+
+def forget(world: World) -> None:
+    """Compactions, until they change nothing any more."""
+    before, left = -1, markers_left(world)
+    while left != before:
+        for host in living(world):
+            for _ in range(passes(host)):
+                jobs.compact(world, host)
+            drain(world)
+        before, left = left, markers_left(world)
+
+
+def markers_left(world: World) -> int:
+    """How many addresses hold removals, in all."""
+    return sum(len(running(host).node.replica.catalogue.markers) for host in living(world))
+
+
+def passes(host: Host) -> int:
+    """How many compactions look at each marker of a node at least once, after the one that hears what is stable."""
+    process = running(host)
+    return 2 + len(process.node.replica.catalogue.markers) // process.setup.options.markers_per_compaction
+
+
+def running(host: Host) -> Process:
+    """The process of a host that has been healed."""
+    assert host.process is not None
+    return host.process

@@ -1,0 +1,568 @@
+"""A node: its store, and the process that runs on it, which does what `workers.mailbox` and `workers.store` do.
+
+A process drains its mailbox, runs one turn of the production node, sends the commit to its store, and lets the effects
+out only when the store has confirmed it. An answer that does not come is looked up by the turn's number. A process can
+die at every point of that (`KILL_POINTS`), stall, and be succeeded by another while it still believes in itself. Every
+process comes to life by `start`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from crdt_core.clocks import HybridClock, VersionVector
+from crdt_core.codec import decode_delta
+from crdt_core.errors import Malformed, Retired
+from crdt_core.events import (
+    Call,
+    JobAnswer,
+    LinksRead,
+    MessagesRead,
+    ReplayAsked,
+    Reply,
+    RoundAsked,
+    Send,
+    SendFailed,
+    Tick,
+)
+from crdt_core.header import decode_header
+from crdt_core.identity import Vouched
+from crdt_core.membership import AdmitIncarnation
+from crdt_core.messages import Answer, Push, encode_message
+from crdt_core.node import Node
+from crdt_core.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
+from crdt_core.replay import is_final
+from crdt_core.replica import Replica
+from crdt_core.types.members import REMOVED_BY_HAND
+from tests.sim import checks
+from tests.sim.beginning import Beginning
+from tests.sim.plan import EPOCH_MS, PLENTY, Setup
+from tests.sim.store import Store
+from tests.sim.tail import Nobody, Tail
+from tests.sim.violation import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from crdt_core.deltas import Delta
+    from crdt_core.events import Commit, Effect, Event, Turn
+    from crdt_core.header import Header
+    from tests.sim.history import Deed
+    from tests.sim.store import Hashes, Watched
+    from tests.sim.world import World
+
+__all__ = ["KILL_POINTS", "MACHINE_BACK_MS", "Host", "Process", "load", "start"]
+
+KILL_POINTS = ("before the commit", "during the commit", "after the commit", "before the effects", "amid the effects")
+_ANSWER_TIMEOUT_MS = 60
+_RETRY_MS = 20
+_TICK_MS = 250
+_JOIN_MS = 100
+_ROUNDS_MAX = 5
+_UNKNOWN = "is no peer of {}"
+"""What is said of a message whose sender was added to the fleet a moment ago, and is not known here yet."""
+NOTHING_VOUCHED = Vouched()
+_RESTART_MS = (0, 30, 300, 1500)
+MACHINE_BACK_MS = 3000
+"""How long a node whose Redis lost commits takes to come back without its memory: longer than any peer takes to confirm
+what it had just heard of them. A node that is back sooner, and finds that no peer has confirmed what it lost, goes on
+under its id although one may be about to: nothing in a header tells what is under way."""
+_BATCH = 64
+
+
+class Host:
+    """One node of `world`. `skew_ms`: how far its wall clock is off; `kill_at`: where its process dies next.
+
+    `mishap`: what befalls the next commit: its `request` or its `answer` is lost, or the request comes `late`.
+    `succeeded`: processes that may not know yet that another has taken over. `lost`: its store has lost what a process
+    had confirmed; it is not back before `back_ms`. `set_right`: its hybrid clock was, since its last
+    commit. `out`: it was told that it is no member.
+    """
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.store = Store()
+        self.process: Process | None = None
+        self.succeeded: list[Process] = []
+        self.starts = 0
+        self.skew_ms = 0
+        self.kill_at = ""
+        self.mishap = ""
+        self.confirmed_clock = VersionVector()
+        self.lost = False
+        self.set_right = False
+        self.back_ms = 0
+        self.out = False
+
+    @property
+    def lives(self) -> bool:
+        """Whether a process runs here that owns the store."""
+        return self.process is not None and self.process.owner == self.store.watch().owner
+
+    def receive(self, message: bytes) -> None:
+        """A message has reached the inbox."""
+        self.store.post(message)
+        if self.process is not None:
+            self.process.look_into_inbox()
+
+    def executed(self, flight: Flight) -> None:
+        """A commit has taken effect: it can be read by everybody from now on."""
+        commit = flight.commit
+        self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", len(commit.records), "records")
+        for item in commit.quarantined:
+            expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.name))
+            require(expected, "only what was damaged, or comes from strangers, is set aside", f"{self.name}: {item}")
+        if commit.delta is not None:
+            self.world.history.spent(
+                commit.delta, flight.seen, flight.deeds(), set_right=self.set_right, replays=flight.replays
+            )
+            self.set_right = False
+            self.world.counts["commits"] += 1
+            for host in self.world.hosts.values():
+                if host.process is not None:
+                    host.process.log_grew(self.name)
+
+    def lose(self) -> bool:
+        """Its store loses its last commits; whether there were any."""
+        lost = self.store.lose_last(self.world.rng.randint(1, 4)) > 0
+        if lost:
+            self.lost = True
+            self.back_ms = self.world.now_ms + MACHINE_BACK_MS
+        return lost
+
+    def kill(self, why: str) -> None:
+        """The process is gone, with all that it had in memory."""
+        if self.process is not None:
+            self.world.note(self.name, "dies", why)
+            self.process.end()
+            self.process = None
+            self.world.later(self.world.rng.choice(_RESTART_MS), self.revive)
+
+    def revive(self) -> None:
+        """Starts a process where there is none, as soon as the store lets it."""
+        if self.process is None and (self.store.down or (self.lost and self.world.now_ms < self.back_ms)):
+            self.world.later(_RETRY_MS, self.revive)
+        elif self.process is None and not self.out:
+            start(self)
+
+
+class Flight:
+    """A turn whose commit is under way. `seen`: the clock that its own writes were made on."""
+
+    def __init__(self, turn: Turn, number: int, events: list[Event], seen: VersionVector) -> None:
+        self.commit: Commit = turn.commit
+        self.effects = turn.effects
+        self.turn = number
+        self.seen = seen
+        self.replays = any(isinstance(event, ReplayAsked) for event in events)
+        self._calls = [event for event in events if isinstance(event, Call)]
+
+    def deeds(self) -> list[Deed]:
+        """What the turn's calls did."""
+        return [deed for call in self._calls if (deed := call.token.deed) is not None]
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """What the process has read of its inbox."""
+
+    handed_out: set[str]
+    looking: bool = False
+
+
+class Process:
+    """One run of a node's worker."""
+
+    def __init__(self, host: Host, node: Node, setup: Setup, beginning: Beginning) -> None:
+        watched = host.store.watch()
+        self.host = host
+        self.node = node
+        self.world = host.world
+        self.setup = setup
+        self.alive = True
+        self.confirmed_turn = watched.turn
+        self.confirmed_clock = node.replica.whole_clock.copy()
+        self._watched = watched
+        self.owner = watched.owner
+        self._beginning = beginning
+        self._header = dict(host.store.header)
+        self._former = beginning.former
+        self._events: list[Event] = []
+        self._turn_due = False
+        self._flight: Flight | None = None
+        self._stalled: list[Callable[[], None]] | None = None
+        self._inbox = _Inbox(set())
+        self._links: frozenset[str] | None = None
+        self._tails: dict[tuple[str, str], Tail] = {}
+
+    # Life
+
+    def begin(self) -> None:
+        """Starts to listen."""
+        self.refresh_links()
+        self._follow_members()
+        self._join(_ROUNDS_MAX)
+        self.look_into_inbox()
+        self.beat()
+
+    def wake_tails(self) -> None:
+        """Has all peers' logs be looked at."""
+        for tail in self._tails.values():
+            tail.notify()
+
+    def _follow_members(self) -> None:
+        """Reads the logs of all who take part; writes again what a former id had not sent, once that is known."""
+        membership = self.node.membership
+        wanted = set(membership.peers.items()) if membership.is_admitted else set()
+        for gone in sorted(self._tails.keys() - wanted):
+            self._tails.pop(gone).end()
+        for peer, replica in sorted(wanted - self._tails.keys()):
+            self._tails[peer, replica] = tail = Tail(self, peer, replica, self.setup.batch)
+            tail.read_soon()
+        if self._former and membership.is_admitted and is_final(self.node.replica, self._former):
+            former, self._former = self._former, ""
+            self.put(ReplayAsked(former, self._unsent(former), Then(partial(self.host.store.logs.pop, former, None))))
+
+    def _unsent(self, former: str) -> tuple[Delta, ...]:
+        replica = self.node.replica
+        if replica.members.facts[former].reason == REMOVED_BY_HAND:
+            return ()
+        found = []
+        for _, content in self.host.store.read_log(former, replica.whole_clock[former], PLENTY):
+            with suppress(Malformed):
+                found.append(decode_delta(content))
+        self.world.counts["deltas replayed"] += len(found)
+        return tuple(found)
+
+    def _join(self, rounds: int) -> None:
+        """Asks the sponsor until the replica is a member; another start may find another sponsor."""
+        node, sponsor = self.node, self._beginning.sponsor
+        if not node.joins:
+            return
+        if sponsor is None:
+            self.put(Call(AdmitIncarnation(self.host.name, node.replica.id), Nobody()))
+        elif rounds:
+            again = partial(self.later, _JOIN_MS, partial(self._join, rounds - 1))
+            self.put(RoundAsked((sponsor.node,), Then(again)))
+        else:
+            self.give_up("as its sponsor is silent")
+
+    def give_up(self, why: str) -> None:
+        """Ends, to start anew."""
+        if self.host.process is self:
+            self.host.kill(why)
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Nothing of this process happens any more."""
+        self.alive = False
+        self.world.counts["sync: deltas tailed"] += self.node.counts["deltas_applied"]
+
+    def stall(self) -> None:
+        """Stops the process in the middle of whatever it does, as SIGSTOP does."""
+        self._stalled = self._stalled or []
+
+    def resume(self) -> None:
+        """Continues a stalled process."""
+        stalled, self._stalled = self._stalled or [], None
+        for action in stalled:
+            self.later(0, action)
+
+    def later(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Has `action` happen in this process, unless it is dead by then."""
+        self.world.later(delay_ms, partial(self._act, action))
+
+    def _act(self, action: Callable[[], None]) -> None:
+        if self.alive and self._stalled is not None:
+            self._stalled.append(action)
+        elif self.alive:
+            action()
+
+    def _die_at(self, point: str) -> bool:
+        """Whether the process dies here."""
+        if self.host.kill_at != point or self.host.process is not self:
+            return False
+        self.host.kill_at = ""
+        self.host.kill(point)
+        self.world.counts[f"fault: killed {point}"] += 1
+        return True
+
+    # What comes in
+
+    def beat(self) -> None:
+        """A sign of life, again and again: a tick, and a look at the header, which may have lost what it had."""
+        self.put(Tick())
+        if self._flight is None:
+            self._watch_store()
+        if not self.world.resting:
+            self.later(_TICK_MS, self.beat)
+
+    def put(self, event: Event) -> None:
+        """Puts an event into the mailbox."""
+        self._events.append(event)
+        self._wake()
+
+    def refresh_links(self) -> frozenset[str]:
+        """The peers that the node does not listen to now, as its own Redis says."""
+        paused = self.host.store.links
+        if paused != self._links:
+            self._links = paused
+            self.put(LinksRead(paused))
+        return paused
+
+    def look_into_inbox(self) -> None:
+        """Something may have come."""
+        if not self._inbox.looking:
+            self._inbox.looking = True
+            self.later(self.world.rng.randint(0, 2), self._read_inbox)
+
+    def log_grew(self, peer: str) -> None:
+        """There is something new in the log of `peer`."""
+        for (name, _), tail in self._tails.items():
+            if name == peer:
+                tail.notify()
+
+    def _read_inbox(self) -> None:
+        self._inbox.looking = False
+        if self.host.store.down:
+            self.later(_RETRY_MS, self.look_into_inbox)
+            return
+        entries = self.host.store.unread(self._inbox.handed_out, _BATCH)
+        if entries:
+            self._inbox.handed_out.update(entry for entry, _ in entries)
+            self.refresh_links()
+            self.put(MessagesRead(entries))
+            self.look_into_inbox()
+
+    # Turns
+
+    def _wake(self) -> None:
+        if not self._turn_due and self._flight is None:
+            self._turn_due = True
+            self.later(self.world.rng.randint(0, 1), self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn_due = False
+        if self._flight is not None or not self._events:
+            return
+        events, self._events = self._events, []
+        try:
+            wall_ms = EPOCH_MS + self.world.now_ms + self.host.skew_ms
+            turn = run_turn(self.node, events, wall_ms, self.world.now_ms)
+        except Retired as end:
+            self.world.counts["retired"] += 1
+            self.give_up(str(end))
+            return
+        self.host.set_right |= self.node.counts.pop("clock_set_right", 0) > 0
+        self.world.note(self.host.name, "turns on", *(type(event).__name__ for event in events))
+        if turn.commit.empty:
+            self.node.confirm()
+            self._release(turn.effects, 0)
+            return
+        if turn.commit.records:
+            checks.under_way(self)
+        seen = self.node.replica.whole_clock.copy()
+        if turn.commit.delta is not None:
+            seen[self.node.replica.id] -= 1
+        self._flight = Flight(turn, self.confirmed_turn + 1, events, seen)
+        if not self._die_at("before the commit"):
+            self._send_commit()
+
+    def _send_commit(self) -> None:
+        """Sends the commit on its way. What the process knows of it afterwards is only what it is answered."""
+        flight, world, watched = self._flight, self.world, self._watched
+        assert flight is not None
+        mishap, self.host.mishap = self.host.mishap, ""
+        if mishap:
+            world.counts[f"fault: commit's {mishap}"] += 1
+            world.note(self.host.name, "loses", mishap, "of turn", flight.turn)
+        if mishap != "request":
+            delay_ms = world.rng.randint(0, 3) + (2 * _ANSWER_TIMEOUT_MS if mishap == "late" else 0)
+            world.later(delay_ms, partial(self._execute, flight, watched.version, answers=not mishap))
+        if mishap:
+            self.later(_ANSWER_TIMEOUT_MS, partial(self._look_up, flight))
+        self._die_at("during the commit")
+
+    def _execute(self, flight: Flight, version: int, *, answers: bool) -> None:
+        """The store's side: it executes what comes, also from a process that has died since."""
+        store = self.host.store
+        if store.down:
+            self.later(_ANSWER_TIMEOUT_MS, partial(self._look_up, flight))
+            return
+        if store.execute(flight.commit, flight.turn, version):
+            self.host.executed(flight)
+        if answers and not self._die_at("after the commit"):
+            self.later(self.world.rng.randint(0, 3), partial(self._take_answer, flight, store.watch()))
+
+    def _look_up(self, flight: Flight) -> None:
+        """Connects anew and looks how far the store is."""
+        if self.host.store.down:
+            self.later(_RETRY_MS, partial(self._look_up, flight))
+        else:
+            self._take_answer(flight, self.host.store.watch())
+
+    def _take_answer(self, flight: Flight, watched: Watched) -> None:
+        if flight is not self._flight or not self._still_owns(watched):
+            return
+        if watched.turn >= flight.turn:
+            self._confirm(flight)
+        elif watched.turn < self.confirmed_turn:
+            self._write_anew(flight)
+        else:
+            self._send_commit()
+
+    def _still_owns(self, watched: Watched) -> bool:
+        self._watched = watched
+        if watched.owner != self.owner:
+            self.world.note(self.host.name, "is fenced", self.owner)
+            self.world.counts["fenced"] += 1
+            self.end()
+            return False
+        return True
+
+    def _confirm(self, flight: Flight) -> None:
+        self.confirmed_turn = flight.turn
+        self._header.update({name.encode(): value for name, value in flight.commit.header.items()})
+        self._flight = None
+        if self._die_at("before the effects"):
+            return
+        self.node.confirm()
+        checks.confirmed(self)
+        self._follow_members()
+        self._release(flight.effects, flight.commit.counter)
+        if self._events:
+            self._wake()
+
+    # What goes out
+
+    def _release(self, effects: list[Effect], counter: int) -> None:
+        for number, effect in enumerate(effects):
+            if number and self._die_at("amid the effects"):
+                return
+            if isinstance(effect, Reply):
+                effect.token.answer(effect, counter)
+            elif isinstance(effect, Send):
+                self._send(effect)
+            elif isinstance(effect, JobAnswer):
+                self.world.counts["jobs answered"] += 1
+
+    def _send(self, effect: Send) -> None:
+        message = effect.message
+        if isinstance(message, Answer | Push):
+            kind = "full states" if message.patch.since is None else "incremental patches"
+            self.world.counts[f"sync: {kind} sent"] += 1
+        self.world.note(self.host.name, "sends", type(message).__name__, "to", effect.peer)
+        failed = SendFailed(effect.peer, message.round if hasattr(message, "round") else "")
+        fail = partial(self._act, partial(self.put, failed))
+        self.world.network.send(self.host.name, effect.peer, encode_message(message), fail)
+
+    # A store that has lost what it had confirmed
+
+    def _watch_store(self) -> None:
+        """The heartbeat's look at the header."""
+        if self.host.store.down:
+            return
+        watched = self.host.store.watch()
+        if self._still_owns(watched) and watched.turn < self.confirmed_turn:
+            self._write_anew(None)
+
+    def _write_anew(self, flight: Flight | None) -> None:
+        """Writes everything from memory; the turn under way, if any, with it."""
+        self.world.note(self.host.name, "writes everything anew")
+        turn = self.confirmed_turn if flight is None else flight.turn
+        changed = {**self.node.header(), **(flight.commit.header if flight is not None else {})}
+        header = {**self._header, **{name.encode(): value for name, value in changed.items()}}
+        self.host.store.rewrite(all_records(self.node.replica), header, turn)
+        if flight is not None:
+            self.host.store.drop_mail(flight.commit.acknowledged)
+            if flight.commit.delta is not None:
+                self.host.store.append(flight.commit.counter, flight.commit.delta)
+            self.host.executed(flight)
+        self.host.lost = False
+        self._watched = self.host.store.watch()
+        if flight is not None:
+            self._confirm(flight)
+
+
+class Then:
+    """The token of an event whose reply has `action` happen."""
+
+    deed = None
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action = action
+
+    def answer(self, _reply: Reply, _counter: int) -> None:
+        """Takes the reply."""
+        self._action()
+
+
+def start(host: Host, vouched: Vouched = NOTHING_VOUCHED) -> None:
+    """Starts a process on `host`: it claims the store, finds out who it is, loads what is there, and begins to listen.
+
+    Whoever ran there before, dead or alive, cannot commit any more.
+    """
+    host.starts += 1
+    host.world.counts["restarts"] += host.starts > 1
+    owner = f"{host.name}#{host.starts}"
+    host.store.claim(owner)
+    Beginning(host, owner, vouched, partial(_run, host)).decide()
+
+
+def _run(host: Host, beginning: Beginning) -> None:
+    world = host.world
+    setup = Setup.draw(world.rng)
+    replica, header = load(beginning.replica, host.store, setup.touched_max, beginning.founders)
+    session = f"s{host.starts}"
+    node = Node(
+        host.name, replica, session, sponsor=beginning.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
+    )
+    node.stability.restore(host.store.header)
+    if host.process is not None:
+        host.succeeded.append(host.process)
+    host.process = Process(host, node, setup, beginning)
+    world.note(host.name, "starts as", replica.id, "at", dict(replica.whole_clock))
+    checks.started(host.process)
+    host.process.begin()
+
+
+def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> tuple[Replica, Header]:
+    """The replica that `store` holds, and the header it comes with."""
+    replica = Replica(id_, touched_max, founders)
+    roster = replica.catalogue.roster
+    heads, known = [], {STATE}
+    for key, value in store.hashes.get(STATE, {}).items():
+        head = decode_object(key, value, roster)
+        for link, hash_ in object_hashes(head):
+            known.add(hash_)
+            for part, siblings in store.hashes.get(hash_, {}).items():
+                link.adopt(part, decode_part(link, siblings, roster))
+        heads.append(head)
+    require(store.hashes.keys() <= known, "no hash is left behind that no object names")
+    header = decode_header(store.header)
+    replica.restore(header.clock, header.stable, header.digest, heads)
+    return replica, header
+
+
+def all_records(replica: Replica) -> Hashes:
+    """The whole state as the store keeps it."""
+    catalogue = replica.catalogue
+    hashes: Hashes = {}
+    for head in catalogue.objects.values():
+        records = [object_record(head, catalogue.roster)]
+        for link, _ in object_hashes(head):
+            records += [part_record(head, link, part, catalogue.roster) for part in link.parts]
+        for record in records:
+            if record.field is not None and record.value is not None:
+                hashes.setdefault(record.hash, {})[record.field] = record.value
+    return hashes
+
+
+def run_turn(node: Node, events: list[Event], wall_ms: int, now_ms: int) -> Turn:
+    """One turn of the production node, at a virtual time."""
+    return node.turn(events, wall_ms, now_ms)

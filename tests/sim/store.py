@@ -1,0 +1,189 @@
+"""A simulated Redis of one node: what `workers.store`, `workers.tail` and `workers.inbox` need of it, and its mishaps.
+
+A commit is atomic and conditional, as MULTI/EXEC behind WATCH is: it takes effect only if nobody has touched the header
+since it was watched. What has been executed can be lost again (`lose_last`), as with `appendfsync everysec`: each
+commit leaves behind how to undo it. The store knows nothing of replicas; it keeps bytes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.sim.violation import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from crdt_core.events import Commit
+    from crdt_core.records import Record
+
+__all__ = ["Store", "Watched"]
+
+_UNDO_MAX = 6
+
+Hashes = dict[bytes, dict[bytes, bytes]]
+
+
+class Watched(NamedTuple):
+    """What WATCH and the HMGET behind it say: the owner, its last turn, and which header that was."""
+
+    owner: str
+    turn: int
+    version: int
+
+
+@dataclass(slots=True)
+class _Undo:
+    """What a commit has overwritten."""
+
+    turn: int
+    header: dict[bytes, bytes]
+    fields: list[tuple[bytes, dict[bytes, bytes] | None]] = field(default_factory=list)
+    log: list[tuple[int, bytes]] = field(default_factory=list)
+
+
+class Store:
+    """The Redis of one node. `down`: nobody reaches it."""
+
+    def __init__(self) -> None:
+        self.header: dict[bytes, bytes] = {}
+        self.hashes: Hashes = {}
+        self.logs: dict[str, list[tuple[int, bytes]]] = {}
+        self.run_id = b"1"
+        self.inbox: dict[str, bytes] = {}
+        self.links: frozenset[str] = frozenset()
+        self.down = False
+        self.quarantine: list[tuple[str, bytes, str]] = []
+        self._owner = ""
+        self._turn = 0
+        self._version = 0
+        self._mails = 0
+        self._undo: deque[_Undo] = deque(maxlen=_UNDO_MAX)
+
+    # Ownership and commits
+
+    def claim(self, owner: str) -> Watched:
+        """Makes `owner` the owner; whoever was it before cannot commit any more."""
+        self._owner = owner
+        self._version += 1
+        return self.watch()
+
+    def watch(self) -> Watched:
+        """The header as it is, to commit on."""
+        return Watched(self._owner, self._turn, self._version)
+
+    def execute(self, commit: Commit, turn: int, watched: int) -> bool:
+        """Does `commit` as turn `turn` if the header is still what it was as `watched`; whether it did."""
+        if watched != self._version:
+            return False
+        undo = _Undo(self._turn, dict(self.header), log=list(self.log))
+        self.header[b"run_id"] = self.run_id
+        self._undo.append(undo)
+        self._turn, self._version = turn, self._version + 1
+        for record in commit.records:
+            self._replay(record, undo)
+        self.header.update({name.encode(): value for name, value in commit.header.items()})
+        if commit.delta is not None:
+            self.append(commit.counter, commit.delta)
+        if commit.trim:
+            self.trim(commit.trim)
+        for entry in commit.acknowledged:
+            self.inbox.pop(entry, None)
+        self.quarantine.extend((item.source, item.content, item.reason) for item in commit.quarantined)
+        return True
+
+    def rewrite(self, hashes: Hashes, header: dict[bytes, bytes], turn: int) -> None:
+        """Writes the whole state anew: what a live owner does whose Redis has lost what it had confirmed."""
+        self._undo.clear()
+        self.hashes = hashes
+        self.header = header
+        self.header[b"run_id"] = self.run_id
+        self._turn, self._version = turn, self._version + 1
+
+    def lose_last(self, commits: int) -> int:
+        """Forgets the last commits, as after a crash with an old disk image; how many it could forget."""
+        lost = min(commits, len(self._undo))
+        for _ in range(lost):
+            undo = self._undo.pop()
+            for hash_, fields in reversed(undo.fields):
+                if fields is None:
+                    self.hashes.pop(hash_, None)
+                else:
+                    self.hashes[hash_] = fields
+            self.header, self._turn = undo.header, undo.turn
+            self.logs[self.replica] = undo.log
+        self._version += 1
+        return lost
+
+    def _replay(self, record: Record, undo: _Undo) -> None:
+        held = self.hashes.get(record.hash)
+        undo.fields.append((record.hash, None if held is None else dict(held)))
+        if record.field is None:
+            self.hashes.pop(record.hash, None)
+            return
+        fields = self.hashes.setdefault(record.hash, {})
+        if record.value is None:
+            fields.pop(record.field, None)
+        else:
+            fields[record.field] = record.value
+        if not fields:
+            del self.hashes[record.hash]
+
+    # The log
+
+    @property
+    def replica(self) -> str:
+        """The id that the node goes by."""
+        return self.header.get(b"replica", b"").decode()
+
+    @property
+    def log(self) -> list[tuple[int, bytes]]:
+        """The log of that id."""
+        return self.logs.setdefault(self.replica, [])
+
+    def begin(self, replica: str, fields: dict[bytes, bytes], *, discard: bool = False) -> None:
+        """Notes that the node goes on as `replica`; the log before goes, or (`discard`) the state does."""
+        self._undo.clear()
+        self._version += 1
+        if discard:
+            self.hashes = {}
+        else:
+            self.logs.pop(self.replica, None)
+        self.header.update({b"replica": replica.encode(), **fields})
+
+    def restart(self) -> None:
+        """The server is another process from now on."""
+        self.run_id = b"%d" % (int(self.run_id) + 1)
+
+    def append(self, counter: int, delta: bytes) -> None:
+        """Appends to the log; entry ids must grow."""
+        require(not self.log or counter > self.log[-1][0], "a log's entries grow", str(counter))
+        self.log.append((counter, delta))
+
+    def read_log(self, replica: str, cursor: int, batch: int) -> list[tuple[str, bytes]]:
+        """The next entries beyond `cursor` of the log of `replica`, as (entry id, content)."""
+        log = self.logs.get(replica, [])
+        return [(f"{counter}-0", delta) for counter, delta in log if counter > cursor][:batch]
+
+    def trim(self, counter: int) -> None:
+        """Drops the log's entries up to `counter`."""
+        self.logs[self.replica] = [entry for entry in self.log if entry[0] > counter]
+
+    # The inbox
+
+    def post(self, content: bytes) -> None:
+        """Appends a message to the inbox."""
+        self._mails += 1
+        self.inbox[f"{self._mails}-0"] = content
+
+    def unread(self, handed_out: set[str], batch: int) -> list[tuple[str, bytes]]:
+        """Messages that were not handed out yet, in order."""
+        waiting = (entry for entry in self.inbox if entry not in handed_out)
+        return [(entry, self.inbox[entry]) for entry, _ in zip(waiting, range(batch), strict=False)]
+
+    def drop_mail(self, entries: Iterable[str]) -> None:
+        """Loses messages, as an inbox that has grown too long does."""
+        for entry in entries:
+            self.inbox.pop(entry, None)

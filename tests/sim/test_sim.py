@@ -1,0 +1,105 @@
+"""The simulator finds nothing: on seeds that stay the same, and on some that nobody has tried before."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from random import Random
+
+import pytest
+
+from tests.sim import clients, jobs
+from tests.sim.__main__ import main
+from tests.sim.plan import Plan
+from tests.sim.rest import bring_to_rest
+from tests.sim.run import simulate
+from tests.sim.shell import start
+from tests.sim.world import World
+
+BATCH = 25
+FRESH = 40
+
+
+def fail_at_the_first(seeds: list[int]) -> None:
+    """Runs the seeds; the report of the first that fails, replay command included, is the failure."""
+    for seed in seeds:
+        run = simulate(seed)
+        if run.failure:
+            pytest.fail(run.failure, pytrace=False)
+
+
+@pytest.mark.parametrize("first", range(0, 4 * BATCH, BATCH))
+def test_seeds_that_stay_the_same_are_clean(first: int) -> None:
+    fail_at_the_first(list(range(first, first + BATCH)))
+
+
+def test_seeds_that_nobody_has_tried_before_are_clean() -> None:
+    seeds = Random(time.time_ns()).sample(range(10**9), FRESH)
+    print(f"seeds {seeds}")
+    fail_at_the_first(seeds)
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    assert simulate(7).trace == simulate(7).trace
+    assert simulate(7).trace != simulate(8).trace
+
+
+def test_the_same_seed_is_the_same_run_in_every_process() -> None:
+    traces = set()
+    for hash_seed in ("1", "2"):
+        ran = subprocess.run(
+            [sys.executable, "-m", "tests.sim", "--seed", "11"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        traces |= set(re.findall(r"^trace (\w+)$", ran.stdout, re.MULTILINE))
+    assert traces == {simulate(11).trace}
+
+
+def test_a_failure_says_what_where_and_how_to_see_it_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seed", "0", "--plant", "half a transaction"]) == 1
+    told = capsys.readouterr()
+    assert re.match(r"seed 0, step \d+: Violation: nothing unseen is removed", told.err)
+    assert "replay it alone: python -m tests.sim --seed 0 --plant 'half a transaction' --verbose" in told.err
+    assert "1 of 1 seeds failed" in told.out
+
+
+def test_many_seeds_are_run_side_by_side_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "4", "--steps", "200", "--jobs", "2"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("4 seeds, ")
+    assert "\nsyncs " in told
+    assert told.endswith("nothing was violated\n")
+
+
+@pytest.mark.parametrize("mix", ["churn", "counting"])
+def test_endless_adding_and_taking_away_needs_no_more_and_more_room(mix: str) -> None:
+    """While all goes well, what is held depends on what lives, not on how often it came and went."""
+    plan = replace(Plan.draw(Random(0)), nodes=("n1", "n2", "n3"), mix=mix, latency_ms=2, loss=0.0, jobs_every_ms=20)
+    world = World(1, plan=plan)
+    for host in world.hosts.values():
+        start(host)
+    world.every(5, partial(clients.act, world))
+    world.every(plan.jobs_every_ms, partial(jobs.job, world))
+    rooms = []
+    for _ in range(8):
+        world.run(2500)
+        rooms.append(max(room(world, name) for name in plan.nodes))
+    bring_to_rest(world)
+    assert sum(world.history.made().values()) > 500
+    assert max(rooms[4:]) < 2 * max(rooms[:4])
+    assert max(room(world, name) for name in plan.nodes) < 1500
+
+
+def room(world: World, name: str) -> int:
+    """The bytes of the state in a node's store, and of the messages that wait."""
+    store = world.hosts[name].store
+    fields = [item for hash_ in store.hashes.values() for pair in hash_.items() for item in pair]
+    return sum(map(len, [*fields, *store.inbox.values(), *store.header.values()]))
