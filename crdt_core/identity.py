@@ -31,6 +31,7 @@ __all__ = [
     "Vouched",
     "Wait",
     "decide",
+    "known_members",
     "next_incarnation",
 ]
 
@@ -103,9 +104,13 @@ class ComeBack:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Ask again soon: nothing can be decided for this `reason`."""
+    """Ask again soon: nothing can be decided for this `reason`.
+
+    `vouch`: which field of `Vouched` would end the waiting; empty where none does.
+    """
 
     reason: str
+    vouch: str = ""
 
 
 Decision = Resume | Join | ComeBack | Wait
@@ -136,7 +141,8 @@ def decide(
     `nonce` keeps ids apart where not everybody could be asked. `patient`: wait for the unreachable rather than go on
     without them. Raises `NotAMember`.
     """
-    case = _Case(name, own, others, _members(name, own, others), nonce, vouched)
+    members = known_members((own, *others.values()), (name, *others), own)
+    case = _Case(name, own, others, members, nonce, vouched)
     case.check_membership()
     if not own.replica:
         return case.with_nothing()
@@ -170,7 +176,7 @@ class _Case:
             return self._come_back("its Redis has lost everything", fresh=True)
         if self._unreachable and not self.vouched.trusting:
             silent = ", ".join(self._unreachable)
-            return Wait(f"it starts for the first time, and the Redis of {silent} does not answer")
+            return Wait(f"it starts for the first time, and the Redis of {silent} does not answer", "trusting")
         if self.active == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
         return self.join(self.active or self.name, fresh=True)
@@ -198,11 +204,10 @@ class _Case:
         if elders := ", ".join(self._elders):
             return self._come_back(f"its Redis was restarted, and {elders} may know what it lost", fresh=False)
         if patient and silent:
-            return Wait(f"its Redis was restarted, and that of {silent} does not answer, which may have seen more")
+            reason = f"its Redis was restarted, and that of {silent} does not answer, which may have seen more"
+            return Wait(reason, "trusting")
         if patient and (unsure := ", ".join(self._unsure)):
-            return Wait(
-                f"its Redis was restarted, and so was that of {unsure}: whether a worker lives there, shows soon"
-            )
+            return Wait(f"its Redis was restarted, and that of {unsure}, too: whether a worker lives there shows soon")
         if silent:
             return self._come_back(f"its Redis was restarted, and {silent} may have seen what it lost", fresh=False)
         return self._go_on()
@@ -222,7 +227,8 @@ class _Case:
     def _come_back(self, reason: str, *, fresh: bool) -> ComeBack | Wait:
         sponsor = self._sponsor()
         if sponsor is None and self.members.active.keys() - {self.name} and not self.vouched.unsponsored:
-            return Wait(f"{reason}; it comes back under a new id, but no member runs that could write it down")
+            waits = f"{reason}; it comes back under a new id, but no member runs that could write it down"
+            return Wait(waits, "unsponsored")
         known = [*self.members.ids_of(self.name), self.own.replica or self.name]
         return ComeBack(
             next_incarnation(self.name, known, self.nonce if self._unreachable else ""), sponsor, reason, fresh
@@ -279,20 +285,21 @@ class _Case:
         return Sponsor(node, self.members.active[node])
 
 
-def _members(name: str, own: Record, others: Mapping[str, Record | None]) -> Members:
-    """What all that answer know together; before anything has changed, the founders.
+def known_members(records: Iterable[Record | None], named: Iterable[str], own: Record | None = None) -> Members:
+    """What all that answer know together; before anything has changed the founders, or else the nodes `named`.
 
-    What only an id knows that leaves, nobody may ever hear: it does not count.
+    What only an id knows that leaves, nobody may ever hear: it does not count, unless that is what there is to go by
+    (the record `own` of a node that decides, or no other one).
     """
-    known = [record for record in (own, *others.values()) if record is not None]
+    known = [record for record in records if record is not None]
     members = _joined(known)
-    if members.facts:
-        staying = [record for record in known if record is own or not _has_left(record, members)]
+    staying = [record for record in known if record is own or not _has_left(record, members)]
+    if staying:
         members = _joined(staying)
     if members.facts:
         return members
     founded = next((record.founders for record in known if record.founders), None)
-    return Members.founders(founded if founded is not None else [name, *others])
+    return Members.founders(founded if founded is not None else named)
 
 
 def _joined(records: Iterable[Record]) -> Members:

@@ -276,11 +276,14 @@ class Node:
             self._quarantine("inbox", entry, content, error, draft)
 
     def _take_peer_message(self, message: PeerMessage, size: int, draft: Draft) -> None:
-        """Whoever ever took part may ask, and so learn how things stand; only members are listened to."""
-        peer = message.sender
-        if not self.membership.knows(peer):
+        """Whoever ever took part may ask, and so learn how things stand; only members are listened to.
+
+        A newcomer does not know yet who they are; they may know of it already, and are left to ask again.
+        """
+        peer, known = message.sender, self.membership.knows(message.sender)
+        if not known and self.membership.is_admitted:
             raise Malformed("message", f"sender {brief(peer)} is no peer of {self.name}")
-        if peer in self.paused or self._is_out_of_place(message):
+        if not known or peer in self.paused or self._is_out_of_place(message):
             self.counts["messages_dropped"] += 1
             return
         self._rounds.take(message, size, draft)

@@ -131,7 +131,7 @@ class Node(NodeClient):
 class Fleet:
     """`nodes` workers, `n1` first, on one Valkey or, with `valkey_each`, on one each. A context manager.
 
-    `limits` and `gossip`: settings of those sections.
+    `limits` and `gossip`: settings of those sections; `settings`: more sections of TOML.
     """
 
     def __init__(
@@ -143,7 +143,9 @@ class Fleet:
         valkey_each: bool = False,
         limits: Mapping[str, int] | None = None,
         gossip: Mapping[str, int] | None = None,
+        settings: str = "",
     ) -> None:
+        self._settings = settings
         self._limits = dict(limits or {})
         names = [f"n{number}" for number in range(1, nodes + 1)]
         self.directory = directory
@@ -204,6 +206,14 @@ class Fleet:
         title = f"{name}-twin-{len(self._others) + 1}"
         self._others.append(Node(name, self.nodes[name].address, self.directory / "fleet.toml", title))
         return self._others[-1]
+
+    def newcomer(self, name: str) -> Node:
+        """A node with a running Valkey of its own, which nobody knows yet: see `deltaic node add`."""
+        server = ValkeyServer(self.directory / f"valkey-{name}")
+        self._cleanup.callback(server.stop)
+        self.valkeys[name] = server.start()
+        self.nodes[name] = Node(name, f"127.0.0.1:{free_port()}", self.directory / "fleet.toml", name)
+        return self.nodes[name]
 
     # Agreement
 
@@ -307,7 +317,7 @@ class Fleet:
         tables = [f'[nodes.{node}]\ngrpc = "{grpc_}"\nredis = "{redis}"\n' for node, (grpc_, redis) in nodes.items()]
         gossip = "".join(f"{setting} = {value}\n" for setting, value in self._gossip.items())
         limits = "".join(f"{setting} = {value}\n" for setting, value in self._limits.items())
-        settings = f"[gossip]\n{gossip}[valkey]\nembedded = false\n[limits]\n{limits}"
+        settings = f"[gossip]\n{gossip}[valkey]\nembedded = false\n[limits]\n{limits}{self._settings}"
         self.directory.mkdir(parents=True, exist_ok=True)
         file = self.directory / name
         file.write_text("\n".join([*tables, settings]), "utf-8")

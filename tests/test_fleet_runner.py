@@ -575,3 +575,26 @@ def hits(settings: FleetSettings, node: str) -> int | None:
             return stub.GetCounter(pb.GetCounterRequest(counter_id="hits"), timeout=2).value
     except grpc.RpcError:
         return None
+
+
+@pytest.mark.serial
+def test_a_node_that_comes_into_the_fleet_file_is_started_and_ended_when_it_goes(start, tmp_path):
+    path = fleet_file(tmp_path / "fleet.toml")
+    before, url, address = path.read_text(), url_of(path), f"127.0.0.1:{free_port()}"
+    fleet = start(DELTAIC, "-f", str(path), "fleet")
+    fleet.shows("2 replicas are up", timeout=60)
+    cron = pid_of(fleet.process.pid, "rq.cli", "cron")
+    added = start(DELTAIC, "-f", str(path), "node", "add", "n3", "--grpc", address, "--redis", url)
+    assert added.ends(60) == 0, added.text
+    assert "n3: up" in added.text
+    fleet.shows("n3 is new in the fleet file: starting it")
+    wait_until(lambda: not is_alive(cron) and pid_of(fleet.process.pid, "rq.cli", "cron"), 20, "cron to begin again")
+    removed = start(DELTAIC, "-f", str(path), "node", "remove", "n3")
+    assert removed.ends(60) == 0, removed.text
+    fleet.shows("it is not a member of the fleet; not starting it again")
+    path.write_text(before)
+    fleet.shows("it is not wanted any more")
+    running = descendants(fleet.process.pid)
+    fleet.process.send_signal(signal.SIGINT)
+    assert fleet.ends() == 0
+    assert not any(map(is_alive, running))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -78,3 +79,23 @@ async def test_a_child_that_was_ended_by_hand_does_not_end_its_parent() -> None:
         return "went on"
 
     assert await asyncio.wait_for(parent(), 10) == "went on"
+
+
+async def test_children_that_fail_together_leave_no_complaint_behind() -> None:
+    """A worker that ended in good order once filled its log with errors that nobody had looked at."""
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fails() -> None:
+        raise InvariantBroken("one of many")
+
+    async def parent() -> None:
+        async with Children() as children:
+            for _ in range(3):
+                children.start(fails())
+            await asyncio.Event().wait()
+
+    with pytest.raises(InvariantBroken, match="one of many"):
+        await asyncio.wait_for(parent(), 10)
+    gc.collect()
+    assert not complaints

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailable, UnknownNode, WorldError
 from crdt_core.identity import ComeBack, Join, Record, Resume, Wait, decide
 from crdt_core.messages import Admit, encode_message
+from workers.heartbeat import beat
 from workers.keys import MESSAGE_FIELD, Keys
 from workers.record import read_record
 from workers.redis_url import publishable
@@ -45,6 +47,7 @@ _READ_S = 2.0
 _ANSWER_S = 5.0
 _ASK_AGAIN_S = 0.2
 _NONCE_BYTES = 2
+_OPTIONS = {"trusting": "--trust-redis", "unsponsored": "--unsponsored"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ async def begin(name: str, node: NodeSettings, store: Store, peers: Peers, vouch
         if isinstance(decision, Wait):
             if decision.reason != said:
                 said = decision.reason
-                log.warning("node_waits", node=name, reason=said)
+                log.warning("node_waits", node=name, reason=said, **_remedy(decision))
+            with suppress(RedisError, OSError):
+                await beat(peers.redis(name), name, node.grpc, serving=False, waits=said, **_remedy(decision))
             await asyncio.sleep(_AGAIN_S)
             continue
         if isinstance(decision, ComeBack):
@@ -93,6 +98,11 @@ async def begin(name: str, node: NodeSettings, store: Store, peers: Peers, vouch
 async def _forget_whom_it_met(name: str, redis: Redis) -> None:
     """A new life has read nothing yet."""
     await redis.delete(Keys(name).met)
+
+
+def _remedy(decision: Wait) -> dict[str, str]:
+    """By which option of `deltaic replica` the waiting could be ended, if by any; its help says when that is safe."""
+    return {"remedy": _OPTIONS[decision.vouch]} if decision.vouch else {}
 
 
 async def _records(name: str, own: Record, peers: Peers, silent: set[str]) -> dict[str, Record | None]:

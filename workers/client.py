@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from crdt_core.errors import CallerError, DeltaicError, WorldError
 from workers.credentials import Credentials
+from workers.redis_url import publishable
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 
@@ -189,6 +190,19 @@ class NodeClient:
     async def delete(self, key: str) -> bool:
         """Deletes what the node has seen under `key`; whether there was anything."""
         return bool((await self._write(self._objects.Delete, pb.DeleteRequest(key=key))).deleted)
+
+    async def add_node(self, name: str, node: NodeSettings) -> str:
+        """Has the node write `name` down as a member; the replica id under which that joins.
+
+        Without its addresses, where these hold a password: then the members' fleet files have to name it.
+        """
+        redis = publishable(node.redis)
+        request = pb.AddNodeRequest(node=name, grpc=node.grpc if redis else "", redis=redis)
+        return str((await self._write(self._control.AddNode, request)).replica)
+
+    async def remove_node(self, name: str) -> str:
+        """Has the node write down that member `name` leaves; the replica id that leaves."""
+        return str((await self._write(self._control.RemoveNode, pb.RemoveNodeRequest(node=name))).replica)
 
     async def _write(self, method: Any, request: Any) -> Any:
         return await self._call(method, request, self._write_timeout_s)

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from crdt_core.codec import decode_clock, decode_patch
 from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, TooMany, Unauthenticated, UnknownNode
 from crdt_core.events import PatchAsked, PatchOffered, RoundAsked
+from crdt_core.membership import AddMember, RemoveMember
 from crdt_core.operations import (
     AddToSet,
     AdjustCounter,
@@ -33,10 +34,13 @@ from crdt_core.operations import (
     SetRegister,
 )
 from crdt_core.types import GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER
+from crdt_core.types.members import MEMBERS_KEY
 from crdt_core.types.registers import Stamped
 from workers.ports import PortTaken, split_address
+from workers.redis_url import publishable, shown
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
+from workers.settings import check_name, checked_node
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     from crdt_core.deltas import Patch
     from crdt_core.exchange import RoundResult
     from crdt_core.types import CrdtType
+    from crdt_core.types.members import Members
     from workers.credentials import Credentials
     from workers.links import Links
     from workers.mailbox import Mailbox
@@ -287,6 +292,7 @@ class Replication(rpc.ReplicationServiceServicer):
     async def Merge(self, request: pb.MergeRequest, context: Context) -> pb.MergeResponse:
         patch = decode_patch(request.patch)
         check_sizes(patch, self._limits)
+        check_writers_of_members(patch, self._mailbox.confirmed.members)
         claimed = patch.clock
         claimed.pop(self._mailbox.node.replica.id, None)  # the node knows that one itself
         await self._published.check_claims(self._clock.lacks(claimed))
@@ -349,6 +355,36 @@ class Control(rpc.ControlServiceServicer):
             type=seen.type, value_json=seen.value, siblings_json=seen.siblings, conflicts=seen.conflicts
         )
 
+    async def AddNode(self, request: pb.AddNodeRequest, context: Context) -> pb.AddNodeResponse:
+        check_name(request.node)
+        if request.grpc or request.redis:
+            checked_node(request.node, grpc=request.grpc, redis=request.redis)
+        if request.redis != publishable(request.redis):
+            raise InvalidArgument("redis", "has a password, which is not written down; leave it to the fleet files")
+        replica = await self._mailbox.call(AddMember(request.node, request.grpc, request.redis))
+        return pb.AddNodeResponse(replica=replica)
+
+    async def RemoveNode(self, request: pb.RemoveNodeRequest, context: Context) -> pb.RemoveNodeResponse:
+        return pb.RemoveNodeResponse(replica=await self._mailbox.call(RemoveMember(request.node)))
+
+    async def Members(self, request: pb.MembersRequest, context: Context) -> pb.MembersResponse:
+        confirmed = self._mailbox.confirmed
+        members = [
+            pb.Member(
+                replica=replica,
+                node=fact.node,
+                standing=fact.standing.name,
+                grpc=fact.grpc,
+                redis=shown(fact.redis),
+                reason=fact.reason,
+                left_ms=fact.at_ms,
+                final=fact.final,
+                seen=fact.final or confirmed.clock[replica],
+            )
+            for replica, fact in sorted(confirmed.members.facts.items())
+        ]
+        return pb.MembersResponse(members=members)
+
     def _peers(self, named: Iterable[str]) -> list[str]:
         peers = list(self._mailbox.node.peers)
         for name in named:
@@ -361,7 +397,10 @@ def check_key(field: str, text: str, limits: LimitSettings) -> bytes:
     """The key in a request; raises `InvalidArgument`, `TooLarge`."""
     if not text:
         raise InvalidArgument(field, "must not be empty")
-    return _within(field, text.encode(), limits.key_bytes_max, "limits.key_bytes_max")
+    key = text.encode()
+    if key == MEMBERS_KEY:
+        raise InvalidArgument(field, f"{text} is reserved: it holds the fleet's members; see `deltaic node`")
+    return _within(field, key, limits.key_bytes_max, "limits.key_bytes_max")
 
 
 def check_sizes(patch: Patch, limits: LimitSettings) -> None:
@@ -391,6 +430,15 @@ def _reading(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             return None
 
     return read
+
+
+def check_writers_of_members(patch: Patch, members: Members) -> None:
+    """Raises `InvalidArgument` where a caller's patch has somebody else than a member say who the members are."""
+    for part in patch.parts:
+        writers = {dot.replica for dot in part.siblings} if part.key == MEMBERS_KEY else set()
+        strangers = sorted(writers - members.facts.keys())
+        if strangers:
+            raise InvalidArgument("patch", f"{strangers[0]} is no member, and writes to the reserved key {part.key!r}")
 
 
 async def _abort(context: Context, error: DeltaicError) -> NoReturn:

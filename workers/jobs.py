@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from crdt_core.codec import decode_clock
-from crdt_core.errors import DeltaicError, DigestMismatch, Malformed
+from crdt_core.errors import DeltaicError, DigestMismatch, Malformed, UnknownNode
 from crdt_core.messages import Compact, Round, encode_message
 from crdt_core.types.members import Members
 from workers.clock import wall_ms
@@ -68,7 +68,9 @@ def compact(node: str) -> Report:
             return {"skipped": f"{node} is down"}
         records = {peer: fleet.record(peer) for peer in fleet.peers()}
         clocks = {record.replica: record.clock for record in records.values() if record and not record.joining}
-        absent = tuple(peer for peer, record in records.items() if record is None or not record.running)
+        absent = tuple(
+            peer for peer, record in records.items() if not (record and record.running and fleet.lives(peer))
+        )
         name = secrets.token_hex(8)
         return fleet.ask(name, Compact(clocks, absent, fleet.keys.answer(name)))
 
@@ -124,8 +126,15 @@ class _Fleet:
         return _connection(self._url(node), _REPLY_TIMEOUT_S)
 
     def _url(self, node: str) -> str:
+        """Raises `UnknownNode` where neither the fleet file nor the members say."""
         named = self.settings.nodes.get(node)
-        return named.redis if named else self._members.facts[self._members.active[node]].redis
+        if named is not None:
+            return named.redis
+        active = self._members.active
+        written = self._members.facts[active[node]].redis if node in active else ""
+        if not written:
+            raise UnknownNode(node, list(self.settings.nodes))
+        return written
 
     @functools.cached_property
     def _members(self) -> Members:
@@ -159,7 +168,7 @@ class _Fleet:
         """Whether `node` has given a sign of life just now."""
         try:
             return bool(self.redis(node).exists(Keys(node).alive))
-        except RedisError:
+        except (RedisError, UnknownNode):
             return False
 
     def published(self, node: str) -> _Published | None:
@@ -168,7 +177,7 @@ class _Fleet:
             fields: list[Any] = self.redis(node).hmget(Keys(node).header, "clock", "digest")
             clock, digest = fields
             return _Published(clock, digest) if clock and digest else None
-        except (RedisError, Malformed, orjson.JSONDecodeError):
+        except (RedisError, Malformed, UnknownNode, orjson.JSONDecodeError):
             return None
 
     @contextmanager

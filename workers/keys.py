@@ -22,8 +22,7 @@ All of a node's keys share the hash tag `{node}`, so a node fits one slot of Red
                                         clock of this Redis
     deltaic:{n1}:met            hash    per peer, the run id of its Redis when this life of the worker first read there
     deltaic:{n1}:lock:<job>     string  a job that is under way; expires
-    deltaic:fleet               hash    per node of this Redis: addresses, pid, replica, and its heartbeat: beat_ms
-                                        by its own clock, redis_ms by that of this Redis
+    deltaic:fleet               hash    per node of this Redis its worker's sign of life: see `workers.heartbeat`
     rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
     deltaic:audit               hash    per node of this Redis: what the last convergence audit found
 """

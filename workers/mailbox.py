@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from crdt_core.events import Commit, Effect, Event
     from crdt_core.node import Node
     from crdt_core.operations import Operation, Read
+    from crdt_core.types.members import Members
     from workers.retry import Trouble
 
 __all__ = ["Commits", "Confirmed", "Mailbox"]
@@ -59,6 +60,7 @@ class Confirmed:
     stable: VersionVector
     digest: int
     markers: int
+    members: Members
 
 
 class Mailbox:
@@ -230,7 +232,7 @@ class Mailbox:
     def _snapshot(self) -> Confirmed:
         replica = self.node.replica
         markers = len(replica.catalogue.markers)
-        return Confirmed(replica.clock.copy(), replica.stable.copy(), replica.digest, markers)
+        return Confirmed(replica.clock.copy(), replica.stable.copy(), replica.digest, markers, replica.members)
 
     def _fail_all(self) -> None:
         for future in self._waiting:

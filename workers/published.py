@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from crdt_core.errors import InvalidArgument, Malformed, StoreUnavailable
+from crdt_core.errors import InvalidArgument, Malformed, StoreUnavailable, UnknownNode
 from crdt_core.header import decode_header
 from crdt_core.types.members import Standing
 from workers.keys import Keys
@@ -33,7 +33,7 @@ class Published:
         try:
             fields: dict[Any, Any] = await self._peers.redis(peer).hgetall(Keys(peer).header)
             return decode_header(fields).clock
-        except (RedisError, OSError, Malformed) as error:
+        except (RedisError, OSError, Malformed, UnknownNode) as error:
             raise StoreUnavailable(f"what {peer} has published cannot be read: {error}") from error
 
     async def check_claims(self, claimed: Mapping[str, int]) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-__all__ = ["questions", "read_record", "record_of"]
+__all__ = ["founders_in", "members_in", "questions", "read_record", "record_of"]
 
 
 def questions(node: str) -> list[tuple[str | bytes, ...]]:
@@ -49,8 +49,8 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
     return Record(
         replica=_text(fields.get(b"replica")),
         clock=decode_header(fields).clock,
-        members=_members(members),
-        founders=tuple(_strings(fields.get(b"founders", b"[]"))),
+        members=members_in(members),
+        founders=founders_in(fields.get(b"founders")),
         joining=bool(fields.get(b"joining")),
         former=_text(fields.get(b"former")),
         restored=bool(fields.get(b"restored")),
@@ -70,7 +70,8 @@ async def read_record(node: str, redis: Redis) -> Record:
         return record_of(node, await pipeline.execute(raise_on_error=False))
 
 
-def _members(parts: Mapping[bytes, bytes]) -> Members:
+def members_in(parts: Mapping[bytes, bytes]) -> Members:
+    """The members in the hash at `Keys.members`; raises `Malformed`."""
     link, roster = Object(MEMBERS_KEY, MEMBERS), Roster()
     for part, value in parts.items():
         link.adopt(part, decode_part(link, value, roster))
@@ -81,11 +82,12 @@ def _text(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "backslashreplace")
 
 
-def _strings(value: bytes) -> list[str]:
+def founders_in(value: bytes | None) -> tuple[str, ...]:
+    """The founders in the header's field; raises `Malformed`."""
     try:
-        found = orjson.loads(value)
+        found = orjson.loads(value or b"[]")
     except orjson.JSONDecodeError as error:
         raise Malformed("header", f"founders are no JSON ({error})") from error
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise Malformed("header", "founders are no list of names")
-    return found
+    return tuple(found)

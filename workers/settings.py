@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
 __all__ = [
+    "PACKAGED_FILE",
     "ClockSettings",
     "FleetSettings",
     "GossipSettings",
@@ -34,12 +35,15 @@ __all__ = [
     "NodeSettings",
     "SecuritySettings",
     "ValkeySettings",
+    "check_name",
+    "checked_node",
     "default_fleet_file",
     "load_settings",
 ]
 
 ENV_PREFIX = "DELTAIC_"
 FILE_VARIABLE = "DELTAIC_FILE"
+PACKAGED_FILE = Path(__file__).with_name("deltaic.toml")  # the fleet that comes with Deltaic
 CRON_NODES_VARIABLE = "DELTAIC_CRON_NODES"  # how `deltaic cron` tells the module of jobs its nodes, comma separated
 NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 TOKEN = re.compile(r"[!-~]+")
@@ -268,7 +272,7 @@ def default_fleet_file() -> Path:
     if named:
         return Path(named)
     here = Path("deltaic.toml")
-    return here if here.exists() else Path(__file__).with_name("deltaic.toml")
+    return here if here.exists() else PACKAGED_FILE
 
 
 def load_settings(path: Path | None = None) -> FleetSettings:
@@ -299,6 +303,21 @@ def checked(content: Mapping[str, Any]) -> FleetSettings:
         raise SettingsError("in the environment", str(error)) from None
 
 
+def check_name(name: str) -> None:
+    """Raises `SettingsError` where no node may be called `name`."""
+    if NODE_NAME.fullmatch(name) is None:
+        raise SettingsError(f"nodes.{brief(name)}", f"a node's name must match {NODE_NAME.pattern}")
+
+
+def checked_node(name: str, **addresses: str) -> NodeSettings:
+    """The settings of a node called `name`, as a section of the fleet file would give them; raises `SettingsError`."""
+    check_name(name)
+    try:
+        return NodeSettings(**addresses)
+    except ValidationError as error:
+        raise _first_problem(error, f"nodes.{name}.") from None
+
+
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     sections = FleetSettings.model_fields
     for variable in environ:
@@ -309,9 +328,9 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
             raise SettingsError(variable, f"no such setting; sections are {', '.join(sections)}")
 
 
-def _first_problem(error: ValidationError) -> SettingsError:
+def _first_problem(error: ValidationError, prefix: str = "") -> SettingsError:
     problem: dict[str, Any] = dict(error.errors(include_url=False)[0])
-    name = ".".join(str(part) for part in problem["loc"])
+    name = prefix + ".".join(str(part) for part in problem["loc"])
     value = _showable(problem["loc"], problem["input"])
     if problem["type"] == "extra_forbidden":
         return SettingsError(name, f"unknown{f' (value {value})' if value else ''}")

@@ -26,7 +26,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvalidArgument, InvariantBroken
+from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvalidArgument, InvariantBroken, NotAMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +46,7 @@ HOPELESS = frozenset({InvalidArgument.exit_code})
 STAY_DOWN = {
     AlreadyRunning.exit_code: "another process runs this replica",
     Fenced.exit_code: "another process runs this replica",
+    NotAMember.exit_code: "it is not a member of the fleet",
     InvariantBroken.exit_code: "a person must look at what it found first",
     CorruptState.exit_code: "a person must look at what its Redis holds first",
 }

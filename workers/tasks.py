@@ -65,8 +65,9 @@ class Children:
 
     def _ended(self, child: asyncio.Task[None]) -> None:
         self._living.discard(child)
-        if self._ending or child.cancelled() or child.exception() is None:
+        failure = None if child.cancelled() else child.exception()
+        if failure is None or self._ending:
             return
         assert self._parent is not None
-        self._failure, self._ending = child.exception(), True
+        self._failure, self._ending = failure, True
         self._parent.cancel()

@@ -9,29 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from crdt_core.errors import Fenced, InvariantBroken, Retired, StoreUnavailable
+from crdt_core.errors import Fenced, InvariantBroken, NotAMember, Retired, StoreUnavailable
 from crdt_core.events import LinksRead, StampAhead
 from crdt_core.identity import Vouched
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
 from workers.beginning import begin
-from workers.clock import wall_ms
 from workers.credentials import Credentials, warn_of_exposure
 from workers.grpc_face import GrpcFace
+from workers.heartbeat import beat, doing, last_beat
 from workers.inbox import Inbox
 from workers.joining import SponsorSilent, follow, join, replay_former
-from workers.keys import FLEET, Keys
+from workers.keys import Keys
 from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.outbox import Outbox
@@ -39,7 +37,7 @@ from workers.peers import Peers
 from workers.ports import PortTaken
 from workers.published import Published
 from workers.retry import until_redis_answers
-from workers.skew import Skew, redis_ms
+from workers.skew import Skew
 from workers.store import Store
 from workers.tasks import end
 
@@ -56,6 +54,7 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 _ALIVE_MS = 3000
+JOINING_BEAT_S = 0.2
 _LINKS_S = 0.2
 _HISTORY_S = 2.0
 _DRAIN_S = 1.5
@@ -114,6 +113,9 @@ class _Life:
             await self._serve(node, beginning, takeover=takeover)
         except (Retired, SponsorSilent):
             await self._store.release()
+            raise
+        except NotAMember:
+            await _release(self._store, self._peers.redis(self._name), self._name)
             raise
         finally:
             await self._peers.close()
@@ -257,7 +259,7 @@ async def _release(store: Store, own: Redis, name: str) -> None:
             await store.release()
             with contextlib.suppress(RedisError, OSError):
                 await own.delete(Keys(name).alive)
-                await own.hdel(FLEET, name)
+            await last_beat(own, name)
     except TimeoutError:
         raise StoreUnavailable(f"{name} stopped while its Redis did not answer") from None
 
@@ -312,7 +314,6 @@ async def _beat(peers: Peers, grpc: str, store: Store, mailbox: Mailbox, serving
     """
     name = mailbox.node.name
     own = peers.redis(name)
-    fields = {"grpc": grpc, "pid": os.getpid(), "replica": mailbox.node.replica.id}
     while True:
         with contextlib.suppress(RedisError, OSError):
             confirmed = store.turn
@@ -324,9 +325,8 @@ async def _beat(peers: Peers, grpc: str, store: Store, mailbox: Mailbox, serving
             await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
             if peers.met:
                 await own.hset(Keys(name).met, mapping={str(peer): run_id for peer, run_id in peers.met.items()})
-            at = {"redis_ms": redis_ms(await own.time()), "beat_ms": wall_ms()}
-            await own.hset(FLEET, name, orjson.dumps({**fields, **at, "serving": serving.is_set()}))
-        await asyncio.sleep(HEARTBEAT_S)
+            await beat(own, name, grpc, **doing(mailbox.node, serving=serving.is_set()))
+        await asyncio.sleep(JOINING_BEAT_S if mailbox.node.joins else HEARTBEAT_S)
 
 
 def _failures(tasks: list[asyncio.Task[None]]) -> list[BaseException]:

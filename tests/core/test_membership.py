@@ -9,7 +9,7 @@ from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.events import DeltasRead, MessagesRead
 from crdt_core.identity import Sponsor
 from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember
-from crdt_core.messages import Compact, Push, encode_message
+from crdt_core.messages import Ask, Compact, Push, encode_message
 from crdt_core.operations import AddToSet, AdjustCounter, Delete, GetCounter, GetSet, RemoveFromSet
 from crdt_core.replica import Replica
 from crdt_core.types.members import Standing
@@ -93,6 +93,21 @@ def test_a_newcomer_takes_the_state_and_then_part(fleet):
     assert all("n4" in fleet.nodes[name].peers for name in ("n1", "n2", "n3"))
     assert fleet.do("n2", GetCounter(b"hits")) == [(4, "pncounter")]
     agree(fleet, "n1", "n2", "n3", "n4")
+
+
+def test_a_newcomer_does_not_take_a_members_question_for_nonsense(fleet):
+    """The others' rounds include it from the moment it is written down; it knows nobody but its sponsor by then."""
+    fleet.do("n1", AddMember("n4", "127.0.0.1:4", "redis://127.0.0.1:4"))
+    newcomer = fleet.start("n4", Replica("n4"), Sponsor("n1", "n1"))
+    question = encode_message(Ask("n2", "r", fleet.nodes["n2"].replica.clock))
+    turn = newcomer.turn([MessagesRead([("1-0", question)])], 0, 0)
+    assert not turn.commit.quarantined
+    assert turn.commit.acknowledged == ["1-0"]
+    assert newcomer.counts["messages_dropped"] == 1
+    fleet.sync("n4")
+    turn = newcomer.turn([MessagesRead([("2-0", question), ("3-0", question.replace(b'"n2"', b'"n9"', 1))])], 0, 0)
+    (refused,) = turn.commit.quarantined
+    assert refused.entry == "3-0"
 
 
 def test_a_newcomer_that_is_not_there_yet_holds_stability_back(fleet):

@@ -26,6 +26,7 @@ COMMANDS = {
     "keep": "workers.cli.keep:keep",
     "procfile": "workers.cli.fleet:procfile",
     "settings": "workers.cli.settings:settings",
+    "node": "workers.cli.node:node",
     "status": "workers.cli.status:status",
     "partition": "workers.cli.links:partition",
     "heal": "workers.cli.links:heal",

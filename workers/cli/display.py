@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-__all__ = ["age", "plain_table", "printable", "value_text", "views_table"]
+__all__ = ["age", "plain_table", "printable", "size", "value_text", "views_table"]
 
 _PLAIN_WORD = re.compile(r"[^\s,|\"{}()]+")
 _COMMON_MAX = 12
@@ -41,6 +41,18 @@ def age(ms: int) -> str:
         if ms < limit:
             return f"{ms / step:.1f}{unit}" if unit == "s" else f"{ms // step}{unit}"
     return f"{ms // 3_600_000}h" if ms < 48 * 3_600_000 else f"{ms // (24 * 3_600_000)}d"
+
+
+def size(count: int) -> str:
+    """A number of bytes in one number.
+
+    >>> [size(count) for count in (7, 91_234, 2_345_678)]
+    ['7 B', '91 kB', '2.3 MB']
+    """
+    for limit, unit, step in ((1000, "B", 1), (1_000_000, "kB", 1000)):
+        if count < limit:
+            return f"{count // step} {unit}"
+    return f"{count / 1_000_000:.1f} MB"
 
 
 def printable(text: str) -> str:

@@ -50,6 +50,9 @@ def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
     """Run the whole fleet: embedded Valkey, a replica per node, RQ workers and cron. Ctrl-C ends all of it.
 
     A replica that dies is started again and does not disturb the others. Data stays for the next start.
+
+    Nodes that come into the fleet file (`deltaic node add` writes them there) are started, those that go from it are
+    ended, while it runs; with a Procfile, change that and start anew, or run `deltaic replica NODE` beside it.
     """
     from workers.cli.runner import FleetRunner  # noqa: PLC0415  the other commands have no use for honcho
 
@@ -63,6 +66,7 @@ def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
         env=_environment(ctx.obj),
         awaited=_awaited(settings),
         show_up=lambda: console.print(_banner(settings, ctx.obj)),
+        changed=_FileWatch(ctx.obj or default_fleet_file()) if _is_own(procfile_path) else lambda: None,
     )
     ctx.exit(runner.run())
 
@@ -124,6 +128,12 @@ def _become_rq(arguments: Sequence[str], env: dict[str, str]) -> NoReturn:
 
 def _jobs_redis(settings: FleetSettings, names: Sequence[str]) -> tuple[list[str], str]:
     """The chosen nodes, and the URL of the one Redis that holds their queues."""
+    for name in names:
+        if name not in settings.nodes:
+            reason = (
+                f"the fleet file has no [nodes.{name}]; jobs and cron need it, also for a member by its address only"
+            )
+            raise InvalidArgument("--node", reason)
     nodes = {name: settings.node(name) for name in names or settings.nodes}
     urls = {node.jobs_url for node in nodes.values()}
     if len(urls) > 1:
@@ -151,10 +161,36 @@ def _awaited(settings: FleetSettings) -> dict[str, tuple[str, int]]:
 
 
 def _commands(settings: FleetSettings, procfile_path: Path | None) -> dict[str, str]:
-    path = procfile_path or Path("Procfile")
-    if procfile_path is None and not path.exists():
+    if _is_own(procfile_path):
         return fleet_lines(settings)
-    return read_procfile(path, settings)
+    return read_procfile(procfile_path or Path("Procfile"), settings)
+
+
+def _is_own(procfile_path: Path | None) -> bool:
+    """Whether the processes are those of the fleet file, rather than those of somebody's Procfile."""
+    return procfile_path is None and not Path("Procfile").exists()
+
+
+class _FileWatch:
+    """Called, yields the fleet's lines if the fleet file has changed since the last call; raises `SettingsError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._stamp()
+
+    def __call__(self) -> dict[str, str] | None:
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return None
+        self._seen = stamp
+        return fleet_lines(load_settings(self._path))
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
 
 
 def _preflight(settings: FleetSettings) -> None:

@@ -23,8 +23,8 @@ def keep(ctx: click.Context, command: tuple[str, ...]) -> None:
 
     SIGTERM, SIGINT and SIGHUP are passed on and end both; so does the end of the process that started this. An
     exit code that another try cannot mend is not tried again: 2 (usage, settings) ends this too; 4 and 5
-    (another process runs the replica), 6 (an invariant is broken) and 7 (its state in Redis cannot be read) leave it
-    waiting, so that a runner of Procfiles does not end the others.
+    (another process runs the replica), 6 (an invariant is broken), 7 (its state in Redis cannot be read) and 8
+    (the fleet has no such member) leave it waiting, so that a runner of Procfiles does not end the others.
     """
     fleet_file: Path | None = ctx.obj
     if fleet_file is not None:

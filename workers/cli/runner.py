@@ -8,6 +8,8 @@ all, is not wanted here, so what happens at an end is decided by this runner:
 - A process that ended with an exit code that another try cannot mend ends the fleet, with that code.
 - When the fleet ends, jobs end first, then replicas, then the server that both need: each finds what it needs for an
   orderly end. Whoever is too slow is killed.
+- When the lines change while it runs, new ones are started and those that are gone are ended; jobs and cron begin
+  again, so that they know whom they work for.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,7 @@ from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 from honcho.process import Process
 
+from crdt_core.errors import SettingsError
 from workers.ports import answers
 from workers.procfile import replica_of, runs_valkey
 from workers.supervision import GRACE_S, HOPELESS, Backoff, outcome
@@ -40,7 +44,15 @@ KILL_AFTER_S = GRACE_S + 2  # a keeper kills its child itself; this is for a kee
 GIVE_UP_AFTER_S = KILL_AFTER_S + 2
 IMPATIENT_S = 1.0
 PATIENCE_S = 10.0  # between complaints about what does not come up
+CHANGES_S = 1.0
 OWN_NAME = "fleet"
+
+
+class Then(Enum):
+    """What is to happen when a line that was asked to end has ended."""
+
+    AGAIN = 0
+    GONE = 1
 
 
 @dataclass
@@ -57,12 +69,14 @@ class _Line:
     due_s: float | None = None
     asked_s: float | None = None
     killed: bool = False
+    then: Then | None = None
 
 
 class FleetRunner:
     """Runs `commands` (by name) with the environment `env` until asked to end by SIGINT, SIGTERM or SIGHUP.
 
     `show_up` is called once, when every address of `awaited` (host and port, by name) has accepted a connection.
+    `changed` is called each second, and yields other commands to run, or `None`; raises `SettingsError`.
     """
 
     def __init__(
@@ -71,18 +85,23 @@ class FleetRunner:
         env: Mapping[str, str],
         awaited: Mapping[str, tuple[str, int]],
         show_up: Callable[[], None],
+        changed: Callable[[], Mapping[str, str] | None] = lambda: None,
     ) -> None:
+        self._env = dict(env)
+        self._colours = get_colours()
+        self._changed = changed
         self._ending = threading.Event()
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._printer = Printer(sys.stdout, width=max(map(len, [*commands, OWN_NAME])))
-        self._lines = {
-            name: _Line(name, Process(_direct(command), name=name, colour=colour, env=dict(env)), _rank(command))
-            for (name, command), colour in zip(commands.items(), get_colours(), strict=False)
-        }
+        self._lines = {name: self._line(name, command) for name, command in commands.items()}
         self._awaited = awaited
         self._show_up = show_up
         self._exit_code = 0
         self._ended_s = 0.0
+
+    def _line(self, name: str, command: str) -> _Line:
+        process = Process(_direct(command), name=name, colour=next(self._colours), env=self._env)
+        return _Line(name, process, _rank(command))
 
     def run(self) -> int:
         """The exit code: 0 after an end that was asked for. Leaves no process behind."""
@@ -92,6 +111,7 @@ class FleetRunner:
         for line in self._lines.values():
             self._start(line)
         threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._follow_changes, daemon=True).start()
         while not self._all_ended() or not self._events.empty():
             with contextlib.suppress(queue.Empty):
                 self._take(self._events.get(timeout=0.1))
@@ -133,10 +153,17 @@ class FleetRunner:
             self._asked_to_end(event.data)
         elif event.type == "up":
             self._show(self._show_up)
+        elif event.type == "lines":
+            self._adopt(event.data)
         elif event.type == "start":
-            self._lines[event.name].pid = event.data["pid"]
+            self._started(self._lines[event.name], event.data["pid"])
         elif event.type == "stop":
             self._stopped(self._lines[event.name], event.data["returncode"])
+
+    def _started(self, line: _Line, pid: int) -> None:
+        line.pid = pid
+        if line.then is not None:
+            self._ask(line)
 
     def _show(self, write: Callable[[], None]) -> None:
         try:
@@ -149,7 +176,12 @@ class FleetRunner:
         line.alive, line.pid = False, None
         if self._ending.is_set():
             return
-        if returncode in HOPELESS:
+        if line.then is Then.GONE:
+            self._say(f"{line.name} {outcome(returncode)}; it is not wanted any more")
+            del self._lines[line.name]
+        elif line.then is Then.AGAIN:
+            line.then, line.asked_s, line.due_s = None, None, monotonic()
+        elif returncode in HOPELESS:
             self._say(f"{line.name} {outcome(returncode)}, which another try cannot mend: ending the fleet")
             self._end(returncode)
         elif returncode == 0:
@@ -170,6 +202,42 @@ class FleetRunner:
             if monotonic() >= complain_s:
                 complain_s = monotonic() + PATIENCE_S
                 self._say(f"still waiting for {', '.join(missing)} to answer")
+
+    # What changes ---------------------------------------------------------------------------------------------------
+
+    def _follow_changes(self) -> None:
+        while not self._ending.wait(CHANGES_S):
+            try:
+                commands = self._changed()
+            except SettingsError as error:
+                self._say(f"{error}; going on with what runs")
+                continue
+            if commands is not None:
+                self._events.put(Message("lines", commands, None, OWN_NAME, None))
+
+    def _adopt(self, commands: Mapping[str, str]) -> None:
+        """Makes the lines those of `commands`; a name stands for the same command at all times."""
+        wanted = {name for name, line in self._lines.items() if line.then is not Then.GONE}
+        if commands.keys() == wanted or self._ending.is_set():
+            return
+        self._printer.width = max(map(len, [*commands, OWN_NAME]))
+        for name, line in list(self._lines.items()):
+            if name not in commands:
+                self._let_end(line, Then.GONE)
+            elif line.rank == 0 or line.then is Then.GONE:
+                self._let_end(line, Then.AGAIN)
+        for name in commands.keys() - self._lines.keys():
+            self._say(f"{name} is new in the fleet file: starting it")
+            self._lines[name] = self._line(name, commands[name])
+            self._start(self._lines[name])
+
+    def _let_end(self, line: _Line, then: Then) -> None:
+        """Asks a line to end; one that has ended is forgotten, or begins again as it was to."""
+        if line.alive:
+            line.then = then
+            self._ask(line)
+        elif then is Then.GONE:
+            del self._lines[line.name]
 
     # Starting and ending ------------------------------------------------------------------------------------------
 

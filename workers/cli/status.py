@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,10 @@ from rich.live import Live
 from rich.table import Column
 from rich.text import Text
 
-from workers.cli.display import age, plain_table, printable
+from crdt_core.types.members import Standing
+from workers.census import with_members
+from workers.cli.arrival import arrival_of
+from workers.cli.display import age, plain_table, printable, size
 from workers.client import FleetClient
 from workers.fleet_redis import FleetRedis
 from workers.fleet_view import AGREE, BEHIND, MISMATCH, FleetView, NodeView, look
@@ -20,8 +24,11 @@ from workers.keys import PAUSED
 from workers.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from rich.console import RenderableType
 
+    from workers.fleet_view import Away
     from workers.settings import ClockSettings, FleetSettings
 
 __all__ = ["exit_code", "status"]
@@ -68,21 +75,30 @@ def exit_code(view: FleetView) -> int:
 
 
 async def _look_once(settings: FleetSettings) -> FleetView:
-    async with FleetRedis(settings) as redis, FleetClient(settings) as clients:
-        return await look(settings, redis, clients)
+    async with aclosing(_looks(settings)) as looks:
+        return await anext(looks)
 
 
 async def _watch(settings: FleetSettings, *, as_json: bool) -> None:
-    async with FleetRedis(settings) as redis, FleetClient(settings) as clients:
-        if as_json:
-            while True:
-                view = await look(settings, redis, clients)
+    with nullcontext() if as_json else Live(console=Console(), auto_refresh=False) as live:
+        async for view in _looks(settings):
+            if live is None:
                 click.echo(orjson.dumps(view.to_json()))
-                await asyncio.sleep(WATCH_S)
-        with Live(console=Console(), auto_refresh=False) as live:
-            while True:
-                live.update(_shown(await look(settings, redis, clients), settings.clock), refresh=True)
-                await asyncio.sleep(WATCH_S)
+            else:
+                live.update(_shown(view, settings.clock), refresh=True)
+            await asyncio.sleep(WATCH_S)
+
+
+async def _looks(named: FleetSettings) -> AsyncGenerator[FleetView, None]:
+    """The fleet as it is, again and again; with the members that the fleet file does not name."""
+    settings = named
+    while True:
+        async with FleetRedis(settings) as redis, FleetClient(settings) as clients:
+            view = await look(settings, redis, clients)
+            while (known := with_members(named, view.members)).nodes.keys() == settings.nodes.keys():
+                yield view
+                view = await look(settings, redis, clients)
+        settings = known
 
 
 # Tables
@@ -93,9 +109,9 @@ def _shown(view: FleetView, clocks: ClockSettings) -> RenderableType:
 
 
 def _headline(view: FleetView) -> Text:
-    up = sum(node.up for node in view.nodes.values())
-    all_up = up == len(view.nodes)
-    count = Text(f"{up} of {len(view.nodes)} nodes up", style="bold green" if all_up else "bold red")
+    members = view.taking_part
+    up = sum(node.up and not node.waits for node in members)
+    count = Text(f"{up} of {len(members)} nodes up", style="bold green" if up == len(members) else "bold red")
     unread = " ".join(node.name for node in view.nodes.values() if node.problem is not None)
     gap = Text(f"; no Redis of {unread}" if unread else "", style="bold red")
     return Text.assemble(count, gap, "; ", _agreement_text(view))
@@ -112,7 +128,8 @@ def _agreement_text(view: FleetView) -> Text:
         return Text(f"DIGEST MISMATCH: {sides} have seen the same and hold different states", style="bold red")
     if view.agreement == AGREE:
         known = len(view.groups[0].nodes)
-        return Text("all agree" if known == len(view.nodes) else f"the other {known} agree", style="bold green")
+        all_known = known == len(view.taking_part)
+        return Text("all agree" if all_known else f"the other {known} agree", style="bold green")
     sides = " | ".join(" ".join(group.nodes) for group in view.groups)
     return Text(f"{len(view.groups)} views: {sides}", style="bold yellow")
 
@@ -129,7 +146,7 @@ def _nodes_table(view: FleetView) -> RenderableType:
     )
     for node in view.nodes.values():
         table.add_row(
-            node.name,
+            _name(node),
             _state(node),
             (node.digest or "-")[:_DIGITS],
             _agreement(node),
@@ -140,9 +157,21 @@ def _nodes_table(view: FleetView) -> RenderableType:
     return table
 
 
+def _name(node: NodeView) -> Text:
+    """The node's name, and the id under which it takes part where that is another."""
+    other_id = node.replica not in {"", node.name}
+    return Text.assemble(node.name, (f" as {node.replica}", "dim") if other_id else "")
+
+
 def _state(node: NodeView) -> Text:
+    if not node.takes_part:
+        return Text("no member" if node.standing is None else f"left: {node.left_for}", style="dim")
     if node.problem is not None:
         return Text("up, no Redis" if node.up else "down, no Redis", style="bold red")
+    if node.waits:
+        return Text("waits", style="bold yellow")
+    if node.up and (node.joining or "joins" in node.doing) and not node.serving:
+        return Text("joins", style="yellow")
     if node.up:
         return Text("up", style="green")
     since = f" {age(node.beat_age_ms)}" if node.beat_age_ms is not None else ""
@@ -152,7 +181,7 @@ def _state(node: NodeView) -> Text:
 def _agreement(node: NodeView) -> Text:
     styles = {AGREE: "green", BEHIND: "yellow", MISMATCH: "bold red"}
     if node.agreement is None:
-        return Text("?", style="red")
+        return Text("?", style="red") if node.takes_part and not node.joining else Text("-", style="dim")
     return Text("MISMATCH" if node.agreement == MISMATCH else node.agreement, style=styles[node.agreement])
 
 
@@ -176,9 +205,12 @@ def _round(node: NodeView, at_ms: int) -> Text:
 
 def _clocks_table(view: FleetView) -> RenderableType:
     """A row per node: its clock, and with each entry how far that is behind the peer of the column."""
-    table = plain_table(Column("has seen", no_wrap=True), *(Column(f"of {name}") for name in view.nodes))
-    for node in view.nodes.values():
-        table.add_row(node.name, *(_seen(node, peer) for peer in view.nodes.values()))
+    members = view.taking_part
+    table = plain_table(
+        Column("has seen", no_wrap=True), *(Column(f"of {peer.replica or peer.name}") for peer in members)
+    )
+    for node in members:
+        table.add_row(node.name, *(_seen(node, peer) for peer in members))
     return table
 
 
@@ -229,17 +261,50 @@ def _notes(view: FleetView, clocks: ClockSettings) -> list[Text]:
         if node.quarantine:
             where = f"XRANGE deltaic:{{{node.name}}}:quarantine - +"
             notes.append(Text(f"{node.name}: {node.quarantine} messages in quarantine: {where}", style="yellow"))
+    notes += _membership_notes(view)
     notes += _clock_notes(view, clocks)
     notes += _marker_note(view)
     notes += _audit_notes(view)
     return notes
 
 
+def _membership_notes(view: FleetView) -> list[Text]:
+    """Who comes, who is away, who leaves."""
+    arriving = {"waits", "joins"}
+    coming = [node for node in view.taking_part if node.up and not node.serving and node.doing.keys() & arriving]
+    notes = [Text(f"{node.name} {arrival_of(node.doing).words}", style="yellow") for node in coming]
+    notes += [_away_note(name, away) for name, away in view.away.items()]
+    for replica, fact in view.leaving.items():
+        since = age(max(0, view.at_ms - fact.at_ms))
+        left = f"{replica} has left ({fact.reason}, {since} ago)"
+        missing = [] if fact.standing > Standing.LEAVING else _still_to_close(view, replica)
+        then = f"{' '.join(missing)} to hear of it" if missing else "the next compactions"
+        notes.append(Text(f"{left}; its id goes from the clocks after {then}", style="dim"))
+    return notes
+
+
+def _away_note(name: str, away: Away) -> Text:
+    held = f"; {away.markers} removal markers wait for it, about {size(away.bytes)}" if away.markers else ""
+    if away.fence_in_ms is None:
+        then = "too few members are there to go on without it"
+    elif away.fence_in_ms:
+        then = f"the others go on without it in {age(away.fence_in_ms)}"
+    else:
+        then = "the others go on without it from the next compaction"
+    return Text(f"{name} has been away for {age(away.ms)}{held}; {then}", style="yellow")
+
+
+def _still_to_close(view: FleetView, replica: str) -> list[str]:
+    """The members that have not heard yet that `replica` leaves."""
+    closers = view.members.closings.get(replica, ())
+    return [node for node, id_ in view.members.active.items() if id_ not in closers]
+
+
 def _marker_note(view: FleetView) -> list[Text]:
     waiting = max((node.markers or 0 for node in view.nodes.values()), default=0)
-    if not waiting:
+    if not waiting or any(away.markers for away in view.away.values()):
         return []
-    away = [node.name for node in view.nodes.values() if not node.up or node.problem is not None]
+    away = [node.name for node in view.taking_part if not node.up or node.problem is not None]
     reason = f"{' '.join(away)} to come back" if away else "paused links" if view.paused else "the next compaction"
     return [Text(f"removal markers that wait for {reason}: {waiting}", style="dim")]
 

@@ -24,6 +24,14 @@ class RegisterKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REGISTER_KIND_UNSPECIFIED: _ClassVar[RegisterKind]
     LAST_WRITER_WINS_REGISTER: _ClassVar[RegisterKind]
     MULTI_VALUE_REGISTER: _ClassVar[RegisterKind]
+
+class Standing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STANDING_UNSPECIFIED: _ClassVar[Standing]
+    ACTIVE: _ClassVar[Standing]
+    LEAVING: _ClassVar[Standing]
+    SEALED: _ClassVar[Standing]
+    FOLDED: _ClassVar[Standing]
 COUNTER_KIND_UNSPECIFIED: CounterKind
 GROW_ONLY_COUNTER: CounterKind
 POSITIVE_NEGATIVE_COUNTER: CounterKind
@@ -33,6 +41,11 @@ OBSERVED_REMOVE_SET: SetKind
 REGISTER_KIND_UNSPECIFIED: RegisterKind
 LAST_WRITER_WINS_REGISTER: RegisterKind
 MULTI_VALUE_REGISTER: RegisterKind
+STANDING_UNSPECIFIED: Standing
+ACTIVE: Standing
+LEAVING: Standing
+SEALED: Standing
+FOLDED: Standing
 
 class IncrementCounterRequest(_message.Message):
     __slots__ = ("counter_id", "amount", "kind")
@@ -368,3 +381,63 @@ class InspectResponse(_message.Message):
     siblings_json: bytes
     conflicts: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, type: _Optional[str] = ..., value_json: _Optional[bytes] = ..., siblings_json: _Optional[bytes] = ..., conflicts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AddNodeRequest(_message.Message):
+    __slots__ = ("node", "grpc", "redis")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    GRPC_FIELD_NUMBER: _ClassVar[int]
+    REDIS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    grpc: str
+    redis: str
+    def __init__(self, node: _Optional[str] = ..., grpc: _Optional[str] = ..., redis: _Optional[str] = ...) -> None: ...
+
+class AddNodeResponse(_message.Message):
+    __slots__ = ("replica",)
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    replica: str
+    def __init__(self, replica: _Optional[str] = ...) -> None: ...
+
+class RemoveNodeRequest(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    def __init__(self, node: _Optional[str] = ...) -> None: ...
+
+class RemoveNodeResponse(_message.Message):
+    __slots__ = ("replica",)
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    replica: str
+    def __init__(self, replica: _Optional[str] = ...) -> None: ...
+
+class Member(_message.Message):
+    __slots__ = ("replica", "node", "standing", "grpc", "redis", "reason", "left_ms", "final", "seen")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    GRPC_FIELD_NUMBER: _ClassVar[int]
+    REDIS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    LEFT_MS_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    replica: str
+    node: str
+    standing: Standing
+    grpc: str
+    redis: str
+    reason: str
+    left_ms: int
+    final: int
+    seen: int
+    def __init__(self, replica: _Optional[str] = ..., node: _Optional[str] = ..., standing: _Optional[_Union[Standing, str]] = ..., grpc: _Optional[str] = ..., redis: _Optional[str] = ..., reason: _Optional[str] = ..., left_ms: _Optional[int] = ..., final: _Optional[int] = ..., seen: _Optional[int] = ...) -> None: ...
+
+class MembersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MembersResponse(_message.Message):
+    __slots__ = ("members",)
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    members: _containers.RepeatedCompositeFieldContainer[Member]
+    def __init__(self, members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...

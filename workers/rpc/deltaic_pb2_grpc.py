@@ -725,6 +725,21 @@ class ControlServiceStub:
                 request_serializer=workers_dot_rpc_dot_deltaic__pb2.InspectRequest.SerializeToString,
                 response_deserializer=workers_dot_rpc_dot_deltaic__pb2.InspectResponse.FromString,
                 _registered_method=True)
+        self.AddNode = channel.unary_unary(
+                '/deltaic.v1.ControlService/AddNode',
+                request_serializer=workers_dot_rpc_dot_deltaic__pb2.AddNodeRequest.SerializeToString,
+                response_deserializer=workers_dot_rpc_dot_deltaic__pb2.AddNodeResponse.FromString,
+                _registered_method=True)
+        self.RemoveNode = channel.unary_unary(
+                '/deltaic.v1.ControlService/RemoveNode',
+                request_serializer=workers_dot_rpc_dot_deltaic__pb2.RemoveNodeRequest.SerializeToString,
+                response_deserializer=workers_dot_rpc_dot_deltaic__pb2.RemoveNodeResponse.FromString,
+                _registered_method=True)
+        self.Members = channel.unary_unary(
+                '/deltaic.v1.ControlService/Members',
+                request_serializer=workers_dot_rpc_dot_deltaic__pb2.MembersRequest.SerializeToString,
+                response_deserializer=workers_dot_rpc_dot_deltaic__pb2.MembersResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServiceServicer:
@@ -758,6 +773,27 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddNode(self, request, context):
+        """Writes a node down as a member. It may start then; it serves once it has the state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveNode(self, request, context):
+        """Writes down that another member leaves: what it wrote stays, its worker stops when it hears of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Members(self, request, context):
+        """Everything this node knows of the members of the fleet, and of those that have left it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -780,6 +816,21 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.Inspect,
                     request_deserializer=workers_dot_rpc_dot_deltaic__pb2.InspectRequest.FromString,
                     response_serializer=workers_dot_rpc_dot_deltaic__pb2.InspectResponse.SerializeToString,
+            ),
+            'AddNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddNode,
+                    request_deserializer=workers_dot_rpc_dot_deltaic__pb2.AddNodeRequest.FromString,
+                    response_serializer=workers_dot_rpc_dot_deltaic__pb2.AddNodeResponse.SerializeToString,
+            ),
+            'RemoveNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveNode,
+                    request_deserializer=workers_dot_rpc_dot_deltaic__pb2.RemoveNodeRequest.FromString,
+                    response_serializer=workers_dot_rpc_dot_deltaic__pb2.RemoveNodeResponse.SerializeToString,
+            ),
+            'Members': grpc.unary_unary_rpc_method_handler(
+                    servicer.Members,
+                    request_deserializer=workers_dot_rpc_dot_deltaic__pb2.MembersRequest.FromString,
+                    response_serializer=workers_dot_rpc_dot_deltaic__pb2.MembersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -891,6 +942,87 @@ class ControlService:
             '/deltaic.v1.ControlService/Inspect',
             workers_dot_rpc_dot_deltaic__pb2.InspectRequest.SerializeToString,
             workers_dot_rpc_dot_deltaic__pb2.InspectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/deltaic.v1.ControlService/AddNode',
+            workers_dot_rpc_dot_deltaic__pb2.AddNodeRequest.SerializeToString,
+            workers_dot_rpc_dot_deltaic__pb2.AddNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/deltaic.v1.ControlService/RemoveNode',
+            workers_dot_rpc_dot_deltaic__pb2.RemoveNodeRequest.SerializeToString,
+            workers_dot_rpc_dot_deltaic__pb2.RemoveNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Members(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/deltaic.v1.ControlService/Members',
+            workers_dot_rpc_dot_deltaic__pb2.MembersRequest.SerializeToString,
+            workers_dot_rpc_dot_deltaic__pb2.MembersResponse.FromString,
             options,
             channel_credentials,
             insecure,
