@@ -1,4 +1,4 @@
-"""Images: any state comes back whole, one that was spoilt anywhere is refused, and a state that moves is caught still."""
+"""Images: any state comes back whole, one spoilt anywhere is refused, and a state that moves is caught at one clock."""
 
 from __future__ import annotations
 

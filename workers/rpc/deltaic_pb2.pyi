@@ -368,3 +368,19 @@ class InspectResponse(_message.Message):
     siblings_json: bytes
     conflicts: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, type: _Optional[str] = ..., value_json: _Optional[bytes] = ..., siblings_json: _Optional[bytes] = ..., conflicts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BackupRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BackupResponse(_message.Message):
+    __slots__ = ("lines", "done", "of", "ended")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    lines: bytes
+    done: int
+    of: int
+    ended: bool
+    def __init__(self, lines: _Optional[bytes] = ..., done: _Optional[int] = ..., of: _Optional[int] = ..., ended: _Optional[bool] = ...) -> None: ...
