@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crdt_core.identity import Vouched
 from workers.cli.logs import configure_logging
 from workers.settings import load_settings
 from workers.worker import run_worker
@@ -23,13 +24,29 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.argument("node")
 @click.option("--takeover", is_flag=True, help="Take the replica over from a process that still holds it.")
 @click.option(
+    "--trust-redis",
+    is_flag=True,
+    help="Believe that the node's Redis has lost nothing, though not every other node can be asked. Safe only if it "
+    "was stopped in order, or syncs every write (appendfsync always): else writes of this node may be lost silently.",
+)
+@click.option(
+    "--unsponsored",
+    is_flag=True,
+    help="Come back under a new replica id although no other member runs that could write it down. Safe only if no "
+    "other member runs anywhere, also where this node cannot reach it.",
+)
+@click.option(
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
 )
 @click.pass_obj
-def replica(fleet_file: Path | None, node: str, *, takeover: bool, log_level: str) -> None:
+def replica(
+    fleet_file: Path | None, node: str, *, takeover: bool, trust_redis: bool, unsponsored: bool, log_level: str
+) -> None:
     """Run the replica worker of NODE until SIGTERM or Ctrl-C.
 
     A second worker for a node that runs already is refused; with --takeover the former one is fenced and stops.
+    A node that the fleet does not know, or has removed, does not run: exit code 7.
     """
     configure_logging(log_level)
-    asyncio.run(run_worker(load_settings(fleet_file), node, takeover=takeover))
+    vouched = Vouched(trusting=trust_redis, unsponsored=unsponsored)
+    asyncio.run(run_worker(load_settings(fleet_file), node, takeover=takeover, vouched=vouched))
