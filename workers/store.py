@@ -415,7 +415,7 @@ class Store:
         header = dict(_pairs(fields))
         if self._is_held_by_another(header.get(b"owner"), clients):
             raise Fenced(self.keys.node)
-        if not decode_header(header).clock <= node.replica.clock:
+        if not decode_header(header).clock <= node.replica.whole_clock:
             raise InvariantBroken(f"{self.keys.node}: another process has gone on with the history that Redis lost")
         return await self._collections(catalogue)
 
