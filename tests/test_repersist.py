@@ -158,7 +158,7 @@ async def test_what_was_deleted_since_the_older_copy_does_not_come_back(bench: B
 class Fold:
     """Writes down that n3 is gone from all clocks, after one commit."""
 
-    def run(self, replica: Replica, now: Stamp) -> None:
+    def run(self, replica: Replica, now: Stamp) -> None:  # noqa: ARG002
         facts = {name: Fact(Standing.ACTIVE, name) for name in ("n1", "n2")}
         facts["n3"] = Fact(Standing.FOLDED, "n3", reason="removed", at_ms=1, final=1)
         for name, fact in facts.items():
