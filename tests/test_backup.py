@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
+import grpc
 import orjson
 import pytest
 
@@ -20,7 +21,7 @@ from crdt_core.codec import encode_patch
 from crdt_core.replica import Replica
 from crdt_core.types import ORSET
 from tests.core.histories import values
-from tests.fleet import DELTAIC, Fleet
+from tests.fleet import DELTAIC, Fleet, code_of
 from tests.load import Load
 from tests.support import wait_until
 from workers import jobs
@@ -467,3 +468,29 @@ def test_a_restore_that_is_refused_changes_nothing(fleet: Fleet, tmp_path: Path)
 def everything_in(fleet: Fleet, name: str) -> dict[bytes, bytes | None]:
     redis = fleet.redis(name)
     return {key: redis.dump(key) for key in redis.keys("*") if not key.endswith(b":alive")}
+
+
+def test_a_replica_that_cannot_be_read_any_more_is_replaced(fleet: Fleet, tmp_path: Path) -> None:
+    fleet["n1"].increment("hits", 3)
+    fleet.agree()
+    file = back_up(fleet, tmp_path / "image")
+    fleet["n1"].stop()
+    fleet.redis("n1").hset(Keys("n1").header, "clock", "spoilt")
+    fleet.redis("n1").hset(Keys("n1").state, "hits", "spoilt")
+    assert fleet["n1"].start().exit_code() == 7
+    restore(fleet, file, "n1", "--force")
+    fleet["n1"].start().wait_until_serving()
+    fleet.agree()
+    assert fleet.everywhere("counter", "hits") == [3] * 3
+
+
+def test_a_backup_is_for_those_who_know_the_password(tmp_path: Path) -> None:
+    with Fleet(tmp_path / "fleet", nodes=1) as fleet:
+        fleet["n1"].stop()
+        file = fleet.directory / "fleet.toml"
+        file.write_text(file.read_text() + '[security]\npassword = "of-the-fleet"\n')
+        fleet["n1"].start().wait_until_serving()
+        with pytest.raises(grpc.RpcError) as refused:
+            list(fleet["n1"].control.Backup(pb.BackupRequest(), timeout=10))
+        assert code_of(refused.value) is grpc.StatusCode.UNAUTHENTICATED
+        back_up(fleet, tmp_path / "image")

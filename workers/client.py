@@ -152,7 +152,7 @@ class NodeClient:
     async def backup(self) -> AsyncIterator[pb.BackupResponse]:
         """An image of the node, some lines at a time; whole once it has `ended`."""
         try:
-            async for piece in self._control.Backup(pb.BackupRequest()):
+            async for piece in self._control.Backup(pb.BackupRequest(), metadata=self._metadata):
                 yield piece
         except grpc.aio.AioRpcError as error:
             raise self._translated(error, 0) from error

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from crdt_core.errors import AlreadyRunning, DeltaicError, Fenced, InvalidArgument, StoreUnavailable, WorldError
+from crdt_core.errors import (
+    AlreadyRunning,
+    DeltaicError,
+    Fenced,
+    InvalidArgument,
+    Malformed,
+    StoreUnavailable,
+    WorldError,
+)
 from crdt_core.image import ImageReader
 from workers.peers import connection
 from workers.record import read_record
@@ -66,8 +74,9 @@ async def _must_not_run(name: str, url: str) -> None:
     redis = connection(url)
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            while (await read_record(name, redis)).running:  # noqa: ASYNC110
-                await asyncio.sleep(_AGAIN_S)
+            with suppress(Malformed):  # what cannot be read does not run, and may be what is to be replaced
+                while (await read_record(name, redis)).running:  # noqa: ASYNC110
+                    await asyncio.sleep(_AGAIN_S)
     except TimeoutError as error:
         raise _runs(name) from error
     except (RedisError, OSError) as error:

@@ -28,7 +28,6 @@ from tests.soak.faults import Faults
 from tests.soak.ledger import Clients, Fate, Ledger
 from tests.soak.watch import Jobs, Keeper, Sampler
 from tests.support import wait_until
-from workers.keys import INBOX_ENTRIES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
 NODES = 5
 LOG_ENTRIES_MAX = 5000
 GOSSIP = {"timeout_ms": 2000, "touched_max": 5000, "log_entries_max": LOG_ENTRIES_MAX, "chunk_bytes": 8192}
-LIMITS = {"write_timeout_ms": 1500, "commit_timeout_ms": 1000}
+INBOX_ENTRIES_MAX = 1000
+LIMITS = {"write_timeout_ms": 1500, "commit_timeout_ms": 1000, "inbox_entries_max": INBOX_ENTRIES_MAX}
 FAULT_EVERY_S = 3.0
 SETTLED_S = 120.0
 GROWTH_MAX, SLACK_MB = 1.5, 24.0

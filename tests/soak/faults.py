@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from tests.fleet import DELTAIC
 from tests.support import wait_until
 from workers.keys import PAUSED, Keys
 from workers.record import questions, record_of
@@ -74,9 +76,11 @@ class Faults:
             (2, self.memory_full),
             (2, self.redis_set_back),
             (2, self.redis_and_worker_set_back),
+            (2, self.restored_from_backup),
+            (1, self.worker_away),
         ]
         _, kind = self._chance.choices(kinds, [weight for weight, _ in kinds])[0]
-        lossy = kind == self.redis_and_worker_set_back
+        lossy = kind in {self.redis_and_worker_set_back, self.restored_from_backup}
         with self._lock:
             free = [name for name in self.fleet.nodes if name not in self._busy]
             if self._lossy or len(free) < 2 or (lossy and self._busy):
@@ -172,15 +176,39 @@ class Faults:
         """Redis has lost commits, and so has its worker: what it had done is only with others."""
         self.copy_files(name)
         self._wait(3)
+        with self._worker_down(name), contextlib.suppress(AssertionError):
+            self._until_known_by_another(name)
+            self._set_back(name)
+            self.counts["of these with loss"] += 1
+
+    def restored_from_backup(self, name: str) -> None:
+        """The node starts again from what it was some time ago."""
+        image = self.fleet.directory / f"{name}.image"
+        self._deltaic("backup", image, "--node", name)
+        self._wait(3)
+        with self._worker_down(name), contextlib.suppress(AssertionError):
+            self._until_known_by_another(name)
+            self._deltaic("restore", image, "--node", name, "--force")
+            self.counts["of these with loss"] += 1
+
+    def worker_away(self, name: str) -> None:
+        """For so long that its peers have to keep for it what it lacks, or to give it more than their logs hold."""
         with self._worker_down(name):
-            own = self._record(name)
-            others = [peer for peer in self.fleet.nodes if peer != name]
-            with contextlib.suppress(AssertionError):
-                wait_until(lambda: any(_has_all(self._record(peer), own) for peer in others), TOLD_S, "it to be known")
-                self._set_back(name)
-                self.counts["of these with loss"] += 1
+            self._wait(15)
 
     # Their parts
+
+    def _deltaic(self, *words: str | Path) -> None:
+        command = [DELTAIC, "--file", self.fleet.directory / "fleet.toml", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RECOVERY_S)
+        if done.returncode:
+            raise OSError(f"{words[0]} ended with {done.returncode}: {done.stderr}")
+
+    def _until_known_by_another(self, name: str) -> None:
+        """Returns when somebody has all that node `name`, whose worker is down, has; fails where nobody will."""
+        own = self._record(name)
+        others = [peer for peer in self.fleet.nodes if peer != name]
+        wait_until(lambda: any(_has_all(self._record(peer), own) for peer in others), TOLD_S, "it to be known")
 
     @contextlib.contextmanager
     def _worker_down(self, name: str) -> Iterator[None]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from crdt_core.errors import InvalidArgument
+from workers.cli.logs import configure_logging
 from workers.client import FleetClient, NodeUnavailable
 from workers.restoring import read_image
 from workers.restoring import restore as restore_image
@@ -58,6 +59,7 @@ def restore(fleet_file: Path | None, file: str, node: str, *, force: bool) -> No
     what the fleet has done since: nothing that was removed meanwhile comes back. Where no other member runs, start it
     with `deltaic replica NODE --unsponsored`; the others then fetch their state from it.
     """
+    configure_logging("warning")
     settings = load_settings(fleet_file)
     settings.node(node)
     try:
