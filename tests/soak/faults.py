@@ -168,9 +168,9 @@ class Faults:
         """Redis comes back with what it had some time ago, to a worker that knows better."""
         self.copy_files(name)
         self._wait(3)
-        before = self.fleet[name].times_logged("repersisted")
+        before = self._turn(name)
         self._set_back(name)
-        wait_until(lambda: self.fleet[name].times_logged("repersisted") > before, RECOVERY_S, f"{name} to give it back")
+        wait_until(lambda: self._turn(name) > before, RECOVERY_S, f"{name} to give it back")
 
     def redis_and_worker_set_back(self, name: str) -> None:
         """Redis has lost commits, and so has its worker: what it had done is only with others."""
@@ -203,6 +203,12 @@ class Faults:
         done = subprocess.run(command, capture_output=True, text=True, timeout=RECOVERY_S)
         if done.returncode:
             raise OSError(f"{words[0]} ended with {done.returncode}: {done.stderr}")
+
+    def _turn(self, name: str) -> int:
+        """How many commits the node's Redis has confirmed; none as long as it does not say."""
+        with contextlib.suppress(RedisError):
+            return int(self.fleet.redis(name).hget(Keys(name).header, "turn") or 0)
+        return 0
 
     def _until_known_by_another(self, name: str) -> None:
         """Returns when somebody has all that node `name`, whose worker is down, has; fails where nobody will."""
