@@ -21,7 +21,7 @@ endef
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help fleet test fuzz sim lint types contracts proto clean
+.PHONY: help fleet test fuzz sim soak lint types contracts proto clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -43,6 +43,9 @@ FIRST := 0
 
 sim: $(VENV)/.dev ## Simulate fleets with faults, one per seed: `make sim SEEDS=1000 FIRST=0`
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
+
+soak: $(VENV)/.dev ## Run five nodes through faults under load: make soak SECONDS=3600 SEED=1
+	$(BIN)/python -m tests.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.dev ## Check style and formatting
 	$(BIN)/ruff check

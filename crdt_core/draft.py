@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from crdt_core.events import Commit
 
 if TYPE_CHECKING:
-    from crdt_core.events import Call, Effect
+    from crdt_core.events import Call, Effect, ImageAsked, ImageDropped
     from crdt_core.operations import Operation
 
 __all__ = ["Draft"]
@@ -17,7 +17,7 @@ __all__ = ["Draft"]
 @dataclass(slots=True)
 class Draft:
     """Whatever takes part in a turn adds to it. `calls` are the operations that will run when all else is taken in,
-    after `own`, which nobody asked for but the node itself.
+    after `own`, which nobody asked for but the node itself; `images` are pieces to be made when all that is done.
 
     `wall_ms` is for stamps and for what is shown; whoever waits for something does so by `monotonic_ms`, as wall time
     may jump.
@@ -29,3 +29,4 @@ class Draft:
     effects: list[Effect] = field(default_factory=list)
     own: list[Operation] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    images: list[ImageAsked | ImageDropped] = field(default_factory=list)

@@ -23,6 +23,7 @@
     |-- Fenced                      another process has taken this replica over: this one must end, and not come back
     |-- Retired                     the fleet goes on without this replica id: the node has to come back under another
     |-- NotAMember                  the fleet does not know this node, or has removed it
+    |-- HalfRestored                a restore into this node's Redis was not finished
     |-- DigestMismatch              two replicas with equal clocks differ: an alarm
     `-- InvariantBroken             a dot spent twice, a clock that ran backwards: never caught, the worker stops
 
@@ -43,6 +44,7 @@ __all__ = [
     "DeltaicError",
     "DigestMismatch",
     "Fenced",
+    "HalfRestored",
     "InvalidArgument",
     "InvariantBroken",
     "Malformed",
@@ -289,6 +291,17 @@ class NotAMember(DeltaicError):
         self.node = node
         self.reason = reason
         self.remedy = remedy
+
+
+class HalfRestored(DeltaicError):
+    """What the Redis of `node` holds is the beginning of a backup, and no replica."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    exit_code = 7
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"{node} cannot run: a restore into its Redis was not finished; run `deltaic restore` again")
+        self.node = node
 
 
 class DigestMismatch(DeltaicError):

@@ -24,6 +24,8 @@ __all__ = [
     "DeltasRead",
     "Effect",
     "Event",
+    "ImageAsked",
+    "ImageDropped",
     "JobAnswer",
     "LinksRead",
     "MessagesRead",
@@ -115,6 +117,21 @@ class ReplayAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageAsked:
+    """A caller's wish for the next piece of the image that it calls `title`; an `ImagePiece` is the reply."""
+
+    title: str
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDropped:
+    """Nobody waits for that image any more."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendFailed:
     """A message of round `round` did not reach `peer`."""
 
@@ -136,6 +153,8 @@ Event = (
     | PatchOffered
     | PatchAsked
     | ReplayAsked
+    | ImageAsked
+    | ImageDropped
     | SendFailed
     | Tick
 )

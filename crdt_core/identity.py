@@ -5,6 +5,10 @@ if it can know that its Redis has lost nothing: the server has not been restarte
 member can be asked, and none has seen more of it than it has itself. Otherwise it comes back under a new id, which a
 running member must have written down first (the *sponsor*; why, is said in `crdt_core.types.members`). This module
 only chooses.
+
+A backup is a state at a clock, which any node may take up as that of a new id of its own: what the fleet has done since
+then comes from the sponsor, as to a replica that was away. Only a backup that holds commits which the fleet has given
+up is of no use to a fleet that lives: it would bring dots that may mean something else by now.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crdt_core.clocks import VersionVector, check_replica_id
-from crdt_core.errors import NotAMember
+from crdt_core.errors import HalfRestored, NotAMember
 from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Members, Standing
 
 if TYPE_CHECKING:
@@ -41,10 +45,11 @@ class Record:
     """What a node's Redis holds about its replica. `replica` is empty where there is none yet.
 
     `founders`: the fleet's nodes when it was made; none for one that joined. `joining`: its state is not complete yet.
-    `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup. `doubtful`: the
-    server was restarted since the last commit, or is another one. `owned`: a worker has claimed it and not given it
-    up. `running`: that one gives signs of life. `run_id`: of the server's process. `met`: per other node, the run id of
-    its server when this life of the worker first read there.
+    `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup, whose id
+    `replica` then is; `restoring`: it is only the beginning of one. `doubtful`: the server was restarted since the last
+    commit, or is another one. `owned`: a worker has claimed it and not given it up. `running`: that one gives signs of
+    life. `run_id`: of the server's process. `met`: per other node, the run id of its server when this life of the
+    worker first read there.
     """
 
     replica: ReplicaId = ""
@@ -54,6 +59,7 @@ class Record:
     joining: bool = False
     former: ReplicaId = ""
     restored: bool = False
+    restoring: bool = False
     doubtful: bool = False
     owned: bool = False
     run_id: str = ""
@@ -139,13 +145,17 @@ def decide(
     """What node `name` is to do; `others`: the records of the fleet's other nodes, `None` where unreachable.
 
     `nonce` keeps ids apart where not everybody could be asked. `patient`: wait for the unreachable rather than go on
-    without them. Raises `NotAMember`.
+    without them. Raises `NotAMember` and `HalfRestored`.
     """
+    if own.restoring:
+        raise HalfRestored(name)
     members = known_members((own, *others.values()), (name, *others), own)
     case = _Case(name, own, others, members, nonce, vouched)
     case.check_membership()
     if not own.replica:
         return case.with_nothing()
+    if own.restored:
+        return case.with_a_backup()
     if own.replica != case.active:
         return case.with_a_former_id()
     return case.with_its_id(patient=patient)
@@ -189,10 +199,20 @@ class _Case:
             return self.join(self.active, fresh=True)
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
 
+    def with_a_backup(self) -> Decision:
+        """It holds the state of a backup, of this node or another."""
+        reason = "its state comes out of a backup"
+        former = self.members.facts.get(self.own.replica)
+        if former is not None and former.reason in {ABSENT, REMOVED_BY_HAND}:
+            return self._come_back(f"{reason} of {self.own.replica}, which has left the fleet", fresh=True)
+        given_up = self._given_up()
+        if given_up and self._sponsor() is not None:
+            what = ", ".join(given_up)
+            return self._come_back(f"{reason} that holds commits which the fleet has given up, of {what}", fresh=True)
+        return self._come_back(reason, fresh=False)
+
     def with_its_id(self, *, patient: bool) -> Decision:
         at, silent = self.own.clock[self.own.replica], ", ".join(self._unreachable)
-        if self.own.restored:
-            return self._come_back("its state comes out of a backup", fresh=False)
         if self._seen > at:
             return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {self._seen}", fresh=False)
         if not self.own.doubtful or self.vouched.trusting:
@@ -229,6 +249,8 @@ class _Case:
         if sponsor is None and self.members.active.keys() - {self.name} and not self.vouched.unsponsored:
             waits = f"{reason}; it comes back under a new id, but no member runs that could write it down"
             return Wait(waits, "unsponsored")
+        if sponsor is None and fresh and self.own.replica:
+            return Wait(f"{reason}; what it holds gives way to the fleet's state, but no member runs that has it")
         known = [*self.members.ids_of(self.name), self.own.replica or self.name]
         return ComeBack(
             next_incarnation(self.name, known, self.nonce if self._unreachable else ""), sponsor, reason, fresh
@@ -270,6 +292,28 @@ class _Case:
     def _has_changed(self) -> bool:
         """Whether the fleet's members are others than its founders."""
         return any(record.members.facts for record in (self.own, *self.others.values()) if record is not None)
+
+    def _given_up(self) -> list[ReplicaId]:
+        """The ids of which the node's own state holds more than the others will ever take in."""
+        told = known_members(self.others.values(), (self.name, *self.others))
+        return [id_ for id_, counter in sorted(self.own.clock.items()) if counter > self._last_of(id_, told, counter)]
+
+    def _last_of(self, replica: ReplicaId, told: Members, otherwise: int) -> int:
+        """The last counter of `replica` that may still come in, by what the others have told; else `otherwise`.
+
+        An id that leaves is closed by each member at what it has seen: whoever takes this node's place has yet to do
+        so, unless it did so in its former life. And a running worker knows its own commits.
+        """
+        fact = told.facts.get(replica)
+        if fact is None:
+            return otherwise
+        if fact.standing > Standing.LEAVING:
+            return fact.final
+        if fact.standing is Standing.LEAVING:
+            closed = self.active is None or self.active in told.closings.get(replica, ())
+            return max((r.clock[replica] for r in self.others.values() if r), default=0) if closed else otherwise
+        owner = self.others.get(fact.node)
+        return owner.clock[replica] if owner and owner.running and owner.replica == replica else otherwise
 
     def _sponsor(self) -> Sponsor | None:
         """The running member that has seen most; one that is about to come back itself is none."""

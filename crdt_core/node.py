@@ -29,11 +29,14 @@ from crdt_core.errors import (
     PeerError,
     TooMany,
     UnknownNode,
+    WorldError,
     brief,
 )
 from crdt_core.events import (
     Call,
     DeltasRead,
+    ImageAsked,
+    ImageDropped,
     LinksRead,
     MessagesRead,
     PatchAsked,
@@ -46,6 +49,7 @@ from crdt_core.events import (
     Turn,
 )
 from crdt_core.header import Header, encode_header
+from crdt_core.image import Images
 from crdt_core.intake import Intake
 from crdt_core.membership import AdmitIncarnation, Membership, RemoveMember
 from crdt_core.messages import Admit, Answer, Ask, Compact, More, Push, Round, decode_message
@@ -105,6 +109,7 @@ class Node:
         self.counts: Counter[str] = Counter()
         self._intake = Intake(replica, self.hlc, self.options, self.counts)
         self._rounds = Rounds(name, session, replica, self.hlc, self._intake, options=self.options, counts=self.counts)
+        self._images = Images(name, replica, self.hlc, self.options)
         self._blocked_since_ms: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self.membership = Membership(name, replica, sponsor)
@@ -137,6 +142,8 @@ class Node:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
         if self.replica.clock != clock_before or commit.records or commit.header:
             commit.header.update(self.header())
+        for asked in draft.images:
+            self._make_image(asked, draft)
         self.counts["turns"] += 1
         self.counts["commits"] += delta is not None
         return Turn(commit, draft.effects)
@@ -169,10 +176,7 @@ class Node:
             case DeltasRead():
                 self._take_deltas(event, draft)
             case MessagesRead():
-                for entry, content in event.entries:
-                    draft.commit.acknowledged.append(entry)
-                    if content is not None:
-                        self._take_message(entry, content, draft)
+                self._take_messages(event, draft)
             case LinksRead():
                 self.paused = event.paused
             case RoundAsked():
@@ -184,6 +188,8 @@ class Node:
             case ReplayAsked():
                 draft.commit.header["former"] = b""
                 draft.calls.append(Call(Replay(event.former, event.deltas), event.token))
+            case ImageAsked() | ImageDropped():
+                draft.images.append(event)
             case SendFailed():
                 self._rounds.fail(event.peer, event.round)
             # a `Tick` says no more than that it is a turn
@@ -204,6 +210,16 @@ class Node:
         if self.membership.owes():
             self.membership.settle(now)
         return self.replica.commit(now)
+
+    def _make_image(self, event: ImageAsked | ImageDropped, draft: Draft) -> None:
+        """Makes the next piece of an image: of the state, and with the digest, that this turn's commit persists."""
+        if isinstance(event, ImageDropped):
+            self._images.drop(event.title)
+            return
+        try:
+            draft.effects.append(Reply(event.token, self._images.next(event.title)))
+        except WorldError as error:
+            draft.effects.append(Reply(event.token, error=error))
 
     # Peers' deltas
 
@@ -256,6 +272,12 @@ class Node:
         self._rounds.start([peer], draft, pushes=False)
 
     # Messages
+
+    def _take_messages(self, event: MessagesRead, draft: Draft) -> None:
+        for entry, content in event.entries:
+            draft.commit.acknowledged.append(entry)
+            if content is not None:
+                self._take_message(entry, content, draft)
 
     def _take_message(self, entry: str, content: bytes, draft: Draft) -> None:
         try:

@@ -101,6 +101,11 @@ class Replica:
     # Queries
 
     @property
+    def founders(self) -> tuple[str, ...]:
+        """The nodes of the fleet when it was founded, as far as this replica was told."""
+        return tuple(self._founders.active)
+
+    @property
     def digest(self) -> int:
         """A 64-bit hash of the state at the last `take_changes`; equal clocks must have equal digests."""
         return self.catalogue.digest

@@ -39,8 +39,8 @@ class Scan:
     """The patch that a replica at clock `since` lacks of `replica`; a full state if it lacks forgotten removals.
 
     It is a full state, too, for one that has seen nothing: which nobody has to refuse, whatever is forgotten meanwhile.
-    `done` and `of`: how many parts were looked at, and of how many, as far as can be told. A scan costs each change of
-    the replica something until it is `close`d; one that has ended is.
+    `done` and `of`: how many parts were looked at, and of how many, as far as can be told. `digest` is the replica's at
+    the end of the walk. A scan costs each change of the replica something until it is `close`d; one that has ended is.
     """
 
     def __init__(self, replica: Replica, since: VersionVector | None) -> None:
@@ -51,6 +51,7 @@ class Scan:
         self._frozen: Patch | None = None
         self._parts = self._walk(touched)
         self._held: PackedPart | None = None
+        self.digest = 0
         self.done = 0
         self.of = replica.catalogue.size if touched is None else len(touched)
         self.ended = False
@@ -110,7 +111,7 @@ class Scan:
 
     def _freeze(self) -> list[PatchPart]:
         self.close()
-        self._frozen = self._outline()
+        self._frozen, self.digest = self._outline(), self._replica.digest
         self.of = self.done + len(self._changed)
         return [self._replica.listing(address) for address in self._changed]
 

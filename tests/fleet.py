@@ -84,6 +84,11 @@ class Node(NodeClient):
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        """Of its worker, if one was ever started."""
+        return self._process.pid if self._process is not None else None
+
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)

@@ -44,9 +44,9 @@ class ValkeyServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def client(self) -> Redis:
-        """A connection of its own."""
-        return Redis(port=self.port, password=self._password)
+    def client(self, timeout_s: float | None = None) -> Redis:
+        """A connection of its own; answers are waited for as long as `timeout_s`."""
+        return Redis(port=self.port, password=self._password, socket_timeout=timeout_s)
 
     def start(self) -> Self:
         """Starts it, and returns when it answers."""

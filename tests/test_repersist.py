@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from crdt_core.clocks import Stamp
+from crdt_core.codec import encode_patch
 from crdt_core.errors import Fenced, InvariantBroken
-from crdt_core.events import Call, LinksRead
+from crdt_core.events import Call, LinksRead, PatchOffered
 from crdt_core.node import Node
 from crdt_core.operations import AddToSet, AdjustCounter, Delete, RemoveFromSet, SetFlag, SetRegister
 from crdt_core.replica import Replica
-from crdt_core.types import GSET
+from crdt_core.types import GSET, MEMBERS, ORSET
+from crdt_core.types.members import MEMBERS_KEY, Fact, Standing
 from tests.core.histories import whole_state
 from tests.proxy import Proxy
 from tests.server import ValkeyServer
@@ -148,6 +151,33 @@ async def test_what_was_deleted_since_the_older_copy_does_not_come_back(bench: B
     await bench.turn(AddToSet(b"few", b"d"))
     assert not bench.redis.exists(bench.keys.record(b"obj:doomed 0"), bench.keys.record(b"obj:many"))
     assert bench.node.replica.value(b"few") == [b"d"]
+    assert bench.node.counts["repersisted"] == 1
+    await bench.check_reload()
+
+
+class Fold:
+    """Writes down that n3 is gone from all clocks, after one commit."""
+
+    def run(self, replica: Replica, now: Stamp) -> None:  # noqa: ARG002
+        facts = {name: Fact(Standing.ACTIVE, name) for name in ("n1", "n2")}
+        facts["n3"] = Fact(Standing.FOLDED, "n3", reason="removed", at_ms=1, final=1)
+        for name, fact in facts.items():
+            replica.write(MEMBERS_KEY, MEMBERS, name.encode(), fact)
+
+
+async def test_an_older_copy_that_speaks_of_an_id_folded_since_is_no_other_history(bench: Bench) -> None:
+    """The clock in Redis has an entry that the node's own has not any more: that is not more than the node has seen."""
+    gone = Replica("n3")
+    gone.write(b"few", ORSET, b"of n3", True)
+    gone.commit(Stamp(1, 0))
+    patch = encode_patch(gone.patch(None, Stamp(1, 0)))
+    await bench.store.commit(bench.node.turn([PatchOffered(patch, None)], 1_000, 1_000).commit)
+    bench.node.confirm()
+    older = saved(bench.redis)
+    await bench.turn(Fold())
+    assert "n3" not in bench.node.replica.clock
+    set_back(bench.redis, older)
+    await bench.turn(AdjustCounter(b"hits", 1))
     assert bench.node.counts["repersisted"] == 1
     await bench.check_reload()
 

@@ -21,7 +21,7 @@ from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from workers.settings import FleetSettings, NodeSettings
@@ -149,6 +149,14 @@ class NodeClient:
         seen = await self._call(self._control.Inspect, pb.InspectRequest(key=key), READ_TIMEOUT_S)
         value, siblings = orjson.loads(seen.value_json), orjson.loads(seen.siblings_json)
         return KeyView(seen.type, value, siblings, tuple(seen.conflicts))
+
+    async def backup(self) -> AsyncIterator[pb.BackupResponse]:
+        """An image of the node, some lines at a time; whole once it has `ended`."""
+        try:
+            async for piece in self._control.Backup(pb.BackupRequest(), metadata=self._metadata):
+                yield piece
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error, 0) from error
 
     async def sync_all(self) -> pb.SyncAllResponse:
         """Has the node exchange with its peers what either side lacks; returns when that is done."""

@@ -9,6 +9,7 @@ are refused, and health checks not counted among them), calls and message bytes 
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -18,7 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from crdt_core.codec import decode_clock, decode_patch
 from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, TooMany, Unauthenticated, UnknownNode
-from crdt_core.events import PatchAsked, PatchOffered, RoundAsked
+from crdt_core.events import ImageAsked, ImageDropped, PatchAsked, PatchOffered, RoundAsked
 from crdt_core.membership import AddMember, RemoveMember
 from crdt_core.operations import (
     AddToSet,
@@ -43,11 +44,12 @@ from workers.rpc import deltaic_pb2_grpc as rpc
 from workers.settings import check_name, checked_node
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
     from crdt_core.clocks import VersionVector
     from crdt_core.deltas import Patch
     from crdt_core.exchange import RoundResult
+    from crdt_core.image import ImagePiece
     from crdt_core.types import CrdtType
     from crdt_core.types.members import Members
     from workers.credentials import Credentials
@@ -148,7 +150,7 @@ class _Admission(grpc.aio.ServerInterceptor):
 
 
 class _UnaryInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every unary call; the others are health's and reflection's own."""
+    """Wraps every unary call; of the others, backups see to themselves, and the rest is not ours."""
 
     async def intercept_service(self, continuation: Continuation, handler_call_details: Details) -> Handler:
         handler = await continuation(handler_call_details)
@@ -330,6 +332,7 @@ class Control(rpc.ControlServiceServicer):
         self._links = links
         self._limits = limits
         self._skew = skew
+        self._backups = count(1)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         node, confirmed = self._mailbox.node, self._mailbox.confirmed
@@ -384,6 +387,19 @@ class Control(rpc.ControlServiceServicer):
             for replica, fact in sorted(confirmed.members.facts.items())
         ]
         return pb.MembersResponse(members=members)
+
+    async def Backup(self, request: pb.BackupRequest, context: Context) -> AsyncGenerator[pb.BackupResponse]:
+        title = f"backup {next(self._backups)}"
+        try:
+            ended = False
+            while not ended:
+                piece: ImagePiece = await self._mailbox.ask_in_time(lambda token: ImageAsked(title, token))
+                yield pb.BackupResponse(lines=piece.lines, done=piece.done, of=piece.of, ended=piece.ended)
+                ended = piece.ended
+        except DeltaicError as error:
+            await _abort(context, error)
+        finally:
+            self._mailbox.put(ImageDropped(title))
 
     def _peers(self, named: Iterable[str]) -> list[str]:
         peers = list(self._mailbox.node.peers)

@@ -7,6 +7,7 @@ All of a node's keys share the hash tag `{node}`, so a node fits one slot of Red
                                         (of the Redis process that took the last commit, plain: another one may have
                                         lost commits), founders (the fleet's nodes when it was made), joining (1: its
                                         state is not complete), former (an id whose unsent writes are to be replayed),
+                                        restored (1: it comes out of a backup), restoring (1: it is being written),
                                         round (last gossip round), compacted_ms, waiting (markers, and who holds them
                                         back), absent (ms per member that is away)
     deltaic:{n1}:state          hash    the catalogue, a field per key: see `crdt_core.records`

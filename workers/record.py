@@ -54,6 +54,7 @@ def record_of(node: str, replies: Sequence[Any]) -> Record:
         joining=bool(fields.get(b"joining")),
         former=_text(fields.get(b"former")),
         restored=bool(fields.get(b"restored")),
+        restoring=bool(fields.get(b"restoring")),
         doubtful=_text(fields.get(b"run_id")) != info["run_id"],
         owned=b"owner" in fields,
         run_id=info["run_id"],

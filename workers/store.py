@@ -20,6 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import hiredis
+import orjson
 import structlog
 
 from crdt_core.clocks import HybridClock, VersionVector
@@ -28,6 +29,7 @@ from crdt_core.errors import (
     AlreadyRunning,
     CorruptState,
     Fenced,
+    InvalidArgument,
     InvariantBroken,
     Malformed,
     StoreUnavailable,
@@ -52,7 +54,7 @@ from workers.wire import Wire, connect
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
-    from crdt_core.clocks import ReplicaId
+    from crdt_core.clocks import ReplicaId, Stamp
     from crdt_core.events import Commit
     from crdt_core.node import Node
     from crdt_core.objects import Object
@@ -65,6 +67,7 @@ log = structlog.get_logger()
 
 _TURN_DIGITS_MAX = 18
 _OBJECTS_PER_BATCH = 256
+_KEYS_PER_SCAN = 1000
 _LOAD_SILENCE_S = 60.0
 """What Redis answers in one piece may be large, and it says nothing while it collects it."""
 _SERVER: Command = ("INFO", "server")
@@ -412,7 +415,7 @@ class Store:
         header = dict(_pairs(fields))
         if self._is_held_by_another(header.get(b"owner"), clients):
             raise Fenced(self.keys.node)
-        if not decode_header(header).clock <= node.replica.clock:
+        if not decode_header(header).clock <= node.replica.whole_clock:
             raise InvariantBroken(f"{self.keys.node}: another process has gone on with the history that Redis lost")
         return await self._collections(catalogue)
 
@@ -435,6 +438,54 @@ class Store:
             *links_set(self.keys, node.paused),
             *beside_records(self.keys, commit, self._log_entries_max),
         ]
+
+    # Out of a backup
+
+    async def restore(self, replica: Replica, hlc: Stamp, *, force: bool) -> None:
+        """Puts `replica` in place of what is there, as a state of which a worker that starts makes a new id's.
+
+        Until all of it is there, the header says `restoring`, and no worker takes it for a replica; what an interrupted
+        restore has left is cleared away by the next. Nothing goes in once another process has taken the node over
+        (`Fenced`). Raises `InvalidArgument` where there is a replica already, unless `force`.
+        """
+        (found,) = await _ok(self._connected(), [("HGETALL", self.keys.header)])
+        held = dict(_pairs(found))
+        if held.get(b"replica") and not force:
+            raise InvalidArgument("node", f"its Redis holds replica {_text(held[b'replica'])}; --force replaces it")
+        ids = {replica.id, self.keys.node, *(_text(held.get(field, b"")) for field in (b"replica", b"former"))}
+        logs = [Keys(self.keys.node, id_).log for id_ in sorted(ids)]
+        beginning = {**self._claim_fields(), "restoring": b"1"}
+        await self._put([("UNLINK", self.keys.header, *logs), header_set(self.keys, beginning)])
+        await self._clear()
+        for batch in batches(image(self.keys, replica, ())):
+            await self._put(batch)
+        header = encode_header(Header(replica.clock, replica.stable, replica.digest, hlc))
+        founders = orjson.dumps(list(replica.founders))
+        header |= {"replica": replica.id.encode(), "founders": founders, "restored": b"1", **self._claim_fields()}
+        await self._put([("UNLINK", self.keys.header), header_set(self.keys, header)])
+
+    async def _clear(self) -> None:
+        """Removes all objects, listed or not."""
+        mine = tuple(self.keys.record(hash_) for hash_ in (b"state", b"obj:", b"rival:"))
+        cursor = b"0"
+        while True:
+            scan: Command = ("SCAN", cursor, "MATCH", f"{self.keys.header}:*", "COUNT", _KEYS_PER_SCAN)
+            ((cursor, keys),) = await _ok(self._connected(), [scan])
+            gone = [key for key in keys if key.startswith(mine)]
+            if gone:
+                await self._put([("UNLINK", *gone)])
+            if cursor == b"0":
+                return
+
+    async def _put(self, commands: list[Command]) -> None:
+        """Does `commands` at once, if the node is still owned; raises `Fenced` and `StoreUnavailable`."""
+        *_, executed, _, watched = await _ok(self._connected(), [("MULTI",), *commands, ("EXEC",), *self._watch()])
+        self._place(watched)
+        if executed is None:
+            raise StoreUnavailable("the header was written to by somebody else meanwhile")
+        for result in executed:
+            if isinstance(result, hiredis.ReplyError):
+                raise StoreUnavailable(f"Redis refuses: {result}")
 
     async def release(self) -> None:
         """Gives the replica up, if it is still owned, so that the next process need not ask."""

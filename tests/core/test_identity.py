@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from crdt_core.clocks import VersionVector
-from crdt_core.errors import NotAMember
+from crdt_core.errors import HalfRestored, NotAMember
 from crdt_core.identity import ComeBack, Decision, Join, Record, Resume, Sponsor, Vouched, Wait, decide
 from crdt_core.types.members import ABSENT, LOST, REMOVED_BY_HAND, Fact, Members, Standing
 
@@ -166,6 +166,12 @@ def test_one_that_was_fenced_comes_back_with_nothing_but_its_unsent_writes() -> 
     assert decision == ComeBack("n1.2", Sponsor("n3", "n3"), decision.reason, fresh=True)
 
 
+def test_one_that_was_fenced_does_not_give_up_its_state_for_none() -> None:
+    fenced = with_members(N2, leaving("n1", ABSENT), active("n2"), active("n3"), ids=FOUNDERS)
+    away, gone = replace(fenced, running=False), replace(N3, running=False)
+    assert isinstance(choose(OWN, n2=away, n3=gone, unsponsored=True), Wait)
+
+
 def test_one_that_was_written_down_under_a_new_id_but_did_not_note_it_takes_another() -> None:
     """It was killed in between; the id may have been used by a life that this Redis has lost."""
     facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
@@ -173,3 +179,75 @@ def test_one_that_was_written_down_under_a_new_id_but_did_not_note_it_takes_anot
     decision = choose(OWN, n2=n2, n3=N3)
     assert isinstance(decision, ComeBack)
     assert (decision.replica, decision.fresh) == ("n1.3", False)
+
+
+def restored(replica: str = "n1", **clock: int) -> Record:
+    """What a node's Redis holds after a restore."""
+    return Record(replica, VersionVector(clock), founders=FOUNDERS, restored=True, doubtful=True)
+
+
+def test_a_backup_is_taken_up_under_a_new_id_whosever_it_was() -> None:
+    decision = choose(restored(n1=7, n2=3), n2=record("n2", n1=9, n2=5), n3=N3)
+    assert decision == ComeBack("n1.2", Sponsor("n2", "n2"), decision.reason, fresh=False)
+    of_n2 = choose(restored("n2", n1=7, n2=3), n2=record("n2", n1=9, n2=5), n3=N3)
+    assert of_n2 == decision
+
+
+def test_a_backup_waits_for_a_sponsor_unless_an_operator_vouches_that_nobody_runs() -> None:
+    assert isinstance(choose(restored(n1=7), n2=NOTHING, n3=NOTHING), Wait)
+    decision = choose(restored(n1=7), n2=NOTHING, n3=NOTHING, unsponsored=True)
+    assert decision == ComeBack("n1.2", None, decision.reason, fresh=False)
+
+
+def test_the_beginning_of_a_backup_is_no_replica() -> None:
+    with pytest.raises(HalfRestored, match="deltaic restore"):
+        choose(Record(restoring=True), n2=N2, n3=N3)
+
+
+def since_gone(n1: Fact, closers: tuple[str, ...] = ()) -> Record:
+    """What n2 says after node n1 has come back as n1.2."""
+    facts = dict(zip(("n1", "n1.2", "n2", "n3"), (n1, active("n1"), active("n2"), active("n3")), strict=True))
+    return replace(N2, clock=VersionVector({"n1": 5, "n1.2": 1}), members=Members(facts, {"n1": closers}))
+
+
+@pytest.mark.parametrize(
+    ("n2", "fresh"),
+    [
+        (since_gone(leaving("n1", LOST)), False),
+        (since_gone(leaving("n1", LOST), closers=("n2", "n3")), False),
+        (since_gone(leaving("n1", LOST), closers=("n1.2", "n2")), True),
+        (since_gone(Fact(Standing.SEALED, "n1", reason=LOST, final=5)), True),
+        (since_gone(Fact(Standing.FOLDED, "n1", reason=LOST, final=5)), True),
+        (since_gone(leaving("n1", ABSENT)), True),
+    ],
+)
+def test_a_backup_with_commits_that_the_fleet_has_given_up_brings_nothing_to_it(n2: Record, fresh: bool) -> None:
+    """n1 had done 7 commits when it was backed up; the fleet heard of 5 and went on with n1.2.
+
+    As long as n1.2 has not said that it takes nothing more of n1, the fleet waits for whoever takes its place.
+    """
+    n3 = replace(n2, replica="n3")
+    decision = choose(restored(n1=7), n2=n2, n3=n3)
+    assert isinstance(decision, ComeBack)
+    assert (decision.replica, decision.fresh) == ("n1.3", fresh)
+    known = choose(restored(n1=5), n2=n2, n3=n3)
+    assert isinstance(known, ComeBack)
+    assert known.fresh is (n2.members.facts["n1"].reason == ABSENT)
+
+
+def test_what_the_fleet_has_given_up_is_taken_up_where_nobody_of_it_runs() -> None:
+    n2 = replace(since_gone(Fact(Standing.SEALED, "n1", reason=LOST, final=5)), running=False)
+    decision = choose(restored(n1=7), n2=n2, n3=NOTHING, unsponsored=True)
+    assert isinstance(decision, ComeBack)
+    assert not decision.fresh
+
+
+def test_a_running_node_knows_its_own_commits_better_than_a_backup() -> None:
+    """n2 was backed up at 7, set back to 5, and has gone on: what it does next is not what the backup says."""
+    n2 = record("n2", n2=5)
+    decision = choose(restored("n2", n2=7), n2=n2, n3=N3)
+    assert isinstance(decision, ComeBack)
+    assert decision.fresh
+    asleep = choose(restored("n2", n2=7), n2=replace(n2, running=False), n3=N3)
+    assert isinstance(asleep, ComeBack)
+    assert not asleep.fresh

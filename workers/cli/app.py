@@ -41,6 +41,8 @@ COMMANDS = {
     "delete": "workers.cli.data:delete",
     "demo": "workers.cli.demo:demo",
     "health": "workers.cli.data:health",
+    "backup": "workers.cli.backup:backup",
+    "restore": "workers.cli.backup:restore",
 }
 
 

@@ -441,3 +441,19 @@ class MembersResponse(_message.Message):
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
     members: _containers.RepeatedCompositeFieldContainer[Member]
     def __init__(self, members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
+
+class BackupRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BackupResponse(_message.Message):
+    __slots__ = ("lines", "done", "of", "ended")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    lines: bytes
+    done: int
+    of: int
+    ended: bool
+    def __init__(self, lines: _Optional[bytes] = ..., done: _Optional[int] = ..., of: _Optional[int] = ..., ended: _Optional[bool] = ...) -> None: ...

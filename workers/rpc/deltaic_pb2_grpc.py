@@ -740,6 +740,11 @@ class ControlServiceStub:
                 request_serializer=workers_dot_rpc_dot_deltaic__pb2.MembersRequest.SerializeToString,
                 response_deserializer=workers_dot_rpc_dot_deltaic__pb2.MembersResponse.FromString,
                 _registered_method=True)
+        self.Backup = channel.unary_stream(
+                '/deltaic.v1.ControlService/Backup',
+                request_serializer=workers_dot_rpc_dot_deltaic__pb2.BackupRequest.SerializeToString,
+                response_deserializer=workers_dot_rpc_dot_deltaic__pb2.BackupResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServiceServicer:
@@ -794,6 +799,13 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Backup(self, request, context):
+        """An image of this node's replica at one clock, made while the node serves. It is whole once `ended` has come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -831,6 +843,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.Members,
                     request_deserializer=workers_dot_rpc_dot_deltaic__pb2.MembersRequest.FromString,
                     response_serializer=workers_dot_rpc_dot_deltaic__pb2.MembersResponse.SerializeToString,
+            ),
+            'Backup': grpc.unary_stream_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=workers_dot_rpc_dot_deltaic__pb2.BackupRequest.FromString,
+                    response_serializer=workers_dot_rpc_dot_deltaic__pb2.BackupResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1023,6 +1040,33 @@ class ControlService:
             '/deltaic.v1.ControlService/Members',
             workers_dot_rpc_dot_deltaic__pb2.MembersRequest.SerializeToString,
             workers_dot_rpc_dot_deltaic__pb2.MembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/deltaic.v1.ControlService/Backup',
+            workers_dot_rpc_dot_deltaic__pb2.BackupRequest.SerializeToString,
+            workers_dot_rpc_dot_deltaic__pb2.BackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,252 @@
+"""What goes wrong in a soak: one random fault after another, each at a node that nothing is wrong with at the time.
+
+Faults overlap, but for those that take away what only one node has: before a Redis is set back together with its
+worker, somebody else must have all that the node had, and all others are well until it is back. So nothing acknowledged
+may ever be lost, and the final audit need not excuse anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from tests.fleet import DELTAIC
+from tests.support import wait_until
+from workers.keys import PAUSED, Keys
+from workers.record import questions, record_of
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from crdt_core.identity import Record
+    from tests.fleet import Fleet
+
+__all__ = ["Faults"]
+
+RECOVERY_S = 60.0
+TOLD_S = 6.0
+
+
+class Faults:
+    """Runs faults on `fleet` until told to stop.
+
+    `counts`: how often each kind happened; `failures`: what did not heal. `held`: the nodes whose worker is down on
+    purpose, which nobody is to start.
+    """
+
+    def __init__(self, fleet: Fleet, chance: random.Random, interval_s: float, stop: threading.Event) -> None:
+        self.fleet = fleet
+        self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.held: set[str] = set()
+        self._chance = chance
+        self._interval_s = interval_s
+        self._stop = stop
+        self._busy: set[str] = set()
+        self._lossy = False
+        self._lock = threading.Lock()
+        self._copies: dict[str, Path] = {}
+        self._running: list[threading.Thread] = []
+
+    def run(self) -> None:
+        """Returns when told to stop and every fault is over."""
+        while not self._stop.wait(self._chance.uniform(0.5, 1.5) * self._interval_s):
+            self._begin()
+        for thread in self._running:
+            thread.join()
+
+    def _begin(self) -> None:
+        kinds: list[tuple[int, Callable[[str], None]]] = [
+            (4, self.worker_killed),
+            (3, self.redis_killed),
+            (2, self.both_killed),
+            (2, self.worker_frozen),
+            (2, self.redis_frozen),
+            (3, self.partitioned),
+            (2, self.log_trimmed),
+            (2, self.memory_full),
+            (2, self.redis_set_back),
+            (2, self.redis_and_worker_set_back),
+            (2, self.restored_from_backup),
+            (1, self.worker_away),
+        ]
+        _, kind = self._chance.choices(kinds, [weight for weight, _ in kinds])[0]
+        lossy = kind in {self.redis_and_worker_set_back, self.restored_from_backup}
+        with self._lock:
+            free = [name for name in self.fleet.nodes if name not in self._busy]
+            if self._lossy or len(free) < 2 or (lossy and self._busy):
+                return
+            name = self._chance.choice(free)
+            self._busy.add(name)
+            self._lossy = lossy
+        thread = threading.Thread(target=self._do, args=(kind, name, lossy))
+        self._running.append(thread)
+        thread.start()
+
+    def _do(self, kind: Callable[[str], None], name: str, lossy: bool) -> None:
+        title = kind.__name__.replace("_", " ")
+        try:
+            kind(name)
+            wait_until(self.fleet[name].is_serving, RECOVERY_S, f"{name} to serve again")
+        except (AssertionError, OSError, RedisError) as error:
+            self.failures.append(f"{title} at {name}: {error}")
+        with self._lock:
+            self._busy.discard(name)
+            self._lossy = self._lossy and not lossy
+            self.counts[title] += 1
+
+    def copy_files(self, name: str) -> None:
+        """Keeps a copy of what the node's Redis has on disk, to set it back to later; as it stands at one moment."""
+        server = self.fleet.valkeys[name]
+        target = server.directory.with_name(f"{server.directory.name}-copy")
+        server.suspend()
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(server.directory, target)
+        server.resume()
+        self._copies[name] = target
+
+    # The faults
+
+    def worker_killed(self, name: str) -> None:
+        self.fleet[name].kill()
+
+    def redis_killed(self, name: str) -> None:
+        self.fleet.valkeys[name].kill()
+        self._wait(2)
+        self.fleet.valkeys[name].start()
+
+    def both_killed(self, name: str) -> None:
+        with self._worker_down(name):
+            self.fleet.valkeys[name].kill()
+            self._wait(1)
+            self.fleet.valkeys[name].start()
+
+    def worker_frozen(self, name: str) -> None:
+        self.fleet[name].suspend()
+        self._wait(4)
+        self.fleet[name].resume()
+
+    def redis_frozen(self, name: str) -> None:
+        self.fleet.valkeys[name].suspend()
+        self._wait(4)
+        self.fleet.valkeys[name].resume()
+
+    def partitioned(self, name: str) -> None:
+        """Nobody of one side hears the other, or only in one direction."""
+        others = [peer for peer in self.fleet.nodes if peer != name]
+        side = self._chance.sample(others, self._chance.randint(1, len(others)))
+        both = self._chance.random() < 0.7
+        cuts = [(name, peer) for peer in side] + [(peer, name) for peer in side if both]
+        for here, there in cuts:
+            with contextlib.suppress(RedisError):
+                self.fleet.set_link(here, there, PAUSED)
+        self._wait(6)
+        for here, there in cuts:
+            wait_until(lambda here=here, there=there: self._opened(here, there), RECOVERY_S, "a link to be opened")
+
+    def log_trimmed(self, name: str) -> None:
+        redis = self.fleet.redis(name)
+        redis.xtrim(Keys(name, self._record(name).replica).log, maxlen=0, approximate=False)
+
+    def memory_full(self, name: str) -> None:
+        """Redis takes no more writes, and then does again."""
+        redis = self.fleet.redis(name)
+        redis.config_set("maxmemory", "1mb")
+        self._wait(3)
+        redis.config_set("maxmemory", "0")
+
+    def redis_set_back(self, name: str) -> None:
+        """Redis comes back with what it had some time ago, to a worker that knows better."""
+        self.copy_files(name)
+        self._wait(3)
+        before = self._turn(name)
+        self._set_back(name)
+        wait_until(lambda: self._turn(name) > before, RECOVERY_S, f"{name} to give it back")
+
+    def redis_and_worker_set_back(self, name: str) -> None:
+        """Redis has lost commits, and so has its worker: what it had done is only with others."""
+        self.copy_files(name)
+        self._wait(3)
+        with self._worker_down(name), contextlib.suppress(AssertionError):
+            self._until_known_by_another(name)
+            self._set_back(name)
+            self.counts["of these with loss"] += 1
+
+    def restored_from_backup(self, name: str) -> None:
+        """The node starts again from what it was some time ago."""
+        image = self.fleet.directory / f"{name}.image"
+        self._deltaic("backup", image, "--node", name)
+        self._wait(3)
+        with self._worker_down(name), contextlib.suppress(AssertionError):
+            self._until_known_by_another(name)
+            self._deltaic("restore", image, "--node", name, "--force")
+            self.counts["of these with loss"] += 1
+
+    def worker_away(self, name: str) -> None:
+        """For so long that its peers have to keep for it what it lacks, or to give it more than their logs hold."""
+        with self._worker_down(name):
+            self._wait(15)
+
+    # Their parts
+
+    def _deltaic(self, *words: str | Path) -> None:
+        command = [DELTAIC, "--file", self.fleet.directory / "fleet.toml", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RECOVERY_S)
+        if done.returncode:
+            raise OSError(f"{words[0]} ended with {done.returncode}: {done.stderr}")
+
+    def _turn(self, name: str) -> int:
+        """How many commits the node's Redis has confirmed; none as long as it does not say."""
+        with contextlib.suppress(RedisError):
+            return int(self.fleet.redis(name).hget(Keys(name).header, "turn") or 0)
+        return 0
+
+    def _until_known_by_another(self, name: str) -> None:
+        """Returns when somebody has all that node `name`, whose worker is down, has; fails where nobody will."""
+        own = self._record(name)
+        others = [peer for peer in self.fleet.nodes if peer != name]
+        wait_until(lambda: any(_has_all(self._record(peer), own) for peer in others), TOLD_S, "it to be known")
+
+    @contextlib.contextmanager
+    def _worker_down(self, name: str) -> Iterator[None]:
+        self.held.add(name)
+        if self.fleet[name].running:
+            self.fleet[name].kill()
+        try:
+            yield
+        finally:
+            self.held.discard(name)
+
+    def _set_back(self, name: str) -> None:
+        server = self.fleet.valkeys[name]
+        server.kill()
+        shutil.rmtree(server.directory)
+        shutil.copytree(self._copies[name], server.directory)
+        server.start()
+
+    def _wait(self, longest_s: float) -> None:
+        time.sleep(self._chance.uniform(0.3, 1) * longest_s)
+
+    def _opened(self, name: str, peer: str) -> bool:
+        with contextlib.suppress(RedisError):
+            self.fleet.set_link(name, peer, "open")
+            return True
+        return False
+
+    def _record(self, name: str) -> Record:
+        return record_of(name, [self.fleet.redis(name).execute_command(*question) for question in questions(name)])
+
+
+def _has_all(record: Record, own: Record) -> bool:
+    """Whether whoever published `record` has seen all that the other has."""
+    folded = record.members.folded
+    return all(counter <= record.clock.get(id_, folded.get(id_, 0)) for id_, counter in own.clock.items())
