@@ -30,13 +30,8 @@ __all__ = ["founders_in", "members_in", "questions", "read_record", "record_of"]
 def questions(node: str) -> list[tuple[str | bytes, ...]]:
     """The commands whose replies `record_of` understands."""
     keys = Keys(node)
-    return [
-        ("HGETALL", keys.header),
-        ("HGETALL", keys.members),
-        ("GET", keys.alive),
-        ("HGETALL", keys.met),
-        ("INFO", "server"),
-    ]
+    hashes = [("HGETALL", key) for key in (keys.header, keys.members, keys.met)]
+    return [*hashes, ("GET", keys.alive), ("INFO", "server")]
 
 
 def record_of(node: str, replies: Sequence[Any]) -> Record:

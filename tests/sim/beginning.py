@@ -68,7 +68,7 @@ class Beginning:
         others = {name: self._record(name) for name in world.hosts if name != host.name}
         self._silent.clear()
         own = read_record(host)
-        patient = world.now_ms < self._began_ms + _PATIENCE_MS
+        patient = not world.resting and world.now_ms < self._began_ms + _PATIENCE_MS
         nonce = f"{world.rng.randrange(16**4):04x}"
         try:
             decision = decide(host.name, own, others, nonce=nonce, patient=patient, vouched=self._vouched)

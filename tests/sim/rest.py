@@ -27,6 +27,7 @@ def bring_to_rest(world: World) -> None:
     """Heals everything and waits until nothing happens any more; then everything must be as if nothing had been."""
     world.resting = True
     heal(world)
+    drain(world)
     start_all(world)
     drain(world)
     tick(world)
