@@ -105,11 +105,36 @@ def stamp(history: History, write: Act) -> Stamp | None:
 def _stamp(history: History, write: Act) -> Stamp | None:
     key, type_name, verb, (_, ms) = write.operation
     visible = history.visible(history.seen[write.dot] | {write.dot}, key, type_name)
-    seen = last_write(history, [act for act in visible if history.sees(write, act)])
+    seen = last_write(history, [act for act in visible if act.operation.verb != "add" and history.sees(write, act)])
     newest = stamp(history, seen) if seen else None
     if verb == "set_at":
         return None if newest and (ms, 0) < newest else Stamp(ms, 0)
     return max(Stamp(ms, 0), Stamp(newest.ms, newest.logical + 1)) if newest else Stamp(ms, 0)
+
+
+def string(history: History, acts: list[Act]) -> Any:
+    """What was last set, with the adds that no set and no delete has seen on top if it is an integer, or not there."""
+    writes = [act for act in acts if act.operation.verb != "add"]
+    counted = [
+        act.operation.argument
+        for act in acts
+        if act.operation.verb == "add" and not any(history.sees(write, act) for write in writes)
+    ]
+    written = last_write(history, writes)
+    if written is None:
+        return b"%d" % sum(counted) if counted else NOTHING
+    text = written.operation.argument[0]
+    return text if text == b"x" else b"%d" % (int(text) + sum(counted))
+
+
+def expiry(history: History, acts: list[Act]) -> Any:
+    """All that was said and that nothing has seen."""
+    said = {
+        act.operation.argument
+        for act in acts
+        if act.operation.verb == "until" and not any(history.sees(other, act) for other in acts)
+    }
+    return sorted(said, key=lambda until: (until.deadline_ms, until.of is not None)) or NOTHING
 
 
 def members(history: History, acts: list[Act]) -> Any:
@@ -133,10 +158,15 @@ SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
     "mvregister": multi_value_register,
     "ewflag": enable_wins_flag,
     "members": members,
+    "string": string,
+    "expiry": expiry,
 }
 
-PREVAILING = ("pncounter", "gcounter", "orset", "gset", "lwwregister", "mvregister", "ewflag", "members")
+PREVAILING = ("pncounter", "gcounter", "string", "orset", "gset", "lwwregister", "mvregister", "ewflag", "members")
 """The published order in which types made under one key prevail."""
+
+ATTRIBUTES = ("expiry",)
+"""The types that say something about what stands beside them, and show nothing."""
 
 
 def expected(world: World, at: int) -> dict[tuple[bytes, str], Any]:
@@ -174,7 +204,7 @@ def run(world: World, steps: list[Step]) -> None:
 def test_every_registered_type_has_a_specification() -> None:
     assert SPECS.keys() == TYPES.keys()
     assert VERBS.keys() == TYPES.keys()
-    assert list(RANK) == list(PREVAILING)
+    assert list(RANK) == [*PREVAILING, *ATTRIBUTES]
 
 
 @pytest.mark.parametrize("type_name", TYPES)
