@@ -36,18 +36,30 @@ _DIGEST_MASK = (1 << 8 * _DIGEST_BYTES) - 1
 class Catalogue:
     """All objects of a replica by key. `digest` speaks of the state at the last `take_changes`.
 
-    `markers`: the addresses that hold removals, oldest first. `size`: how many parts there are. `in_flight`: what the
-    parts that the last `take_changes` persists were before, as long as it is not confirmed; asking for the next ones
-    implies that it is.
+    `markers`: the addresses that hold removals, oldest first. `expiring`: the keys that may have a deadline. `size`:
+    how many parts there are. `in_flight`: what the parts that the last `take_changes` persists were before, as long as
+    it is not confirmed; asking for the next ones implies that it is.
     """
 
-    __slots__ = ("_journal", "_relisted", "_watches", "digest", "in_flight", "markers", "objects", "roster", "size")
+    __slots__ = (
+        "_journal",
+        "_relisted",
+        "_watches",
+        "digest",
+        "expiring",
+        "in_flight",
+        "markers",
+        "objects",
+        "roster",
+        "size",
+    )
 
     def __init__(self) -> None:
         self.roster = Roster()
         self.objects: dict[bytes, Object] = {}
         self.digest = 0
         self.markers: dict[Address, None] = {}
+        self.expiring: dict[bytes, None] = {}
         self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
         self.size = 0
         self._watches: list[dict[Address, None]] = []
@@ -70,6 +82,8 @@ class Catalogue:
             if head is not found:
                 head.rivals = [*head.rivals, found]
             self._relisted[key] = None
+            if type_.attribute:
+                self.expiring[key] = None
         return found
 
     def showing(self, key: bytes) -> list[Object]:
@@ -127,6 +141,8 @@ class Catalogue:
         """Takes in an object that is persisted already, and counted in the digest."""
         self.objects[head.key] = head
         for link in head.chain():
+            if link.type.attribute:
+                self.expiring[head.key] = None
             self.size += len(link.parts)
             for part, siblings in link.parts.items():
                 if type(siblings) is not int and _has_removal(siblings):
@@ -153,6 +169,7 @@ class Catalogue:
                     emptied[key, type_name] = emptied_record(head, link)
         self.digest &= _DIGEST_MASK
         for key in relisted:
+            self._prune(self.objects[key])
             record = object_record(self.objects[key], self.roster)
             if record.value is None:
                 del self.objects[key]
@@ -170,6 +187,13 @@ class Catalogue:
             for link in head.chain():
                 if link.type.collection:
                     yield from (part_record(head, link, part, self.roster) for part in link.parts)
+
+    def _prune(self, head: Object) -> None:
+        """Drops rivals of which nothing is left."""
+        if head.rivals:
+            head.rivals = [link for link in head.rivals if not link.empty]
+        if head.key in self.expiring and not any(link.type.attribute and not link.empty for link in head.chain()):
+            del self.expiring[head.key]
 
     def _mark(self, address: Address, marked: bool) -> None:
         if marked:

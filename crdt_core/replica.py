@@ -173,13 +173,20 @@ class Replica:
             return False
         showing = bool(head.showing())
         for found in [link for link in head.chain() if link.live]:
-            if found.type.collection:
-                self.clear(key, found.type)
-                continue
-            view = self.catalogue.view(found)
-            for part in list(view.shown()):
-                self.write(key, found.type, part, found.type.removal(view, part))
+            self.remove(found)
         return showing
+
+    def remove(self, found: Object) -> None:
+        """Removes all that has been seen of one object."""
+        view = self.catalogue.view(found)
+        if found.type.collection:
+            remainders = found.type.remainders(view)
+            self.clear(found.key, found.type)
+            for part, payload in remainders:
+                self.write(found.key, found.type, part, payload)
+            return
+        for part in list(view.shown()):
+            self.write(found.key, found.type, part, found.type.removal(view, part))
 
     def commit(self, hlc: Stamp) -> Delta | None:
         """Everything written since the last commit, as one delta under one new dot; `None` where nothing was."""

@@ -55,7 +55,7 @@ class Status(NamedTuple):
 
 
 class ErrorReply(NamedTuple):
-    """An error line with its prefix, such as `WRONGTYPE Operation against ...`."""
+    """An error line with its prefix, such as `WRONGTYPE Operation ...`; to be encoded with `surrogateescape`."""
 
     text: str
 

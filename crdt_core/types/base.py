@@ -69,6 +69,10 @@ class CrdtType(ABC):
         """The payload by which `part` is removed, as seen from `view`."""
         return REMOVED
 
+    def remainders(self, view: View) -> list[tuple[bytes, Payload]]:  # noqa: ARG002
+        """What has to be said of single parts when a collection is cleared: what it has seen of running totals."""
+        return []
+
     def decode_part(self, value: Any) -> bytes:
         """The part in a JSON value; raises `Malformed` for one that objects of this type do not have."""
         part = decode_text(value)

@@ -78,12 +78,20 @@ def totals(siblings: Siblings) -> Totals:
     )
 
 
+def net(siblings: Siblings) -> int:
+    """What a share adds to the value."""
+    if type(siblings) is tuple and type(siblings[1]) is Share:
+        share = siblings[1]
+        return share[0] - share[1] - share[2] + share[3]
+    return totals(siblings).net
+
+
 def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[bytes, Share]:
     """The write that adds `amount` (negative: takes away) to the counter, at `replica`; raises `CounterOverflow`.
 
     `key` is only for the error. Not idempotent.
     """
-    value = sum(totals(siblings).net for siblings in view.parts.values()) + amount
+    value = sum(net(siblings) for siblings in view.parts.values()) + amount
     if not INT64_MIN <= value <= INT64_MAX:
         raise CounterOverflow(str(encode_text(key)))
     now = totals(view.parts.get(replica))
@@ -105,7 +113,7 @@ class CounterType(CrdtType):
 
     def value(self, view: View) -> int:
         """The sum over all shares. May leave the 64-bit range where concurrent writes together do."""
-        return sum(totals(siblings).net for part, siblings in view.parts.items() if view.shows(part))
+        return sum(net(siblings) for part, siblings in view.parts.items() if view.shows(part))
 
     def removal(self, view: View, part: bytes) -> Payload:
         now = totals(view.parts.get(part))

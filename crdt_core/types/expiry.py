@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PERSISTED", "ExpiryType", "Until", "deadline_of"]
 
-PERSISTED = 2**63 - 1
-"""The deadline of what was told to stay."""
+PERSISTED = 2**63
+"""The deadline of what was told to stay: one more than any other."""
 
 
 class Until(NamedTuple):

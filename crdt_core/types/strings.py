@@ -24,6 +24,7 @@ from crdt_core.types.counters import (
     Totals,
     decode_share,
     encode_share,
+    net,
     totals,
 )
 from crdt_core.types.registers import Stamped, decode_stamped
@@ -117,12 +118,12 @@ def latest(slot: Siblings, roster: Roster) -> tuple[PackedDot, Stamped] | None:
 
 def fold_written(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> bytes | None:
     """The value of a slot and the shares beside it; `None` where nothing shows."""
-    winner = latest(slot, roster)
+    winner = latest(slot, roster) if slot is not None else None
     if winner is None:
-        live = [siblings for siblings in shares if shows(siblings)]
-        return b"%d" % sum(totals(siblings).net for siblings in live) if live else None
+        live = [net(siblings) for siblings in shares if shows(siblings)]
+        return b"%d" % sum(live) if live else None
     text = winner[1].value
-    added = sum(totals(siblings).net for siblings in shares if shows(siblings))
+    added = sum([net(siblings) for siblings in shares if shows(siblings)])
     if added:
         base = integer(text)
         if base is not None:

@@ -21,6 +21,7 @@ from crdt_core.siblings import lasting
 from crdt_core.types import SLOT, TYPES
 from crdt_core.types.counters import adjust
 from crdt_core.types.expiry import PERSISTED, Until
+from crdt_core.types.hashes import remove_field, set_field, share_part, slot_part
 from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import set_at, set_now
 from crdt_core.types.sets import remove_element
@@ -63,6 +64,7 @@ def delete(key: bytes) -> Operation:
 
 Verbs = list[tuple[str, "SearchStrategy[Any]"]]
 _ELEMENT = st.sampled_from(ELEMENTS)
+_FIELD = st.sampled_from([b"f", b"\0", b"f\0n1"])
 _NOTHING = st.none()
 
 _FACT = st.sampled_from(
@@ -89,6 +91,11 @@ VERBS: dict[str, Verbs] = {
         ("set", st.tuples(st.sampled_from([b"7", b"-2", b"x"]), st.integers(0, 4))),
         ("add", st.integers(-3, 9)),
     ],
+    "hash": [
+        ("set", st.tuples(_FIELD, st.sampled_from([b"7", b"-2", b"x"]), st.integers(0, 4))),
+        ("add", st.tuples(_FIELD, st.integers(-3, 9))),
+        ("remove", _FIELD),
+    ],
     "expiry": [("until", st.builds(Until, st.sampled_from([1, 2, PERSISTED]), st.sampled_from([None, Dot("n1", 1)])))],
     "members": [("say", st.tuples(st.sampled_from([b"n1", b"n1.2"]), _FACT))],
 }
@@ -104,6 +111,13 @@ def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, 
         case "string", "add":
             part = replica.encode()
             return [(part, add_to_share(view.parts.get(part), argument))]
+        case "hash", "set":
+            return set_field(view, slot_part(argument[0]), argument[1], Stamp(argument[2], 0))
+        case "hash", "add":
+            part = share_part(slot_part(argument[0]), replica)
+            return [(part, add_to_share(view.parts.get(part), argument[1]))]
+        case "hash", "remove":
+            return remove_field(view, slot_part(argument))
     write = _mutate_one(view, replica, operation)
     return [] if write is None else [write]
 

@@ -45,6 +45,7 @@ from crdt_core.types import (
 )
 from crdt_core.types.counters import Share
 from crdt_core.types.expiry import PERSISTED, Until
+from crdt_core.types.hashes import slot_part
 from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import Stamped
 from tests.core.histories import (
@@ -103,6 +104,10 @@ PARTS_AND_PAYLOADS: dict[str, tuple[st.SearchStrategy[bytes], st.SearchStrategy[
     "mvregister": (st.just(SLOT), BYTES),
     "ewflag": (st.just(SLOT), st.just(True)),
     "string": (st.sampled_from([SLOT, *(name.encode() for name in NAMES)]), st.one_of(shares(TOTALS), STAMPED)),
+    "hash": (
+        st.builds(lambda field, share: slot_part(field) + share, BYTES, st.sampled_from([b"", b"\0n1", b"\0n2"])),
+        st.one_of(shares(TOTALS), STAMPED),
+    ),
     "expiry": (
         st.just(SLOT),
         st.builds(
@@ -317,6 +322,8 @@ DELTA: dict[str, Any] = {
         ["word", "string", "", ["w", 7, 0]],
         ["word", "string", "n1", [5, 3, 2, 0]],
         ["word", "expiry", "", [5, "n1", 2]],
+        ["words", "hash", "a", ["w", 7, 0]],
+        ["words", "hash", "b\0n1", [5, 3, 2, 0]],
     ],
 }
 PATCH: dict[str, Any] = {
@@ -337,6 +344,8 @@ PATCH: dict[str, Any] = {
         ["word", "expiry", "", {"n1:3": [5, "n1", 2], "n2:3": [7]}],
         ["word", "string", "", {"n1:3": ["w", 7, 0], "n2:3": ["8", 7, 0]}],
         ["word", "string", "n1", {"n1:2": [9, 1, 3, 0], "n2:1": {"spent": [5, 0]}}],
+        ["words", "hash", "a", {"n1:3": ["w", 7, 0], "n2:3": ["8", 7, 0]}],
+        ["words", "hash", "a\0n2", {"n2:3": [9, 1]}],
     ],
 }
 
@@ -417,7 +426,9 @@ def survives(replica: Replica, operations: list[Operation]) -> None:
     replica.take_changes()
 
 
-ANYTHING_AFTERWARDS = st.lists(operations(list(TYPES), [b"basket", b"hits", b"name", b"on", b"word"]), max_size=5)
+ANYTHING_AFTERWARDS = st.lists(
+    operations(list(TYPES), [b"basket", b"hits", b"name", b"on", b"word", b"words"]), max_size=5
+)
 
 
 def test_the_examples_that_are_mangled_are_sound() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crdt_core.clocks import Stamp
 from crdt_core.types import RANK, TYPES
 from crdt_core.types.members import Fact, Members
-from tests.core.histories import KEYS, VERBS, Act, History, World, steps, values, worlds
+from tests.core.histories import KEYS, VERBS, Act, History, Operation, World, delete, steps, values, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,8 +103,9 @@ def stamp(history: History, write: Act) -> Stamp | None:
 
 
 def _stamp(history: History, write: Act) -> Stamp | None:
-    key, type_name, verb, (_, ms) = write.operation
+    key, type_name, verb, (_, ms, *field) = write.operation
     visible = history.visible(history.seen[write.dot] | {write.dot}, key, type_name)
+    visible = of_field(visible, field[0]) if field else visible
     seen = last_write(history, [act for act in visible if act.operation.verb != "add" and history.sees(write, act)])
     newest = stamp(history, seen) if seen else None
     if verb == "set_at":
@@ -125,6 +126,34 @@ def string(history: History, acts: list[Act]) -> Any:
         return b"%d" % sum(counted) if counted else NOTHING
     text = written.operation.argument[0]
     return text if text == b"x" else b"%d" % (int(text) + sum(counted))
+
+
+def hash_of_strings(history: History, acts: list[Act]) -> Any:
+    """Every field that shows as a string of its own would."""
+    fields = {
+        act.operation.argument[0] if act.operation.verb != "remove" else act.operation.argument
+        for act in acts
+        if act.operation.verb != "delete"
+    }
+    values = {field: string(history, of_field(acts, field)) for field in sorted(fields)}
+    return {field: value for field, value in values.items() if value is not NOTHING} or NOTHING
+
+
+def of_field(acts: list[Act], field: bytes) -> list[Act]:
+    """What was done to one field of a hash, told as if it were a string."""
+    found = []
+    for act in acts:
+        key, name, verb, argument = act.operation
+        match verb:
+            case "set" if argument[0] == field:
+                found.append(act._replace(operation=Operation(key, name, "set", (*argument[1:], field))))
+            case "add" if argument[0] == field:
+                found.append(act._replace(operation=Operation(key, name, "add", argument[1])))
+            case "remove" if argument == field:
+                found.append(act._replace(operation=delete(key)))
+            case "delete":
+                found.append(act)
+    return found
 
 
 def expiry(history: History, acts: list[Act]) -> Any:
@@ -159,10 +188,22 @@ SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
     "ewflag": enable_wins_flag,
     "members": members,
     "string": string,
+    "hash": hash_of_strings,
     "expiry": expiry,
 }
 
-PREVAILING = ("pncounter", "gcounter", "string", "orset", "gset", "lwwregister", "mvregister", "ewflag", "members")
+PREVAILING = (
+    "pncounter",
+    "gcounter",
+    "string",
+    "orset",
+    "gset",
+    "hash",
+    "lwwregister",
+    "mvregister",
+    "ewflag",
+    "members",
+)
 """The published order in which types made under one key prevail."""
 
 ATTRIBUTES = ("expiry",)
