@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.objects import Object
 from crdt_core.records import Record, emptied_record, encode_part, object_record, part_record
-from crdt_core.siblings import Roster, fold, is_removal, lasting, unfold
+from crdt_core.siblings import Roster, fold, has_removal, lasting
 from crdt_core.types import View
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Catalogue:
         before = found.adopt(part, siblings)
         if before != siblings:
             self._journal.setdefault(address, before)
-            self._mark(address, _has_removal(siblings))
+            self._mark(address, has_removal(siblings))
             self.size += (siblings is not None) - (before is not None)
             for changed in self._watches:
                 changed[address] = None
@@ -145,7 +145,7 @@ class Catalogue:
                 self.expiring[head.key] = None
             self.size += len(link.parts)
             for part, siblings in link.parts.items():
-                if type(siblings) is not int and _has_removal(siblings):
+                if has_removal(siblings):
                     self.markers[link.key, link.type.name, part] = None
             if link.clears:
                 self.markers[link.key, link.type.name, None] = None
@@ -198,7 +198,7 @@ class Catalogue:
     def _mark(self, address: Address, marked: bool) -> None:
         if marked:
             self.markers[address] = None
-        else:
+        elif self.markers:
             self.markers.pop(address, None)
 
     def _weight(self, link: Object, part: bytes, siblings: Siblings) -> int:
@@ -209,7 +209,3 @@ class Catalogue:
         head = b"%d:%s%s:%d:%s" % (len(link.key), link.key, link.type.name.encode(), len(part), part)
         weight = blake2b(head + encode_part(link, siblings, self.roster), digest_size=_DIGEST_BYTES)
         return int.from_bytes(weight.digest(), "big")
-
-
-def _has_removal(siblings: Siblings) -> bool:
-    return type(siblings) is not int and any(map(is_removal, unfold(siblings).values()))

@@ -43,6 +43,7 @@ __all__ = [
     "drop",
     "fold",
     "forget",
+    "has_removal",
     "is_removal",
     "join",
     "lasting",
@@ -207,7 +208,16 @@ def shows(siblings: Siblings) -> bool:
     """Whether the part has a live write."""
     if type(siblings) is int:
         return True
-    return any(not is_removal(payload) for payload in unfold(siblings).values())
+    if type(siblings) is tuple:
+        return not is_removal(siblings[1])
+    return siblings is not None and not all(map(is_removal, unfold(siblings).values()))
+
+
+def has_removal(siblings: Siblings) -> bool:
+    """Whether one of the writes removes."""
+    if type(siblings) is tuple:
+        return is_removal(siblings[1])
+    return type(siblings) is dict and any(map(is_removal, siblings.values()))
 
 
 def forget(siblings: Siblings, stable: Horizon) -> Siblings:

@@ -25,7 +25,7 @@ from crdt_core.types import GCOUNTER, LWWREGISTER, PNCOUNTER, SLOT, STRING, View
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust
 from crdt_core.types.expiry import PERSISTED
 from crdt_core.types.registers import Stamped, set_now
-from crdt_core.types.strings import add_to_share, integer, set_whole
+from crdt_core.types.strings import add_to_share, counted, integer, set_whole, text
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
@@ -47,10 +47,7 @@ def text_of(session: Session, found: Object) -> bytes:
     """The value of an object that shows; raises `CommandError` where it is no string."""
     type_, parts = found.type, found.parts
     if type_ is STRING:
-        slot = parts.get(SLOT)
-        if len(parts) == 1 and type(slot) is tuple and type(slot[1]) is Stamped:
-            return slot[1].value
-        return STRING.value(View(parts, session.state.roster)) or b""
+        return text(parts, session.state.roster) or b""
     if type_ is LWWREGISTER:
         return LWWREGISTER.value(View(parts, session.state.roster)) or b""
     if type_ is PNCOUNTER or type_ is GCOUNTER:
@@ -106,12 +103,12 @@ def _strlen(session: Session, args: list[bytes]) -> Reply:
 
 def _getrange(session: Session, args: list[bytes]) -> Reply:
     start, end = parse_integer(args[1]), parse_integer(args[2])
-    text = _text_at(session, args[0]) or b""
+    value = _text_at(session, args[0]) or b""
     if start < 0 and end < 0 and start > end:
         return b""
-    start = max(0, start + len(text) if start < 0 else start)
-    end = max(0, end + len(text) if end < 0 else end)
-    return text[start : end + 1]
+    start = max(0, start + len(value) if start < 0 else start)
+    end = max(0, end + len(value) if end < 0 else end)
+    return value[start : end + 1]
 
 
 # Writing whole values
@@ -236,25 +233,25 @@ def _must_be_pairs(args: list[bytes], command: str) -> None:
 
 
 def _append(session: Session, args: list[bytes]) -> Reply:
-    text = (_taken(session, args[0]) or b"") + args[1]
-    if len(text) > VALUE_BYTES_MAX:
+    value = (_taken(session, args[0]) or b"") + args[1]
+    if len(value) > VALUE_BYTES_MAX:
         raise CommandError(TOO_LONG)
-    write_text(session, args[0], text, keeps_deadline=True)
-    return len(text)
+    write_text(session, args[0], value, keeps_deadline=True)
+    return len(value)
 
 
 def _setrange(session: Session, args: list[bytes]) -> Reply:
     offset, patch = parse_integer(args[1]), args[2]
     if offset < 0:
         raise CommandError("ERR offset is out of range")
-    text = _taken(session, args[0]) or b""
+    value = _taken(session, args[0]) or b""
     if not patch:
-        return len(text)
+        return len(value)
     if offset + len(patch) > VALUE_BYTES_MAX:
         raise CommandError(TOO_LONG)
-    text = text[:offset].ljust(offset, b"\0") + patch + text[offset + len(patch) :]
-    write_text(session, args[0], text, keeps_deadline=True)
-    return len(text)
+    value = value[:offset].ljust(offset, b"\0") + patch + value[offset + len(patch) :]
+    write_text(session, args[0], value, keeps_deadline=True)
+    return len(value)
 
 
 # Counting
@@ -283,8 +280,10 @@ def _add(session: Session, key: bytes, amount: int) -> int:
     found, replica = session.take(key), session.replica
     before = 0
     if found is not None:
-        text = text_of(session, found)
-        value = integer(text)
+        if found.type is STRING:
+            value = counted(found.parts, replica.catalogue.roster)
+        else:
+            value = integer(text_of(session, found))
         if value is None:
             raise CommandError(NOT_AN_INTEGER)
         before = value
@@ -306,8 +305,8 @@ def _add(session: Session, key: bytes, amount: int) -> int:
 
 
 def _incrbyfloat(session: Session, args: list[bytes]) -> Reply:
-    text = _taken(session, args[0])
-    before = parse_float(b"0" if text is None else text)
+    value = _taken(session, args[0])
+    before = parse_float(b"0" if value is None else value)
     after = write_float(add_floats(before, parse_float(args[1])))
     write_text(session, args[0], after, keeps_deadline=True)
     return after

@@ -30,7 +30,7 @@ from crdt_core.types.counters import (
 from crdt_core.types.registers import Stamped, decode_stamped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from crdt_core.siblings import PackedDot, Payload, Roster, Siblings
 
@@ -54,8 +54,7 @@ class StringType(CrdtType):
 
     def value(self, view: View) -> bytes | None:
         """The value that shows, `None` where there is none."""
-        shares = [siblings for part, siblings in view.parts.items() if part]
-        return fold_written(view.parts.get(SLOT), shares, view.roster)
+        return text(view.parts, view.roster)
 
     def winning_dot(self, view: View) -> Dot | None:
         winner = latest(view.parts.get(SLOT), view.roster)
@@ -119,22 +118,39 @@ def latest(slot: Siblings, roster: Roster) -> tuple[PackedDot, Stamped] | None:
 def fold_written(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> bytes | None:
     """The value of a slot and the shares beside it; `None` where nothing shows."""
     winner = latest(slot, roster) if slot is not None else None
+    added = [net(siblings) for siblings in shares if shows(siblings)]
     if winner is None:
-        live = [net(siblings) for siblings in shares if shows(siblings)]
-        return b"%d" % sum(live) if live else None
-    text = winner[1].value
-    added = sum([net(siblings) for siblings in shares if shows(siblings)])
-    if added:
-        base = integer(text)
-        if base is not None:
-            return b"%d" % (base + added)
-    return text
+        return b"%d" % sum(added) if added else None
+    written = winner[1].value
+    base = integer(written) if any(added) else None
+    return written if base is None else b"%d" % (base + sum(added))
 
 
 def set_whole(view: View, value: bytes, now: Stamp) -> list[tuple[bytes, Payload]]:
     """The writes that make `value` the string: the slot, and the end of all shares seen."""
     spent = [(part, spend(siblings)) for part, siblings in view.parts.items() if part and shows(siblings)]
     return [(SLOT, overwrite(view.parts.get(SLOT), value, now, view.roster)), *spent]
+
+
+def text(parts: Mapping[bytes, Siblings], roster: Roster) -> bytes | None:
+    """The value of a string of these parts; `None` where nothing shows."""
+    if len(parts) == 1:
+        for siblings in parts.values():
+            if type(siblings) is tuple and type(siblings[1]) is Stamped:
+                return siblings[1].value
+            if type(siblings) is tuple and type(siblings[1]) is Share:
+                return b"%d" % net(siblings)
+    return fold_written(parts.get(SLOT), [siblings for part, siblings in parts.items() if part], roster)
+
+
+def counted(parts: Mapping[bytes, Siblings], roster: Roster) -> int | None:
+    """The integer that a string of these parts shows, 0 where nothing does; `None` where it is none."""
+    if len(parts) == 1:
+        for siblings in parts.values():
+            if type(siblings) is tuple and type(siblings[1]) is Share:
+                return net(siblings)
+    shown = text(parts, roster)
+    return 0 if shown is None else integer(shown)
 
 
 def overwrite(slot: Siblings, value: bytes, now: Stamp, roster: Roster) -> Stamped:
