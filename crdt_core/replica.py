@@ -299,7 +299,7 @@ class Replica:
         for address in list(markers)[:markers_max]:
             found = self.catalogue.find(address[0], address[1])
             assert found is not None
-            if address[2] in held:
+            if address[2] is not None and found.type.owner(address[2]) in held:
                 continue
             del markers[address]
             if address[2] is None:

@@ -69,6 +69,10 @@ class CrdtType(ABC):
         """The payload by which `part` is removed, as seen from `view`."""
         return REMOVED
 
+    def owner(self, part: bytes) -> bytes | None:  # noqa: ARG002
+        """The replica id whose running total a part is; `None` for parts that anybody writes."""
+        return None
+
     def remainders(self, view: View) -> list[tuple[bytes, Payload]]:  # noqa: ARG002
         """What has to be said of single parts when a collection is cleared: what it has seen of running totals."""
         return []

@@ -119,6 +119,9 @@ class CounterType(CrdtType):
         now = totals(view.parts.get(part))
         return Spent(now.increments, now.decrements)
 
+    def owner(self, part: bytes) -> bytes | None:
+        return part
+
     def decode_part(self, value: Any) -> bytes:
         try:
             return check_replica_id(value).encode()

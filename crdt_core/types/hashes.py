@@ -57,6 +57,9 @@ class HashType(CrdtType):
     def removal(self, view: View, part: bytes) -> Payload:
         return spend(view.parts.get(part)) if is_share(part) else REMOVED
 
+    def owner(self, part: bytes) -> bytes | None:
+        return part[part.rindex(_ZERO) + 1 :] if _ZERO in part and is_share(part) else None
+
     def remainders(self, view: View) -> list[tuple[bytes, Payload]]:
         parts = view.parts
         return [(part, spend(held)) for part, held in parts.items() if _ZERO in part and is_share(part) and shows(held)]

@@ -63,6 +63,9 @@ class StringType(CrdtType):
     def removal(self, view: View, part: bytes) -> Payload:
         return spend(view.parts.get(part)) if part else REMOVED
 
+    def owner(self, part: bytes) -> bytes | None:
+        return part or None
+
     def decode_part(self, value: Any) -> bytes:
         if value == "":
             return SLOT
