@@ -78,13 +78,19 @@ class Catalogue:
         found = self.find(key, type_.name)
         if found is None:
             found = Object(key, type_)
-            head = self.objects.setdefault(key, found)
-            if head is not found:
-                head.rivals = [*head.rivals, found]
+            self._list(found)
             self._relisted[key] = None
             if type_.attribute:
                 self.expiring[key] = None
         return found
+
+    def _list(self, found: Object) -> None:
+        """Adds an object to those under its key: the first one heads them, unless it is an attribute."""
+        head = self.objects.setdefault(found.key, found)
+        if head.type.attribute and not found.type.attribute:
+            self.objects[found.key], found.rivals, head.rivals = found, [head, *head.rivals], ()
+        elif head is not found:
+            head.rivals = [*head.rivals, found]
 
     def showing(self, key: bytes) -> list[Object]:
         """The objects under `key` that show something; the first prevails, the others are conflicts of type."""

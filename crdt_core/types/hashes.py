@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crdt_core.clocks import Stamp
     from crdt_core.siblings import Payload, Roster, Siblings
 
-__all__ = ["HashType", "field_of", "field_value", "remove_field", "set_field", "share_part", "slot_part"]
+__all__ = ["HashType", "field_of", "field_value", "remove_field", "set_field", "share_part", "slot_of", "slot_part"]
 
 _ZERO = b"\0"
 
@@ -44,7 +44,7 @@ class HashType(CrdtType):
         shares: dict[bytes, list[Siblings]] = {}
         for part, siblings in view.parts.items():
             if _ZERO in part and is_share(part):
-                shares.setdefault(part[: part.rindex(_ZERO)], []).append(siblings)
+                shares.setdefault(slot_of(part), []).append(siblings)
             elif shows(siblings):
                 slots[part] = siblings
         found = {}
@@ -101,6 +101,11 @@ def is_share(part: bytes) -> bool:
     """
     end = part.rfind(_ZERO) + 1
     return bool((end - len(part[:end].rstrip(_ZERO))) % 2)
+
+
+def slot_of(share: bytes) -> bytes:
+    """The slot of the field that a share is in."""
+    return share[: share.rindex(_ZERO)]
 
 
 def field_of(slot: bytes) -> bytes:
