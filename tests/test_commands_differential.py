@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from crdt_core.commands import Reply
 
-FIRST_SEED, SEQUENCES = map(int, os.environ.get("DELTAIC_DIFFERENTIAL", "1:120").split(":"))
+FIRST_SEED, SEQUENCES = map(int, os.environ.get("DELTAIC_DIFFERENTIAL", "1:80").split(":"))
 LENGTH = 300
 SHRINK_S = 20
 
@@ -88,26 +88,25 @@ class Lone:
             command = lookup(words[0], words[1:])
         except CommandError as error:
             return plain(ErrorReply(error.text))
-        before = self.shown(wall_ms)
+        before = self.shown(wall_ms, self.replica)
         execute = Execute([(command, words[1:])], wall_ms, self.seed)
         [reply] = execute.run(self.replica, self.clock.tick(wall_ms))
         changed = self.replica.commit(self.clock.last) is not None
         self.replica.take_changes()
+        assert self.shown(wall_ms, self.confirmed) == before, "what is not confirmed shows"
         self.replica.catalogue.confirm()
         if not command.write:
             assert not changed, "a read has written"
             assert read(self.confirmed, command, words[1:], wall_ms, self.seed) == reply
         if isinstance(reply, ErrorReply):
-            assert self.shown(wall_ms) == before, "what was refused has changed something"
+            assert self.shown(wall_ms, self.replica) == before, "what was refused has changed something"
         return plain(reply)
 
-    def shown(self, wall_ms: int) -> dict[bytes, Any]:
+    def shown(self, wall_ms: int, state: Replica | ConfirmedView) -> dict[bytes, Any]:
         """The values of all keys, and when they expire."""
-        session = Session(self.replica, wall_ms, 0)
-        return {
-            key: (self.replica.value(key), session.deadline_ms(key))
-            for key in [found.key for found in session.showing()]
-        }
+        session = Session(state, wall_ms, 0)
+        keys = [found.key for found in session.showing()]
+        return {key: (state.value(key), session.deadline_ms(key)) for key in keys}
 
 
 def plain(reply: Reply) -> Any:

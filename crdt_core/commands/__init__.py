@@ -17,6 +17,7 @@ from crdt_core.commands.base import (
     Status,
     read,
 )
+from crdt_core.commands.expiry import Sweep
 from crdt_core.commands.table import COMMANDS, UNSUPPORTED, lookup
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Session",
     "SetOf",
     "Status",
+    "Sweep",
     "lookup",
     "read",
 ]

@@ -15,7 +15,7 @@ from crdt_core.clocks import HybridClock, Stamp
 from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
 from crdt_core.commands import ErrorReply, Execute, Map, SetOf, Status, lookup
 from crdt_core.commands.expiry import Sweep
-from crdt_core.operations import AddToSet, AdjustCounter, SetFlag, SetRegister
+from crdt_core.operations import AddToSet, AdjustCounter, Inspect, SetFlag, SetRegister
 from crdt_core.replica import Applied, Replica
 
 if TYPE_CHECKING:
@@ -633,3 +633,12 @@ def test_explain_names_what_is_hidden(fleet: Fleet) -> None:
     assert fleet.all("DELTAIC.EXPLAIN k")["type"] == "none"
     assert fleet.all("DELTAIC.EXPLAIN nothing") is None
     assert fleet.all("DELTAIC.SIBLINGS nothing") == []
+
+
+def test_other_faces_inspect_strings_and_hashes(fleet: Fleet) -> None:
+    fleet.a("SET k v EX 5")
+    fleet.a("HINCRBY h n 5")
+    fleet.sync()
+    string, fields = fleet.b.run(Inspect(b"k")), fleet.b.run(Inspect(b"h"))
+    assert (string.type, string.value, string.conflicts) == ("string", b'"v"', [])
+    assert (fields.type, fields.value, fields.siblings) == ("hash", b'{"n":"5"}', b'{"n\\u0000n1":{"n1:2":[5,0]}}')
