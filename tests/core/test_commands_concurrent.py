@@ -390,6 +390,19 @@ def test_a_delete_of_a_field_takes_what_it_saw_of_a_count(fleet: Fleet, delete: 
     assert fleet.b("HINCRBY h n 1") == 3
 
 
+def test_a_second_delete_does_not_forget_what_was_spent_of_a_count(fleet: Fleet) -> None:
+    """It cleared the evidence: so the count started anew, and met what B says of its former life."""
+    fleet.a("HINCRBY h n 1")
+    fleet.sync()
+    fleet.b("DEL h")
+    fleet.a("DEL h")
+    fleet.a("HSET h other v")
+    fleet.a("DEL h")
+    fleet.a("HINCRBY h n 1")
+    fleet.sync()
+    assert fleet.all("HGETALL h") == {"n": "1"}
+
+
 def test_hset_replaces_what_it_saw_of_a_count(fleet: Fleet) -> None:
     fleet.b("HINCRBY h n 5")
     fleet.sync()
