@@ -80,13 +80,15 @@ class Spent(NamedTuple):
 class Roster:
     """The replica ids one replica has met, numbered, so that a dot fits one integer. Local: indices never leave it.
 
-    `folded`: the last counters of ids that every member has seen the end of. They are in no clock any more.
+    `encoded`: the ids as bytes, as the names of parts hold them. `folded`: the last counters of ids that every member
+    has seen the end of. They are in no clock any more.
     """
 
-    __slots__ = ("_index", "folded", "ids")
+    __slots__ = ("_index", "encoded", "folded", "ids")
 
     def __init__(self) -> None:
         self.ids: list[ReplicaId] = []
+        self.encoded: list[bytes] = []
         self.folded: dict[ReplicaId, int] = {}
         self._index: dict[ReplicaId, int] = {}
 
@@ -98,6 +100,7 @@ class Roster:
                 raise Malformed("replica id", f"{replica} would be one more than {REPLICAS_MAX}")
             found = self._index[replica] = len(self.ids)
             self.ids.append(replica)
+            self.encoded.append(replica.encode())
         return found
 
     def pack(self, replica: ReplicaId, counter: int) -> PackedDot:

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "write_field"]
 
 
-def write_field(session: Session, key: bytes, field: bytes, value: bytes) -> None:
-    """Makes `value` the field's, in place of all that has been seen of it."""
-    replica = session.replica
-    for part, payload in set_field(replica.view(key, HASH), slot_part(field), value, session.now):
+def write_field(session: Session, key: bytes, field: bytes, value: bytes) -> bool:
+    """Makes `value` the field's, in place of all that has been seen of it; whether there was nothing."""
+    replica, slot = session.replica, slot_part(field)
+    view = replica.view(key, HASH)
+    writes = set_field(view, slot, value, session.now)
+    absent = len(writes) == 1 and not view.shows(slot)
+    for part, payload in writes:
         replica.write(key, HASH, part, payload)
+    return absent
 
 
 def _as_hash(found: Object | None) -> Object | None:
@@ -146,13 +150,8 @@ def _hmset(session: Session, args: list[bytes]) -> Reply:
 
 
 def _set_fields(session: Session, args: list[bytes]) -> int:
-    key, replica = args[0], session.replica
-    _to_write(session, key)
-    added = 0
-    for field, value in zip(args[1::2], args[2::2], strict=True):
-        added += field_value(replica.view(key, HASH).parts, slot_part(field), replica.roster) is None
-        write_field(session, key, field, value)
-    return added
+    _to_write(session, args[0])
+    return sum([write_field(session, args[0], *pair) for pair in zip(args[1::2], args[2::2], strict=True)])
 
 
 def _hsetnx(session: Session, args: list[bytes]) -> Reply:

@@ -22,7 +22,7 @@ from crdt_core.types.base import CrdtType, View, decode_text
 from crdt_core.types.strings import decode_written, encode_written, fold_written, overwrite, spend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from crdt_core.clocks import Stamp
     from crdt_core.siblings import Payload, Roster, Siblings
@@ -135,6 +135,6 @@ def _spend_shares(view: View, slot: bytes) -> list[tuple[bytes, Payload]]:
     return [(part, spend(parts[part])) for part in _shares(parts, slot, view.roster) if shows(parts[part])]
 
 
-def _shares(parts: Mapping[bytes, Siblings], slot: bytes, roster: Roster) -> Iterator[bytes]:
+def _shares(parts: Mapping[bytes, Siblings], slot: bytes, roster: Roster) -> list[bytes]:
     """The parts of the shares in the field of that slot."""
-    return (part for replica in roster.ids if (part := share_part(slot, replica)) in parts)
+    return [part for replica in roster.encoded if (part := slot + _ZERO + replica) in parts]
