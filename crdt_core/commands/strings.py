@@ -1,4 +1,4 @@
-"""GET, SET, INCR and their like, on everything that counts as a string.
+"""GET, SET and their like, on everything that counts as a string; `counting` has INCR and its like.
 
 That is the type `string`, and what other faces have made: counters and last-writer-wins registers. INCR and its like
 work on these as they are; whatever writes a string whole deletes what it has seen of them, and makes a `string`.
@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import (
-    NOT_AN_INTEGER,
     SYNTAX,
     TOO_LONG,
     VALUE_BYTES_MAX,
@@ -20,23 +19,20 @@ from crdt_core.commands.arguments import (
 )
 from crdt_core.commands.base import OK, Command, CommandError
 from crdt_core.commands.expiry import set_deadline
-from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.types import GCOUNTER, LWWREGISTER, PNCOUNTER, SLOT, STRING, View
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust
 from crdt_core.types.expiry import PERSISTED
-from crdt_core.types.registers import Stamped, set_now
-from crdt_core.types.strings import add_to_share, counted, integer, set_whole, text
+from crdt_core.types.registers import Stamped
+from crdt_core.types.strings import set_whole, text
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
     from crdt_core.objects import Object
 
-__all__ = ["COMMANDS", "STRINGS", "text_of", "write_text"]
+__all__ = ["COMMANDS", "STRINGS", "taken", "text_of", "write_text"]
 
 STRINGS = (STRING, PNCOUNTER, GCOUNTER, LWWREGISTER)
 """The types that count as strings."""
 
-_OVERFLOW = "ERR increment or decrement would overflow"
 _UNITS_MS = {b"EX": 1000, b"PX": 1, b"EXAT": 1000, b"PXAT": 1}
 
 
@@ -79,7 +75,8 @@ def _text_at(session: Session, key: bytes) -> bytes | None:
     return None if found is None else text_of(session, found)
 
 
-def _taken(session: Session, key: bytes) -> bytes | None:
+def taken(session: Session, key: bytes) -> bytes | None:
+    """The string under `key`, for a command that writes; raises `CommandError` where it is none."""
     found = session.take(key)
     return None if found is None else text_of(session, found)
 
@@ -188,13 +185,13 @@ def _setnx(session: Session, args: list[bytes]) -> Reply:
 
 
 def _getset(session: Session, args: list[bytes]) -> Reply:
-    before = _taken(session, args[0])
+    before = taken(session, args[0])
     write_text(session, args[0], args[1])
     return before
 
 
 def _getdel(session: Session, args: list[bytes]) -> Reply:
-    before = _taken(session, args[0])
+    before = taken(session, args[0])
     if before is not None:
         session.replica.delete(args[0])
     return before
@@ -202,7 +199,7 @@ def _getdel(session: Session, args: list[bytes]) -> Reply:
 
 def _getex(session: Session, args: list[bytes]) -> Reply:
     options = _Options(session, args[1:], "getex", b"PERSIST EX PX EXAT PXAT".split())
-    value = _taken(session, args[0])
+    value = taken(session, args[0])
     if value is not None and options.deadline_ms is not None:
         set_deadline(session, args[0], options.deadline_ms)
     elif value is not None and options.persists and session.deadline_ms(args[0]) is not None:
@@ -233,7 +230,7 @@ def _must_be_pairs(args: list[bytes], command: str) -> None:
 
 
 def _append(session: Session, args: list[bytes]) -> Reply:
-    value = (_taken(session, args[0]) or b"") + args[1]
+    value = (taken(session, args[0]) or b"") + args[1]
     if len(value) > VALUE_BYTES_MAX:
         raise CommandError(TOO_LONG)
     write_text(session, args[0], value, keeps_deadline=True)
@@ -244,7 +241,7 @@ def _setrange(session: Session, args: list[bytes]) -> Reply:
     offset, patch = parse_integer(args[1]), args[2]
     if offset < 0:
         raise CommandError("ERR offset is out of range")
-    value = _taken(session, args[0]) or b""
+    value = taken(session, args[0]) or b""
     if not patch:
         return len(value)
     if offset + len(patch) > VALUE_BYTES_MAX:
@@ -252,64 +249,6 @@ def _setrange(session: Session, args: list[bytes]) -> Reply:
     value = value[:offset].ljust(offset, b"\0") + patch + value[offset + len(patch) :]
     write_text(session, args[0], value, keeps_deadline=True)
     return len(value)
-
-
-# Counting
-
-
-def _incr(session: Session, args: list[bytes]) -> Reply:
-    return _add(session, args[0], 1)
-
-
-def _decr(session: Session, args: list[bytes]) -> Reply:
-    return _add(session, args[0], -1)
-
-
-def _incrby(session: Session, args: list[bytes]) -> Reply:
-    return _add(session, args[0], parse_integer(args[1]))
-
-
-def _decrby(session: Session, args: list[bytes]) -> Reply:
-    amount = parse_integer(args[1])
-    if amount == INT64_MIN:
-        raise CommandError("ERR decrement would overflow")
-    return _add(session, args[0], -amount)
-
-
-def _add(session: Session, key: bytes, amount: int) -> int:
-    found, replica = session.take(key), session.replica
-    before = 0
-    if found is not None:
-        if found.type is STRING:
-            value = counted(found.parts, replica.catalogue.roster)
-        else:
-            value = integer(text_of(session, found))
-        if value is None:
-            raise CommandError(NOT_AN_INTEGER)
-        before = value
-    after = before + amount
-    if not INT64_MIN <= after <= INT64_MAX:
-        raise CommandError(_OVERFLOW)
-    part = replica.id.encode()
-    if found is None:
-        replica.write(key, STRING, part, add_to_share(replica.view(key, STRING).parts.get(part), amount))
-    elif found.type is STRING:
-        replica.write(key, STRING, part, add_to_share(found.parts.get(part), amount))
-    elif found.type is LWWREGISTER:
-        replica.write(key, LWWREGISTER, *set_now(replica.catalogue.view(found), b"%d" % after, session.now))
-    elif found.type is GCOUNTER and amount < 0:
-        raise CommandError("ERR a grow-only counter cannot be decremented")
-    else:
-        replica.write(key, found.type, *adjust(replica.catalogue.view(found), part, amount, key))
-    return after
-
-
-def _incrbyfloat(session: Session, args: list[bytes]) -> Reply:
-    value = _taken(session, args[0])
-    before = parse_float(b"0" if value is None else value)
-    after = write_float(add_floats(before, parse_float(args[1])))
-    write_text(session, args[0], after, keeps_deadline=True)
-    return after
 
 
 _KEY = (1, 1, 1)
@@ -331,9 +270,4 @@ COMMANDS = (
     Command(b"MSETNX", -3, True, (1, -1, 2), _msetnx),
     Command(b"APPEND", 3, True, _KEY, _append),
     Command(b"SETRANGE", 4, True, _KEY, _setrange),
-    Command(b"INCR", 2, True, _KEY, _incr),
-    Command(b"DECR", 2, True, _KEY, _decr),
-    Command(b"INCRBY", 3, True, _KEY, _incrby),
-    Command(b"DECRBY", 3, True, _KEY, _decrby),
-    Command(b"INCRBYFLOAT", 3, True, _KEY, _incrbyfloat),
 )
