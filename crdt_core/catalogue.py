@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.objects import Object
 from crdt_core.records import Record, emptied_record, encode_part, object_record, part_record
-from crdt_core.siblings import Roster, fold, is_removal, lasting, unfold
+from crdt_core.siblings import Roster, fold, has_removal, lasting
 from crdt_core.types import View
 
 if TYPE_CHECKING:
@@ -36,18 +36,30 @@ _DIGEST_MASK = (1 << 8 * _DIGEST_BYTES) - 1
 class Catalogue:
     """All objects of a replica by key. `digest` speaks of the state at the last `take_changes`.
 
-    `markers`: the addresses that hold removals, oldest first. `size`: how many parts there are. `in_flight`: what the
-    parts that the last `take_changes` persists were before, as long as it is not confirmed; asking for the next ones
-    implies that it is.
+    `markers`: the addresses that hold removals, oldest first. `expiring`: the keys that may have a deadline. `size`:
+    how many parts there are. `in_flight`: what the parts that the last `take_changes` persists were before, as long as
+    it is not confirmed; asking for the next ones implies that it is.
     """
 
-    __slots__ = ("_journal", "_relisted", "_watches", "digest", "in_flight", "markers", "objects", "roster", "size")
+    __slots__ = (
+        "_journal",
+        "_relisted",
+        "_watches",
+        "digest",
+        "expiring",
+        "in_flight",
+        "markers",
+        "objects",
+        "roster",
+        "size",
+    )
 
     def __init__(self) -> None:
         self.roster = Roster()
         self.objects: dict[bytes, Object] = {}
         self.digest = 0
         self.markers: dict[Address, None] = {}
+        self.expiring: dict[bytes, None] = {}
         self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
         self.size = 0
         self._watches: list[dict[Address, None]] = []
@@ -66,11 +78,19 @@ class Catalogue:
         found = self.find(key, type_.name)
         if found is None:
             found = Object(key, type_)
-            head = self.objects.setdefault(key, found)
-            if head is not found:
-                head.rivals = [*head.rivals, found]
+            self._list(found)
             self._relisted[key] = None
+            if type_.attribute:
+                self.expiring[key] = None
         return found
+
+    def _list(self, found: Object) -> None:
+        """Adds an object to those under its key: the first one heads them, unless it is an attribute."""
+        head = self.objects.setdefault(found.key, found)
+        if head.type.attribute and not found.type.attribute:
+            self.objects[found.key], found.rivals, head.rivals = found, [head, *head.rivals], ()
+        elif head is not found:
+            head.rivals = [*head.rivals, found]
 
     def showing(self, key: bytes) -> list[Object]:
         """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
@@ -109,7 +129,7 @@ class Catalogue:
         before = found.adopt(part, siblings)
         if before != siblings:
             self._journal.setdefault(address, before)
-            self._mark(address, _has_removal(siblings))
+            self._mark(address, has_removal(siblings))
             self.size += (siblings is not None) - (before is not None)
             for changed in self._watches:
                 changed[address] = None
@@ -127,9 +147,11 @@ class Catalogue:
         """Takes in an object that is persisted already, and counted in the digest."""
         self.objects[head.key] = head
         for link in head.chain():
+            if link.type.attribute:
+                self.expiring[head.key] = None
             self.size += len(link.parts)
             for part, siblings in link.parts.items():
-                if type(siblings) is not int and _has_removal(siblings):
+                if has_removal(siblings):
                     self.markers[link.key, link.type.name, part] = None
             if link.clears:
                 self.markers[link.key, link.type.name, None] = None
@@ -153,6 +175,7 @@ class Catalogue:
                     emptied[key, type_name] = emptied_record(head, link)
         self.digest &= _DIGEST_MASK
         for key in relisted:
+            self._prune(self.objects[key])
             record = object_record(self.objects[key], self.roster)
             if record.value is None:
                 del self.objects[key]
@@ -171,10 +194,17 @@ class Catalogue:
                 if link.type.collection:
                     yield from (part_record(head, link, part, self.roster) for part in link.parts)
 
+    def _prune(self, head: Object) -> None:
+        """Drops rivals of which nothing is left."""
+        if head.rivals:
+            head.rivals = [link for link in head.rivals if not link.empty]
+        if head.key in self.expiring and not any(link.type.attribute and not link.empty for link in head.chain()):
+            del self.expiring[head.key]
+
     def _mark(self, address: Address, marked: bool) -> None:
         if marked:
             self.markers[address] = None
-        else:
+        elif self.markers:
             self.markers.pop(address, None)
 
     def _weight(self, link: Object, part: bytes, siblings: Siblings) -> int:
@@ -185,7 +215,3 @@ class Catalogue:
         head = b"%d:%s%s:%d:%s" % (len(link.key), link.key, link.type.name.encode(), len(part), part)
         weight = blake2b(head + encode_part(link, siblings, self.roster), digest_size=_DIGEST_BYTES)
         return int.from_bytes(weight.digest(), "big")
-
-
-def _has_removal(siblings: Siblings) -> bool:
-    return type(siblings) is not int and any(map(is_removal, unfold(siblings).values()))

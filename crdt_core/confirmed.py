@@ -20,12 +20,15 @@ Clears are not put back: they show nothing by themselves, and the parts that the
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.objects import Object
 from crdt_core.types import TYPES, View
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from crdt_core.catalogue import Catalogue
     from crdt_core.siblings import Roster, Siblings
     from crdt_core.types import CrdtType
@@ -54,12 +57,12 @@ class ConfirmedView:
 
     def showing(self, key: bytes) -> list[Object]:
         """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
-        head = self._head(key)
+        head = self.head(key)
         return head.showing() if head else []
 
     def view(self, key: bytes, type_: CrdtType) -> View:
         """What queries of `type_` see under `key`."""
-        head = self._head(key)
+        head = self.head(key)
         found = next((link for link in head.chain() if link.type is type_), None) if head else None
         return self._catalogue.view(found)
 
@@ -68,7 +71,16 @@ class ConfirmedView:
         showing = self.showing(key)
         return showing[0].type.value(self._catalogue.view(showing[0])) if showing else None
 
-    def _head(self, key: bytes) -> Object | None:
+    def keys(self) -> Iterator[bytes]:
+        """Every key that holds anything, or held it then."""
+        objects = self._catalogue.objects
+        if not self._catalogue.in_flight:
+            return iter(objects)
+        self._follow()
+        return chain(objects, (key for key in self._before if key not in objects))
+
+    def head(self, key: bytes) -> Object | None:
+        """The first made of the objects under `key`; the others are its rivals."""
         head = self._catalogue.objects.get(key)
         if not self._catalogue.in_flight:
             return head

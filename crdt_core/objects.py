@@ -41,8 +41,9 @@ class Object:
     def showing(self) -> list[Object]:
         """Those of the chain that show something; the first prevails, the others are conflicts of type."""
         if not self.rivals:
-            return [self] if self.live else []
-        return sorted((link for link in self.chain() if link.live), key=lambda link: RANK[link.type.name])
+            return [self] if self.live and not self.type.attribute else []
+        shown = (link for link in self.chain() if link.live and not link.type.attribute)
+        return sorted(shown, key=lambda link: RANK[link.type.name])
 
     def adopt(self, part: bytes, siblings: Siblings) -> Siblings:
         """Sets the siblings of one part; what they were before."""

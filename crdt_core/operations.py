@@ -346,4 +346,6 @@ def _json(value: Any) -> Any:
         return encode_text(value)
     if isinstance(value, list):
         return [_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(encode_text(name)): _json(item) for name, item in value.items()}
     return value if not isinstance(value, int) or INT64_MIN <= value <= INT64_MAX else str(value)

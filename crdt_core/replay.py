@@ -11,21 +11,24 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crdt_core.errors import CounterOverflow
+from crdt_core.clocks import Dot
 from crdt_core.siblings import covered, is_removal, unfold
-from crdt_core.types import EWFLAG, GCOUNTER, GSET, LWWREGISTER, MEMBERS, ORSET, PNCOUNTER, TYPES
-from crdt_core.types.counters import Share, adjust, totals
+from crdt_core.types import EWFLAG, GCOUNTER, GSET, MEMBERS, ORSET, PNCOUNTER, TYPES
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, Share, totals
+from crdt_core.types.expiry import Until
 from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, Standing
+from crdt_core.types.registers import Stamped
+from crdt_core.types.strings import add_to_share, latest
 
 if TYPE_CHECKING:
     from crdt_core.clocks import ReplicaId, Stamp
-    from crdt_core.deltas import Delta, Write
+    from crdt_core.deltas import Address, Delta, Write
     from crdt_core.replica import Replica
     from crdt_core.siblings import Horizon, Siblings
 
 __all__ = ["Replay", "is_final"]
 
-_COUNTERS = frozenset({PNCOUNTER.name, GCOUNTER.name})
+_COUNTERS = (PNCOUNTER, GCOUNTER)
 _ADDS = frozenset({ORSET.name, GSET.name, EWFLAG.name})
 
 
@@ -43,7 +46,7 @@ class Replay:
     deltas: tuple[Delta, ...]
 
     def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
-        known: dict[tuple[bytes, str], tuple[int, int]] = {}
+        known: dict[Address, tuple[int, int]] = {}
         sent = replica.whole_clock[self.former]
         made = 0
         for delta in self.deltas:
@@ -55,9 +58,7 @@ class Replay:
             replica.write(MEMBERS_KEY, MEMBERS, self.former.encode(), dataclasses.replace(fact, reason=LOST))
         return made
 
-    def _repeat(
-        self, replica: Replica, write: Write, seen: Horizon, known: dict[tuple[bytes, str], tuple[int, int]]
-    ) -> int:
+    def _repeat(self, replica: Replica, write: Write, seen: Horizon, known: dict[Address, tuple[int, int]]) -> int:
         type_ = TYPES[write.type]
         view = replica.view(write.key, type_)
         if write.key == MEMBERS_KEY:
@@ -68,40 +69,49 @@ class Replay:
                 replica.write(write.key, type_, part, type_.removal(view, part))
             return len(parts)
         held = view.parts.get(write.part)
-        if write.type in _COUNTERS:
+        if isinstance(write.payload, Share) or type_ in _COUNTERS:
             return self._count(replica, write, known)
-        if is_removal(write.payload):
+        payload = write.payload
+        if is_removal(payload):
             again = view.shows(write.part) and _yields(held, seen)
         elif write.type in _ADDS:
             again = True
-        elif type_ is LWWREGISTER:
-            winner = LWWREGISTER.winner(view)
-            again = winner is None or _yields(held, seen) or write.payload[1:] > winner[1:]
+        elif isinstance(payload, Stamped):
+            winner = latest(held, replica.roster)
+            again = winner is None or _yields(held, seen) or payload[1:] > winner[1][1:]
         else:
             again = _yields(held, seen)
+        if isinstance(payload, Until):
+            payload = self._renamed(replica, payload)
         if again:
-            replica.write(write.key, type_, write.part, write.payload)
+            replica.write(write.key, type_, write.part, payload)
         return again
 
-    def _count(self, replica: Replica, write: Write, known: dict[tuple[bytes, str], tuple[int, int]]) -> int:
+    def _renamed(self, replica: Replica, until: Until) -> Until:
+        """A deadline of a write that is done again is one of the write that does it."""
+        if until.of is None or until.of.replica != self.former or replica.whole_clock.covers(until.of):
+            return until
+        return until._replace(of=Dot(replica.id, replica.clock[replica.id] + 1))
+
+    def _count(self, replica: Replica, write: Write, known: dict[Address, tuple[int, int]]) -> int:
         """Counts what a share had grown by. Shares are running totals: what was sent of them is known here."""
-        address = (write.key, write.type)
-        share = write.payload
-        if write.part != self.former.encode() or not isinstance(share, Share):
+        address, type_ = write[:3], TYPES[write.type]
+        share, part = write.payload, write.part
+        if part is None or type_.owner(part) != self.former.encode() or not isinstance(share, Share):
             return 0
+        view = replica.view(write.key, type_)
         if address not in known:
-            sent = totals(replica.view(write.key, TYPES[write.type]).parts.get(write.part))
+            sent = totals(view.parts.get(part))
             known[address] = (max(sent.increments, share.base_increments), max(sent.decrements, share.base_decrements))
         before, known[address] = known[address], (share.increments, share.decrements)
         amount = (share.increments - before[0]) - (share.decrements - before[1])
         if not amount:
             return 0
-        type_ = TYPES[write.type]
-        try:
-            part, grown = adjust(replica.view(write.key, type_), replica.id.encode(), amount, write.key)
-        except CounterOverflow:
+        own = part.removesuffix(self.former.encode()) + replica.id.encode()
+        grown = add_to_share(view.parts.get(own), amount)
+        if type_ in _COUNTERS and not INT64_MIN <= type_.value(view) + amount <= INT64_MAX:
             return 0
-        replica.write(write.key, type_, part, grown)
+        replica.write(write.key, type_, own, grown)
         return 1
 
 

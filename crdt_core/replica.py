@@ -35,7 +35,7 @@ from crdt_core.types import MEMBERS, TYPES
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from crdt_core.deltas import Address
     from crdt_core.objects import Object
@@ -120,6 +120,14 @@ class Replica:
         """The ids behind packed dots."""
         return self.catalogue.roster
 
+    def head(self, key: bytes) -> Object | None:
+        """The first made of the objects under `key`; the others are its rivals."""
+        return self.catalogue.objects.get(key)
+
+    def keys(self) -> Iterator[bytes]:
+        """Every key that holds anything."""
+        return iter(self.catalogue.objects)
+
     def showing(self, key: bytes) -> list[Object]:
         """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
         return self.catalogue.showing(key)
@@ -156,16 +164,29 @@ class Replica:
         self._open[key, type_.name, None] = None
 
     def delete(self, key: bytes) -> bool:
-        """Removes all that has been seen under `key`, conflicts of type included; whether there was anything."""
-        showing = self.showing(key)
-        for found in showing:
-            if found.type.collection:
-                self.clear(key, found.type)
-                continue
-            view = self.catalogue.view(found)
-            for part in list(view.shown()):
-                self.write(key, found.type, part, found.type.removal(view, part))
-        return bool(showing)
+        """Removes all that has been seen under `key`, conflicts of type and attributes included.
+
+        Yields whether there was anything that showed.
+        """
+        head = self.catalogue.objects.get(key)
+        if head is None:
+            return False
+        showing = bool(head.showing())
+        for found in [link for link in head.chain() if link.live]:
+            self.remove(found)
+        return showing
+
+    def remove(self, found: Object) -> None:
+        """Removes all that has been seen of one object."""
+        view = self.catalogue.view(found)
+        if found.type.collection:
+            remainders = found.type.remainders(view)
+            self.clear(found.key, found.type)
+            for part, payload in remainders:
+                self.write(found.key, found.type, part, payload)
+            return
+        for part in list(view.shown()):
+            self.write(found.key, found.type, part, found.type.removal(view, part))
 
     def commit(self, hlc: Stamp) -> Delta | None:
         """Everything written since the last commit, as one delta under one new dot; `None` where nothing was."""
@@ -278,7 +299,7 @@ class Replica:
         for address in list(markers)[:markers_max]:
             found = self.catalogue.find(address[0], address[1])
             assert found is not None
-            if address[2] in held:
+            if address[2] is not None and found.type.owner(address[2]) in held:
                 continue
             del markers[address]
             if address[2] is None:

@@ -43,6 +43,7 @@ __all__ = [
     "drop",
     "fold",
     "forget",
+    "has_removal",
     "is_removal",
     "join",
     "lasting",
@@ -79,13 +80,15 @@ class Spent(NamedTuple):
 class Roster:
     """The replica ids one replica has met, numbered, so that a dot fits one integer. Local: indices never leave it.
 
-    `folded`: the last counters of ids that every member has seen the end of. They are in no clock any more.
+    `encoded`: the ids as bytes, as the names of parts hold them. `folded`: the last counters of ids that every member
+    has seen the end of. They are in no clock any more.
     """
 
-    __slots__ = ("_index", "folded", "ids")
+    __slots__ = ("_index", "encoded", "folded", "ids")
 
     def __init__(self) -> None:
         self.ids: list[ReplicaId] = []
+        self.encoded: list[bytes] = []
         self.folded: dict[ReplicaId, int] = {}
         self._index: dict[ReplicaId, int] = {}
 
@@ -97,6 +100,7 @@ class Roster:
                 raise Malformed("replica id", f"{replica} would be one more than {REPLICAS_MAX}")
             found = self._index[replica] = len(self.ids)
             self.ids.append(replica)
+            self.encoded.append(replica.encode())
         return found
 
     def pack(self, replica: ReplicaId, counter: int) -> PackedDot:
@@ -207,7 +211,16 @@ def shows(siblings: Siblings) -> bool:
     """Whether the part has a live write."""
     if type(siblings) is int:
         return True
-    return any(not is_removal(payload) for payload in unfold(siblings).values())
+    if type(siblings) is tuple:
+        return not is_removal(siblings[1])
+    return siblings is not None and not all(map(is_removal, unfold(siblings).values()))
+
+
+def has_removal(siblings: Siblings) -> bool:
+    """Whether one of the writes removes."""
+    if type(siblings) is tuple:
+        return is_removal(siblings[1])
+    return type(siblings) is dict and any(map(is_removal, siblings.values()))
 
 
 def forget(siblings: Siblings, stable: Horizon) -> Siblings:

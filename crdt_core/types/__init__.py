@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from crdt_core.types.base import SLOT, CrdtType, View, decode_text, encode_text
 from crdt_core.types.counters import GCounterType, PNCounterType
+from crdt_core.types.expiry import ExpiryType
+from crdt_core.types.hashes import HashType
 from crdt_core.types.members import MembersType
 from crdt_core.types.registers import EWFlagType, LWWRegisterType, MVRegisterType
 from crdt_core.types.sets import GSetType, ORSetType
+from crdt_core.types.strings import StringType
 
 __all__ = [
     "EWFLAG",
+    "EXPIRY",
     "GCOUNTER",
     "GSET",
+    "HASH",
     "LWWREGISTER",
     "MEMBERS",
     "MVREGISTER",
@@ -24,6 +29,7 @@ __all__ = [
     "PNCOUNTER",
     "RANK",
     "SLOT",
+    "STRING",
     "TYPES",
     "CrdtType",
     "View",
@@ -39,9 +45,13 @@ LWWREGISTER = LWWRegisterType()
 MVREGISTER = MVRegisterType()
 EWFLAG = EWFlagType()
 MEMBERS = MembersType()
+STRING = StringType()
+HASH = HashType()
+EXPIRY = ExpiryType()
 
 TYPES: dict[str, CrdtType] = {
-    type_.name: type_ for type_ in (PNCOUNTER, GCOUNTER, ORSET, GSET, LWWREGISTER, MVREGISTER, EWFLAG, MEMBERS)
+    type_.name: type_
+    for type_ in (PNCOUNTER, GCOUNTER, STRING, ORSET, GSET, HASH, LWWREGISTER, MVREGISTER, EWFLAG, MEMBERS, EXPIRY)
 }
 
 RANK = {name: rank for rank, name in enumerate(TYPES)}

@@ -16,6 +16,7 @@ from crdt_core.siblings import REMOVED, is_removal, shows, unfold
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from crdt_core.clocks import Dot
     from crdt_core.siblings import Payload, Roster, Siblings
 
 __all__ = ["SLOT", "CrdtType", "View", "decode_text", "encode_text"]
@@ -48,19 +49,33 @@ class CrdtType(ABC):
     """One replicated type.
 
     `name` is its name in every persisted or sent form; `collection`: its objects have many parts, each persisted as
-    one field of a hash of their own.
+    one field of a hash of their own; `attribute`: its objects say something about what stands beside them under the
+    same key, and never show themselves.
     """
 
     name: ClassVar[str]
     collection: ClassVar[bool] = False
+    attribute: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, view: View) -> Any:
         """The object's value; for an object without live parts, the value of an empty one."""
 
+    def winning_dot(self, view: View) -> Dot | None:  # noqa: ARG002
+        """The write that shows, for types of which only one shows, whole; else `None`."""
+        return None
+
     def removal(self, view: View, part: bytes) -> Payload:  # noqa: ARG002
         """The payload by which `part` is removed, as seen from `view`."""
         return REMOVED
+
+    def owner(self, part: bytes) -> bytes | None:  # noqa: ARG002
+        """The replica id whose running total a part is; `None` for parts that anybody writes."""
+        return None
+
+    def remainders(self, view: View) -> list[tuple[bytes, Payload]]:  # noqa: ARG002
+        """What has to be said of single parts when a collection is cleared: what it has seen of running totals."""
+        return []
 
     def decode_part(self, value: Any) -> bytes:
         """The part in a JSON value; raises `Malformed` for one that objects of this type do not have."""

@@ -78,12 +78,20 @@ def totals(siblings: Siblings) -> Totals:
     )
 
 
+def net(siblings: Siblings) -> int:
+    """What a share adds to the value."""
+    if type(siblings) is tuple and type(siblings[1]) is Share:
+        share = siblings[1]
+        return share[0] - share[1] - share[2] + share[3]
+    return totals(siblings).net
+
+
 def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[bytes, Share]:
     """The write that adds `amount` (negative: takes away) to the counter, at `replica`; raises `CounterOverflow`.
 
     `key` is only for the error. Not idempotent.
     """
-    value = sum(totals(siblings).net for siblings in view.parts.values()) + amount
+    value = sum(net(siblings) for siblings in view.parts.values()) + amount
     if not INT64_MIN <= value <= INT64_MAX:
         raise CounterOverflow(str(encode_text(key)))
     now = totals(view.parts.get(replica))
@@ -105,11 +113,14 @@ class CounterType(CrdtType):
 
     def value(self, view: View) -> int:
         """The sum over all shares. May leave the 64-bit range where concurrent writes together do."""
-        return sum(totals(siblings).net for part, siblings in view.parts.items() if view.shows(part))
+        return sum(net(siblings) for part, siblings in view.parts.items() if view.shows(part))
 
     def removal(self, view: View, part: bytes) -> Payload:
         now = totals(view.parts.get(part))
         return Spent(now.increments, now.decrements)
+
+    def owner(self, part: bytes) -> bytes | None:
+        return part
 
     def decode_part(self, value: Any) -> bytes:
         try:
@@ -118,23 +129,10 @@ class CounterType(CrdtType):
             raise Malformed("part", f"{self.name}: {error}") from error
 
     def encode_payload(self, payload: Payload) -> Any:
-        """`[5,0]`, with a base `[8,0,5,0]`, a removal `{"spent":[5,0]}`; beyond 64 bits, decimal text."""
-        if type(payload) is Spent:
-            return {"spent": [_encode_total(total) for total in payload]}
-        return [_encode_total(total) for total in (payload if any(payload[2:]) else payload[:2])]
+        return encode_share(payload)
 
     def decode_payload(self, value: Any) -> Payload:
-        if isinstance(value, dict) and value.keys() == {"spent"}:
-            return Spent(*self._decode_totals(value["spent"], (2,)))
-        share = Share(*self._decode_totals(value, (2, 4)))
-        if share.increments < share.base_increments or share.decrements < share.base_decrements:
-            raise Malformed("payload", f"{self.name}: {brief(value)} has spent more than it has")
-        return share
-
-    def _decode_totals(self, value: Any, lengths: tuple[int, ...]) -> list[int]:
-        if not isinstance(value, list) or len(value) not in lengths:
-            raise Malformed("payload", f"{self.name}: {brief(value)} is no share")
-        return [_decode_total(number) for number in value]
+        return decode_share(self.name, value)
 
 
 class GCounterType(CounterType):
@@ -155,11 +153,34 @@ class PNCounterType(CounterType):
     name = "pncounter"
 
 
+def encode_share(payload: Share | Spent) -> Any:
+    """`[5,0]`, with a base `[8,0,5,0]`, a removal `{"spent":[5,0]}`; beyond 64 bits, decimal text."""
+    if type(payload) is Spent:
+        return {"spent": [_encode_total(total) for total in payload]}
+    return [_encode_total(total) for total in (payload if any(payload[2:]) else payload[:2])]
+
+
+def decode_share(name: str, value: Any) -> Share | Spent:
+    """The inverse of `encode_share`, in an object of type `name`; raises `Malformed`."""
+    if isinstance(value, dict) and value.keys() == {"spent"}:
+        return Spent(*_decode_totals(name, value["spent"], (2,)))
+    share = Share(*_decode_totals(name, value, (2, 4)))
+    if share.increments < share.base_increments or share.decrements < share.base_decrements:
+        raise Malformed("payload", f"{name}: {brief(value)} has spent more than it has")
+    return share
+
+
 def check_amount(amount: object) -> int:
     """`amount` itself if it is an integer from 0 to 2^63-1; raises `InvalidArgument`."""
     if not isinstance(amount, int) or isinstance(amount, bool) or not 0 <= amount <= INT64_MAX:
         raise InvalidArgument("amount", f"{brief(amount)} is not an integer from 0 to {INT64_MAX}")
     return amount
+
+
+def _decode_totals(name: str, value: Any, lengths: tuple[int, ...]) -> list[int]:
+    if not isinstance(value, list) or len(value) not in lengths:
+        raise Malformed("payload", f"{name}: {brief(value)} is no share")
+    return [_decode_total(number) for number in value]
 
 
 def _encode_total(total: int) -> int | str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.clocks import Stamp
+from crdt_core.clocks import Dot, Stamp
 from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.types.base import SLOT, CrdtType, View, decode_text, encode_text
 
@@ -37,12 +37,12 @@ class LWWRegisterType(CrdtType):
 
     def winner(self, view: View) -> Stamped | None:
         """The write that shows, `None` where there is none."""
-        live = view.live(SLOT)
-        if not live:
-            return None
-        _, payload = max(live, key=lambda sibling: (sibling[1].ms, sibling[1].logical, *sibling[0]))
-        assert isinstance(payload, Stamped)
-        return payload
+        latest = _latest(view)
+        return latest[1] if latest else None
+
+    def winning_dot(self, view: View) -> Dot | None:
+        latest = _latest(view)
+        return Dot(*latest[0]) if latest else None
 
     def value(self, view: View) -> bytes | None:
         """The winning value, `None` where there is none."""
@@ -53,11 +53,11 @@ class LWWRegisterType(CrdtType):
         return [encode_text(payload.value), payload.ms, payload.logical]
 
     def decode_payload(self, value: Any) -> Payload:
-        if not isinstance(value, list) or len(value) != 3 or any(type(number) is not int for number in value[1:]):
-            raise Malformed("payload", f"{self.name}: {brief(value)} is not [value, ms, logical]")
-        if value[1] not in _INT64 or value[2] not in _INT64 or value[2] < 0:
-            raise Malformed("payload", f"{self.name}: a stamp outside 64 bits")
-        return Stamped(decode_text(value[0]), value[1], value[2])
+        return decode_stamped(self.name, value)
+
+
+def _latest(view: View) -> tuple[tuple[str, int], Stamped] | None:
+    return max(view.live(SLOT), key=lambda sibling: (sibling[1].ms, sibling[1].logical, *sibling[0]), default=None)
 
 
 class MVRegisterType(CrdtType):
@@ -87,6 +87,15 @@ class EWFlagType(CrdtType):
 
 
 _LWW = LWWRegisterType()
+
+
+def decode_stamped(name: str, value: Any) -> Stamped:
+    """The LWW write in a JSON value, in an object of type `name`; raises `Malformed`."""
+    if not isinstance(value, list) or len(value) != 3 or any(type(number) is not int for number in value[1:]):
+        raise Malformed("payload", f"{name}: {brief(value)} is not [value, ms, logical]")
+    if value[1] not in _INT64 or value[2] not in _INT64 or value[2] < 0:
+        raise Malformed("payload", f"{name}: a stamp outside 64 bits")
+    return Stamped(decode_text(value[0]), value[1], value[2])
 
 
 def set_now(view: View, value: bytes, now: Stamp) -> tuple[bytes, Stamped]:

@@ -20,9 +20,12 @@ from crdt_core.replica import Applied, Replica
 from crdt_core.siblings import lasting
 from crdt_core.types import SLOT, TYPES
 from crdt_core.types.counters import adjust
+from crdt_core.types.expiry import PERSISTED, Until
+from crdt_core.types.hashes import remove_field, set_field, share_part, slot_part
 from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import set_at, set_now
 from crdt_core.types.sets import remove_element
+from crdt_core.types.strings import add_to_share, set_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,6 +64,7 @@ def delete(key: bytes) -> Operation:
 
 Verbs = list[tuple[str, "SearchStrategy[Any]"]]
 _ELEMENT = st.sampled_from(ELEMENTS)
+_FIELD = st.sampled_from([b"f", b"\0", b"f\0n1"])
 _NOTHING = st.none()
 
 _FACT = st.sampled_from(
@@ -83,13 +87,43 @@ VERBS: dict[str, Verbs] = {
     ],
     "mvregister": [("set", _ELEMENT)],
     "ewflag": [("enable", _NOTHING), ("disable", _NOTHING)],
+    "string": [
+        ("set", st.tuples(st.sampled_from([b"7", b"-2", b"x"]), st.integers(0, 4))),
+        ("add", st.integers(-3, 9)),
+    ],
+    "hash": [
+        ("set", st.tuples(_FIELD, st.sampled_from([b"7", b"-2", b"x"]), st.integers(0, 4))),
+        ("add", st.tuples(_FIELD, st.integers(-3, 9))),
+        ("remove", _FIELD),
+    ],
+    "expiry": [("until", st.builds(Until, st.sampled_from([1, 2, PERSISTED]), st.sampled_from([None, Dot("n1", 1)])))],
     "members": [("say", st.tuples(st.sampled_from([b"n1", b"n1.2"]), _FACT))],
 }
 """Type name -> its verbs, each with what their argument can be. A registered type must be listed here."""
 
 
-def mutate(view: View, replica: str, operation: Operation) -> tuple[bytes, Payload] | None:  # noqa: PLR0911
-    """The write by which the production code does `operation`; `None` where it has nothing to do."""
+def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, Payload]]:
+    """The writes by which the production code does `operation`."""
+    argument = operation.argument
+    match operation.type, operation.verb:
+        case "string", "set":
+            return set_whole(view, argument[0], Stamp(argument[1], 0))
+        case "string", "add":
+            part = replica.encode()
+            return [(part, add_to_share(view.parts.get(part), argument))]
+        case "hash", "set":
+            return set_field(view, slot_part(argument[0]), argument[1], Stamp(argument[2], 0))
+        case "hash", "add":
+            part = share_part(slot_part(argument[0]), replica)
+            return [(part, add_to_share(view.parts.get(part), argument[1]))]
+        case "hash", "remove":
+            return remove_field(view, slot_part(argument))
+    write = _mutate_one(view, replica, operation)
+    return [] if write is None else [write]
+
+
+def _mutate_one(view: View, replica: str, operation: Operation) -> tuple[bytes, Payload] | None:  # noqa: PLR0911
+    """The one write of operations that make no more; `None` where there is nothing to do."""
     argument = operation.argument
     match operation.type, operation.verb:
         case (("pncounter" | "gcounter"), "add"):
@@ -106,6 +140,8 @@ def mutate(view: View, replica: str, operation: Operation) -> tuple[bytes, Paylo
             return SLOT, argument
         case "members", "say":
             return argument
+        case "expiry", "until":
+            return SLOT, argument
         case "ewflag", "enable":
             return SLOT, True
         case "ewflag", "disable":
@@ -119,8 +155,7 @@ def perform(replica: Replica, operation: Operation) -> None:
         replica.delete(operation.key)
         return
     type_ = TYPES[operation.type]
-    write = mutate(replica.view(operation.key, type_), replica.id, operation)
-    if write is not None:
+    for write in mutate(replica.view(operation.key, type_), replica.id, operation):
         replica.write(operation.key, type_, *write)
 
 
@@ -205,11 +240,12 @@ def revive(saved: Replica, store: Store) -> Replica:
 
 
 def values(replica: Replica) -> dict[tuple[bytes, str], Any]:
-    """The value of everything that shows, hidden types included."""
+    """The value of everything live, hidden types and attributes included."""
     return {
         (key, link.type.name): link.type.value(replica.catalogue.view(link))
-        for key in replica.catalogue.objects
-        for link in replica.showing(key)
+        for key, head in replica.catalogue.objects.items()
+        for link in head.chain()
+        if link.live
     }
 
 

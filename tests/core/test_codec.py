@@ -30,8 +30,22 @@ from crdt_core.errors import CallerError, Malformed, PeerError
 from crdt_core.records import decode_object, decode_part, encode_part, object_record
 from crdt_core.replica import Applied, Replica
 from crdt_core.siblings import REMOVED, Roster, Spent, fold, unfold
-from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, SLOT, TYPES, decode_text, encode_text
+from crdt_core.types import (
+    EXPIRY,
+    GCOUNTER,
+    LWWREGISTER,
+    MVREGISTER,
+    ORSET,
+    PNCOUNTER,
+    SLOT,
+    STRING,
+    TYPES,
+    decode_text,
+    encode_text,
+)
 from crdt_core.types.counters import Share
+from crdt_core.types.expiry import PERSISTED, Until
+from crdt_core.types.hashes import slot_part
 from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import Stamped
 from tests.core.histories import (
@@ -54,6 +68,7 @@ TOTALS = st.one_of(st.integers(0, 20), st.sampled_from([2**63 - 1, 2**63, 2**64,
 STAMPS = st.builds(Stamp, st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
 CLOCKS = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 2**49)).map(VersionVector)
 INT64 = st.integers(-(2**63), 2**63 - 1)
+STAMPED = st.builds(Stamped, BYTES, INT64, st.integers(0, 2**63 - 1))
 
 
 def shares(decrements: st.SearchStrategy[int]) -> st.SearchStrategy[Share | Spent]:
@@ -85,9 +100,22 @@ PARTS_AND_PAYLOADS: dict[str, tuple[st.SearchStrategy[bytes], st.SearchStrategy[
     "gcounter": (st.sampled_from([name.encode() for name in NAMES]), shares(st.just(0))),
     "orset": (BYTES, st.just(True)),
     "gset": (BYTES, st.just(True)),
-    "lwwregister": (st.just(SLOT), st.builds(Stamped, BYTES, INT64, st.integers(0, 2**63 - 1))),
+    "lwwregister": (st.just(SLOT), STAMPED),
     "mvregister": (st.just(SLOT), BYTES),
     "ewflag": (st.just(SLOT), st.just(True)),
+    "string": (st.sampled_from([SLOT, *(name.encode() for name in NAMES)]), st.one_of(shares(TOTALS), STAMPED)),
+    "hash": (
+        st.builds(lambda field, share: slot_part(field) + share, BYTES, st.sampled_from([b"", b"\0n1", b"\0n2"])),
+        st.one_of(shares(TOTALS), STAMPED),
+    ),
+    "expiry": (
+        st.just(SLOT),
+        st.builds(
+            Until,
+            st.integers(0, PERSISTED),
+            st.one_of(st.none(), st.builds(Dot, st.sampled_from(NAMES), st.integers(1, 2**49))),
+        ),
+    ),
     "members": (st.sampled_from([b"n1", b"n1.2", b"n1/n2"]), facts()),
 }
 
@@ -190,6 +218,11 @@ def test_bytes_are_text_where_they_are_utf8_and_base64_elsewhere(data: bytes) ->
         (LWWREGISTER, Stamped(b"v", -1), b'["v",-1,0]'),
         (LWWREGISTER, Stamped(b"\xff", 2**63 - 1, 7), b'[{"b64":"/w=="},9223372036854775807,7]'),
         (MVREGISTER, "né".encode(), '"né"'.encode()),
+        (STRING, Stamped(b"v", 5, 1), b'["v",5,1]'),
+        (STRING, Share(15, 3), b"[15,3]"),
+        (STRING, Spent(15, 3), b'{"spent":[15,3]}'),
+        (EXPIRY, Until(5), b"[5]"),
+        (EXPIRY, Until(5, Dot("n1", 7)), b'[5,"n1",7]'),
     ],
 )
 def test_payloads_are_readable_json(type_: Any, payload: Any, json: bytes) -> None:
@@ -286,6 +319,11 @@ DELTA: dict[str, Any] = {
         ["name", "lwwregister", "", ["ada", 7, 0]],
         ["name", "mvregister", "", "ada"],
         ["on", "ewflag", "", None],
+        ["word", "string", "", ["w", 7, 0]],
+        ["word", "string", "n1", [5, 3, 2, 0]],
+        ["word", "expiry", "", [5, "n1", 2]],
+        ["words", "hash", "a", ["w", 7, 0]],
+        ["words", "hash", "b\0n1", [5, 3, 2, 0]],
     ],
 }
 PATCH: dict[str, Any] = {
@@ -303,6 +341,11 @@ PATCH: dict[str, Any] = {
         ["name", "lwwregister", "", {"n1:3": ["ada", 7, 0], "n2:3": ["bob", -7, 0]}],
         ["name", "mvregister", "", {"n2:3": {"b64": "/w=="}}],
         ["on", "ewflag", "", {"n2:3": True}],
+        ["word", "expiry", "", {"n1:3": [5, "n1", 2], "n2:3": [7]}],
+        ["word", "string", "", {"n1:3": ["w", 7, 0], "n2:3": ["8", 7, 0]}],
+        ["word", "string", "n1", {"n1:2": [9, 1, 3, 0], "n2:1": {"spent": [5, 0]}}],
+        ["words", "hash", "a", {"n1:3": ["w", 7, 0], "n2:3": ["8", 7, 0]}],
+        ["words", "hash", "a\0n2", {"n2:3": [9, 1]}],
     ],
 }
 
@@ -383,7 +426,9 @@ def survives(replica: Replica, operations: list[Operation]) -> None:
     replica.take_changes()
 
 
-ANYTHING_AFTERWARDS = st.lists(operations(list(TYPES), [b"basket", b"hits", b"name", b"on"]), max_size=5)
+ANYTHING_AFTERWARDS = st.lists(
+    operations(list(TYPES), [b"basket", b"hits", b"name", b"on", b"word", b"words"]), max_size=5
+)
 
 
 def test_the_examples_that_are_mangled_are_sound() -> None:

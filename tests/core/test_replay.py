@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crdt_core.codec import decode_delta
+from crdt_core.commands import Execute, lookup
 from crdt_core.events import ReplayAsked
 from crdt_core.identity import Sponsor
 from crdt_core.membership import AdmitIncarnation, RemoveMember
@@ -57,6 +58,27 @@ def come_back(fleet: Fellows) -> int:
     fleet.settle()
     assert len({fleet.nodes[name].replica.digest for name in fleet.nodes}) == 1
     return int(made)
+
+
+def commands(*lines: str) -> Execute:
+    """Redis's commands, at second 1000."""
+    split = [line.encode().split() for line in lines]
+    return Execute([(lookup(words[0], words[1:]), words[1:]) for words in split], 1_000_000, 0)
+
+
+def test_strings_and_hashes_count_once_more_and_keep_their_values(fleet):
+    fleet.do("n1", commands("SET c 100", "HSET h f 10"))
+    fleet.away = set()
+    fleet.settle()
+    fleet.away = {"n3"}
+    fleet.do("n3", commands("INCRBY c 2", "HINCRBY h f 3", "SET k v EX 60", "HSET h g new"))
+    fleet.do("n3", commands("INCRBY c 1"))
+    fence(fleet)
+    fleet.do("n1", commands("INCR c"))
+    come_back(fleet)
+    assert fleet.do("n2", commands("GET c", "HGET h f", "HGET h g", "GET k", "TTL k")) == [
+        [b"104", b"13", b"new", b"v", 60]
+    ]
 
 
 def test_increments_count_once_more_and_no_more_than_that(fleet):

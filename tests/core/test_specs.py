@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crdt_core.clocks import Stamp
 from crdt_core.types import RANK, TYPES
 from crdt_core.types.members import Fact, Members
-from tests.core.histories import KEYS, VERBS, Act, History, World, steps, values, worlds
+from tests.core.histories import KEYS, VERBS, Act, History, Operation, World, delete, steps, values, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,13 +103,67 @@ def stamp(history: History, write: Act) -> Stamp | None:
 
 
 def _stamp(history: History, write: Act) -> Stamp | None:
-    key, type_name, verb, (_, ms) = write.operation
+    key, type_name, verb, (_, ms, *field) = write.operation
     visible = history.visible(history.seen[write.dot] | {write.dot}, key, type_name)
-    seen = last_write(history, [act for act in visible if history.sees(write, act)])
+    visible = of_field(visible, field[0]) if field else visible
+    seen = last_write(history, [act for act in visible if act.operation.verb != "add" and history.sees(write, act)])
     newest = stamp(history, seen) if seen else None
     if verb == "set_at":
         return None if newest and (ms, 0) < newest else Stamp(ms, 0)
     return max(Stamp(ms, 0), Stamp(newest.ms, newest.logical + 1)) if newest else Stamp(ms, 0)
+
+
+def string(history: History, acts: list[Act]) -> Any:
+    """What was last set, with the adds that no set and no delete has seen on top if it is an integer, or not there."""
+    writes = [act for act in acts if act.operation.verb != "add"]
+    counted = [
+        act.operation.argument
+        for act in acts
+        if act.operation.verb == "add" and not any(history.sees(write, act) for write in writes)
+    ]
+    written = last_write(history, writes)
+    if written is None:
+        return b"%d" % sum(counted) if counted else NOTHING
+    text = written.operation.argument[0]
+    return text if text == b"x" else b"%d" % (int(text) + sum(counted))
+
+
+def hash_of_strings(history: History, acts: list[Act]) -> Any:
+    """Every field that shows as a string of its own would."""
+    fields = {
+        act.operation.argument[0] if act.operation.verb != "remove" else act.operation.argument
+        for act in acts
+        if act.operation.verb != "delete"
+    }
+    values = {field: string(history, of_field(acts, field)) for field in sorted(fields)}
+    return {field: value for field, value in values.items() if value is not NOTHING} or NOTHING
+
+
+def of_field(acts: list[Act], field: bytes) -> list[Act]:
+    """What was done to one field of a hash, told as if it were a string."""
+    found = []
+    for act in acts:
+        key, name, verb, argument = act.operation
+        match verb:
+            case "set" if argument[0] == field:
+                found.append(act._replace(operation=Operation(key, name, "set", (*argument[1:], field))))
+            case "add" if argument[0] == field:
+                found.append(act._replace(operation=Operation(key, name, "add", argument[1])))
+            case "remove" if argument == field:
+                found.append(act._replace(operation=delete(key)))
+            case "delete":
+                found.append(act)
+    return found
+
+
+def expiry(history: History, acts: list[Act]) -> Any:
+    """All that was said and that nothing has seen."""
+    said = {
+        act.operation.argument
+        for act in acts
+        if act.operation.verb == "until" and not any(history.sees(other, act) for other in acts)
+    }
+    return sorted(said, key=lambda until: (until.deadline_ms, until.of is not None)) or NOTHING
 
 
 def members(history: History, acts: list[Act]) -> Any:
@@ -133,10 +187,27 @@ SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
     "mvregister": multi_value_register,
     "ewflag": enable_wins_flag,
     "members": members,
+    "string": string,
+    "hash": hash_of_strings,
+    "expiry": expiry,
 }
 
-PREVAILING = ("pncounter", "gcounter", "orset", "gset", "lwwregister", "mvregister", "ewflag", "members")
+PREVAILING = (
+    "pncounter",
+    "gcounter",
+    "string",
+    "orset",
+    "gset",
+    "hash",
+    "lwwregister",
+    "mvregister",
+    "ewflag",
+    "members",
+)
 """The published order in which types made under one key prevail."""
+
+ATTRIBUTES = ("expiry",)
+"""The types that say something about what stands beside them, and show nothing."""
 
 
 def expected(world: World, at: int) -> dict[tuple[bytes, str], Any]:
@@ -174,7 +245,7 @@ def run(world: World, steps: list[Step]) -> None:
 def test_every_registered_type_has_a_specification() -> None:
     assert SPECS.keys() == TYPES.keys()
     assert VERBS.keys() == TYPES.keys()
-    assert list(RANK) == list(PREVAILING)
+    assert list(RANK) == [*PREVAILING, *ATTRIBUTES]
 
 
 @pytest.mark.parametrize("type_name", TYPES)

@@ -1,0 +1,218 @@
+"""What a Redis command is here, how it is run, and what it answers: pure, like the rest of the core.
+
+A command is a function of a session and its arguments. In a turn the session's state is the replica itself, and
+`Execute` runs one command, or all of a MULTI, as one operation: hence one commit, and atomic at every replica. A
+command that only reads can also be answered outside of turns (`read`), from what the last confirmed commit has left.
+
+Replies are plain values, and know nothing of protocol versions: whoever writes them to a connection does. A command
+that is refused raises `CommandError` and has changed nothing; its text is the whole error line that Redis would send.
+
+Not known here: connections. What needs one (HELLO, MULTI, WATCH, SUBSCRIBE, ...) is the server's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from crdt_core.errors import CallerError
+from crdt_core.types.expiry import deadline_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from crdt_core.clocks import Stamp
+    from crdt_core.objects import Object
+    from crdt_core.replica import Replica
+    from crdt_core.siblings import Roster
+
+__all__ = [
+    "OK",
+    "RESERVED",
+    "Command",
+    "CommandError",
+    "ErrorReply",
+    "Execute",
+    "Keyspace",
+    "Map",
+    "Pairs",
+    "Reply",
+    "Session",
+    "SetOf",
+    "Status",
+    "read",
+]
+
+RESERVED = b"deltaic:"
+"""What the names of Deltaic's own keys begin with; no command sees or makes such keys."""
+
+_MASK64 = (1 << 64) - 1
+
+
+class Status(NamedTuple):
+    """A status line, such as `OK`."""
+
+    text: str
+
+
+class ErrorReply(NamedTuple):
+    """An error line with its prefix, such as `WRONGTYPE Operation ...`; to be encoded with `surrogateescape`."""
+
+    text: str
+
+
+class Map(NamedTuple):
+    """Names with their values: a map, or in RESP2 a flat list."""
+
+    items: list[tuple[Reply, Reply]]
+
+
+class Pairs(NamedTuple):
+    """Pairs in their order: a list of pairs, or in RESP2 a flat list."""
+
+    items: list[tuple[Reply, Reply]]
+
+
+class SetOf(NamedTuple):
+    """Members in no order: a set, or in RESP2 a list."""
+
+    items: list[Reply]
+
+
+Reply: TypeAlias = "int | bytes | float | Status | ErrorReply | Map | Pairs | SetOf | list[Reply] | None"
+"""An integer, a bulk string, a double, null, a list and so on, in whatever protocol."""
+
+OK = Status("OK")
+
+
+class CommandError(CallerError):
+    """The command is refused; `text` is the whole error line, prefix included."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Keyspace(Protocol):
+    """What commands look at: a replica, or what it was when its last commit was confirmed."""
+
+    @property
+    def roster(self) -> Roster: ...
+
+    def head(self, key: bytes) -> Object | None:
+        """The first made of the objects under `key`."""
+
+    def keys(self) -> Iterable[bytes]:
+        """Every key that may show something; nothing may change meanwhile."""
+
+
+class Session:
+    """What a command runs on.
+
+    `state`: what it sees. `replica`: what it writes to; only there in a turn, where it is the state too. `now`: the
+    hybrid time of its writes. `wall_ms`: the time of day, by which keys expire. `random(n)` chooses below n, always
+    alike for the same seed.
+    """
+
+    __slots__ = ("_random", "now", "replica", "state", "wall_ms")
+
+    state: Keyspace
+    replica: Replica
+    now: Stamp
+
+    def __init__(self, state: Keyspace, wall_ms: int, seed: int) -> None:
+        self.state = state
+        self.wall_ms = wall_ms
+        self._random = seed
+
+    def random(self, below: int) -> int:
+        """The next choice from 0 to `below` - 1 (SplitMix64; Steele, Lea, Flood 2014)."""
+        self._random = z = (self._random + 0x9E3779B97F4A7C15) & _MASK64
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _MASK64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _MASK64
+        return (z ^ (z >> 31)) % below
+
+    def find(self, key: bytes) -> Object | None:
+        """The object that shows under `key`; `None` where there is none, or it has expired."""
+        if key.startswith(RESERVED):
+            raise CommandError("ERR keys that begin with 'deltaic:' are reserved")
+        head = self.state.head(key)
+        if head is None:
+            return None
+        if not head.rivals:
+            return head if head.live and not head.type.attribute else None
+        return None if self.has_expired(head) else next(iter(head.showing()), None)
+
+    def take(self, key: bytes) -> Object | None:
+        """As `find`, for a command that writes: what has expired is deleted, and so is the expiry of nothing."""
+        found = self.find(key)
+        if found is None:
+            head = self.state.head(key)
+            if head is not None and any(link.live for link in head.chain()):
+                self.replica.delete(key)
+        return found
+
+    def deadline_ms(self, key: bytes) -> int | None:
+        """When what is under `key` expires, in wall time; `None` for never."""
+        head = self.state.head(key)
+        return deadline_of(head, self.state.roster) if head is not None and head.rivals else None
+
+    def has_expired(self, head: Object) -> bool:
+        """Whether the time of the objects in this chain is over."""
+        deadline_ms = deadline_of(head, self.state.roster)
+        return deadline_ms is not None and deadline_ms <= self.wall_ms
+
+    def showing(self) -> Iterator[Object]:
+        """Everything that shows, by key; nothing may change meanwhile."""
+        for key in self.state.keys():  # noqa: SIM118  it is no mapping
+            if not key.startswith(RESERVED):
+                found = self.find(key)
+                if found is not None:
+                    yield found
+
+
+class Command(NamedTuple):
+    """One command.
+
+    `name` is in upper case. `arity`, as in Redis, counts the name: 2 is exactly two, -2 at least two. `write`: it
+    needs a turn. `keys`: the first key, the last (-1: to the end) and the step between, as COMMAND tells them. `run`
+    takes the arguments without the name; raises `CommandError`.
+    """
+
+    name: bytes
+    arity: int
+    write: bool
+    keys: tuple[int, int, int]
+    run: Callable[[Session, list[bytes]], Reply]
+
+
+class Execute:
+    """Runs commands, in their order, as one unit: an operation. Yields their replies, refusals included.
+
+    `wall_ms` is the time of day, `seed` what random choices come from.
+    """
+
+    __slots__ = ("commands", "seed", "wall_ms")
+
+    def __init__(self, commands: list[tuple[Command, list[bytes]]], wall_ms: int, seed: int) -> None:
+        self.commands = commands
+        self.wall_ms = wall_ms
+        self.seed = seed
+
+    def run(self, replica: Replica, now: Stamp) -> list[Reply]:
+        """The replies, one per command."""
+        session = Session(replica, self.wall_ms, self.seed)
+        session.replica, session.now = replica, now
+        return [answer(session, command, args) for command, args in self.commands]
+
+
+def read(state: Keyspace, command: Command, args: list[bytes], wall_ms: int, seed: int) -> Reply:
+    """The reply to a command that only reads."""
+    return answer(Session(state, wall_ms, seed), command, args)
+
+
+def answer(session: Session, command: Command, args: list[bytes]) -> Reply:
+    """The reply to one command, a refusal included."""
+    try:
+        return command.run(session, args)
+    except CommandError as error:
+        return ErrorReply(error.text)

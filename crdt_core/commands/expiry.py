@@ -1,0 +1,139 @@
+"""EXPIRE, TTL and their like, and the sweep that deletes what has expired.
+
+Expired is what the wall clock of a replica says: from then on no command there sees the key, and the next that writes
+to it, or the sweep, deletes it. That is an observed delete: what another replica has written concurrently survives, and
+has no time to live unless it was given one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from crdt_core.commands.arguments import parse_deadline, shown_in_c
+from crdt_core.commands.base import Command, CommandError
+from crdt_core.types import EXPIRY, SLOT
+from crdt_core.types.counters import INT64_MIN
+from crdt_core.types.expiry import PERSISTED, Until, deadline_of, slot_write
+
+if TYPE_CHECKING:
+    from crdt_core.clocks import Stamp
+    from crdt_core.commands.base import Reply, Session
+    from crdt_core.replica import Replica
+
+__all__ = ["COMMANDS", "Sweep", "set_deadline"]
+
+_NO_KEY, _NO_DEADLINE = -2, -1
+
+
+def set_deadline(session: Session, key: bytes, deadline_ms: int) -> None:
+    """What shows under `key` expires at that wall time; at once if that is past."""
+    if deadline_ms <= session.wall_ms:
+        session.replica.delete(key)
+        return
+    head = session.replica.head(key)
+    assert head is not None
+    about = slot_write(head, session.replica.roster)
+    session.replica.write(key, EXPIRY, SLOT, Until(min(deadline_ms, PERSISTED), about))
+
+
+class Sweep:
+    """Deletes what has expired by wall time `wall_ms`, an operation; yields how many keys that were.
+
+    It looks at `looks` keys that have a deadline, those first that it has not looked at for longest.
+    """
+
+    __slots__ = ("looks", "wall_ms")
+
+    def __init__(self, wall_ms: int, looks: int) -> None:
+        self.wall_ms = wall_ms
+        self.looks = looks
+
+    def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
+        expiring = replica.catalogue.expiring
+        swept = 0
+        for key in [key for key, _ in zip(expiring, range(self.looks), strict=False)]:
+            expiring.pop(key)
+            expiring[key] = None
+            swept += self._sweep(replica, key)
+        return swept
+
+    def _sweep(self, replica: Replica, key: bytes) -> bool:
+        """Whether the key had expired. What is said about nothing, or about what is no more, goes as well."""
+        head = replica.catalogue.objects[key]
+        expiry = next((link for link in head.chain() if link.type is EXPIRY and link.live), None)
+        if expiry is None:
+            return False
+        deadline_ms = deadline_of(head, replica.roster)
+        if deadline_ms is not None and deadline_ms <= self.wall_ms:
+            return replica.delete(key)
+        latest_ms = max(until.deadline_ms for until in EXPIRY.value(replica.catalogue.view(expiry)))
+        if not head.showing() or (deadline_ms is None and latest_ms <= self.wall_ms):
+            replica.remove(expiry)
+        return False
+
+
+def _expire(name: str, unit_ms: int, absolute: bool, session: Session, args: list[bytes]) -> Reply:
+    key = args[0]
+    options = _parse_options(args[2:])
+    base_ms = 0 if absolute else session.wall_ms
+    deadline_ms = parse_deadline(args[1], unit_ms, base_ms, name, least=INT64_MIN)
+    if session.take(key) is None or not _may(options, session.deadline_ms(key), deadline_ms):
+        return 0
+    set_deadline(session, key, deadline_ms)
+    return 1
+
+
+def _parse_options(args: list[bytes]) -> set[bytes]:
+    options = {arg.upper() for arg in args}
+    for arg in args:
+        if arg.upper() not in (b"NX", b"XX", b"GT", b"LT"):
+            raise CommandError(f"ERR Unsupported option {shown_in_c(arg).decode('utf-8', 'surrogateescape')}")
+    if b"NX" in options and len(options) > 1:
+        raise CommandError("ERR NX and XX, GT or LT options at the same time are not compatible")
+    if {b"GT", b"LT"} <= options:
+        raise CommandError("ERR GT and LT options at the same time are not compatible")
+    return options
+
+
+def _may(options: set[bytes], current_ms: int | None, deadline_ms: int) -> bool:
+    """Whether the options let a key with that deadline have the new one; `None` is later than any."""
+    if current_ms is None:
+        return not options & {b"XX", b"GT"}
+    if b"GT" in options:
+        return deadline_ms > current_ms
+    if b"LT" in options:
+        return deadline_ms < current_ms
+    return b"NX" not in options
+
+
+def _left(unit_ms: int, absolute: bool, session: Session, args: list[bytes]) -> Reply:
+    if session.find(args[0]) is None:
+        return _NO_KEY
+    deadline_ms = session.deadline_ms(args[0])
+    if deadline_ms is None:
+        return _NO_DEADLINE
+    left_ms = deadline_ms if absolute else deadline_ms - session.wall_ms
+    return left_ms if unit_ms == 1 else (left_ms + 500) // 1000
+
+
+def _persist(session: Session, args: list[bytes]) -> Reply:
+    if session.take(args[0]) is None or session.deadline_ms(args[0]) is None:
+        return 0
+    set_deadline(session, args[0], PERSISTED)
+    return 1
+
+
+_KEY = (1, 1, 1)
+
+COMMANDS = (
+    Command(b"EXPIRE", -3, True, _KEY, partial(_expire, "expire", 1000, False)),
+    Command(b"PEXPIRE", -3, True, _KEY, partial(_expire, "pexpire", 1, False)),
+    Command(b"EXPIREAT", -3, True, _KEY, partial(_expire, "expireat", 1000, True)),
+    Command(b"PEXPIREAT", -3, True, _KEY, partial(_expire, "pexpireat", 1, True)),
+    Command(b"TTL", 2, False, _KEY, partial(_left, 1000, False)),
+    Command(b"PTTL", 2, False, _KEY, partial(_left, 1, False)),
+    Command(b"EXPIRETIME", 2, False, _KEY, partial(_left, 1000, True)),
+    Command(b"PEXPIRETIME", 2, False, _KEY, partial(_left, 1, True)),
+    Command(b"PERSIST", 2, True, _KEY, _persist),
+)

@@ -1,0 +1,220 @@
+"""HSET and its like. A field is a string of its own: set whole, and counted on top.
+
+HLEN and what lists fields look at every part, as a field may have several.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_integer, parse_within
+from crdt_core.commands.base import OK, Command, CommandError, Map, Pairs
+from crdt_core.commands.numbers import add_floats, parse_float, write_float
+from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
+from crdt_core.commands.sets import REPEATS_MAX
+from crdt_core.types import HASH, View
+from crdt_core.types.counters import INT64_MAX, INT64_MIN
+from crdt_core.types.hashes import field_value, remove_field, set_field, share_part, slot_part
+from crdt_core.types.strings import add_to_share, integer
+
+if TYPE_CHECKING:
+    from crdt_core.commands.base import Reply, Session
+    from crdt_core.objects import Object
+
+__all__ = ["COMMANDS", "write_field"]
+
+
+def write_field(session: Session, key: bytes, field: bytes, value: bytes) -> bool:
+    """Makes `value` the field's, in place of all that has been seen of it; whether there was nothing."""
+    replica, slot = session.replica, slot_part(field)
+    view = replica.view(key, HASH)
+    writes = set_field(view, slot, value, session.now)
+    absent = len(writes) == 1 and not view.shows(slot)
+    for part, payload in writes:
+        replica.write(key, HASH, part, payload)
+    return absent
+
+
+def _as_hash(found: Object | None) -> Object | None:
+    if found is not None and found.type is not HASH:
+        raise CommandError(WRONG_TYPE)
+    return found
+
+
+def _seen(session: Session, key: bytes) -> Object | None:
+    return _as_hash(session.find(key))
+
+
+def _to_write(session: Session, key: bytes) -> Object | None:
+    return _as_hash(session.take(key))
+
+
+def _value(session: Session, found: Object | None, field: bytes) -> bytes | None:
+    return None if found is None else field_value(found.parts, slot_part(field), session.state.roster)
+
+
+def _fields(session: Session, found: Object | None) -> dict[bytes, bytes]:
+    return {} if found is None else HASH.value(View(found.parts, session.state.roster))
+
+
+# Reading
+
+
+def _hget(session: Session, args: list[bytes]) -> Reply:
+    return _value(session, _seen(session, args[0]), args[1])
+
+
+def _hmget(session: Session, args: list[bytes]) -> Reply:
+    found = _seen(session, args[0])
+    return [_value(session, found, field) for field in args[1:]]
+
+
+def _hexists(session: Session, args: list[bytes]) -> Reply:
+    return int(_value(session, _seen(session, args[0]), args[1]) is not None)
+
+
+def _hstrlen(session: Session, args: list[bytes]) -> Reply:
+    return len(_value(session, _seen(session, args[0]), args[1]) or b"")
+
+
+def _hlen(session: Session, args: list[bytes]) -> Reply:
+    return len(_fields(session, _seen(session, args[0])))
+
+
+def _hkeys(session: Session, args: list[bytes]) -> Reply:
+    return list(_fields(session, _seen(session, args[0])))
+
+
+def _hvals(session: Session, args: list[bytes]) -> Reply:
+    return list(_fields(session, _seen(session, args[0])).values())
+
+
+def _hgetall(session: Session, args: list[bytes]) -> Reply:
+    return Map(list(_fields(session, _seen(session, args[0])).items()))
+
+
+def _hscan(session: Session, args: list[bytes]) -> Reply:
+    cursor = parse_cursor(args[1])
+    found = _seen(session, args[0])
+    if found is None:
+        return [b"0", []]
+    options = parse_scan(args[2:], (b"MATCH", b"COUNT", b"NOVALUES"))
+    values = _fields(session, found)
+    following, fields = page(values, cursor, options.about)
+    listed: list[Reply] = []
+    for field in fields:
+        if options.pattern is None or matches(options.pattern, field):
+            listed += [field] if options.names_only else [field, values[field]]
+    return [b"%d" % following, listed]
+
+
+def _hrandfield(session: Session, args: list[bytes]) -> Reply:
+    count = parse_within(args[1], -INT64_MAX) if len(args) > 1 else None
+    if len(args) > 3 or (len(args) == 3 and args[2].upper() != b"WITHVALUES"):
+        raise CommandError(SYNTAX)
+    if count is not None and len(args) == 3 and abs(count) > INT64_MAX // 2:
+        raise CommandError("ERR value is out of range")
+    found = _seen(session, args[0])
+    if found is None:
+        return None if count is None else []
+    if count is not None and -count > REPEATS_MAX:
+        raise CommandError(f"ERR value is out of range, must be at least -{REPEATS_MAX}")
+    values = _fields(session, found)
+    fields = list(values)
+    if count is None:
+        return fields[session.random(len(fields))]
+    if count < 0:
+        chosen = [fields[session.random(len(fields))] for _ in range(-count)]
+    else:
+        for at in range(min(count, len(fields))):
+            other = at + session.random(len(fields) - at)
+            fields[at], fields[other] = fields[other], fields[at]
+        chosen = fields[:count]
+    return Pairs([(field, values[field]) for field in chosen]) if len(args) == 3 else list(chosen)
+
+
+# Writing
+
+
+def _hset(session: Session, args: list[bytes]) -> Reply:
+    if len(args) % 2 == 0:
+        raise CommandError("ERR wrong number of arguments for 'hset' command")
+    return _set_fields(session, args)
+
+
+def _hmset(session: Session, args: list[bytes]) -> Reply:
+    if len(args) % 2 == 0:
+        raise CommandError("ERR wrong number of arguments for 'hmset' command")
+    _set_fields(session, args)
+    return OK
+
+
+def _set_fields(session: Session, args: list[bytes]) -> int:
+    _to_write(session, args[0])
+    return sum([write_field(session, args[0], *pair) for pair in zip(args[1::2], args[2::2], strict=True)])
+
+
+def _hsetnx(session: Session, args: list[bytes]) -> Reply:
+    if _value(session, _to_write(session, args[0]), args[1]) is not None:
+        return 0
+    write_field(session, *args)
+    return 1
+
+
+def _hdel(session: Session, args: list[bytes]) -> Reply:
+    key, replica = args[0], session.replica
+    if _to_write(session, key) is None:
+        return 0
+    removed = 0
+    for field in args[1:]:
+        writes = remove_field(replica.view(key, HASH), slot_part(field))
+        for part, payload in writes:
+            replica.write(key, HASH, part, payload)
+        removed += bool(writes)
+    return removed
+
+
+def _hincrby(session: Session, args: list[bytes]) -> Reply:
+    key, amount, replica = args[0], parse_integer(args[2]), session.replica
+    text = _value(session, _to_write(session, key), args[1])
+    before = 0 if text is None else integer(text)
+    if before is None:
+        raise CommandError("ERR hash value is not an integer")
+    if not INT64_MIN <= before + amount <= INT64_MAX:
+        raise CommandError("ERR increment or decrement would overflow")
+    part = share_part(slot_part(args[1]), replica.id)
+    replica.write(key, HASH, part, add_to_share(replica.view(key, HASH).parts.get(part), amount))
+    return before + amount
+
+
+def _hincrbyfloat(session: Session, args: list[bytes]) -> Reply:
+    amount = parse_float(args[2])
+    if amount is None:
+        raise CommandError("ERR value is NaN or Infinity")
+    text = _value(session, _to_write(session, args[0]), args[1])
+    before = parse_float(b"0" if text is None else text, "ERR hash value is not a float")
+    after = write_float(add_floats(before, amount))
+    write_field(session, args[0], args[1], after)
+    return after
+
+
+_KEY = (1, 1, 1)
+
+COMMANDS = (
+    Command(b"HGET", 3, False, _KEY, _hget),
+    Command(b"HMGET", -3, False, _KEY, _hmget),
+    Command(b"HEXISTS", 3, False, _KEY, _hexists),
+    Command(b"HSTRLEN", 3, False, _KEY, _hstrlen),
+    Command(b"HLEN", 2, False, _KEY, _hlen),
+    Command(b"HKEYS", 2, False, _KEY, _hkeys),
+    Command(b"HVALS", 2, False, _KEY, _hvals),
+    Command(b"HGETALL", 2, False, _KEY, _hgetall),
+    Command(b"HSCAN", -3, False, _KEY, _hscan),
+    Command(b"HRANDFIELD", -2, False, _KEY, _hrandfield),
+    Command(b"HSET", -4, True, _KEY, _hset),
+    Command(b"HMSET", -4, True, _KEY, _hmset),
+    Command(b"HSETNX", 4, True, _KEY, _hsetnx),
+    Command(b"HDEL", -3, True, _KEY, _hdel),
+    Command(b"HINCRBY", 4, True, _KEY, _hincrby),
+    Command(b"HINCRBYFLOAT", 4, True, _KEY, _hincrbyfloat),
+)

@@ -1,0 +1,176 @@
+"""DEL, TYPE, RENAME, SCAN and their like: what can be done with a key, whatever it holds.
+
+COPY and RENAME write what shows at the source as new: values, not their history. So a counter's value is copied as a
+number; where another replica increments the old name concurrently, that stays under the old name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.commands.arguments import NOT_AN_INTEGER, SYNTAX, parse_integer
+from crdt_core.commands.base import OK, RESERVED, Command, CommandError, Status
+from crdt_core.commands.expiry import set_deadline
+from crdt_core.commands.hashes import write_field
+from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
+from crdt_core.commands.sets import SETS
+from crdt_core.commands.strings import STRINGS, text_of, write_text
+from crdt_core.siblings import shows
+from crdt_core.types import HASH, ORSET, View
+
+if TYPE_CHECKING:
+    from crdt_core.commands.base import Reply, Session
+    from crdt_core.objects import Object
+
+__all__ = ["COMMANDS", "redis_type"]
+
+_NO_KEY = "ERR no such key"
+_TRIES = 64
+
+
+def redis_type(found: Object) -> str:
+    """What TYPE says of an object that shows; types that Redis has not go by their own name."""
+    if found.type in STRINGS:
+        return "string"
+    return "set" if found.type in SETS else found.type.name
+
+
+def _delete(session: Session, args: list[bytes]) -> Reply:
+    return sum([session.take(key) is not None and session.replica.delete(key) for key in args])
+
+
+def _exists(session: Session, args: list[bytes]) -> Reply:
+    return sum([session.find(key) is not None for key in args])
+
+
+def _type(session: Session, args: list[bytes]) -> Reply:
+    found = session.find(args[0])
+    return Status("none" if found is None else redis_type(found))
+
+
+def _keys(session: Session, args: list[bytes]) -> Reply:
+    pattern = args[0]
+    return [found.key for found in session.showing() if pattern == b"*" or matches(pattern, found.key)]
+
+
+def _scan(session: Session, args: list[bytes]) -> Reply:
+    cursor = parse_cursor(args[0])
+    options = parse_scan(args[1:], (b"MATCH", b"COUNT", b"TYPE"))
+    wanted, pattern = options.type, options.pattern
+    shown = {found.key: found for found in session.showing()}
+    following, keys = page(shown, cursor, options.about)
+    return [
+        b"%d" % following,
+        [
+            key
+            for key in keys
+            if (pattern is None or matches(pattern, key)) and (wanted is None or redis_type(shown[key]) == wanted)
+        ],
+    ]
+
+
+def _dbsize(session: Session, args: list[bytes]) -> Reply:  # noqa: ARG001
+    return sum(1 for _ in session.showing())
+
+
+def _randomkey(session: Session, args: list[bytes]) -> Reply:  # noqa: ARG001
+    keys = list(session.state.keys())
+    for _ in range(min(_TRIES, len(keys))):
+        key = keys[session.random(len(keys))]
+        if not key.startswith(RESERVED) and session.find(key) is not None:
+            return key
+    shown = [found.key for found in session.showing()]
+    return shown[session.random(len(shown))] if shown else None
+
+
+def _flush(session: Session, args: list[bytes]) -> Reply:
+    if len(args) > 1 or (args and args[0].upper() not in (b"ASYNC", b"SYNC")):
+        raise CommandError(SYNTAX)
+    for key in list(session.state.keys()):
+        if not key.startswith(RESERVED):
+            session.replica.delete(key)
+    return OK
+
+
+def _rename(session: Session, args: list[bytes]) -> Reply:
+    _move(session, args[0], args[1])
+    return OK
+
+
+def _renamenx(session: Session, args: list[bytes]) -> Reply:
+    if session.take(args[0]) is not None and session.take(args[1]) is not None:
+        return 0
+    _move(session, args[0], args[1])
+    return 1
+
+
+def _move(session: Session, source: bytes, target: bytes) -> None:
+    found = session.take(source)
+    if found is None:
+        raise CommandError(_NO_KEY)
+    if source != target:
+        _copy_to(session, found, target)
+        session.replica.delete(source)
+
+
+def _copy(session: Session, args: list[bytes]) -> Reply:
+    replaces, rest = False, args[2:]
+    while rest:
+        option = rest.pop(0).upper()
+        if option == b"REPLACE":
+            replaces = True
+        elif option == b"DB" and rest:
+            if parse_integer(rest.pop(0), NOT_AN_INTEGER) != 0:
+                raise CommandError("ERR DB index is out of range")
+        else:
+            raise CommandError(SYNTAX)
+    if args[0] == args[1]:
+        raise CommandError("ERR source and destination objects are the same")
+    found = session.take(args[0])
+    if found is None or (session.take(args[1]) is not None and not replaces):
+        return 0
+    _copy_to(session, found, args[1])
+    return 1
+
+
+def _copy_to(session: Session, found: Object, target: bytes) -> None:
+    """Makes `target` what shows in `found`, in place of all that has been seen there."""
+    replica = session.replica
+    session.take(target)
+    deadline_ms = session.deadline_ms(found.key)
+    if found.type in STRINGS:
+        write_text(session, target, text_of(session, found))
+    elif found.type in SETS:
+        members = [part for part, siblings in found.parts.items() if shows(siblings)]
+        replica.delete(target)
+        for member in members:
+            replica.write(target, ORSET, member, True)
+    elif found.type is HASH:
+        fields = HASH.value(View(found.parts, replica.roster))
+        replica.delete(target)
+        for field, value in fields.items():
+            write_field(session, target, field, value)
+    else:
+        raise CommandError(f"ERR a key of type {found.type.name} cannot be copied or renamed")
+    if deadline_ms is not None:
+        set_deadline(session, target, deadline_ms)
+
+
+_KEY, _ALL = (1, 1, 1), (1, -1, 1)
+
+COMMANDS = (
+    Command(b"DEL", -2, True, _ALL, _delete),
+    Command(b"UNLINK", -2, True, _ALL, _delete),
+    Command(b"EXISTS", -2, False, _ALL, _exists),
+    Command(b"TOUCH", -2, False, _ALL, _exists),
+    Command(b"TYPE", 2, False, _KEY, _type),
+    Command(b"KEYS", 2, False, (0, 0, 0), _keys),
+    Command(b"SCAN", -2, False, (0, 0, 0), _scan),
+    Command(b"DBSIZE", 1, False, (0, 0, 0), _dbsize),
+    Command(b"RANDOMKEY", 1, False, (0, 0, 0), _randomkey),
+    Command(b"FLUSHDB", -1, True, (0, 0, 0), _flush),
+    Command(b"FLUSHALL", -1, True, (0, 0, 0), _flush),
+    Command(b"RENAME", 3, True, (1, 2, 1), _rename),
+    Command(b"RENAMENX", 3, True, (1, 2, 1), _renamenx),
+    Command(b"COPY", -3, True, (1, 2, 1), _copy),
+)

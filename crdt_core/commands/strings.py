@@ -1,0 +1,273 @@
+"""GET, SET and their like, on everything that counts as a string; `counting` has INCR and its like.
+
+That is the type `string`, and what other faces have made: counters and last-writer-wins registers. INCR and its like
+work on these as they are; whatever writes a string whole deletes what it has seen of them, and makes a `string`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from crdt_core.commands.arguments import (
+    SYNTAX,
+    TOO_LONG,
+    VALUE_BYTES_MAX,
+    WRONG_TYPE,
+    parse_deadline,
+    parse_integer,
+)
+from crdt_core.commands.base import OK, Command, CommandError
+from crdt_core.commands.expiry import set_deadline
+from crdt_core.types import GCOUNTER, LWWREGISTER, PNCOUNTER, SLOT, STRING, View
+from crdt_core.types.expiry import PERSISTED
+from crdt_core.types.registers import Stamped
+from crdt_core.types.strings import set_whole, text
+
+if TYPE_CHECKING:
+    from crdt_core.commands.base import Reply, Session
+    from crdt_core.objects import Object
+
+__all__ = ["COMMANDS", "STRINGS", "taken", "text_of", "write_text"]
+
+STRINGS = (STRING, PNCOUNTER, GCOUNTER, LWWREGISTER)
+"""The types that count as strings."""
+
+_UNITS_MS = {b"EX": 1000, b"PX": 1, b"EXAT": 1000, b"PXAT": 1}
+
+
+# What all share
+
+
+def text_of(session: Session, found: Object) -> bytes:
+    """The value of an object that shows; raises `CommandError` where it is no string."""
+    type_, parts = found.type, found.parts
+    if type_ is STRING:
+        return text(parts, session.state.roster) or b""
+    if type_ is LWWREGISTER:
+        return LWWREGISTER.value(View(parts, session.state.roster)) or b""
+    if type_ is PNCOUNTER or type_ is GCOUNTER:
+        return b"%d" % type_.value(View(parts, session.state.roster))
+    raise CommandError(WRONG_TYPE)
+
+
+def write_text(session: Session, key: bytes, value: bytes, *, keeps_deadline: bool = False) -> None:
+    """Makes `value` the string under `key`, in place of all that has been seen there."""
+    replica = session.replica
+    head = replica.head(key)
+    deadline_ms = None
+    if head is None:
+        replica.write(key, STRING, SLOT, Stamped(value, *session.now))
+        return
+    if head.type is not STRING or head.rivals:
+        deadline_ms = session.deadline_ms(key) if keeps_deadline else None
+        for link in list(head.chain()):
+            if link.type is not STRING and link.live:
+                replica.remove(link)
+    for part, payload in set_whole(replica.view(key, STRING), value, session.now):
+        replica.write(key, STRING, part, payload)
+    if deadline_ms is not None:
+        set_deadline(session, key, deadline_ms)
+
+
+def _text_at(session: Session, key: bytes) -> bytes | None:
+    found = session.find(key)
+    return None if found is None else text_of(session, found)
+
+
+def taken(session: Session, key: bytes) -> bytes | None:
+    """The string under `key`, for a command that writes; raises `CommandError` where it is none."""
+    found = session.take(key)
+    return None if found is None else text_of(session, found)
+
+
+# Reading
+
+
+def _get(session: Session, args: list[bytes]) -> Reply:
+    found = session.find(args[0])
+    return None if found is None else text_of(session, found)
+
+
+def _mget(session: Session, args: list[bytes]) -> Reply:
+    found = [session.find(key) for key in args]
+    return [None if f is None or f.type not in STRINGS else text_of(session, f) for f in found]
+
+
+def _strlen(session: Session, args: list[bytes]) -> Reply:
+    return len(_text_at(session, args[0]) or b"")
+
+
+def _getrange(session: Session, args: list[bytes]) -> Reply:
+    start, end = parse_integer(args[1]), parse_integer(args[2])
+    value = _text_at(session, args[0]) or b""
+    if start < 0 and end < 0 and start > end:
+        return b""
+    start = max(0, start + len(value) if start < 0 else start)
+    end = max(0, end + len(value) if end < 0 else end)
+    return value[start : end + 1]
+
+
+# Writing whole values
+
+
+def _set(session: Session, args: list[bytes]) -> Reply:
+    key, value = args[0], args[1]
+    if len(args) > 2:
+        return _set_with_options(session, args)
+    session.take(key)
+    write_text(session, key, value)
+    return OK
+
+
+def _set_with_options(session: Session, args: list[bytes]) -> Reply:
+    key, value = args[0], args[1]
+    options = _Options(session, args[2:], "set", b"NX XX IFEQ GET KEEPTTL EX PX EXAT PXAT".split())
+    found = session.take(key)
+    before = text_of(session, found) if found is not None and (options.gets or options.equal is not None) else None
+    refused = (
+        (options.absent and found is not None)
+        or (options.present and found is None)
+        or (options.equal is not None and before != options.equal)
+    )
+    if not refused:
+        write_text(session, key, value, keeps_deadline=options.keeps)
+        if options.deadline_ms is not None:
+            set_deadline(session, key, options.deadline_ms)
+    if options.gets:
+        return before
+    return None if refused else OK
+
+
+class _Options:
+    """The options of SET and GETEX, of those that are `known`; raises `CommandError`."""
+
+    __slots__ = ("absent", "deadline_ms", "equal", "gets", "keeps", "persists", "present")
+
+    def __init__(self, session: Session, args: list[bytes], command: str, known: list[bytes]) -> None:
+        given: dict[bytes, bytes] = {}
+        rest = iter(args)
+        for arg in rest:
+            name = arg.upper()
+            if name not in known:
+                raise CommandError(SYNTAX)
+            value = next(rest, None) if name in _UNITS_MS or name == b"IFEQ" else b""
+            if value is None or (name == b"IFEQ" and name in given):
+                raise CommandError(SYNTAX)
+            given[name] = value
+        if len(given.keys() & {b"NX", b"XX", b"IFEQ"}) > 1 or len(given.keys() & _LIFETIMES) > 1:
+            raise CommandError(SYNTAX)
+        self.absent, self.present, self.gets = b"NX" in given, b"XX" in given, b"GET" in given
+        self.keeps, self.persists = b"KEEPTTL" in given, b"PERSIST" in given
+        self.equal = given.get(b"IFEQ")
+        self.deadline_ms: int | None = None
+        for name in given.keys() & _UNITS_MS.keys():
+            base_ms = 0 if name.endswith(b"AT") else session.wall_ms
+            self.deadline_ms = parse_deadline(given[name], _UNITS_MS[name], base_ms, command)
+
+
+_LIFETIMES = {*_UNITS_MS, b"KEEPTTL", b"PERSIST"}
+
+
+def _setex(name: str, unit_ms: int, session: Session, args: list[bytes]) -> Reply:
+    deadline_ms = parse_deadline(args[1], unit_ms, session.wall_ms, name)
+    session.take(args[0])
+    write_text(session, args[0], args[2])
+    set_deadline(session, args[0], deadline_ms)
+    return OK
+
+
+def _setnx(session: Session, args: list[bytes]) -> Reply:
+    if session.take(args[0]) is not None:
+        return 0
+    write_text(session, args[0], args[1])
+    return 1
+
+
+def _getset(session: Session, args: list[bytes]) -> Reply:
+    before = taken(session, args[0])
+    write_text(session, args[0], args[1])
+    return before
+
+
+def _getdel(session: Session, args: list[bytes]) -> Reply:
+    before = taken(session, args[0])
+    if before is not None:
+        session.replica.delete(args[0])
+    return before
+
+
+def _getex(session: Session, args: list[bytes]) -> Reply:
+    options = _Options(session, args[1:], "getex", b"PERSIST EX PX EXAT PXAT".split())
+    value = taken(session, args[0])
+    if value is not None and options.deadline_ms is not None:
+        set_deadline(session, args[0], options.deadline_ms)
+    elif value is not None and options.persists and session.deadline_ms(args[0]) is not None:
+        set_deadline(session, args[0], PERSISTED)
+    return value
+
+
+def _mset(session: Session, args: list[bytes]) -> Reply:
+    _must_be_pairs(args, "mset")
+    for key in args[::2]:
+        session.take(key)
+    for key, value in zip(args[::2], args[1::2], strict=True):
+        write_text(session, key, value)
+    return OK
+
+
+def _msetnx(session: Session, args: list[bytes]) -> Reply:
+    _must_be_pairs(args, "msetnx")
+    if any([session.take(key) is not None for key in args[::2]]):  # noqa: C419  every key is looked at
+        return 0
+    _mset(session, args)
+    return 1
+
+
+def _must_be_pairs(args: list[bytes], command: str) -> None:
+    if len(args) % 2:
+        raise CommandError(f"ERR wrong number of arguments for '{command}' command")
+
+
+def _append(session: Session, args: list[bytes]) -> Reply:
+    value = (taken(session, args[0]) or b"") + args[1]
+    if len(value) > VALUE_BYTES_MAX:
+        raise CommandError(TOO_LONG)
+    write_text(session, args[0], value, keeps_deadline=True)
+    return len(value)
+
+
+def _setrange(session: Session, args: list[bytes]) -> Reply:
+    offset, patch = parse_integer(args[1]), args[2]
+    if offset < 0:
+        raise CommandError("ERR offset is out of range")
+    value = taken(session, args[0]) or b""
+    if not patch:
+        return len(value)
+    if offset + len(patch) > VALUE_BYTES_MAX:
+        raise CommandError(TOO_LONG)
+    value = value[:offset].ljust(offset, b"\0") + patch + value[offset + len(patch) :]
+    write_text(session, args[0], value, keeps_deadline=True)
+    return len(value)
+
+
+_KEY = (1, 1, 1)
+
+COMMANDS = (
+    Command(b"GET", 2, False, _KEY, _get),
+    Command(b"MGET", -2, False, (1, -1, 1), _mget),
+    Command(b"STRLEN", 2, False, _KEY, _strlen),
+    Command(b"GETRANGE", 4, False, _KEY, _getrange),
+    Command(b"SUBSTR", 4, False, _KEY, _getrange),
+    Command(b"SET", -3, True, _KEY, _set),
+    Command(b"SETEX", 4, True, _KEY, partial(_setex, "setex", 1000)),
+    Command(b"PSETEX", 4, True, _KEY, partial(_setex, "psetex", 1)),
+    Command(b"SETNX", 3, True, _KEY, _setnx),
+    Command(b"GETSET", 3, True, _KEY, _getset),
+    Command(b"GETDEL", 2, True, _KEY, _getdel),
+    Command(b"GETEX", -2, True, _KEY, _getex),
+    Command(b"MSET", -3, True, (1, -1, 2), _mset),
+    Command(b"MSETNX", -3, True, (1, -1, 2), _msetnx),
+    Command(b"APPEND", 3, True, _KEY, _append),
+    Command(b"SETRANGE", 4, True, _KEY, _setrange),
+)

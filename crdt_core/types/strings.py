@@ -1,0 +1,181 @@
+"""String: a last-writer-wins register and a counter under one key.
+
+The slot holds what was written whole (`Stamped`, as in a register). Beside it stand shares, as in a counter: what each
+replica has added since. Where the value that was written is an integer, or nothing was, the shares count on top:
+
+    A: SET c 100     slot: 100, and the shares it saw are spent     } concurrent: 101
+    B: INCR c        n2: (6, 0), of which A has seen (5, 0)         }
+
+An increment writes only its own share, so increments at all replicas add; a value that is no integer hides them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.clocks import Dot, Stamp, check_replica_id
+from crdt_core.errors import InvalidArgument, Malformed
+from crdt_core.siblings import REMOVED, Spent, shows, unfold
+from crdt_core.types.base import SLOT, CrdtType, View, encode_text
+from crdt_core.types.counters import (
+    INT64_MAX,
+    INT64_MIN,
+    Share,
+    Totals,
+    decode_share,
+    encode_share,
+    net,
+    totals,
+)
+from crdt_core.types.registers import Stamped, decode_stamped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from crdt_core.siblings import PackedDot, Payload, Roster, Siblings
+
+__all__ = [
+    "StringType",
+    "add_to_share",
+    "decode_written",
+    "encode_written",
+    "fold_written",
+    "integer",
+    "overwrite",
+    "set_whole",
+    "spend",
+]
+
+
+class StringType(CrdtType):
+    """A string as Redis has it; parts: the slot, and the shares by replica id."""
+
+    name = "string"
+
+    def value(self, view: View) -> bytes | None:
+        """The value that shows, `None` where there is none."""
+        return text(view.parts, view.roster)
+
+    def winning_dot(self, view: View) -> Dot | None:
+        winner = latest(view.parts.get(SLOT), view.roster)
+        return view.roster.unpack(winner[0]) if winner else None
+
+    def removal(self, view: View, part: bytes) -> Payload:
+        return spend(view.parts.get(part)) if part else REMOVED
+
+    def owner(self, part: bytes) -> bytes | None:
+        return part or None
+
+    def decode_part(self, value: Any) -> bytes:
+        if value == "":
+            return SLOT
+        try:
+            return check_replica_id(value).encode()
+        except InvalidArgument as error:
+            raise Malformed("part", f"{self.name}: {error}") from error
+
+    def encode_payload(self, payload: Payload) -> Any:
+        return encode_written(payload)
+
+    def decode_payload(self, value: Any) -> Payload:
+        return decode_written(self.name, value)
+
+
+def encode_written(payload: Payload) -> Any:
+    """`["value",ms,logical]` of a slot, `[5,0]` and the like of a share."""
+    return (
+        [encode_text(payload.value), payload.ms, payload.logical] if type(payload) is Stamped else encode_share(payload)
+    )
+
+
+def decode_written(name: str, value: Any) -> Payload:
+    """The inverse of `encode_written`; raises `Malformed`."""
+    if isinstance(value, list) and len(value) == 3:
+        return decode_stamped(name, value)
+    return decode_share(name, value)
+
+
+def integer(text: bytes) -> int | None:
+    """The integer that `text` spells in the one canonical way, of 64 bits; else `None`.
+
+    >>> integer(b"-7"), integer(b"007"), integer(b"1_0"), integer(b"9223372036854775808")
+    (-7, None, None, None)
+    """
+    if not 0 < len(text) < 21:
+        return None
+    try:
+        found = int(text)
+    except ValueError:
+        return None
+    return found if b"%d" % found == text and INT64_MIN <= found <= INT64_MAX else None
+
+
+def latest(slot: Siblings, roster: Roster) -> tuple[PackedDot, Stamped] | None:
+    """The write of a slot that shows, with its dot."""
+    if type(slot) is tuple:
+        return slot if type(slot[1]) is Stamped else None
+    written = [(dot, payload) for dot, payload in unfold(slot).items() if type(payload) is Stamped]
+    return max(written, key=lambda w: (w[1].ms, w[1].logical, roster.unpack(w[0])), default=None)
+
+
+def fold_written(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> bytes | None:
+    """The value of a slot and the shares beside it; `None` where nothing shows."""
+    winner = latest(slot, roster) if slot is not None else None
+    added = [net(siblings) for siblings in shares if shows(siblings)]
+    if winner is None:
+        return b"%d" % sum(added) if added else None
+    written = winner[1].value
+    base = integer(written) if any(added) else None
+    return written if base is None else b"%d" % (base + sum(added))
+
+
+def set_whole(view: View, value: bytes, now: Stamp) -> list[tuple[bytes, Payload]]:
+    """The writes that make `value` the string: the slot, and the end of all shares seen."""
+    spent = [(part, spend(siblings)) for part, siblings in view.parts.items() if part and shows(siblings)]
+    return [(SLOT, overwrite(view.parts.get(SLOT), value, now, view.roster)), *spent]
+
+
+def text(parts: Mapping[bytes, Siblings], roster: Roster) -> bytes | None:
+    """The value of a string of these parts; `None` where nothing shows."""
+    if len(parts) == 1:
+        for siblings in parts.values():
+            if type(siblings) is tuple and type(siblings[1]) is Stamped:
+                return siblings[1].value
+            if type(siblings) is tuple and type(siblings[1]) is Share:
+                return b"%d" % net(siblings)
+    return fold_written(parts.get(SLOT), [siblings for part, siblings in parts.items() if part], roster)
+
+
+def counted(parts: Mapping[bytes, Siblings], roster: Roster) -> int | None:
+    """The integer that a string of these parts shows, 0 where nothing does; `None` where it is none."""
+    if len(parts) == 1:
+        for siblings in parts.values():
+            if type(siblings) is tuple and type(siblings[1]) is Share:
+                return net(siblings)
+    shown = text(parts, roster)
+    return 0 if shown is None else integer(shown)
+
+
+def overwrite(slot: Siblings, value: bytes, now: Stamp, roster: Roster) -> Stamped:
+    """The write of a slot that replaces what has been seen of it, later than it whatever the clocks say."""
+    seen = latest(slot, roster)
+    if seen is None or (seen[1].ms, seen[1].logical) < now:
+        return Stamped(value, *now)
+    return Stamped(value, *Stamp(seen[1].ms, seen[1].logical).successor())
+
+
+def spend(siblings: Siblings) -> Spent:
+    """The removal of a share: it takes away what it has seen of it."""
+    now = totals(siblings)
+    return Spent(now.increments, now.decrements)
+
+
+def add_to_share(siblings: Siblings, amount: int) -> Share:
+    """The share after its owner has added `amount` to it."""
+    if type(siblings) is tuple and type(siblings[1]) is Share:
+        now: Totals | Share = siblings[1]
+    else:
+        now = totals(siblings)
+    if amount >= 0:
+        return Share(now.increments + amount, now.decrements, now.base_increments, now.base_decrements)
+    return Share(now.increments, now.decrements - amount, now.base_increments, now.base_decrements)
