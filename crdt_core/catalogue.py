@@ -21,6 +21,7 @@ from crdt_core.types import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from crdt_core.clocks import VersionVector
     from crdt_core.deltas import Address
@@ -181,6 +182,10 @@ class Catalogue:
                 del self.objects[key]
             records.append(record)
         return [*records, *emptied.values()]
+
+    def has_changed(self, keys: AbstractSet[bytes]) -> bool:
+        """Whether a change under one of `keys` waits for `take_changes`; it costs what has changed."""
+        return any(key in keys for key, _, _ in self._journal) or not keys.isdisjoint(self._relisted)
 
     def confirm(self) -> None:
         """What `take_changes` yielded last is persisted."""

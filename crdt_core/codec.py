@@ -45,6 +45,7 @@ __all__ = [
     "decode_type",
     "encode_clock",
     "encode_delta",
+    "encode_dot",
     "encode_dots",
     "encode_patch",
     "pack_part",
@@ -180,6 +181,15 @@ def encode_dots(type_: CrdtType, siblings: Mapping[Dot, Payload]) -> bytes:
     b'{"n1:3":true,"n2:5":null}'
     """
     return orjson.dumps({str(dot): _encode_payload(type_, payload) for dot, payload in sorted(siblings.items())})
+
+
+def encode_dot(type_: CrdtType, dot: Dot, payload: Payload) -> bytes:
+    """The only sibling of a part, exactly as `encode_dots` has it; most parts have one, and it costs half as much.
+
+    >>> encode_dot(TYPES["orset"], Dot("n1", 3), REMOVED) == encode_dots(TYPES["orset"], {Dot("n1", 3): REMOVED})
+    True
+    """
+    return b'{"%s:%d":%s}' % (dot.replica.encode(), dot.counter, orjson.dumps(_encode_payload(type_, payload)))
 
 
 def decode_dots(type_: CrdtType, value: Any) -> dict[Dot, Payload]:

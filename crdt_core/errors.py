@@ -219,7 +219,11 @@ class WorldError(DeltaicError):
 
 
 class StoreUnavailable(WorldError):
-    """Redis is away or refuses. A write that fails so may still take effect, unless the message says otherwise."""
+    """Redis is away or refuses. A write that fails so may still take effect, unless it is known to be `unchanged`."""
+
+    def __init__(self, reason: str, *, unchanged: bool = False) -> None:
+        super().__init__(reason)
+        self.unchanged = unchanged
 
 
 class Overloaded(WorldError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from crdt_core.codec import decode_clock, decode_dots, decode_type, encode_dots, parse_dot
+from crdt_core.codec import decode_clock, decode_dots, decode_type, encode_dot, encode_dots, parse_dot
 from crdt_core.errors import Malformed, brief
 from crdt_core.objects import Object
 from crdt_core.siblings import fold, unfold
@@ -82,6 +82,8 @@ def encode_part(link: Object, siblings: Siblings, roster: Roster) -> bytes:
     """The siblings of one part as canonical JSON."""
     if type(siblings) is int:
         return b'{"%s":true}' % str(roster.unpack(siblings)).encode()
+    if type(siblings) is tuple:
+        return encode_dot(link.type, roster.unpack(siblings[0]), siblings[1])
     return encode_dots(link.type, {roster.unpack(dot): payload for dot, payload in unfold(siblings).items()})
 
 

@@ -43,13 +43,14 @@ EXCHANGE_TIMEOUT_MS = 2000
 
 
 class Node(NodeClient):
-    """One node: its worker process, and its face. `name` is the node's; `title` tells processes of one node apart."""
+    """One node: its worker process, and its faces. `name` is the node's; `title` tells processes of one node apart."""
 
-    def __init__(self, name: str, address: str, file: Path, title: str) -> None:
+    def __init__(self, name: str, address: str, file: Path, title: str, *, resp_port: int = 0) -> None:
         self._channel = channel_to(address)
         super().__init__(self._channel)
         self.name = name
         self.address = address
+        self.resp_port = resp_port
         self.keys = Keys(name)
         self.log = file.with_name(f"{title}.log")
         self._file = file
@@ -158,8 +159,9 @@ class Fleet:
         servers = [ValkeyServer(directory / f"valkey{i}", appendfsync) for i in range(nodes if valkey_each else 1)]
         self.valkeys = dict(zip(names, servers if valkey_each else servers * nodes, strict=True))
         self._addresses = {name: (f"127.0.0.1:{free_port()}", self.valkeys[name].url) for name in names}
+        self._resp_ports: dict[str, int] = {}
         file = self._write_file("fleet.toml", self._addresses)
-        self.nodes = {name: Node(name, address, file, name) for name, (address, _) in self._addresses.items()}
+        self.nodes = {name: self._node(name, address, file, name) for name, (address, _) in self._addresses.items()}
         self._others: list[Node] = []
         self._clients: dict[str, Redis] = {}
         self._cleanup = ExitStack()
@@ -203,13 +205,13 @@ class Fleet:
         title = f"{name}-elsewhere-{len(self._others) + 1}"
         address = f"127.0.0.1:{free_port()}"
         file = self._write_file(f"{title}.toml", {**self._addresses, name: (address, redis or self.valkeys[name].url)})
-        self._others.append(Node(name, address, file, title))
+        self._others.append(self._node(name, address, file, title))
         return self._others[-1]
 
     def twin(self, name: str) -> Node:
         """Another process for node `name`, at the same address."""
         title = f"{name}-twin-{len(self._others) + 1}"
-        self._others.append(Node(name, self.nodes[name].address, self.directory / "fleet.toml", title))
+        self._others.append(self._node(name, self.nodes[name].address, self.directory / "fleet.toml", title))
         return self._others[-1]
 
     def newcomer(self, name: str) -> Node:
@@ -318,8 +320,14 @@ class Fleet:
             client.close()
         self._clients.clear()
 
+    def _node(self, name: str, address: str, file: Path, title: str) -> Node:
+        return Node(name, address, file, title, resp_port=self._resp_ports[address])
+
     def _write_file(self, name: str, nodes: Mapping[str, tuple[str, str]]) -> Path:
-        tables = [f'[nodes.{node}]\ngrpc = "{grpc_}"\nredis = "{redis}"\n' for node, (grpc_, redis) in nodes.items()]
+        tables = []
+        for node, (address, redis) in nodes.items():
+            port = self._resp_ports.setdefault(address, free_port())
+            tables.append(f'[nodes.{node}]\ngrpc = "{address}"\nresp = "127.0.0.1:{port}"\nredis = "{redis}"\n')
         gossip = "".join(f"{setting} = {value}\n" for setting, value in self._gossip.items())
         limits = "".join(f"{setting} = {value}\n" for setting, value in self._limits.items())
         settings = f"[gossip]\n{gossip}[valkey]\nembedded = false\n[limits]\n{limits}{self._settings}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from crdt_core.clocks import VersionVector
-from crdt_core.errors import Overloaded, Stopping, StoreUnavailable
+from crdt_core.errors import InvalidArgument, Overloaded, Stopping, StoreUnavailable
 from crdt_core.events import PatchAsked, RoundAsked, Send, SendFailed
 from crdt_core.messages import Done
 from crdt_core.node import Node
@@ -189,4 +189,70 @@ async def test_a_peer_that_takes_nothing_is_sent_the_latest_messages_and_the_oth
     await wait_until_async(lambda: len(failed) + len(peer.taken) == 1000, what="all to be sent or given up")
     assert failed == [SendFailed("n2", f"round-{number}") for number in range(900)]
     serving.cancel()
+    await end(mailbox, turns, store)
+
+
+async def test_a_submission_is_told_once_and_after_its_commit() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    told: list[tuple[Any, Exception | None]] = []
+    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said))
+    mailbox.submit(AdjustCounter(KEY, -1), lambda *said: told.append(said))
+    await store.committing.wait()
+    assert told == []
+    assert mailbox.state.value(KEY) is None
+    store.back.set()
+    await wait_until_async(lambda: len(told) == 2, what="both to be told")
+    assert told[0] == (1, None)
+    assert isinstance(told[1][1], InvalidArgument)
+    assert mailbox.state.value(KEY) == 1
+    await end(mailbox, turns, store)
+    assert len(told) == 2
+
+
+async def test_submissions_whose_time_is_up_are_told_and_those_not_begun_never_happen() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=0.05, calls_waiting_max=2)
+    told: list[Any] = []
+    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+    await store.committing.wait()
+    mailbox.submit(AdjustCounter(KEY, 10), lambda *said: told.append(said[1]))
+    with pytest.raises(Overloaded):
+        mailbox.submit(AdjustCounter(KEY, 100), lambda *said: told.append(said[1]))
+    await wait_until_async(lambda: len(told) == 2, what="both to be told")
+    begun, waiting = told
+    assert (begun.unchanged, waiting.unchanged) == (False, True)
+    assert not mailbox._asked
+    await end(mailbox, turns, store)
+    assert mailbox.node.replica.value(KEY) == 1
+    assert len(told) == 2
+
+
+async def test_submissions_that_wait_when_the_worker_stops_are_told() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    told: list[Any] = []
+    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+    await store.committing.wait()
+    turns.cancel()
+    await asyncio.gather(turns, return_exceptions=True)
+    await wait_until_async(lambda: told, what="it to be told")
+    assert isinstance(told[0], Stopping)
+    with pytest.raises(Stopping):
+        mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+    with pytest.raises(Stopping):
+        _ = mailbox.state
+
+
+async def test_observers_see_what_a_commit_has_changed_once_it_is_confirmed() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    seen: list[set[bytes]] = []
+    mailbox.observers.append(lambda changed: seen.append({key for key, _, _ in changed}))
+    calling = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    await store.committing.wait()
+    assert seen == []
+    store.back.set()
+    await calling
+    assert seen == [{KEY}]
     await end(mailbox, turns, store)

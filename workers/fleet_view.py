@@ -184,7 +184,8 @@ class FleetView:
             {"at_ms": 1763700000000, "agreement": "agree", "healthy": true,
              "groups": [{"nodes": ["n1"], "clock": {"n1": 7}, "digests": {"00f3...": ["n1"]}}],
              "nodes": {"n1": {"up": true, "serving": true, "beat_age_ms": 312, "clock_skew_ms": 0, "problem": null,
-               "grpc": "127.0.0.1:7101", "redis": "redis://127.0.0.1:7000/0", "replica": "n1",
+               "grpc": "127.0.0.1:7101", "resp": "127.0.0.1:7201", "redis": "redis://127.0.0.1:7000/0",
+               "replica": "n1",
                "clock": {"n1": 7}, "stable": {"n1": 7}, "digest": "00f3...", "agreement": "agree",
                "log": 7, "inbox": 0, "quarantine": 0, "markers": 0, "links": {"n2": "open"},
                "standing": "active", "joining": false, "waits": null,
@@ -204,7 +205,8 @@ class FleetView:
 
         `clock_skew_ms`: how far the clock of a worker that lives is ahead of the others' (behind: negative).
         `null` is what cannot be known: anything kept in a Redis that does not answer, `markers` of a worker that does
-        not serve, `ms` of a lag whose oldest delta was trimmed, a round or audit that has not happened yet.
+        not serve, `ms` of a lag whose oldest delta was trimmed, a round or audit that has not happened yet. It is also
+        the `resp` of a node without a Redis face.
         """
         return {
             "at_ms": self.at_ms,
@@ -465,6 +467,7 @@ def _node_json(view: NodeView) -> dict[str, Any]:
         "clock_skew_ms": view.clock_skew_ms,
         "problem": view.problem,
         "grpc": view.node.grpc,
+        "resp": view.node.resp,
         "redis": shown(view.node.redis),
         "replica": view.replica or view.name,
         "clock": view.clock,

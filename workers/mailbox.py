@@ -20,16 +20,21 @@ from crdt_core.events import Call, MessagesRead, Reply
 from workers.clock import monotonic_ms, wall_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from crdt_core.clocks import VersionVector
+    from crdt_core.confirmed import ConfirmedView
     from crdt_core.events import Commit, Effect, Event
     from crdt_core.node import Node
     from crdt_core.operations import Operation, Read
+    from crdt_core.siblings import Siblings
     from crdt_core.types.members import Members
     from workers.retry import Trouble
 
-__all__ = ["Commits", "Confirmed", "Mailbox"]
+    OnReply = Callable[[Any, Exception | None], None]
+    Observer = Callable[[Mapping[tuple[bytes, str, bytes], Siblings]], None]
+
+__all__ = ["Commits", "Confirmed", "Mailbox", "Submission"]
 
 log = structlog.get_logger()
 
@@ -63,10 +68,21 @@ class Confirmed:
     members: Members
 
 
+class Submission:
+    """An operation on its way whose caller is told by a callback, at `deadline_s` (monotonic) at the latest."""
+
+    __slots__ = ("deadline_s", "on_reply")
+
+    def __init__(self, on_reply: OnReply, deadline_s: float) -> None:
+        self.on_reply = on_reply
+        self.deadline_s = deadline_s
+
+
 class Mailbox:
     """The events waiting for a turn of `node`. `release` lets out the effects that are not replies.
 
-    A caller waits for `call_timeout_s` at most, and so do at most `calls_waiting_max` of them.
+    A caller waits for `call_timeout_s` at most, and so do at most `calls_waiting_max` of them. `observers` are shown
+    what each part that a commit has changed was before, once it is confirmed and before anybody is answered.
     """
 
     def __init__(
@@ -84,8 +100,11 @@ class Mailbox:
         self._call_timeout_s = call_timeout_s
         self._calls_waiting_max = calls_waiting_max
         self._events: list[Event] = []
-        self._asked: dict[asyncio.Future[Any], Event] = {}
+        self._asked: dict[asyncio.Future[Any] | Submission, Event] = {}
         self._waiting: set[asyncio.Future[Any]] = set()
+        self._submitted: dict[Submission, None] = {}
+        self._patience: asyncio.TimerHandle | None = None
+        self.observers: list[Observer] = []
         self._arrived = asyncio.Event()
         self._closing = False
         self._suspicious = False
@@ -133,6 +152,26 @@ class Mailbox:
         """The result of a caller's operation, once it is durable; raises what the operation and `ask_in_time` raise."""
         return await self.ask_in_time(lambda token: Call(operation, token))
 
+    def submit(self, operation: Operation, on_reply: OnReply) -> None:
+        """As `call`, for a face that keeps no task waiting: `on_reply` is told the result or the error, once and later.
+
+        Raises at once what `call` raises where waiting would be in vain.
+        """
+        self._must_be_open()
+        self._must_not_be_in_vain()
+        submission = Submission(on_reply, monotonic() + self._call_timeout_s)
+        self._submitted[submission] = None
+        self._asked[submission] = Call(operation, submission)
+        self._arrived.set()
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(self._call_timeout_s, self._give_up_late_ones)
+
+    @property
+    def state(self) -> ConfirmedView:
+        """What readers are shown: the last confirmed state. Raises `Stopping`, as `read` does."""
+        self._must_be_open()
+        return self.node.confirmed
+
     async def ask_in_time(self, make: Callable[[asyncio.Future[Any]], Event], extra_s: float = 0) -> Any:
         """As `ask`, for as long as a caller should wait (and `extra_s`, for what takes longer than one turn).
 
@@ -150,9 +189,7 @@ class Mailbox:
                 finally:
                     begun = self._leave(future)
         except TimeoutError:
-            fate = "it may still take effect" if begun else "nothing was changed"
-            reason = f"no confirmation from Redis within {timeout_s:g} s ({self._reason()}); {fate}"
-            raise StoreUnavailable(reason) from None
+            raise self._too_late(timeout_s, begun=begun) from None
 
     async def run(self) -> None:
         """Turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
@@ -162,6 +199,8 @@ class Mailbox:
                 await self._turn()
         finally:
             self._closing = True
+            if self._patience is not None:
+                self._patience.cancel()
             self._fail_all()
 
     def close(self) -> None:
@@ -170,10 +209,13 @@ class Mailbox:
         self._arrived.set()
 
     async def _wait_for_events(self) -> None:
-        try:
-            await asyncio.wait_for(self._arrived.wait(), _TICK_S)
-        except TimeoutError:
-            return
+        if self._arrived.is_set():
+            await asyncio.sleep(0)  # what is answered leaves before the next turn begins
+        else:
+            try:
+                await asyncio.wait_for(self._arrived.wait(), _TICK_S)
+            except TimeoutError:
+                return
         self._arrived.clear()
 
     async def _turn(self) -> None:
@@ -182,11 +224,14 @@ class Mailbox:
             self._suspicious = False
             self._turn_began_s = monotonic()
             await self._store.commit(turn.commit)
+            changed = self.node.replica.catalogue.in_flight
             self.node.confirm()
             self.confirmed = self._snapshot()
+            for observe in self.observers if changed else ():
+                observe(changed)
         for effect in turn.effects:
             if isinstance(effect, Reply):
-                _deliver(effect)
+                self._deliver(effect)
             else:
                 self._release(effect)
         async with self.turned:
@@ -194,7 +239,7 @@ class Mailbox:
 
     def _take_events(self) -> list[Event]:
         """All that waits, without calls that nobody waits for any more: their callers may have repeated them."""
-        asked = [event for future, event in self._asked.items() if not future.done()]
+        asked = [event for token, event in self._asked.items() if isinstance(token, Submission) or not token.done()]
         events = [*self._events, *asked]
         self._events, self._asked = [], {}
         return events
@@ -212,17 +257,46 @@ class Mailbox:
         self._waiting.discard(future)
         return self._asked.pop(future, None) is None
 
+    def _give_up_late_ones(self) -> None:
+        """Tells the submissions whose time is up; they all wait equally long, so the oldest come first."""
+        now_s = monotonic()
+        while self._submitted and (oldest := next(iter(self._submitted))).deadline_s <= now_s:
+            begun = self._asked.pop(oldest, None) is None
+            self._tell(oldest, None, self._too_late(self._call_timeout_s, begun=begun))
+        self._patience = None
+        if self._submitted:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(oldest.deadline_s - now_s, self._give_up_late_ones)
+
+    def _too_late(self, timeout_s: float, *, begun: bool) -> StoreUnavailable:
+        fate = "it may still take effect" if begun else "nothing was changed"
+        reason = f"no confirmation from Redis within {timeout_s:g} s ({self._reason()}); {fate}"
+        return StoreUnavailable(reason, unchanged=not begun)
+
+    def _deliver(self, reply: Reply) -> None:
+        if isinstance(reply.token, Submission):
+            self._tell(reply.token, reply.result, reply.error)
+        else:
+            _deliver(reply)
+
+    def _tell(self, submission: Submission, result: Any, error: Exception | None) -> None:
+        """Unless it was told before. A face that fails at it must not take the turns with it: hence not at once."""
+        if self._submitted.pop(submission, submission) is None:
+            asyncio.get_running_loop().call_soon(submission.on_reply, result, error)
+
     def _must_be_open(self) -> None:
         if self._closing:
             raise Stopping("the worker is shutting down; try another node, or again")
 
     def _must_not_be_in_vain(self) -> None:
-        if len(self._waiting) >= self._calls_waiting_max:
+        if len(self._waiting) + len(self._submitted) >= self._calls_waiting_max:
             raise Overloaded(self._calls_waiting_max, "limits.calls_waiting_max")
         trouble = self._store.trouble
         if trouble is not None and monotonic() - trouble.since_s > self._call_timeout_s:
             lasting_s = monotonic() - trouble.since_s
-            raise StoreUnavailable(f"no commit for {lasting_s:.0f} s ({trouble.reason}); nothing was changed")
+            raise StoreUnavailable(
+                f"no commit for {lasting_s:.0f} s ({trouble.reason}); nothing was changed", unchanged=True
+            )
 
     def _reason(self) -> str:
         """Why there was no confirmation."""
@@ -239,6 +313,9 @@ class Mailbox:
             fate = "nothing was changed" if future in self._asked else "it may still take effect"
             if not future.done():
                 future.set_exception(Stopping(f"the worker stops; {fate}"))
+        for submission in list(self._submitted):
+            fate = "nothing was changed" if submission in self._asked else "it may still take effect"
+            self._tell(submission, None, Stopping(f"the worker stops; {fate}"))
 
 
 def _deliver(reply: Reply) -> None:

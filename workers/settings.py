@@ -64,9 +64,12 @@ class NodeSettings(Section):
     grpc: str = Field(description="host:port where the worker's gRPC face is dialled")
     redis: str = Field(description="URL of the node's Redis: redis://, rediss:// or unix://; see `workers.redis_url`")
     bind: str | None = Field(default=None, description="host:port the worker binds; default: the grpc address")
+    resp: str | None = Field(
+        default=None, description="host:port where the worker speaks the Redis protocol; default: nowhere"
+    )
     jobs: str | None = Field(default=None, description="URL of the Redis of its RQ queue; default: the node's own")
 
-    @field_validator("grpc", "bind")
+    @field_validator("grpc", "bind", "resp")
     @classmethod
     def _host_port(cls, value: str | None) -> str | None:
         if value is None:
@@ -87,6 +90,12 @@ class NodeSettings(Section):
     def bind_address(self) -> str:
         """host:port the worker binds: where others dial it, unless a container or proxy stands between."""
         return self.bind or self.grpc
+
+    @property
+    def listens_at(self) -> dict[str, str]:
+        """host:port of each face, by the name of its setting."""
+        faces = {"bind" if self.bind else "grpc": self.bind_address}
+        return {**faces, "resp": self.resp} if self.resp else faces
 
     @property
     def jobs_url(self) -> str:
@@ -154,6 +163,12 @@ class LimitSettings(Section):
     write_timeout_ms: Positive = Field(default=10_000, description="how long a call waits for its commit")
     commit_timeout_ms: Positive = Field(
         default=5000, description="silence of Redis after which its connection is given up; more: later repair"
+    )
+    connections_max: Positive = Field(
+        default=10_000, description="clients of the Redis face at once; more: worker memory, open files"
+    )
+    output_bytes_max: Annotated[int, Field(ge=1 << 20)] = Field(
+        default=256 << 20, description="what a client of the Redis face may leave unread before it is cut off"
     )
     calls_waiting_max: Positive = Field(
         default=10_000, description="calls that wait for their turn; more: worker memory, longer waits"

@@ -155,9 +155,10 @@ class PNCounterType(CounterType):
 
 def encode_share(payload: Share | Spent) -> Any:
     """`[5,0]`, with a base `[8,0,5,0]`, a removal `{"spent":[5,0]}`; beyond 64 bits, decimal text."""
-    if type(payload) is Spent:
+    if isinstance(payload, Spent):
         return {"spent": [_encode_total(total) for total in payload]}
-    return [_encode_total(total) for total in (payload if any(payload[2:]) else payload[:2])]
+    shown = payload if payload[2] or payload[3] else payload[:2]
+    return list(shown) if max(shown) <= INT64_MAX else list(map(_encode_total, shown))
 
 
 def decode_share(name: str, value: Any) -> Share | Spent:

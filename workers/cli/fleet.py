@@ -202,17 +202,20 @@ def _preflight(settings: FleetSettings) -> None:
             setting = "valkey.port and the nodes' Redis URLs"
             claims.enter_context(claim(HOST, settings.valkey.port, wanted_by="Valkey", setting=setting))
         for name, node in settings.nodes.items():
-            host, port = split_address(node.bind_address)
-            setting = f"nodes.{name}.{'bind' if node.bind else 'grpc'}"
-            claims.enter_context(claim(host, port, wanted_by=f"replica {name}", setting=setting))
+            for setting, address in node.listens_at.items():
+                host, port = split_address(address)
+                wanted = f"nodes.{name}.{setting}"
+                claims.enter_context(claim(host, port, wanted_by=f"replica {name}", setting=wanted))
 
 
 def _refuse_shared_addresses(settings: FleetSettings) -> None:
     owners: dict[str, str] = {}
     for name, node in settings.nodes.items():
-        first = owners.setdefault(node.bind_address, name)
-        if first != name:
-            raise SettingsError(f"nodes.{name}.grpc", f"{node.bind_address} is also that of {first}")
+        for setting, address in node.listens_at.items():
+            first = owners.setdefault(address, f"{name}.{setting}")
+            if first != f"{name}.{setting}":
+                shown_setting = "grpc" if setting == "bind" else setting
+                raise SettingsError(f"nodes.{name}.{shown_setting}", f"{address} is also that of {first.split('.')[0]}")
 
 
 def _banner(settings: FleetSettings, fleet_file: Path | None) -> Panel:
@@ -223,7 +226,8 @@ def _banner(settings: FleetSettings, fleet_file: Path | None) -> Panel:
         server = settings.valkey
         where.add_row("Valkey", f"{HOST}:{server.port}", f"keeps its data in {server.directory}")
     for name, node in settings.nodes.items():
-        where.add_row(name, f"{node.grpc} (gRPC)", shown(node.redis))
+        faces = f"{node.grpc} (gRPC)" + (f", {node.resp} (Redis)" if node.resp else "")
+        where.add_row(name, faces, shown(node.redis))
     command = _invocation(fleet_file)
     then = Table.grid(Column(style="bold", overflow="fold"), Column(style="dim"), padding=(0, 2))
     for arguments, what in NEXT_STEPS:

@@ -21,6 +21,7 @@ from workers.client import FleetClient
 from workers.fleet_redis import FleetRedis
 from workers.fleet_view import AGREE, BEHIND, MISMATCH, FleetView, NodeView, look
 from workers.keys import PAUSED
+from workers.ports import split_address
 from workers.settings import load_settings
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def _agreement_text(view: FleetView) -> Text:
 
 
 def _nodes_table(view: FleetView) -> RenderableType:
+    shows_resp = any(node.node.resp for node in view.nodes.values())
     table = plain_table(
         Column("node", no_wrap=True),
         Column("state"),
@@ -142,6 +144,7 @@ def _nodes_table(view: FleetView) -> RenderableType:
         Column("agreement", no_wrap=True),
         Column("log", justify="right"),
         Column("inbox", justify="right"),
+        *([Column("redis-cli", no_wrap=True)] if shows_resp else []),
         Column("last gossip round"),
     )
     for node in view.nodes.values():
@@ -152,9 +155,18 @@ def _nodes_table(view: FleetView) -> RenderableType:
             _agreement(node),
             _number(node.log),
             _number(node.inbox),
+            *([_resp(node)] if shows_resp else []),
             _round(node, view.at_ms),
         )
     return table
+
+
+def _resp(node: NodeView) -> str:
+    """How to reach its Redis face with `redis-cli`."""
+    if node.node.resp is None:
+        return "-"
+    host, port = split_address(node.node.resp)
+    return f"-p {port}" if host in {"127.0.0.1", "localhost"} else f"-h {host} -p {port}"
 
 
 def _name(node: NodeView) -> Text:

@@ -1,0 +1,35 @@
+"""Redis's own programs, unmodified, as the machine has them (Debian: redis-tools)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+__all__ = ["redis_benchmark", "redis_cli"]
+
+TIMEOUT_S = 120
+
+
+def redis_cli(port: int, *arguments: str, input_: bytes = b"") -> str:
+    """What it prints."""
+    return _run("redis-cli", port, *arguments, input_=input_)
+
+
+def redis_benchmark(port: int, *arguments: str) -> str:
+    """What it prints."""
+    return _run("redis-benchmark", port, *arguments)
+
+
+def _run(program: str, port: int, *arguments: str, input_: bytes = b"") -> str:
+    path = shutil.which(program)
+    if path is None:
+        absent = f"{program} is not on this machine (Debian: redis-tools)"
+        pytest.fail(absent) if os.environ.get("CI") else pytest.skip(absent)
+    done = subprocess.run(
+        [path, "-p", str(port), *arguments], input=input_, capture_output=True, timeout=TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.decode()

@@ -1,0 +1,372 @@
+"""One client's connection: requests in, replies out in their order, and never more of either than fits.
+
+Reads are answered at once, from the last confirmed state. Writes go to the mailbox as they come, all that arrived
+together as one operation; what the client sends behind them goes the same way, so it sees them, and its replies wait
+for theirs. There is no task per command: the mailbox calls back, and whatever is ready leaves in one write.
+
+A connection takes no more requests while its client does not read what it is answered, while too many of its commands
+are under way, and while a request waits for something else (WAIT, a round with peers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from crdt_core.commands import Command, ErrorReply, Execute, read
+from crdt_core.errors import DeltaicError
+from workers.clock import wall_ms
+from workers.resp.dispatch import HELD, dispatch, refused
+from workers.resp.encoding import NOTHING, encode
+from workers.resp.parsing import ProtocolError, RequestParser
+from workers.resp.refusals import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from crdt_core.operations import Operation
+    from workers.resp.face import RespFace
+    from workers.resp.parsing import Request
+    from workers.resp.transactions import Transaction, Watch
+
+__all__ = ["Connection"]
+
+log = structlog.get_logger()
+
+_WRITE_BYTES = 64 * 1024
+"""What is written at once, and what may wait for the client to read it before it is answered no more."""
+_IN_FLIGHT_MAX = 4096
+_BATCH_MAX = 1024
+_PENDING_BYTES_MAX = 1 << 20
+"""Of requests that wait, or whose commits are under way: so much is read before the client has to wait, too."""
+_CLOSE_PATIENCE_S = 10.0
+_HEAVY = frozenset(
+    b"SMEMBERS SUNION SINTER SDIFF HGETALL HKEYS HVALS KEYS SRANDMEMBER HRANDFIELD GETRANGE SUBSTR".split()
+)
+"""Reads whose replies may be large: behind a write they wait for it, and are then answered one by one."""
+
+
+class _Batch:
+    """Commands on their way through the mailbox, and the replies that have to wait for theirs."""
+
+    __slots__ = ("behind", "commands", "muted", "replies")
+
+    def __init__(self, commands: int, *, muted: bool) -> None:
+        self.commands = commands
+        self.muted = muted
+        self.replies: Iterator[Any] | None = None
+        self.behind: list[Any] = []
+
+    def settle(self, replies: Iterable[Any]) -> None:
+        """What the mailbox has answered."""
+        self.replies = chain(() if self.muted else replies, self.behind)
+
+
+class Connection(asyncio.Protocol):
+    """The connection numbered `id` of `face`.
+
+    `written`: up to where this node's own commits are the client's. `mute`: replies are not wanted (`off`), or not that
+    to the next command (`skip`).
+    """
+
+    def __init__(self, face: RespFace, id_: int) -> None:
+        self.face = face
+        self.id = id_
+        self.name = b""
+        self.library: dict[bytes, bytes] = {}
+        self.address = self.local_address = ""
+        self.since_s = self.active_s = face.now_s()
+        self.last_command = b"NULL"
+        self.resp3 = False
+        self.trusted = face.password is None
+        self.mute = ""
+        self.transaction: Transaction | None = None
+        self.watch: Watch | None = None
+        self.channels: set[bytes] = set()
+        self.patterns: set[bytes] = set()
+        self.written = 0
+        self._parser = RequestParser(face.bulk_bytes_max, face.request_bytes_max, trusted=self.trusted)
+        self._transport: asyncio.Transport | None = None
+        self._requests: deque[Request] = deque()
+        self._fault: str | None = None
+        self._unanswered: deque[_Batch] = deque()
+        self._in_flight = 0
+        self._pending_bytes = 0
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._client_is_slow = False
+        self._is_reading = True
+        self._task: asyncio.Task[None] | None = None
+        self._ends = False
+
+    # The transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_BYTES)
+        self.address = _address(transport.get_extra_info("peername"))
+        self.local_address = _address(transport.get_extra_info("sockname"))
+        if not self.face.enter(self):
+            self._emit(ErrorReply("ERR max number of clients reached"))
+            self._write()
+            self._close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._ends or self._fault is not None:
+            return
+        before = len(self._requests)
+        try:
+            self._requests.extend(self._parser.feed(data))
+        except ProtocolError as error:
+            self._fault = str(error)
+        self.face.commands += len(self._requests) - before
+        self._pending_bytes += len(data)
+        self.active_s = self.face.now_s()
+        self.advance()
+
+    def eof_received(self) -> bool:
+        """Whether to go on: what the client has asked for is answered first."""
+        self._ends = True
+        return self._is_busy
+
+    def pause_writing(self) -> None:
+        self._client_is_slow = True
+
+    def resume_writing(self) -> None:
+        self._client_is_slow = False
+        self._flush()
+        self.advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._transport = None
+        self._ends = True
+        self._requests.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self.face.leave(self)
+
+    # For commands
+
+    @property
+    def output_bytes(self) -> int:
+        """What the client has yet to read."""
+        return self._out_bytes + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that the client has asked for before is answered."""
+        return not self._unanswered
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request waits for something other than a commit."""
+        return self._task is not None
+
+    def trust(self) -> None:
+        """The client has logged in."""
+        self.trusted = True
+        self._parser.trust()
+
+    def push(self, data: bytes) -> None:
+        """Tells the client what it has not asked for; one that lets too much of that pile up is cut off."""
+        self._out.append(data)
+        self._write()
+
+    def finish(self) -> None:
+        """Closes the connection once what has been begun is answered."""
+        self._ends = True
+        self._requests.clear()
+        self._conclude()
+
+    def finish_soon(self) -> None:
+        """Closes the connection once the request at hand is answered, too."""
+        asyncio.get_running_loop().call_soon(self.finish)
+
+    def abort(self) -> None:
+        """Closes the connection at once."""
+        self._ends = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Requests
+
+    def advance(self) -> None:
+        """Takes requests, until one has to wait."""
+        commands: list[tuple[Command, list[bytes]]] = []
+        face, requests, table = self.face, self._requests, self.face.table
+        now_ms, is_plain = wall_ms(), self._is_plain
+        while requests and self._task is None and not self._client_is_slow and self._in_flight < _IN_FLIGHT_MAX:
+            request = requests[0]
+            entry = table.get(request[0]) or table.get(request[0].upper())
+            command = entry if is_plain and type(entry) is Command else None
+            reply: Any = None
+            if command is not None:
+                reply = refused(face, command, request)
+                if reply is None and self._joins_turn(command, commands):
+                    commands.append((command, request[1:]))
+                    requests.popleft()
+                    continue
+            if commands:
+                self._submit_all(commands, now_ms)
+                commands = []
+                continue
+            if command is not None:
+                if reply is None:
+                    if self._unanswered:
+                        break
+                    reply = self._read(command, request[1:], now_ms)
+                requests.popleft()
+                self.say(reply)
+                continue
+            reply = dispatch(self, entry, request)
+            if reply is HELD:
+                break
+            is_plain = self._is_plain
+            if requests:  # QUIT drops what is behind it
+                requests.popleft()
+            self._answer(reply)
+        if commands:
+            self._submit_all(commands, now_ms)
+        self._conclude()
+
+    def submit(self, operation: Operation, commands: int, *, whole: bool = False, muted: bool = False) -> None:
+        """Sends `operation` to the mailbox. It yields a reply to each of `commands`, or one to the `whole`."""
+        batch = _Batch(commands, muted=muted)
+        self._unanswered.append(batch)
+        self._in_flight += commands
+        try:
+            self.face.mailbox.submit(operation, partial(self._delivered, batch, whole))
+        except DeltaicError as error:
+            batch.settle(repeat(refusal(error), 1 if whole else commands))
+            self._flush()
+
+    def say(self, reply: Any) -> None:
+        """Answers with `reply`, behind what is still to be answered."""
+        if self._unanswered:
+            self._unanswered[-1].behind.append(reply)
+        else:
+            self._emit(reply)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a command of the core is nothing but that."""
+        listens_only = (self.channels or self.patterns) and not self.resp3
+        return self.trusted and self.transaction is None and not self.mute and not listens_only
+
+    def _joins_turn(self, command: Command, commands: list[tuple[Command, list[bytes]]]) -> bool:
+        """Whether it goes to the mailbox: a write, or a read that has to see those before it."""
+        if len(commands) >= _BATCH_MAX:
+            return False
+        return command.write or (bool(commands or self._unanswered) and command.name not in _HEAVY)
+
+    def _read(self, command: Command, args: list[bytes], now_ms: int) -> Any:
+        try:
+            return read(self.face.mailbox.state, command, args, now_ms, self.face.seed())
+        except DeltaicError as error:
+            return refusal(error)
+
+    def _submit_all(self, commands: list[tuple[Command, list[bytes]]], now_ms: int) -> None:
+        self.submit(Execute(commands, now_ms, self.face.seed()), len(commands))
+
+    def _delivered(self, batch: _Batch, whole: bool, result: Any, error: Exception | None) -> None:
+        self.written = self.face.own_counter
+        if error is not None:
+            batch.settle(repeat(refusal(error), 1 if whole else batch.commands))
+        else:
+            batch.settle([result] if whole else result)
+        if self._unanswered[0] is batch:
+            self._flush()
+            self.advance()
+
+    def _answer(self, reply: Any) -> None:
+        if asyncio.iscoroutine(reply):
+            self._task = asyncio.create_task(reply)
+            self._task.add_done_callback(self._waited)
+        elif reply is not NOTHING:
+            self.say(reply)
+
+    def _waited(self, task: asyncio.Task[Any]) -> None:
+        self._task = None
+        if self._transport is None or task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, DeltaicError):
+            self.abort()
+            raise error
+        self._answer(task.result() if error is None else refusal(error))
+        self.advance()
+
+    # Replies
+
+    def _flush(self) -> None:
+        """Answers, in order, what the mailbox has answered, as far as the client takes it."""
+        while self._unanswered and self._unanswered[0].replies is not None:
+            for reply in self._unanswered[0].replies:
+                self._emit(reply)
+                if self._client_is_slow:
+                    return
+            self._in_flight -= self._unanswered.popleft().commands
+
+    def _emit(self, reply: Any) -> None:
+        data = encode(reply, resp3=self.resp3)
+        self._out.append(data)
+        self._out_bytes += len(data)
+        if self._out_bytes > _WRITE_BYTES:
+            self._write()
+
+    def _write(self) -> None:
+        if not self._out:
+            return
+        data = b"".join(self._out)
+        self._out.clear()
+        self._out_bytes = 0
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > self.face.limits.output_bytes_max:
+            log.warning("client_cut_off", client=self.address, reason="it does not read what it is sent")
+            self.abort()
+
+    def _conclude(self) -> None:
+        self._write()
+        if self._is_busy:
+            self._read_on(self._pending_bytes <= _PENDING_BYTES_MAX and not self._client_is_slow)
+            return
+        self._pending_bytes = 0
+        if self._fault is not None:
+            self._emit(ErrorReply(f"ERR Protocol error: {self._fault}"))
+            self._write()
+        if self._ends or self._fault is not None:
+            self._close()
+        else:
+            self._read_on(True)
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._requests or self._unanswered) or self._task is not None
+
+    def _read_on(self, wanted: bool) -> None:
+        if self._transport is None or wanted == self._is_reading or self._transport.is_closing():
+            return
+        self._is_reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _close(self) -> None:
+        """A client that does not read the end of it is not waited for."""
+        self._ends = True
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+            asyncio.get_running_loop().call_later(_CLOSE_PATIENCE_S, self._transport.abort)
+
+
+def _address(name: Any) -> str:
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) and len(name) > 1 else ""
