@@ -299,9 +299,10 @@ class Replica:
         for address in list(markers)[:markers_max]:
             found = self.catalogue.find(address[0], address[1])
             assert found is not None
-            if address[2] is not None and found.type.owner(address[2]) in held:
-                continue
             del markers[address]
+            if address[2] is not None and found.type.owner(address[2]) in held:
+                markers[address] = None
+                continue
             if address[2] is None:
                 self.catalogue.put_clears(found, {d: c for d, c in found.clears.items() if not covered(d, horizon)})
                 if found.clears:

@@ -401,9 +401,12 @@ def test_removals_are_forgotten_everywhere_and_stay_removed(fleet, key):
     clocks = {name: VersionVector(node.clock()) for name, node in fleet.nodes.items()}
     for name, node in fleet.nodes.items():
         published = {peer: clock for peer, clock in clocks.items() if peer != name}
-        fleet.tell(name, Compact(published, (), node.keys.answer("compact")))
-        assert fleet.redis().blpop([node.keys.answer("compact")], timeout=10)
-        assert node.metrics()["markers"] == 0
+        left = node.metrics()["markers"]
+        while left:  # one compaction looks at some; other tests may have left many
+            fleet.tell(name, Compact(published, (), node.keys.answer("compact")))
+            assert fleet.redis().blpop([node.keys.answer("compact")], timeout=10)
+            before, left = left, node.metrics()["markers"]
+            assert left < before
         assert fleet.redis().hkeys(node.keys.record(b"obj:" + key.encode())) == [b"b"]
     fleet["n3"].add(key, "c")
     fleet.agree()
