@@ -39,7 +39,8 @@ def bring_to_rest(world: World) -> None:
             drain(world)
         forget(world)
         quiet = tick(world)
-        if before == (before := fingerprint(world)) and quiet:
+        joins = any(running(host).node.joins for host in living(world))  # it may have to look for another sponsor
+        if before == (before := fingerprint(world)) and quiet and not joins:
             break
     require(quiet, "a world without callers and faults comes to rest")
     checks.at_rest(world)
