@@ -90,7 +90,7 @@ class Membership:
         for id_, fact in members.facts.items():
             if fact.standing is Standing.ACTIVE and members.active[fact.node] != id_:
                 _say(replica, id_, Fact(Standing.LEAVING, fact.node, reason=LOST, at_ms=now.ms))
-            if fact.standing is Standing.LEAVING and members.closed_by_all(id_) and self._is_stable_whole(id_):
+            if fact.standing is Standing.LEAVING and members.all_closed and self._is_stable_whole(id_):
                 _say(replica, id_, dataclasses.replace(fact, standing=Standing.SEALED, final=replica.clock[id_]))
             elif fact.standing is Standing.SEALED and self._is_stable(id_):
                 _say(replica, id_, dataclasses.replace(fact, standing=Standing.FOLDED))

@@ -58,7 +58,7 @@ from crdt_core.replay import Replay
 from crdt_core.replica import Applied
 from crdt_core.rounds import Rounds
 from crdt_core.stability import Stability
-from crdt_core.types.members import ABSENT
+from crdt_core.types.members import ABSENT, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -350,6 +350,7 @@ class Node:
         try:
             patch = decode_patch(event.patch)
             self._check_strangers(patch)
+            self._check_leaving(patch)
             draft.effects.append(Reply(event.token, self._intake.join(patch, A_CALLER, draft)))
         except (CallerError, PeerError) as error:
             draft.effects.append(Reply(event.token, error=error))
@@ -364,6 +365,12 @@ class Node:
         new = sum(replica not in self.replica.clock for replica in patch.clock if self._is_stranger(replica))
         if new and known + new > self.options.strangers_max:
             raise TooMany("patch", known + new, self.options.strangers_max, "replica ids of no node", STRANGERS_SETTING)
+
+    def _check_leaving(self, patch: Patch) -> None:
+        """Raises `Malformed` where a caller's patch has more of an id that leaves: all have to see the same end of it."""
+        for replica, counter in self.replica.whole_clock.lacks(patch.clock).items():
+            if self.replica.members.standing(replica) not in {None, Standing.ACTIVE}:
+                raise Malformed("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")
 
     def _is_stranger(self, replica: ReplicaId) -> bool:
         """Whether that is the id of no node that takes part, or once did."""

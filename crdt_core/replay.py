@@ -32,7 +32,7 @@ _ADDS = frozenset({ORSET.name, GSET.name, EWFLAG.name})
 def is_final(replica: Replica, former: ReplicaId) -> bool:
     """Whether nobody will ever hear more of `former` than is known here."""
     standing = replica.members.standing(former)
-    return standing is not None and (standing > Standing.LEAVING or replica.members.closed_by_all(former))
+    return standing is not None and (standing > Standing.LEAVING or replica.members.all_closed)
 
 
 @dataclass(frozen=True, slots=True)

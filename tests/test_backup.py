@@ -413,7 +413,7 @@ def test_a_restore_killed_anywhere_leaves_no_replica_and_can_be_done_again(fleet
     assert redis.hget(keys.header, "replica") == b"n1"
     with pytest.raises(Killed):
         restore_until(fleet, large, "n1", steps - 1)
-    assert redis.exists(keys.record(b"obj:set-9"))
+    wait_until(lambda: redis.exists(keys.record(b"obj:set-9")), what="Redis to have done what it was sent last")
     assert fleet["n1"].start().exit_code() == 7
     assert "run `deltaic restore` again" in fleet["n1"].last_words()
 

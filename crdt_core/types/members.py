@@ -192,10 +192,14 @@ class Members:
         """The last counters of the ids that are folded, of those that ever wrote."""
         return {r: fact.final for r, fact in self.facts.items() if fact.standing is Standing.FOLDED and fact.final}
 
-    def closed_by_all(self, replica: ReplicaId) -> bool:
-        """Whether every id that takes part has closed `replica`."""
-        closers = self.closings.get(replica, ())
-        return all(r in closers for r, fact in self.facts.items() if fact.standing is Standing.ACTIVE)
+    @property
+    def all_closed(self) -> bool:
+        """Whether every id that takes part has closed every id that leaves.
+
+        Only then is the end of any of them known: one that leaves may have passed on dots of another that leaves.
+        """
+        taking_part = [replica for replica, fact in self.facts.items() if fact.standing is Standing.ACTIVE]
+        return all(set(taking_part) <= set(self.closings.get(replica, ())) for replica in self.leaving)
 
 
 def _order(replica: ReplicaId) -> tuple[int, ReplicaId]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from crdt_core.clocks import VersionVector
-from crdt_core.errors import InvalidArgument, Retired, UnknownNode
-from crdt_core.events import DeltasRead, MessagesRead
+from crdt_core.codec import encode_patch
+from crdt_core.errors import InvalidArgument, Malformed, Retired, UnknownNode
+from crdt_core.events import DeltasRead, MessagesRead, PatchOffered
 from crdt_core.identity import Sponsor
 from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember
 from crdt_core.messages import Ask, Compact, Push, encode_message
@@ -292,3 +293,15 @@ def test_a_fenced_members_dots_come_in_no_more(fleet):
         fleet.settle()
     assert fleet.nodes["n1"].replica.clock["n3"] == 1
     assert fleet.do("n1", GetCounter(b"hits")) == [(3, "pncounter")]
+
+
+def test_a_callers_patch_does_not_lengthen_an_id_that_has_left(fleet):
+    """Every member would have ended it elsewhere: a clock ran backwards when it was folded. Found by the simulator."""
+    fleet.do("n3", HITS)
+    carried = encode_patch(fleet.nodes["n3"].replica.patch(None, fleet.nodes["n3"].hlc.last))
+    fleet.away = {"n3"}
+    fleet.do("n1", RemoveMember("n3"))
+    fleet.settle()
+    (error,) = fleet.turn("n2", PatchOffered(carried, object()))
+    assert isinstance(error, Malformed)
+    assert fleet.nodes["n2"].replica.clock["n3"] == 1

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.clocks import Stamp, VersionVector
-from crdt_core.errors import CallerError, PatchTooNew
+from crdt_core.errors import CallerError, Malformed, PatchTooNew
 from crdt_core.events import Call, PatchAsked, PatchOffered, RoundAsked
 from crdt_core.operations import (
     AddToSet,
@@ -150,10 +150,11 @@ class Carrier:
         self._arrived = False
 
     def answer(self, reply: Reply, _counter: int) -> None:
-        """Goes on with the patch, or is done; a patch for who has seen more is refused."""
+        """Goes on with the patch, or is done; one for who has seen more, or with more of who has left, is refused."""
         if self._arrived:
-            refused = reply.error is None or isinstance(reply.error, PatchTooNew)
-            require(refused, "a node's patch is welcome at every other", repr(reply.error))
+            left = isinstance(reply.error, Malformed) and "has left the fleet" in str(reply.error)
+            fine = reply.error is None or isinstance(reply.error, PatchTooNew) or left
+            require(fine, "a node's patch is welcome at every other", repr(reply.error))
             self._world.counts["patches carried"] += reply.error is None
             return
         self._arrived = True
