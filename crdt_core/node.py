@@ -367,7 +367,7 @@ class Node:
             raise TooMany("patch", known + new, self.options.strangers_max, "replica ids of no node", STRANGERS_SETTING)
 
     def _check_leaving(self, patch: Patch) -> None:
-        """Raises `Malformed` where a caller's patch has more of an id that leaves: all have to see the same end of it."""
+        """Raises `Malformed` where a caller's patch has more of an id that leaves: it ends alike for all."""
         for replica, counter in self.replica.whole_clock.lacks(patch.clock).items():
             if self.replica.members.standing(replica) not in {None, Standing.ACTIVE}:
                 raise Malformed("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")
