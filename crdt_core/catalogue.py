@@ -5,18 +5,17 @@ where removals wait to be forgotten, and the journal of what each changed part w
 `take_changes` yields the records to persist and carries the digest forward: it costs what changed. Until `confirm`, the
 journal stays as `in_flight`: from it `crdt_core.confirmed` shows what was there before.
 
-The digest is a sum of a hash over each part's lasting siblings, so it does not depend on the order of changes:
-replicas with equal clocks have equal digests, or something is wrong.
+Each part is encoded once in it: the same bytes are persisted and, for the digest, weighed (`crdt_core.digest`).
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from crdt_core.digest import DIGEST_MASK, part_weight, slots_weight
 from crdt_core.objects import Object
-from crdt_core.records import Record, emptied_record, encode_part, object_record, part_record
-from crdt_core.siblings import Roster, fold, has_removal, lasting
+from crdt_core.records import STATE, Changes, encode_link, encode_part, object_record, part_record, parts_hash
+from crdt_core.siblings import Roster, has_removal, shows
 from crdt_core.types import View
 
 if TYPE_CHECKING:
@@ -25,14 +24,11 @@ if TYPE_CHECKING:
 
     from crdt_core.clocks import VersionVector
     from crdt_core.deltas import Address
+    from crdt_core.records import Record
     from crdt_core.siblings import PackedDot, Siblings
     from crdt_core.types import CrdtType
 
 __all__ = ["Catalogue"]
-
-_DIGEST_BYTES = 8
-_DIGEST_MASK = (1 << 8 * _DIGEST_BYTES) - 1
-
 
 class Catalogue:
     """All objects of a replica by key. `digest` speaks of the state at the last `take_changes`.
@@ -72,6 +68,8 @@ class Catalogue:
         head = self.objects.get(key)
         if head is None or head.type.name == type_name:
             return head
+        if not head.rivals:
+            return None
         return next((link for link in head.rivals if link.type.name == type_name), None)
 
     def ensure(self, key: bytes, type_: CrdtType) -> Object:
@@ -79,6 +77,7 @@ class Catalogue:
         found = self.find(key, type_.name)
         if found is None:
             found = Object(key, type_)
+            found.weight = 0
             self._list(found)
             self._relisted[key] = None
             if type_.attribute:
@@ -126,14 +125,28 @@ class Catalogue:
 
     def put(self, found: Object, part: bytes, siblings: Siblings) -> None:
         """Sets the siblings of one part."""
+        parts = found.parts
+        before = parts.get(part)
+        if before == siblings:
+            return
+        if found.weight is None:
+            found.weight = slots_weight(found, self.roster)
+        if siblings is None:
+            del parts[part]
+            self.size -= 1
+        else:
+            parts[part] = siblings
+            self.size += before is None
+        alive = shows(siblings)
+        found.live += alive - shows(before)
         address = (found.key, found.type.name, part)
-        before = found.adopt(part, siblings)
-        if before != siblings:
-            self._journal.setdefault(address, before)
+        self._journal.setdefault(address, before)
+        if not alive or type(siblings) is dict:
             self._mark(address, has_removal(siblings))
-            self.size += (siblings is not None) - (before is not None)
-            for changed in self._watches:
-                changed[address] = None
+        elif self.markers:
+            self.markers.pop(address, None)
+        for changed in self._watches:
+            changed[address] = None
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Sets the clears of an object."""
@@ -157,31 +170,72 @@ class Catalogue:
             if link.clears:
                 self.markers[link.key, link.type.name, None] = None
 
-    def take_changes(self) -> list[Record]:
+    def take_changes(self) -> Changes:
         """The records that persist everything changed since the last call; the digest follows."""
         journal, relisted = self._journal, self._relisted
         self._journal, self._relisted, self.in_flight = {}, {}, journal
-        records: list[Record] = []
-        emptied: dict[tuple[bytes, str], Record] = {}
+        changes = Changes()
+        link: Object | None = None
         for (key, type_name, part), before in journal.items():
-            head, link = self.objects[key], self.find(key, type_name)
-            assert link is not None
-            self.digest += self._weight(link, part, link.parts.get(part)) - self._weight(link, part, before)
-            if link.empty or not link.type.collection:
-                relisted[key] = None
+            if link is None or link.key != key or link.type.name != type_name:
+                link = self.find(key, type_name)
+                assert link is not None
+                hash_ = self._begin(link, relisted, changes)
             if link.type.collection:
-                if link.parts:
-                    records.append(part_record(head, link, part, self.roster))
-                else:
-                    emptied[key, type_name] = emptied_record(head, link)
-        self.digest &= _DIGEST_MASK
+                self._take_part(link, hash_, part, before, changes)
         for key in relisted:
-            self._prune(self.objects[key])
-            record = object_record(self.objects[key], self.roster)
+            self._take_object(self.objects[key], changes)
+        self.digest &= DIGEST_MASK
+        return changes
+
+    def _begin(self, link: Object, relisted: dict[bytes, None], changes: Changes) -> bytes:
+        """The hash that changed parts of `link` go to, if it is a collection that has any left."""
+        if not link.type.collection:
+            relisted[link.key] = None
+            return STATE
+        hash_ = parts_hash(self.objects[link.key], link)
+        if not link.parts:
+            changes.dropped[hash_] = None
+            if link.empty:
+                relisted[link.key] = None
+        return hash_
+
+    def _take_part(self, link: Object, hash_: bytes, part: bytes, before: Siblings, changes: Changes) -> None:
+        siblings, roster = link.parts.get(part), self.roster
+        if siblings is not None:
+            value = encode_part(link.type, siblings, roster)
+            changes.written.setdefault(hash_, []).extend((part, value))
+            self.digest += part_weight(link, part, siblings, roster, value)
+        elif link.parts:
+            changes.removed.setdefault(hash_, []).append(part)
+        if before is not None:
+            self.digest -= part_weight(link, part, before, roster)
+
+    def _take_object(self, head: Object, changes: Changes) -> None:
+        if head.rivals or head.type.collection:
+            for link in head.chain():
+                if link.weight is not None and not link.type.collection:
+                    self._weigh(link, None)
+            self._prune(head)
+            record = object_record(head, self.roster)
+            changes.add(record)
             if record.value is None:
-                del self.objects[key]
-            records.append(record)
-        return [*records, *emptied.values()]
+                del self.objects[head.key]
+        elif head.parts:
+            value = encode_link(head, head.parts, self.roster)
+            self._weigh(head, value)
+            changes.written.setdefault(STATE, []).extend((head.key, value))
+        else:
+            self._weigh(head, None)
+            self._prune(head)
+            changes.removed.setdefault(STATE, []).append(head.key)
+            del self.objects[head.key]
+
+    def _weigh(self, link: Object, encoded: bytes | None) -> None:
+        weight = slots_weight(link, self.roster, encoded)
+        assert link.weight is not None, "it was weighed before it was changed"
+        self.digest += weight - link.weight
+        link.weight = weight
 
     def has_changed(self, keys: AbstractSet[bytes]) -> bool:
         """Whether a change under one of `keys` waits for `take_changes`; it costs what has changed."""
@@ -211,12 +265,3 @@ class Catalogue:
             self.markers[address] = None
         elif self.markers:
             self.markers.pop(address, None)
-
-    def _weight(self, link: Object, part: bytes, siblings: Siblings) -> int:
-        if type(siblings) is not int:
-            siblings = fold(lasting(siblings))
-        if siblings is None:
-            return 0
-        head = b"%d:%s%s:%d:%s" % (len(link.key), link.key, link.type.name.encode(), len(part), part)
-        weight = blake2b(head + encode_part(link, siblings, self.roster), digest_size=_DIGEST_BYTES)
-        return int.from_bytes(weight.digest(), "big")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from crdt_core.records import Changes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from crdt_core.deltas import Delta
     from crdt_core.messages import Message
     from crdt_core.operations import Operation
-    from crdt_core.records import Record
 
 __all__ = [
     "Call",
@@ -178,7 +179,7 @@ class Commit:
     counter below which the node's own log is not needed any more.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: Changes = field(default_factory=Changes)
     counter: int = 0
     delta: bytes | None = None
     header: dict[str, bytes] = field(default_factory=dict)

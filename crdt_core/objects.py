@@ -20,10 +20,11 @@ __all__ = ["Object"]
 class Object:
     """`parts` by name, `clears` as {dot: deps}, `live`: how many parts show something.
 
+    `weight`: what an object that is no collection has added to the digest; `None` as long as nobody had to know.
     `rivals` are the objects of other types under the same key, listed by the one that was made here first.
     """
 
-    __slots__ = ("clears", "key", "live", "parts", "rivals", "type")
+    __slots__ = ("clears", "key", "live", "parts", "rivals", "type", "weight")
 
     def __init__(self, key: bytes, type_: CrdtType) -> None:
         self.key = key
@@ -31,6 +32,7 @@ class Object:
         self.parts: dict[bytes, Siblings] = {}
         self.clears: dict[PackedDot, VersionVector] = {}
         self.live = 0
+        self.weight: int | None = 0 if type_.collection else None
         self.rivals: Sequence[Object] = ()
 
     def chain(self) -> Iterator[Object]:

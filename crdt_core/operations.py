@@ -312,7 +312,7 @@ class Inspect(Read):
             return Inspection("", b"null", b"{}", [])
         found, *hidden = showing
         siblings = {
-            str(encode_text(part)): orjson.Fragment(encode_part(found, held, state.roster))
+            str(encode_text(part)): orjson.Fragment(encode_part(found.type, held, state.roster))
             for part, held in sorted(found.parts.items())
         }
         value = orjson.dumps(_json(found.type.value(View(found.parts, state.roster))))

@@ -16,25 +16,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from crdt_core.codec import decode_clock, decode_dots, decode_type, encode_dot, encode_dots, parse_dot
+from crdt_core.codec import decode_clock, decode_dots, decode_type, encode_dots, parse_dot, payload_json
 from crdt_core.errors import Malformed, brief
 from crdt_core.objects import Object
 from crdt_core.siblings import fold, unfold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from crdt_core.siblings import Roster, Siblings
+    from crdt_core.types import CrdtType
 
 __all__ = [
     "STATE",
+    "Changes",
     "Record",
     "decode_object",
     "decode_part",
+    "encode_link",
     "encode_part",
     "object_hashes",
     "object_record",
     "part_record",
+    "parts_hash",
 ]
 
 STATE = b"state"
@@ -51,6 +55,41 @@ class Record(NamedTuple):
     value: bytes | None
 
 
+class Changes:
+    """The records of one commit, by hash: as a store wants them, and without an object for each.
+
+    `written`: fields and their values in turn. `removed`: fields that go. `dropped`: hashes that go.
+    """
+
+    __slots__ = ("dropped", "removed", "written")
+
+    def __init__(self) -> None:
+        self.written: dict[bytes, list[bytes]] = {}
+        self.removed: dict[bytes, list[bytes]] = {}
+        self.dropped: dict[bytes, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.written or self.removed or self.dropped)
+
+    def __iter__(self) -> Iterator[Record]:
+        for hash_, items in self.written.items():
+            fields = iter(items)
+            yield from (Record(hash_, field, value) for field, value in zip(fields, fields, strict=True))
+        for hash_, items in self.removed.items():
+            yield from (Record(hash_, field, None) for field in items)
+        yield from (Record(hash_, None, None) for hash_ in self.dropped)
+
+    def add(self, record: Record) -> None:
+        """Adds what is not said yet of that field."""
+        hash_, field, value = record
+        if field is None:
+            self.dropped[hash_] = None
+        elif value is None:
+            self.removed.setdefault(hash_, []).append(field)
+        else:
+            self.written.setdefault(hash_, []).extend((field, value))
+
+
 def parts_hash(head: Object, link: Object) -> bytes:
     """The hash that holds the parts of `link`, a collection in the chain of `head`."""
     return b"obj:" + link.key if link is head else b"rival:%s:%s" % (link.type.name.encode(), link.key)
@@ -59,32 +98,42 @@ def parts_hash(head: Object, link: Object) -> bytes:
 def part_record(head: Object, link: Object, part: bytes, roster: Roster) -> Record:
     """The record of one part of a collection."""
     siblings = link.parts.get(part)
-    value = None if siblings is None else encode_part(link, siblings, roster)
+    value = None if siblings is None else encode_part(link.type, siblings, roster)
     return Record(parts_hash(head, link), part, value)
-
-
-def emptied_record(head: Object, link: Object) -> Record:
-    """The record that drops all parts of a collection."""
-    return Record(parts_hash(head, link), None, None)
 
 
 def object_record(head: Object, roster: Roster) -> Record:
     """The catalogue's record of an object and its rivals; removes it where all of them are empty."""
     if all(link.empty for link in head.chain()):
         return Record(STATE, head.key, None)
-    value = _object_value(head, roster)
+    value = encode_link(head, head.parts, roster)
     if head.rivals:
-        value["rivals"] = [_object_value(link, roster) for link in head.rivals]
-    return Record(STATE, head.key, orjson.dumps(value))
+        rivals = b",".join(encode_link(link, link.parts, roster) for link in head.rivals)
+        value = b'%b,"rivals":[%b]}' % (value[:-1], rivals)
+    return Record(STATE, head.key, value)
 
 
-def encode_part(link: Object, siblings: Siblings, roster: Roster) -> bytes:
-    """The siblings of one part as canonical JSON."""
+def encode_link(link: Object, parts: Mapping[bytes, Siblings], roster: Roster) -> bytes:
+    """One object of a catalogue's record, with `parts` if it is none that keeps its parts in a hash of their own."""
+    type_ = link.type
+    if not type_.collection:
+        # The names of such parts are replica ids, or empty: JSON as they stand.
+        shown = [b'"%b":%b' % (part, encode_part(type_, parts[part], roster)) for part in sorted(parts)]
+        return b'{"type":"%b","parts":{%b}}' % (type_.encoded_name, b",".join(shown))
+    if not link.clears:
+        return b'{"type":"%b"}' % type_.encoded_name
+    clears = sorted((roster.unpack(dot), deps) for dot, deps in link.clears.items())
+    listed = orjson.dumps({str(dot): dict(sorted(deps.items())) for dot, deps in clears})
+    return b'{"type":"%b","clears":%b}' % (type_.encoded_name, listed)
+
+
+def encode_part(type_: CrdtType, siblings: Siblings, roster: Roster) -> bytes:
+    """The siblings of one part, of an object of type `type_`, as canonical JSON."""
     if type(siblings) is int:
-        return b'{"%s":true}' % str(roster.unpack(siblings)).encode()
+        return b'{"%b:%d":true}' % roster.written(siblings)
     if type(siblings) is tuple:
-        return encode_dot(link.type, roster.unpack(siblings[0]), siblings[1])
-    return encode_dots(link.type, {roster.unpack(dot): payload for dot, payload in unfold(siblings).items()})
+        return b'{"%b:%d":%b}' % (*roster.written(siblings[0]), payload_json(type_, siblings[1]))
+    return encode_dots(type_, {roster.unpack(dot): payload for dot, payload in unfold(siblings).items()})
 
 
 def decode_object(key: bytes, value: bytes, roster: Roster) -> Object:
@@ -108,19 +157,6 @@ def object_hashes(head: Object) -> Iterator[tuple[Object, bytes]]:
 def decode_part(link: Object, value: bytes, roster: Roster) -> Siblings:
     """The siblings in a part's record; raises `Malformed`."""
     return _pack(link, _json_object("part", value), roster)
-
-
-def _object_value(link: Object, roster: Roster) -> dict[str, Any]:
-    value: dict[str, Any] = {"type": link.type.name}
-    if not link.type.collection:
-        value["parts"] = {
-            part.decode(): orjson.Fragment(encode_part(link, siblings, roster))
-            for part, siblings in sorted(link.parts.items())
-        }
-    if link.clears:
-        clears = sorted((roster.unpack(dot), deps) for dot, deps in link.clears.items())
-        value["clears"] = {str(dot): dict(sorted(deps.items())) for dot, deps in clears}
-    return value
 
 
 def _decode_link(key: bytes, fields: Any, roster: Roster) -> Object:

@@ -18,7 +18,8 @@ from crdt_core.types.counters import INT64_MAX, INT64_MIN, Share, totals
 from crdt_core.types.expiry import Until
 from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, Standing
 from crdt_core.types.registers import Stamped
-from crdt_core.types.strings import add_to_share, latest
+from crdt_core.types.counters import add_to_share
+from crdt_core.types.strings import latest
 
 if TYPE_CHECKING:
     from crdt_core.clocks import ReplicaId, Stamp

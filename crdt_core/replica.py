@@ -35,11 +35,11 @@ from crdt_core.types import MEMBERS, TYPES
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from crdt_core.deltas import Address
     from crdt_core.objects import Object
-    from crdt_core.records import Record
+    from crdt_core.records import Changes
     from crdt_core.siblings import Horizon, PackedDot, Payload, Roster, Siblings
     from crdt_core.types import CrdtType, View
 
@@ -72,6 +72,7 @@ class Replica:
         self._touched_max = touched_max
         self._touched = Touched(touched_max)
         self._open: dict[Address, Payload] = {}
+        self._dot: PackedDot = 0  # of the commit that is open
         self._founders = Members.founders(founders)
         self.members = self._founders
 
@@ -150,8 +151,13 @@ class Replica:
 
     def write(self, key: bytes, type_: CrdtType, part: bytes, payload: Payload) -> None:
         """Writes one part, replacing all its siblings; visible here at once, elsewhere with the next `commit`."""
-        found = self.catalogue.ensure(key, type_)
-        self.catalogue.put(found, part, write(found.parts.get(part), None, self._next_dot(), payload))
+        catalogue = self.catalogue
+        found = catalogue.objects.get(key)
+        if found is None or found.type is not type_:
+            found = catalogue.ensure(key, type_)
+        if not self._open:
+            self._dot = self._next_dot()
+        catalogue.put(found, part, self._dot if payload is True else (self._dot, payload))
         self._open[key, type_.name, part] = payload
 
     def clear(self, key: bytes, type_: CrdtType) -> None:
@@ -193,10 +199,11 @@ class Replica:
         if not self._open:
             return None
         opened, self._open = self._open, {}
-        clears_first = sorted(opened.items(), key=lambda item: item[0][2] is not None)
-        writes = tuple(Write(*address, payload) for address, payload in clears_first)
+        writes = tuple([Write(*address, payload) for address, payload in opened.items()])
+        if any(part is None for _, _, part in opened):
+            writes = tuple(sorted(writes, key=_clears_first))
         delta = Delta(Dot(self.id, self.clock[self.id] + 1), self.clock.copy(), hlc, writes)
-        self._count_in(delta)
+        self._count_in(delta, opened)
         return delta
 
     # Replication
@@ -224,7 +231,7 @@ class Replica:
                 self._clear(found, dot, seen, deps)
             else:
                 self.catalogue.put(found, part, write(found.parts.get(part), deps, dot, payload))
-        self._count_in(delta)
+        self._count_in(delta, [write[:3] for write in delta.writes])
         return Applied.YES
 
     def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
@@ -315,7 +322,7 @@ class Replica:
                     self.catalogue.put(found, address[2], left)
         return len(markers)
 
-    def take_changes(self) -> list[Record]:
+    def take_changes(self) -> Changes:
         """The records that persist all changes since the last call; all local writes must be committed."""
         self._must_be_closed()
         return self.catalogue.take_changes()
@@ -360,10 +367,10 @@ class Replica:
         if self._open:
             raise InvariantBroken(f"{self.id} has {len(self._open)} writes that are not committed")
 
-    def _count_in(self, delta: Delta) -> None:
+    def _count_in(self, delta: Delta, addresses: Collection[Address]) -> None:
         self.clock.advance(delta.dot)
-        self._touched.record(delta.dot, [write[:3] for write in delta.writes])
-        if any(write.key == MEMBERS_KEY for write in delta.writes):
+        self._touched.record(delta.dot, addresses)
+        if any(key == MEMBERS_KEY for key, _, _ in addresses):
             self._read_members()
 
     def _read_members(self) -> None:
@@ -407,3 +414,7 @@ class Replica:
             return touched
         horizon = self.catalogue.roster.known_horizon(since)
         return [a for a in self.catalogue.addresses() if any(not covered(dot, horizon) for dot in self.siblings(a))]
+
+
+def _clears_first(write: Write) -> bool:
+    return write.part is not None

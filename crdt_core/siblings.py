@@ -111,6 +111,10 @@ class Roster:
         """The inverse of `pack`."""
         return Dot(self.ids[packed & _INDEX_MASK], packed >> _INDEX_BITS)
 
+    def written(self, packed: PackedDot) -> tuple[bytes, int]:
+        """The dot with its id as bytes, for who writes it out."""
+        return self.encoded[packed & _INDEX_MASK], packed >> _INDEX_BITS
+
     def horizon(self, clock: Mapping[ReplicaId, int]) -> Horizon:
         """`clock` by index; raises `Malformed` where its ids do not all fit, and then numbers none of them."""
         strangers = clock.keys() - self._index.keys()
@@ -199,8 +203,6 @@ def lasting(siblings: Siblings) -> dict[PackedDot, Payload]:
     A `Spent` lasts as long as a live write stands beside it, which it diminishes. Two replicas with the same clock have
     the same lasting siblings, whichever removals each has already forgotten: so the digest is taken over these.
     """
-    if siblings is None:
-        return {}
     held = unfold(siblings)
     if all(is_removal(payload) for payload in held.values()):
         return {}
@@ -209,18 +211,20 @@ def lasting(siblings: Siblings) -> dict[PackedDot, Payload]:
 
 def shows(siblings: Siblings) -> bool:
     """Whether the part has a live write."""
-    if type(siblings) is int:
+    kind = type(siblings)
+    if kind is int:
         return True
-    if type(siblings) is tuple:
-        return not is_removal(siblings[1])
+    if kind is tuple:
+        payload = siblings[1]  # type: ignore[index]
+        return payload is not REMOVED and type(payload) is not Spent
     return siblings is not None and not all(map(is_removal, unfold(siblings).values()))
 
 
 def has_removal(siblings: Siblings) -> bool:
     """Whether one of the writes removes."""
-    if type(siblings) is tuple:
-        return is_removal(siblings[1])
-    return type(siblings) is dict and any(map(is_removal, siblings.values()))
+    if type(siblings) is dict:
+        return any(map(is_removal, siblings.values()))
+    return siblings is not None and not shows(siblings)
 
 
 def forget(siblings: Siblings, stable: Horizon) -> Siblings:

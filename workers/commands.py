@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.records import STATE, object_hashes
+from crdt_core.records import STATE, Changes, object_hashes
 from workers.keys import DELTA_FIELD, GROUP, PAUSED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from crdt_core.events import Commit
     from crdt_core.records import Record
@@ -28,27 +28,20 @@ _BATCH_BYTES = 1 << 20
 _QUARANTINE_ENTRIES_MAX = 10_000
 
 
-def record_commands(keys: Keys, records: Sequence[Record]) -> list[Command]:
-    """What persists `records`."""
-    sets: dict[bytes, list[bytes]] = {}
-    removals: dict[bytes, list[bytes]] = {}
-    drops: list[Command] = []
-    for hash_, field, value in records:
+def record_commands(keys: Keys, changes: Changes) -> list[Command]:
+    """What persists `changes`."""
+    return [
+        *_by_fields("HSET", keys, changes.written, 2 * _FIELDS_PER_COMMAND),
+        *_by_fields("HDEL", keys, changes.removed, _FIELDS_PER_COMMAND),
+        *(("UNLINK", keys.record(hash_)) for hash_ in changes.dropped),
+    ]
+
+
+def _by_fields(name: str, keys: Keys, items: Mapping[bytes, list[bytes]], step: int) -> Iterator[Command]:
+    for hash_, words in items.items():
         key = keys.record(hash_)
-        if field is None:
-            drops.append(("UNLINK", key))
-        elif value is None:
-            removals.setdefault(key, []).append(field)
-        else:
-            sets.setdefault(key, []).extend((field, value))
-    commands: list[Command] = []
-    for name, fields, step in (
-        *(("HSET", (key, items), 2 * _FIELDS_PER_COMMAND) for key, items in sets.items()),
-        *(("HDEL", (key, items), _FIELDS_PER_COMMAND) for key, items in removals.items()),
-    ):
-        key, items = fields
-        commands.extend((name, key, *items[start : start + step]) for start in range(0, len(items), step))
-    return [*commands, *drops]
+        for start in range(0, len(words), step):
+            yield name, key, *words[start : start + step]
 
 
 def beside_records(keys: Keys, commit: Commit, log_entries_max: int) -> list[Command]:
@@ -92,8 +85,8 @@ def image(keys: Keys, replica: Replica, present: Iterable[bytes]) -> Iterator[Co
     yield from (("UNLINK", key) for key in present)
     for head in replica.catalogue.objects.values():
         yield from (("UNLINK", keys.record(hash_)) for _, hash_ in object_hashes(head))
-    for records in _chunks(replica.catalogue.records()):
-        yield from record_commands(keys, records)
+    for changes in _chunks(replica.catalogue.records()):
+        yield from record_commands(keys, changes)
 
 
 def batches(commands: Iterable[Command]) -> Iterator[list[Command]]:
@@ -110,15 +103,16 @@ def batches(commands: Iterable[Command]) -> Iterator[list[Command]]:
         yield batch
 
 
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    chunk: list[Record] = []
-    size = 0
+def _chunks(records: Iterable[Record]) -> Iterator[Changes]:
+    chunk = Changes()
+    size = count = 0
     for record in records:
-        chunk.append(record)
-        size += len(record.value or b"")
-        if size >= _BATCH_BYTES or len(chunk) >= _FIELDS_PER_COMMAND:
+        chunk.add(record)
+        size, count = size + len(record.value or b""), count + 1
+        if size >= _BATCH_BYTES or count >= _FIELDS_PER_COMMAND:
             yield chunk
-            chunk, size = [], 0
+            chunk = Changes()
+            size = count = 0
     if chunk:
         yield chunk
 

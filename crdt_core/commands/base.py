@@ -202,17 +202,18 @@ class Execute:
         """The replies, one per command."""
         session = Session(replica, self.wall_ms, self.seed)
         session.replica, session.now = replica, now
-        return [answer(session, command, args) for command, args in self.commands]
+        replies: list[Reply] = []
+        for command, args in self.commands:
+            try:
+                replies.append(command.run(session, args))
+            except CommandError as error:
+                replies.append(ErrorReply(error.text))
+        return replies
 
 
 def read(state: Keyspace, command: Command, args: list[bytes], wall_ms: int, seed: int) -> Reply:
     """The reply to a command that only reads."""
-    return answer(Session(state, wall_ms, seed), command, args)
-
-
-def answer(session: Session, command: Command, args: list[bytes]) -> Reply:
-    """The reply to one command, a refusal included."""
     try:
-        return command.run(session, args)
+        return command.run(Session(state, wall_ms, seed), args)
     except CommandError as error:
         return ErrorReply(error.text)

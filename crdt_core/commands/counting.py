@@ -12,9 +12,9 @@ from crdt_core.commands.base import Command, CommandError
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.commands.strings import taken, text_of, write_text
 from crdt_core.types import GCOUNTER, LWWREGISTER, STRING
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share, adjust
 from crdt_core.types.registers import set_now
-from crdt_core.types.strings import add_to_share, counted, integer
+from crdt_core.types.strings import counted, integer
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session

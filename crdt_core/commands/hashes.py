@@ -13,9 +13,9 @@ from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
 from crdt_core.commands.sets import REPEATS_MAX
 from crdt_core.types import HASH, View
-from crdt_core.types.counters import INT64_MAX, INT64_MIN
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share
 from crdt_core.types.hashes import field_value, remove_field, set_field, share_part, slot_part
-from crdt_core.types.strings import add_to_share, integer
+from crdt_core.types.strings import integer
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import orjson
+
 from crdt_core.errors import Malformed, brief
 from crdt_core.siblings import REMOVED, is_removal, shows, unfold
 
@@ -54,8 +56,12 @@ class CrdtType(ABC):
     """
 
     name: ClassVar[str]
+    encoded_name: ClassVar[bytes]
     collection: ClassVar[bool] = False
     attribute: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        cls.encoded_name = cls.__dict__.get("name", "").encode()
 
     @abstractmethod
     def value(self, view: View) -> Any:
@@ -87,6 +93,10 @@ class CrdtType(ABC):
     def encode_payload(self, payload: Payload) -> Any:
         """`payload`, which is no plain removal, as a JSON value."""
         return payload
+
+    def payload_json(self, payload: Payload) -> bytes:
+        """The JSON of `encode_payload`."""
+        return orjson.dumps(self.encode_payload(payload))
 
     def decode_payload(self, value: Any) -> Payload:
         """The inverse of `encode_payload`; raises `Malformed`."""

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
 from crdt_core.clocks import check_replica_id
 from crdt_core.errors import CounterOverflow, InvalidArgument, Malformed, brief
 from crdt_core.siblings import Spent, unfold
@@ -30,7 +32,17 @@ from crdt_core.types.base import CrdtType, View, encode_text
 if TYPE_CHECKING:
     from crdt_core.siblings import Payload, Siblings
 
-__all__ = ["INT64_MAX", "INT64_MIN", "GCounterType", "PNCounterType", "Share", "adjust", "raise_share"]
+__all__ = [
+    "INT64_MAX",
+    "INT64_MIN",
+    "GCounterType",
+    "PNCounterType",
+    "Share",
+    "add_to_share",
+    "adjust",
+    "raise_share",
+    "share_json",
+]
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
@@ -94,8 +106,20 @@ def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[b
     value = sum(net(siblings) for siblings in view.parts.values()) + amount
     if not INT64_MIN <= value <= INT64_MAX:
         raise CounterOverflow(str(encode_text(key)))
-    now = totals(view.parts.get(replica))
-    return replica, Share(now.increments + max(amount, 0), now.decrements + max(-amount, 0), *now[2:])
+    return replica, add_to_share(view.parts.get(replica), amount)
+
+
+def add_to_share(siblings: Siblings, amount: int) -> Share:
+    """The share after its owner has added `amount` (negative: taken away) to it."""
+    now: Share | Totals
+    if type(siblings) is tuple and type(siblings[1]) is Share:
+        now = siblings[1]
+    else:
+        now = totals(siblings)
+    increments, decrements, base_increments, base_decrements = now
+    if amount >= 0:
+        return Share(increments + amount, decrements, base_increments, base_decrements)
+    return Share(increments, decrements - amount, base_increments, base_decrements)
 
 
 def raise_share(view: View, part: bytes, total: int) -> Share | None:
@@ -131,6 +155,9 @@ class CounterType(CrdtType):
     def encode_payload(self, payload: Payload) -> Any:
         return encode_share(payload)
 
+    def payload_json(self, payload: Payload) -> bytes:
+        return share_json(payload)
+
     def decode_payload(self, value: Any) -> Payload:
         return decode_share(self.name, value)
 
@@ -159,6 +186,15 @@ def encode_share(payload: Share | Spent) -> Any:
         return {"spent": [_encode_total(total) for total in payload]}
     shown = payload if payload[2] or payload[3] else payload[:2]
     return list(shown) if max(shown) <= INT64_MAX else list(map(_encode_total, shown))
+
+
+def share_json(payload: Share | Spent) -> bytes:
+    """The JSON of `encode_share`; that of a plain share is written as often as anything."""
+    if type(payload) is Share:
+        increments, decrements, base_increments, base_decrements = payload
+        if base_increments == base_decrements == 0 and increments <= INT64_MAX >= decrements:
+            return b"[%d,%d]" % (increments, decrements)
+    return orjson.dumps(encode_share(payload))
 
 
 def decode_share(name: str, value: Any) -> Share | Spent:

@@ -19,7 +19,7 @@ from crdt_core.clocks import check_replica_id
 from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.siblings import REMOVED, shows
 from crdt_core.types.base import CrdtType, View, decode_text
-from crdt_core.types.strings import decode_written, encode_written, fold_written, overwrite, spend
+from crdt_core.types.strings import decode_written, encode_written, fold_written, overwrite, spend, written_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +78,9 @@ class HashType(CrdtType):
 
     def encode_payload(self, payload: Payload) -> Any:
         return encode_written(payload)
+
+    def payload_json(self, payload: Payload) -> bytes:
+        return written_json(payload)
 
     def decode_payload(self, value: Any) -> Payload:
         return decode_written(self.name, value)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from crdt_core.clocks import Dot, Stamp, check_replica_id
 from crdt_core.errors import InvalidArgument, Malformed
 from crdt_core.siblings import REMOVED, Spent, shows, unfold
@@ -21,10 +23,10 @@ from crdt_core.types.counters import (
     INT64_MAX,
     INT64_MIN,
     Share,
-    Totals,
     decode_share,
     encode_share,
     net,
+    share_json,
     totals,
 )
 from crdt_core.types.registers import Stamped, decode_stamped
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StringType",
-    "add_to_share",
     "decode_written",
     "encode_written",
     "fold_written",
@@ -44,6 +45,7 @@ __all__ = [
     "overwrite",
     "set_whole",
     "spend",
+    "written_json",
 ]
 
 
@@ -77,6 +79,9 @@ class StringType(CrdtType):
     def encode_payload(self, payload: Payload) -> Any:
         return encode_written(payload)
 
+    def payload_json(self, payload: Payload) -> bytes:
+        return written_json(payload)
+
     def decode_payload(self, value: Any) -> Payload:
         return decode_written(self.name, value)
 
@@ -86,6 +91,11 @@ def encode_written(payload: Payload) -> Any:
     return (
         [encode_text(payload.value), payload.ms, payload.logical] if type(payload) is Stamped else encode_share(payload)
     )
+
+
+def written_json(payload: Payload) -> bytes:
+    """The JSON of `encode_written`."""
+    return orjson.dumps(encode_written(payload)) if type(payload) is Stamped else share_json(payload)
 
 
 def decode_written(name: str, value: Any) -> Payload:
@@ -168,14 +178,3 @@ def spend(siblings: Siblings) -> Spent:
     """The removal of a share: it takes away what it has seen of it."""
     now = totals(siblings)
     return Spent(now.increments, now.decrements)
-
-
-def add_to_share(siblings: Siblings, amount: int) -> Share:
-    """The share after its owner has added `amount` to it."""
-    if type(siblings) is tuple and type(siblings[1]) is Share:
-        now: Totals | Share = siblings[1]
-    else:
-        now = totals(siblings)
-    if amount >= 0:
-        return Share(now.increments + amount, now.decrements, now.base_increments, now.base_decrements)
-    return Share(now.increments, now.decrements - amount, now.base_increments, now.base_decrements)

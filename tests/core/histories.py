@@ -25,7 +25,8 @@ from crdt_core.types.hashes import remove_field, set_field, share_part, slot_par
 from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import set_at, set_now
 from crdt_core.types.sets import remove_element
-from crdt_core.types.strings import add_to_share, set_whole
+from crdt_core.types.counters import add_to_share
+from crdt_core.types.strings import set_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
