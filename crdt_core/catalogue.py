@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalogue"]
 
+
 class Catalogue:
     """All objects of a replica by key. `digest` speaks of the state at the last `take_changes`.
 

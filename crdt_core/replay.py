@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 from crdt_core.clocks import Dot
 from crdt_core.siblings import covered, is_removal, unfold
 from crdt_core.types import EWFLAG, GCOUNTER, GSET, MEMBERS, ORSET, PNCOUNTER, TYPES
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, Share, totals
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, Share, add_to_share, totals
 from crdt_core.types.expiry import Until
 from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, Standing
 from crdt_core.types.registers import Stamped
-from crdt_core.types.counters import add_to_share
 from crdt_core.types.strings import latest
 
 if TYPE_CHECKING:

@@ -163,10 +163,12 @@ class Replica:
     def clear(self, key: bytes, type_: CrdtType) -> None:
         """Removes all that has been seen of one collection, in one write."""
         found = self.catalogue.ensure(key, type_)
+        if not self._open:
+            self._dot = self._next_dot()
         for part in list(found.parts):
             self.catalogue.put(found, part, None)
             self._open.pop((key, type_.name, part), None)
-        self.catalogue.put_clears(found, {self._next_dot(): self.whole_clock.copy()})
+        self.catalogue.put_clears(found, {self._dot: self.whole_clock.copy()})
         self._open[key, type_.name, None] = None
 
     def delete(self, key: bytes) -> bool:

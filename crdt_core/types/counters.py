@@ -111,11 +111,8 @@ def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[b
 
 def add_to_share(siblings: Siblings, amount: int) -> Share:
     """The share after its owner has added `amount` (negative: taken away) to it."""
-    now: Share | Totals
-    if type(siblings) is tuple and type(siblings[1]) is Share:
-        now = siblings[1]
-    else:
-        now = totals(siblings)
+    is_plain = type(siblings) is tuple and type(siblings[1]) is Share
+    now: Share | Totals = siblings[1] if is_plain else totals(siblings)  # type: ignore[index]
     increments, decrements, base_increments, base_decrements = now
     if amount >= 0:
         return Share(increments + amount, decrements, base_increments, base_decrements)

@@ -19,13 +19,12 @@ from crdt_core.records import STATE, Record, decode_object, decode_part, object_
 from crdt_core.replica import Applied, Replica
 from crdt_core.siblings import lasting
 from crdt_core.types import SLOT, TYPES
-from crdt_core.types.counters import adjust
+from crdt_core.types.counters import add_to_share, adjust
 from crdt_core.types.expiry import PERSISTED, Until
 from crdt_core.types.hashes import remove_field, set_field, share_part, slot_part
 from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import set_at, set_now
 from crdt_core.types.sets import remove_element
-from crdt_core.types.counters import add_to_share
 from crdt_core.types.strings import set_whole
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ from crdt_core import catalogue, node, replica, siblings
 from crdt_core.clocks import HybridClock, VersionVector
 from crdt_core.confirmed import ConfirmedView
 from crdt_core.exchange import Exchange
+from crdt_core.objects import Object
+from crdt_core.records import Changes
 from crdt_core.replica import Applied, Replica
 from crdt_core.siblings import REMOVED, covered, fold, unfold
 from crdt_core.stability import Stability
@@ -161,7 +163,12 @@ def _send_again_unseen(_original: Any) -> Any:
 
 
 def _blind_weight(original: Any) -> Any:
-    return lambda self, link, part, held: original(self, link, part, min(unfold(held), default=None))
+    def slots_weight(link: Object, roster: Any, _encoded: Any = None) -> int:
+        blind = Object(link.key, link.type)
+        blind.parts = {part: min(unfold(held)) for part, held in link.parts.items()}
+        return int(original(blind, roster))
+
+    return slots_weight
 
 
 def _forgetful_clock(original: Any) -> Any:
@@ -181,8 +188,11 @@ def _remove_wins(original: Any) -> Any:
 
 
 def _lose_records(original: Any) -> Any:
-    def take_changes(self: Any) -> list[Any]:
-        return original(self)[1:]
+    def take_changes(self: Any) -> Changes:
+        left = Changes()
+        for record in list(original(self))[1:]:
+            left.add(record)
+        return left
 
     return take_changes
 
@@ -212,7 +222,7 @@ PLANTS: dict[str, Plant] = {
     "a patch that claims more than it carries": Plant(Replica, "patch", _shorter_patch),
     "a chunk that loses a part": Plant(Transfers, "take", _join_without_a_chunk),
     "a patch joined although chunks of it are missing": Plant(Transfers, "complete", _complete_anyway),
-    "readers shown what is not confirmed": Plant(ConfirmedView, "_head", _hurried_head),
+    "readers shown what is not confirmed": Plant(ConfirmedView, "head", _hurried_head),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
     "markers dropped before they are stable": Plant(replica, "forget", _forget_at_once),
     "what is spent forgotten beside a live share": Plant(replica, "forget", _forget_spent_alone),
@@ -226,7 +236,7 @@ PLANTS: dict[str, Plant] = {
     "a header persisted without its records": Plant(catalogue.Catalogue, "take_changes", _lose_records),
     "a commit without fencing": Plant(Store, "execute", _never_fenced),
     "a commit sent again without looking": Plant(Process, "_look_up", _send_again_unseen),
-    "a digest blind for payloads": Plant(catalogue.Catalogue, "_weight", _blind_weight),
+    "a digest blind for payloads": Plant(catalogue, "slots_weight", _blind_weight),
     "a hybrid clock that forgets at a restart": Plant(HybridClock, "__init__", _forgetful_clock),
     "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner),
     "an exchange that waits for ever": Plant(Exchange, "expire", lambda _: lambda *_: None),
