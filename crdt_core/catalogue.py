@@ -126,7 +126,11 @@ class Catalogue:
 
     def put(self, found: Object, part: bytes, siblings: Siblings) -> None:
         """Sets the siblings of one part."""
-        parts = found.parts
+        self.put_at((found.key, found.type.name, part), found, siblings)
+
+    def put_at(self, address: tuple[bytes, str, bytes], found: Object, siblings: Siblings) -> None:
+        """Sets the siblings of the part at `address`, which is one of `found`."""
+        parts, part = found.parts, address[2]
         before = parts.get(part)
         if before == siblings:
             return
@@ -140,7 +144,6 @@ class Catalogue:
             self.size += before is None
         alive = shows(siblings)
         found.live += alive - shows(before)
-        address = (found.key, found.type.name, part)
         self._journal.setdefault(address, before)
         if not alive or type(siblings) is dict:
             self._mark(address, has_removal(siblings))
@@ -166,7 +169,7 @@ class Catalogue:
                 self.expiring[head.key] = None
             self.size += len(link.parts)
             for part, siblings in link.parts.items():
-                if has_removal(siblings):
+                if type(siblings) is not int and has_removal(siblings):
                     self.markers[link.key, link.type.name, part] = None
             if link.clears:
                 self.markers[link.key, link.type.name, None] = None
@@ -179,21 +182,26 @@ class Catalogue:
         link: Object | None = None
         for (key, type_name, part), before in journal.items():
             if link is None or link.key != key or link.type.name != type_name:
-                link = self.find(key, type_name)
-                assert link is not None
-                hash_ = self._begin(link, relisted, changes)
+                link = self.objects[key]
+                if link.type.name != type_name:
+                    link = self.find(key, type_name)
+                    assert link is not None
+                if link.type.collection:
+                    hash_ = self._begin(link, relisted, changes)
+                else:
+                    relisted[key] = None
             if link.type.collection:
                 self._take_part(link, hash_, part, before, changes)
+        state: list[bytes] = []
         for key in relisted:
-            self._take_object(self.objects[key], changes)
+            self._take_object(self.objects[key], state, changes)
+        if state:
+            changes.written[STATE] = state
         self.digest &= DIGEST_MASK
         return changes
 
     def _begin(self, link: Object, relisted: dict[bytes, None], changes: Changes) -> bytes:
-        """The hash that changed parts of `link` go to, if it is a collection that has any left."""
-        if not link.type.collection:
-            relisted[link.key] = None
-            return STATE
+        """The hash that changed parts of a collection go to, if it has any left."""
         hash_ = parts_hash(self.objects[link.key], link)
         if not link.parts:
             changes.dropped[hash_] = None
@@ -212,29 +220,30 @@ class Catalogue:
         if before is not None:
             self.digest -= part_weight(link, part, before, roster)
 
-    def _take_object(self, head: Object, changes: Changes) -> None:
-        if head.rivals or head.type.collection:
-            for link in head.chain():
-                if link.weight is not None and not link.type.collection:
-                    self._weigh(link, None)
-            self._prune(head)
-            record = object_record(head, self.roster)
-            changes.add(record)
-            if record.value is None:
-                del self.objects[head.key]
-        elif head.parts:
+    def _take_object(self, head: Object, state: list[bytes], changes: Changes) -> None:
+        """Adds the record of an object and its rivals to `state`, or to what is removed."""
+        if head.parts and not head.rivals and not head.type.collection:
             value = encode_link(head, head.parts, self.roster)
-            self._weigh(head, value)
-            changes.written.setdefault(STATE, []).extend((head.key, value))
+            is_lasting = not self.markers or not any(map(has_removal, head.parts.values()))
+            self._weigh(head, value if is_lasting else None)
+            state.append(head.key)
+            state.append(value)
+            return
+        for link in head.chain():
+            if link.weight is not None and not link.type.collection:
+                self._weigh(link)
+        self._prune(head)
+        _, key, found = object_record(head, self.roster)
+        assert key is not None
+        if found is None:
+            changes.removed.setdefault(STATE, []).append(key)
+            del self.objects[key]
         else:
-            self._weigh(head, None)
-            self._prune(head)
-            changes.removed.setdefault(STATE, []).append(head.key)
-            del self.objects[head.key]
+            state.extend((key, found))
 
-    def _weigh(self, link: Object, encoded: bytes | None) -> None:
-        weight = slots_weight(link, self.roster, encoded)
+    def _weigh(self, link: Object, encoded: bytes | None = None) -> None:
         assert link.weight is not None, "it was weighed before it was changed"
+        weight = slots_weight(link, self.roster, encoded)
         self.digest += weight - link.weight
         link.weight = weight
 

@@ -53,7 +53,6 @@ __all__ = [
     "parse_object",
     "parts_value",
     "patch_value",
-    "payload_json",
 ]
 
 FORMAT = 1
@@ -179,15 +178,6 @@ def encode_dots(type_: CrdtType, siblings: Mapping[Dot, Payload]) -> bytes:
     b'{"n1:3":true,"n2:5":null}'
     """
     return orjson.dumps({str(dot): _encode_payload(type_, payload) for dot, payload in sorted(siblings.items())})
-
-
-def payload_json(type_: CrdtType, payload: Payload) -> bytes:
-    """What stands behind a dot in `encode_dots`.
-
-    >>> payload_json(TYPES["orset"], REMOVED), payload_json(TYPES["mvregister"], b"fig")
-    (b'null', b'"fig"')
-    """
-    return b"null" if payload is REMOVED else type_.payload_json(payload)
 
 
 def decode_dots(type_: CrdtType, value: Any) -> dict[Dot, Payload]:

@@ -27,15 +27,17 @@ DIGEST_MASK = (1 << 64) - 1
 
 
 def slots_weight(link: Object, roster: Roster, encoded: bytes | None = None) -> int:
-    """The weight of an object that is no collection; `encoded` is what `encode_link` yields, if that is at hand."""
-    parts = link.parts
-    if any(map(has_removal, parts.values())):
-        parts = {part: left for part, held in parts.items() if (left := fold(lasting(held))) is not None}
-        encoded = None
-    if not parts:
-        return 0
+    """The weight of an object that is no collection.
+
+    `encoded`: what `encode_link` yields, if that is at hand, and nothing in it is a removal.
+    """
+    if encoded is None:
+        parts = {part: left for part, held in link.parts.items() if (left := fold(lasting(held))) is not None}
+        if not parts:
+            return 0
+        encoded = encode_link(link, parts, roster)
     key = link.key
-    return xxh3_64_intdigest(b"%d:%b%b" % (len(key), key, encoded or encode_link(link, parts, roster)))
+    return xxh3_64_intdigest(b"%d:%b%b" % (len(key), key, encoded))
 
 
 def part_weight(link: Object, part: bytes, siblings: Siblings, roster: Roster, encoded: bytes | None = None) -> int:

@@ -7,7 +7,7 @@ and the effects that may happen once the store has confirmed it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.records import Changes
 
@@ -47,8 +47,7 @@ Token = Any
 """Whatever the shell uses to find the caller again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A caller's operation; answered by `Reply`."""
 
     operation: Operation
@@ -193,8 +192,7 @@ class Commit:
         return not (self.records or self.delta or self.header or self.acknowledged or self.quarantined)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The result for a caller, or the error to raise there."""
 
     token: Token

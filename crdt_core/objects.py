@@ -54,7 +54,7 @@ class Object:
             self.parts.pop(part, None)
         else:
             self.parts[part] = siblings
-        self.live += shows(siblings) - shows(before)
+        self.live += shows(siblings) if before is None else shows(siblings) - shows(before)
         return before
 
     @property

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from crdt_core.codec import decode_clock, decode_dots, decode_type, encode_dots, parse_dot, payload_json
+from crdt_core.codec import decode_clock, decode_dots, decode_type, encode_dots, parse_dot
 from crdt_core.errors import Malformed, brief
 from crdt_core.objects import Object
-from crdt_core.siblings import fold, unfold
+from crdt_core.siblings import REMOVED, fold, unfold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,6 +43,7 @@ __all__ = [
 
 STATE = b"state"
 
+_ADDED = b'":true}'
 _COLLECTION_FIELDS = frozenset({"type", "clears"})
 _SLOT_FIELDS = frozenset({"type", "parts"})
 
@@ -118,8 +119,9 @@ def encode_link(link: Object, parts: Mapping[bytes, Siblings], roster: Roster) -
     type_ = link.type
     if not type_.collection:
         # The names of such parts are replica ids, or empty: JSON as they stand.
-        shown = [b'"%b":%b' % (part, encode_part(type_, parts[part], roster)) for part in sorted(parts)]
-        return b'{"type":"%b","parts":{%b}}' % (type_.encoded_name, b",".join(shown))
+        shown = [b'"%b":%b' % (part, encode_part(type_, held, roster)) for part, held in parts.items()]
+        listed = shown[0] if len(shown) == 1 else b",".join(sorted(shown))
+        return b'{"type":"%b","parts":{%b}}' % (type_.encoded_name, listed)
     if not link.clears:
         return b'{"type":"%b"}' % type_.encoded_name
     clears = sorted((roster.unpack(dot), deps) for dot, deps in link.clears.items())
@@ -132,7 +134,9 @@ def encode_part(type_: CrdtType, siblings: Siblings, roster: Roster) -> bytes:
     if type(siblings) is int:
         return b'{"%b:%d":true}' % roster.written(siblings)
     if type(siblings) is tuple:
-        return b'{"%b:%d":%b}' % (*roster.written(siblings[0]), payload_json(type_, siblings[1]))
+        dot, payload = siblings
+        replica, counter = roster.written(dot)
+        return b'{"%b:%d":%b}' % (replica, counter, b"null" if payload is REMOVED else type_.payload_json(payload))
     return encode_dots(type_, {roster.unpack(dot): payload for dot, payload in unfold(siblings).items()})
 
 
@@ -156,6 +160,10 @@ def object_hashes(head: Object) -> Iterator[tuple[Object, bytes]]:
 
 def decode_part(link: Object, value: bytes, roster: Roster) -> Siblings:
     """The siblings in a part's record; raises `Malformed`."""
+    if value.endswith(_ADDED) and value.startswith(b'{"'):  # nearly all of them
+        dot = roster.read(value[2 : -len(_ADDED)])
+        if dot is not None:
+            return dot
     return _pack(link, _json_object("part", value), roster)
 
 

@@ -35,7 +35,7 @@ from crdt_core.types import MEMBERS, TYPES
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from crdt_core.deltas import Address
     from crdt_core.objects import Object
@@ -59,6 +59,8 @@ class Applied(Enum):
 class Replica:
     """One replica's state and causal context.
 
+    `encoded_id`: its id as bytes, the name of its shares. `head(key)` is the first made of the objects under `key`; the
+    others are its rivals.
     `clock`: what it has seen. `stable`: what every member has seen, as far as it knows; removals up to there may be
     forgotten. `members`: who belongs to the fleet, as far as it has heard; `founders` until something has changed. Ids
     that are folded there are in neither clock. `touched_max` bounds the index of recent writes (addresses).
@@ -66,9 +68,11 @@ class Replica:
 
     def __init__(self, replica: ReplicaId, touched_max: int = 200_000, founders: Sequence[str] = ()) -> None:
         self.id = check_replica_id(replica)
+        self.encoded_id = replica.encode()
         self.clock = VersionVector()
         self.stable = VersionVector()
         self.catalogue = Catalogue()
+        self.head: Callable[[bytes], Object | None] = self.catalogue.objects.get
         self._touched_max = touched_max
         self._touched = Touched(touched_max)
         self._open: dict[Address, Payload] = {}
@@ -90,7 +94,8 @@ class Replica:
         for head in objects:
             for link in head.chain():
                 for part, siblings in link.parts.items():
-                    self._must_cover(horizon, link, part, siblings)
+                    if type(siblings) is not int or not covered(siblings, horizon):
+                        self._must_cover(horizon, link, part, siblings)
                 self._must_cover(horizon, link, None, fold(link.clears))
 
     def resume(self, state: Patch) -> None:
@@ -120,10 +125,6 @@ class Replica:
     def roster(self) -> Roster:
         """The ids behind packed dots."""
         return self.catalogue.roster
-
-    def head(self, key: bytes) -> Object | None:
-        """The first made of the objects under `key`; the others are its rivals."""
-        return self.catalogue.objects.get(key)
 
     def keys(self) -> Iterator[bytes]:
         """Every key that holds anything."""
@@ -157,8 +158,9 @@ class Replica:
             found = catalogue.ensure(key, type_)
         if not self._open:
             self._dot = self._next_dot()
-        catalogue.put(found, part, self._dot if payload is True else (self._dot, payload))
-        self._open[key, type_.name, part] = payload
+        address = (key, type_.name, part)
+        catalogue.put_at(address, found, self._dot if payload is True else (self._dot, payload))
+        self._open[address] = payload
 
     def clear(self, key: bytes, type_: CrdtType) -> None:
         """Removes all that has been seen of one collection, in one write."""
@@ -201,7 +203,7 @@ class Replica:
         if not self._open:
             return None
         opened, self._open = self._open, {}
-        writes = tuple([Write(*address, payload) for address, payload in opened.items()])
+        writes = tuple([Write._make((*address, payload)) for address, payload in opened.items()])
         if any(part is None for _, _, part in opened):
             writes = tuple(sorted(writes, key=_clears_first))
         delta = Delta(Dot(self.id, self.clock[self.id] + 1), self.clock.copy(), hlc, writes)
@@ -358,8 +360,6 @@ class Replica:
         return self.catalogue.roster.pack(self.id, self.clock[self.id] + 1)
 
     def _must_cover(self, horizon: Horizon, link: Object, part: bytes | None, siblings: Siblings) -> None:
-        if type(siblings) is int and covered(siblings, horizon):
-            return
         for packed in unfold(siblings):
             if not covered(packed, horizon):
                 place = brief(link.key if part is None else (link.key, part))

@@ -66,6 +66,9 @@ REMOVED = None
 _INDEX_BITS = 12
 _INDEX_MASK = (1 << _INDEX_BITS) - 1
 
+_ZERO = ord("0")
+_COUNTER_DIGITS_MAX = 15
+
 REPLICAS_MAX = 1 << _INDEX_BITS
 """Replica ids that one replica can tell apart."""
 
@@ -84,13 +87,14 @@ class Roster:
     has seen the end of. They are in no clock any more.
     """
 
-    __slots__ = ("_index", "encoded", "folded", "ids")
+    __slots__ = ("_encoded_index", "_index", "encoded", "folded", "ids")
 
     def __init__(self) -> None:
         self.ids: list[ReplicaId] = []
         self.encoded: list[bytes] = []
         self.folded: dict[ReplicaId, int] = {}
         self._index: dict[ReplicaId, int] = {}
+        self._encoded_index: dict[bytes, int] = {}
 
     def index(self, replica: ReplicaId) -> int:
         """The number of `replica`, given at its first use; raises `Malformed` for one too many."""
@@ -101,6 +105,7 @@ class Roster:
             found = self._index[replica] = len(self.ids)
             self.ids.append(replica)
             self.encoded.append(replica.encode())
+            self._encoded_index[self.encoded[-1]] = found
         return found
 
     def pack(self, replica: ReplicaId, counter: int) -> PackedDot:
@@ -114,6 +119,14 @@ class Roster:
     def written(self, packed: PackedDot) -> tuple[bytes, int]:
         """The dot with its id as bytes, for who writes it out."""
         return self.encoded[packed & _INDEX_MASK], packed >> _INDEX_BITS
+
+    def read(self, text: bytes) -> PackedDot | None:
+        """The dot in its text form, in bytes; `None` for any other text, or where the id is not known here."""
+        replica, _, counter = text.rpartition(b":")
+        index = self._encoded_index.get(replica)
+        if index is None or not counter.isdigit() or counter[0] == _ZERO or len(counter) > _COUNTER_DIGITS_MAX:
+            return None
+        return int(counter) << _INDEX_BITS | index
 
     def horizon(self, clock: Mapping[ReplicaId, int]) -> Horizon:
         """`clock` by index; raises `Malformed` where its ids do not all fit, and then numbers none of them."""

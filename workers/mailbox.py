@@ -103,6 +103,7 @@ class Mailbox:
         self._asked: dict[asyncio.Future[Any] | Submission, Event] = {}
         self._waiting: set[asyncio.Future[Any]] = set()
         self._submitted: dict[Submission, None] = {}
+        self._ticker: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
         self.observers: list[Observer] = []
         self._arrived = asyncio.Event()
@@ -193,14 +194,16 @@ class Mailbox:
 
     async def run(self) -> None:
         """Turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
+        self._tick()
         try:
             while not (self._closing and not self._events and not self._asked):
                 await self._wait_for_events()
                 await self._turn()
         finally:
             self._closing = True
-            if self._patience is not None:
-                self._patience.cancel()
+            for timer in (self._ticker, self._patience):
+                if timer is not None:
+                    timer.cancel()
             self._fail_all()
 
     def close(self) -> None:
@@ -212,11 +215,13 @@ class Mailbox:
         if self._arrived.is_set():
             await asyncio.sleep(0)  # what is answered leaves before the next turn begins
         else:
-            try:
-                await asyncio.wait_for(self._arrived.wait(), _TICK_S)
-            except TimeoutError:
-                return
+            await self._arrived.wait()
         self._arrived.clear()
+
+    def _tick(self) -> None:
+        """A turn even if nothing arrives: time is something that happens, too."""
+        self._arrived.set()
+        self._ticker = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
     async def _turn(self) -> None:
         turn = self.node.turn(self._take_events(), wall_ms(), monotonic_ms())
@@ -229,11 +234,15 @@ class Mailbox:
             self.confirmed = self._snapshot()
             for observe in self.observers if changed else ():
                 observe(changed)
+        told: list[tuple[Submission, Reply]] = []
         for effect in turn.effects:
-            if isinstance(effect, Reply):
-                self._deliver(effect)
-            else:
+            if type(effect) is not Reply:
                 self._release(effect)
+            elif type(effect.token) is Submission:
+                told.append((effect.token, effect))
+            else:
+                _deliver(effect)
+        self._tell_all(told)
         async with self.turned:
             self.turned.notify_all()
 
@@ -262,7 +271,7 @@ class Mailbox:
         now_s = monotonic()
         while self._submitted and (oldest := next(iter(self._submitted))).deadline_s <= now_s:
             begun = self._asked.pop(oldest, None) is None
-            self._tell(oldest, None, self._too_late(self._call_timeout_s, begun=begun))
+            self._tell(oldest, self._too_late(self._call_timeout_s, begun=begun))
         self._patience = None
         if self._submitted:
             loop = asyncio.get_running_loop()
@@ -273,16 +282,14 @@ class Mailbox:
         reason = f"no confirmation from Redis within {timeout_s:g} s ({self._reason()}); {fate}"
         return StoreUnavailable(reason, unchanged=not begun)
 
-    def _deliver(self, reply: Reply) -> None:
-        if isinstance(reply.token, Submission):
-            self._tell(reply.token, reply.result, reply.error)
-        else:
-            _deliver(reply)
+    def _tell(self, submission: Submission, error: Exception) -> None:
+        self._tell_all([(submission, Reply(submission, error=error))])
 
-    def _tell(self, submission: Submission, result: Any, error: Exception | None) -> None:
-        """Unless it was told before. A face that fails at it must not take the turns with it: hence not at once."""
-        if self._submitted.pop(submission, submission) is None:
-            asyncio.get_running_loop().call_soon(submission.on_reply, result, error)
+    def _tell_all(self, told: list[tuple[Submission, Reply]]) -> None:
+        """Tells those not told before. A face that fails at it must not take the turns with it: hence not at once."""
+        told = [pair for pair in told if self._submitted.pop(pair[0], pair) is None]
+        if told:
+            asyncio.get_running_loop().call_soon(_answer, told)
 
     def _must_be_open(self) -> None:
         if self._closing:
@@ -315,7 +322,16 @@ class Mailbox:
                 future.set_exception(Stopping(f"the worker stops; {fate}"))
         for submission in list(self._submitted):
             fate = "nothing was changed" if submission in self._asked else "it may still take effect"
-            self._tell(submission, None, Stopping(f"the worker stops; {fate}"))
+            self._tell(submission, Stopping(f"the worker stops; {fate}"))
+
+
+def _answer(told: list[tuple[Submission, Reply]]) -> None:
+    loop = asyncio.get_running_loop()
+    for submission, (_, result, error) in told:
+        try:
+            submission.on_reply(result, error)
+        except Exception as failure:  # noqa: BLE001  a caller's failure is its own
+            loop.call_exception_handler({"message": "a caller failed at its answer", "exception": failure})
 
 
 def _deliver(reply: Reply) -> None:

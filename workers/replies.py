@@ -42,8 +42,12 @@ def reading(key: str | bytes, field: bytes | None = None) -> Iterator[None]:
     try:
         yield
     except Malformed as error:
-        where = text(key) if field is None else f"{text(key)} field {brief(field)}"
-        raise CorruptState(where, str(error)) from error
+        raise corrupt(key, field, error) from error
+
+
+def corrupt(key: str | bytes, field: bytes | None, error: Malformed) -> CorruptState:
+    """What is `Malformed`, with its place in Redis."""
+    return CorruptState(text(key) if field is None else f"{text(key)} field {brief(field)}", str(error))
 
 
 def number(digits: bytes) -> int:

@@ -20,10 +20,7 @@ import hiredis
 import structlog
 
 from crdt_core.clocks import HybridClock, VersionVector
-from crdt_core.errors import (
-    InvariantBroken,
-    StoreUnavailable,
-)
+from crdt_core.errors import InvariantBroken, Malformed, StoreUnavailable
 from crdt_core.header import Header, decode_header, encode_header
 from crdt_core.records import decode_object, decode_part, object_hashes
 from crdt_core.siblings import Roster
@@ -37,7 +34,7 @@ from workers.commands import (
 )
 from workers.keys import DELTA_FIELD, Keys
 from workers.repersisting import Memory
-from workers.replies import number, pairs, reading, text
+from workers.replies import corrupt, number, pairs, reading, text
 from workers.retry import Trouble
 
 if TYPE_CHECKING:
@@ -55,6 +52,7 @@ __all__ = ["Store"]
 log = structlog.get_logger()
 
 _OBJECTS_PER_BATCH = 256
+_FIELDS_PER_SCAN = 4096
 _LOG_IS_AHEAD = ("equal or smaller", "exhausted the last possible ID")
 
 
@@ -164,14 +162,19 @@ class Store:
         return [list(pairs(reply)) for reply in await self._claim.ask(*(("HGETALL", key) for key in keys))]
 
     async def _load_parts(self, hashes: list[tuple[Object, bytes]], replica: Replica) -> None:
+        """Reads the parts of collections, large ones in pieces: what is read is then kept in place of what was."""
         roster = replica.catalogue.roster
         for start in range(0, len(hashes), _OBJECTS_PER_BATCH):
             batch = hashes[start : start + _OBJECTS_PER_BATCH]
-            keys = [self.keys.record(hash_) for _, hash_ in batch]
-            for (link, _), key, fields in zip(batch, keys, await self._hashes(keys), strict=True):
-                for part, value in fields:
-                    with reading(key, part):
-                        link.adopt(part, decode_part(link, value, roster))
+            waiting = [(link, self.keys.record(hash_), b"0") for link, hash_ in batch]
+            while waiting:
+                scans = (("HSCAN", key, cursor, "COUNT", _FIELDS_PER_SCAN) for _, key, cursor in waiting)
+                unfinished = []
+                for (link, key, _), (cursor, fields) in zip(waiting, await self._claim.ask(*scans), strict=True):
+                    _adopt(link, key, fields, roster)
+                    if cursor != b"0":
+                        unfinished.append((link, key, cursor))
+                waiting = unfinished
 
     async def commit(self, commit: Commit) -> None:
         """Persists `commit`, all or nothing; returns once Redis has confirmed it, however long that takes.
@@ -297,3 +300,13 @@ class Store:
 
     def _note(self, reason: str) -> None:
         self._trouble = Trouble(self._trouble.since_s if self._trouble else monotonic(), reason)
+
+
+def _adopt(link: Object, key: bytes, fields: list[bytes], roster: Roster) -> None:
+    """Takes parts in as they are persisted. Raises `CorruptState`."""
+    part: bytes | None = None
+    try:
+        for part, value in pairs(fields):
+            link.adopt(part, decode_part(link, value, roster))
+    except Malformed as error:
+        raise corrupt(key, part, error) from error

@@ -113,7 +113,7 @@ class Session:
     alike for the same seed.
     """
 
-    __slots__ = ("_random", "now", "replica", "state", "wall_ms")
+    __slots__ = ("_head", "_random", "now", "replica", "state", "wall_ms")
 
     state: Keyspace
     replica: Replica
@@ -121,6 +121,7 @@ class Session:
 
     def __init__(self, state: Keyspace, wall_ms: int, seed: int) -> None:
         self.state = state
+        self._head = state.head
         self.wall_ms = wall_ms
         self._random = seed
 
@@ -135,7 +136,7 @@ class Session:
         """The object that shows under `key`; `None` where there is none, or it has expired."""
         if key.startswith(RESERVED):
             raise CommandError("ERR keys that begin with 'deltaic:' are reserved")
-        head = self.state.head(key)
+        head = self._head(key)
         if head is None:
             return None
         if not head.rivals:

@@ -12,12 +12,13 @@ from crdt_core.commands.base import Command, CommandError
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.commands.strings import taken, text_of, write_text
 from crdt_core.types import GCOUNTER, LWWREGISTER, STRING
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share, adjust
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust
 from crdt_core.types.registers import set_now
-from crdt_core.types.strings import counted, integer
+from crdt_core.types.strings import incremented, integer
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
+    from crdt_core.objects import Object
 
 __all__ = ["COMMANDS"]
 
@@ -44,30 +45,36 @@ def _decrby(session: Session, args: list[bytes]) -> Reply:
 
 
 def _add(session: Session, key: bytes, amount: int) -> int:
-    found, replica = session.take(key), session.replica
-    before = 0
-    if found is not None:
-        if found.type is STRING:
-            value = counted(found.parts, replica.catalogue.roster)
-        else:
-            value = integer(text_of(session, found))
-        if value is None:
+    found, replica = session.find(key), session.replica
+    if found is None:
+        found = session.take(key) or replica.catalogue.ensure(key, STRING)
+    if found.type is STRING:
+        outcome = incremented(found.parts, replica.encoded_id, amount, replica.roster)
+        if outcome is None:
             raise CommandError(NOT_AN_INTEGER)
-        before = value
+        after, share = outcome
+        if not INT64_MIN <= after <= INT64_MAX:
+            raise CommandError(_OVERFLOW)
+        replica.write(key, STRING, replica.encoded_id, share)
+        return after
+    return _add_to_other(session, found, amount)
+
+
+def _add_to_other(session: Session, found: Object, amount: int) -> int:
+    """As `_add`, to what another face has made."""
+    replica, view = session.replica, session.replica.catalogue.view(found)
+    before = integer(text_of(session, found))
+    if before is None:
+        raise CommandError(NOT_AN_INTEGER)
     after = before + amount
     if not INT64_MIN <= after <= INT64_MAX:
         raise CommandError(_OVERFLOW)
-    part = replica.id.encode()
-    if found is None:
-        replica.write(key, STRING, part, add_to_share(replica.view(key, STRING).parts.get(part), amount))
-    elif found.type is STRING:
-        replica.write(key, STRING, part, add_to_share(found.parts.get(part), amount))
-    elif found.type is LWWREGISTER:
-        replica.write(key, LWWREGISTER, *set_now(replica.catalogue.view(found), b"%d" % after, session.now))
+    if found.type is LWWREGISTER:
+        replica.write(found.key, LWWREGISTER, *set_now(view, b"%d" % after, session.now))
     elif found.type is GCOUNTER and amount < 0:
         raise CommandError("ERR a grow-only counter cannot be decremented")
     else:
-        replica.write(key, found.type, *adjust(replica.catalogue.view(found), part, amount, key))
+        replica.write(found.key, found.type, *adjust(view, replica.encoded_id, amount, found.key))
     return after
 
 

@@ -22,7 +22,7 @@ from crdt_core.commands.expiry import set_deadline
 from crdt_core.types import GCOUNTER, LWWREGISTER, PNCOUNTER, SLOT, STRING, View
 from crdt_core.types.expiry import PERSISTED
 from crdt_core.types.registers import Stamped
-from crdt_core.types.strings import set_whole, text
+from crdt_core.types.strings import overwrite, set_whole, text
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
@@ -58,6 +58,9 @@ def write_text(session: Session, key: bytes, value: bytes, *, keeps_deadline: bo
     deadline_ms = None
     if head is None:
         replica.write(key, STRING, SLOT, Stamped(value, *session.now))
+        return
+    if head.type is STRING and not head.rivals and SLOT in head.parts and len(head.parts) == 1:
+        replica.write(key, STRING, SLOT, overwrite(head.parts[SLOT], value, session.now, replica.roster))
         return
     if head.type is not STRING or head.rivals:
         deadline_ms = session.deadline_ms(key) if keeps_deadline else None

@@ -61,7 +61,7 @@ class CrdtType(ABC):
     attribute: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        cls.encoded_name = cls.__dict__.get("name", "").encode()
+        cls.encoded_name = getattr(cls, "name", "").encode()
 
     @abstractmethod
     def value(self, view: View) -> Any:

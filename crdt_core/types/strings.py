@@ -23,9 +23,11 @@ from crdt_core.types.counters import (
     INT64_MAX,
     INT64_MIN,
     Share,
+    add_to_share,
     decode_share,
     encode_share,
     net,
+    plus,
     share_json,
     totals,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "decode_written",
     "encode_written",
     "fold_written",
+    "incremented",
     "integer",
     "overwrite",
     "set_whole",
@@ -80,7 +83,7 @@ class StringType(CrdtType):
         return encode_written(payload)
 
     def payload_json(self, payload: Payload) -> bytes:
-        return written_json(payload)
+        return share_json(payload) if type(payload) is Share else written_json(payload)
 
     def decode_payload(self, value: Any) -> Payload:
         return decode_written(self.name, value)
@@ -156,20 +159,23 @@ def text(parts: Mapping[bytes, Siblings], roster: Roster) -> bytes | None:
     return fold_written(parts.get(SLOT), [siblings for part, siblings in parts.items() if part], roster)
 
 
-def counted(parts: Mapping[bytes, Siblings], roster: Roster) -> int | None:
-    """The integer that a string of these parts shows, 0 where nothing does; `None` where it is none."""
-    if len(parts) == 1:
-        for siblings in parts.values():
-            if type(siblings) is tuple and type(siblings[1]) is Share:
-                return net(siblings)
+def incremented(parts: Mapping[bytes, Siblings], part: bytes, amount: int, roster: Roster) -> tuple[int, Share] | None:
+    """What a string of these parts will show once `amount` is added to the share `part`, and the share then.
+
+    `None` where what it shows is no integer. Nothing counts as 0.
+    """
+    siblings = parts.get(part)
+    if len(parts) == 1 and type(siblings) is tuple and type(share := siblings[1]) is Share:
+        return share[0] - share[1] - share[2] + share[3] + amount, plus(share, amount)
     shown = text(parts, roster)
-    return 0 if shown is None else integer(shown)
+    before = 0 if shown is None else integer(shown)
+    return None if before is None else (before + amount, add_to_share(siblings, amount))
 
 
 def overwrite(slot: Siblings, value: bytes, now: Stamp, roster: Roster) -> Stamped:
     """The write of a slot that replaces what has been seen of it, later than it whatever the clocks say."""
     seen = latest(slot, roster)
-    if seen is None or (seen[1].ms, seen[1].logical) < now:
+    if seen is None or seen[1][1:] < now:
         return Stamped(value, *now)
     return Stamped(value, *Stamp(seen[1].ms, seen[1].logical).successor())
 

@@ -53,6 +53,14 @@ def test_empty_requests_are_none() -> None:
     assert parse(b"*0\r\n*-1\r\n\r\n*1\r\n$4\r\nPING\r\n") == ([[b"PING"]], None)
 
 
+@pytest.mark.parametrize("line", [b"+", b"+PING", b"-ERR", b"$-1 x", b"_", b"(1", b"%", b"~"])
+def test_what_would_be_a_reply_is_an_inline_command(line: bytes) -> None:
+    assert parse(b"*1\r\n$4\r\nPING\r\n" + line + b"\r\n*1\r\n$4\r\nPING\r\n") == (
+        [[b"PING"], line.split(), [b"PING"]],
+        None,
+    )
+
+
 @pytest.mark.parametrize(
     ("stream", "error"),
     [

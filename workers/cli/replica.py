@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
+import uvloop
 
 from crdt_core.identity import Vouched
 from workers.cli.logs import configure_logging
@@ -49,4 +49,4 @@ def replica(
     """
     configure_logging(log_level)
     vouched = Vouched(trusting=trust_redis, unsponsored=unsponsored)
-    asyncio.run(run_worker(load_settings(fleet_file), node, takeover=takeover, vouched=vouched))
+    uvloop.run(run_worker(load_settings(fleet_file), node, takeover=takeover, vouched=vouched))

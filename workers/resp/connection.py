@@ -14,11 +14,11 @@ import asyncio
 from collections import deque
 from functools import partial
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
-from crdt_core.commands import Command, ErrorReply, Execute, read
+from crdt_core.commands import Command, ErrorReply, Execute, Session
 from crdt_core.errors import DeltaicError
 from workers.clock import wall_ms
 from workers.resp.dispatch import HELD, dispatch, refused
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from crdt_core.operations import Operation
     from workers.resp.face import RespFace
+    from workers.resp.handler import Handler
     from workers.resp.parsing import Request
     from workers.resp.transactions import Transaction, Watch
 
@@ -97,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._unanswered: deque[_Batch] = deque()
         self._in_flight = 0
         self._pending_bytes = 0
+        self._argument_bytes = 0  # no argument of the requests that wait has more
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._client_is_slow = False
@@ -107,8 +109,7 @@ class Connection(asyncio.Protocol):
     # The transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=_WRITE_BYTES)
         self.address = _address(transport.get_extra_info("peername"))
         self.local_address = _address(transport.get_extra_info("sockname"))
@@ -127,6 +128,7 @@ class Connection(asyncio.Protocol):
             self._fault = str(error)
         self.face.commands += len(self._requests) - before
         self._pending_bytes += len(data)
+        self._argument_bytes = max(self._argument_bytes, self._parser.argument_bytes)
         self.active_s = self.face.now_s()
         self.advance()
 
@@ -198,42 +200,77 @@ class Connection(asyncio.Protocol):
 
     def advance(self) -> None:
         """Takes requests, until one has to wait."""
-        commands: list[tuple[Command, list[bytes]]] = []
-        face, requests, table = self.face, self._requests, self.face.table
-        now_ms, is_plain = wall_ms(), self._is_plain
+        requests = self._requests
         while requests and self._task is None and not self._client_is_slow and self._in_flight < _IN_FLIGHT_MAX:
-            request = requests[0]
-            entry = table.get(request[0]) or table.get(request[0].upper())
-            command = entry if is_plain and type(entry) is Command else None
-            reply: Any = None
-            if command is not None:
-                reply = refused(face, command, request)
-                if reply is None and self._joins_turn(command, commands):
-                    commands.append((command, request[1:]))
-                    requests.popleft()
-                    continue
-            if commands:
-                self._submit_all(commands, now_ms)
-                commands = []
-                continue
-            if command is not None:
-                if reply is None:
-                    if self._unanswered:
-                        break
-                    reply = self._read(command, request[1:], now_ms)
-                requests.popleft()
-                self.say(reply)
-                continue
-            reply = dispatch(self, entry, request)
-            if reply is HELD:
+            entry = self._entry(requests[0])
+            if type(entry) is Command and self._is_plain:
+                if not self._take_commands():
+                    break
+            elif not self._take_other(entry):
                 break
-            is_plain = self._is_plain
-            if requests:  # QUIT drops what is behind it
-                requests.popleft()
-            self._answer(reply)
-        if commands:
-            self._submit_all(commands, now_ms)
+        if not requests:
+            self._argument_bytes = 0
         self._conclude()
+
+    def _entry(self, request: Request) -> Command | Handler | None:
+        return self.face.table.get(request[0]) or self.face.table.get(request[0].upper())
+
+    def _take_commands(self) -> bool:
+        """Takes the commands of the core that come next, and have to go, or may be answered, together; whether any.
+
+        Writes go to the mailbox, and so do reads behind them, which have to see them.
+        """
+        face, requests, submitted = self.face, self._requests, bool(self._unanswered)
+        get_entry, may_be_large = face.table.get, self._argument_bytes > face.small_bytes
+        commands: list[tuple[Command, list[bytes]]] = []
+        session: Session | None = None
+        now_ms, taken = wall_ms(), 0
+        while requests and not self._client_is_slow:
+            request = requests[0]
+            command = get_entry(request[0]) or self._entry(request)
+            if type(command) is not Command:
+                break
+            count, arity = len(request), command.arity
+            if may_be_large or (count != arity and (arity > 0 or count < -arity)):
+                refusal_ = refused(face, command, request)
+                if refusal_ is not None:
+                    if commands:
+                        break
+                    self.say(refusal_)
+                    requests.popleft()
+                    taken += 1
+                    continue
+            if command.write or ((commands or submitted) and command.name not in _HEAVY):
+                if len(commands) >= _BATCH_MAX:
+                    break
+                del request[0]
+                commands.append((command, request))
+            elif commands or submitted:
+                break
+            else:
+                del request[0]
+                try:
+                    if session is None:
+                        session = Session(face.mailbox.state, now_ms, face.seed())
+                    reply = command.run(session, request)
+                except DeltaicError as error:
+                    reply = refusal(error)
+                self._emit(reply)
+            requests.popleft()
+            taken += 1
+        if commands:
+            self.submit(Execute(commands, now_ms, face.seed()), len(commands))
+        return taken > 0
+
+    def _take_other(self, entry: Command | Handler | None) -> bool:
+        """Takes the request that comes next, which is no plain command of the core, unless it has to wait."""
+        reply = dispatch(self, entry, self._requests[0])
+        if reply is HELD:
+            return False
+        if self._requests:  # QUIT drops what is behind it
+            self._requests.popleft()
+        self._answer(reply)
+        return True
 
     def submit(self, operation: Operation, commands: int, *, whole: bool = False, muted: bool = False) -> None:
         """Sends `operation` to the mailbox. It yields a reply to each of `commands`, or one to the `whole`."""
@@ -258,21 +295,6 @@ class Connection(asyncio.Protocol):
         """Whether a command of the core is nothing but that."""
         listens_only = (self.channels or self.patterns) and not self.resp3
         return self.trusted and self.transaction is None and not self.mute and not listens_only
-
-    def _joins_turn(self, command: Command, commands: list[tuple[Command, list[bytes]]]) -> bool:
-        """Whether it goes to the mailbox: a write, or a read that has to see those before it."""
-        if len(commands) >= _BATCH_MAX:
-            return False
-        return command.write or (bool(commands or self._unanswered) and command.name not in _HEAVY)
-
-    def _read(self, command: Command, args: list[bytes], now_ms: int) -> Any:
-        try:
-            return read(self.face.mailbox.state, command, args, now_ms, self.face.seed())
-        except DeltaicError as error:
-            return refusal(error)
-
-    def _submit_all(self, commands: list[tuple[Command, list[bytes]]], now_ms: int) -> None:
-        self.submit(Execute(commands, now_ms, self.face.seed()), len(commands))
 
     def _delivered(self, batch: _Batch, whole: bool, result: Any, error: Exception | None) -> None:
         self.written = self.face.own_counter
@@ -306,15 +328,21 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         """Answers, in order, what the mailbox has answered, as far as the client takes it."""
-        while self._unanswered and self._unanswered[0].replies is not None:
-            for reply in self._unanswered[0].replies:
+        while self._unanswered and (replies := self._unanswered[0].replies) is not None:
+            for reply in replies:
                 self._emit(reply)
                 if self._client_is_slow:
                     return
             self._in_flight -= self._unanswered.popleft().commands
 
     def _emit(self, reply: Any) -> None:
-        data = encode(reply, resp3=self.resp3)
+        kind = type(reply)
+        if kind is int:
+            data = b":%d\r\n" % reply
+        elif kind is bytes:
+            data = b"$%d\r\n%b\r\n" % (len(reply), reply)
+        else:
+            data = encode(reply, resp3=self.resp3)
         self._out.append(data)
         self._out_bytes += len(data)
         if self._out_bytes > _WRITE_BYTES:

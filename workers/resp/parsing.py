@@ -9,19 +9,21 @@ end of a request again. Neither sets memory aside for what is only announced.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from itertools import chain, takewhile
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["ProtocolError", "RequestParser"]
 
 Request = list[bytes]
 
-_LARGE = re.compile(rb"[*$][0-9]{7}")
-"""A length of a million or more, or what looks like one."""
+_LARGE = re.compile(rb"\n[*$][0-9]{7}")
+"""A length of a million or more, or what looks like one, behind the end of a line."""
+_CRLF = b"\r\n"
 _HEADER_BYTES = 8
 _DELAYED_BYTES_MAX = 1 << 20
 _SPLIT_BYTES = 1 << 14
@@ -43,7 +45,8 @@ class ProtocolError(Exception):
 class RequestParser:
     """The requests of one client. A bulk has at most `bulk_bytes_max`, a whole request `request_bytes_max`.
 
-    `trusted`: whether the client may send more than what it takes to log in.
+    `trusted`: whether the client may send more than what it takes to log in. `argument_bytes`: no argument of the
+    requests that were read last has more.
     """
 
     def __init__(self, bulk_bytes_max: int, request_bytes_max: int, *, trusted: bool) -> None:
@@ -53,6 +56,7 @@ class RequestParser:
         self._reader = hiredis.Reader()
         self._delayed: list[bytes] = []
         self._delayed_bytes = 0
+        self.argument_bytes = 0
         self._taken = self._taken_bytes = 0
         self._careful: _Careful | None = None if trusted else self._begin_carefully(b"")
 
@@ -62,22 +66,29 @@ class RequestParser:
         if self._careful is not None:
             self._careful.trusted = True
 
-    def feed(self, data: bytes) -> Iterator[Request]:
+    def feed(self, data: bytes) -> Iterable[Request]:
         """The requests that are complete now; raises `ProtocolError` behind the last one that is none."""
-        if self._careful is None and len(data) > _SPLIT_BYTES:
-            # Where a request begins, in all likelihood: what is before it need not be kept if the rest is incomplete.
-            boundary = data.rfind(b"\r\n*") + 2
-            if boundary > 2:
-                yield from self._feed(data[:boundary])
-                data = data[boundary:]
+        if self._careful is not None:
+            self.argument_bytes = self._bulk_bytes_max
+            return self._feed(data)
+        self.argument_bytes = self._delayed_bytes + len(data)
+        return self._feed(data) if len(data) <= _SPLIT_BYTES else self._feed_in_two(data)
+
+    def _feed_in_two(self, data: bytes) -> Iterator[Request]:
+        """Divides where a request begins, in all likelihood: what is before it need not be kept for one cut off."""
+        boundary = data.rfind(b"\r\n*") + 2
+        if boundary > 2:
+            yield from self._feed(data[:boundary])
+            data = data[boundary:]
         yield from self._feed(data)
 
-    def _feed(self, data: bytes) -> Iterator[Request]:
+    def _feed(self, data: bytes) -> Iterable[Request]:
+        requests: list[Request] = []
         if self._careful is None:
             requests, taken_by_hiredis = self._feed_hiredis(data)
-            yield from requests
             if taken_by_hiredis:
-                return
+                return requests
+            self.argument_bytes = self._bulk_bytes_max
             self._careful = self._begin_carefully(b"".join(self._delayed))
             for _ in range(self._taken):
                 self._careful.next()
@@ -85,7 +96,9 @@ class RequestParser:
             self._reader = hiredis.Reader()
         else:
             self._careful.feed(data)
-        careful = self._careful
+        return chain(requests, self._read_carefully(self._careful))
+
+    def _read_carefully(self, careful: _Careful) -> Iterator[Request]:
         while (request := careful.next()) is not None:
             if request:
                 yield request
@@ -98,21 +111,26 @@ class RequestParser:
         hiredis does not tell whether it is within a request. But none is shorter than as it would be packed; so where
         those that were taken make up all that was fed, it is between two.
         """
-        before = self._delayed[-1][-_HEADER_BYTES:] if self._delayed else b""
+        is_between = not self._delayed
+        before = b"\n" if is_between else self._delayed[-1][-_HEADER_BYTES:]
         self._delayed.append(data)
         self._delayed_bytes += len(data)
-        if self._delayed_bytes > _DELAYED_BYTES_MAX or _LARGE.search(before + data):
+        if (
+            self._delayed_bytes > _DELAYED_BYTES_MAX
+            or _LARGE.search(data)
+            or _LARGE.match(before + data[:_HEADER_BYTES])
+        ):
             return [], False
         reader = self._reader
         reader.feed(data)
         requests: list[Request] = []
-        try:
-            while (request := reader.gets()) is not False:
-                b"".join(request)  # whatever is no list of bytes is no request
-                requests.append(request)
-        except (hiredis.ProtocolError, hiredis.ReplyError, TypeError):
+        if not _read_all(reader, requests):
+            requests = list(takewhile(_is_request, requests))
             self._taken += len(requests)
             return _without_empty(requests), False
+        if is_between and _is_all(data, requests):
+            self._forget()
+            return _without_empty(requests), True
         self._taken += len(requests)
         self._taken_bytes += sum(map(len, map(_pack, map(tuple, requests))))
         if self._taken_bytes == self._delayed_bytes:
@@ -127,6 +145,26 @@ class RequestParser:
         careful = _Careful(self._bulk_bytes_max, self._request_bytes_max, trusted=self._trusted)
         careful.feed(data)
         return careful
+
+
+def _read_all(reader: hiredis.Reader, found: list[Any]) -> bool:
+    """Adds what `reader` has to `found`; whether all of it are requests: lists of bytes."""
+    try:
+        while (request := reader.gets()) is not False:
+            found.append(request)
+        b"".join(chain.from_iterable(found))
+    except (hiredis.ProtocolError, TypeError):
+        return False
+    return set(map(type, found)) <= {list}
+
+
+def _is_request(found: Any) -> bool:
+    return type(found) is list and all(type(argument) is bytes for argument in found)
+
+
+def _is_all(data: bytes, requests: list[Request]) -> bool:
+    """Whether `requests` are all that `data` holds, as far as lines tell: one for each request, two for an argument."""
+    return data.endswith(_CRLF) and data.count(_CRLF) == len(requests) + 2 * sum(map(len, requests))
 
 
 def _without_empty(requests: list[Request]) -> list[Request]:
