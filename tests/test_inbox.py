@@ -16,6 +16,7 @@ from tests.server import ValkeyServer
 from tests.support import wait_until_async
 from workers.inbox import _CONSUMER, _WAITING_MAX, Inbox
 from workers.keys import GROUP, MESSAGE_FIELD, Keys
+from workers.line import Line
 from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.store import Store
@@ -55,13 +56,14 @@ class Tap:
 class Bench:
     """A node's inbox, mailbox and store in the test's own process, with `tap` before the store."""
 
-    def __init__(self, store: Store, redis: Redis) -> None:
+    def __init__(self, store: Store, redis: Redis, url: str) -> None:
         self.redis = redis
         self.tap = Tap(store)
         self.key = Keys(NAME).inbox
         node = Node(NAME, Replica(NAME, founders=[NAME, "n2"]), "s")
         self.mailbox = Mailbox(node, self.tap, lambda _: None, call_timeout_s=60)
-        links = Links(redis, self.mailbox)
+        self._line = Line(url, "deltaic-reader-n1", 5)
+        links = Links(redis, self._line, self.mailbox)
         self._inbox = Inbox(NAME, redis, links, self.mailbox)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -72,6 +74,7 @@ class Bench:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._line.close()
 
     async def send(self, messages: int) -> list[bytes]:
         content = encode_message(Ask("n2", "r", VersionVector()))
@@ -95,7 +98,7 @@ async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
     await store.claim(takeover=True)
     await store.load(Replica(NAME))
     redis = Redis.from_url(server.url)
-    bench = Bench(store, redis)
+    bench = Bench(store, redis, server.url)
     yield bench
     await bench.stop()
     await store.release()

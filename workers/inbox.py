@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
+from crdt_core.errors import StoreUnavailable
 from crdt_core.events import MessagesRead
 from workers.keys import GROUP, MESSAGE_FIELD, Keys
 from workers.streams import entries_of
@@ -55,7 +56,7 @@ class Inbox:
         while True:
             try:
                 cursor = await self._step(cursor)
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, StoreUnavailable) as error:
                 cursor = _HANDED_OUT
                 log.warning("inbox_unreachable", reason=str(error))
                 await asyncio.sleep(_RETRY_S)

@@ -90,7 +90,7 @@ async def follow(peers: Peers, links: Links, mailbox: Mailbox, *, batch: int) ->
                 tails.pop(gone).cancel()
             for peer, replica in wanted - tails.keys():
                 try:
-                    tail = Tail(peer, replica, peers.redis(peer), links, mailbox, batch=batch)
+                    tail = Tail(peer, replica, peers.line(peer), links, mailbox, batch=batch)
                 except UnknownNode:
                     tails[peer, replica] = children.start(_know_no_way(peer))
                 else:

@@ -11,17 +11,21 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import hiredis
 from redis.exceptions import RedisError
 
 from crdt_core.errors import StoreUnavailable
 from crdt_core.events import LinksRead
 from workers.keys import OPEN, PAUSED, Keys
+from workers.replies import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from redis.asyncio import Redis
 
+    from workers.commands import Command
+    from workers.line import Line
     from workers.mailbox import Mailbox
 
 __all__ = ["Links"]
@@ -30,24 +34,30 @@ _READ_TIMEOUT_S = 1.0
 
 
 class Links:
-    """The links of the node behind `mailbox` towards its peers, read through `redis`, its own Redis."""
+    """The links of the node behind `mailbox` towards its peers: in its own Redis, read through `line`.
 
-    def __init__(self, redis: Redis, mailbox: Mailbox) -> None:
+    They are read once for whatever came from a peer, hence the line.
+    """
+
+    def __init__(self, redis: Redis, line: Line, mailbox: Mailbox) -> None:
         self._keys = Keys(mailbox.node.name)
         self._redis = redis
+        self._line = line
         self._mailbox = mailbox
         self.paused: frozenset[str] = frozenset()
 
     async def refresh(self) -> frozenset[str]:
-        """The peers that are paused now."""
+        """The peers that are paused now. Raises `StoreUnavailable`."""
         confirmed = self._mailbox.persisted
-        async with self._redis.pipeline(transaction=True) as together:
-            together.hgetall(self._keys.links)
-            together.hget(self._keys.header, "turn")
-            states, turn = await together.execute()
+        read: tuple[Command, ...] = (("HGETALL", self._keys.links), ("HGET", self._keys.header, "turn"))
+        *_, (links, turn) = await self._line.ask(("MULTI",), *read, ("EXEC",))
+        for reply in (links, turn):
+            if isinstance(reply, hiredis.ReplyError):
+                raise StoreUnavailable(f"the links cannot be read: {reply}")
         if int(turn or 0) < confirmed:
             self._mailbox.suspect()
             return self.paused
+        states = dict(pairs(links))
         paused = frozenset(peer for peer in self._mailbox.node.peers if states.get(peer.encode()) == PAUSED.encode())
         if paused != self.paused:
             self.paused = paused
@@ -69,8 +79,8 @@ class Links:
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
                 await self.refresh()
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"the links cannot be read: {error or 'no answer'}") from error
+        except TimeoutError as error:
+            raise StoreUnavailable("the links cannot be read: no answer") from error
         return self._all()
 
     async def last_known(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from redis.asyncio import Redis
 
 from crdt_core.errors import UnknownNode
+from workers.line import Line
 
 if TYPE_CHECKING:
     from crdt_core.types.members import Members
@@ -48,6 +49,10 @@ class Peers:
         if url not in self._connections:
             self._connections[url] = connection(url)
         return self._connections[url]
+
+    def line(self, node: str) -> Line:
+        """A line of its own to the Redis of `node`; raises `UnknownNode`."""
+        return Line(self._url(node), f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workers.commands import Command
     from workers.wire import Wire
 
-__all__ = ["number", "ok", "pairs", "reading", "run_id", "text"]
+__all__ = ["corrupt", "number", "ok", "pairs", "reading", "run_id", "text"]
 
 _DIGITS_MAX = 18
 

@@ -10,16 +10,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
-from redis.exceptions import RedisError
 
+from crdt_core.errors import StoreUnavailable
 from crdt_core.events import DeltasRead
 from workers.keys import DELTA_FIELD, Keys
-from workers.streams import entries_of
+from workers.replies import pairs
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from crdt_core.clocks import ReplicaId
+    from workers.line import Line
     from workers.links import Links
     from workers.mailbox import Mailbox
 
@@ -33,7 +32,7 @@ _STUCK_S = 0.1
 
 
 class Tail:
-    """Passes the deltas of `peer`, read through `redis` (the peer's Redis), to the mailbox.
+    """Passes the deltas of `peer`, read through `line` (to the peer's Redis), to the mailbox.
 
     `replica`: the id under which it takes part, and so which log is read.
     """
@@ -42,7 +41,7 @@ class Tail:
         self,
         peer: str,
         replica: ReplicaId,
-        redis: Redis,
+        line: Line,
         links: Links,
         mailbox: Mailbox,
         *,
@@ -51,7 +50,7 @@ class Tail:
         self._peer = peer
         self._replica = replica
         self._log = Keys(peer, replica).log
-        self._redis = redis
+        self._line = line
         self._links = links
         self._mailbox = mailbox
         self._batch = batch
@@ -63,7 +62,7 @@ class Tail:
             try:
                 await self._step()
                 reachable = True
-            except (RedisError, OSError) as error:
+            except StoreUnavailable as error:
                 if reachable:
                     log.warning("peer_unreachable", peer=self._peer, reason=str(error))
                 reachable = False
@@ -74,10 +73,12 @@ class Tail:
             await asyncio.sleep(_PAUSE_S)
             return
         cursor = self._cursor()
-        reply = await self._redis.xread({self._log: f"{cursor}-0"}, count=self._batch, block=_BLOCK_MS)
+        where = ("COUNT", self._batch, "BLOCK", _BLOCK_MS, "STREAMS", self._log, f"{cursor}-0")
+        (reply,) = await self._line.ask(("XREAD", *where))
         if not reply or self._peer in await self._links.refresh():
             return
-        entries = [(entry.decode(), fields.get(DELTA_FIELD, b"")) for entry, fields in entries_of(reply)]
+        ((_, found),) = reply
+        entries = [(entry.decode(), dict(pairs(fields)).get(DELTA_FIELD, b"")) for entry, fields in found]
         passed = await self._mailbox.ask(lambda token: DeltasRead(self._peer, entries, token))
         if passed < len(entries):
             await self._wait_for_progress(cursor + passed)

@@ -180,7 +180,7 @@ class _Life:
             call_timeout_s=settings.limits.write_timeout_ms / 1000,
             calls_waiting_max=settings.limits.calls_waiting_max,
         )
-        links = Links(own, mailbox)
+        links = Links(own, self._peers.line(name), mailbox)
         faces = self._faces(mailbox, links, Published(node, self._peers), skew, credentials)
         looking = asyncio.create_task(until_redis_answers(links.refresh, self._node_settings.redis))
         if not await _before(self._stop, looking):
@@ -337,7 +337,7 @@ def _stop_signal() -> asyncio.Future[None]:
 async def _watch_links(links: Links) -> None:
     """Notices links that were set while nothing is being read."""
     while True:
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(StoreUnavailable):
             await links.refresh()
         await asyncio.sleep(_LINKS_S)
 
