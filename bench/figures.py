@@ -1,0 +1,82 @@
+"""What is measured: figures with every sample, and the targets they are held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["TARGETS", "Figure", "Target", "reached"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`what` was measured in `unit`: a sample per round of ours and, where there is something like it, of raw Valkey.
+
+    `against` says what stands beside it.
+    """
+
+    name: str
+    what: str
+    unit: str
+    ours: Sequence[float]
+    raw: Sequence[float] = ()
+    against: str = "raw Valkey"
+
+    @property
+    def ours_median(self) -> float:
+        return median(self.ours)
+
+    @property
+    def raw_median(self) -> float | None:
+        return median(self.raw) if self.raw else None
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours to raw, of the medians."""
+        return None if self.raw_median is None else self.ours_median / self.raw_median
+
+    @property
+    def value(self) -> float:
+        """What a target is about: the ratio, or where there is none the figure itself."""
+        return self.ours_median if self.ratio is None else self.ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound on a figure's value."""
+
+    bound: float
+    at_most: bool = False
+
+    def reached(self, value: float) -> bool:
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.bound:g}"
+
+
+TARGETS: Mapping[str, Target] = {
+    "incr-p1": Target(0.75),
+    "incr-p1-p99": Target(2.5, at_most=True),
+    "incr-p16": Target(0.40),
+    "incr-hot-p16": Target(0.65),
+    "get-p16": Target(0.5),
+    "incr-p16-always": Target(0.55),
+    "incr-p1-peer": Target(0.55),
+    "incr-p16-peer": Target(0.27),
+    "sadd-drop": Target(0.85),
+    "latency-idle": Target(3, at_most=True),
+    "memory": Target(140, at_most=True),
+    "restart": Target(2, at_most=True),
+}
+"""By the name of the figure."""
+
+
+def reached(figure: Figure) -> bool | None:
+    """Whether the figure's target is reached; `None` where it has none."""
+    target = TARGETS.get(figure.name)
+    return None if target is None else target.reached(figure.value)

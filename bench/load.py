@@ -1,0 +1,102 @@
+"""Load, made and timed by `redis-benchmark` or `valkey-benchmark`, as they are."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from bench.errors import MeasurementFailed, ToolMissing
+from bench.processes import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.processes import Process
+
+__all__ = ["RANDOM", "Load", "Run", "run", "running", "tool", "tool_version"]
+
+TOOLS = ("valkey-benchmark", "redis-benchmark")
+REMEDY = "install Debian's redis-tools (apt-get install redis-tools), or Valkey's valkey-tools"
+RANDOM = "__rand_int__"
+"""In an argument: twelve digits, other ones in every request."""
+
+ENDING_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`command`, sent over and over by `clients`, each with `pipeline` requests under way; `spread` random numbers."""
+
+    command: tuple[str, ...]
+    pipeline: int = 1
+    clients: int = 50
+    spread: int | None = 10_000
+
+    def arguments(self, port: int, requests: int) -> list[str]:
+        spread = () if self.spread is None else ("-r", str(self.spread))
+        return [
+            *("-h", HOST, "-p", str(port), "-c", str(self.clients), "-P", str(self.pipeline), "-n", str(requests)),
+            *(*spread, "--csv", *self.command),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run showed: requests a second, and the 99th percentile of their latency."""
+
+    rate: float
+    p99_ms: float
+
+
+@cache
+def tool() -> str:
+    """The program; raises `ToolMissing`. The package that brings the server has none."""
+    for name in TOOLS:
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    raise ToolMissing(TOOLS, REMEDY)
+
+
+@cache
+def tool_version() -> str:
+    """As the program says it."""
+    return subprocess.run([tool(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def run(process: Process, load: Load, requests: int) -> Run:
+    """One run of `requests` against `process`; raises `MeasurementFailed`."""
+    done = subprocess.run(
+        [tool(), *load.arguments(process.port, requests)],
+        capture_output=True,
+        text=True,
+        check=False,
+        process_group=0,
+    )
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    if done.returncode or len(rows) != 1:
+        said = (done.stderr or done.stdout).strip()[-500:]
+        raise MeasurementFailed(f"{tool()} against {process.name} ended with {done.returncode}: {said}")
+    return Run(float(rows[0]["rps"]), float(rows[0]["p99_latency_ms"]))
+
+
+@contextmanager
+def running(process: Process, load: Load) -> Iterator[None]:
+    """Load that goes on until the block ends."""
+    with subprocess.Popen(
+        [tool(), *load.arguments(process.port, 10**9)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    ) as program:
+        try:
+            yield
+            if program.poll() is not None:
+                raise MeasurementFailed(f"{tool()} against {process.name} ended with {program.returncode} too early")
+        finally:
+            program.kill()
