@@ -1,94 +1,151 @@
 """The program: `python -m bench --cases incr-p1,get-p16 --rounds 5`.
 
-Exit codes: 0 measured (targets reached or not), 2 a wrong argument, 3 something that is needed is missing or failed,
-130 Ctrl-C, 143 SIGTERM. However it ends, the processes it started end first.
+Exit codes: 0 measured (whether targets are reached or not), 1 to 3 as of the errors in `crdt_core.errors`, 130 Ctrl-C,
+143 SIGTERM. However it ends, what it has started ends first, and what was measured until then is shown and kept.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from bench.cases import CASES, Options
-from bench.load import tool, tool_version
+from bench.cases import CASES
+from bench.load import tool
+from bench.machine import busy, commit, described
+from bench.options import Options
 from bench.processes import Site
-from bench.report import table
+from bench.report import bars, number, table
+from bench.results import Results
 from crdt_core.errors import DeltaicError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from rich.status import Status
+
     from bench.figures import Figure
 
-KEYS = 10_000
+WIDTH = 140  # where there is no terminal
+QUICK = {"rounds": 1, "seconds": 0.02, "members": 2000, "probes": 10}
 
 
 class CaseNames(click.ParamType[list[str]]):
-    """Names of cases, separated by commas."""
+    """Names of cases, separated by commas; all of them if there is none."""
 
     name = "names"
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        names = list(dict.fromkeys(name for name in value.replace(",", " ").split() if name))
-        unknown = [name for name in names if name not in CASES]
+    def convert(self, value: str | list[str], param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        named = value.replace(",", " ").split() if isinstance(value, str) else value
+        unknown = [name for name in named if name not in CASES]
         if unknown:
             self.fail(f"no case is called {', '.join(unknown)}; there are {', '.join(CASES)}", param, ctx)
-        return names or list(CASES)
+        return list(dict.fromkeys(named)) or list(CASES)
+
+
+class Bench:
+    """One run: measures case by case, says what it does, keeps what it has."""
+
+    def __init__(self, output: Path | None, page: Path | None) -> None:
+        self._say = Console(stderr=True, highlight=False)
+        self._output, self._page = output, page
+        self._results = None if output is None else Results.read(output)
+        self._figures: list[Figure] = []
+
+    def run(self, names: list[str], rounds: int, seconds: float, members: int, probes: int) -> None:
+        load = busy()
+        if load is not None:
+            self._say.print(f"this machine is busy (load {load:.1f}): figures will mean little", style="yellow")
+        for number_, name in enumerate(names, 1):
+            with self._say.status("") as status, Site() as site:
+                title = f"{number_}/{len(names)} {name}"
+                options = Options(rounds, seconds, members, probes, partial(_show, status, title))
+                options.progress("starting")
+                self._take(name, list(CASES[name].measure(site, options)))
+
+    def _take(self, name: str, figures: list[Figure]) -> None:
+        for figure in figures:
+            self._say.print(f"{figure.what}: {number(figure.value)}" + ("" if figure.other else f" {figure.unit}"))
+        self._figures += figures
+        if self._results is not None and self._output is not None:
+            self._results.put(name, figures)
+            self._results.write(self._output, self._page)
+
+    def report(self) -> None:
+        """All that was measured, on standard output."""
+        out = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+        out.print(table(self._figures))
+        out.print(bars(self._figures))
+        out.print(f"\ncommit {commit()}; " + "; ".join(f"{what} {value}" for what, value in described().items()))
+
+
+def _show(status: Status, title: str, doing: str) -> None:
+    status.update(f"{title}: {doing}")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--cases", type=CaseNames(), default="", help=f"Separated by commas; default: all: {', '.join(CASES)}.")
+@click.option("--cases", type=CaseNames(), default="", help="Names, separated by commas; default: all. See --list.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Counted rounds of each case.")
 @click.option("--seconds", type=click.FloatRange(0.01), default=1.5, show_default=True, help="About, of a round.")
 @click.option("--members", type=click.IntRange(1000), default=1_000_000, show_default=True, help="Of a large set.")
-@click.option("--probes", type=click.IntRange(2), default=500, show_default=True, help="Of a latency, each round.")
-@click.option("--quick", is_flag=True, help="One tiny round of everything: whether it works, not how fast.")
-def bench(cases: list[str], rounds: int, seconds: float, members: int, probes: int, *, quick: bool) -> None:
+@click.option("--probes", type=click.IntRange(2), default=500, show_default=True, help="Of a latency, in each round.")
+@click.option("--quick", is_flag=True, help="One tiny round of everything: whether it works, not how fast it is.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Directory that keeps the results.")
+@click.option("--page", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Page to put the table in.")
+@click.option("--list", "listed", is_flag=True, help="Only name the cases.")
+def bench(
+    *,
+    cases: list[str],
+    rounds: int,
+    seconds: float,
+    members: int,
+    probes: int,
+    output: Path | None,
+    page: Path | None,
+    quick: bool,
+    listed: bool,
+) -> None:
     """Measure Deltaic beside a raw Valkey on this machine."""
-    console = Console(stderr=True)
+    if page is not None and output is None:
+        raise click.UsageError("--page needs --output: the page shows what is kept there")
+    if listed:
+        for name, case in CASES.items():
+            click.echo(f"{name:<18} {case.what}")
+        return
     tool()
-    with console.status("") as status:
-        shown: list[str] = [""]
-
-        def progress(text: str) -> None:
-            status.update(f"{shown[0]}: {text}")
-
-        if quick:
-            rounds, seconds, members, probes = 1, 0.02, 2000, 10
-        options = Options(rounds, seconds, KEYS, members, probes, progress)
-        figures: list[Figure] = []
-        for name in cases:
-            shown[0] = name
-            with Site() as site:
-                figures.extend(CASES[name].measure(site, options))
-    out = Console(width=None if sys.stdout.isatty() else 120)
-    out.print(table(figures))
-    out.print(f"{tool_version()}, {rounds} rounds")
+    sizes: dict[str, Any] = {"rounds": rounds, "seconds": seconds, "members": members, "probes": probes}
+    run = Bench(output, page)
+    try:
+        run.run(cases, **(QUICK if quick else sizes))
+    finally:
+        run.report()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+    """Runs the command; its exit code."""
+    for number_ in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number_, _end)
     try:
         bench.main(arguments, prog_name="python -m bench", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return 128 + signal.SIGINT
     except DeltaicError as error:
         click.echo(f"bench: {error}", err=True)
         return error.exit_code
     return 0
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+def _end(number_: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number_)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,21 @@
-"""Every case by name, and what a run may choose."""
+"""Every case, by name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from bench.throughput import THROUGHPUT
+from bench.latency import Latency, LatencyUnderLoad
+from bench.sizes import CatchUp, Costs, Million
+from bench.throughput import THROUGHPUT, SetSizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from bench.figures import Figure
+    from bench.options import Options
     from bench.processes import Site
 
-__all__ = ["CASES", "Case", "Options"]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How much is measured; `progress` is told what happens."""
-
-    rounds: int
-    seconds: float
-    keys: int
-    members: int
-    probes: int
-    progress: Callable[[str], None]
+__all__ = ["CASES", "Case"]
 
 
 class Case(Protocol):
@@ -42,4 +32,5 @@ class Case(Protocol):
         ...
 
 
-CASES: Mapping[str, Case] = {case.name: case for case in (*THROUGHPUT,)}
+_ALL: tuple[Case, ...] = (*THROUGHPUT, SetSizes(), Latency(), LatencyUnderLoad(), CatchUp(), Costs(), Million())
+CASES: Mapping[str, Case] = {case.name: case for case in _ALL}

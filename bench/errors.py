@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from crdt_core.errors import WorldError
+from crdt_core.errors import CallerError, WorldError
 
-__all__ = ["MeasurementFailed", "ProcessFailed", "ToolMissing"]
+__all__ = ["MeasurementFailed", "ProcessFailed", "ResultsUnreadable", "ToolMissing"]
 
 
 class ToolMissing(WorldError):
@@ -25,3 +25,11 @@ class ProcessFailed(WorldError):
 
 class MeasurementFailed(WorldError):
     """What was measured is not what was meant: a reply was wrong, a value missing, a figure unreadable."""
+
+
+class ResultsUnreadable(CallerError):
+    """The results, or the page they go to, at `where` are none, for `reason`; nothing was written there."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where} cannot be used: {reason}")
+        self.where = where

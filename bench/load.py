@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from bench.processes import Process
 
-__all__ = ["RANDOM", "Load", "Run", "run", "running", "tool", "tool_version"]
+__all__ = ["ELEMENT", "RANDOM", "Load", "Run", "add_members", "run", "running", "tool", "tool_version"]
 
 TOOLS = ("valkey-benchmark", "redis-benchmark")
 REMEDY = "install Debian's redis-tools (apt-get install redis-tools), or Valkey's valkey-tools"
 RANDOM = "__rand_int__"
 """In an argument: twelve digits, other ones in every request."""
+ELEMENT = f"element:{RANDOM}"
+BATCH = 1000
 
 ENDING_S = 5.0
 
@@ -100,3 +102,11 @@ def running(process: Process, load: Load) -> Iterator[None]:
                 raise MeasurementFailed(f"{tool()} against {process.name} ended with {program.returncode} too early")
         finally:
             program.kill()
+
+
+def add_members(process: Process, key: str, count: int, first: int = 0) -> None:
+    """Makes members that `ELEMENT` names with `first` and the numbers behind it, a thousand in a command."""
+    with process.client() as client:
+        for start in range(first, first + count, BATCH):
+            names = [f"element:{number:012d}" for number in range(start, min(start + BATCH, first + count))]
+            client.sadd(key, *names)

@@ -1,10 +1,12 @@
-"""Figures for people: the table, as text and as Markdown, and the chart of ratios, which is also kept as an SVG."""
+"""Figures for people: the table, as text and as Markdown, and the chart of the ratios, as text and as an SVG."""
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -15,37 +17,39 @@ if TYPE_CHECKING:
 
     from bench.figures import Figure
 
-__all__ = ["markdown", "number", "table"]
+__all__ = ["bars", "chart", "markdown", "number", "table"]
 
-HEADINGS = ("", "unit", "ours", "beside", "ratio", "target", "reached")
+HEADINGS = ("", "unit", "Deltaic", "beside", "ratio", "target", "reached")
+LEFT = {0, 1, 6}
+WHOLE = 50  # characters of a bar that says: as fast as raw Valkey
+CHART_WIDTH = 120
+TITLE = "requests a second, as a share of raw Valkey's; ┃ is the target"
 
 
 def table(figures: Iterable[Figure]) -> Table:
     """For a terminal."""
-    columns = [
-        Column(heading, justify="left" if i in {0, 1, 6} else "right", no_wrap=True)
-        for i, heading in enumerate(HEADINGS)
-    ]
+    columns = [Column(name, justify="left" if i in LEFT else "right", no_wrap=i > 0) for i, name in enumerate(HEADINGS)]
     shown = Table(*columns, box=SIMPLE_HEAD)
     for figure in figures:
         *cells, verdict = _row(figure)
-        shown.add_row(*cells, Text(verdict, style="red" if reached(figure) is False else "green"))
+        shown.add_row(*cells, Text(verdict, style=_colour(figure)))
     return shown
 
 
 def markdown(figures: Iterable[Figure]) -> str:
-    """A table."""
-    rows: list[Sequence[str]] = [("measured", *HEADINGS[1:]), ("---", "---", *["---:"] * 4, "---")]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (*rows, *map(_row, figures)))
+    """The same table; what stands beside is named where it is no raw Valkey."""
+    rules = ["---" if i in LEFT else "---:" for i in range(len(HEADINGS))]
+    rows: list[Sequence[str]] = [("measured", *HEADINGS[1:]), rules, *map(_row, figures)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
     target, verdict = TARGETS.get(figure.name), reached(figure)
     return (
-        figure.what,
+        figure.what + (f" (beside: {figure.against})" if figure.other and figure.against != "raw Valkey" else ""),
         figure.unit,
         number(figure.ours_median),
-        "" if figure.raw_median is None else number(figure.raw_median),
+        "" if figure.other_median is None else number(figure.other_median),
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
         "" if target is None else str(target),
         "" if verdict is None else "yes" if verdict else "no",
@@ -59,3 +63,29 @@ def number(value: float) -> str:
     ('98 765', '12.3', '0.0123')
     """
     return f"{value:,.0f}".replace(",", " ") if abs(value) >= 100 else f"{value:.3g}"
+
+
+def bars(figures: Iterable[Figure]) -> Text:
+    """A bar for each rate that has raw Valkey's beside it."""
+    shown = [figure for figure in figures if figure.unit == "requests/s" and figure.ratio is not None]
+    width = max((len(figure.what) for figure in shown), default=0)
+    return Text("\n").join([Text(TITLE), Text(), *(_bar(figure, width) for figure in shown)])
+
+
+def _bar(figure: Figure, width: int) -> Text:
+    target, ratio = TARGETS.get(figure.name), figure.ratio or 0.0
+    mark = None if target is None else round(target.bound * WHOLE)
+    length = min(round(ratio * WHOLE), WHOLE)
+    cells = "".join("┃" if i == mark else "█" if i < length else "·" for i in range(WHOLE))
+    return Text.assemble(f"{figure.what:<{width}}  ", (cells, _colour(figure)), f"  {ratio:.2f}")
+
+
+def _colour(figure: Figure) -> str:
+    return {True: "green", False: "red", None: "blue"}[reached(figure)]
+
+
+def chart(figures: Iterable[Figure]) -> str:
+    """The bars as an SVG."""
+    console = Console(record=True, width=CHART_WIDTH, file=StringIO())
+    console.print(bars(figures))
+    return console.export_svg(title="Deltaic beside raw Valkey")
