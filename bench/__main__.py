@@ -20,7 +20,7 @@ from bench.load import tool
 from bench.machine import busy, commit, described
 from bench.options import Options
 from bench.processes import Site
-from bench.report import bars, number, table
+from bench.report import bars, rounded, table
 from bench.results import Results
 from crdt_core.errors import DeltaicError
 
@@ -62,16 +62,16 @@ class Bench:
         load = busy()
         if load is not None:
             self._say.print(f"this machine is busy (load {load:.1f}): figures will mean little", style="yellow")
-        for number_, name in enumerate(names, 1):
+        for number, name in enumerate(names, 1):
             with self._say.status("") as status, Site() as site:
-                title = f"{number_}/{len(names)} {name}"
+                title = f"{number}/{len(names)} {name}"
                 options = Options(rounds, seconds, members, probes, partial(_show, status, title))
                 options.progress("starting")
                 self._take(name, list(CASES[name].measure(site, options)))
 
     def _take(self, name: str, figures: list[Figure]) -> None:
         for figure in figures:
-            self._say.print(f"{figure.what}: {number(figure.value)}" + ("" if figure.other else f" {figure.unit}"))
+            self._say.print(f"{figure.what}: {rounded(figure.value)}" + ("" if figure.other else f" {figure.unit}"))
         self._figures += figures
         if self._results is not None and self._output is not None:
             self._results.put(name, figures)
@@ -79,6 +79,8 @@ class Bench:
 
     def report(self) -> None:
         """All that was measured, on standard output."""
+        if not self._figures:
+            return
         out = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
         out.print(table(self._figures))
         out.print(bars(self._figures))
@@ -129,8 +131,8 @@ def bench(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; its exit code."""
-    for number_ in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number_, _end)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     try:
         bench.main(arguments, prog_name="python -m bench", standalone_mode=False)
     except click.ClickException as error:
@@ -144,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _end(number_: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number_)
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

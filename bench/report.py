@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench.figures import Figure
 
-__all__ = ["bars", "chart", "markdown", "number", "table"]
+__all__ = ["bars", "chart", "markdown", "rounded", "table"]
 
 HEADINGS = ("", "unit", "Deltaic", "beside", "ratio", "target", "reached")
 LEFT = {0, 1, 6}
@@ -48,18 +48,18 @@ def _row(figure: Figure) -> tuple[str, ...]:
     return (
         figure.what + (f" (beside: {figure.against})" if figure.other and figure.against != "raw Valkey" else ""),
         figure.unit,
-        number(figure.ours_median),
-        "" if figure.other_median is None else number(figure.other_median),
+        rounded(figure.ours_median),
+        "" if figure.other_median is None else rounded(figure.other_median),
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
         "" if target is None else str(target),
         "" if verdict is None else "yes" if verdict else "no",
     )
 
 
-def number(value: float) -> str:
+def rounded(value: float) -> str:
     """With as many digits as can be meant.
 
-    >>> number(98765.4), number(12.345), number(0.01234)
+    >>> rounded(98765.4), rounded(12.345), rounded(0.01234)
     ('98 765', '12.3', '0.0123')
     """
     return f"{value:,.0f}".replace(",", " ") if abs(value) >= 100 else f"{value:.3g}"

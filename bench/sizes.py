@@ -45,12 +45,12 @@ class CatchUp:
             "counters": (f"{count} increments of 10 000 counters", lambda _: run(n1, COUNTED, count)),
             "set": (f"{count} new members of one set", lambda number: add_members(n1, LARGE, count, number * count)),
         }
-        for name, (what, write) in kinds.items():
+        for name, (written, write) in kinds.items():
             seconds = []
             for number in range(options.rounds):
-                options.progress(f"{what}: round {number + 1} of {options.rounds}")
+                options.progress(f"{written}: round {number + 1} of {options.rounds}")
                 seconds.append(_caught_up(n1, n2, partial(write, number)))
-            what = f"catching up with {what}"
+            what = f"catching up with {written}"
             yield Figure(name=f"catch-up-{name}", what=what, unit="s", ours=seconds)
             rates = [count / taken for taken in seconds]
             yield Figure(name=f"catch-up-{name}-rate", what=f"{what}: the rate", unit="operations/s", ours=rates)
