@@ -132,7 +132,8 @@ def bench(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; its exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _end)
     try:
         bench.main(arguments, prog_name="python -m bench", standalone_mode=False)
     except click.ClickException as error:

@@ -20,7 +20,7 @@ from bench.report import chart, markdown
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CHART", "FILE", "TABLE", "Results"]
+__all__ = ["BEGIN", "CHART", "END", "FILE", "TABLE", "Results"]
 
 FILE, TABLE, CHART = "results.json", "results.md", "chart.svg"
 BEGIN, END = "<!-- begin of results, written by `make bench` -->", "<!-- end of results -->"
