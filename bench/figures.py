@@ -71,6 +71,7 @@ TARGETS: Mapping[str, Target] = {
     "sadd-drop": Target(0.85),
     "latency-commit": Target(3, at_most=True),
     "memory": Target(140, at_most=True),
+    "memory-restarted": Target(140, at_most=True),
     "restart": Target(2, at_most=True),
 }
 """By the name of the figure; of a figure with another beside it, of their ratio."""

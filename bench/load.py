@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from bench.errors import MeasurementFailed, ToolMissing
+from bench.errors import MeasurementFailed, ProcessFailed, ToolMissing
 from bench.processes import HOST
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ RANDOM = "__rand_int__"
 ELEMENT = f"element:{RANDOM}"
 BATCH = 1000
 
-ENDING_S = 5.0
+LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +72,29 @@ def tool_version() -> str:
 
 
 def run(process: Process, load: Load, requests: int) -> Run:
-    """One run of `requests` against `process`; raises `MeasurementFailed`."""
-    done = subprocess.run(
-        [tool(), *load.arguments(process.port, requests)],
-        capture_output=True,
-        text=True,
-        check=False,
-        process_group=0,
-    )
-    rows = list(csv.DictReader(done.stdout.splitlines()))
-    if done.returncode or len(rows) != 1:
-        said = (done.stderr or done.stdout).strip()[-500:]
-        raise MeasurementFailed(f"{tool()} against {process.name} ended with {done.returncode}: {said}")
+    """One run of `requests` against `process`; raises `ProcessFailed`."""
+    command = [tool(), *load.arguments(process.port, requests)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as program:
+        try:
+            out, error = _output(program, process)
+        finally:
+            program.kill()
+    rows = list(csv.DictReader(out.splitlines()))
+    if program.returncode or len(rows) != 1:
+        said = (error or out).strip()[-500:]
+        raise ProcessFailed(process.name, f"is not measured: `{' '.join(command)}` says {said}", process.last_words())
     return Run(float(rows[0]["rps"]), float(rows[0]["p99_latency_ms"]))
+
+
+def _output(program: subprocess.Popen[str], process: Process) -> tuple[str, str]:
+    """What the program has written when it ends, which it never does once `process` is gone."""
+    while True:
+        try:
+            return program.communicate(timeout=LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            process.check()
 
 
 @contextmanager

@@ -70,9 +70,13 @@ class Process:
         """Returns once `ready` (by default: it answers a PING); raises `ProcessFailed`."""
         if not wait_until(partial(self._ready_or_over, ready or self.answers), READY_S):
             raise ProcessFailed(self.name, f"was not ready after {READY_S:g} s", self.last_words())
+        self.check()
+        return self
+
+    def check(self) -> None:
+        """Raises `ProcessFailed` if it has ended."""
         if self._over():
             raise ProcessFailed(self.name, f"ended with {self._running().returncode}", self.last_words())
-        return self
 
     def _ready_or_over(self, ready: Callable[[], bool]) -> bool:
         return self._over() or ready()

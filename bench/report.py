@@ -69,7 +69,7 @@ def bars(figures: Iterable[Figure]) -> Text:
     """A bar for each rate that has raw Valkey's beside it."""
     shown = [figure for figure in figures if figure.unit == "requests/s" and figure.ratio is not None]
     width = max((len(figure.what) for figure in shown), default=0)
-    return Text("\n").join([Text(TITLE), Text(), *(_bar(figure, width) for figure in shown)])
+    return Text("\n").join([Text(TITLE), Text(), *(_bar(figure, width) for figure in shown)] if shown else [])
 
 
 def _bar(figure: Figure, width: int) -> Text:

@@ -13,9 +13,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from bench.errors import ResultsUnreadable
+from bench.errors import ProcessFailed, ResultsUnreadable
 from bench.figures import TARGETS, Figure, Target, reached
-from bench.load import TOOLS
+from bench.load import TOOLS, Load, run
+from bench.processes import Site
 from bench.report import chart, markdown
 from bench.results import BEGIN, CHART, END, FILE, TABLE, Results
 from tests.support import wait_until
@@ -87,6 +88,19 @@ def descendants(pid: int) -> list[int]:
         for child in children.read_text("ascii").split():
             found += [int(child), *descendants(int(child))]
     return found
+
+
+def test_a_process_that_has_ended_is_noticed_though_the_load_generator_waits_for_it_for_ever(load_generator):
+    with Site() as site:
+        server = site.server()
+        server.stop()
+        with pytest.raises(ProcessFailed, match="Valkey of raw ended with 0"):
+            run(server, Load(("INCR", "hits")), 1000)
+
+
+def test_an_error_reply_is_no_measurement(load_generator):
+    with Site() as site, pytest.raises(ProcessFailed, match="unknown command 'NONSENSE'"):
+        run(site.server(), Load(("NONSENSE",)), 1000)
 
 
 def test_without_a_load_generator_it_says_what_to_install(tmp_path: Path):
