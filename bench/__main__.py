@@ -71,7 +71,8 @@ class Bench:
 
     def _take(self, name: str, figures: list[Figure]) -> None:
         for figure in figures:
-            self._say.print(f"{figure.what}: {rounded(figure.value)}" + ("" if figure.other else f" {figure.unit}"))
+            unit = "" if figure.other else f" {figure.unit}"
+            self._say.print(f"{figure.what}: {rounded(figure.value)}{unit}", soft_wrap=True)
         self._figures += figures
         if self._results is not None and self._output is not None:
             self._results.put(name, figures)

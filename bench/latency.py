@@ -9,74 +9,29 @@ no other has to be woken up to notice.
 from __future__ import annotations
 
 import select
-import socket
 import time
 from dataclasses import dataclass
 from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any, Self
-
-import hiredis
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import MeasurementFailed
 from bench.figures import Figure
+from bench.line import ANSWER_S, Line, meet
 from bench.load import RANDOM, Load, running
-from bench.processes import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     from bench.options import Options
-    from bench.processes import Process, Site, Worker
+    from bench.processes import Site
 
 __all__ = ["Latency", "LatencyUnderLoad"]
 
 KEY, STREAM, PAYLOAD = b"bench:probe", b"bench:hop", b"x" * 100
-HOP = (b"XADD", STREAM, b"MAXLEN", b"~", b"100", b"*", b"d", PAYLOAD)
+ADD = (b"XADD", STREAM, b"MAXLEN", b"~", b"100", b"*", b"d", PAYLOAD)
 REST_S = 0.003  # between probes: everybody waits again
-ANSWER_S = 10.0
 AGAINST = "one XADD-to-XREAD hop"
 LOADED = Load(("INCR", f"counter:{RANDOM}"))
-
-
-class Line:
-    """A connection that sends and waits, and does nothing in between; a context manager."""
-
-    def __init__(self, process: Process, timeout_s: float = ANSWER_S) -> None:
-        self._process = process
-        self._socket = socket.create_connection((HOST, process.port), timeout_s)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._reader = hiredis.Reader()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._socket.close()
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def send(self, *words: bytes) -> None:
-        packed = hiredis.pack_command(words)  # type: ignore[arg-type]  # its hint knows tuples of one word only
-        self._socket.sendall(packed)
-
-    def receive(self) -> Any:
-        """The next reply; an error is raised as `MeasurementFailed`."""
-        while (reply := self._reader.gets()) is False:
-            received = self._socket.recv(65536)
-            if not received:
-                raise MeasurementFailed(f"{self._process.name} has closed the connection")
-            self._reader.feed(received)
-        if isinstance(reply, Exception):
-            raise MeasurementFailed(f"{self._process.name} answers {reply}")
-        return reply
-
-    def ask(self, *words: bytes) -> Any:
-        self.send(*words)
-        return self.receive()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +68,7 @@ class Hop:
 
     def probe(self) -> float:
         """Seconds of one."""
-        times, heard = timed(
-            self._writer, (b"XADD", STREAM, b"MAXLEN", b"~", b"100", b"*", b"d", PAYLOAD), self._reader
-        )
+        times, heard = timed(self._writer, ADD, self._reader)
         self._last = heard[0][1][-1][0]
         self._reader.send(b"XREAD", b"BLOCK", b"0", b"STREAMS", STREAM, self._last)
         time.sleep(REST_S)
@@ -208,10 +161,3 @@ def figures(name: str, what: str, ours: Sequence[Sequence[Times]], bare: Sequenc
 
 def _p99(values: Sequence[float]) -> float:
     return quantiles(values, n=100, method="inclusive")[-1]
-
-
-def meet(one: Worker, other: Worker) -> None:
-    """Returns once `other` hears `one`."""
-    with Line(one) as here, Line(other) as there:
-        here.ask(b"SET", b"bench:meet", b"1")
-        there.ask(b"DELTAIC.AWAIT", here.ask(b"DELTAIC.TOKEN"), str(int(ANSWER_S * 900)).encode())

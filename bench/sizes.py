@@ -11,7 +11,7 @@ import orjson
 
 from bench.errors import MeasurementFailed
 from bench.figures import Figure
-from bench.latency import Line, meet
+from bench.line import Line, meet
 from bench.load import RANDOM, Load, add_members, run
 from bench.processes import wait_until
 from workers.keys import Keys

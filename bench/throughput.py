@@ -76,7 +76,7 @@ class SetSizes:
         )
         yield Figure(
             name="sadd-drop",
-            what="of which is left in the large set",
+            what="SADD: what is left of the rate in the large set",
             unit="share",
             ours=[of / full for of, full in zip(large, small, strict=True)],
             other=[of / full for of, full in zip(raw_large, raw_small, strict=True)],
