@@ -23,7 +23,8 @@ HEADINGS = ("", "unit", "Deltaic", "beside", "ratio", "target", "reached")
 LEFT = {0, 1, 6}
 WHOLE = 50  # characters of a bar that says: as fast as raw Valkey
 CHART_WIDTH = 120
-TITLE = "requests a second, as a share of raw Valkey's; ┃ is the target"
+MARK = "┃"
+TITLE = f"requests a second, as a share of raw Valkey's; {MARK} is the target"
 
 
 def table(figures: Iterable[Figure]) -> Table:
@@ -74,10 +75,12 @@ def bars(figures: Iterable[Figure]) -> Text:
 
 def _bar(figure: Figure, width: int) -> Text:
     target, ratio = TARGETS.get(figure.name), figure.ratio or 0.0
-    mark = None if target is None else round(target.bound * WHOLE)
     length = min(round(ratio * WHOLE), WHOLE)
-    cells = "".join("┃" if i == mark else "█" if i < length else "·" for i in range(WHOLE))
-    return Text.assemble(f"{figure.what:<{width}}  ", (cells, _colour(figure)), f"  {ratio:.2f}")
+    bar = Text("▇" * length + "·" * (WHOLE - length), style=_colour(figure))
+    if target is not None:
+        mark = round(target.bound * WHOLE)
+        bar = Text.assemble(bar[:mark], (MARK, "bold"), bar[mark + 1 :])
+    return Text.assemble(f"{figure.what:<{width}}  ", bar, f"  {ratio:.2f}")
 
 
 def _colour(figure: Figure) -> str:
