@@ -71,8 +71,8 @@ class Bench:
 
     def _take(self, name: str, figures: list[Figure]) -> None:
         for figure in figures:
-            unit = "" if figure.other else f" {figure.unit}"
-            self._say.print(f"{figure.what}: {rounded(figure.value)}{unit}", soft_wrap=True)
+            beside = "" if figure.ratio is None else f", {figure.ratio:.2f} of {figure.against}"
+            self._say.print(f"{figure.what}: {rounded(figure.ours_median)} {figure.unit}{beside}", soft_wrap=True)
         self._figures += figures
         if self._results is not None and self._output is not None:
             self._results.put(name, figures)
