@@ -40,6 +40,12 @@ class Figure(BaseModel):
         return self.ours_median / self.other_median if self.other_median else None
 
     @property
+    def spread(self) -> tuple[float, float] | None:
+        """The least and the greatest value of a round; `None` after a single round."""
+        rounds = [one / beside for one, beside in zip(self.ours, self.other, strict=True)] if self.other else self.ours
+        return (min(rounds), max(rounds)) if len(rounds) > 1 else None
+
+    @property
     def value(self) -> float:
         """What a target is about: the ratio, or where there is none the figure itself."""
         return self.ours_median if self.ratio is None else self.ratio

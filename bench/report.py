@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bars", "chart", "markdown", "rounded", "table"]
 
-HEADINGS = ("", "unit", "Deltaic", "beside", "ratio", "target", "reached")
-LEFT = {0, 1, 6}
+HEADINGS = ("", "unit", "Deltaic", "beside", "ratio", "rounds", "target", "reached")
+LEFT = {0, 1, 7}
 WHOLE = 50  # characters of a bar that says: as fast as raw Valkey
 CHART_WIDTH = 120
 MARK = "┃"
@@ -45,13 +45,14 @@ def markdown(figures: Iterable[Figure]) -> str:
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    target, verdict = TARGETS.get(figure.name), reached(figure)
+    target, verdict, spread = TARGETS.get(figure.name), reached(figure), figure.spread
     return (
         figure.what + (f" (beside: {figure.against})" if figure.other and figure.against != "raw Valkey" else ""),
         figure.unit,
         rounded(figure.ours_median),
         "" if figure.other_median is None else rounded(figure.other_median),
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
+        "" if spread is None else " to ".join(map(rounded, spread)),
         "" if target is None else str(target),
         "" if verdict is None else "yes" if verdict else "no",
     )

@@ -133,7 +133,7 @@ def figure(name: str = "incr-p1", ours: tuple[float, ...] = (3, 1, 2), other: tu
 def test_a_run_replaces_its_own_cases_and_leaves_the_others(results: Results, tmp_path: Path):
     results.put("get-p16", [figure("get-p16")])
     results.put("incr-p1", [figure()])
-    results.put("incr-p1", [figure(ours=(7,))])
+    results.put("incr-p1", [figure(ours=(7, 7, 7))])
     results.write(tmp_path)
     kept = Results.read(tmp_path)
     assert [(case.case, case.figures[0].ours_median) for case in kept.cases] == [("incr-p1", 7), ("get-p16", 2)]
@@ -172,7 +172,10 @@ def test_the_page_of_this_project_has_its_place_for_the_results():
 def test_a_figure_is_the_median_and_its_ratio_that_of_the_medians():
     assert figure().ours_median == 2
     assert figure().ratio == 0.5
+    assert figure().spread == (0.125, 1.5)
     assert figure(other=()).ratio is None
+    assert figure(other=()).spread == (1, 3)
+    assert figure(ours=(3,), other=(2,)).spread is None
     assert figure(other=()).value == 2
 
 
@@ -184,7 +187,7 @@ def test_a_target_bounds_from_one_side(at_most: bool, value: float, is_reached: 
 
 
 def test_the_reports_say_whether_a_target_is_reached():
-    reached_, missed, free = figure(ours=(4,)), figure(ours=(1,)), figure("set-p1")
+    reached_, missed, free = figure(ours=(4, 4, 4)), figure(ours=(1, 1, 1)), figure("set-p1")
     assert [reached(one) for one in (reached_, missed, free)] == [True, False, None]
     assert TARGETS["incr-p1"] == Target(0.75)
     rows = markdown([reached_, missed, free]).splitlines()[2:]
