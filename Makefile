@@ -21,7 +21,7 @@ endef
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help fleet test fuzz sim soak lint types contracts proto clean
+.PHONY: help fleet test fuzz sim soak bench lint types contracts proto clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -46,6 +46,11 @@ sim: $(VENV)/.dev ## Simulate fleets with faults, one per seed: `make sim SEEDS=
 
 soak: $(VENV)/.dev ## Run five nodes through faults under load: make soak SECONDS=3600 SEED=1
 	$(BIN)/python -m tests.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+ROUNDS := 5
+bench: $(VENV)/.runtime ## Measure beside raw Valkey: make bench CASES=incr-p1,get-p16 ROUNDS=5; QUICK=1: only try it
+	$(BIN)/python -m bench --cases "$(CASES)" --rounds $(ROUNDS) \
+	    $(if $(QUICK),--quick,--output bench/results --page docs/performance.md)
 
 lint: $(VENV)/.dev ## Check style and formatting
 	$(BIN)/ruff check

@@ -1,0 +1,1 @@
+"""What Deltaic costs beside a raw Valkey, measured: `python -m bench`, `make bench`, docs/performance.md."""

@@ -1,0 +1,89 @@
+"""What is measured: figures with every round's sample, and the targets they are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence  # noqa: TC003  pydantic reads the annotations
+from dataclasses import dataclass
+from statistics import median
+
+from pydantic import BaseModel, ConfigDict, computed_field
+
+__all__ = ["TARGETS", "Figure", "Target", "reached"]
+
+
+class Figure(BaseModel):
+    """`what` was measured in `unit`: ours and, where there is something like it, `against` that; a sample per round."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    what: str
+    unit: str
+    ours: Sequence[float]
+    other: Sequence[float] = ()
+    against: str = "raw Valkey"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def ours_median(self) -> float:
+        return median(self.ours)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def other_median(self) -> float | None:
+        return median(self.other) if self.other else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def ratio(self) -> float | None:
+        """Ours to the other, of the medians."""
+        return self.ours_median / self.other_median if self.other_median else None
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """The least and the greatest value of a round; `None` after a single round."""
+        rounds = [one / beside for one, beside in zip(self.ours, self.other, strict=True)] if self.other else self.ours
+        return (min(rounds), max(rounds)) if len(rounds) > 1 else None
+
+    @property
+    def value(self) -> float:
+        """What a target is about: the ratio, or where there is none the figure itself."""
+        return self.ours_median if self.ratio is None else self.ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound on a figure's value."""
+
+    bound: float
+    at_most: bool = False
+
+    def reached(self, value: float) -> bool:
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.bound:g}"
+
+
+TARGETS: Mapping[str, Target] = {
+    "incr-p1": Target(0.75),
+    "incr-p1-p99": Target(2.5, at_most=True),
+    "incr-p16": Target(0.40),
+    "incr-hot-p16": Target(0.65),
+    "get-p16": Target(0.5),
+    "incr-p16-always": Target(0.55),
+    "incr-p1-peer": Target(0.55),
+    "incr-p16-peer": Target(0.27),
+    "sadd-drop": Target(0.85),
+    "latency-commit": Target(3, at_most=True),
+    "memory": Target(140, at_most=True),
+    "memory-restarted": Target(140, at_most=True),
+    "restart": Target(2, at_most=True),
+}
+"""By the name of the figure; of a figure with another beside it, of their ratio."""
+
+
+def reached(figure: Figure) -> bool | None:
+    """Whether the figure's target is reached; `None` where it has none."""
+    target = TARGETS.get(figure.name)
+    return None if target is None else target.reached(figure.value)
