@@ -176,13 +176,15 @@ class LimitSettings(Section):
 
 
 class SecuritySettings(Section):
-    """Who may talk to the workers' gRPC face, and how; it is open to all and plain where none of it is set.
+    """Who may talk to the workers' faces, and how; they are open to all and plain where none of it is set.
 
     Health checks need no password, so that whoever restarts workers need not know it.
     """
 
     password: SecretStr | None = Field(
-        default=None, description="what calls must show as `authorization: Bearer`; better in a file or the environment"
+        default=None,
+        description="what gRPC calls show as `authorization: Bearer`, and Redis's clients with `AUTH`; better in a file"
+        " or the environment",
     )
     password_file: Path | None = Field(default=None, description="file that holds the password, on one line")
     grpc_certificate: Path | None = Field(
@@ -191,6 +193,13 @@ class SecuritySettings(Section):
     grpc_key: Path | None = Field(default=None, description="PEM file: the certificate's key")
     grpc_ca: Path | None = Field(
         default=None, description="PEM file: whom clients trust, and who must have signed the clients' certificates"
+    )
+    resp_certificate: Path | None = Field(
+        default=None, description="PEM file: certificate and chain of the Redis face, which then speaks TLS only"
+    )
+    resp_key: Path | None = Field(default=None, description="PEM file: the key of that certificate")
+    resp_ca: Path | None = Field(
+        default=None, description="PEM file: who must have signed the certificates of the Redis face's clients"
     )
 
     @field_validator("password")
@@ -206,6 +215,10 @@ class SecuritySettings(Section):
             raise ValueError("password and password_file cannot both be set")
         if (self.grpc_certificate is None) != (self.grpc_key is None):
             raise ValueError("grpc_certificate and grpc_key need each other")
+        if (self.resp_certificate is None) != (self.resp_key is None):
+            raise ValueError("resp_certificate and resp_key need each other")
+        if self.resp_ca is not None and self.resp_certificate is None:
+            raise ValueError("resp_ca needs resp_certificate and resp_key beside it")
         return self
 
 

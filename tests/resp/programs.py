@@ -14,7 +14,7 @@ TIMEOUT_S = 120
 
 
 def redis_cli(port: int, *arguments: str, input_: bytes = b"") -> str:
-    """What it prints."""
+    """What it prints; `input_` is what is typed or piped."""
     return _run("redis-cli", port, *arguments, input_=input_)
 
 

@@ -21,6 +21,7 @@ from workers.resp.connection import Connection
 from workers.resp.notifications import announce
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from crdt_core.commands import Command
@@ -47,6 +48,8 @@ _HANDLERS = (
 _BACKLOG = 1024
 _OTHER_FILES = 256
 _STOP_GRACE_S = 2.0
+_HANDSHAKE_S = 10.0
+_TLS_END_S = 2.0
 _STEP = 0x9E3779B97F4A7C15
 
 
@@ -54,7 +57,7 @@ class RespFace:
     """The server of one worker.
 
     `table`: what there is to call, by name in upper and lower case; `commands_by_name`: in upper case only. `password`:
-    what clients must show; `None` where all are let in.
+    what clients must show; `None` where all are let in. `tls`: how they are spoken to; `None`: in the clear.
     """
 
     redis_version = b"7.2.4"
@@ -68,11 +71,13 @@ class RespFace:
         limits: LimitSettings,
         *,
         password: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.mailbox = mailbox
         self.links = links
         self.limits = limits
         self.password = password.encode() if password is not None else None
+        self.tls = tls
         self.channels = Channels()
         self.acknowledgements = Acknowledgements(mailbox.node, published)
         self.connections: dict[int, Connection] = {}
@@ -106,7 +111,15 @@ class RespFace:
             log.warning("connections_limited", limit=self.connections_max, by="the limit of open files")
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._connection, self.host, self.port, backlog=_BACKLOG)
+            self._server = await loop.create_server(
+                self._connection,
+                self.host,
+                self.port,
+                backlog=_BACKLOG,
+                ssl=self.tls,
+                ssl_handshake_timeout=_HANDSHAKE_S if self.tls else None,
+                ssl_shutdown_timeout=_TLS_END_S if self.tls else None,
+            )
         except OSError as error:
             raise PortTaken(self.port, f"Redis face of {node}", f"nodes.{node}.resp", None) from error
 
