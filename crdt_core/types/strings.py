@@ -39,6 +39,7 @@ __all__ = [
     "add_to_share",
     "decode_written",
     "encode_written",
+    "fold_counted",
     "fold_written",
     "integer",
     "overwrite",
@@ -129,6 +130,16 @@ def fold_written(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> 
     return written if base is None else b"%d" % (base + sum(added))
 
 
+def fold_counted(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> int | None:
+    """The integer that a slot and the shares beside it come to, 0 where nothing shows; `None` where it is none.
+
+    What concurrent increments come to may be beyond 64 bits; what was written whole may not.
+    """
+    winner = latest(slot, roster) if slot is not None else None
+    base = 0 if winner is None else integer(winner[1].value)
+    return None if base is None else base + sum(net(siblings) for siblings in shares if shows(siblings))
+
+
 def set_whole(view: View, value: bytes, now: Stamp) -> list[tuple[bytes, Payload]]:
     """The writes that make `value` the string: the slot, and the end of all shares seen."""
     spent = [(part, spend(siblings)) for part, siblings in view.parts.items() if part and shows(siblings)]
@@ -147,13 +158,12 @@ def text(parts: Mapping[bytes, Siblings], roster: Roster) -> bytes | None:
 
 
 def counted(parts: Mapping[bytes, Siblings], roster: Roster) -> int | None:
-    """The integer that a string of these parts shows, 0 where nothing does; `None` where it is none."""
+    """As `fold_counted`, of all parts of a string."""
     if len(parts) == 1:
         for siblings in parts.values():
             if type(siblings) is tuple and type(siblings[1]) is Share:
                 return net(siblings)
-    shown = text(parts, roster)
-    return 0 if shown is None else integer(shown)
+    return fold_counted(parts.get(SLOT), [siblings for part, siblings in parts.items() if part], roster)
 
 
 def overwrite(slot: Siblings, value: bytes, now: Stamp, roster: Roster) -> Stamped:
