@@ -337,7 +337,7 @@ def check_name(name: str) -> None:
         raise SettingsError(f"nodes.{brief(name)}", f"a node's name must match {NODE_NAME.pattern}")
 
 
-def checked_node(name: str, **addresses: str) -> NodeSettings:
+def checked_node(name: str, **addresses: str | None) -> NodeSettings:
     """The settings of a node called `name`, as a section of the fleet file would give them; raises `SettingsError`."""
     check_name(name)
     try:

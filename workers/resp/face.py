@@ -11,10 +11,10 @@ from weakref import WeakSet
 
 import structlog
 
-from crdt_core.commands import COMMANDS, ErrorReply
+from crdt_core.commands import COMMANDS
 from workers.clock import wall_ms
 from workers.ports import PortTaken, split_address
-from workers.resp import acknowledgements, channels, fleet_commands, greeting, introspection, transactions
+from workers.resp import acknowledgements, channels, clients, fleet_commands, greeting, introspection, transactions
 from workers.resp.acknowledgements import Acknowledgements
 from workers.resp.channels import Channels
 from workers.resp.connection import Connection
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 _HANDLERS = (
     *greeting.HANDLERS,
+    *clients.HANDLERS,
     *introspection.HANDLERS,
     *transactions.HANDLERS,
     *channels.HANDLERS,
@@ -172,13 +173,6 @@ class RespFace:
     def reset_counts(self) -> None:
         """Counts what happens from now on."""
         self.commands = self.connections_received = self.connections_refused = 0
-
-    def unknown_subcommand(self, command: bytes, name: bytes) -> ErrorReply:
-        """What to say of it."""
-        shown = name[:128].decode("utf-8", "backslashreplace")
-        return ErrorReply(
-            f"ERR unknown subcommand or wrong number of arguments for '{shown}'. Try {command.decode()} HELP."
-        )
 
     def _connection(self) -> Connection:
         self._last_id += 1
