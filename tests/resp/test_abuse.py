@@ -263,6 +263,18 @@ def test_half_a_command_is_waited_for_and_the_rest_makes_it_whole(lone: Node) ->
     check_others_are_served(lone)
 
 
+@pytest.mark.parametrize("first", [b"POST / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n", b""])
+def test_a_browser_that_a_web_page_makes_send_commands_is_cut_off(lone: Node, first: bytes) -> None:
+    """Else any page could write to a worker on its reader's machine: the body of a request is lines of commands."""
+    with Raw(lone.resp_port) as browser:
+        browser.send(first + b"Host: 127.0.0.1\r\nContent-Length: 12\r\n\r\nSET forged 1\r\n")
+        if first.startswith(b"GET"):
+            assert "wrong number of arguments" in str(browser.reply())
+        assert browser.is_closed()
+    with Raw(lone.resp_port) as raw:
+        assert raw.call(b"GET", b"forged") is None
+
+
 def test_a_client_may_ask_for_more_than_may_be_under_way(lone: Node) -> None:
     count = 30_000
     with Raw(lone.resp_port) as raw:
