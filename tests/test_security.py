@@ -411,13 +411,13 @@ def test_a_face_that_others_can_reach_unprotected_is_warned_of() -> None:
 
 @LINUX
 def test_a_fleet_listens_on_this_machine_only(tmp_path: Path) -> None:
-    ports = [free_port() for _ in range(3)]
+    ports = [free_port() for _ in range(5)]
     nodes = "".join(
-        f'[nodes.n{i}]\ngrpc = "127.0.0.1:{port}"\nredis = "redis://127.0.0.1:{ports[2]}/0"\n'
-        for i, port in enumerate(ports[:2], 1)
+        f'[nodes.n{i}]\ngrpc = "127.0.0.1:{grpc}"\nresp = "127.0.0.1:{resp}"\nredis = "redis://127.0.0.1:{ports[4]}/0"\n'
+        for i, (grpc, resp) in enumerate((ports[:2], ports[2:4]), 1)
     )
     file = tmp_path / "fleet.toml"
-    file.write_text(f'{nodes}[valkey]\nport = {ports[2]}\ndirectory = "{tmp_path}/valkey"\n', "utf-8")
+    file.write_text(f'{nodes}[valkey]\nport = {ports[4]}\ndirectory = "{tmp_path}/valkey"\n', "utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
     with (tmp_path / "fleet.log").open("wb") as log:
         fleet = subprocess.Popen(

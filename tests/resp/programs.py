@@ -32,4 +32,5 @@ def _run(program: str, port: int, *arguments: str, input_: bytes = b"") -> str:
         [path, "-p", str(port), *arguments], input=input_, capture_output=True, timeout=TIMEOUT_S, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert b"WARNING" not in done.stderr, done.stderr  # such as that the server's settings cannot be read
     return done.stdout.decode()

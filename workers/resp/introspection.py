@@ -75,7 +75,7 @@ def _memory(_face: RespFace) -> dict[str, Any]:
         "used_memory": resident,
         "used_memory_human": f"{resident / (1 << 20):.2f}M",
         "used_memory_rss": resident,
-        "used_memory_peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "used_memory_peak": max(resident, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024),
         "maxmemory": 0,
         "maxmemory_human": "0B",
         "maxmemory_policy": "noeviction",
