@@ -165,7 +165,8 @@ class LimitSettings(Section):
         default=5000, description="silence of Redis after which its connection is given up; more: later repair"
     )
     connections_max: Positive = Field(
-        default=10_000, description="clients of the Redis face at once; more: worker memory, open files"
+        default=10_000,
+        description="clients of the Redis face at once; more: worker memory (over TLS 60 kB each), open files",
     )
     output_bytes_max: Annotated[int, Field(ge=1 << 20)] = Field(
         default=256 << 20, description="what a client of the Redis face may leave unread before it is cut off"

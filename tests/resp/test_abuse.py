@@ -130,6 +130,9 @@ def test_ten_thousand_connections_opened_and_closed(lone: Node) -> None:
             if number == 1000:
                 before = probe.grown_bytes
         wait_until(lambda: connected_clients(lone) == 2, 30, "the connections to be gone")
+        with Raw(lone.resp_port) as raw:
+            stats = raw.call(b"INFO", b"stats")
+        assert int(stats.split(b"total_connections_received:")[1].split(b"\r\n")[0]) > 10_000
         assert open_files(lone) <= files + 3
         assert probe.grown_bytes < before + 32 * MEGABYTE
 

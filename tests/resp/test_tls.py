@@ -101,12 +101,14 @@ def test_who_speaks_no_tls_or_trusts_another_ca_or_knows_no_password_gets_in_now
 
 def test_handshakes_that_never_end_keep_nobody_out(served: tuple[Authority, int]) -> None:
     authority, port = served
-    with ExitStack() as stack:
+    with ExitStack() as stack, Redis.from_url(url(port, authority), socket_timeout=10) as client:
+        before = client.info("memory")["used_memory_rss"]
         for number in range(500):
             half = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
             half.sendall(b"\x16\x03\x01" if number % 2 else b"PING\r\n")
-        with Redis.from_url(url(port, authority), socket_timeout=10) as client:
-            assert client.ping()
+        with Redis.from_url(url(port, authority), socket_timeout=10) as newcomer:
+            assert newcomer.ping()
+        assert client.info("memory")["used_memory_rss"] < before + 64 * MEGABYTE
 
 
 def test_a_client_that_never_reads_over_tls_is_answered_no_more_than_fits(served: tuple[Authority, int]) -> None:
