@@ -587,6 +587,7 @@ def test_a_node_that_comes_into_the_fleet_file_is_started_and_ended_when_it_goes
     added = start(DELTAIC, "-f", str(path), "node", "add", "n3", "--grpc", address, "--redis", url)
     assert added.ends(60) == 0, added.text
     assert "n3: up" in added.text
+    assert load_settings(path).node("n3").resp is None  # as with the others
     fleet.shows("n3 is new in the fleet file: starting it")
     wait_until(lambda: not is_alive(cron) and pid_of(fleet.process.pid, "rq.cli", "cron"), 20, "cron to begin again")
     removed = start(DELTAIC, "-f", str(path), "node", "remove", "n3")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import orjson
 import pytest
+from redis import Redis
 
 from crdt_core.clocks import Stamp
 from crdt_core.codec import patch_value
@@ -20,7 +21,7 @@ from tests.command import Command
 from tests.fleet import Fleet
 from tests.load import Load
 from tests.server import ValkeyServer
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 from workers import jobs
 from workers.keys import FLEET, Keys
 from workers.rpc import deltaic_pb2 as pb
@@ -155,6 +156,17 @@ def test_a_newcomer_joins_under_load_and_never_serves_before_it_has_the_state(fl
     for load in loads:
         load.check(newcomer)
     assert fleet.everywhere("counter", "hits") == [3] * 4
+
+
+def test_a_newcomer_speaks_the_redis_protocol_where_it_is_told(fleet, deltaic):
+    newcomer, port = fleet.newcomer("n4"), free_port()
+    added = deltaic("node", "add", "n4", *addresses(fleet, "n4"), "--resp", f"127.0.0.1:{port}", "--no-wait")
+    assert f"it will speak the Redis protocol at 127.0.0.1:{port}" in added
+    newcomer.start().wait_until_serving(60)
+    with Redis(port=port) as client:
+        assert client.get("hits") == b"3"
+    listed = {id_["node"]: id_["resp"] for id_ in deltaic.json("node", "list")}
+    assert listed == {name: f"127.0.0.1:{node.resp_port or port}" for name, node in fleet.nodes.items()}
 
 
 def test_a_newcomer_that_is_killed_in_mid_sync_continues(fleet, deltaic):

@@ -362,6 +362,8 @@ def test_a_certificate_alone_is_tls_that_clients_with_its_ca_trust(tmp_path: Pat
         ('password = "s3cret"\npassword_file = "/f"', "security: password and password_file cannot both be set"),
         ('passwort = "s3cret"', "security.passwort: unknown"),
         ('grpc_certificate = "/c.pem"', "security: grpc_certificate and grpc_key need each other"),
+        ('resp_certificate = "/c.pem"', "security: resp_certificate and resp_key need each other"),
+        ('resp_ca = "/c.pem"', "security: resp_ca needs resp_certificate and resp_key beside it"),
     ],
 )
 def test_a_security_setting_that_cannot_be_used_is_named_and_not_quoted(
@@ -389,29 +391,33 @@ def test_a_password_file_that_cannot_be_used_is_named_and_not_quoted(tmp_path: P
 
 
 def test_a_face_that_others_can_reach_unprotected_is_warned_of() -> None:
-    open_, half, whole = Credentials(), Credentials(password="x"), Credentials("x", b"c", b"k")  # noqa: S106
+    file = Path("/x")
+    open_, half = SecuritySettings(), SecuritySettings(password_file=file)
+    whole = SecuritySettings(password_file=file, grpc_certificate=file, grpc_key=file)
     with structlog.testing.capture_logs() as said:
-        warn_of_exposure("127.0.0.1:7101", open_)
-        warn_of_exposure("[::1]:7101", open_)
-        warn_of_exposure("0.0.0.0:7101", whole)
+        warn_of_exposure("grpc", "127.0.0.1:7101", open_)
+        warn_of_exposure("resp", "[::1]:7201", open_)
+        warn_of_exposure("grpc", "0.0.0.0:7101", whole)
         assert said == []
-        warn_of_exposure("0.0.0.0:7101", open_)
-        warn_of_exposure("[::]:7101", half)
-    assert [event["unset"] for event in said] == [
-        "security.password_file security.grpc_certificate",
-        "security.grpc_certificate",
+        warn_of_exposure("grpc", "0.0.0.0:7101", open_)
+        warn_of_exposure("grpc", "[::]:7101", half)
+        warn_of_exposure("resp", "0.0.0.0:7201", whole)
+    assert [(event["face"], event["unset"]) for event in said] == [
+        ("grpc", "security.password_file security.grpc_certificate"),
+        ("grpc", "security.grpc_certificate"),
+        ("resp", "security.resp_certificate"),
     ]
 
 
 @LINUX
 def test_a_fleet_listens_on_this_machine_only(tmp_path: Path) -> None:
-    ports = [free_port() for _ in range(3)]
+    ports = [free_port() for _ in range(5)]
     nodes = "".join(
-        f'[nodes.n{i}]\ngrpc = "127.0.0.1:{port}"\nredis = "redis://127.0.0.1:{ports[2]}/0"\n'
-        for i, port in enumerate(ports[:2], 1)
+        f'[nodes.n{i}]\ngrpc = "127.0.0.1:{grpc}"\nresp = "127.0.0.1:{resp}"\nredis = "redis://127.0.0.1:{ports[4]}/0"\n'
+        for i, (grpc, resp) in enumerate((ports[:2], ports[2:4]), 1)
     )
     file = tmp_path / "fleet.toml"
-    file.write_text(f'{nodes}[valkey]\nport = {ports[2]}\ndirectory = "{tmp_path}/valkey"\n', "utf-8")
+    file.write_text(f'{nodes}[valkey]\nport = {ports[4]}\ndirectory = "{tmp_path}/valkey"\n', "utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
     with (tmp_path / "fleet.log").open("wb") as log:
         fleet = subprocess.Popen(

@@ -1,12 +1,14 @@
-"""What the gRPC face and its clients show each other: a password, and certificates. Read once, at the entry point.
+"""What the faces and their clients show each other: a password, and certificates. Read once, at the entry point.
 
-The password is a bearer token in the calls' metadata. With a certificate the face speaks TLS; with a CA, too, its
-clients must show a certificate that the CA has signed (mutual TLS), and clients trust the CA and no other.
+The password is a bearer token in the metadata of gRPC calls, and what Redis's clients say with AUTH. With a certificate
+of its own a face speaks TLS, and nothing else; with a CA, too, its clients must show a certificate that the CA has
+signed (mutual TLS). Clients over gRPC then trust the CA and no other.
 """
 
 from __future__ import annotations
 
 import hmac
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from workers.settings import SecuritySettings
 
-__all__ = ["Credentials", "warn_of_exposure"]
+__all__ = ["Credentials", "resp_tls", "warn_of_exposure"]
 
 log = structlog.get_logger()
 
@@ -81,15 +83,41 @@ class Credentials:
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
 
 
-def warn_of_exposure(address: str, credentials: Credentials) -> None:
-    """Logs which settings would protect a face that other machines can reach; `address` is host:port."""
+def resp_tls(security: SecuritySettings) -> ssl.SSLContext | None:
+    """How the Redis face speaks TLS; `None`: it does not. Raises `SettingsError` for a file that cannot be used."""
+    if security.resp_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _content("security.resp_certificate", security.resp_certificate)
+    _content("security.resp_key", security.resp_key)
+    _content("security.resp_ca", security.resp_ca)
+    try:
+        context.load_cert_chain(security.resp_certificate, security.resp_key, _refused_passphrase)
+    except ssl.SSLError as error:
+        raise SettingsError("security.resp_certificate", f"cannot be used with resp_key: {error.reason}") from error
+    if security.resp_ca is not None:
+        try:
+            context.load_verify_locations(security.resp_ca)
+        except ssl.SSLError as error:
+            raise SettingsError("security.resp_ca", f"cannot be used: {error.reason}") from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def warn_of_exposure(face: str, address: str, security: SecuritySettings) -> None:
+    """Logs which settings would protect a face (`grpc`, `resp`) that others can reach at `address` (host:port)."""
     unset = []
-    if credentials.password is None:
+    if security.password is None and security.password_file is None:
         unset.append("security.password_file")
-    if credentials.certificate is None:
-        unset.append("security.grpc_certificate")
+    if getattr(security, f"{face}_certificate") is None:
+        unset.append(f"security.{face}_certificate")
     if unset and not is_loopback(split_address(address)[0]):
-        log.warning("face_unprotected", grpc=address, unset=" ".join(unset))
+        log.warning("face_unprotected", face=face, address=address, unset=" ".join(unset))
+
+
+def _refused_passphrase() -> str:
+    """What a key that wants a passphrase is told: nobody sits at a worker's terminal to give it."""
+    return ""
 
 
 def _password(security: SecuritySettings) -> str | None:

@@ -1,5 +1,7 @@
 """Writing into the fleet file: a section for a new node, at the end, everything else as it is.
 
+The node speaks the Redis protocol where the others do, as they do: so many ports above its gRPC port.
+
 The file that comes with Deltaic is never changed: a copy beside the caller is.
 """
 
@@ -11,17 +13,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crdt_core.errors import SettingsError
+from workers.ports import split_address
 from workers.settings import PACKAGED_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workers.settings import NodeSettings
 
-__all__ = ["add_section", "section_of"]
+__all__ = ["add_section", "resp_beside", "section_of"]
+
+_PORT_MAX = 65535
+
+
+def resp_beside(nodes: Iterable[NodeSettings], grpc: str) -> str | None:
+    """Where a node that is dialled at `grpc` speaks the Redis protocol, if it does as `nodes` do.
+
+    `None` where some of them do not, or not all alike.
+
+    >>> from workers.settings import NodeSettings
+    >>> resp_beside([NodeSettings(grpc="a:7101", resp="a:7201", redis="redis://a")], "b:7106")
+    'b:7206'
+    """
+    alike = {_beside(node, grpc) for node in nodes}
+    return alike.pop() if len(alike) == 1 else None
+
+
+def _beside(node: NodeSettings, grpc: str) -> str | None:
+    if node.resp is None:
+        return None
+    (own_host, own_port), (host, port) = split_address(node.grpc), split_address(grpc)
+    resp_host, resp_port = split_address(node.resp)
+    wanted = port + resp_port - own_port
+    if not 0 < wanted <= _PORT_MAX:
+        return None
+    at = host if resp_host == own_host else resp_host
+    return f"[{at}]:{wanted}" if ":" in at else f"{at}:{wanted}"
 
 
 def section_of(name: str, node: NodeSettings) -> str:
     """The lines that name the node."""
-    values = {"grpc": node.grpc, "redis": node.redis, "bind": node.bind, "jobs": node.jobs}
+    values = {"grpc": node.grpc, "resp": node.resp, "redis": node.redis, "bind": node.bind, "jobs": node.jobs}
     lines = [f"{field} = {json.dumps(value)}" for field, value in values.items() if value is not None]
     return "\n".join([f"[nodes.{name}]", *lines, ""])
 

@@ -165,7 +165,8 @@ class LimitSettings(Section):
         default=5000, description="silence of Redis after which its connection is given up; more: later repair"
     )
     connections_max: Positive = Field(
-        default=10_000, description="clients of the Redis face at once; more: worker memory, open files"
+        default=10_000,
+        description="clients of the Redis face at once; more: worker memory (over TLS 60 kB each), open files",
     )
     output_bytes_max: Annotated[int, Field(ge=1 << 20)] = Field(
         default=256 << 20, description="what a client of the Redis face may leave unread before it is cut off"
@@ -176,13 +177,15 @@ class LimitSettings(Section):
 
 
 class SecuritySettings(Section):
-    """Who may talk to the workers' gRPC face, and how; it is open to all and plain where none of it is set.
+    """Who may talk to the workers' faces, and how; they are open to all and plain where none of it is set.
 
     Health checks need no password, so that whoever restarts workers need not know it.
     """
 
     password: SecretStr | None = Field(
-        default=None, description="what calls must show as `authorization: Bearer`; better in a file or the environment"
+        default=None,
+        description="what gRPC calls show as `authorization: Bearer`, and Redis's clients with `AUTH`; better in a file"
+        " or the environment",
     )
     password_file: Path | None = Field(default=None, description="file that holds the password, on one line")
     grpc_certificate: Path | None = Field(
@@ -191,6 +194,13 @@ class SecuritySettings(Section):
     grpc_key: Path | None = Field(default=None, description="PEM file: the certificate's key")
     grpc_ca: Path | None = Field(
         default=None, description="PEM file: whom clients trust, and who must have signed the clients' certificates"
+    )
+    resp_certificate: Path | None = Field(
+        default=None, description="PEM file: certificate and chain of the Redis face, which then speaks TLS only"
+    )
+    resp_key: Path | None = Field(default=None, description="PEM file: the key of that certificate")
+    resp_ca: Path | None = Field(
+        default=None, description="PEM file: who must have signed the certificates of the Redis face's clients"
     )
 
     @field_validator("password")
@@ -206,6 +216,10 @@ class SecuritySettings(Section):
             raise ValueError("password and password_file cannot both be set")
         if (self.grpc_certificate is None) != (self.grpc_key is None):
             raise ValueError("grpc_certificate and grpc_key need each other")
+        if (self.resp_certificate is None) != (self.resp_key is None):
+            raise ValueError("resp_certificate and resp_key need each other")
+        if self.resp_ca is not None and self.resp_certificate is None:
+            raise ValueError("resp_ca needs resp_certificate and resp_key beside it")
         return self
 
 
@@ -324,7 +338,7 @@ def check_name(name: str) -> None:
         raise SettingsError(f"nodes.{brief(name)}", f"a node's name must match {NODE_NAME.pattern}")
 
 
-def checked_node(name: str, **addresses: str) -> NodeSettings:
+def checked_node(name: str, **addresses: str | None) -> NodeSettings:
     """The settings of a node called `name`, as a section of the fleet file would give them; raises `SettingsError`."""
     check_name(name)
     try:

@@ -25,7 +25,7 @@ from crdt_core.identity import Vouched
 from crdt_core.node import Node, NodeOptions
 from crdt_core.replica import Replica
 from workers.beginning import begin
-from workers.credentials import Credentials, warn_of_exposure
+from workers.credentials import Credentials, resp_tls, warn_of_exposure
 from workers.grpc_face import GrpcFace
 from workers.heartbeat import beat, doing, last_beat
 from workers.inbox import Inbox
@@ -150,13 +150,15 @@ class _Life:
 
     def _faces(
         self, mailbox: Mailbox, links: Links, published: Published, skew: Skew, credentials: Credentials
-    ) -> list[tuple[Face, str]]:
-        """Where clients come in, each with the host:port that it listens at."""
-        node, limits = self._node_settings, self._settings.limits
+    ) -> list[tuple[str, Face, str]]:
+        """Where clients come in: the name of each face, and the host:port that it listens at."""
+        node, limits, security = self._node_settings, self._settings.limits, self._settings.security
         face = GrpcFace(mailbox, links, published, limits, credentials=credentials, skew=skew)
-        faces: list[tuple[Face, str]] = [(face, node.bind_address)]
+        faces: list[tuple[str, Face, str]] = [("grpc", face, node.bind_address)]
         if node.resp is not None:
-            faces.append((RespFace(mailbox, links, published, limits, password=credentials.password), node.resp))
+            tls = resp_tls(security)
+            resp = RespFace(mailbox, links, published, limits, password=credentials.password, tls=tls)
+            faces.append(("resp", resp, node.resp))
         return faces
 
     async def _serve(self, node: Node, beginning: Beginning, *, takeover: bool) -> None:
@@ -210,9 +212,9 @@ class _Life:
             await _first_of(turns, *background, self._stop)
             if joining.done() and not joining.exception() and not self._stop.done():
                 patience_s = _PORT_PATIENCE_S if takeover else 0
-                for face, address in faces:
+                for title, face, address in faces:
                     await _serve_face(face, name, address, patience_s)
-                    warn_of_exposure(address, credentials)
+                    warn_of_exposure(title, address, settings.security)
                 serving.set()
                 log.info(
                     "node_serving", node=name, grpc=self._node_settings.bind_address, resp=self._node_settings.resp
@@ -220,7 +222,7 @@ class _Life:
                 background.remove(joining)
                 await _first_of(turns, *background, self._stop)
             failures = _failures([turns, *background])
-            await asyncio.gather(*(face.stop() for face, _ in faces))
+            await asyncio.gather(*(face.stop() for _, face, _ in faces))
             if failures:
                 raise failures[0]
             mailbox.close()

@@ -14,8 +14,7 @@ from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
 from crdt_core.commands.sets import REPEATS_MAX
 from crdt_core.types import HASH, View
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share
-from crdt_core.types.hashes import field_value, remove_field, set_field, share_part, slot_part
-from crdt_core.types.strings import integer
+from crdt_core.types.hashes import field_counted, field_value, remove_field, set_field, share_part, slot_part
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
@@ -176,8 +175,8 @@ def _hdel(session: Session, args: list[bytes]) -> Reply:
 
 def _hincrby(session: Session, args: list[bytes]) -> Reply:
     key, amount, replica = args[0], parse_integer(args[2]), session.replica
-    text = _value(session, _to_write(session, key), args[1])
-    before = 0 if text is None else integer(text)
+    found = _to_write(session, key)
+    before = 0 if found is None else field_counted(found.parts, slot_part(args[1]), session.state.roster)
     if before is None:
         raise CommandError("ERR hash value is not an integer")
     if not INT64_MIN <= before + amount <= INT64_MAX:

@@ -19,7 +19,15 @@ from crdt_core.clocks import check_replica_id
 from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.siblings import REMOVED, shows
 from crdt_core.types.base import CrdtType, View, decode_text
-from crdt_core.types.strings import decode_written, encode_written, fold_written, overwrite, spend, written_json
+from crdt_core.types.strings import (
+    decode_written,
+    encode_written,
+    fold_counted,
+    fold_written,
+    overwrite,
+    spend,
+    written_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +35,17 @@ if TYPE_CHECKING:
     from crdt_core.clocks import Stamp
     from crdt_core.siblings import Payload, Roster, Siblings
 
-__all__ = ["HashType", "field_of", "field_value", "remove_field", "set_field", "share_part", "slot_of", "slot_part"]
+__all__ = [
+    "HashType",
+    "field_counted",
+    "field_of",
+    "field_value",
+    "remove_field",
+    "set_field",
+    "share_part",
+    "slot_of",
+    "slot_part",
+]
 
 _ZERO = b"\0"
 
@@ -120,6 +138,11 @@ def field_value(parts: Mapping[bytes, Siblings], slot: bytes, roster: Roster) ->
     """The value of the field of that slot; `None` where it does not show."""
     shares = [parts[part] for part in _shares(parts, slot, roster)]
     return fold_written(parts.get(slot), shares, roster)
+
+
+def field_counted(parts: Mapping[bytes, Siblings], slot: bytes, roster: Roster) -> int | None:
+    """The integer of the field of that slot, 0 where it does not show, beyond 64 bits too; `None` where it is none."""
+    return fold_counted(parts.get(slot), [parts[part] for part in _shares(parts, slot, roster)], roster)
 
 
 def set_field(view: View, slot: bytes, value: bytes, now: Stamp) -> list[tuple[bytes, Payload]]:

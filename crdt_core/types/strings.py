@@ -42,6 +42,7 @@ __all__ = [
     "StringType",
     "decode_written",
     "encode_written",
+    "fold_counted",
     "fold_written",
     "incremented",
     "integer",
@@ -142,6 +143,16 @@ def fold_written(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> 
     return written if base is None else b"%d" % (base + sum(added))
 
 
+def fold_counted(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> int | None:
+    """The integer that a slot and the shares beside it come to, 0 where nothing shows; `None` where it is none.
+
+    What concurrent increments come to may be beyond 64 bits; what was written whole may not.
+    """
+    winner = latest(slot, roster) if slot is not None else None
+    base = 0 if winner is None else integer(winner[1].value)
+    return None if base is None else base + sum(net(siblings) for siblings in shares if shows(siblings))
+
+
 def set_whole(view: View, value: bytes, now: Stamp) -> list[tuple[bytes, Payload]]:
     """The writes that make `value` the string: the slot, and the end of all shares seen."""
     spent = [(part, spend(siblings)) for part, siblings in view.parts.items() if part and shows(siblings)]
@@ -167,8 +178,7 @@ def incremented(parts: Mapping[bytes, Siblings], part: bytes, amount: int, roste
     siblings = parts.get(part)
     if len(parts) == 1 and type(siblings) is tuple and type(share := siblings[1]) is Share:
         return share[0] - share[1] - share[2] + share[3] + amount, plus(share, amount)
-    shown = text(parts, roster)
-    before = 0 if shown is None else integer(shown)
+    before = fold_counted(parts.get(SLOT), [held for name, held in parts.items() if name], roster)
     return None if before is None else (before + amount, add_to_share(siblings, amount))
 
 

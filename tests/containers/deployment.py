@@ -25,10 +25,12 @@ class Deployment:
     def __init__(self) -> None:
         self._compose_command = compose_command()
         ports = {node: free_port() for node in NODES}
+        self.resp_ports = {node: free_port() for node in NODES}
         self._env = os.environ | {
             "COMPOSE_PROJECT_NAME": f"deltaic-test-{uuid4().hex[:8]}",
             "DOCKER_BUILDKIT": "0",
             **{f"{node.upper()}_GRPC_PORT": str(port) for node, port in ports.items()},
+            **{f"{node.upper()}_RESP_PORT": str(port) for node, port in self.resp_ports.items()},
         }
         self._clients = ExitStack()
         self.nodes: dict[str, NodeClient] = {

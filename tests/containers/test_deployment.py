@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from redis import Redis
 
 from tests.containers.deployment import NODES
 from tests.support import wait_until
@@ -31,6 +32,17 @@ def test_every_node_is_whole(compose_deployment):
             lambda node=node: successful_jobs(compose_deployment, node), timeout=60, what=f"a job of {node} to succeed"
         )
         assert compose_deployment.ask_redis(node, "ZCARD", "rq:cron_schedulers") == "1"
+
+
+def test_clients_of_redis_reach_every_node(compose_deployment):
+    """At a port of this machine; what one is told, all show."""
+    for node in NODES:
+        with Redis(port=compose_deployment.resp_ports[node]) as client:
+            assert client.sadd("reached", node) == 1
+            assert client.wait(len(NODES) - 1, 30_000) == len(NODES) - 1
+    for node in NODES:
+        with Redis(port=compose_deployment.resp_ports[node]) as client:
+            assert client.smembers("reached") == {name.encode() for name in NODES}
 
 
 def test_parted_at_the_network_they_differ_and_joined_they_agree(compose_deployment):

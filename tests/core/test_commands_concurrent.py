@@ -202,6 +202,23 @@ def test_increments_add(fleet: Fleet) -> None:
     assert fleet.all("TYPE c") == "string"
 
 
+def test_what_increments_took_beyond_64_bits_is_brought_back_by_decrements(fleet: Fleet) -> None:
+    """It once counted as no integer, so that nothing but a SET could end it."""
+    largest = 2**63 - 1
+    fleet.a(f"SET c {largest - 1}")
+    fleet.a(f"HSET h n {largest - 1}")
+    fleet.sync()
+    for site in (fleet.a, fleet.b):
+        site("INCR c")
+        site("HINCRBY h n 1")
+    fleet.sync()
+    assert fleet.all("GET c") == fleet.all("HGET h n") == str(largest + 1)
+    assert fleet.all("INCR c") == fleet.all("HINCRBY h n 1") == "ERR increment or decrement would overflow"
+    assert fleet.a("DECRBY c 10") == fleet.b("HINCRBY h n -10") == largest - 9
+    fleet.sync()
+    assert fleet.all("GET c") == fleet.all("HGET h n") == str(largest - 9)
+
+
 def test_set_replaces_what_it_saw_and_a_concurrent_increment_stays(fleet: Fleet) -> None:
     fleet.b("INCRBY c 5")
     fleet.sync()

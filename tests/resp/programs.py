@@ -14,7 +14,7 @@ TIMEOUT_S = 120
 
 
 def redis_cli(port: int, *arguments: str, input_: bytes = b"") -> str:
-    """What it prints."""
+    """What it prints; `input_` is what is typed or piped."""
     return _run("redis-cli", port, *arguments, input_=input_)
 
 
@@ -32,4 +32,5 @@ def _run(program: str, port: int, *arguments: str, input_: bytes = b"") -> str:
         [path, "-p", str(port), *arguments], input=input_, capture_output=True, timeout=TIMEOUT_S, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert b"WARNING" not in done.stderr, done.stderr  # such as that the server's settings cannot be read
     return done.stdout.decode()

@@ -24,7 +24,7 @@ from workers.cli.display import age, plain_table
 from workers.cli.removal import VIA, remove, serving_member
 from workers.client import FleetClient
 from workers.clock import wall_ms
-from workers.fleet_file import add_section
+from workers.fleet_file import add_section, resp_beside
 from workers.fleet_redis import NodeStoreUnavailable
 from workers.keys import Keys
 from workers.redis_url import publishable, shown
@@ -65,12 +65,12 @@ def list_(fleet_file: Path | None, *, as_json: bool) -> None:
         return
     console = Console()
     wide = console.width >= WIDE
-    names = ["node", "replica", "standing", "since", "worker", "gRPC", *(["Redis"] if wide else [])]
+    names = ["node", "replica", "standing", "since", "worker", "gRPC", *(["resp", "Redis"] if wide else [])]
     table = plain_table(*(Column(name, overflow="fold") for name in names))
     for id_ in ids:
         since = f"{age(max(0, wall_ms() - id_['since_ms']))} ago" if id_["since_ms"] else "-"
         style = "" if id_["standing"] == "active" else "dim"
-        where = [id_["grpc"], *([id_["redis"]] if wide else [])]
+        where = [id_["grpc"], *([id_["resp"] or "-", id_["redis"]] if wide else [])]
         table.add_row(id_["node"], id_["replica"], _standing(id_), since, _worker(id_), *where, style=style)
     console.print(table)
 
@@ -94,6 +94,7 @@ def _id_json(census: Census, replica: str, fact: Fact) -> dict[str, Any]:
         "since_ms": fact.at_ms or None,
         "last_commit": fact.final or None,
         "grpc": named.grpc if named else fact.grpc,
+        "resp": named.resp if named else None,
         "redis": shown(named.redis if named else fact.redis),
         "running": None if record is None else record.running and (record.replica == replica or not record.replica),
         "joining": takes_part and record is not None and (record.joining or record.replica != replica),
@@ -104,8 +105,8 @@ def _id_json(census: Census, replica: str, fact: Fact) -> dict[str, Any]:
 def _stranger_json(named: NodeSettings, name: str) -> dict[str, Any]:
     nothing = dict.fromkeys(("replica", "reason", "since_ms", "last_commit"))
     return {
-        "node": name, **nothing, "standing": "no member", "grpc": named.grpc, "redis": shown(named.redis),
-        "running": False, "joining": False, "waits": None, "replica": "-",
+        "node": name, **nothing, "standing": "no member", "grpc": named.grpc, "resp": named.resp,
+        "redis": shown(named.redis), "running": False, "joining": False, "waits": None, "replica": "-",
     }  # fmt: skip
 
 
@@ -132,10 +133,20 @@ def _worker(id_: dict[str, Any]) -> Text:
 @click.argument("name")
 @click.option("--grpc", metavar="HOST:PORT", help="Where its worker is dialled; needed where the fleet file is silent.")
 @click.option("--redis", metavar="URL", help="Its Redis, as everybody reaches it; needed like --grpc.")
+@click.option("--resp", metavar="HOST:PORT", help="Where clients of Redis reach it; by default as at the other nodes.")
 @VIA
 @click.option("--no-wait", is_flag=True, help="Do not wait until the node is up.")
 @click.pass_context
-def add(ctx: click.Context, name: str, *, grpc: str | None, redis: str | None, via: str | None, no_wait: bool) -> None:
+def add(
+    ctx: click.Context,
+    name: str,
+    *,
+    grpc: str | None,
+    redis: str | None,
+    resp: str | None,
+    via: str | None,
+    no_wait: bool,
+) -> None:
     """Add the node NAME to the running fleet, and wait until it is up.
 
     The node fetches the state from a member, in chunks, and serves once it has all of it. If the fleet file does not
@@ -151,7 +162,7 @@ def add(ctx: click.Context, name: str, *, grpc: str | None, redis: str | None, v
              130  interrupted while waiting
     """
     settings = load_settings(ctx.obj)
-    new = _addresses(settings, name, grpc, redis)
+    new = _addresses(settings, name, grpc, redis, resp)
     replica, by = asyncio.run(_add(settings, name, new, via))
     console = Console(soft_wrap=True, markup=False, highlight=False)
     console.print(f"{by}: {name} is a member now, as {replica}" if by else f"{name} is a member already, as {replica}")
@@ -160,6 +171,8 @@ def add(ctx: click.Context, name: str, *, grpc: str | None, redis: str | None, v
         written = add_section(file, name, new)
         copied = "" if written == file else ", a copy of the fleet file that comes with Deltaic"
         console.print(f"wrote its section into {written}{copied}")
+        if new.resp is not None:
+            console.print(f"it will speak the Redis protocol at {new.resp}")
     if not publishable(new.redis):
         hint = "its Redis URL has a password, which is not written down"
         remedy = f"all members have to be started with [nodes.{name}] in their fleet files"
@@ -174,16 +187,29 @@ def add(ctx: click.Context, name: str, *, grpc: str | None, redis: str | None, v
         ctx.exit(INTERRUPTED)
 
 
-def _addresses(settings: FleetSettings, name: str, grpc: str | None, redis: str | None) -> NodeSettings:
+def _addresses(
+    settings: FleetSettings, name: str, grpc: str | None, redis: str | None, resp: str | None
+) -> NodeSettings:
     named = settings.nodes.get(name)
     if named is None:
         if grpc is None or redis is None:
             raise InvalidArgument(name, "the fleet file does not name it: --grpc and --redis are needed")
-        return checked_node(name, grpc=grpc, redis=redis)
-    for option, given, held in (("--grpc", grpc, named.grpc), ("--redis", redis, named.redis)):
+        new = checked_node(name, grpc=grpc, redis=redis, resp=resp)
+        return new if resp else checked_node(name, grpc=grpc, redis=redis, resp=_resp_of(settings, new))
+    for option, given, held in (
+        ("--grpc", grpc, named.grpc), ("--redis", redis, named.redis), ("--resp", resp, named.resp),
+    ):  # fmt: skip
         if given not in {None, held}:
-            raise InvalidArgument(option, f"the fleet file says {shown(held)}; leave it out, or change the file")
+            says = "nothing of it" if held is None else shown(held)
+            raise InvalidArgument(option, f"the fleet file says {says}; leave it out, or change the file")
     return named
+
+
+def _resp_of(settings: FleetSettings, new: NodeSettings) -> str | None:
+    """Where it speaks the Redis protocol unless it is told; nowhere if another face would be in its way."""
+    resp = resp_beside(settings.nodes.values(), new.grpc)
+    taken = {address for node in settings.nodes.values() for address in node.listens_at.values()}
+    return resp if resp not in {*taken, new.grpc} else None
 
 
 async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str | None) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workers.resp.encoding import NOTHING, Push, encode
 from workers.resp.handler import Handler
+from workers.resp.subcommands import Subcommand, family
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,19 +167,17 @@ def _publish(connection: Connection, args: list[bytes]) -> int:
     return connection.face.channels.publish(args[0], args[1])
 
 
-def _pubsub(connection: Connection, args: list[bytes]) -> Any:
-    channels = connection.face.channels
-    match [args[0].upper(), *args[1:]]:
-        case [b"CHANNELS"]:
-            return list(channels.of)
-        case [b"CHANNELS", pattern]:
-            matcher = glob(pattern)
-            return [channel for channel in channels.of if matcher.fullmatch(channel)]
-        case [b"NUMSUB", *names]:
-            return [item for name in names for item in (name, len(channels.of.get(name, ())))]
-        case [b"NUMPAT"]:
-            return len(channels.by_pattern)
-    return connection.face.unknown_subcommand(b"PUBSUB", args[0])
+def _listened_to(connection: Connection, args: list[bytes]) -> list[bytes]:
+    matcher = glob(args[0]) if args else None
+    return [name for name in connection.face.channels.of if matcher is None or matcher.fullmatch(name)]
+
+
+def _listeners(connection: Connection, args: list[bytes]) -> list[bytes | int]:
+    return [item for name in args for item in (name, len(connection.face.channels.of.get(name, ())))]
+
+
+def _patterns(connection: Connection, _args: list[bytes]) -> int:
+    return len(connection.face.channels.by_pattern)
 
 
 HANDLERS = (
@@ -197,5 +196,13 @@ HANDLERS = (
         ),
     ),
     Handler(b"PUBLISH", 3, _publish, queued=True),
-    Handler(b"PUBSUB", -2, _pubsub),
+    family(
+        b"PUBSUB",
+        (
+            Subcommand("CHANNELS [<pattern>]", -2, "The channels that somebody listens to.", _listened_to),
+            Subcommand("NUMPAT", 2, "How many patterns are listened to.", _patterns),
+            Subcommand("NUMSUB [<channel> ...]", -2, "How many listen to each channel.", _listeners),
+        ),
+        absent="SHARDCHANNELS SHARDNUMSUB",
+    ),
 )

@@ -133,9 +133,9 @@ class Connection(asyncio.Protocol):
         self.advance()
 
     def eof_received(self) -> bool:
-        """Whether to go on: what the client has asked for is answered first."""
+        """Whether to go on: what the client has asked for is answered first. TLS knows no half-closed connection."""
         self._ends = True
-        return self._is_busy
+        return self._is_busy and self.face.tls is None
 
     def pause_writing(self) -> None:
         self._client_is_slow = True

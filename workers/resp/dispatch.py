@@ -6,6 +6,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from crdt_core.commands import Command, CommandError, ErrorReply, Execute, lookup
 from workers.clock import wall_ms
 from workers.resp.encoding import NOTHING
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["HELD", "dispatch", "refused"]
 
+log = structlog.get_logger()
+
 HELD = object()
 """Instead of a reply: the request has to wait until everything before it is answered."""
 
 _WHILE_SUBSCRIBED = frozenset(b"SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE PING QUIT RESET".split())
 _FOR_STRANGERS = frozenset(b"AUTH HELLO QUIT RESET".split())
+_OF_BROWSERS = frozenset({b"POST", b"HOST:"})
+"""How an HTTP request begins, or goes on: a web page may make a browser send one here, with commands in its body."""
 _WITHIN_MULTI = frozenset(b"MULTI EXEC DISCARD WATCH QUIT RESET".split())
 
 
@@ -40,6 +46,10 @@ def refused(face: RespFace, command: Command, request: Request) -> ErrorReply | 
 
 def dispatch(connection: Connection, entry: Command | Handler | None, request: Request) -> Any:
     """The reply, a coroutine of it, `NOTHING`, or `HELD`."""
+    if entry is None and request[0].upper() in _OF_BROWSERS:
+        log.warning("client_cut_off", client=connection.address, reason="it speaks HTTP")
+        connection.finish()
+        return NOTHING
     if isinstance(entry, tuple) and not isinstance(entry, Command) and entry.settled and not connection.is_settled:
         return HELD
     muted = connection.mute

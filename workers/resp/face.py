@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
+from asyncio.sslproto import SSLProtocol
 from time import monotonic
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import structlog
 
-from crdt_core.commands import COMMANDS, ErrorReply
+from crdt_core.commands import COMMANDS
 from workers.clock import wall_ms
 from workers.ports import PortTaken, split_address
-from workers.resp import acknowledgements, channels, fleet_commands, greeting, introspection, transactions
+from workers.resp import acknowledgements, channels, clients, fleet_commands, greeting, introspection, transactions
 from workers.resp.acknowledgements import Acknowledgements
 from workers.resp.channels import Channels
 from workers.resp.connection import Connection
 from workers.resp.notifications import announce
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from crdt_core.commands import Command
@@ -38,6 +40,7 @@ log = structlog.get_logger()
 
 _HANDLERS = (
     *greeting.HANDLERS,
+    *clients.HANDLERS,
     *introspection.HANDLERS,
     *transactions.HANDLERS,
     *channels.HANDLERS,
@@ -47,6 +50,10 @@ _HANDLERS = (
 _BACKLOG = 1024
 _OTHER_FILES = 256
 _STOP_GRACE_S = 2.0
+_HANDSHAKE_S = 10.0
+_TLS_END_S = 2.0
+_TLS_READ_BYTES = 32 * 1024
+"""What is kept for each TLS connection to read into; asyncio takes eight times that, from strangers, too."""
 _STEP = 0x9E3779B97F4A7C15
 
 
@@ -54,7 +61,7 @@ class RespFace:
     """The server of one worker.
 
     `table`: what there is to call, by name in upper and lower case; `commands_by_name`: in upper case only. `password`:
-    what clients must show; `None` where all are let in.
+    what clients must show; `None` where all are let in. `tls`: how they are spoken to; `None`: in the clear.
     """
 
     redis_version = b"7.2.4"
@@ -68,11 +75,13 @@ class RespFace:
         limits: LimitSettings,
         *,
         password: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.mailbox = mailbox
         self.links = links
         self.limits = limits
         self.password = password.encode() if password is not None else None
+        self.tls = tls
         self.channels = Channels()
         self.acknowledgements = Acknowledgements(mailbox.node, published)
         self.connections: dict[int, Connection] = {}
@@ -105,8 +114,18 @@ class RespFace:
         if self.connections_max < self.limits.connections_max:
             log.warning("connections_limited", limit=self.connections_max, by="the limit of open files")
         loop = asyncio.get_running_loop()
+        if self.tls is not None:
+            SSLProtocol.max_size = _TLS_READ_BYTES
         try:
-            self._server = await loop.create_server(self._connection, self.host, self.port, backlog=_BACKLOG)
+            self._server = await loop.create_server(
+                self._connection,
+                self.host,
+                self.port,
+                backlog=_BACKLOG,
+                ssl=self.tls,
+                ssl_handshake_timeout=_HANDSHAKE_S if self.tls else None,
+                ssl_shutdown_timeout=_TLS_END_S if self.tls else None,
+            )
         except OSError as error:
             raise PortTaken(self.port, f"Redis face of {node}", f"nodes.{node}.resp", None) from error
 
@@ -159,13 +178,6 @@ class RespFace:
     def reset_counts(self) -> None:
         """Counts what happens from now on."""
         self.commands = self.connections_received = self.connections_refused = 0
-
-    def unknown_subcommand(self, command: bytes, name: bytes) -> ErrorReply:
-        """What to say of it."""
-        shown = name[:128].decode("utf-8", "backslashreplace")
-        return ErrorReply(
-            f"ERR unknown subcommand or wrong number of arguments for '{shown}'. Try {command.decode()} HELP."
-        )
 
     def _connection(self) -> Connection:
         self._last_id += 1

@@ -1,4 +1,4 @@
-"""Who a client is, and how it wants to be spoken to: HELLO, AUTH, CLIENT, SELECT, RESET, QUIT, PING, ECHO."""
+"""Who a client is, and how it wants to be spoken to: HELLO, AUTH, SELECT, RESET, QUIT, PING, ECHO."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import OK, ErrorReply, Map, Status
+from workers.resp.clients import USER, set_name
 from workers.resp.encoding import NOTHING
 from workers.resp.handler import Handler
 from workers.resp.transactions import end
@@ -21,7 +22,6 @@ _NO_PASSWORD = ErrorReply(
     "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration "
     "is correct?"
 )
-_USER = b"default"
 
 
 def _hello(connection: Connection, args: list[bytes]) -> Any:
@@ -55,7 +55,7 @@ def _hello(connection: Connection, args: list[bytes]) -> Any:
             " same time"
         )
     if name is not None:
-        refused = _set_name(connection, name)
+        refused = set_name(connection, name)
         if refused is not OK:
             return refused
     if version is not None:
@@ -78,13 +78,13 @@ def _auth(connection: Connection, args: list[bytes]) -> Any:
         return _SYNTAX
     if connection.face.password is None and len(args) == 1:
         return _NO_PASSWORD
-    user, password = args if len(args) == 2 else (_USER, args[0])
+    user, password = args if len(args) == 2 else (USER, args[0])
     return OK if _log_in(connection, user, password) else _WRONG
 
 
 def _log_in(connection: Connection, user: bytes, password: bytes) -> bool:
     wanted = connection.face.password
-    right = user == _USER and (wanted is None or hmac.compare_digest(password, wanted))
+    right = user == USER and (wanted is None or hmac.compare_digest(password, wanted))
     if right:
         connection.trust()
     return right
@@ -124,99 +124,6 @@ def _reset(connection: Connection, _args: list[bytes]) -> Any:
     return Status("RESET")
 
 
-def _client(connection: Connection, args: list[bytes]) -> Any:  # noqa: C901, PLR0911, PLR0912  one line each
-    match [args[0].upper(), *args[1:]]:
-        case [b"ID"]:
-            return connection.id
-        case [b"GETNAME"]:
-            return connection.name or None
-        case [b"SETNAME", name]:
-            return _set_name(connection, name)
-        case [b"SETINFO", attribute, value]:
-            return _set_info(connection, attribute, value)
-        case [b"INFO"]:
-            return describe(connection)
-        case [b"LIST"]:
-            return b"".join(map(describe, connection.face.connections.values()))
-        case [b"LIST", option, *ids] if option.upper() == b"ID" and ids:
-            known = (connection.face.connections.get(int(id_)) for id_ in ids if id_.isdigit())
-            return b"".join(describe(found) for found in known if found is not None)
-        case [b"LIST", option, _] if option.upper() == b"TYPE":
-            return b"".join(map(describe, connection.face.connections.values()))
-        case [b"REPLY", mode] if mode.upper() in {b"ON", b"OFF", b"SKIP"}:
-            connection.mute = {b"ON": "", b"OFF": "off", b"SKIP": "skip"}[mode.upper()]
-            return OK
-        case [b"NO-EVICT" | b"NO-TOUCH", switch] if switch.upper() in {b"ON", b"OFF"}:
-            return OK
-        case [b"KILL", address]:
-            victims = [found for found in connection.face.connections.values() if found.address.encode() == address]
-            return OK if _kill(connection, victims) else ErrorReply("ERR No such client")
-        case [b"KILL", option, value] if option.upper() == b"ID" and value.isdigit():
-            victim = connection.face.connections.get(int(value))
-            return _kill(connection, [victim] if victim is not None else [])
-        case [b"GETREDIR"]:
-            return -1
-        case [b"TRACKINGINFO"]:
-            return Map([(b"flags", [b"off"]), (b"redirect", -1), (b"prefixes", [])])
-        case [b"REPLY" | b"NO-EVICT" | b"NO-TOUCH" | b"KILL" | b"LIST", *_]:
-            return _SYNTAX
-    return connection.face.unknown_subcommand(b"CLIENT", args[0])
-
-
-def _set_name(connection: Connection, name: bytes) -> Any:
-    if any(not 0x21 <= byte <= 0x7E for byte in name):
-        return ErrorReply("ERR Client names cannot contain spaces, newlines or special characters.")
-    connection.name = name[:1024]
-    return OK
-
-
-def _set_info(connection: Connection, attribute: bytes, value: bytes) -> Any:
-    attribute = attribute.lower()
-    if attribute not in {b"lib-name", b"lib-ver"}:
-        return ErrorReply(f"ERR Unrecognized option '{_shown(attribute)}'")
-    if any(not 0x21 <= byte <= 0x7E for byte in value):
-        return ErrorReply(f"ERR {attribute.decode()} cannot contain spaces, newlines or special characters.")
-    connection.library[attribute] = value[:1024]
-    return OK
-
-
-def _kill(connection: Connection, victims: list[Connection]) -> int:
-    for victim in victims:
-        if victim is connection:
-            connection.finish_soon()
-        else:
-            victim.abort()
-    return len(victims)
-
-
-def describe(connection: Connection) -> bytes:
-    """One line, as CLIENT LIST has it."""
-    now_s = connection.face.now_s()
-    flags = "P" if connection.channels or connection.patterns else "x" if connection.transaction is not None else "N"
-    queued = len(connection.transaction.commands) if connection.transaction is not None else -1
-    fields = {
-        "id": connection.id,
-        "addr": connection.address,
-        "laddr": connection.local_address,
-        "name": connection.name.decode(),
-        "age": int(now_s - connection.since_s),
-        "idle": int(now_s - connection.active_s),
-        "flags": flags,
-        "db": 0,
-        "sub": len(connection.channels),
-        "psub": len(connection.patterns),
-        "multi": queued,
-        "watch": len(connection.watch.keys) if connection.watch is not None else 0,
-        "omem": connection.output_bytes,
-        "cmd": connection.last_command.decode().lower(),
-        "user": _USER.decode() if connection.trusted else "(none)",
-        "resp": 3 if connection.resp3 else 2,
-        "lib-name": connection.library.get(b"lib-name", b"").decode(),
-        "lib-ver": connection.library.get(b"lib-ver", b"").decode(),
-    }
-    return (" ".join(f"{name}={value}" for name, value in fields.items()) + "\n").encode()
-
-
 def _shown(text: bytes) -> str:
     return text[:128].decode("utf-8", "backslashreplace")
 
@@ -224,7 +131,6 @@ def _shown(text: bytes) -> str:
 HANDLERS = (
     Handler(b"HELLO", -1, _hello),
     Handler(b"AUTH", -2, _auth),
-    Handler(b"CLIENT", -2, _client, queued=True),
     Handler(b"SELECT", 2, _select, settled=False, queued=True),
     Handler(b"PING", -1, _ping, settled=False, queued=True),
     Handler(b"ECHO", 2, _echo, settled=False, queued=True),

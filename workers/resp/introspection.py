@@ -14,7 +14,10 @@ import orjson
 from crdt_core.commands import COMMANDS, OK, Command, ErrorReply, Map, SetOf, Status, read
 from workers.clock import wall_ms
 from workers.resp.channels import glob
+from workers.resp.clients import USER
+from workers.resp.documentation import documentation
 from workers.resp.handler import Handler
+from workers.resp.subcommands import Subcommand, family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +75,7 @@ def _memory(_face: RespFace) -> dict[str, Any]:
         "used_memory": resident,
         "used_memory_human": f"{resident / (1 << 20):.2f}M",
         "used_memory_rss": resident,
-        "used_memory_peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "used_memory_peak": max(resident, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024),
         "maxmemory": 0,
         "maxmemory_human": "0B",
         "maxmemory_policy": "noeviction",
@@ -123,7 +126,8 @@ def _cluster(_face: RespFace) -> dict[str, Any]:
 
 def _keyspace(face: RespFace) -> dict[str, Any]:
     keys = read(face.mailbox.state, COMMANDS[b"DBSIZE"], [], wall_ms(), 0)
-    return {"db0": f"keys={keys!r},expires=0,avg_ttl=0"} if keys else {}
+    expires = len(face.mailbox.node.replica.catalogue.expiring)
+    return {"db0": f"keys={keys!r},expires={expires},avg_ttl=0"} if keys else {}
 
 
 def _deltaic(face: RespFace) -> dict[str, Any]:
@@ -163,19 +167,45 @@ def _resident_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _config(connection: Connection, args: list[bytes]) -> Any:
-    match [args[0].upper(), *args[1:]]:
-        case [b"GET", *patterns] if patterns:
-            matchers = [glob(pattern.lower()) for pattern in patterns]
-            parameters = _parameters(connection.face).items()
-            return Map([pair for pair in parameters if any(matcher.fullmatch(pair[0]) for matcher in matchers)])
-        case [b"SET", name, _, *_]:
-            shown = name[:128].decode("utf-8", "backslashreplace")
-            return ErrorReply(f"ERR CONFIG SET failed - '{shown}' cannot be set here: settings stand in the fleet file")
-        case [b"RESETSTAT"]:
-            connection.face.reset_counts()
-            return OK
-    return connection.face.unknown_subcommand(b"CONFIG", args[0])
+def _config_get(connection: Connection, args: list[bytes]) -> Map:
+    matchers = [glob(pattern.lower()) for pattern in args]
+    parameters = _parameters(connection.face).items()
+    return Map([pair for pair in parameters if any(matcher.fullmatch(pair[0]) for matcher in matchers)])
+
+
+def _config_set(connection: Connection, args: list[bytes]) -> Any:
+    """A setting may be set to what it is; the others stand in the fleet file."""
+    parameters = _parameters(connection.face)
+    pairs = list(zip(args[::2], args[1::2], strict=False))
+    for name, value in pairs:
+        shown = name[:128].decode("utf-8", "backslashreplace")
+        if len(args) % 2 or name.lower() not in parameters:
+            return ErrorReply(f"ERR Unknown option or number of arguments for CONFIG SET - '{shown}'")
+        if not _holds(name.lower(), value, parameters[name.lower()]):
+            return ErrorReply(
+                f"ERR CONFIG SET failed (possibly related to argument '{shown}') - settings stand in the fleet file"
+            )
+    return OK
+
+
+def _holds(name: bytes, wanted: bytes, value: bytes) -> bool:
+    """Whether what is wanted is so already: of notifications, all that anybody may ask for are sent."""
+    if name == b"notify-keyspace-events":
+        return bool({b"K", b"E"} & _letters(wanted)) and _letters(wanted) <= _letters(b"KEAg$shx")
+    return wanted == value
+
+
+def _letters(flags: bytes) -> set[bytes]:
+    return {flags[at : at + 1] for at in range(len(flags))}
+
+
+def _config_rewrite(_connection: Connection, _args: list[bytes]) -> ErrorReply:
+    return ErrorReply("ERR The server is running without a config file")
+
+
+def _config_resetstat(connection: Connection, _args: list[bytes]) -> Any:
+    connection.face.reset_counts()
+    return OK
 
 
 def _parameters(face: RespFace) -> dict[bytes, bytes]:
@@ -195,29 +225,41 @@ def _parameters(face: RespFace) -> dict[bytes, bytes]:
 
 
 def _command(connection: Connection, args: list[bytes]) -> Any:
+    """COMMAND alone is COMMAND INFO of all."""
+    return _COMMAND.run(connection, args or [b"INFO"])
+
+
+def _command_count(connection: Connection, _args: list[bytes]) -> int:
+    return len(connection.face.commands_by_name)
+
+
+def _command_info(connection: Connection, args: list[bytes]) -> list[Any]:
     table = connection.face.commands_by_name
-    asked, names = args[0].upper() if args else b"INFO", [name.upper() for name in args[1:]]
-    match asked:
-        case b"COUNT":
-            return len(table)
-        case b"INFO":
-            return [_description(table[name]) if name in table else None for name in names or table]
-        case b"LIST":
-            return [name.lower() for name in table]
-        case b"DOCS":
-            return Map([(name.lower(), _DOCS) for name in names or table if name in table])
-        case b"GETKEYS" if names:
-            return _keys_of(table.get(names[0]), args[1:])
-    return connection.face.unknown_subcommand(b"COMMAND", args[0])
+    names = [name.upper() for name in args] or table
+    return [_description(table[name]) if name in table else None for name in names]
 
 
-_DOCS = Map(
-    [
-        (b"summary", b"As in Redis; what concurrent writes give stands in the documentation of Deltaic."),
-        (b"since", b"0.1.0"),
-        (b"group", b"generic"),
-    ]
-)
+def _command_list(connection: Connection, args: list[bytes]) -> Any:
+    names = [name.lower() for name in connection.face.commands_by_name]
+    match [arg.upper() for arg in args]:
+        case []:
+            return names
+        case [b"FILTERBY", b"PATTERN", _]:
+            matcher = glob(args[2].lower())
+            return [name for name in names if matcher.fullmatch(name)]
+        case [b"FILTERBY", b"MODULE" | b"ACLCAT", _]:
+            return []
+    return ErrorReply("ERR syntax error")
+
+
+def _command_docs(connection: Connection, args: list[bytes]) -> Map:
+    table = connection.face.commands_by_name
+    names = [name.upper() for name in args] or table
+    return Map([(name.lower(), documentation(name)) for name in names if name in table])
+
+
+def _command_getkeys(connection: Connection, args: list[bytes]) -> Any:
+    return _keys_of(connection.face.commands_by_name.get(args[0].upper()), args)
 
 
 def _description(entry: Command | Handler) -> list[Any]:
@@ -251,25 +293,82 @@ def _role(_connection: Connection, _args: list[bytes]) -> list[Any]:
     return [b"master", 0, []]
 
 
-def _empty_log(connection: Connection, args: list[bytes]) -> Any:
-    """SLOWLOG and LATENCY keep nothing here, and say so."""
-    match args[0].upper():
-        case b"GET" | b"LATEST" | b"HISTORY":
-            return []
-        case b"LEN":
-            return 0
-        case b"RESET":
-            return OK
-    return connection.face.unknown_subcommand(b"SLOWLOG", args[0])
+def _nothing(_connection: Connection, _args: list[bytes]) -> list[Any]:
+    """What SLOWLOG and LATENCY keep here, and which modules there are."""
+    return []
 
+
+def _none(_connection: Connection, _args: list[bytes]) -> int:
+    return 0
+
+
+def _kept_nothing(_connection: Connection, _args: list[bytes]) -> Any:
+    return OK
+
+
+def _whoami(_connection: Connection, _args: list[bytes]) -> bytes:
+    return USER
+
+
+def _no_cluster(_connection: Connection, _args: list[bytes]) -> ErrorReply:
+    return ErrorReply("ERR This instance has cluster support disabled")
+
+
+_COMMAND = family(
+    b"COMMAND",
+    (
+        Subcommand("COUNT", 2, "How many commands there are.", _command_count),
+        Subcommand("DOCS [<command> ...]", -2, "What the commands are for, and their arguments.", _command_docs),
+        Subcommand("GETKEYS <command> [<arg> ...]", -3, "The keys among the arguments.", _command_getkeys),
+        Subcommand("INFO [<command> ...]", -2, "Arity, flags and places of keys.", _command_info),
+        Subcommand("LIST [FILTERBY PATTERN <pattern>]", -2, "The names of the commands.", _command_list),
+    ),
+    absent="GETKEYSANDFLAGS",
+)
 
 HANDLERS = (
     Handler(b"INFO", -1, _info, queued=True),
-    Handler(b"CONFIG", -2, _config, queued=True),
+    family(
+        b"CONFIG",
+        (
+            Subcommand("GET <pattern> [<pattern> ...]", -3, "Settings that clients ask for.", _config_get),
+            Subcommand("RESETSTAT", 2, "Count what INFO shows from now on.", _config_resetstat),
+            Subcommand("REWRITE", 2, "Refused: settings stand in the fleet file.", _config_rewrite),
+            Subcommand("SET <name> <value> [...]", -4, "Only to what it is: settings stand there.", _config_set),
+        ),
+        queued=True,
+    ),
     Handler(b"COMMAND", -1, _command, queued=True),
     Handler(b"TIME", 1, _time, queued=True),
     Handler(b"LASTSAVE", 1, _lastsave, queued=True),
     Handler(b"ROLE", 1, _role, queued=True),
-    Handler(b"SLOWLOG", -2, _empty_log),
-    Handler(b"LATENCY", -2, _empty_log),
+    family(
+        b"SLOWLOG",
+        (
+            Subcommand("GET [<count>]", -2, "Nothing: no such log is kept.", _nothing),
+            Subcommand("LEN", 2, "Its length: 0.", _none),
+            Subcommand("RESET", 2, "Forget nothing.", _kept_nothing),
+        ),
+    ),
+    family(
+        b"LATENCY",
+        (
+            Subcommand("HISTORY <event>", 3, "Nothing: no such history is kept.", _nothing),
+            Subcommand("LATEST", 2, "Nothing, likewise.", _nothing),
+            Subcommand("RESET [<event> ...]", -2, "Forget nothing.", _none),
+        ),
+        absent="DOCTOR GRAPH HISTOGRAM",
+    ),
+    family(
+        b"ACL",
+        (Subcommand("WHOAMI", 2, "The only user.", _whoami),),
+        absent="CAT DELUSER DRYRUN GENPASS GETUSER LIST LOAD LOG SAVE SETUSER USERS",
+    ),
+    family(
+        b"MODULE", (Subcommand("LIST", 2, "Nothing: there are no modules.", _nothing),), absent="LOAD LOADEX UNLOAD"
+    ),
+    Handler(b"CLUSTER", -2, _no_cluster),
+    Handler(b"READONLY", 1, _no_cluster),
+    Handler(b"READWRITE", 1, _no_cluster),
+    Handler(b"ASKING", 1, _no_cluster),
 )
