@@ -61,6 +61,25 @@ def observed_remove_set(history: History, acts: list[Act]) -> Any:
     return sorted(elements) if elements else NOTHING
 
 
+def remove_wins_set(history: History, acts: list[Act]) -> Any:
+    """The elements with an add that nothing later has seen, and without a remove that nothing later has seen."""
+    standing = {
+        verb: {
+            act.operation.argument
+            for act in acts
+            if act.operation.verb == verb and not removes(history, act, acts, "add", "remove")
+        }
+        for verb in ("add", "remove")
+    }
+    return sorted(standing["add"] - standing["remove"]) or NOTHING
+
+
+def disable_wins_flag(history: History, acts: list[Act]) -> Any:
+    """Enabled if what nothing later has seen is all to enable."""
+    standing = {act.operation.verb for act in acts if not any(history.sees(other, act) for other in acts)}
+    return ("enable" in standing and "disable" not in standing) or NOTHING
+
+
 def enable_wins_flag(history: History, acts: list[Act]) -> Any:
     """Enabled if there is an enable that no disable and no delete has seen."""
     enables = [act for act in acts if act.operation.verb == "enable"]
@@ -186,6 +205,8 @@ SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
     "lwwregister": last_writer_wins_register,
     "mvregister": multi_value_register,
     "ewflag": enable_wins_flag,
+    "rwset": remove_wins_set,
+    "dwflag": disable_wins_flag,
     "members": members,
     "string": string,
     "hash": hash_of_strings,
@@ -198,10 +219,12 @@ PREVAILING = (
     "string",
     "orset",
     "gset",
+    "rwset",
     "hash",
     "lwwregister",
     "mvregister",
     "ewflag",
+    "dwflag",
     "members",
 )
 """The published order in which types made under one key prevail."""
