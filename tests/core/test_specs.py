@@ -62,22 +62,42 @@ def observed_remove_set(history: History, acts: list[Act]) -> Any:
 
 
 def remove_wins_set(history: History, acts: list[Act]) -> Any:
-    """The elements with an add that nothing later has seen, and without a remove that nothing later has seen."""
-    standing = {
-        verb: {
-            act.operation.argument
-            for act in acts
-            if act.operation.verb == verb and not removes(history, act, acts, "add", "remove")
-        }
-        for verb in ("add", "remove")
+    """The elements with an add that no add or remove of it and no delete has seen, less those that are denied.
+
+    Denied is what has a remove that no add or remove of it has seen. A delete of what does not show does nothing.
+    """
+    counting = without_vain_deletes(remove_wins_set, history, acts)
+    writes = [act for act in counting if act.operation.verb != "delete"]
+    added = {
+        act.operation.argument
+        for act in writes
+        if act.operation.verb == "add" and not removes(history, act, counting, "add", "remove")
     }
-    return sorted(standing["add"] - standing["remove"]) or NOTHING
+    denied = {
+        act.operation.argument
+        for act in writes
+        if act.operation.verb == "remove" and not removes(history, act, writes, "add", "remove")
+    }
+    return sorted(added - denied) or NOTHING
 
 
 def disable_wins_flag(history: History, acts: list[Act]) -> Any:
-    """Enabled if what nothing later has seen is all to enable."""
+    """Enabled if what nothing later has seen is all to enable; a delete of what does not show does nothing."""
+    acts = without_vain_deletes(disable_wins_flag, history, acts)
     standing = {act.operation.verb for act in acts if not any(history.sees(other, act) for other in acts)}
     return ("enable" in standing and "disable" not in standing) or NOTHING
+
+
+def without_vain_deletes(
+    spec: Callable[[History, list[Act]], Any], history: History, acts: list[Act]
+) -> list[Act]:
+    """`acts` without those deletes that came where nothing showed."""
+    return [
+        act
+        for act in acts
+        if act.operation.verb != "delete"
+        or spec(history, [other for other in acts if history.sees(act, other)]) is not NOTHING
+    ]
 
 
 def enable_wins_flag(history: History, acts: list[Act]) -> Any:
