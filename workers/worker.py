@@ -35,6 +35,7 @@ from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.outbox import Outbox
 from workers.peers import Peers
+from workers.policies import policies_of
 from workers.ports import PortTaken
 from workers.published import Published
 from workers.resp import RespFace
@@ -156,7 +157,13 @@ class _Life:
         face = GrpcFace(mailbox, links, published, limits, credentials=credentials, skew=skew)
         faces: list[tuple[Face, str]] = [(face, node.bind_address)]
         if node.resp is not None:
-            faces.append((RespFace(mailbox, links, published, limits, password=credentials.password), node.resp))
+            policies = policies_of(self._settings)
+            faces.append(
+                (
+                    RespFace(mailbox, links, published, limits, policies=policies, password=credentials.password),
+                    node.resp,
+                )
+            )
         return faces
 
     async def _serve(self, node: Node, beginning: Beginning, *, takeover: bool) -> None:

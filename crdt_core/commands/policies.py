@@ -5,8 +5,8 @@ the node that made it; where nodes that disagree make the same key concurrently,
 
     >>> from crdt_core.types import MVREGISTER, ORSET, RWSET
     >>> policies = Policies({b"ban:": RWSET, b"ban:old:": ORSET}, {b"": MVREGISTER})
-    >>> [policies.set_type(key).name for key in (b"ban:1", b"ban:old:1", b"cart")]
-    ['rwset', 'orset', 'orset']
+    >>> policies.set_type(b"ban:1").name, policies.set_type(b"ban:old:1").name, policies.set_type(b"cart:1")
+    ('rwset', 'orset', None)
     >>> policies.string_type(b"any").name
     'mvregister'
 """
@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from crdt_core.types import ORSET, STRING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,21 +33,13 @@ class Policies:
         self._sets, self._set_lengths = sets, _longest_first(sets)
         self._strings, self._string_lengths = strings, _longest_first(strings)
 
-    def set_type(self, key: bytes) -> CrdtType:
-        """What SADD and its like make of `key`."""
-        return _find(self._sets, self._set_lengths, key) or ORSET
+    def set_type(self, key: bytes) -> CrdtType | None:
+        """What SADD and its like make of `key`; `None` where no prefix of it says."""
+        return _find(self._sets, self._set_lengths, key)
 
-    def string_type(self, key: bytes) -> CrdtType:
-        """What SET and its like make of `key`."""
-        return _find(self._strings, self._string_lengths, key) or STRING
-
-    def names_set_type(self, key: bytes) -> bool:
-        """Whether a prefix of `key` says anything of sets."""
-        return _find(self._sets, self._set_lengths, key) is not None
-
-    def names_string_type(self, key: bytes) -> bool:
-        """Whether a prefix of `key` says anything of strings."""
-        return _find(self._strings, self._string_lengths, key) is not None
+    def string_type(self, key: bytes) -> CrdtType | None:
+        """What SET and its like make of `key`; `None` where no prefix of it says."""
+        return _find(self._strings, self._string_lengths, key)
 
 
 def _longest_first(by_prefix: Mapping[bytes, CrdtType]) -> list[int]:

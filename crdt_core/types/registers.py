@@ -18,7 +18,16 @@ from crdt_core.types.base import SLOT, CrdtType, View, decode_grant, decode_text
 if TYPE_CHECKING:
     from crdt_core.siblings import Payload
 
-__all__ = ["DWFlagType", "EWFlagType", "LWWRegisterType", "MVRegisterType", "Stamped", "newest_first", "set_at", "set_now"]
+__all__ = [
+    "DWFlagType",
+    "EWFlagType",
+    "LWWRegisterType",
+    "MVRegisterType",
+    "Stamped",
+    "newest_first",
+    "set_at",
+    "set_now",
+]
 
 _INT64 = range(-(2**63), 2**63)
 

@@ -88,9 +88,7 @@ def disable_wins_flag(history: History, acts: list[Act]) -> Any:
     return ("enable" in standing and "disable" not in standing) or NOTHING
 
 
-def without_vain_deletes(
-    spec: Callable[[History, list[Act]], Any], history: History, acts: list[Act]
-) -> list[Act]:
+def without_vain_deletes(spec: Callable[[History, list[Act]], Any], history: History, acts: list[Act]) -> list[Act]:
     """`acts` without those deletes that came where nothing showed."""
     return [
         act

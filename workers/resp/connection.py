@@ -267,12 +267,13 @@ class Connection(asyncio.Protocol):
 
     def _read(self, command: Command, args: list[bytes], now_ms: int) -> Any:
         try:
-            return read(self.face.mailbox.state, command, args, now_ms, self.face.seed())
+            face = self.face
+            return read(face.mailbox.state, command, args, now_ms, face.seed(), options=face.options)
         except DeltaicError as error:
             return refusal(error)
 
     def _submit_all(self, commands: list[tuple[Command, list[bytes]]], now_ms: int) -> None:
-        self.submit(Execute(commands, now_ms, self.face.seed()), len(commands))
+        self.submit(Execute(commands, now_ms, self.face.seed(), self.face.options), len(commands))
 
     def _delivered(self, batch: _Batch, whole: bool, result: Any, error: Exception | None) -> None:
         self.written = self.face.own_counter

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import structlog
 
-from crdt_core.commands import COMMANDS, ErrorReply
+from crdt_core.commands import COMMANDS, CommandOptions, ErrorReply
 from workers.clock import wall_ms
 from workers.ports import PortTaken, split_address
 from workers.resp import acknowledgements, channels, fleet_commands, greeting, introspection, transactions
@@ -23,7 +23,7 @@ from workers.resp.notifications import announce
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crdt_core.commands import Command
+    from crdt_core.commands import Command, Policies
     from crdt_core.siblings import Siblings
     from workers.links import Links
     from workers.mailbox import Mailbox
@@ -67,11 +67,13 @@ class RespFace:
         published: Published,
         limits: LimitSettings,
         *,
+        policies: Policies | None = None,
         password: str | None = None,
     ) -> None:
         self.mailbox = mailbox
         self.links = links
         self.limits = limits
+        self.options = CommandOptions(policies, limits.value_bytes_max, limits.output_bytes_max)
         self.password = password.encode() if password is not None else None
         self.channels = Channels()
         self.acknowledgements = Acknowledgements(mailbox.node, published)
