@@ -104,7 +104,7 @@ VERBS: dict[str, Verbs] = {
 """Type name -> its verbs, each with what their argument can be. A registered type must be listed here."""
 
 
-def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, Payload]]:
+def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, Payload]]:  # noqa: PLR0911
     """The writes by which the production code does `operation`."""
     argument = operation.argument
     match operation.type, operation.verb:
@@ -120,6 +120,8 @@ def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, 
             return [(part, add_to_share(view.parts.get(part), argument[1]))]
         case "hash", "remove":
             return remove_field(view, slot_part(argument))
+        case "dwflag", "disable":
+            return [(SLOT, DENIED)]
     write = _mutate_one(view, replica, operation)
     return [] if write is None else [write]
 
@@ -150,8 +152,6 @@ def _mutate_one(view: View, replica: str, operation: Operation) -> tuple[bytes, 
             return SLOT, True
         case "ewflag", "disable":
             return (SLOT, TYPES["ewflag"].removal(view, SLOT)) if view.shows(SLOT) else None
-        case "dwflag", "disable":
-            return SLOT, DENIED
     raise AssertionError(f"no way to do {operation}")
 
 
