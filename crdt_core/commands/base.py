@@ -88,6 +88,9 @@ OK = Status("OK")
 
 _DEFAULTS = CommandOptions()
 
+_STRING_BYTES_MAX = 512 << 20
+"""How long a string may get in Redis, whatever the settings say."""
+
 
 class CommandError(CallerError):
     """The command is refused; `text` is the whole error line, prefix included."""
@@ -179,6 +182,8 @@ class Session:
 
     def must_fit(self, size: int) -> None:
         """Raises `CommandError` where a value of so many bytes would be too long."""
+        if size > _STRING_BYTES_MAX:
+            raise CommandError("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
         if size > self.options.value_bytes_max:
             error = TooLarge("value", size, self.options.value_bytes_max, "limits.value_bytes_max")
             raise CommandError(f"ERR {error}")

@@ -104,13 +104,10 @@ def type_in_place(session: Session, target: bytes, otherwise: CrdtType = ORSET) 
 # One set
 
 
-def _sadd(session: Session, args: list[bytes]) -> Reply:
-    found = _as_set(session.take(args[0]))
-    return _add(session, args, found, session.new_set(args[0]) if found is None else found.type)
-
-
-def _add(session: Session, args: list[bytes], found: Object | None, type_: CrdtType) -> int:
+def _sadd(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
     key, replica = args[0], session.replica
+    found = _as_set(session.take(key))
+    type_ = found.type if found is not None else new or session.new_set(key)
     added = 0
     for member in args[1:]:
         absent = found is None or not shows(found.parts.get(member))
@@ -122,34 +119,33 @@ def _add(session: Session, args: list[bytes], found: Object | None, type_: CrdtT
     return added
 
 
-def _srem(session: Session, args: list[bytes]) -> Reply:
-    found = _to_shrink(session, args[0])
-    return _remove(session, args, found, session.new_set(args[0]) if found is None else found.type)
-
-
-def _remove(session: Session, args: list[bytes], found: Object | None, type_: CrdtType) -> int:
+def _srem(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
+    key = args[0]
+    found = _to_shrink(session, key)
+    type_ = found.type if found is not None else new or session.new_set(key)
     removed = 0
     if found is not None or type_ is RWSET:
         for member in args[1:]:
             was_there = _has(found, member)
             if was_there or type_ is RWSET:
-                _take_out(session, args[0], type_, member)
+                _take_out(session, key, type_, member)
             removed += was_there
     return removed
 
 
 def _rwsadd(session: Session, args: list[bytes]) -> Reply:
-    return _add(session, args, _as_remove_wins(session.take(args[0])), RWSET)
+    _must_let_removes_win(session.find(args[0]))
+    return _sadd(session, args, RWSET)
 
 
 def _rwsrem(session: Session, args: list[bytes]) -> Reply:
-    return _remove(session, args, _as_remove_wins(session.take(args[0])), RWSET)
+    _must_let_removes_win(session.find(args[0]))
+    return _srem(session, args, RWSET)
 
 
-def _as_remove_wins(found: Object | None) -> Object | None:
+def _must_let_removes_win(found: Object | None) -> None:
     if found is not None and found.type is not RWSET:
         raise CommandError(WRONG_TYPE)
-    return found
 
 
 def _smembers(session: Session, args: list[bytes]) -> Reply:
