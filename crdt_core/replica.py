@@ -29,7 +29,7 @@ from crdt_core.catalogue import Catalogue
 from crdt_core.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
 from crdt_core.deltas import Delta, Patch, PatchPart, Write
 from crdt_core.errors import InvariantBroken, Malformed, PatchTooNew, brief
-from crdt_core.siblings import REMOVED, covered, drop, fold, forget, join, unfold, write
+from crdt_core.siblings import covered, drop, fold, forget, join, unfold, write
 from crdt_core.touched import Touched
 from crdt_core.types import MEMBERS, TYPES
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
@@ -155,21 +155,11 @@ class Replica:
         self._open[key, type_.name, part] = payload
 
     def clear(self, key: bytes, type_: CrdtType) -> None:
-        """Removes all that has been seen of one collection, in one write.
-
-        What denies stays; what had replaced it in this very commit becomes its removal.
-        """
+        """Removes all that has been seen of one collection, in one write."""
         found = self.catalogue.ensure(key, type_)
-        seen = self.horizon_with_open(self.whole_clock) if type_.denies else []
-        for part, siblings in list(found.parts.items()):
-            address = (key, type_.name, part)
-            left = drop(siblings, seen) if type_.denies else None
-            if left is None and type_.denies and address in self._open:
-                self.write(key, type_, part, REMOVED)
-                continue
-            self.catalogue.put(found, part, left)
-            if left is None:
-                self._open.pop(address, None)
+        for part in list(found.parts):
+            self.catalogue.put(found, part, None)
+            self._open.pop((key, type_.name, part), None)
         self.catalogue.put_clears(found, {self._next_dot(): self.whole_clock.copy()})
         self._open[key, type_.name, None] = None
 

@@ -66,7 +66,7 @@ REMOVED = None
 """The payload of a plain removal."""
 
 DENIED = False
-"""The payload of a removal that wins: nothing shows in its part until a write that has seen it replaces it."""
+"""The payload of a removal that wins: nothing shows in its part until what has seen it replaces or clears it."""
 
 _INDEX_BITS = 12
 _INDEX_MASK = (1 << _INDEX_BITS) - 1
@@ -181,8 +181,8 @@ def write(siblings: Siblings, deps: Horizon | None, dot: PackedDot, payload: Pay
 
 
 def drop(siblings: Siblings, deps: Horizon) -> Siblings:
-    """The siblings that a clear which had seen `deps` leaves: what denies holds on, until it is written over."""
-    return fold({d: p for d, p in unfold(siblings).items() if p is DENIED or not covered(d, deps)})
+    """The siblings that a clear which had seen `deps` leaves."""
+    return fold({d: p for d, p in unfold(siblings).items() if not covered(d, deps)})
 
 
 def join(mine: Siblings, my_clock: Horizon, theirs: Mapping[PackedDot, Payload], their_clock: Horizon) -> Siblings:

@@ -50,13 +50,12 @@ class CrdtType(ABC):
 
     `name` is its name in every persisted or sent form; `collection`: its objects have many parts, each persisted as
     one field of a hash of their own; `attribute`: its objects say something about what stands beside them under the
-    same key, and never show themselves; `denies`: some of its removals are `DENIED`.
+    same key, and never show themselves.
     """
 
     name: ClassVar[str]
     collection: ClassVar[bool] = False
     attribute: ClassVar[bool] = False
-    denies: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, view: View) -> Any:

@@ -118,7 +118,6 @@ class DWFlagType(CrdtType):
     """A flag where a concurrent disable wins over an enable; payload: `True`, or `DENIED` of a disable."""
 
     name = "dwflag"
-    denies = True
 
     def value(self, view: View) -> bool:
         """Whether it is enabled."""

@@ -6,7 +6,7 @@ et al. 2012, "An optimized conflict-free replicated set", with the version vecto
 
 An RWSet's remove wins over adds that have not seen it, also the remove of a member that is not there: it is a write
 that denies the member, until an add that has seen it replaces it. Deleting the whole set denies nothing: it takes away
-the adds that it saw, and leaves what denies as it was. Source: the remove-wins set of Bieniusa et al. 2012, section 3.
+what it saw, denials too. Source: the remove-wins set of Bieniusa et al. 2012, section 3.
 
     A: SREM s x      x: n1:8 denies               } concurrent: both stand side by side, x is out
     B: SADD s x      x: n2:5 adds                 }
@@ -54,7 +54,6 @@ class RWSetType(SetType):
     """A set where a concurrent remove wins over an add; payload: `True`, or `DENIED` of a remove."""
 
     name = "rwset"
-    denies = True
 
     def decode_payload(self, value: Any) -> Payload:
         return decode_grant(self.name, value)

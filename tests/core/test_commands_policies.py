@@ -172,14 +172,36 @@ def test_a_pop_and_a_move_win_over_a_concurrent_add(fleet: Fleet) -> None:
     assert fleet.all("SMEMBERS other") == {"y"}
 
 
-def test_a_delete_of_the_set_denies_nothing_and_takes_no_denial_back(fleet: Fleet) -> None:
+def test_a_delete_of_the_set_denies_nothing_and_takes_back_the_removes_that_it_saw(fleet: Fleet) -> None:
     fleet.a("SADD ban x y")
     fleet.sync()
     fleet.a("SREM ban x")
     fleet.a("DEL ban")
     fleet.b("SADD ban x y z")
     fleet.sync()
-    assert fleet.all("SMEMBERS ban") == {"y", "z"}
+    assert fleet.all("SMEMBERS ban") == {"x", "y", "z"}
+
+
+def test_a_delete_of_a_set_that_is_empty_does_nothing_so_its_removes_win(fleet: Fleet) -> None:
+    fleet.a("SADD ban x")
+    fleet.sync()
+    fleet.a("SREM ban x")
+    assert fleet.a("DEL ban") == 0
+    fleet.b("SADD ban x")
+    fleet.sync()
+    assert fleet.all("EXISTS ban") == 0
+
+
+def test_a_remove_that_was_replaced_before_a_delete_is_over_also_where_only_the_remove_was_heard(fleet: Fleet) -> None:
+    """Found by the specification: the patch held no trace of the add between the remove and the delete."""
+    fleet.a("SREM ban x")
+    fleet.c.hears_deltas((fleet.a,))
+    fleet.c("SREM other x")
+    fleet.a("SADD ban x")
+    fleet.a("DEL ban")
+    fleet.b("SADD ban x")
+    fleet.sync()
+    assert fleet.all("SMEMBERS ban") == {"x"}
 
 
 def test_a_remove_that_an_add_has_replaced_in_a_transaction_with_a_delete_is_over(fleet: Fleet) -> None:

@@ -62,23 +62,20 @@ def observed_remove_set(history: History, acts: list[Act]) -> Any:
 
 
 def remove_wins_set(history: History, acts: list[Act]) -> Any:
-    """The elements with an add that no add or remove of it and no delete has seen, less those that are denied.
+    """The elements with an add, and without a remove, that nothing later has seen: no add or remove of it, no delete.
 
-    Denied is what has a remove that no add or remove of it has seen. A delete of what does not show does nothing.
+    A delete of what does not show does nothing.
     """
-    counting = without_vain_deletes(remove_wins_set, history, acts)
-    writes = [act for act in counting if act.operation.verb != "delete"]
-    added = {
-        act.operation.argument
-        for act in writes
-        if act.operation.verb == "add" and not removes(history, act, counting, "add", "remove")
-    }
-    denied = {
-        act.operation.argument
-        for act in writes
-        if act.operation.verb == "remove" and not removes(history, act, writes, "add", "remove")
-    }
-    return sorted(added - denied) or NOTHING
+    acts = without_vain_deletes(remove_wins_set, history, acts)
+    added, removed = (
+        {
+            act.operation.argument
+            for act in acts
+            if act.operation.verb == verb and not removes(history, act, acts, "add", "remove")
+        }
+        for verb in ("add", "remove")
+    )
+    return sorted(added - removed) or NOTHING
 
 
 def disable_wins_flag(history: History, acts: list[Act]) -> Any:
