@@ -1,11 +1,12 @@
 """The pure core of Deltaic: clocks, the one join, the replicated types, the replica state machine, the codec."""
 
 from crdt_core.clocks import Dot, HybridClock, Stamp, VersionVector
-from crdt_core.library import EWFlag, GCounter, GSet, LWWRegister, MVRegister, ORSet, PNCounter
+from crdt_core.library import DWFlag, EWFlag, GCounter, GSet, LWWRegister, MVRegister, ORSet, PNCounter, RWSet
 from crdt_core.replica import Applied, Replica
 
 __all__ = [
     "Applied",
+    "DWFlag",
     "Dot",
     "EWFlag",
     "GCounter",
@@ -15,6 +16,7 @@ __all__ = [
     "MVRegister",
     "ORSet",
     "PNCounter",
+    "RWSet",
     "Replica",
     "Stamp",
     "VersionVector",

@@ -21,10 +21,11 @@ from crdt_core.clocks import Stamp
 from crdt_core.codec import decode_patch, patch_value
 from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.replica import Replica
-from crdt_core.types import EWFLAG, GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, SLOT
+from crdt_core.siblings import DENIED
+from crdt_core.types import DWFLAG, EWFLAG, GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, RWSET, SLOT
 from crdt_core.types.counters import adjust, check_amount
-from crdt_core.types.registers import set_at, set_now
-from crdt_core.types.sets import remove_element
+from crdt_core.types.registers import Stamped, set_at, set_now
+from crdt_core.types.sets import deny_element, remove_element
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from crdt_core.siblings import Payload
     from crdt_core.types import CrdtType, View
 
-__all__ = ["EWFlag", "GCounter", "GSet", "LWWRegister", "MVRegister", "ORSet", "PNCounter"]
+__all__ = ["DWFlag", "EWFlag", "GCounter", "GSet", "LWWRegister", "MVRegister", "ORSet", "PNCounter", "RWSet"]
 
 _KEY = b""
 _NEVER = Stamp(0, 0)
@@ -179,6 +180,39 @@ class ORSet(SingleObject):
         return {_text(element) for element in self._view.shown()}
 
 
+class RWSet(SingleObject):
+    """A set of strings where a concurrent remove wins over an add.
+
+    >>> here, there = RWSet("n1"), RWSet("n2")
+    >>> here.remove("mallory"), there.add("mallory")      # concurrently
+    (False, None)
+    >>> here.merge(there); there.merge(here); here.value(), there.value()
+    (set(), set())
+    >>> there.add("mallory"); there.value()               # has seen the remove
+    {'mallory'}
+    """
+
+    type = RWSET
+
+    def add(self, element: str) -> None:
+        """Adds `element`; it replaces the removes seen here, and loses to those that are concurrent."""
+        self._write(_bytes(element), True)
+
+    def remove(self, element: str) -> bool:
+        """Removes `element`, and keeps concurrent adds of it out, also where it is not here; whether it was."""
+        was_there = self.contains(element)
+        self._write(*deny_element(_bytes(element)))
+        return was_there
+
+    def contains(self, element: str) -> bool:
+        """Whether `element` is present."""
+        return self._view.shows(_bytes(element))
+
+    def value(self) -> set[str]:
+        """The elements."""
+        return {_text(element) for element in self._view.shown()}
+
+
 class LWWRegister(SingleObject):
     """A register where the write with the largest timestamp shows, ties going to the larger replica id.
 
@@ -220,7 +254,7 @@ class MVRegister(SingleObject):
 
     def set(self, value: str) -> None:
         """Writes `value`, replacing all that has been seen here."""
-        self._write(SLOT, _bytes(value))
+        self._write(SLOT, Stamped(_bytes(value), *_NEVER))
 
     def get(self) -> list[str]:
         """The concurrent values, in a stable order."""
@@ -244,6 +278,20 @@ class EWFlag(SingleObject):
         """Unsets it, as far as it has been seen set."""
         if self._view.shows(SLOT):
             self._write(SLOT, self.type.removal(self._view, SLOT))
+
+
+class DWFlag(SingleObject):
+    """A flag where a concurrent disable wins over an enable."""
+
+    type = DWFLAG
+
+    def enable(self) -> None:
+        """Sets it."""
+        self._write(SLOT, True)
+
+    def disable(self) -> None:
+        """Unsets it, and outweighs concurrent enables, also where it is not set here."""
+        self._write(SLOT, DENIED)
 
 
 def _bytes(text: str) -> bytes:

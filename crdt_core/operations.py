@@ -17,7 +17,9 @@ import orjson
 from crdt_core.clocks import check_replica_id
 from crdt_core.errors import CounterOverflow, InvalidArgument, WrongType
 from crdt_core.records import encode_part
+from crdt_core.siblings import DENIED
 from crdt_core.types import (
+    DWFLAG,
     EWFLAG,
     GCOUNTER,
     GSET,
@@ -25,13 +27,14 @@ from crdt_core.types import (
     MVREGISTER,
     ORSET,
     PNCOUNTER,
+    RWSET,
     SLOT,
     View,
     encode_text,
 )
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust, check_amount, raise_share
 from crdt_core.types.registers import set_at, set_now
-from crdt_core.types.sets import remove_element
+from crdt_core.types.sets import deny_element, remove_element
 
 if TYPE_CHECKING:
     from crdt_core.clocks import Stamp
@@ -61,8 +64,9 @@ __all__ = [
 ]
 
 _COUNTERS = (PNCOUNTER, GCOUNTER)
-_SETS = (ORSET, GSET)
+_SETS = (ORSET, GSET, RWSET)
 _REGISTERS = (LWWREGISTER, MVREGISTER)
+_FLAGS = (EWFLAG, DWFLAG)
 
 
 class Operation(Protocol):
@@ -76,6 +80,8 @@ class State(Protocol):
 
     @property
     def roster(self) -> Roster: ...
+
+    def head(self, key: bytes) -> Object | None: ...
 
     def showing(self, key: bytes) -> list[Object]: ...
 
@@ -155,7 +161,7 @@ class GetCounter(Read):
 
 @dataclass(frozen=True, slots=True)
 class AddToSet:
-    """Adds `element`; yields whether it was absent. An observed-remove set records the add in either case."""
+    """Adds `element`; yields whether it was absent. A set that can also shrink records the add in either case."""
 
     key: bytes
     element: bytes
@@ -164,14 +170,14 @@ class AddToSet:
     def run(self, replica: Replica, now: Stamp) -> bool:  # noqa: ARG002
         type_ = _resolve(replica, self.key, _SETS, self.type, ORSET)
         absent = not replica.view(self.key, type_).shows(self.element)
-        if absent or type_ is ORSET:
+        if absent or type_ is not GSET:
             replica.write(self.key, type_, self.element, True)
         return absent
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveFromSet:
-    """Removes `element`, as far as it has been seen; yields whether it was."""
+    """Removes `element`, as far as it has been seen; yields whether it was. Where removes win it is kept out, too."""
 
     key: bytes
     element: bytes
@@ -180,6 +186,10 @@ class RemoveFromSet:
         type_ = _held(replica, self.key, _SETS)
         if type_ is GSET:
             raise WrongType(_text(self.key), GSET.name, ORSET.name, "nothing can be removed from a grow-only set")
+        if type_ is RWSET:
+            was_there = replica.view(self.key, RWSET).shows(self.element)
+            replica.write(self.key, RWSET, *deny_element(self.element))
+            return was_there
         write = remove_element(replica.view(self.key, ORSET), self.element)
         if write is not None:
             replica.write(self.key, ORSET, *write)
@@ -201,7 +211,7 @@ class GetSet(Read):
 class SetRegister:
     """Writes `value`; yields whether it took effect.
 
-    Without a type, a timestamp means last-writer-wins and none means multi-value. An LWW write without a timestamp is
+    Without a type, a timestamp means last-writer-wins and none means multi-value. A write without a timestamp is
     stamped by the hybrid clock; one with a timestamp older than what shows does not take effect.
     """
 
@@ -214,12 +224,10 @@ class SetRegister:
         type_ = self.type or (MVREGISTER if self.timestamp is None else LWWREGISTER)
         _resolve(replica, self.key, _REGISTERS, type_, type_)
         view = replica.view(self.key, type_)
-        if type_ is MVREGISTER:
-            if self.timestamp is not None:
-                raise InvalidArgument("timestamp", "a multi-value write has none")
-            write: tuple[bytes, Payload] | None = (SLOT, self.value)
-        elif self.timestamp is None:
-            write = set_now(view, self.value, now)
+        if type_ is MVREGISTER and self.timestamp is not None:
+            raise InvalidArgument("timestamp", "a multi-value write has none")
+        if self.timestamp is None:
+            write: tuple[bytes, Payload] | None = set_now(view, self.value, now)
         else:
             write = set_at(view, self.value, self.timestamp)
         if write is not None:
@@ -255,18 +263,18 @@ class GetRegister(Read):
 
 @dataclass(frozen=True, slots=True)
 class SetFlag:
-    """Enables or disables a flag; yields its new value."""
+    """Enables or disables a flag; yields its new value. A new one is of the kind where enabling wins."""
 
     key: bytes
     enabled: bool
 
     def run(self, replica: Replica, now: Stamp) -> bool:  # noqa: ARG002
-        _resolve(replica, self.key, (EWFLAG,), EWFLAG, EWFLAG)
-        view = replica.view(self.key, EWFLAG)
+        type_ = _resolve(replica, self.key, _FLAGS, None, EWFLAG)
+        view = replica.view(self.key, type_)
         if self.enabled:
-            replica.write(self.key, EWFLAG, SLOT, True)
+            replica.write(self.key, type_, SLOT, True)
         elif view.shows(SLOT):
-            replica.write(self.key, EWFLAG, SLOT, EWFLAG.removal(view, SLOT))
+            replica.write(self.key, type_, SLOT, DENIED if type_ is DWFLAG else type_.removal(view, SLOT))
         return self.enabled
 
 
@@ -277,7 +285,7 @@ class GetFlag(Read):
     key: bytes
 
     def read(self, state: State) -> bool:
-        return _held(state, self.key, (EWFLAG,)) is not None
+        return _held(state, self.key, _FLAGS) is not None
 
 
 @dataclass(frozen=True, slots=True)

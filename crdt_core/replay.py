@@ -3,6 +3,7 @@
 Its dots are refused everywhere, as they may be from before what all others have forgotten. What they meant is done
 again under the new id, after all that has happened since, and as gently as their authors would have it: an add is an
 add, an increment counts once more; a removal, or a value that would replace another, yields to what came up meanwhile.
+Where removals win they are done again whatever came up, and an add yields to a removal that it had not seen.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crdt_core.clocks import Dot
-from crdt_core.siblings import covered, is_removal, unfold
-from crdt_core.types import EWFLAG, GCOUNTER, GSET, MEMBERS, ORSET, PNCOUNTER, TYPES
+from crdt_core.siblings import DENIED, covered, is_removal, unfold
+from crdt_core.types import DWFLAG, EWFLAG, GCOUNTER, GSET, MEMBERS, MVREGISTER, ORSET, PNCOUNTER, RWSET, TYPES
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, Share, add_to_share, totals
 from crdt_core.types.expiry import Until
 from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, Standing
@@ -30,6 +31,7 @@ __all__ = ["Replay", "is_final"]
 
 _COUNTERS = (PNCOUNTER, GCOUNTER)
 _ADDS = frozenset({ORSET.name, GSET.name, EWFLAG.name})
+_ADDS_UNLESS_DENIED = frozenset({RWSET.name, DWFLAG.name})
 
 
 def is_final(replica: Replica, former: ReplicaId) -> bool:
@@ -72,11 +74,15 @@ class Replay:
         if isinstance(write.payload, Share) or type_ in _COUNTERS:
             return self._count(replica, write, known)
         payload = write.payload
-        if is_removal(payload):
+        if payload is DENIED:
+            again = True
+        elif is_removal(payload):
             again = view.shows(write.part) and _yields(held, seen)
         elif write.type in _ADDS:
             again = True
-        elif isinstance(payload, Stamped):
+        elif write.type in _ADDS_UNLESS_DENIED:
+            again = all(covered(dot, seen) for dot, said in unfold(held).items() if said is DENIED)
+        elif isinstance(payload, Stamped) and type_ is not MVREGISTER:
             winner = latest(held, replica.roster)
             again = winner is None or _yields(held, seen) or payload[1:] > winner[1][1:]
         else:

@@ -6,7 +6,8 @@ concurrent ones.** That rule alone is add-wins, the multi-value register and the
 Almeida, Shoker, Baquero 2018, section 6, with the causal context shared by the whole replica).
 
 A removal is a write too: its payload is `REMOVED`, or a `Spent` that also says what it has seen. It shows nothing, and
-is forgotten once every replica has it.
+is forgotten once every replica has it. A `DENIED` is a removal that also hides what is concurrent to it; it and what it
+hides are forgotten together, once every replica has both.
 
 Nearly every part has one sibling, and most of those are set members without a payload. So that a million of them fit,
 a dot is packed into one integer (counter, and a small index for the replica: see `Roster`), and siblings are kept in
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from crdt_core.clocks import ReplicaId
 
 __all__ = [
+    "DENIED",
     "REMOVED",
     "REPLICAS_MAX",
     "Horizon",
@@ -62,6 +64,9 @@ Horizon = list[int]
 
 REMOVED = None
 """The payload of a plain removal."""
+
+DENIED = False
+"""The payload of a removal that wins: nothing shows in its part until what has seen it replaces or clears it."""
 
 _INDEX_BITS = 12
 _INDEX_MASK = (1 << _INDEX_BITS) - 1
@@ -207,30 +212,32 @@ def join(mine: Siblings, my_clock: Horizon, theirs: Mapping[PackedDot, Payload],
 
 def is_removal(payload: Payload) -> bool:
     """Whether a payload shows nothing."""
-    return payload is REMOVED or type(payload) is Spent
+    return payload is REMOVED or payload is DENIED or type(payload) is Spent
 
 
 def lasting(siblings: Siblings) -> dict[PackedDot, Payload]:
-    """The siblings that make up the part's state at rest: none unless one of them shows something.
+    """The siblings that make up the part's state at rest: none unless the part shows something.
 
     A `Spent` lasts as long as a live write stands beside it, which it diminishes. Two replicas with the same clock have
     the same lasting siblings, whichever removals each has already forgotten: so the digest is taken over these.
     """
-    held = unfold(siblings)
-    if all(is_removal(payload) for payload in held.values()):
+    if not shows(siblings):
         return {}
-    return {d: p for d, p in held.items() if p is not REMOVED}
+    return {d: p for d, p in unfold(siblings).items() if p is not REMOVED}
 
 
 def shows(siblings: Siblings) -> bool:
-    """Whether the part has a live write."""
+    """Whether the part has a live write, and none that denies it."""
     kind = type(siblings)
     if kind is int:
         return True
     if kind is tuple:
         payload = siblings[1]  # type: ignore[index]
-        return payload is not REMOVED and type(payload) is not Spent
-    return siblings is not None and not all(map(is_removal, unfold(siblings).values()))
+        return payload is not REMOVED and payload is not DENIED and type(payload) is not Spent
+    if siblings is None:
+        return False
+    payloads = unfold(siblings).values()
+    return not (any(payload is DENIED for payload in payloads) or all(map(is_removal, payloads)))
 
 
 def has_removal(siblings: Siblings) -> bool:
@@ -243,7 +250,8 @@ def has_removal(siblings: Siblings) -> bool:
 def forget(siblings: Siblings, stable: Horizon) -> Siblings:
     """The siblings without the removals that every replica has.
 
-    `Spent`s go together or not at all: a share that starts anew must not meet evidence about its former life.
+    `Spent`s go together or not at all: a share that starts anew must not meet evidence about its former life. What is
+    denied goes with what denies it, or it would come up again.
     """
     held = unfold(siblings)
     if not shows(siblings) and all(covered(d, stable) for d in held):

@@ -25,10 +25,12 @@ from crdt_core.commands import (
     COMMANDS,
     UNSUPPORTED,
     CommandError,
+    CommandOptions,
     ErrorReply,
     Execute,
     Map,
     Pairs,
+    Policies,
     Session,
     SetOf,
     Status,
@@ -37,6 +39,7 @@ from crdt_core.commands import (
 )
 from crdt_core.confirmed import ConfirmedView
 from crdt_core.replica import Replica
+from crdt_core.types import MVREGISTER, RWSET
 from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
@@ -75,8 +78,9 @@ DIFFERENCES = (
 class Lone:
     """A replica without peers."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: CommandOptions) -> None:
         self.replica = Replica("n1")
+        self.options = options
         self.confirmed = ConfirmedView(self.replica.catalogue)
         self.clock = HybridClock()
         self.seed = 0
@@ -90,7 +94,7 @@ class Lone:
         except CommandError as error:
             return plain(ErrorReply(error.text))
         before = self.shown(wall_ms, self.replica)
-        execute = Execute([(command, words[1:])], wall_ms, self.seed)
+        execute = Execute([(command, words[1:])], wall_ms, self.seed, self.options)
         [reply] = execute.run(self.replica, self.clock.tick(wall_ms))
         changed = self.replica.commit(self.clock.last) is not None
         self.replica.take_changes()
@@ -98,7 +102,8 @@ class Lone:
         self.replica.catalogue.confirm()
         if not command.write:
             assert not changed, "a read has written"
-            assert read(self.confirmed, command, words[1:], wall_ms, self.seed) == reply
+            again = read(self.confirmed, command, words[1:], wall_ms, self.seed, options=self.options)
+            assert again == reply
         if isinstance(reply, ErrorReply):
             assert self.shown(wall_ms, self.replica) == before, "what was refused has changed something"
         return plain(reply)
@@ -440,10 +445,10 @@ PURE_EXTRAS = {name for name in COMMANDS if name.startswith(b"DELTAIC.")}
 """Commands that no other server has."""
 
 
-def run(sequence: list[Words], real: Real) -> str:
+def run(sequence: list[Words], real: Real, options: CommandOptions) -> str:
     """Does the sequence at both, from nothing; what was wrong first, or nothing."""
     real.do([b"FLUSHDB"])
-    lone = Lone()
+    lone = Lone(options)
     words: Words = []
     try:
         for words in sequence:
@@ -459,7 +464,7 @@ def repr_bytes(word: bytes) -> bytes:
     return repr(word)[1:].encode()
 
 
-def shortest(sequence: list[Words], real: Real) -> list[Words]:
+def shortest(sequence: list[Words], real: Real, options: CommandOptions) -> list[Words]:
     """A part of a failing sequence that fails still, as short as can be found in time."""
     deadline = time.monotonic() + SHRINK_S
     step = len(sequence)
@@ -467,7 +472,7 @@ def shortest(sequence: list[Words], real: Real) -> list[Words]:
         at = 0
         while at < len(sequence) and time.monotonic() < deadline:
             without = sequence[:at] + sequence[at + step :]
-            if run(without, real):
+            if run(without, real, options):
                 sequence = without
             else:
                 at += step
@@ -477,21 +482,23 @@ def shortest(sequence: list[Words], real: Real) -> list[Words]:
 
 @pytest.mark.parametrize("shard", range(4))
 def test_a_lone_replica_answers_as_a_real_server_does(shard: int, real: Real) -> None:
+    """Under one policy and the other: alone, nobody can tell them apart."""
+    options = CommandOptions(Policies({b"": RWSET}, {b"": MVREGISTER}) if shard % 2 else None)
     for seed in range(FIRST_SEED + shard, FIRST_SEED + SEQUENCES, 4):
         chance = Chance(seed)
         sequence = [chance.command() for _ in range(LENGTH)]
-        wrong = run(sequence, real)
+        wrong = run(sequence, real, options)
         if wrong:
-            found = shortest(sequence, real)
+            found = shortest(sequence, real, options)
             listed = "\n".join(b" ".join(map(repr_bytes, words)).decode() for words in found)
-            pytest.fail(f"seed {seed}: {wrong}\n\nshortest found: {run(found, real)}\n{listed}", pytrace=False)
+            pytest.fail(f"seed {seed}: {wrong}\n\nshortest found: {run(found, real, options)}\n{listed}", pytrace=False)
     print(f"seeds {FIRST_SEED} to {FIRST_SEED + SEQUENCES - 1}")
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: b" ".join(difference.words).decode())
 def test_what_is_listed_as_different_is_different(difference: Difference, real: Real) -> None:
     real.do([b"FLUSHDB"])
-    lone = Lone()
+    lone = Lone(CommandOptions())
     for words in ([b"SADD", b"s", b"m"], [b"HSET", b"h", b"f", b"v"]):
         assert lone.do(words) == real.do(words)
     assert lone.do(difference.words) != real.do(difference.words)
@@ -515,7 +522,7 @@ def test_arities_and_places_of_keys_are_those_of_a_real_server(real: Real) -> No
 
 
 def test_a_scan_in_small_steps_gives_everything_that_stays_once() -> None:
-    lone = Lone()
+    lone = Lone(CommandOptions())
     lone.do([b"SADD", b"s", *(b"m%d" % n for n in range(500))])
     lone.do([b"HSET", b"h", *(word for n in range(300) for word in (b"f%d" % n, b"v"))])
     for n in range(200):

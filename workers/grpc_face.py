@@ -34,6 +34,8 @@ from crdt_core.operations import (
 from crdt_core.types import GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER
 from crdt_core.types.members import MEMBERS_KEY
 from crdt_core.types.registers import Stamped
+from crdt_core.unexpired import At, ReadAt
+from workers.clock import wall_ms
 from workers.grpc_interceptors import Admission, ErrorsAsStatus, Limits, abort
 from workers.ports import PortTaken, split_address
 from workers.redis_url import publishable, shown
@@ -48,8 +50,10 @@ if TYPE_CHECKING:
     from crdt_core.deltas import Patch
     from crdt_core.exchange import RoundResult
     from crdt_core.image import ImagePiece
+    from crdt_core.operations import Read
     from crdt_core.types import CrdtType
     from crdt_core.types.members import Members
+    from crdt_core.unexpired import KeyOperation
     from workers.credentials import Credentials
     from workers.links import Links
     from workers.mailbox import Mailbox
@@ -141,50 +145,56 @@ class Objects(rpc.CRDTServiceServicer):
         return pb.DecrementCounterResponse(value=await self._adjust(request, decrement=True))
 
     async def GetCounter(self, request: pb.GetCounterRequest, context: Context) -> pb.GetCounterResponse:
-        value, type_ = self._mailbox.read(GetCounter(self._key("counter_id", request.counter_id)))
+        value, type_ = self._read(GetCounter(self._key("counter_id", request.counter_id)))
         return pb.GetCounterResponse(value=value, kind=_kind(_COUNTER_KINDS, type_))
 
     async def AddToSet(self, request: pb.AddToSetRequest, context: Context) -> pb.AddToSetResponse:
         key, element = self._key("set_id", request.set_id), self._element(request.element)
         type_ = _type(_SET_KINDS, request.kind)
-        return pb.AddToSetResponse(added=await self._mailbox.call(AddToSet(key, element, type_)))
+        return pb.AddToSetResponse(added=await self._call(AddToSet(key, element, type_)))
 
     async def RemoveFromSet(self, request: pb.RemoveFromSetRequest, context: Context) -> pb.RemoveFromSetResponse:
         key, element = self._key("set_id", request.set_id), self._element(request.element)
-        return pb.RemoveFromSetResponse(removed=await self._mailbox.call(RemoveFromSet(key, element)))
+        return pb.RemoveFromSetResponse(removed=await self._call(RemoveFromSet(key, element)))
 
     async def GetSet(self, request: pb.GetSetRequest, context: Context) -> pb.GetSetResponse:
-        elements, type_ = self._mailbox.read(GetSet(self._key("set_id", request.set_id)))
+        elements, type_ = self._read(GetSet(self._key("set_id", request.set_id)))
         return pb.GetSetResponse(elements=map(_text, elements), kind=_kind(_SET_KINDS, type_))
 
     async def SetRegister(self, request: pb.SetRegisterRequest, context: Context) -> pb.SetRegisterResponse:
         key, value = self._key("register_id", request.register_id), self._value("value", request.value)
         timestamp = request.timestamp if request.HasField("timestamp") else None
         operation = SetRegister(key, value, timestamp, _type(_REGISTER_KINDS, request.kind))
-        return pb.SetRegisterResponse(applied=await self._mailbox.call(operation))
+        return pb.SetRegisterResponse(applied=await self._call(operation))
 
     async def GetRegister(self, request: pb.GetRegisterRequest, context: Context) -> pb.GetRegisterResponse:
-        view = self._mailbox.read(GetRegister(self._key("register_id", request.register_id)))
+        view = self._read(GetRegister(self._key("register_id", request.register_id)))
         kind = _kind(_REGISTER_KINDS, view.type)
         return pb.GetRegisterResponse(values=map(_text, view.values), timestamp=view.timestamp, kind=kind)
 
     async def SetFlag(self, request: pb.SetFlagRequest, context: Context) -> pb.SetFlagResponse:
         operation = SetFlag(self._key("flag_id", request.flag_id), request.enabled)
-        return pb.SetFlagResponse(enabled=await self._mailbox.call(operation))
+        return pb.SetFlagResponse(enabled=await self._call(operation))
 
     async def GetFlag(self, request: pb.GetFlagRequest, context: Context) -> pb.GetFlagResponse:
-        return pb.GetFlagResponse(enabled=self._mailbox.read(GetFlag(self._key("flag_id", request.flag_id))))
+        return pb.GetFlagResponse(enabled=self._read(GetFlag(self._key("flag_id", request.flag_id))))
 
     async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
-        return pb.DeleteResponse(deleted=await self._mailbox.call(Delete(self._key("key", request.key))))
+        return pb.DeleteResponse(deleted=await self._call(Delete(self._key("key", request.key))))
 
     async def _adjust(
         self, request: pb.IncrementCounterRequest | pb.DecrementCounterRequest, *, decrement: bool
     ) -> int:
         amount = request.amount if request.HasField("amount") else 1
         key, type_ = self._key("counter_id", request.counter_id), _type(_COUNTER_KINDS, request.kind)
-        value: int = await self._mailbox.call(AdjustCounter(key, amount, type_, decrement))
+        value: int = await self._call(AdjustCounter(key, amount, type_, decrement))
         return value
+
+    def _read(self, read: Read) -> Any:
+        return self._mailbox.read(ReadAt(wall_ms(), read))
+
+    async def _call(self, operation: KeyOperation) -> Any:
+        return await self._mailbox.call(At(wall_ms(), operation))
 
     def _key(self, field: str, text: str) -> bytes:
         return check_key(field, text, self._limits)
@@ -269,7 +279,7 @@ class Control(rpc.ControlServiceServicer):
         return pb.HealResponse(links=await self._links.set(self._peers(request.peers), paused=False))
 
     async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:
-        seen = self._mailbox.read(Inspect(check_key("key", request.key, self._limits)))
+        seen = self._mailbox.read(ReadAt(wall_ms(), Inspect(check_key("key", request.key, self._limits))))
         return pb.InspectResponse(
             type=seen.type, value_json=seen.value, siblings_json=seen.siblings, conflicts=seen.conflicts
         )

@@ -10,12 +10,13 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
+from crdt_core.commands.base import RESERVED
 from crdt_core.errors import SettingsError, UnknownNode, brief
 from workers.redis_url import options_of, shown
 
@@ -33,6 +34,7 @@ __all__ = [
     "LimitSettings",
     "MembershipSettings",
     "NodeSettings",
+    "PolicySettings",
     "SecuritySettings",
     "ValkeySettings",
     "check_name",
@@ -243,8 +245,26 @@ class ValkeySettings(Section):
     )
 
 
+class PolicySettings(Section):
+    """What the Redis face makes of a new key that begins with the policy's prefix; the longest prefix that says counts.
+
+    It decides about new keys only: all nodes of a fleet should say the same, but nothing breaks where they do not.
+    """
+
+    sets: Literal["add-wins", "remove-wins"] | None = Field(
+        default=None, description="who wins, an add or a concurrent remove, in sets that SADD and the like make"
+    )
+    strings: Literal["last-writer-wins", "multi-value"] | None = Field(
+        default=None, description="what is left of concurrent writes to strings that SET and the like make"
+    )
+
+
 class FleetSettings(BaseSettings):
-    """All settings of a fleet. `nodes` maps a node's name to its addresses, in the order of the file."""
+    """All settings of a fleet.
+
+    `nodes` maps a node's name to its addresses, in the order of the file; `policies` the beginning of a key to what is
+    made of it.
+    """
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -262,6 +282,17 @@ class FleetSettings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     clock: ClockSettings = ClockSettings()
     valkey: ValkeySettings = ValkeySettings()
+    policies: dict[str, PolicySettings] = {}
+
+    @field_validator("policies")
+    @classmethod
+    def _prefixes(cls, policies: dict[str, PolicySettings]) -> dict[str, PolicySettings]:
+        for prefix, policy in policies.items():
+            if prefix.startswith(RESERVED.decode()):
+                raise ValueError(f"keys that begin with {RESERVED.decode()!r} are reserved")
+            if policy.sets is None and policy.strings is None:
+                raise ValueError(f"{brief(prefix)} says nothing, of sets or strings")
+        return policies
 
     @field_validator("nodes")
     @classmethod

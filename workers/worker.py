@@ -35,6 +35,7 @@ from workers.links import Links
 from workers.mailbox import Mailbox
 from workers.outbox import Outbox
 from workers.peers import Peers
+from workers.policies import policies_of
 from workers.ports import PortTaken
 from workers.published import Published
 from workers.resp import RespFace
@@ -156,8 +157,15 @@ class _Life:
         face = GrpcFace(mailbox, links, published, limits, credentials=credentials, skew=skew)
         faces: list[tuple[str, Face, str]] = [("grpc", face, node.bind_address)]
         if node.resp is not None:
-            tls = resp_tls(security)
-            resp = RespFace(mailbox, links, published, limits, password=credentials.password, tls=tls)
+            resp = RespFace(
+                mailbox,
+                links,
+                published,
+                limits,
+                policies=policies_of(self._settings),
+                password=credentials.password,
+                tls=resp_tls(security),
+            )
             faces.append(("resp", resp, node.resp))
         return faces
 

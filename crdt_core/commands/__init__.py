@@ -18,6 +18,7 @@ from crdt_core.commands.base import (
     read,
 )
 from crdt_core.commands.expiry import Sweep
+from crdt_core.commands.policies import CommandOptions, Policies
 from crdt_core.commands.table import COMMANDS, UNSUPPORTED, lookup
 
 __all__ = [
@@ -26,11 +27,13 @@ __all__ = [
     "UNSUPPORTED",
     "Command",
     "CommandError",
+    "CommandOptions",
     "ErrorReply",
     "Execute",
     "Keyspace",
     "Map",
     "Pairs",
+    "Policies",
     "Reply",
     "Session",
     "SetOf",

@@ -9,8 +9,6 @@ from crdt_core.types.strings import integer
 __all__ = [
     "NOT_AN_INTEGER",
     "SYNTAX",
-    "TOO_LONG",
-    "VALUE_BYTES_MAX",
     "WRONG_TYPE",
     "parse_deadline",
     "parse_integer",
@@ -22,10 +20,6 @@ __all__ = [
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
 SYNTAX = "ERR syntax error"
-TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
-
-VALUE_BYTES_MAX = 512 << 20
-"""How long a value may get."""
 
 
 def parse_integer(text: bytes, refusal: str = NOT_AN_INTEGER) -> int:

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from crdt_core.errors import CallerError
+from crdt_core.commands.policies import CommandOptions
+from crdt_core.errors import CallerError, TooLarge
+from crdt_core.types import ORSET, STRING
 from crdt_core.types.expiry import deadline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from crdt_core.clocks import Stamp
     from crdt_core.objects import Object
     from crdt_core.replica import Replica
     from crdt_core.siblings import Roster
+    from crdt_core.types import CrdtType
 
 __all__ = [
     "OK",
@@ -83,6 +86,11 @@ Reply: TypeAlias = "int | bytes | float | Status | ErrorReply | Map | Pairs | Se
 
 OK = Status("OK")
 
+_DEFAULTS = CommandOptions()
+
+_STRING_BYTES_MAX = 512 << 20
+"""How long a string may get in Redis, whatever the settings say."""
+
 
 class CommandError(CallerError):
     """The command is refused; `text` is the whole error line, prefix included."""
@@ -110,19 +118,20 @@ class Session:
 
     `state`: what it sees. `replica`: what it writes to; only there in a turn, where it is the state too. `now`: the
     hybrid time of its writes. `wall_ms`: the time of day, by which keys expire. `random(n)` chooses below n, always
-    alike for the same seed.
+    alike for the same seed. `options`: what the settings say.
     """
 
-    __slots__ = ("_head", "_random", "now", "replica", "state", "wall_ms")
+    __slots__ = ("_head", "_random", "now", "options", "replica", "state", "wall_ms")
 
     state: Keyspace
     replica: Replica
     now: Stamp
 
-    def __init__(self, state: Keyspace, wall_ms: int, seed: int) -> None:
+    def __init__(self, state: Keyspace, wall_ms: int, seed: int, options: CommandOptions = _DEFAULTS) -> None:
         self.state = state
         self._head = state.head
         self.wall_ms = wall_ms
+        self.options = options
         self._random = seed
 
     def random(self, below: int) -> int:
@@ -162,6 +171,33 @@ class Session:
         deadline_ms = deadline_of(head, self.state.roster)
         return deadline_ms is not None and deadline_ms <= self.wall_ms
 
+    def new_set(self, key: bytes, otherwise: CrdtType = ORSET) -> CrdtType:
+        """The type of a set that is made under `key`: what the policies say, and `otherwise` where they say nothing."""
+        policies = self.options.policies
+        return otherwise if policies is None else policies.set_type(key) or otherwise
+
+    def new_string(self, key: bytes, otherwise: CrdtType = STRING) -> CrdtType:
+        """The type of a string that is made under `key`, likewise."""
+        policies = self.options.policies
+        return otherwise if policies is None else policies.string_type(key) or otherwise
+
+    def must_fit(self, size: int) -> None:
+        """Raises `CommandError` where a value of so many bytes would be too long."""
+        if size > _STRING_BYTES_MAX:
+            raise CommandError("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+        if size > self.options.value_bytes_max:
+            error = TooLarge("value", size, self.options.value_bytes_max, "limits.value_bytes_max")
+            raise CommandError(f"ERR {error}")
+
+    def must_fit_reply(self, items: Collection[bytes | None]) -> None:
+        """Raises `CommandError` where a reply of these values would be too long. It costs little where they are few."""
+        options = self.options
+        if len(items) * options.value_bytes_max > options.reply_bytes_max:
+            size = sum(len(item) for item in items if item is not None)
+            if size > options.reply_bytes_max:
+                error = TooLarge("reply", size, options.reply_bytes_max, "limits.output_bytes_max")
+                raise CommandError(f"ERR {error}")
+
     def showing(self) -> Iterator[Object]:
         """Everything that shows, by key; nothing may change meanwhile."""
         for key in self.state.keys():  # noqa: SIM118  it is no mapping
@@ -189,19 +225,26 @@ class Command(NamedTuple):
 class Execute:
     """Runs commands, in their order, as one unit: an operation. Yields their replies, refusals included.
 
-    `wall_ms` is the time of day, `seed` what random choices come from.
+    `wall_ms` is the time of day, `seed` what random choices come from, `options` what the settings say.
     """
 
-    __slots__ = ("commands", "seed", "wall_ms")
+    __slots__ = ("commands", "options", "seed", "wall_ms")
 
-    def __init__(self, commands: list[tuple[Command, list[bytes]]], wall_ms: int, seed: int) -> None:
+    def __init__(
+        self,
+        commands: list[tuple[Command, list[bytes]]],
+        wall_ms: int,
+        seed: int,
+        options: CommandOptions = _DEFAULTS,
+    ) -> None:
         self.commands = commands
         self.wall_ms = wall_ms
         self.seed = seed
+        self.options = options
 
     def run(self, replica: Replica, now: Stamp) -> list[Reply]:
         """The replies, one per command."""
-        session = Session(replica, self.wall_ms, self.seed)
+        session = Session(replica, self.wall_ms, self.seed, self.options)
         session.replica, session.now = replica, now
         replies: list[Reply] = []
         for command, args in self.commands:
@@ -212,9 +255,17 @@ class Execute:
         return replies
 
 
-def read(state: Keyspace, command: Command, args: list[bytes], wall_ms: int, seed: int) -> Reply:
+def read(
+    state: Keyspace,
+    command: Command,
+    args: list[bytes],
+    wall_ms: int,
+    seed: int,
+    *,
+    options: CommandOptions = _DEFAULTS,
+) -> Reply:
     """The reply to a command that only reads."""
     try:
-        return command.run(Session(state, wall_ms, seed), args)
+        return command.run(Session(state, wall_ms, seed, options), args)
     except CommandError as error:
         return ErrorReply(error.text)

@@ -1,6 +1,7 @@
 """INCR and its like: each replica adds to its own share of a string, and hence increments at all of them add.
 
-INCRBYFLOAT does not: it reads, and writes the sum whole.
+INCRBYFLOAT does not: it reads, and writes the sum whole. Neither does INCR on a register: it is written whole, too.
+Where there is nothing INCR makes a counter, whatever the policies say of what is written whole.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import NOT_AN_INTEGER, parse_integer
 from crdt_core.commands.base import Command, CommandError
+from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.commands.strings import taken, text_of, write_text
-from crdt_core.types import GCOUNTER, LWWREGISTER, STRING
+from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, STRING
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust
 from crdt_core.types.registers import set_now
 from crdt_core.types.strings import incremented, integer
@@ -69,8 +71,11 @@ def _add_to_other(session: Session, found: Object, amount: int) -> int:
     after = before + amount
     if not INT64_MIN <= after <= INT64_MAX:
         raise CommandError(_OVERFLOW)
-    if found.type is LWWREGISTER:
-        replica.write(found.key, LWWREGISTER, *set_now(view, b"%d" % after, session.now))
+    if found.type is LWWREGISTER or found.type is MVREGISTER:
+        deadline_ms = session.deadline_ms(found.key)
+        replica.write(found.key, found.type, *set_now(view, b"%d" % after, session.now))
+        if deadline_ms is not None:
+            set_deadline(session, found.key, deadline_ms)
     elif found.type is GCOUNTER and amount < 0:
         raise CommandError("ERR a grow-only counter cannot be decremented")
     else:

@@ -18,8 +18,8 @@ import orjson
 from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.base import RESERVED, Command, CommandError, Map
 from crdt_core.commands.keys import redis_type
-from crdt_core.siblings import REMOVED, Spent, unfold
-from crdt_core.types import HASH, LWWREGISTER, SLOT, STRING
+from crdt_core.siblings import DENIED, REMOVED, Spent, unfold
+from crdt_core.types import HASH, LWWREGISTER, MVREGISTER, SLOT, STRING
 from crdt_core.types.counters import Share, net
 from crdt_core.types.expiry import PERSISTED, Until, slot_write
 from crdt_core.types.hashes import slot_of
@@ -57,7 +57,7 @@ class _Written(NamedTuple):
             return link.parts.get(SLOT)
         if link.type is HASH:
             return link.parts.get(part if link.type.owner(part) is None else slot_of(part))
-        return link.parts.get(part) if link.type is LWWREGISTER else None
+        return link.parts.get(part) if link.type in (LWWREGISTER, MVREGISTER) else None
 
 
 def _explain(session: Session, args: list[bytes]) -> Reply:
@@ -137,6 +137,8 @@ def _reason(session: Session, links: list[Object], written: _Written) -> str:
     link, payload = written.link, written.payload
     if payload is REMOVED:
         return "removes what it has seen"
+    if payload is DENIED:
+        return "removes what it has seen, and keeps out what is concurrent"
     if isinstance(payload, Spent):
         owner = (link.type.owner(written.part) or b"").decode("utf-8", "replace")
         return f"takes away {payload.increments - payload.decrements} of what {owner} has added"
@@ -154,13 +156,15 @@ def _reason_of_value(written: _Written, roster: Roster) -> str:
         amount = net(written.link.parts.get(written.part))
         hides = winner is not None and integer(winner[1].value) is None
         return f"would add {amount}, but what shows is no integer" if hides else f"adds {amount}"
-    if len(siblings) == 1:
-        return "shows"
-    if winner is None:
-        return "shows, beside what is concurrent"
+    denials = sorted(roster.unpack(dot) for dot, payload in siblings.items() if payload is DENIED)
+    if denials:
+        return f"loses to {denials[0]}, which is concurrent and removes"
+    if len(siblings) == 1 or winner is None:
+        return "shows" if len(siblings) == 1 else "shows, beside what is concurrent"
     if roster.unpack(winner[0]) == written.dot:
         return "wins: it is the latest"
-    return f"loses to {roster.unpack(winner[0])}, which is concurrent and later"
+    fate = "stands beside" if written.link.type is MVREGISTER else "loses to"
+    return f"{fate} {roster.unpack(winner[0])}, which is concurrent and later"
 
 
 def _reason_of_deadline(session: Session, key: bytes, until: Until) -> str:

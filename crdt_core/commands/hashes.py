@@ -65,7 +65,9 @@ def _hget(session: Session, args: list[bytes]) -> Reply:
 
 def _hmget(session: Session, args: list[bytes]) -> Reply:
     found = _seen(session, args[0])
-    return [_value(session, found, field) for field in args[1:]]
+    values = [_value(session, found, field) for field in args[1:]]
+    session.must_fit_reply(values)
+    return list(values)
 
 
 def _hexists(session: Session, args: list[bytes]) -> Reply:
@@ -81,15 +83,21 @@ def _hlen(session: Session, args: list[bytes]) -> Reply:
 
 
 def _hkeys(session: Session, args: list[bytes]) -> Reply:
-    return list(_fields(session, _seen(session, args[0])))
+    fields = list(_fields(session, _seen(session, args[0])))
+    session.must_fit_reply(fields)
+    return list(fields)
 
 
 def _hvals(session: Session, args: list[bytes]) -> Reply:
-    return list(_fields(session, _seen(session, args[0])).values())
+    values = list(_fields(session, _seen(session, args[0])).values())
+    session.must_fit_reply(values)
+    return list(values)
 
 
 def _hgetall(session: Session, args: list[bytes]) -> Reply:
-    return Map(list(_fields(session, _seen(session, args[0])).items()))
+    fields = _fields(session, _seen(session, args[0]))
+    session.must_fit_reply([*fields, *fields.values()])
+    return Map(list(fields.items()))
 
 
 def _hscan(session: Session, args: list[bytes]) -> Reply:
@@ -100,11 +108,12 @@ def _hscan(session: Session, args: list[bytes]) -> Reply:
     options = parse_scan(args[2:], (b"MATCH", b"COUNT", b"NOVALUES"))
     values = _fields(session, found)
     following, fields = page(values, cursor, options.about)
-    listed: list[Reply] = []
+    listed: list[bytes] = []
     for field in fields:
         if options.pattern is None or matches(options.pattern, field):
             listed += [field] if options.names_only else [field, values[field]]
-    return [b"%d" % following, listed]
+    session.must_fit_reply(listed)
+    return [b"%d" % following, list(listed)]
 
 
 def _hrandfield(session: Session, args: list[bytes]) -> Reply:
@@ -129,7 +138,11 @@ def _hrandfield(session: Session, args: list[bytes]) -> Reply:
             other = at + session.random(len(fields) - at)
             fields[at], fields[other] = fields[other], fields[at]
         chosen = fields[:count]
-    return Pairs([(field, values[field]) for field in chosen]) if len(args) == 3 else list(chosen)
+    if len(args) == 2:
+        session.must_fit_reply(chosen)
+        return list(chosen)
+    session.must_fit_reply([*chosen, *(values[field] for field in chosen)])
+    return Pairs([(field, values[field]) for field in chosen])
 
 
 # Writing

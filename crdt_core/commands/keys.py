@@ -1,7 +1,8 @@
 """DEL, TYPE, RENAME, SCAN and their like: what can be done with a key, whatever it holds.
 
 COPY and RENAME write what shows at the source as new: values, not their history. So a counter's value is copied as a
-number; where another replica increments the old name concurrently, that stays under the old name.
+number; where another replica increments the old name concurrently, that stays under the old name. What takes the place
+of a set or a string keeps its type; else the policies for the new name say it, or else it is that of the source.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from crdt_core.commands.base import OK, RESERVED, Command, CommandError, Status
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.hashes import write_field
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
-from crdt_core.commands.sets import SETS
+from crdt_core.commands.sets import SETS, type_in_place
 from crdt_core.commands.strings import STRINGS, text_of, write_text
 from crdt_core.siblings import shows
-from crdt_core.types import HASH, ORSET, View
+from crdt_core.types import HASH, MVREGISTER, ORSET, RWSET, STRING, View
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
@@ -139,12 +140,14 @@ def _copy_to(session: Session, found: Object, target: bytes) -> None:
     session.take(target)
     deadline_ms = session.deadline_ms(found.key)
     if found.type in STRINGS:
-        write_text(session, target, text_of(session, found))
+        otherwise = MVREGISTER if found.type is MVREGISTER else STRING
+        write_text(session, target, text_of(session, found), otherwise=otherwise)
     elif found.type in SETS:
         members = [part for part, siblings in found.parts.items() if shows(siblings)]
+        type_ = type_in_place(session, target, RWSET if found.type is RWSET else ORSET)
         replica.delete(target)
         for member in members:
-            replica.write(target, ORSET, member, True)
+            replica.write(target, type_, member, True)
     elif found.type is HASH:
         fields = HASH.value(View(found.parts, replica.roster))
         replica.delete(target)

@@ -1,8 +1,11 @@
-"""SADD and its like.
+"""SADD and its like, on sets of all kinds: adds win, removes win, or (made by other faces) grow only.
 
-An add is a new write also where the member is present: so it survives a concurrent remove. What stores a set
-(SUNIONSTORE and the like) is an observed delete of what was there, and adds. Sets that other faces have made to grow
-only are read and grow; nothing can be taken out of them.
+An add is a new write also where the member is present: so it survives a concurrent remove. Where removes win, SREM is a
+write also where the member is not seen. What stores a set (SUNIONSTORE and the like) is an observed delete of what was
+there, and adds. Out of a set that only grows nothing can be taken.
+
+What is made anew is of the kind that the policies say. DELTAIC.RWSADD and DELTAIC.RWSREM make a set where removes win,
+whatever they say; all else about it is done by the plain commands.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, parse_within
 from crdt_core.commands.base import Command, CommandError, SetOf
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
-from crdt_core.siblings import REMOVED, shows
-from crdt_core.types import GSET, ORSET
+from crdt_core.siblings import DENIED, REMOVED, shows
+from crdt_core.types import GSET, ORSET, RWSET
 from crdt_core.types.counters import INT64_MAX
 
 if TYPE_CHECKING:
@@ -23,12 +26,13 @@ if TYPE_CHECKING:
 
     from crdt_core.commands.base import Reply, Session
     from crdt_core.objects import Object
+    from crdt_core.types import CrdtType
 
-__all__ = ["COMMANDS", "REPEATS_MAX", "SETS"]
+__all__ = ["COMMANDS", "REPEATS_MAX", "SETS", "type_in_place"]
 
 Combine: TypeAlias = "Callable[[list[list[bytes]]], Collection[bytes]]"
 
-SETS = (ORSET, GSET)
+SETS = (ORSET, GSET, RWSET)
 """The types that count as sets."""
 
 REPEATS_MAX = 1 << 20
@@ -42,7 +46,7 @@ _TRIES = 64
 
 def _as_set(found: Object | None) -> Object | None:
     """The same object; raises `CommandError` where it is no set."""
-    if found is not None and found.type is not ORSET and found.type is not GSET:
+    if found is not None and found.type is not ORSET and found.type not in SETS:
         raise CommandError(WRONG_TYPE)
     return found
 
@@ -56,6 +60,10 @@ def _to_shrink(session: Session, key: bytes) -> Object | None:
     if found is not None and found.type is GSET:
         raise CommandError("ERR nothing can be removed from a grow-only set")
     return found
+
+
+def _take_out(session: Session, key: bytes, type_: CrdtType, member: bytes) -> None:
+    session.replica.write(key, type_, member, DENIED if type_ is RWSET else REMOVED)
 
 
 def _members(found: Object | None) -> list[bytes]:
@@ -86,17 +94,24 @@ def _choose_some(session: Session, found: Object, count: int) -> list[bytes]:
     return members[:count]
 
 
+def type_in_place(session: Session, target: bytes, otherwise: CrdtType = ORSET) -> CrdtType:
+    """The type of a set that takes the place of what is under `target`."""
+    before = session.find(target)
+    stays = before is not None and before.type in (ORSET, RWSET)
+    return before.type if before is not None and stays else session.new_set(target, otherwise)
+
+
 # One set
 
 
-def _sadd(session: Session, args: list[bytes]) -> Reply:
+def _sadd(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
     key, replica = args[0], session.replica
     found = _as_set(session.take(key))
-    type_ = ORSET if found is None else found.type
+    type_ = found.type if found is not None else new or session.new_set(key)
     added = 0
     for member in args[1:]:
         absent = found is None or not shows(found.parts.get(member))
-        if absent or type_ is ORSET:
+        if absent or type_ is not GSET:
             replica.write(key, type_, member, True)
         if found is None:
             found = replica.catalogue.find(key, type_.name)
@@ -104,19 +119,39 @@ def _sadd(session: Session, args: list[bytes]) -> Reply:
     return added
 
 
-def _srem(session: Session, args: list[bytes]) -> Reply:
-    found = _to_shrink(session, args[0])
+def _srem(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
+    key = args[0]
+    found = _to_shrink(session, key)
+    type_ = found.type if found is not None else new or session.new_set(key)
     removed = 0
-    if found is not None:
+    if found is not None or type_ is RWSET:
         for member in args[1:]:
-            if shows(found.parts.get(member)):
-                session.replica.write(args[0], ORSET, member, REMOVED)
-                removed += 1
+            was_there = _has(found, member)
+            if was_there or type_ is RWSET:
+                _take_out(session, key, type_, member)
+            removed += was_there
     return removed
 
 
+def _rwsadd(session: Session, args: list[bytes]) -> Reply:
+    _must_let_removes_win(session.find(args[0]))
+    return _sadd(session, args, RWSET)
+
+
+def _rwsrem(session: Session, args: list[bytes]) -> Reply:
+    _must_let_removes_win(session.find(args[0]))
+    return _srem(session, args, RWSET)
+
+
+def _must_let_removes_win(found: Object | None) -> None:
+    if found is not None and found.type is not RWSET:
+        raise CommandError(WRONG_TYPE)
+
+
 def _smembers(session: Session, args: list[bytes]) -> Reply:
-    return SetOf(list(_members(_seen(session, args[0]))))
+    members = _members(_seen(session, args[0]))
+    session.must_fit_reply(members)
+    return SetOf(list(members))
 
 
 def _scard(session: Session, args: list[bytes]) -> Reply:
@@ -141,11 +176,12 @@ def _spop(session: Session, args: list[bytes]) -> Reply:
     if found is None:
         return None if count is None else SetOf([])
     popped = [_choose(session, found)] if count is None else _choose_some(session, found, count)
-    if len(popped) == found.live:
+    session.must_fit_reply(popped)
+    if len(popped) == found.live and found.type is not RWSET:
         session.replica.delete(args[0])
     else:
         for member in popped:
-            session.replica.write(args[0], ORSET, member, REMOVED)
+            _take_out(session, args[0], found.type, member)
     return popped[0] if count is None else SetOf(list(popped))
 
 
@@ -158,12 +194,15 @@ def _srandmember(session: Session, args: list[bytes]) -> Reply:
         return None if count is None else []
     if count is None:
         return _choose(session, found)
-    if count >= 0:
-        return list(_choose_some(session, found, count))
     if -count > REPEATS_MAX:
         raise CommandError(f"ERR value is out of range, must be at least -{REPEATS_MAX}")
-    members = _members(found)
-    return [members[session.random(len(members))] for _ in range(-count)]
+    if count >= 0:
+        chosen = _choose_some(session, found, count)
+    else:
+        members = _members(found)
+        chosen = [members[session.random(len(members))] for _ in range(-count)]
+    session.must_fit_reply(chosen)
+    return list(chosen)
 
 
 def _sscan(session: Session, args: list[bytes]) -> Reply:
@@ -173,6 +212,7 @@ def _sscan(session: Session, args: list[bytes]) -> Reply:
         return [b"0", []]
     options = parse_scan(args[2:], (b"MATCH", b"COUNT"))
     following, members = page(_members(found), cursor, options.about)
+    session.must_fit_reply(members)
     pattern = options.pattern
     return [b"%d" % following, [m for m in members if pattern is None or matches(pattern, m)]]
 
@@ -190,8 +230,8 @@ def _smove(session: Session, args: list[bytes]) -> Reply:
     if not _has(found, member):
         return 0
     if source != target:
-        session.replica.write(source, ORSET, member, REMOVED)
-        session.replica.write(target, ORSET if into is None else into.type, member, True)
+        _take_out(session, source, found.type, member)
+        session.replica.write(target, session.new_set(target) if into is None else into.type, member, True)
     return 1
 
 
@@ -215,15 +255,18 @@ def _combined(session: Session, keys: list[bytes], combine: Combine) -> Collecti
 
 
 def _algebra(combine: Combine, session: Session, args: list[bytes]) -> Reply:
-    return SetOf(list(_combined(session, args, combine)))
+    members = _combined(session, args, combine)
+    session.must_fit_reply(members)
+    return SetOf(list(members))
 
 
 def _store(combine: Combine, session: Session, args: list[bytes]) -> Reply:
     target, replica = args[0], session.replica
     members = _combined(session, args[1:], combine)
+    type_ = type_in_place(session, target)
     replica.delete(target)
     for member in members:
-        replica.write(target, ORSET, member, True)
+        replica.write(target, type_, member, True)
     return len(members)
 
 
@@ -261,4 +304,6 @@ COMMANDS = (
     Command(b"SINTERSTORE", -3, True, (1, -1, 1), partial(_store, _inter)),
     Command(b"SDIFFSTORE", -3, True, (1, -1, 1), partial(_store, _diff)),
     Command(b"SINTERCARD", -3, False, (0, 0, 0), _sintercard),
+    Command(b"DELTAIC.RWSADD", -3, True, _KEY, _rwsadd),
+    Command(b"DELTAIC.RWSREM", -3, True, _KEY, _rwsrem),
 )

@@ -1,7 +1,12 @@
 """GET, SET and their like, on everything that counts as a string; `counting` has INCR and its like.
 
-That is the type `string`, and what other faces have made: counters and last-writer-wins registers. INCR and its like
-work on these as they are; whatever writes a string whole deletes what it has seen of them, and makes a `string`.
+That is the type `string`, the multi-value register, and what other faces have made: counters and last-writer-wins
+registers. INCR and its like work on all of these as they are. Whatever writes a string whole keeps to the type that
+shows, if that is `string` or the multi-value register; else it deletes what it has seen, and makes what the policies
+say.
+
+Of a multi-value register plain commands see the newest of its values, and a write replaces all that it has seen.
+DELTAIC.MVGET shows all of them; DELTAIC.MVSET makes such a register whatever the policies say.
 """
 
 from __future__ import annotations
@@ -11,27 +16,28 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import (
     SYNTAX,
-    TOO_LONG,
-    VALUE_BYTES_MAX,
     WRONG_TYPE,
     parse_deadline,
     parse_integer,
 )
 from crdt_core.commands.base import OK, Command, CommandError
 from crdt_core.commands.expiry import set_deadline
-from crdt_core.types import GCOUNTER, LWWREGISTER, PNCOUNTER, SLOT, STRING, View
+from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, PNCOUNTER, SLOT, STRING, View
 from crdt_core.types.expiry import PERSISTED
-from crdt_core.types.registers import Stamped
-from crdt_core.types.strings import overwrite, set_whole, text
+from crdt_core.types.registers import Stamped, newest_first, set_now
+from crdt_core.types.strings import latest, overwrite, set_whole, text
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
     from crdt_core.objects import Object
+    from crdt_core.types import CrdtType
 
 __all__ = ["COMMANDS", "STRINGS", "taken", "text_of", "write_text"]
 
-STRINGS = (STRING, PNCOUNTER, GCOUNTER, LWWREGISTER)
+STRINGS = (STRING, PNCOUNTER, GCOUNTER, LWWREGISTER, MVREGISTER)
 """The types that count as strings."""
+
+_WRITTEN_WHOLE = (STRING, MVREGISTER)
 
 _UNITS_MS = {b"EX": 1000, b"PX": 1, b"EXAT": 1000, b"PXAT": 1}
 
@@ -44,33 +50,48 @@ def text_of(session: Session, found: Object) -> bytes:
     type_, parts = found.type, found.parts
     if type_ is STRING:
         return text(parts, session.state.roster) or b""
-    if type_ is LWWREGISTER:
-        return LWWREGISTER.value(View(parts, session.state.roster)) or b""
+    if type_ is LWWREGISTER or type_ is MVREGISTER:
+        newest = latest(parts.get(SLOT), session.state.roster)
+        return newest[1].value if newest is not None else b""
     if type_ is PNCOUNTER or type_ is GCOUNTER:
         return b"%d" % type_.value(View(parts, session.state.roster))
     raise CommandError(WRONG_TYPE)
 
 
-def write_text(session: Session, key: bytes, value: bytes, *, keeps_deadline: bool = False) -> None:
-    """Makes `value` the string under `key`, in place of all that has been seen there."""
+def write_text(
+    session: Session, key: bytes, value: bytes, *, keeps_deadline: bool = False, otherwise: CrdtType = STRING
+) -> None:
+    """Makes `value` the string under `key`, in place of all that has been seen there.
+
+    Where there is none it is of the type that the policies say, or of type `otherwise`.
+    """
     replica = session.replica
     head = replica.head(key)
-    deadline_ms = None
     if head is None:
-        replica.write(key, STRING, SLOT, Stamped(value, *session.now))
-        return
-    if head.type is STRING and not head.rivals and SLOT in head.parts and len(head.parts) == 1:
+        replica.write(key, session.new_string(key, otherwise), SLOT, Stamped(value, *session.now))
+    elif head.type is STRING and SLOT in head.parts and len(head.parts) == 1 and head.live and not head.rivals:
         replica.write(key, STRING, SLOT, overwrite(head.parts[SLOT], value, session.now, replica.roster))
-        return
-    if head.type is not STRING or head.rivals:
+    elif head.type is STRING and head.live and not head.rivals:
+        for part, payload in set_whole(replica.view(key, STRING), value, session.now):
+            replica.write(key, STRING, part, payload)
+    else:
+        shown = [link.type for link in head.showing()[:1] if link.type in _WRITTEN_WHOLE]
         deadline_ms = session.deadline_ms(key) if keeps_deadline else None
-        for link in list(head.chain()):
-            if link.type is not STRING and link.live:
-                replica.remove(link)
-    for part, payload in set_whole(replica.view(key, STRING), value, session.now):
-        replica.write(key, STRING, part, payload)
-    if deadline_ms is not None:
-        set_deadline(session, key, deadline_ms)
+        _write_as(session, head, shown[0] if shown else session.new_string(key, otherwise), value)
+        if deadline_ms is not None:
+            set_deadline(session, key, deadline_ms)
+
+
+def _write_as(session: Session, head: Object, type_: CrdtType, value: bytes) -> None:
+    """Makes `value` an object of `type_` in place of all that shows in the chain of `head`."""
+    replica, key = session.replica, head.key
+    for link in list(head.chain()):
+        if link.type is not type_ and link.live:
+            replica.remove(link)
+    view = replica.view(key, type_)
+    writes = set_whole(view, value, session.now) if type_ is STRING else [set_now(view, value, session.now)]
+    for part, payload in writes:
+        replica.write(key, type_, part, payload)
 
 
 def _text_at(session: Session, key: bytes) -> bytes | None:
@@ -94,7 +115,9 @@ def _get(session: Session, args: list[bytes]) -> Reply:
 
 def _mget(session: Session, args: list[bytes]) -> Reply:
     found = [session.find(key) for key in args]
-    return [None if f is None or f.type not in STRINGS else text_of(session, f) for f in found]
+    values = [None if f is None or f.type not in STRINGS else text_of(session, f) for f in found]
+    session.must_fit_reply(values)
+    return list(values)
 
 
 def _strlen(session: Session, args: list[bytes]) -> Reply:
@@ -233,9 +256,9 @@ def _must_be_pairs(args: list[bytes], command: str) -> None:
 
 
 def _append(session: Session, args: list[bytes]) -> Reply:
-    value = (taken(session, args[0]) or b"") + args[1]
-    if len(value) > VALUE_BYTES_MAX:
-        raise CommandError(TOO_LONG)
+    before = taken(session, args[0]) or b""
+    session.must_fit(len(before) + len(args[1]))
+    value = before + args[1]
     write_text(session, args[0], value, keeps_deadline=True)
     return len(value)
 
@@ -247,11 +270,32 @@ def _setrange(session: Session, args: list[bytes]) -> Reply:
     value = taken(session, args[0]) or b""
     if not patch:
         return len(value)
-    if offset + len(patch) > VALUE_BYTES_MAX:
-        raise CommandError(TOO_LONG)
+    session.must_fit(offset + len(patch))
     value = value[:offset].ljust(offset, b"\0") + patch + value[offset + len(patch) :]
     write_text(session, args[0], value, keeps_deadline=True)
     return len(value)
+
+
+# All the values of a multi-value register
+
+
+def _mvset(session: Session, args: list[bytes]) -> Reply:
+    session.take(args[0])
+    head = session.replica.head(args[0])
+    if head is None:
+        session.replica.write(args[0], MVREGISTER, SLOT, Stamped(args[1], *session.now))
+    else:
+        _write_as(session, head, MVREGISTER, args[1])
+    return OK
+
+
+def _mvget(session: Session, args: list[bytes]) -> Reply:
+    found = session.find(args[0])
+    if found is None:
+        return []
+    if found.type is MVREGISTER:
+        return list(newest_first(View(found.parts, session.state.roster)))
+    return [text_of(session, found)]
 
 
 _KEY = (1, 1, 1)
@@ -273,4 +317,6 @@ COMMANDS = (
     Command(b"MSETNX", -3, True, (1, -1, 2), _msetnx),
     Command(b"APPEND", 3, True, _KEY, _append),
     Command(b"SETRANGE", 4, True, _KEY, _setrange),
+    Command(b"DELTAIC.MVSET", 3, True, _KEY, _mvset),
+    Command(b"DELTAIC.MVGET", 2, False, _KEY, _mvget),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands import counting, expiry, explain, hashes, keys, sets, strings
+from crdt_core.commands import counting, expiry, explain, flags, hashes, keys, sets, strings
 from crdt_core.commands.arguments import shown_in_c
 from crdt_core.commands.base import CommandError
 
@@ -15,7 +15,7 @@ __all__ = ["COMMANDS", "UNSUPPORTED", "lookup"]
 
 COMMANDS: dict[bytes, Command] = {
     command.name: command
-    for module in (strings, counting, sets, hashes, keys, expiry, explain)
+    for module in (strings, counting, sets, hashes, flags, keys, expiry, explain)
     for command in module.COMMANDS
 }
 """By name, in upper case."""

@@ -12,11 +12,12 @@ from crdt_core.types.counters import GCounterType, PNCounterType
 from crdt_core.types.expiry import ExpiryType
 from crdt_core.types.hashes import HashType
 from crdt_core.types.members import MembersType
-from crdt_core.types.registers import EWFlagType, LWWRegisterType, MVRegisterType
-from crdt_core.types.sets import GSetType, ORSetType
+from crdt_core.types.registers import DWFlagType, EWFlagType, LWWRegisterType, MVRegisterType
+from crdt_core.types.sets import GSetType, ORSetType, RWSetType
 from crdt_core.types.strings import StringType
 
 __all__ = [
+    "DWFLAG",
     "EWFLAG",
     "EXPIRY",
     "GCOUNTER",
@@ -28,6 +29,7 @@ __all__ = [
     "ORSET",
     "PNCOUNTER",
     "RANK",
+    "RWSET",
     "SLOT",
     "STRING",
     "TYPES",
@@ -41,9 +43,11 @@ PNCOUNTER = PNCounterType()
 GCOUNTER = GCounterType()
 ORSET = ORSetType()
 GSET = GSetType()
+RWSET = RWSetType()
 LWWREGISTER = LWWRegisterType()
 MVREGISTER = MVRegisterType()
 EWFLAG = EWFlagType()
+DWFLAG = DWFlagType()
 MEMBERS = MembersType()
 STRING = StringType()
 HASH = HashType()
@@ -51,7 +55,21 @@ EXPIRY = ExpiryType()
 
 TYPES: dict[str, CrdtType] = {
     type_.name: type_
-    for type_ in (PNCOUNTER, GCOUNTER, STRING, ORSET, GSET, HASH, LWWREGISTER, MVREGISTER, EWFLAG, MEMBERS, EXPIRY)
+    for type_ in (
+        PNCOUNTER,
+        GCOUNTER,
+        STRING,
+        ORSET,
+        GSET,
+        RWSET,
+        HASH,
+        LWWREGISTER,
+        MVREGISTER,
+        EWFLAG,
+        DWFLAG,
+        MEMBERS,
+        EXPIRY,
+    )
 }
 
 RANK = {name: rank for rank, name in enumerate(TYPES)}

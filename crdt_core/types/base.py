@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import orjson
 
 from crdt_core.errors import Malformed, brief
-from crdt_core.siblings import REMOVED, is_removal, shows, unfold
+from crdt_core.siblings import DENIED, REMOVED, is_removal, shows, unfold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from crdt_core.clocks import Dot
     from crdt_core.siblings import Payload, Roster, Siblings
 
-__all__ = ["SLOT", "CrdtType", "View", "decode_text", "encode_text"]
+__all__ = ["SLOT", "CrdtType", "View", "decode_grant", "decode_text", "encode_text"]
 
 SLOT = b""
 """The one part of an object that has only one (a register, a flag)."""
@@ -103,6 +103,13 @@ class CrdtType(ABC):
         if value is not True:
             raise Malformed("payload", f"{self.name}: {brief(value)} is not true")
         return True
+
+
+def decode_grant(name: str, value: Any) -> Payload:
+    """`True`, or `DENIED`, in an object of type `name` whose removals win; raises `Malformed`."""
+    if value is not True and value is not DENIED:
+        raise Malformed("payload", f"{name}: {brief(value)} is neither true nor false")
+    return value
 
 
 def encode_text(text: bytes) -> str | dict[str, str]:

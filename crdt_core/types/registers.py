@@ -1,9 +1,10 @@
-"""LWWRegister, MVRegister and EWFlag: objects of one slot.
+"""LWWRegister, MVRegister, EWFlag and DWFlag: objects of one slot.
 
 Both registers keep every concurrent write as a sibling (Shapiro et al. 2011, section 3.2). The multi-value register
-shows all of them. The last-writer-wins register shows the one with the largest (milliseconds, logical, replica id):
-a total order, so that ties resolve alike everywhere. A write that has seen another has replaced it, whatever the
-clocks say. The flag is a slot that is written to enable and removed to disable: a concurrent enable wins.
+shows all of them; who can only show one, shows the newest. The last-writer-wins register shows the one with the largest
+(milliseconds, logical, replica id): a total order, so that ties resolve alike everywhere. A write that has seen another
+has replaced it, whatever the clocks say. The flags are a slot that is written to enable; to disable is to remove, where
+a concurrent enable wins, or to deny, where a concurrent disable does.
 """
 
 from __future__ import annotations
@@ -12,18 +13,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.clocks import Dot, Stamp
 from crdt_core.errors import InvalidArgument, Malformed, brief
-from crdt_core.types.base import SLOT, CrdtType, View, decode_text, encode_text
+from crdt_core.types.base import SLOT, CrdtType, View, decode_grant, decode_text, encode_text
 
 if TYPE_CHECKING:
     from crdt_core.siblings import Payload
 
-__all__ = ["EWFlagType", "LWWRegisterType", "MVRegisterType", "Stamped", "set_at", "set_now"]
+__all__ = [
+    "DWFlagType",
+    "EWFlagType",
+    "LWWRegisterType",
+    "MVRegisterType",
+    "Stamped",
+    "newest_first",
+    "set_at",
+    "set_now",
+]
 
 _INT64 = range(-(2**63), 2**63)
 
 
 class Stamped(NamedTuple):
-    """The payload of an LWW write."""
+    """The payload of a register's write."""
 
     value: bytes
     ms: int
@@ -57,23 +67,41 @@ class LWWRegisterType(CrdtType):
 
 
 def _latest(view: View) -> tuple[tuple[str, int], Stamped] | None:
-    return max(view.live(SLOT), key=lambda sibling: (sibling[1].ms, sibling[1].logical, *sibling[0]), default=None)
+    return max(view.live(SLOT), key=_age, default=None)
+
+
+def _age(sibling: tuple[tuple[str, int], Stamped]) -> tuple[int, int, str, int]:
+    return sibling[1].ms, sibling[1].logical, *sibling[0]
 
 
 class MVRegisterType(CrdtType):
-    """A register that keeps all concurrent values; payload: the value."""
+    """A register that keeps all concurrent values; payload: `Stamped`, persisted as `["value", ms, logical]`.
+
+    What was written without a time, as stamp 0, is persisted as the value alone.
+    """
 
     name = "mvregister"
 
     def value(self, view: View) -> list[bytes]:
         """The distinct concurrent values, in the order of their dots."""
-        return list(dict.fromkeys(payload for _, payload in view.live(SLOT)))
+        return list(dict.fromkeys(payload.value for _, payload in view.live(SLOT)))
+
+    def winning_dot(self, view: View) -> Dot | None:
+        """The newest write: it stands for all where only one can show."""
+        newest = _latest(view)
+        return Dot(*newest[0]) if newest else None
 
     def encode_payload(self, payload: Payload) -> Any:
-        return encode_text(payload)
+        text = encode_text(payload.value)
+        return [text, payload.ms, payload.logical] if payload[1:] != (0, 0) else text
 
     def decode_payload(self, value: Any) -> Payload:
-        return decode_text(value)
+        return decode_stamped(self.name, value) if isinstance(value, list) else Stamped(decode_text(value), 0)
+
+
+def newest_first(view: View) -> list[bytes]:
+    """The distinct concurrent values of a register, the one with the largest (stamp, dot) first."""
+    return list(dict.fromkeys(payload.value for _, payload in sorted(view.live(SLOT), key=_age, reverse=True)))
 
 
 class EWFlagType(CrdtType):
@@ -84,6 +112,19 @@ class EWFlagType(CrdtType):
     def value(self, view: View) -> bool:
         """Whether it is enabled."""
         return view.shows(SLOT)
+
+
+class DWFlagType(CrdtType):
+    """A flag where a concurrent disable wins over an enable; payload: `True`, or `DENIED` of a disable."""
+
+    name = "dwflag"
+
+    def value(self, view: View) -> bool:
+        """Whether it is enabled."""
+        return view.shows(SLOT)
+
+    def decode_payload(self, value: Any) -> Payload:
+        return decode_grant(self.name, value)
 
 
 _LWW = LWWRegisterType()
@@ -99,7 +140,7 @@ def decode_stamped(name: str, value: Any) -> Stamped:
 
 
 def set_now(view: View, value: bytes, now: Stamp) -> tuple[bytes, Stamped]:
-    """The LWW write of `value` at hybrid time `now`, or just after what it has seen where that is later.
+    """The write of `value` to a register at hybrid time `now`, or just after what it has seen where that is later.
 
     So it also wins over a third write that what it has seen has won over, and a register stamped far in the future
     stays writable without dragging the clock along.

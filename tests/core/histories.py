@@ -17,14 +17,14 @@ from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_pat
 from crdt_core.errors import PatchTooNew
 from crdt_core.records import STATE, Record, decode_object, decode_part, object_hashes
 from crdt_core.replica import Applied, Replica
-from crdt_core.siblings import lasting
+from crdt_core.siblings import DENIED, lasting
 from crdt_core.types import SLOT, TYPES
 from crdt_core.types.counters import add_to_share, adjust
 from crdt_core.types.expiry import PERSISTED, Until
 from crdt_core.types.hashes import remove_field, set_field, share_part, slot_part
 from crdt_core.types.members import Fact, Standing
 from crdt_core.types.registers import set_at, set_now
-from crdt_core.types.sets import remove_element
+from crdt_core.types.sets import deny_element, remove_element
 from crdt_core.types.strings import set_whole
 
 if TYPE_CHECKING:
@@ -81,12 +81,14 @@ VERBS: dict[str, Verbs] = {
     "gcounter": [("add", st.integers(0, 9))],
     "orset": [("add", _ELEMENT), ("remove", _ELEMENT)],
     "gset": [("add", _ELEMENT)],
+    "rwset": [("add", _ELEMENT), ("remove", _ELEMENT)],
     "lwwregister": [
         ("set", st.tuples(_ELEMENT, st.integers(0, 4))),
         ("set_at", st.tuples(_ELEMENT, st.integers(-1, 5))),
     ],
     "mvregister": [("set", _ELEMENT)],
     "ewflag": [("enable", _NOTHING), ("disable", _NOTHING)],
+    "dwflag": [("enable", _NOTHING), ("disable", _NOTHING)],
     "string": [
         ("set", st.tuples(st.sampled_from([b"7", b"-2", b"x"]), st.integers(0, 4))),
         ("add", st.integers(-3, 9)),
@@ -102,7 +104,7 @@ VERBS: dict[str, Verbs] = {
 """Type name -> its verbs, each with what their argument can be. A registered type must be listed here."""
 
 
-def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, Payload]]:
+def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, Payload]]:  # noqa: PLR0911
     """The writes by which the production code does `operation`."""
     argument = operation.argument
     match operation.type, operation.verb:
@@ -118,6 +120,8 @@ def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, 
             return [(part, add_to_share(view.parts.get(part), argument[1]))]
         case "hash", "remove":
             return remove_field(view, slot_part(argument))
+        case "dwflag", "disable":
+            return [(SLOT, DENIED)]
     write = _mutate_one(view, replica, operation)
     return [] if write is None else [write]
 
@@ -128,21 +132,23 @@ def _mutate_one(view: View, replica: str, operation: Operation) -> tuple[bytes, 
     match operation.type, operation.verb:
         case (("pncounter" | "gcounter"), "add"):
             return adjust(view, replica.encode(), argument)
-        case (("orset" | "gset"), "add"):
+        case (("orset" | "gset" | "rwset"), "add"):
             return argument, True
         case "orset", "remove":
             return remove_element(view, argument)
+        case "rwset", "remove":
+            return deny_element(argument)
         case "lwwregister", "set":
             return set_now(view, argument[0], Stamp(argument[1], 0))
         case "lwwregister", "set_at":
             return set_at(view, *argument)
         case "mvregister", "set":
-            return SLOT, argument
+            return set_now(view, argument, NOW)
         case "members", "say":
             return argument
         case "expiry", "until":
             return SLOT, argument
-        case "ewflag", "enable":
+        case (("ewflag" | "dwflag"), "enable"):
             return SLOT, True
         case "ewflag", "disable":
             return (SLOT, TYPES["ewflag"].removal(view, SLOT)) if view.shows(SLOT) else None

@@ -29,7 +29,7 @@ from crdt_core.deltas import Delta, Patch, PatchPart, Write
 from crdt_core.errors import CallerError, Malformed, PeerError
 from crdt_core.records import decode_object, decode_part, encode_part, object_record
 from crdt_core.replica import Applied, Replica
-from crdt_core.siblings import REMOVED, Roster, Spent, fold, unfold
+from crdt_core.siblings import DENIED, REMOVED, Roster, Spent, fold, unfold
 from crdt_core.types import (
     EXPIRY,
     GCOUNTER,
@@ -37,6 +37,7 @@ from crdt_core.types import (
     MVREGISTER,
     ORSET,
     PNCOUNTER,
+    RWSET,
     SLOT,
     STRING,
     TYPES,
@@ -101,7 +102,9 @@ PARTS_AND_PAYLOADS: dict[str, tuple[st.SearchStrategy[bytes], st.SearchStrategy[
     "orset": (BYTES, st.just(True)),
     "gset": (BYTES, st.just(True)),
     "lwwregister": (st.just(SLOT), STAMPED),
-    "mvregister": (st.just(SLOT), BYTES),
+    "mvregister": (st.just(SLOT), STAMPED),
+    "rwset": (BYTES, st.booleans()),
+    "dwflag": (st.just(SLOT), st.booleans()),
     "ewflag": (st.just(SLOT), st.just(True)),
     "string": (st.sampled_from([SLOT, *(name.encode() for name in NAMES)]), st.one_of(shares(TOTALS), STAMPED)),
     "hash": (
@@ -217,7 +220,9 @@ def test_bytes_are_text_where_they_are_utf8_and_base64_elsewhere(data: bytes) ->
         (GCOUNTER, Share(2**63, 0), b'["9223372036854775808",0]'),
         (LWWREGISTER, Stamped(b"v", -1), b'["v",-1,0]'),
         (LWWREGISTER, Stamped(b"\xff", 2**63 - 1, 7), b'[{"b64":"/w=="},9223372036854775807,7]'),
-        (MVREGISTER, "né".encode(), '"né"'.encode()),
+        (MVREGISTER, Stamped(b"v", 5, 1), b'["v",5,1]'),
+        (MVREGISTER, Stamped("né".encode(), 0), '"né"'.encode()),
+        (RWSET, DENIED, b"false"),
         (STRING, Stamped(b"v", 5, 1), b'["v",5,1]'),
         (STRING, Share(15, 3), b"[15,3]"),
         (STRING, Spent(15, 3), b'{"spent":[15,3]}'),

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_core import EWFlag, GCounter, GSet, LWWRegister, MVRegister, ORSet, PNCounter
+from crdt_core import DWFlag, EWFlag, GCounter, GSet, LWWRegister, MVRegister, ORSet, PNCounter, RWSet
 from crdt_core.errors import CounterOverflow, InvalidArgument, InvariantBroken, Malformed, brief
 
-KINDS: list[Any] = [GCounter, PNCounter, GSet, ORSet, LWWRegister, MVRegister, EWFlag]
+KINDS: list[Any] = [GCounter, PNCounter, GSet, ORSet, RWSet, LWWRegister, MVRegister, EWFlag, DWFlag]
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
@@ -23,11 +23,11 @@ def filled(kind: Any, node_id: str = "n1") -> Any:
     match made:
         case GCounter() | PNCounter():
             made.increment(3)
-        case GSet() | ORSet():
+        case GSet() | ORSet() | RWSet():
             made.add("apple")
         case LWWRegister() | MVRegister():
             made.set("alice")
-        case EWFlag():
+        case EWFlag() | DWFlag():
             made.enable()
     return made
 

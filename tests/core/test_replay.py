@@ -14,6 +14,7 @@ from crdt_core.operations import (
     AdjustCounter,
     Delete,
     GetCounter,
+    GetFlag,
     GetRegister,
     GetSet,
     RemoveFromSet,
@@ -151,3 +152,17 @@ def test_a_value_that_would_replace_another_that_came_up_yields(fleet):
     come_back(fleet)
     assert fleet.do("n2", GetRegister(b"r"))[0].values == [b"theirs"]
     assert fleet.do("n2", GetRegister(b"t"))[0].values == [b"theirs"]
+
+
+def test_where_removals_win_they_are_done_again_and_adds_yield_to_them(fleet):
+    fleet.do("n2", commands("DELTAIC.RWSADD ban x y"))
+    fleet.away = set()
+    fleet.settle()
+    fleet.away = {"n3"}
+    fleet.do("n3", commands("DELTAIC.RWSREM ban x z", "DELTAIC.RWSADD ban v w", "DELTAIC.DWDISABLE off"))
+    fleet.do("n1", commands("DELTAIC.RWSADD ban x z", "DELTAIC.RWSADD ban v", "DELTAIC.DWENABLE off"))
+    fence(fleet)
+    fleet.do("n1", commands("DELTAIC.RWSREM ban v"))
+    come_back(fleet)
+    assert fleet.do("n2", GetSet(b"ban")) == [([b"w", b"y"], "rwset")]
+    assert fleet.do("n2", GetFlag(b"off")) == [False]

@@ -61,6 +61,40 @@ def observed_remove_set(history: History, acts: list[Act]) -> Any:
     return sorted(elements) if elements else NOTHING
 
 
+def remove_wins_set(history: History, acts: list[Act]) -> Any:
+    """The elements with an add, and without a remove, that nothing later has seen: no add or remove of it, no delete.
+
+    A delete of what does not show does nothing.
+    """
+    acts = without_vain_deletes(remove_wins_set, history, acts)
+    added, removed = (
+        {
+            act.operation.argument
+            for act in acts
+            if act.operation.verb == verb and not removes(history, act, acts, "add", "remove")
+        }
+        for verb in ("add", "remove")
+    )
+    return sorted(added - removed) or NOTHING
+
+
+def disable_wins_flag(history: History, acts: list[Act]) -> Any:
+    """Enabled if what nothing later has seen is all to enable; a delete of what does not show does nothing."""
+    acts = without_vain_deletes(disable_wins_flag, history, acts)
+    standing = {act.operation.verb for act in acts if not any(history.sees(other, act) for other in acts)}
+    return ("enable" in standing and "disable" not in standing) or NOTHING
+
+
+def without_vain_deletes(spec: Callable[[History, list[Act]], Any], history: History, acts: list[Act]) -> list[Act]:
+    """`acts` without those deletes that came where nothing showed."""
+    return [
+        act
+        for act in acts
+        if act.operation.verb != "delete"
+        or spec(history, [other for other in acts if history.sees(act, other)]) is not NOTHING
+    ]
+
+
 def enable_wins_flag(history: History, acts: list[Act]) -> Any:
     """Enabled if there is an enable that no disable and no delete has seen."""
     enables = [act for act in acts if act.operation.verb == "enable"]
@@ -186,6 +220,8 @@ SPECS: dict[str, Callable[[History, list[Act]], Any]] = {
     "lwwregister": last_writer_wins_register,
     "mvregister": multi_value_register,
     "ewflag": enable_wins_flag,
+    "rwset": remove_wins_set,
+    "dwflag": disable_wins_flag,
     "members": members,
     "string": string,
     "hash": hash_of_strings,
@@ -198,10 +234,12 @@ PREVAILING = (
     "string",
     "orset",
     "gset",
+    "rwset",
     "hash",
     "lwwregister",
     "mvregister",
     "ewflag",
+    "dwflag",
     "members",
 )
 """The published order in which types made under one key prevail."""

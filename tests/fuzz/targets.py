@@ -53,17 +53,19 @@ class Target:
 
 
 DELTA = (
-    b'{"v":1,"dot":"n1:3","deps":{"n1":2,"n2":1},"hlc":[5,0],"writes":[["basket","orset",null,null],'
+    b'{"v":1,"dot":"n1:3","deps":{"n1":2,"n2":1},"hlc":[5,0],"writes":[["bans","rwset","eve",false],'
+    b'["basket","orset",null,null],'
     b'["basket","orset","apple",true],["basket","gset",{"b64":"/w=="},true],["hits","pncounter","n1",[5,3,2,0]],'
     b'["hits","gcounter","n2",{"spent":[5,0]}],["name","lwwregister","",["ada",7,0]],["name","mvregister","","ada"],'
-    b'["on","ewflag","",null]]}'
+    b'["off","dwflag","",false],["on","ewflag","",null]]}'
 )
 PARTS = (
-    b'[["basket","orset",null,{"n2:2":{"n1":3,"n2":1}}],["basket","orset","apple",{"n1:3":true,"n2:4":null}],'
+    b'[["bans","rwset","eve",{"n1:3":false,"n2:4":true}],["basket","orset",null,{"n2:2":{"n1":3,"n2":1}}],["basket","orset","apple",{"n1:3":true,"n2:4":null}],'
     b'["hits","gcounter","n1",{"n1:2":["9223372036854775808",0],"n2:1":{"spent":[5,0]}}],'
     b'["hits","pncounter","n1",{"n1:2":[9,1,3,0],"n2:1":{"spent":[5,0]}}],'
     b'["name","lwwregister","",{"n1:3":["ada",7,0],"n2:3":["bob",-7,0]}],'
-    b'["name","mvregister","",{"n2:3":{"b64":"/w=="}}],["on","ewflag","",{"n2:3":true}]]'
+    b'["name","mvregister","",{"n2:3":{"b64":"/w=="},"n2:4":["ada",7,0]}],["off","dwflag","",{"n2:3":false}],'
+    b'["on","ewflag","",{"n2:3":true}]]'
 )
 PATCH = (
     b'{"v":1,"origin":"n2","since":{"n1":2},"clock":{"n1":3,"n2":4},"stable":{"n1":1},"hlc":[5,0],"parts":'
@@ -115,6 +117,8 @@ jobs = "unix:///tmp/valkey.sock?db=2"
 [gossip]
 interval_s = 5
 fanout = 3
+[policies."ban:"]
+sets = "remove-wins"
 [limits]
 key_bytes_max = 10
 message_bytes_max = 100000

@@ -24,6 +24,7 @@ _PLAIN_WORD = re.compile(r"[^\s,|\"{}()]+")
 _COMMON_MAX = 12
 _TEXT_MAX = 200
 _SETS = frozenset({"gset", "orset", "rwset"})
+_FLAGS = frozenset({"ewflag", "dwflag"})
 
 
 def plain_table(*columns: Column | str) -> Table:
@@ -79,7 +80,7 @@ def value_text(view: KeyView, others: Iterable[KeyView] = ()) -> Text:
         return _set_text(view, others)
     if view.type == "mvregister":
         return Text(" | ").join(Text(word(value)) for value in view.value)
-    if view.type == "ewflag":
+    if view.type in _FLAGS:
         return Text("enabled" if view.value else "disabled")
     return Text(word(view.value))
 

@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
                 del request[0]
                 try:
                     if session is None:
-                        session = Session(face.mailbox.state, now_ms, face.seed())
+                        session = Session(face.mailbox.state, now_ms, face.seed(), face.options)
                     reply = command.run(session, request)
                 except DeltaicError as error:
                     reply = refusal(error)
@@ -259,7 +259,7 @@ class Connection(asyncio.Protocol):
             requests.popleft()
             taken += 1
         if commands:
-            self.submit(Execute(commands, now_ms, face.seed()), len(commands))
+            self.submit(Execute(commands, now_ms, face.seed(), face.options), len(commands))
         return taken > 0
 
     def _take_other(self, entry: Command | Handler | None) -> bool:

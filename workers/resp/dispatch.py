@@ -77,7 +77,9 @@ def _run(connection: Connection, entry: Command | Handler, args: list[bytes]) ->
     if connection.transaction is not None and entry.name not in _WITHIN_MULTI:
         return _queue(connection, entry, args)
     if isinstance(entry, Command):  # it would have gone to the core, were its reply not unwanted
-        connection.submit(Execute([(entry, args)], wall_ms(), connection.face.seed()), 1, muted=True)
+        connection.submit(
+            Execute([(entry, args)], wall_ms(), connection.face.seed(), connection.face.options), 1, muted=True
+        )
         return NOTHING
     return entry.run(connection, args)
 

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import structlog
 
-from crdt_core.commands import COMMANDS
+from crdt_core.commands import COMMANDS, CommandOptions
 from workers.clock import wall_ms
 from workers.ports import PortTaken, split_address
 from workers.resp import acknowledgements, channels, clients, fleet_commands, greeting, introspection, transactions
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from crdt_core.commands import Command
+    from crdt_core.commands import Command, Policies
     from crdt_core.siblings import Siblings
     from workers.links import Links
     from workers.mailbox import Mailbox
@@ -74,12 +74,14 @@ class RespFace:
         published: Published,
         limits: LimitSettings,
         *,
+        policies: Policies | None = None,
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.mailbox = mailbox
         self.links = links
         self.limits = limits
+        self.options = CommandOptions(policies, limits.value_bytes_max, limits.output_bytes_max)
         self.password = password.encode() if password is not None else None
         self.tls = tls
         self.channels = Channels()

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["announce", "events"]
 
 _COUNTERS = frozenset({"pncounter", "gcounter"})
-_SETS = frozenset({"orset", "gset"})
+_STRINGS = frozenset({"string", "mvregister"})
+_SETS = frozenset({"orset", "gset", "rwset"})
 
 
 def announce(
@@ -72,9 +73,9 @@ def _part_events(type_name: str, part: bytes, before: Siblings, now: Siblings) -
     elif type_name == "expiry":
         if there or was_there:
             yield b"expire" if there and _deadline_ms(now) != PERSISTED else b"persist"
-    elif type_name == "string" or type_name in _COUNTERS:
+    elif type_name in _STRINGS or type_name in _COUNTERS:
         if there:
-            yield b"set" if type_name == "string" and not part else b"incrby"
+            yield b"set" if type_name in _STRINGS and not part else b"incrby"
     else:
         yield b"write"
 

@@ -80,7 +80,7 @@ def _exec(connection: Connection, _args: list[bytes]) -> Any:
     watch = end(connection)
     if transaction.spoiled:
         return ErrorReply("EXECABORT Transaction discarded because of previous errors.")
-    execute = Execute(transaction.commands, wall_ms(), connection.face.seed())
+    execute = Execute(transaction.commands, wall_ms(), connection.face.seed(), connection.face.options)
     operation = Guarded(watch, execute) if watch is not None else execute
     connection.submit(operation, len(transaction.commands), whole=True)
     return NOTHING
