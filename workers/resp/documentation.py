@@ -148,9 +148,18 @@ TIME :: What the node's clock shows.
 """
 _DELTAIC = """
 DELTAIC.AWAIT token milliseconds :: Wait until this node has all that a token of another one names.
+DELTAIC.DWDISABLE key :: Disable a flag. It wins over a concurrent enable.
+DELTAIC.DWENABLE key :: Enable a flag that a concurrent disable wins over.
+DELTAIC.ENABLED key :: Whether the flag is enabled, of either kind.
+DELTAIC.EWDISABLE key :: Disable a flag that a concurrent enable wins over.
+DELTAIC.EWENABLE key :: Enable a flag. It wins over a concurrent disable.
 DELTAIC.EXPLAIN key [COUNT count] :: Every write that makes up what shows, and which won and why.
 DELTAIC.HEAL [peer ...] :: Listen to the peers again; to all, if none is named.
+DELTAIC.MVGET key :: All concurrent values, the newest first.
+DELTAIC.MVSET key value :: Set the value. Of concurrent ones, all are kept.
 DELTAIC.PARTITION [peer ...] :: Stop listening to the peers; to all, if none is named.
+DELTAIC.RWSADD key member [member ...] :: Add members to a set where a concurrent remove wins.
+DELTAIC.RWSREM key member [member ...] :: Remove members, and keep out who is added concurrently.
 DELTAIC.SIBLINGS key [COUNT count] :: Every write that makes up what shows.
 DELTAIC.SYNC [peer ...] :: Exchange with the peers now; with some of them, if none is named.
 DELTAIC.TOKEN :: What this node has seen, to be awaited at another one.
