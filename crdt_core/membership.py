@@ -37,7 +37,7 @@ class Membership:
         self._sponsor = sponsor
         self._read: Members | None = None
         self._peers: dict[str, ReplicaId] = {}
-        self.admitted = False
+        self._admitted = False
         self._settled: Members | None = None
 
     @property
@@ -50,7 +50,7 @@ class Membership:
     def is_admitted(self) -> bool:
         """Whether this replica sees itself among the members: only then may it write."""
         self._follow()
-        return self.admitted
+        return self._admitted
 
     def knows(self, node: str) -> bool:
         """Whether `node` is another one that takes part, or once did."""
@@ -114,8 +114,8 @@ class Membership:
             return
         self._read = members
         active = members.active
-        self.admitted = active.get(self._name) == self._replica.id
-        if self.admitted:
+        self._admitted = active.get(self._name) == self._replica.id
+        if self._admitted:
             self._peers = {node: replica for node, replica in active.items() if node != self._name}
         elif self._sponsor is not None:
             self._peers = {self._sponsor.node: self._sponsor.replica}

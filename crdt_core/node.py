@@ -24,6 +24,7 @@ from crdt_core.draft import Draft
 from crdt_core.errors import (
     CallerError,
     ClaimRefused,
+    InvalidArgument,
     Malformed,
     PatchTooNew,
     PeerError,
@@ -367,10 +368,10 @@ class Node:
             raise TooMany("patch", known + new, self.options.strangers_max, "replica ids of no node", STRANGERS_SETTING)
 
     def _check_leaving(self, patch: Patch) -> None:
-        """Raises `Malformed` where a caller's patch has more of an id that leaves: it ends alike for all."""
+        """Raises `InvalidArgument` where a caller's patch has more of an id that leaves: it ends alike for all."""
         for replica, counter in self.replica.whole_clock.lacks(patch.clock).items():
             if self.replica.members.standing(replica) not in {None, Standing.ACTIVE}:
-                raise Malformed("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")
+                raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")
 
     def _is_stranger(self, replica: ReplicaId) -> bool:
         """Whether that is the id of no node that takes part, or once did."""

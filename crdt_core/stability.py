@@ -32,6 +32,8 @@ __all__ = ["Stability"]
 _MARKERS_WEIGHED = 1000
 _DOT_BYTES = 24
 """What a persisted removal takes besides its names: `{"n1:123456":null}` and its place in the hash, about."""
+_ABSENT_MS_MAX = 1 << 53
+"""Longer than anybody was ever away, and still a number to JSON after some more has been added to it."""
 _GAP_MS_MAX = 60_000
 """No report for longer than this: what happened meanwhile is not known, and nobody is held absent for it."""
 
@@ -48,9 +50,13 @@ class Stability:
         self.absent_ms: dict[str, int] = {}
 
     def restore(self, header: Mapping[str, bytes]) -> None:
-        """Takes up what `take` had put into the persisted header."""
-        absent = orjson.loads(header.get("absent", b"{}"))
-        self.absent_ms = {node: ms for node, ms in absent.items() if isinstance(ms, int)}
+        """Takes up what `take` had put into the persisted header; of anything else there, nobody is known absent."""
+        try:
+            absent = orjson.loads(header.get("absent", b"{}"))
+        except orjson.JSONDecodeError:
+            return
+        known = absent.items() if isinstance(absent, dict) else ()
+        self.absent_ms = {node: ms for node, ms in known if type(ms) is int and 0 <= ms < _ABSENT_MS_MAX}
 
     def take(self, message: Compact, draft: Draft) -> list[str]:
         """Takes in a job's report of published clocks; the members to go on without."""

@@ -25,12 +25,12 @@ from tests.fleet import DELTAIC, Fleet, code_of
 from tests.load import Load
 from tests.support import wait_until
 from workers import jobs
+from workers.claim import Claim
 from workers.keys import Keys
 from workers.restoring import read_image
 from workers.restoring import restore as restore_image
 from workers.rpc import deltaic_pb2 as pb
 from workers.settings import load_settings
-from workers.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -367,19 +367,19 @@ class Killed(Exception):
 def restore_until(fleet: Fleet, file: Path, node: str, step: int) -> None:
     """A restore that ends before its `step`th write to Redis, as if it had been killed there."""
     writes = count()
-    put = Store._put
+    put = Claim.put
 
-    async def put_or_die(store: Store, commands: list[Command]) -> None:
+    async def put_or_die(claim: Claim, *commands: Command) -> None:
         if next(writes) == step:
-            store._connected().close()
+            claim.wire.close()
             raise Killed
-        await put(store, commands)
+        await put(claim, *commands)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "_put", put_or_die)
+        patch.setattr(Claim, "put", put_or_die)
         patch.setattr("workers.commands._BATCH_COMMANDS", 3)
         patch.setattr("workers.commands._FIELDS_PER_COMMAND", 20)
-        patch.setattr("workers.store._KEYS_PER_SCAN", 1)
+        patch.setattr("workers.restoring._KEYS_PER_SCAN", 1)
         asyncio.run(restore_image(load_settings(fleet.directory / "fleet.toml"), node, read(file), force=True))
 
 

@@ -60,6 +60,11 @@ def deltaic(fleet: Fleet) -> Command:
     return Command(fleet.directory / "fleet.toml")
 
 
+def claiming(clock: dict[str, int]) -> dict[str, Any]:
+    """A patch that brings nothing, and says that it is at `clock`."""
+    return {"v": 1, "origin": "n9", "since": {}, "clock": clock, "stable": {}, "hlc": [0, 0], "parts": []}
+
+
 def addresses(fleet: Fleet, name: str) -> tuple[str, ...]:
     return "--grpc", fleet[name].address, "--redis", fleet.valkeys[name].url
 
@@ -311,6 +316,11 @@ def test_a_removed_members_contributions_stay_and_its_id_goes(fleet, deltaic):
         assert fleet[name].elements("who") == ["n1", "n2", "n3"]
     refused = deltaic.run("replica", "n3")
     assert (refused.returncode, "was removed from this fleet" in refused.stderr) == (8, True)
+    with pytest.raises(grpc.RpcError) as caught:
+        fleet["n1"].merge(claiming({"n3": 10**6}))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "it claims n3:1000000, and n3 has left the fleet" in caught.value.details()
+    assert fleet["n1"].merge(claiming({"n3": 1})) == 0
 
     assert "as n3.2" in deltaic("node", "add", "n3", "--no-wait")
     fleet["n3"].start().wait_until_serving()

@@ -26,7 +26,7 @@ from tests.core.histories import whole_state
 from tests.proxy import Proxy
 from tests.server import ValkeyServer
 from tests.support import wait_until_async
-from workers import store as store_module
+from workers import claim as claim_module
 from workers.keys import Keys
 from workers.store import Store
 
@@ -299,7 +299,7 @@ async def test_an_interruption_anywhere_leaves_the_old_state_or_the_new(
     server: ValkeyServer, after: int, silently: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And it is done again, exactly once. Silent: the connection stays, and nothing comes through any more."""
-    monkeypatch.setattr(store_module, "_LOAD_SILENCE_S", 0.2)
+    monkeypatch.setattr(claim_module, "_LOAD_SILENCE_S", 0.2)
     redis = server.client()
     redis.flushdb()
     cut = Cut(after, silently=silently)

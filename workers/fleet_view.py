@@ -1,53 +1,27 @@
-"""What all nodes say of themselves, side by side: who is up, who is how far behind whom, whose states agree.
+"""What all nodes say of themselves, side by side, as `workers.looking` has found it.
 
-Most of it is read from Redis, so that it is known of dead workers too; only the markers, and whether a worker serves,
-come from the workers. What cannot be known is `None`, never a guess. It changes nothing.
+What cannot be known is `None`, never a guess.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict, dataclass, field
-from itertools import permutations
-from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from crdt_core.clocks import VersionVector
-from crdt_core.codec import decode_clock
-from crdt_core.errors import DeltaicError, Malformed
-from crdt_core.identity import Record, known_members
 from crdt_core.types.members import Members, Standing
-from workers.clock import wall_ms
-from workers.fleet_redis import NodeStoreUnavailable
-from workers.keys import AUDIT, DELTA_FIELD, FLEET, OPEN, PAUSED, Keys
-from workers.record import founders_in, members_in
+from workers.agreement import AGREE, APART, MISMATCH
+from workers.keys import PAUSED
 from workers.redis_url import shown
-from workers.skew import HEARTBEAT_FRESH_MS, read_heartbeat
+from workers.skew import HEARTBEAT_FRESH_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
+    from crdt_core.clocks import VersionVector
     from crdt_core.types.members import Fact
-    from workers.client import FleetClient, NodeClient
-    from workers.fleet_redis import Command, FleetRedis, Replies
-    from workers.settings import FleetSettings, NodeSettings
+    from workers.agreement import Group
+    from workers.lag import Lag
+    from workers.settings import NodeSettings
 
-__all__ = ["AGREE", "APART", "BEHIND", "MISMATCH", "Away", "FleetView", "Group", "Lag", "NodeView", "look"]
-
-_MEMBERSHIP_FIELDS = ("founders", "joining", "absent", "waiting")
-
-AGREE, BEHIND, APART, MISMATCH = "agree", "behind", "apart", "mismatch"
-"""Of a node: nobody has seen more; some node has seen more. Of the fleet: views part. Of both: an alarm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How far a node is behind a peer: commits of the peer that it has not seen, and the age of the oldest of them."""
-
-    deltas: int | None = None
-    ms: int | None = None
+__all__ = ["Away", "FleetView", "NodeView"]
 
 
 @dataclass(slots=True)
@@ -104,23 +78,6 @@ class NodeView:
     def up(self) -> bool:
         """Whether its worker lives: it has given a sign of life within three seconds, or answers here."""
         return self.serving or (self.beat_age_ms is not None and self.beat_age_ms < HEARTBEAT_FRESH_MS)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Nodes that have seen exactly the same commits: they must hold the same state."""
-
-    clock: VersionVector
-    digests: dict[str, list[str]]
-
-    @property
-    def nodes(self) -> list[str]:
-        return [name for names in self.digests.values() for name in names]
-
-    @property
-    def mismatch(self) -> bool:
-        """Whether states differ all the same."""
-        return len(self.digests) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,231 +189,6 @@ class FleetView:
         """The ids that are on their way out of the clocks."""
         facts = self.members.facts.items()
         return {id_: fact for id_, fact in facts if fact.standing in {Standing.LEAVING, Standing.SEALED}}
-
-
-async def look(settings: FleetSettings, redis: FleetRedis, clients: FleetClient) -> FleetView:
-    """The fleet as it is now; takes a few seconds where something does not answer."""
-    views = {name: NodeView(name, node) for name, node in settings.nodes.items()}
-    asked = asyncio.create_task(_ask_workers(views.values(), clients))
-    replies = await redis.ask({name: _commands(name) for name in views})
-    at_ms = wall_ms()
-    for name, answer in replies.items():
-        if isinstance(answer, NodeStoreUnavailable):
-            views[name].problem = answer.reason
-        else:
-            _read(views[name], answer, list(settings.peers_of(name)), at_ms)
-    members = known_members((_record(view) for view in views.values()), settings.nodes)
-    for name, view in views.items():
-        ids = members.ids_of(name)
-        fact = members.facts[members.active.get(name, ids[-1])] if ids else None
-        view.standing, view.left_for = (fact.standing, fact.reason) if fact else (None, "")
-    part = {name: view for name, view in views.items() if view.takes_part}
-    await _measure_logs(views, redis)
-    await _measure_lag(part, redis)
-    await asked
-    _compare_clocks(part.values())
-    groups = grouped(view for view in part.values() if not view.joining)
-    _judge(views, groups)
-    return FleetView(at_ms, views, groups, members, _away(part, settings.membership.fence_after_s * 1000))
-
-
-def _record(view: NodeView) -> Record | None:
-    """What is known of the members from a node that could be read."""
-    return None if view.clock is None else Record(replica=view.replica, members=view.members, founders=view.founders)
-
-
-def _away(views: Mapping[str, NodeView], fence_after_ms: int) -> dict[str, Away]:
-    """Who is away, as the nodes found out that did so last: those that can be reached."""
-    reports = [view for view in views.values() if view.up and view.problem is None]
-    names = {name for view in reports for name in view.absent if name in views and not views[name].up}
-    decidable = 2 * (len(views) - len(names)) > len(views)
-    found = {}
-    for name in sorted(names):
-        ms = max(view.absent.get(name, 0) for view in reports)
-        held = max((view.waiting for view in reports), key=lambda waiting: _held(waiting, name), default={})
-        markers = _held(held, name)
-        size = round(_count(held, "bytes") * markers / max(1, _count(held, "markers")))
-        found[name] = Away(ms, max(0, fence_after_ms - ms) if decidable else None, markers, size)
-    return found
-
-
-def _held(waiting: Mapping[str, Any], name: str) -> int:
-    held_by = waiting.get("held_by")
-    return _count(held_by, name) if isinstance(held_by, dict) else 0
-
-
-def _count(fields: Mapping[str, Any], name: str) -> int:
-    found = fields.get(name)
-    return found if type(found) is int else 0
-
-
-# What workers say
-
-
-async def _ask_workers(views: Iterable[NodeView], clients: FleetClient) -> None:
-    await asyncio.gather(*(_ask_worker(view, clients.nodes[view.name]) for view in views))
-
-
-async def _ask_worker(view: NodeView, client: NodeClient) -> None:
-    view.serving = await client.serving()
-    if not view.serving:
-        return
-    try:
-        view.markers = (await client.status(timeout_s=1.0)).metrics.get("markers")
-    except DeltaicError:
-        view.markers = None
-
-
-# What Redis holds
-
-
-def _commands(name: str) -> list[Command]:
-    keys = Keys(name)
-    return [
-        ("HMGET", keys.header, "clock", "stable", "digest", "replica", "round", *_MEMBERSHIP_FIELDS),
-        ("HGETALL", keys.members),
-        ("XLEN", keys.inbox),
-        ("XLEN", keys.quarantine),
-        ("HGETALL", keys.links),
-        ("HGET", FLEET, name),
-        ("TIME",),
-        ("HGET", AUDIT, name),
-    ]
-
-
-def _read(view: NodeView, replies: Replies, peers: list[str], at_ms: int) -> None:
-    errors = [reply for reply in replies if isinstance(reply, Exception)]
-    if errors:
-        view.problem = str(errors[0])
-        return
-    header, members, view.inbox, view.quarantine, links, beat, time, audit = replies
-    clock, stable, digest, replica, round_, founders, joining, absent, waiting = header
-    try:
-        view.clock, view.stable = _clock(clock), _clock(stable)
-        view.members, view.founders = members_in(members), founders_in(founders)
-    except (Malformed, orjson.JSONDecodeError) as error:
-        view.clock = view.stable = None
-        view.problem = f"{Keys(view.name).header} cannot be read: {error}"
-        return
-    view.digest = digest.decode("ascii", "backslashreplace") if digest else None
-    view.replica = replica.decode("utf-8", "backslashreplace") if replica else view.name
-    view.links = {peer: PAUSED if links.get(peer.encode()) == PAUSED.encode() else OPEN for peer in peers}
-    view.round, view.audit = _report(round_), _report(audit)
-    view.joining, view.doing = bool(joining), _object(beat)
-    view.absent = {name: ms for name, ms in _object(absent).items() if type(ms) is int}
-    view.waiting = _object(waiting)
-    heartbeat = read_heartbeat(beat, time)
-    if heartbeat is not None:
-        view.beat_age_ms = heartbeat.age_ms
-        view.clock_skew_ms = heartbeat.wall_ms - at_ms if heartbeat.fresh else None
-
-
-def _clock(value: bytes | None) -> VersionVector:
-    return decode_clock(orjson.loads(value or b"{}"))
-
-
-def _object(value: bytes | None) -> dict[str, Any]:
-    """The JSON object in a field that is only shown; anything else there is as good as nothing."""
-    try:
-        found = orjson.loads(value or b"null")
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _report(value: bytes | None) -> dict[str, Any] | None:
-    """What a job reported: a time, counts, and lists of names. Anything else there is as good as nothing."""
-    try:
-        found = orjson.loads(value or b"null")
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(found, dict) or type(found.get("at_ms")) is not int:
-        return None
-    return found if all(map(_is_count_or_names, found.values())) else None
-
-
-def _is_count_or_names(value: Any) -> bool:
-    return type(value) is int or (isinstance(value, list) and all(isinstance(name, str) for name in value))
-
-
-def _compare_clocks(views: Iterable[NodeView]) -> None:
-    """Has every node's skew speak of what most clocks show, this process's own among them: one of them may be wrong."""
-    known = [view for view in views if view.clock_skew_ms is not None]
-    usual_ms = median_low([0, *(view.clock_skew_ms or 0 for view in known)])
-    for view in known:
-        view.clock_skew_ms = (view.clock_skew_ms or 0) - usual_ms
-
-
-# Lag
-
-
-async def _measure_logs(views: Mapping[str, NodeView], redis: FleetRedis) -> None:
-    """Fills in how long the logs are; which log is a node's, its header says."""
-    readable = {name: view for name, view in views.items() if view.clock is not None}
-    replies = await redis.ask({name: [("XLEN", Keys(name, view.replica).log)] for name, view in readable.items()})
-    for name, answer in replies.items():
-        if not isinstance(answer, NodeStoreUnavailable) and isinstance(answer[0], int):
-            views[name].log = answer[0]
-
-
-async def _measure_lag(views: Mapping[str, NodeView], redis: FleetRedis) -> None:
-    """Fills in every node's lag; the age comes from the peer's log, from the first delta that the node lacks."""
-    behind: list[tuple[NodeView, NodeView, int]] = []
-    for view, peer in permutations(views.values(), 2):
-        deltas = _deltas_behind(view, peer)
-        view.lag[peer.name] = Lag(deltas, 0 if deltas == 0 else None)
-        if deltas and view.clock is not None:
-            behind.append((view, peer, view.clock[peer.replica] + 1))
-    commands: dict[str, list[Command]] = {}
-    for _, peer, counter in behind:
-        commands.setdefault(peer.name, []).append(
-            ("XRANGE", Keys(peer.name, peer.replica).log, f"{counter}-0", f"{counter}-0")
-        )
-    replies = await redis.ask(commands)
-    at_ms = wall_ms()
-    for view, peer, _ in behind:
-        entries = replies[peer.name]
-        if not isinstance(entries, NodeStoreUnavailable):
-            view.lag[peer.name] = Lag(view.lag[peer.name].deltas, _age_ms(entries.pop(0), at_ms))
-
-
-def _deltas_behind(view: NodeView, peer: NodeView) -> int | None:
-    if view.clock is None or peer.clock is None:
-        return None
-    return max(0, peer.clock[peer.replica] - view.clock[peer.replica])
-
-
-def _age_ms(entries: Any, at_ms: int) -> int | None:
-    """The age of the delta in the one entry that was asked for; `None` if it was trimmed."""
-    try:
-        ((_, fields),) = entries
-        made_ms, _ = orjson.loads(fields[DELTA_FIELD])["hlc"]
-        return max(0, at_ms - int(made_ms))
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-# Agreement
-
-
-def grouped(views: Iterable[NodeView]) -> list[Group]:
-    """The readable nodes by what they have seen, the largest group first."""
-    groups: dict[tuple[tuple[str, int], ...], Group] = {}
-    for view in views:
-        if view.clock is not None:
-            group = groups.setdefault(tuple(sorted(view.clock.items())), Group(view.clock, {}))
-            group.digests.setdefault(view.digest or "", []).append(view.name)
-    return sorted(groups.values(), key=lambda group: -len(group.nodes))
-
-
-def _judge(views: Mapping[str, NodeView], groups: list[Group]) -> None:
-    everything = VersionVector()
-    for group in groups:
-        everything.merge(group.clock)
-    for group in groups:
-        seen_all = AGREE if everything <= group.clock else BEHIND
-        for name in group.nodes:
-            views[name].agreement = MISMATCH if group.mismatch else seen_all
 
 
 def _node_json(view: NodeView) -> dict[str, Any]:

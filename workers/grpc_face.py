@@ -1,24 +1,21 @@
 """The gRPC face: requests become operations, the mailbox's results become responses. It knows nothing else.
 
 Errors of the tree become the status code that each class names, with its one line as the details. Where there is a
-password, every call shows it but health checks, also those that ask for the services' descriptions (reflection).
-
-gRPC for Python cannot bound connections, so what they can do is bounded: calls under way over all of them (those beyond
-are refused, and health checks not counted among them), calls and message bytes of each.
+password, every call shows it but health checks, also those that ask for the services' descriptions (reflection): see
+`workers.grpc_interceptors`, which also bounds calls and answers.
 """
 
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from crdt_core.codec import decode_clock, decode_patch
-from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, TooMany, Unauthenticated, UnknownNode
+from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, UnknownNode
 from crdt_core.events import ImageAsked, ImageDropped, PatchAsked, PatchOffered, RoundAsked
 from crdt_core.membership import AddMember, RemoveMember
 from crdt_core.operations import (
@@ -37,6 +34,7 @@ from crdt_core.operations import (
 from crdt_core.types import GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER
 from crdt_core.types.members import MEMBERS_KEY
 from crdt_core.types.registers import Stamped
+from workers.grpc_interceptors import Admission, ErrorsAsStatus, Limits, abort
 from workers.ports import PortTaken, split_address
 from workers.redis_url import publishable, shown
 from workers.rpc import deltaic_pb2 as pb
@@ -44,7 +42,7 @@ from workers.rpc import deltaic_pb2_grpc as rpc
 from workers.settings import check_name, checked_node
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from crdt_core.clocks import VersionVector
     from crdt_core.deltas import Patch
@@ -60,12 +58,8 @@ if TYPE_CHECKING:
     from workers.skew import Skew
 
     Context = grpc.aio.ServicerContext[Any, Any]
-    Details = grpc.HandlerCallDetails
-    Handler = grpc.RpcMethodHandler[Any, Any] | None
-    Continuation = Callable[[Details], Awaitable[Handler]]
 
 __all__ = ["GrpcFace"]
-
 
 _COUNTER_KINDS: Mapping[int, CrdtType] = {pb.GROW_ONLY_COUNTER: GCOUNTER, pb.POSITIVE_NEGATIVE_COUNTER: PNCOUNTER}
 _SET_KINDS: Mapping[int, CrdtType] = {pb.GROW_ONLY_SET: GSET, pb.OBSERVED_REMOVE_SET: ORSET}
@@ -74,9 +68,6 @@ _REGISTER_KINDS: Mapping[int, CrdtType] = {
     pb.MULTI_VALUE_REGISTER: MVREGISTER,
 }
 _STOP_GRACE_S = 2.0
-_HEALTH = f"/{health.SERVICE_NAME}/"
-_DETAILS_MAX = 1000
-"""Characters of an error's line: details travel in a header, and headers have a limit of their own."""
 
 
 class GrpcFace:
@@ -102,7 +93,7 @@ class GrpcFace:
             ("grpc.max_concurrent_streams", backstop),
             ("grpc.so_reuseport", 0),
         ]
-        interceptors = [_Admission(credentials), _Limits(limits), _ErrorsAsStatus()]
+        interceptors = [Admission(credentials), Limits(limits), ErrorsAsStatus()]
         self._server = grpc.aio.server(options=options, interceptors=interceptors, maximum_concurrent_rpcs=backstop)
         rpc.add_CRDTServiceServicer_to_server(Objects(mailbox, limits), self._server)  # type: ignore[no-untyped-call]
         rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox, links, published, limits), self._server)  # type: ignore[no-untyped-call]
@@ -130,81 +121,6 @@ class GrpcFace:
         """Says that it stops serving, lets what is under way finish, and stops."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(_STOP_GRACE_S)
-
-
-class _Admission(grpc.aio.ServerInterceptor):
-    """Refuses calls without the password, before it is told whether there is such a method, or the request is read."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-
-    async def intercept_service(self, continuation: Continuation, handler_call_details: Details) -> Handler:
-        metadata = handler_call_details.invocation_metadata or ()
-        if handler_call_details.method.startswith(_HEALTH) or self._credentials.admits(metadata):
-            return await continuation(handler_call_details)
-
-        async def refuse(_requests: Any, context: Context) -> None:
-            await _abort(context, Unauthenticated())
-
-        return grpc.stream_stream_rpc_method_handler(refuse)
-
-
-class _UnaryInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every unary call; of the others, backups see to themselves, and the rest is not ours."""
-
-    async def intercept_service(self, continuation: Continuation, handler_call_details: Details) -> Handler:
-        handler = await continuation(handler_call_details)
-        inner = getattr(handler, "unary_unary", None)
-        if handler is None or inner is None or handler_call_details.method.startswith(_HEALTH):
-            return handler
-
-        async def wrapped(request: Any, context: Context) -> Any:
-            return await self.wrap(inner, request, context)
-
-        return grpc.unary_unary_rpc_method_handler(
-            wrapped,
-            request_deserializer=_reading(handler.request_deserializer or bytes),
-            response_serializer=handler.response_serializer,
-        )
-
-    async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
-        """The response of the handler `inner`."""
-        raise NotImplementedError
-
-
-class _Limits(_UnaryInterceptor):
-    """Bounds the calls under way, and the answers: gRPC's own error for a long one would not name the setting."""
-
-    def __init__(self, limits: LimitSettings) -> None:
-        self._limits = limits
-        self._under_way = 0
-
-    async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
-        most = self._limits.concurrent_calls_max
-        if self._under_way >= most:
-            setting = "limits.concurrent_calls_max"
-            await _abort(context, TooMany("call", self._under_way + 1, most, "calls under way", setting))
-        self._under_way += 1
-        try:
-            response = await inner(request, context)
-        finally:
-            self._under_way -= 1
-        size, most = response.ByteSize(), self._limits.message_bytes_max
-        if size > most:
-            await _abort(context, TooMany("answer", size, most, "bytes", "limits.message_bytes_max"))
-        return response
-
-
-class _ErrorsAsStatus(_UnaryInterceptor):
-    """Turns the errors of the tree into status codes, and bytes that are no request into one of them."""
-
-    async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
-        try:
-            if request is None:
-                raise InvalidArgument("request", "its bytes are no message of this call")
-            return await inner(request, context)
-        except DeltaicError as error:
-            await _abort(context, error)
 
 
 class Objects(rpc.CRDTServiceServicer):
@@ -397,7 +313,7 @@ class Control(rpc.ControlServiceServicer):
                 yield pb.BackupResponse(lines=piece.lines, done=piece.done, of=piece.of, ended=piece.ended)
                 ended = piece.ended
         except DeltaicError as error:
-            await _abort(context, error)
+            await abort(context, error)
         finally:
             self._mailbox.put(ImageDropped(title))
 
@@ -436,18 +352,6 @@ def _within(field: str, value: bytes, limit: int, setting: str) -> bytes:
     return value
 
 
-def _reading(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """`decode`, yielding `None` for bytes that it cannot read: what it raises would be the server's fault to gRPC."""
-
-    def read(data: bytes) -> Any:
-        try:
-            return decode(data)
-        except DecodeError:
-            return None
-
-    return read
-
-
 def check_writers_of_members(patch: Patch, members: Members) -> None:
     """Raises `InvalidArgument` where a caller's patch has somebody else than a member say who the members are."""
     for part in patch.parts:
@@ -455,10 +359,6 @@ def check_writers_of_members(patch: Patch, members: Members) -> None:
         strangers = sorted(writers - members.facts.keys())
         if strangers:
             raise InvalidArgument("patch", f"{strangers[0]} is no member, and writes to the reserved key {part.key!r}")
-
-
-async def _abort(context: Context, error: DeltaicError) -> NoReturn:
-    await context.abort(grpc.StatusCode[error.grpc_code], str(error)[:_DETAILS_MAX])
 
 
 def _type(kinds: Mapping[int, CrdtType], kind: int) -> CrdtType | None:

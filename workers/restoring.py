@@ -11,6 +11,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import orjson
 from redis.exceptions import RedisError
 
 from crdt_core.errors import (
@@ -22,15 +23,22 @@ from crdt_core.errors import (
     StoreUnavailable,
     WorldError,
 )
+from crdt_core.header import Header, encode_header
 from crdt_core.image import ImageReader
+from workers.claim import Claim
+from workers.commands import batches, header_set
+from workers.commands import image as image_commands
+from workers.keys import Keys
 from workers.peers import connection
 from workers.record import read_record
-from workers.store import Store
+from workers.replies import pairs, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from crdt_core.clocks import Stamp
     from crdt_core.image import Image
+    from crdt_core.replica import Replica
     from workers.settings import FleetSettings
 
 __all__ = ["read_image", "restore"]
@@ -38,6 +46,7 @@ __all__ = ["read_image", "restore"]
 _PATIENCE_S = 4.0
 """Signs of life last for some seconds: a worker that has just ended is not taken for one that runs."""
 _AGAIN_S = 0.2
+_KEYS_PER_SCAN = 1000
 
 
 def read_image(lines: Iterable[bytes]) -> Image:
@@ -56,18 +65,56 @@ async def restore(settings: FleetSettings, name: str, image: Image, *, force: bo
     """
     node, replica = settings.node(name), image.revive()
     await _must_not_run(name, node.redis)
-    store = Store(name, node.redis, secrets.token_hex(4), settings.gossip.log_entries_max)
+    claim = Claim(name, node.redis, secrets.token_hex(4))
     try:
-        await store.claim(takeover=False)
+        await claim.take(takeover=False)
     except AlreadyRunning as error:
         raise _runs(name) from error
     try:
-        await store.restore(replica, image.state.hlc, force=force)
+        await _replace(claim, name, replica, image.state.hlc, force=force)
     except DeltaicError:
         with suppress(WorldError, Fenced):
-            await store.release()
+            await claim.release()
         raise
-    await store.release()
+    await claim.release()
+
+
+async def _replace(claim: Claim, name: str, replica: Replica, hlc: Stamp, *, force: bool) -> None:
+    """Puts `replica` in place of what is there, as a state of which a worker that starts makes a new id's.
+
+    Until all of it is there, the header says `restoring`, and no worker takes it for a replica; what an interrupted
+    restore has left is cleared away by the next. Nothing goes in once another process has taken the node over
+    (`Fenced`). Raises `InvalidArgument` where there is a replica already, unless `force`.
+    """
+    keys = Keys(name)
+    (found,) = await claim.ask(("HGETALL", keys.header))
+    held = dict(pairs(found))
+    if held.get(b"replica") and not force:
+        raise InvalidArgument("node", f"its Redis holds replica {text(held[b'replica'])}; --force replaces it")
+    ids = {replica.id, name, *(text(held.get(field, b"")) for field in (b"replica", b"former"))}
+    logs = [Keys(name, id_).log for id_ in sorted(ids)]
+    await claim.put(("UNLINK", keys.header, *logs), header_set(keys, {**claim.fields, "restoring": b"1"}))
+    await _clear(claim, keys)
+    for batch in batches(image_commands(keys, replica, ())):
+        await claim.put(*batch)
+    header = encode_header(Header(replica.clock, replica.stable, replica.digest, hlc))
+    founders = orjson.dumps(list(replica.founders))
+    header |= {"replica": replica.id.encode(), "founders": founders, "restored": b"1", **claim.fields}
+    await claim.put(("UNLINK", keys.header), header_set(keys, header))
+
+
+async def _clear(claim: Claim, keys: Keys) -> None:
+    """Removes all objects, listed or not."""
+    mine = tuple(keys.record(hash_) for hash_ in (b"state", b"obj:", b"rival:"))
+    cursor = b"0"
+    while True:
+        scan = ("SCAN", cursor, "MATCH", f"{keys.header}:*", "COUNT", _KEYS_PER_SCAN)
+        ((cursor, found),) = await claim.ask(scan)
+        gone = [key for key in found if key.startswith(mine)]
+        if gone:
+            await claim.put(("UNLINK", *gone))
+        if cursor == b"0":
+            return
 
 
 async def _must_not_run(name: str, url: str) -> None:

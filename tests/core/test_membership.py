@@ -6,7 +6,7 @@ import pytest
 
 from crdt_core.clocks import VersionVector
 from crdt_core.codec import encode_patch
-from crdt_core.errors import InvalidArgument, Malformed, Retired, UnknownNode
+from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.events import DeltasRead, MessagesRead, PatchOffered
 from crdt_core.identity import Sponsor
 from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember
@@ -273,6 +273,34 @@ def test_a_member_that_is_away_for_too_long_is_fenced_by_a_majority(fleet):
     assert fleet.nodes["n2"].replica.clock.keys() == {"n1", "n2"}
 
 
+def test_how_long_who_was_away_is_taken_up_at_a_restart(fleet):
+    fleet.nodes["n1"].stability.restore({"absent": b'{"n3":7}'})
+    assert fleet.nodes["n1"].stability.absent_ms == {"n3": 7}
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"null",
+        b'["n3"]',
+        b'{"n3":"7"}',
+        b'{"n3":true}',
+        b'{"n3":-1}',
+        b'{"n3":1000000000000000000}',
+    ],
+)
+def test_a_field_that_was_not_written_here_says_nothing_of_who_was_away(fleet, junk):
+    """It stopped the worker with a traceback when it started."""
+    fleet.away = {"n3"}
+    fleet.nodes["n1"].stability.restore({"absent": junk})
+    assert fleet.nodes["n1"].stability.absent_ms == {}
+    fleet.compact()
+    assert fleet.nodes["n1"].stability.absent_ms == {"n3": 0}
+
+
 def test_a_minority_fences_nobody(fleet):
     fleet.away = {"n2", "n3"}
     for _ in range(3):
@@ -303,5 +331,5 @@ def test_a_callers_patch_does_not_lengthen_an_id_that_has_left(fleet):
     fleet.do("n1", RemoveMember("n3"))
     fleet.settle()
     (error,) = fleet.turn("n2", PatchOffered(carried, object()))
-    assert isinstance(error, Malformed)
+    assert isinstance(error, InvalidArgument)
     assert fleet.nodes["n2"].replica.clock["n3"] == 1

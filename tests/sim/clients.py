@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.clocks import Stamp, VersionVector
-from crdt_core.errors import CallerError, Malformed, PatchTooNew
+from crdt_core.errors import CallerError, InvalidArgument, PatchTooNew
 from crdt_core.events import Call, PatchAsked, PatchOffered, RoundAsked
 from crdt_core.operations import (
     AddToSet,
@@ -152,7 +152,7 @@ class Carrier:
     def answer(self, reply: Reply, _counter: int) -> None:
         """Goes on with the patch, or is done; one for who has seen more, or with more of who has left, is refused."""
         if self._arrived:
-            left = isinstance(reply.error, Malformed) and "has left the fleet" in str(reply.error)
+            left = isinstance(reply.error, InvalidArgument) and "has left the fleet" in str(reply.error)
             fine = reply.error is None or isinstance(reply.error, PatchTooNew) or left
             require(fine, "a node's patch is welcome at every other", repr(reply.error))
             self._world.counts["patches carried"] += reply.error is None

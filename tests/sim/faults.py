@@ -136,28 +136,25 @@ def damage_the_log(world: World, host: Host) -> bool:
 
 
 def cut_ways(world: World, host: Host) -> bool:
-    """Some directions are dead for a while: from the node, to it, or between any two."""
-    ways = {
-        pair
-        for other in world.hosts
-        for pair in ((host.name, other), (other, host.name))
-        if other != host.name and world.rng.random() < 0.6
-    }
-    world.network.cut |= ways
-    _while(world, partial(world.network.cut.difference_update, ways))
-    return True
+    """Some directions are dead for a while: from the node or to it."""
+    return _some_ways(world, host, world.network.cut, 0.6)
 
 
 def slow_ways(world: World, host: Host) -> bool:
     """Logs are read late in some directions, for a while."""
+    return _some_ways(world, host, world.network.slow, 0.5)
+
+
+def _some_ways(world: World, host: Host, befallen: set[tuple[str, str]], share: float) -> bool:
+    """So large a share of the directions from and to the node is among the `befallen` for a while."""
     ways = {
         pair
         for other in world.hosts
         for pair in ((host.name, other), (other, host.name))
-        if other != host.name and world.rng.random() < 0.5
+        if other != host.name and world.rng.random() < share
     }
-    world.network.slow |= ways
-    _while(world, partial(world.network.slow.difference_update, ways))
+    befallen |= ways
+    _while(world, partial(befallen.difference_update, ways))
     return True
 
 

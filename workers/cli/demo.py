@@ -25,7 +25,7 @@ from workers.cli.display import plain_table, value_text
 from workers.cli.links import matrix_table
 from workers.client import FleetClient, KeyView
 from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
-from workers.fleet_view import look
+from workers.looking import look
 from workers.partitions import set_links
 from workers.settings import load_settings
 

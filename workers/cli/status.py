@@ -14,13 +14,14 @@ from rich.table import Column
 from rich.text import Text
 
 from crdt_core.types.members import Standing
+from workers.agreement import AGREE, BEHIND, MISMATCH
 from workers.census import with_members
 from workers.cli.arrival import arrival_of
 from workers.cli.display import age, plain_table, printable, size
 from workers.client import FleetClient
 from workers.fleet_redis import FleetRedis
-from workers.fleet_view import AGREE, BEHIND, MISMATCH, FleetView, NodeView, look
 from workers.keys import PAUSED
+from workers.looking import look
 from workers.ports import split_address
 from workers.settings import load_settings
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from workers.fleet_view import Away
+    from workers.fleet_view import Away, FleetView, NodeView
     from workers.settings import ClockSettings, FleetSettings
 
 __all__ = ["exit_code", "status"]
