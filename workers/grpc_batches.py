@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Batches"]
 
 _MESSAGE_BYTES = "limits.message_bytes_max"
+_FRAME_BYTES = 6
+"""What a result takes besides itself: its tag and its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,27 +229,33 @@ class _Stream:
 
 
 def _response(items: Sequence[Any], room: int, do: Callable[[Any], Any]) -> pb.BatchResponse:
-    """What `do` yields for each operation, in order; once `room` bytes are filled, reads are not done any more."""
+    """What `do` yields for each operation, in order; from the first read that has no room on, reads are refused.
+
+    So one batch cannot have more read than fits into `room` bytes, and one read.
+    """
     response = pb.BatchResponse()
     filled = 0
+    full: TooMany | None = None
     for item in items:
-        result = _result(item, room - filled, do)
-        filled += result.ByteSize()
+        reads = not isinstance(item, CallerError) and isinstance(item[1], Read)
+        result = _result(full if full and reads else item, do)
+        size = filled + result.ByteSize() + _FRAME_BYTES
+        if size > room and reads and full is None:
+            full = TooMany("answer", size, room, "bytes", _MESSAGE_BYTES)
+            result = _result(full, do)
+        filled += result.ByteSize() + _FRAME_BYTES
         response.results.append(result)
     return response
 
 
-def _result(item: Item, room: int, do: Callable[[Any], Any]) -> pb.BatchedResult:
+def _result(item: Item, do: Callable[[Any], Any]) -> pb.BatchedResult:
     try:
         if isinstance(item, CallerError):
             raise item
         name, operation = item
-        result = pb.BatchedResult(**{name: OBJECT_CALLS[name].response(do(operation))})
-        if isinstance(operation, Read) and result.ByteSize() > room:
-            raise TooMany("answer", result.ByteSize(), max(0, room), "bytes that have room", _MESSAGE_BYTES)
+        return pb.BatchedResult(**{name: OBJECT_CALLS[name].response(do(operation))})
     except CallerError as error:
         return pb.BatchedResult(error=_error(error))
-    return result
 
 
 def _error(error: DeltaicError) -> pb.Error:
