@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         self.local_address = _address(transport.get_extra_info("sockname"))
         if not self.face.enter(self):
             self._emit(ErrorReply("ERR max number of clients reached"))
-            self._write()
+            self.write()
             self._close()
 
     def data_received(self, data: bytes) -> None:
@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
     def push(self, data: bytes) -> None:
         """Tells the client what it has not asked for; one that lets too much of that pile up is cut off."""
         self._out.append(data)
-        self._write()
+        self.write()
 
     def finish(self) -> None:
         """Closes the connection once what has been begun is answered."""
@@ -346,9 +346,10 @@ class Connection(asyncio.Protocol):
         self._out.append(data)
         self._out_bytes += len(data)
         if self._out_bytes > _WRITE_BYTES:
-            self._write()
+            self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Writes what is ready."""
         if not self._out:
             return
         data = b"".join(self._out)
@@ -362,15 +363,16 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _conclude(self) -> None:
-        self._write()
+        if self._out:
+            self.face.write_soon(self)
         if self._is_busy:
             self._read_on(self._pending_bytes <= _PENDING_BYTES_MAX and not self._client_is_slow)
             return
         self._pending_bytes = 0
         if self._fault is not None:
             self._emit(ErrorReply(f"ERR Protocol error: {self._fault}"))
-            self._write()
         if self._ends or self._fault is not None:
+            self.write()
             self._close()
         else:
             self._read_on(True)

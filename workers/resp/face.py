@@ -104,6 +104,7 @@ class RespFace:
         self.since_s, self.since_s_wall = monotonic(), wall_ms() / 1000
         self.reset_counts()
         self._last_id = 0
+        self._writing: list[Connection] = []
         self._seed = secrets.randbits(64)
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
@@ -162,6 +163,20 @@ class RespFace:
         self.channels.leave(connection)
         if not self.connections:
             self._empty.set()
+
+    def write_soon(self, connection: Connection) -> None:
+        """Has it write once all that has arrived meanwhile is handled.
+
+        To send to a client that sleeps wakes it up, which costs more than the rest; one that is awake reads on.
+        """
+        if not self._writing:
+            asyncio.get_running_loop().call_soon(self._write_all)
+        self._writing.append(connection)
+
+    def _write_all(self) -> None:
+        writing, self._writing = self._writing, []
+        for connection in writing:
+            connection.write()
 
     def seed(self) -> int:
         """What the next command's random choices come from."""
