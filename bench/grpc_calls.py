@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 KEYS = 10_000
+AHEAD = 16
 
 
 def increment() -> pb.IncrementCounterRequest:
@@ -55,13 +56,19 @@ async def batches(stub: CRDTServiceStub, end: float, size: int) -> int:
 
 
 async def stream(stub: CRDTServiceStub, end: float, size: int) -> int:
-    """One stream, as full as the worker lets it be."""
+    """One stream, with so many batches sent and not answered: more would only fill buffers."""
+    ahead = asyncio.Semaphore(AHEAD)
 
     async def requests() -> AsyncIterator[pb.BatchRequest]:
         while monotonic() < end:
+            await ahead.acquire()
             yield batch(size)
 
-    return sum([len(response.results) async for response in stub.StreamBatches(requests())])
+    done = 0
+    async for response in stub.StreamBatches(requests()):
+        ahead.release()
+        done += len(response.results)
+    return done
 
 
 async def measure(address: str, seconds: float, rounds: int) -> dict[str, float]:
