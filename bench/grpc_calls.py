@@ -29,6 +29,7 @@ __all__ = ["GrpcCalls"]
 
 KEYS = 10_000
 BATCH = 100
+AHEAD = 16
 
 
 def increment() -> pb.IncrementCounterRequest:
@@ -59,13 +60,19 @@ async def batches(stub: Any, end_s: float) -> int:
 
 
 async def stream(stub: Any, end_s: float) -> int:
-    """One stream, as full as the worker lets it be."""
+    """One stream, with so many batches sent and not answered: more would only fill buffers."""
+    ahead = asyncio.Semaphore(AHEAD)
 
     async def requests() -> AsyncIterator[pb.BatchRequest]:
         while monotonic() < end_s:
+            await ahead.acquire()
             yield batch()
 
-    return sum([len(response.results) async for response in stub.StreamBatches(requests())])
+    done = 0
+    async for response in stub.StreamBatches(requests()):
+        ahead.release()
+        done += len(response.results)
+    return done
 
 
 @dataclass(frozen=True, slots=True)
