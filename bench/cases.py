@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from bench.grpc_calls import GrpcCalls
 from bench.latency import Latency, LatencyUnderLoad
 from bench.sizes import CatchUp, Costs, Million
 from bench.throughput import THROUGHPUT, SetSizes
@@ -32,5 +33,14 @@ class Case(Protocol):
         ...
 
 
-_ALL: tuple[Case, ...] = (*THROUGHPUT, SetSizes(), Latency(), LatencyUnderLoad(), CatchUp(), Costs(), Million())
+_ALL: tuple[Case, ...] = (
+    *THROUGHPUT,
+    SetSizes(),
+    Latency(),
+    LatencyUnderLoad(),
+    CatchUp(),
+    Costs(),
+    Million(),
+    GrpcCalls(),
+)
 CASES: Mapping[str, Case] = {case.name: case for case in _ALL}

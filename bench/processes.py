@@ -137,11 +137,10 @@ class Server(Process):
 
 
 class Worker(Process):
-    """The worker of node `name`, whose Redis is `server`."""
+    """The worker of node `name`, whose Redis is `server`; it serves gRPC at the address `grpc`."""
 
-    def __init__(self, name: str, command: Sequence[str], port: int, log: Path, server: Server) -> None:
-        super().__init__(name, command, port, log)
-        self.server = server
+    server: Server
+    grpc: str
 
 
 class Site:
@@ -175,21 +174,24 @@ class Site:
         """The running workers of a fleet, each on a Valkey of its own."""
         servers = {f"n{i + 1}": self.server(f"n{i + 1}", appendfsync) for i in range(nodes)}
         ports = {name: self._port() for name in servers}
+        addresses = {name: f"{HOST}:{self._port()}" for name in servers}
         tables = [
-            f'[nodes.{name}]\ngrpc = "{HOST}:{self._port()}"\nresp = "{HOST}:{ports[name]}"\nredis = "{server.url}"\n'
+            f'[nodes.{name}]\ngrpc = "{addresses[name]}"\nresp = "{HOST}:{ports[name]}"\nredis = "{server.url}"\n'
             for name, server in servers.items()
         ]
         file = self._directory / "fleet.toml"
         file.write_text("\n".join([*tables, "[valkey]\nembedded = false\n"]), "utf-8")
-        workers = [self._worker(name, file, ports[name], server) for name, server in servers.items()]
+        workers = [self._worker(name, file, ports[name], server, addresses[name]) for name, server in servers.items()]
         for worker in workers:
             self._cleanup.callback(worker.stop)
             worker.start()
         return [worker.wait_until_ready() for worker in workers]
 
-    def _worker(self, name: str, file: Path, port: int, server: Server) -> Worker:
+    def _worker(self, name: str, file: Path, port: int, server: Server, grpc: str) -> Worker:
         command = [sys.executable, "-m", "workers.cli", "--file", str(file), "replica", name, "--log-level", "warning"]
-        return Worker(name, command, port, file.with_name(f"{name}.log"), server)
+        worker = Worker(name, command, port, file.with_name(f"{name}.log"))
+        worker.server, worker.grpc = server, grpc
+        return worker
 
     def _begin(self, process: Process) -> None:
         self._cleanup.callback(process.stop)

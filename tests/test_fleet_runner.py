@@ -583,7 +583,7 @@ def test_a_node_that_comes_into_the_fleet_file_is_started_and_ended_when_it_goes
     before, url, address = path.read_text(), url_of(path), f"127.0.0.1:{free_port()}"
     fleet = start(DELTAIC, "-f", str(path), "fleet")
     fleet.shows("2 replicas are up", timeout=60)
-    cron = pid_of(fleet.process.pid, "rq.cli", "cron")
+    cron = wait_until(lambda: pid_of(fleet.process.pid, "rq.cli", "cron"), 20, "cron to begin")
     added = start(DELTAIC, "-f", str(path), "node", "add", "n3", "--grpc", address, "--redis", url)
     assert added.ends(60) == 0, added.text
     assert "n3: up" in added.text

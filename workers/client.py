@@ -21,7 +21,7 @@ from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from workers.settings import FleetSettings, NodeSettings
@@ -198,6 +198,27 @@ class NodeClient:
     async def delete(self, key: str) -> bool:
         """Deletes what the node has seen under `key`; whether there was anything."""
         return bool((await self._write(self._objects.Delete, pb.DeleteRequest(key=key))).deleted)
+
+    async def batch(self, *operations: pb.BatchedOperation) -> list[pb.BatchedResult]:
+        """Has `operations` done as one transaction; their results in order, errors of single ones among them."""
+        request = pb.BatchRequest(operations=operations)
+        response: pb.BatchResponse = await self._write(self._objects.Batch, request)
+        return list(response.results)
+
+    async def batches(self, requests: AsyncIterable[pb.BatchRequest]) -> AsyncGenerator[pb.BatchResponse]:
+        """Has each batch done as one transaction, without waiting for the one before; the answers in order.
+
+        An answer may say that its batch failed as a whole. As an exception to the rule there is no deadline. Raises
+        `NodeUnavailable` where the stream ends before all is answered: what was not may have been done.
+        """
+        call = self._objects.StreamBatches(requests, metadata=self._metadata)
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error, 0) from error
+        finally:
+            call.cancel()
 
     async def add_node(self, name: str, node: NodeSettings) -> str:
         """Has the node write `name` down as a member; the replica id under which that joins.

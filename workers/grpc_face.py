@@ -15,28 +15,20 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from crdt_core.codec import decode_clock, decode_patch
-from crdt_core.errors import DeltaicError, InvalidArgument, TooLarge, UnknownNode
+from crdt_core.errors import DeltaicError, InvalidArgument, UnknownNode
 from crdt_core.events import ImageAsked, ImageDropped, PatchAsked, PatchOffered, RoundAsked
 from crdt_core.membership import AddMember, RemoveMember
 from crdt_core.operations import (
-    AddToSet,
-    AdjustCounter,
-    Delete,
-    GetCounter,
-    GetFlag,
-    GetRegister,
-    GetSet,
     Inspect,
-    RemoveFromSet,
-    SetFlag,
-    SetRegister,
 )
-from crdt_core.types import GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER
 from crdt_core.types.members import MEMBERS_KEY
 from crdt_core.types.registers import Stamped
-from crdt_core.unexpired import At, ReadAt
+from crdt_core.unexpired import ReadAt
 from workers.clock import wall_ms
+from workers.grpc_batches import Batches
 from workers.grpc_interceptors import Admission, ErrorsAsStatus, Limits, abort
+from workers.grpc_objects import Objects
+from workers.grpc_operations import check_key, within
 from workers.ports import PortTaken, split_address
 from workers.redis_url import publishable, shown
 from workers.rpc import deltaic_pb2 as pb
@@ -44,16 +36,13 @@ from workers.rpc import deltaic_pb2_grpc as rpc
 from workers.settings import check_name, checked_node
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable
 
     from crdt_core.clocks import VersionVector
     from crdt_core.deltas import Patch
     from crdt_core.exchange import RoundResult
     from crdt_core.image import ImagePiece
-    from crdt_core.operations import Read
-    from crdt_core.types import CrdtType
     from crdt_core.types.members import Members
-    from crdt_core.unexpired import KeyOperation
     from workers.credentials import Credentials
     from workers.links import Links
     from workers.mailbox import Mailbox
@@ -65,12 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GrpcFace"]
 
-_COUNTER_KINDS: Mapping[int, CrdtType] = {pb.GROW_ONLY_COUNTER: GCOUNTER, pb.POSITIVE_NEGATIVE_COUNTER: PNCOUNTER}
-_SET_KINDS: Mapping[int, CrdtType] = {pb.GROW_ONLY_SET: GSET, pb.OBSERVED_REMOVE_SET: ORSET}
-_REGISTER_KINDS: Mapping[int, CrdtType] = {
-    pb.LAST_WRITER_WINS_REGISTER: LWWREGISTER,
-    pb.MULTI_VALUE_REGISTER: MVREGISTER,
-}
 _STOP_GRACE_S = 2.0
 
 
@@ -99,7 +82,8 @@ class GrpcFace:
         ]
         interceptors = [Admission(credentials), Limits(limits), ErrorsAsStatus()]
         self._server = grpc.aio.server(options=options, interceptors=interceptors, maximum_concurrent_rpcs=backstop)
-        rpc.add_CRDTServiceServicer_to_server(Objects(mailbox, limits), self._server)  # type: ignore[no-untyped-call]
+        self._batches = Batches(mailbox, limits)
+        rpc.add_CRDTServiceServicer_to_server(Objects(mailbox, limits, self._batches), self._server)  # type: ignore[no-untyped-call]
         rpc.add_ReplicationServiceServicer_to_server(Replication(mailbox, links, published, limits), self._server)  # type: ignore[no-untyped-call]
         rpc.add_ControlServiceServicer_to_server(Control(mailbox, links, limits, skew), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -124,88 +108,8 @@ class GrpcFace:
     async def stop(self) -> None:
         """Says that it stops serving, lets what is under way finish, and stops."""
         await self._health.enter_graceful_shutdown()
+        self._batches.close()
         await self._server.stop(_STOP_GRACE_S)
-
-
-class Objects(rpc.CRDTServiceServicer):
-    """`CRDTService`."""
-
-    def __init__(self, mailbox: Mailbox, limits: LimitSettings) -> None:
-        self._mailbox = mailbox
-        self._limits = limits
-
-    async def IncrementCounter(
-        self, request: pb.IncrementCounterRequest, context: Context
-    ) -> pb.IncrementCounterResponse:
-        return pb.IncrementCounterResponse(value=await self._adjust(request, decrement=False))
-
-    async def DecrementCounter(
-        self, request: pb.DecrementCounterRequest, context: Context
-    ) -> pb.DecrementCounterResponse:
-        return pb.DecrementCounterResponse(value=await self._adjust(request, decrement=True))
-
-    async def GetCounter(self, request: pb.GetCounterRequest, context: Context) -> pb.GetCounterResponse:
-        value, type_ = self._read(GetCounter(self._key("counter_id", request.counter_id)))
-        return pb.GetCounterResponse(value=value, kind=_kind(_COUNTER_KINDS, type_))
-
-    async def AddToSet(self, request: pb.AddToSetRequest, context: Context) -> pb.AddToSetResponse:
-        key, element = self._key("set_id", request.set_id), self._element(request.element)
-        type_ = _type(_SET_KINDS, request.kind)
-        return pb.AddToSetResponse(added=await self._call(AddToSet(key, element, type_)))
-
-    async def RemoveFromSet(self, request: pb.RemoveFromSetRequest, context: Context) -> pb.RemoveFromSetResponse:
-        key, element = self._key("set_id", request.set_id), self._element(request.element)
-        return pb.RemoveFromSetResponse(removed=await self._call(RemoveFromSet(key, element)))
-
-    async def GetSet(self, request: pb.GetSetRequest, context: Context) -> pb.GetSetResponse:
-        elements, type_ = self._read(GetSet(self._key("set_id", request.set_id)))
-        return pb.GetSetResponse(elements=map(_text, elements), kind=_kind(_SET_KINDS, type_))
-
-    async def SetRegister(self, request: pb.SetRegisterRequest, context: Context) -> pb.SetRegisterResponse:
-        key, value = self._key("register_id", request.register_id), self._value("value", request.value)
-        timestamp = request.timestamp if request.HasField("timestamp") else None
-        operation = SetRegister(key, value, timestamp, _type(_REGISTER_KINDS, request.kind))
-        return pb.SetRegisterResponse(applied=await self._call(operation))
-
-    async def GetRegister(self, request: pb.GetRegisterRequest, context: Context) -> pb.GetRegisterResponse:
-        view = self._read(GetRegister(self._key("register_id", request.register_id)))
-        kind = _kind(_REGISTER_KINDS, view.type)
-        return pb.GetRegisterResponse(values=map(_text, view.values), timestamp=view.timestamp, kind=kind)
-
-    async def SetFlag(self, request: pb.SetFlagRequest, context: Context) -> pb.SetFlagResponse:
-        operation = SetFlag(self._key("flag_id", request.flag_id), request.enabled)
-        return pb.SetFlagResponse(enabled=await self._call(operation))
-
-    async def GetFlag(self, request: pb.GetFlagRequest, context: Context) -> pb.GetFlagResponse:
-        return pb.GetFlagResponse(enabled=self._read(GetFlag(self._key("flag_id", request.flag_id))))
-
-    async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
-        return pb.DeleteResponse(deleted=await self._call(Delete(self._key("key", request.key))))
-
-    async def _adjust(
-        self, request: pb.IncrementCounterRequest | pb.DecrementCounterRequest, *, decrement: bool
-    ) -> int:
-        amount = request.amount if request.HasField("amount") else 1
-        key, type_ = self._key("counter_id", request.counter_id), _type(_COUNTER_KINDS, request.kind)
-        value: int = await self._call(AdjustCounter(key, amount, type_, decrement))
-        return value
-
-    def _read(self, read: Read) -> Any:
-        return self._mailbox.read(ReadAt(wall_ms(), read))
-
-    async def _call(self, operation: KeyOperation) -> Any:
-        return await self._mailbox.call(At(wall_ms(), operation))
-
-    def _key(self, field: str, text: str) -> bytes:
-        return check_key(field, text, self._limits)
-
-    def _element(self, text: str) -> bytes:
-        if not text:
-            raise InvalidArgument("element", "must not be empty")
-        return self._value("element", text)
-
-    def _value(self, field: str, text: str) -> bytes:
-        return _within(field, text.encode(), self._limits.value_bytes_max, "limits.value_bytes_max")
 
 
 class Replication(rpc.ReplicationServiceServicer):
@@ -335,31 +239,15 @@ class Control(rpc.ControlServiceServicer):
         return list(named) or peers
 
 
-def check_key(field: str, text: str, limits: LimitSettings) -> bytes:
-    """The key in a request; raises `InvalidArgument`, `TooLarge`."""
-    if not text:
-        raise InvalidArgument(field, "must not be empty")
-    key = text.encode()
-    if key == MEMBERS_KEY:
-        raise InvalidArgument(field, f"{text} is reserved: it holds the fleet's members; see `deltaic node`")
-    return _within(field, key, limits.key_bytes_max, "limits.key_bytes_max")
-
-
 def check_sizes(patch: Patch, limits: LimitSettings) -> None:
     """Raises `TooLarge` for what could not have been written by a call of its own."""
     for part in patch.parts:
-        _within("patch key", part.key, limits.key_bytes_max, "limits.key_bytes_max")
-        _within("patch part", part.part or b"", limits.value_bytes_max, "limits.value_bytes_max")
+        within("patch key", part.key, limits.key_bytes_max, "limits.key_bytes_max")
+        within("patch part", part.part or b"", limits.value_bytes_max, "limits.value_bytes_max")
         for payload in part.siblings.values():
             value = payload.value if isinstance(payload, Stamped) else payload
             if isinstance(value, bytes):
-                _within("patch value", value, limits.value_bytes_max, "limits.value_bytes_max")
-
-
-def _within(field: str, value: bytes, limit: int, setting: str) -> bytes:
-    if len(value) > limit:
-        raise TooLarge(field, len(value), limit, setting)
-    return value
+                within("patch value", value, limits.value_bytes_max, "limits.value_bytes_max")
 
 
 def check_writers_of_members(patch: Patch, members: Members) -> None:
@@ -369,17 +257,3 @@ def check_writers_of_members(patch: Patch, members: Members) -> None:
         strangers = sorted(writers - members.facts.keys())
         if strangers:
             raise InvalidArgument("patch", f"{strangers[0]} is no member, and writes to the reserved key {part.key!r}")
-
-
-def _type(kinds: Mapping[int, CrdtType], kind: int) -> CrdtType | None:
-    if kind and kind not in kinds:
-        raise InvalidArgument("kind", f"{kind} is not one of {sorted(kinds)}")
-    return kinds.get(kind)
-
-
-def _kind(kinds: Mapping[Any, CrdtType], name: str) -> Any:
-    return next((kind for kind, type_ in kinds.items() if type_.name == name), 0)
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")

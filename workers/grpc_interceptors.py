@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health
 
 from crdt_core.errors import DeltaicError, InvalidArgument, TooMany, Unauthenticated
+from workers.rpc import deltaic_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any] | None
     Continuation = Callable[[Details], Awaitable[Handler]]
 
-__all__ = ["Admission", "ErrorsAsStatus", "Limits", "abort"]
+__all__ = ["Admission", "ErrorsAsStatus", "Limits", "abort", "status_of"]
 
 _HEALTH = f"/{health.SERVICE_NAME}/"
+_OURS = f"/{pb.DESCRIPTOR.package}."
 _DETAILS_MAX = 1000
 """Characters of an error's line: details travel in a header, and headers have a limit of their own."""
 
@@ -50,19 +52,23 @@ class Admission(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-class _UnaryInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every unary call; of the others, backups see to themselves, and the rest is not ours."""
+class _Interceptor(grpc.aio.ServerInterceptor):
+    """Wraps every call of our services but backups, which see to themselves."""
 
     async def intercept_service(self, continuation: Continuation, handler_call_details: Details) -> Handler:
         handler = await continuation(handler_call_details)
-        inner = getattr(handler, "unary_unary", None)
-        if handler is None or inner is None or handler_call_details.method.startswith(_HEALTH):
+        if handler is None or not handler_call_details.method.startswith(_OURS):
+            return handler
+        both_ways = getattr(handler, "stream_stream", None)
+        inner = both_ways or getattr(handler, "unary_unary", None)
+        if inner is None:
             return handler
 
         async def wrapped(request: Any, context: Context) -> Any:
             return await self.wrap(inner, request, context)
 
-        return grpc.unary_unary_rpc_method_handler(
+        make = grpc.stream_stream_rpc_method_handler if both_ways else grpc.unary_unary_rpc_method_handler
+        return make(
             wrapped,
             request_deserializer=_reading(handler.request_deserializer or bytes),
             response_serializer=handler.response_serializer,
@@ -70,11 +76,14 @@ class _UnaryInterceptor(grpc.aio.ServerInterceptor):
 
     @abstractmethod
     async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
-        """The response of the handler `inner`."""
+        """The response of the handler `inner`; `None` of one that answers a stream, and writes to it itself."""
 
 
-class Limits(_UnaryInterceptor):
-    """Bounds the calls under way, and the answers: gRPC's own error for a long one would not name the setting."""
+class Limits(_Interceptor):
+    """Bounds the calls under way, and the answers: gRPC's own error for a long one would not name the setting.
+
+    A stream is one call; what is under way in it is bounded where it is read.
+    """
 
     def __init__(self, limits: LimitSettings) -> None:
         self._limits = limits
@@ -90,13 +99,13 @@ class Limits(_UnaryInterceptor):
             response = await inner(request, context)
         finally:
             self._under_way -= 1
-        size, most = response.ByteSize(), self._limits.message_bytes_max
+        size, most = 0 if response is None else response.ByteSize(), self._limits.message_bytes_max
         if size > most:
             await abort(context, TooMany("answer", size, most, "bytes", "limits.message_bytes_max"))
         return response
 
 
-class ErrorsAsStatus(_UnaryInterceptor):
+class ErrorsAsStatus(_Interceptor):
     """Turns the errors of the tree into status codes, and bytes that are no request into one of them."""
 
     async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
@@ -109,8 +118,13 @@ class ErrorsAsStatus(_UnaryInterceptor):
 
 
 async def abort(context: Context, error: DeltaicError) -> NoReturn:
-    """Ends the call with the status code that the error's class names, and its one line as the details."""
-    await context.abort(grpc.StatusCode[error.grpc_code], str(error)[:_DETAILS_MAX])
+    """Ends the call with the status of `error`."""
+    await context.abort(*status_of(error))
+
+
+def status_of(error: DeltaicError) -> tuple[grpc.StatusCode, str]:
+    """The status code that the error's class names, and its one line."""
+    return grpc.StatusCode[error.grpc_code], str(error)[:_DETAILS_MAX]
 
 
 def _reading(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

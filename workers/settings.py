@@ -156,6 +156,12 @@ class LimitSettings(Section):
     concurrent_calls_max: Positive = Field(
         default=1000, description="gRPC calls under way at once, over all connections; more: worker memory"
     )
+    batch_operations_max: Positive = Field(
+        default=1000, description="operations of one gRPC batch; more: longer turns, in which nobody else is served"
+    )
+    stream_batches_max: Positive = Field(
+        default=16, description="batches of one gRPC stream under way at once; more: worker memory"
+    )
     inbox_entries_max: Positive = Field(
         default=10_000, description="messages waiting for a node; beyond it the oldest go, and rounds make up for them"
     )

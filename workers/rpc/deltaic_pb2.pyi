@@ -209,6 +209,82 @@ class DeleteResponse(_message.Message):
     deleted: bool
     def __init__(self, deleted: _Optional[bool] = ...) -> None: ...
 
+class BatchRequest(_message.Message):
+    __slots__ = ("operations",)
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    operations: _containers.RepeatedCompositeFieldContainer[BatchedOperation]
+    def __init__(self, operations: _Optional[_Iterable[_Union[BatchedOperation, _Mapping]]] = ...) -> None: ...
+
+class BatchedOperation(_message.Message):
+    __slots__ = ("increment_counter", "decrement_counter", "get_counter", "add_to_set", "remove_from_set", "get_set", "set_register", "get_register", "set_flag", "get_flag", "delete")
+    INCREMENT_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    DECREMENT_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    GET_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    ADD_TO_SET_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FROM_SET_FIELD_NUMBER: _ClassVar[int]
+    GET_SET_FIELD_NUMBER: _ClassVar[int]
+    SET_REGISTER_FIELD_NUMBER: _ClassVar[int]
+    GET_REGISTER_FIELD_NUMBER: _ClassVar[int]
+    SET_FLAG_FIELD_NUMBER: _ClassVar[int]
+    GET_FLAG_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    increment_counter: IncrementCounterRequest
+    decrement_counter: DecrementCounterRequest
+    get_counter: GetCounterRequest
+    add_to_set: AddToSetRequest
+    remove_from_set: RemoveFromSetRequest
+    get_set: GetSetRequest
+    set_register: SetRegisterRequest
+    get_register: GetRegisterRequest
+    set_flag: SetFlagRequest
+    get_flag: GetFlagRequest
+    delete: DeleteRequest
+    def __init__(self, increment_counter: _Optional[_Union[IncrementCounterRequest, _Mapping]] = ..., decrement_counter: _Optional[_Union[DecrementCounterRequest, _Mapping]] = ..., get_counter: _Optional[_Union[GetCounterRequest, _Mapping]] = ..., add_to_set: _Optional[_Union[AddToSetRequest, _Mapping]] = ..., remove_from_set: _Optional[_Union[RemoveFromSetRequest, _Mapping]] = ..., get_set: _Optional[_Union[GetSetRequest, _Mapping]] = ..., set_register: _Optional[_Union[SetRegisterRequest, _Mapping]] = ..., get_register: _Optional[_Union[GetRegisterRequest, _Mapping]] = ..., set_flag: _Optional[_Union[SetFlagRequest, _Mapping]] = ..., get_flag: _Optional[_Union[GetFlagRequest, _Mapping]] = ..., delete: _Optional[_Union[DeleteRequest, _Mapping]] = ...) -> None: ...
+
+class BatchResponse(_message.Message):
+    __slots__ = ("results", "error")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[BatchedResult]
+    error: Error
+    def __init__(self, results: _Optional[_Iterable[_Union[BatchedResult, _Mapping]]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
+class BatchedResult(_message.Message):
+    __slots__ = ("increment_counter", "decrement_counter", "get_counter", "add_to_set", "remove_from_set", "get_set", "set_register", "get_register", "set_flag", "get_flag", "delete", "error")
+    INCREMENT_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    DECREMENT_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    GET_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    ADD_TO_SET_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FROM_SET_FIELD_NUMBER: _ClassVar[int]
+    GET_SET_FIELD_NUMBER: _ClassVar[int]
+    SET_REGISTER_FIELD_NUMBER: _ClassVar[int]
+    GET_REGISTER_FIELD_NUMBER: _ClassVar[int]
+    SET_FLAG_FIELD_NUMBER: _ClassVar[int]
+    GET_FLAG_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    increment_counter: IncrementCounterResponse
+    decrement_counter: DecrementCounterResponse
+    get_counter: GetCounterResponse
+    add_to_set: AddToSetResponse
+    remove_from_set: RemoveFromSetResponse
+    get_set: GetSetResponse
+    set_register: SetRegisterResponse
+    get_register: GetRegisterResponse
+    set_flag: SetFlagResponse
+    get_flag: GetFlagResponse
+    delete: DeleteResponse
+    error: Error
+    def __init__(self, increment_counter: _Optional[_Union[IncrementCounterResponse, _Mapping]] = ..., decrement_counter: _Optional[_Union[DecrementCounterResponse, _Mapping]] = ..., get_counter: _Optional[_Union[GetCounterResponse, _Mapping]] = ..., add_to_set: _Optional[_Union[AddToSetResponse, _Mapping]] = ..., remove_from_set: _Optional[_Union[RemoveFromSetResponse, _Mapping]] = ..., get_set: _Optional[_Union[GetSetResponse, _Mapping]] = ..., set_register: _Optional[_Union[SetRegisterResponse, _Mapping]] = ..., get_register: _Optional[_Union[GetRegisterResponse, _Mapping]] = ..., set_flag: _Optional[_Union[SetFlagResponse, _Mapping]] = ..., get_flag: _Optional[_Union[GetFlagResponse, _Mapping]] = ..., delete: _Optional[_Union[DeleteResponse, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
+class Error(_message.Message):
+    __slots__ = ("code", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    message: str
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+
 class MergeRequest(_message.Message):
     __slots__ = ("patch",)
     PATCH_FIELD_NUMBER: _ClassVar[int]

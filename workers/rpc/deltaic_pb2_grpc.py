@@ -90,6 +90,16 @@ class CRDTServiceStub:
                 request_serializer=workers_dot_rpc_dot_deltaic__pb2.DeleteRequest.SerializeToString,
                 response_deserializer=workers_dot_rpc_dot_deltaic__pb2.DeleteResponse.FromString,
                 _registered_method=True)
+        self.Batch = channel.unary_unary(
+                '/deltaic.v1.CRDTService/Batch',
+                request_serializer=workers_dot_rpc_dot_deltaic__pb2.BatchRequest.SerializeToString,
+                response_deserializer=workers_dot_rpc_dot_deltaic__pb2.BatchResponse.FromString,
+                _registered_method=True)
+        self.StreamBatches = channel.stream_stream(
+                '/deltaic.v1.CRDTService/StreamBatches',
+                request_serializer=workers_dot_rpc_dot_deltaic__pb2.BatchRequest.SerializeToString,
+                response_deserializer=workers_dot_rpc_dot_deltaic__pb2.BatchResponse.FromString,
+                _registered_method=True)
 
 
 class CRDTServiceServicer:
@@ -163,6 +173,27 @@ class CRDTServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Batch(self, request, context):
+        """Many of the operations above in one call: one transaction. They are done in their order, with nobody else's in
+        between, and committed as one: every node shows all of it or nothing, and a read shows what stands before it in the
+        batch. It is not all or nothing at this node: an operation that is refused changes nothing, has its error among the
+        results, and does not stop the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamBatches(self, request_iterator, context):
+        """Batches, each as by `Batch`, with an answer to each, in their order. The next need not wait for the answer to the
+        one before: those that arrive together share a commit. Of one stream, so many are under way as the worker's setting
+        `limits.stream_batches_max` says; it reads on when one is answered. A batch that fails as a whole has an `error` for
+        its answer, and the stream goes on. It ends when its client has sent all, or with UNAVAILABLE when the worker
+        stops: what it had not answered by then may have been done, or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CRDTServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -220,6 +251,16 @@ def add_CRDTServiceServicer_to_server(servicer, server):
                     servicer.Delete,
                     request_deserializer=workers_dot_rpc_dot_deltaic__pb2.DeleteRequest.FromString,
                     response_serializer=workers_dot_rpc_dot_deltaic__pb2.DeleteResponse.SerializeToString,
+            ),
+            'Batch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Batch,
+                    request_deserializer=workers_dot_rpc_dot_deltaic__pb2.BatchRequest.FromString,
+                    response_serializer=workers_dot_rpc_dot_deltaic__pb2.BatchResponse.SerializeToString,
+            ),
+            'StreamBatches': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamBatches,
+                    request_deserializer=workers_dot_rpc_dot_deltaic__pb2.BatchRequest.FromString,
+                    response_serializer=workers_dot_rpc_dot_deltaic__pb2.BatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -520,6 +561,60 @@ class CRDTService:
             '/deltaic.v1.CRDTService/Delete',
             workers_dot_rpc_dot_deltaic__pb2.DeleteRequest.SerializeToString,
             workers_dot_rpc_dot_deltaic__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Batch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/deltaic.v1.CRDTService/Batch',
+            workers_dot_rpc_dot_deltaic__pb2.BatchRequest.SerializeToString,
+            workers_dot_rpc_dot_deltaic__pb2.BatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamBatches(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/deltaic.v1.CRDTService/StreamBatches',
+            workers_dot_rpc_dot_deltaic__pb2.BatchRequest.SerializeToString,
+            workers_dot_rpc_dot_deltaic__pb2.BatchResponse.FromString,
             options,
             channel_credentials,
             insecure,
