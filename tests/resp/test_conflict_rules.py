@@ -415,7 +415,7 @@ def test_a_pop_and_a_move_are_removes_where_removes_win(sides: Sides, key: str) 
 @rule("A: DEL s, B: SADD s e2 => {e2}")
 @pytest.mark.parametrize("delete", ["DEL s", "SUNIONSTORE s none", "PEXPIREAT s 1", "FLUSHALL"])
 def test_a_delete_denies_nothing_where_removes_win(sides: Sides, key: str, delete: str) -> None:
-    """Also where what is added was a member when it was deleted. On another kind of set, B's command would be refused."""
+    """Also of what is added, which was a member. On another kind of set the command at B would be refused."""
     ban = f"ban:{key}"
     sides.a.sadd(ban, "e1", "e2")
     with sides.apart():
