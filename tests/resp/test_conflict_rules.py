@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "redis.md").read_text("utf-8")
 RULES: list[str] = []
 
+POLICIES = """
+[policies."ban:"]
+sets = "remove-wins"
+[policies."note:"]
+strings = "multi-value"
+"""
+
 ARRIVAL_MS = 20_000
 BEHIND_MS = 30_000
 
@@ -75,6 +82,14 @@ class Sides:
     def members(self, key: str) -> Any:
         return self.all(lambda node: node.smembers(key))
 
+    def values(self, key: str) -> Any:
+        """What stands side by side in a multi-value string, the newest first."""
+        return self.all(lambda node: node.execute_command("DELTAIC.MVGET", key))
+
+    def enabled(self, key: str) -> Any:
+        """1 or 0, of a flag."""
+        return self.all(lambda node: node.execute_command("DELTAIC.ENABLED", key))
+
     def ttl(self, key: str) -> Any:
         """Seconds to live, to ten, as the nodes are not asked at one moment; -1: for ever."""
         return self.all(lambda node: -1 if node.ttl(key) == -1 else round(node.ttl(key), -1))
@@ -88,7 +103,7 @@ def next_ms(node: Redis) -> None:
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with Fleet(tmp_path_factory.mktemp("rules"), nodes=3) as fleet:
+    with Fleet(tmp_path_factory.mktemp("rules"), nodes=3, settings=POLICIES) as fleet:
         yield fleet
 
 
@@ -215,6 +230,89 @@ def test_an_overflow_is_an_error_and_never_a_wrap(sides: Sides, key: str) -> Non
     assert sides.get(key) == b"%d" % (largest - 9)
 
 
+# Multi-value strings
+
+
+@rule("A: SET k x, B: SET k y => x and y")
+@rule("then GET k => y")
+@rule("then SET k z => z")
+def test_concurrent_values_are_kept_until_a_write_has_seen_them(sides: Sides, key: str) -> None:
+    def writers(node: Redis) -> list[bytes]:
+        ((_, _, writes),) = node.execute_command("DELTAIC.SIBLINGS", note)
+        return sorted(dot.partition(b":")[0] for dot in writes)
+
+    note = f"note:{key}"
+    sides.a.set(note, "old")
+    with sides.apart():
+        sides.b.set(note, "x")
+        next_ms(sides.b)
+        next_ms(sides.a)
+        sides.a.set(note, "y")
+    assert sides.values(note) == [b"y", b"x"]
+    assert sides.all(writers) == [b"n1", b"n2"]
+    assert sides.get(note) == b"y"
+    assert sides.all(lambda node: node.type(note)) == b"string"
+    sides.c.set(note, "z")
+    sides.sync()
+    assert sides.values(note) == [b"z"]
+
+
+@pytest.mark.parametrize("write", ["APPEND k !", "GETSET k y!", "SETRANGE k 1 !"])
+def test_a_write_replaces_only_what_it_has_seen_of_values(sides: Sides, key: str, write: str) -> None:
+    """Which of two values a command reads and changes is the newest; a third, which it has not seen, stays."""
+    note = f"note:{key}"
+    with sides.apart():
+        sides.b.set(note, "x")
+        next_ms(sides.b)
+        next_ms(sides.a)
+        sides.a.set(note, "y")
+    with sides.apart():
+        command, _, *arguments = write.split()
+        sides.a.execute_command(command, note, *arguments)
+        sides.b.set(note, "unseen")
+    assert sorted(sides.values(note)) == [b"unseen", b"y!"]
+
+
+@rule("A: DEL k, B: SET k v => v")
+def test_a_delete_removes_what_it_saw_of_values(sides: Sides, key: str) -> None:
+    note = f"note:{key}"
+    with sides.apart():
+        sides.a.set(note, "one")
+        sides.b.set(note, "two")
+    assert sorted(sides.values(note)) == [b"one", b"two"]
+    with sides.apart():
+        sides.b.set(note, "v")
+        sides.a.delete(note)
+    assert sides.values(note) == [b"v"]
+
+
+@rule("A: INCR k, B: INCR k => both results")
+def test_increments_of_a_multi_value_string_stand_side_by_side(sides: Sides, key: str) -> None:
+    note = f"note:{key}"
+    sides.a.set(note, 5)
+    with sides.apart():
+        assert [sides.a.incr(note), sides.a.incr(note)] == [6, 7]
+        assert sides.b.incr(note) == 6
+    assert sorted(sides.values(note)) == [b"6", b"7"]
+    sides.c.delete(note)
+    with sides.apart():
+        assert [sides.a.incr(note), sides.b.incr(note)] == [1, 1]
+    assert sides.get(note) == b"2", "a count that began as one adds"
+
+
+@rule("A: SET k a EX 100, B: SET k b EX 10 =>")
+@pytest.mark.parametrize(("older", "newer"), [(100, 40), (40, 100)])
+def test_values_live_as_long_as_the_newest(sides: Sides, key: str, older: int, newer: int) -> None:
+    note = f"note:{key}"
+    with sides.apart():
+        sides.b.set(note, "a", ex=older)
+        next_ms(sides.b)
+        next_ms(sides.a)
+        sides.a.set(note, "b", ex=newer)
+    assert sides.values(note) == [b"b", b"a"]
+    assert sides.ttl(note) == newer
+
+
 # Sets
 
 
@@ -272,6 +370,141 @@ def test_a_move_is_a_remove_and_an_add(sides: Sides, key: str) -> None:
         sides.a.smove(key, key + "t", "x")
         sides.b.sadd(key, "x")
     assert sides.members(key) == sides.members(key + "t") == {b"x"}
+
+
+# Sets where removes win
+
+
+@rule("A: SREM s a, B: SADD s a => a is out")
+@rule("then SADD s a => a is in")
+def test_remove_wins_over_a_concurrent_add_but_not_over_a_later_one(sides: Sides, key: str) -> None:
+    """Also where the add is later by the clock, and at the node of the larger name."""
+    there, not_there = f"ban:{key}", f"ban:{key}:new"
+    sides.a.sadd(there, "a", "other")
+    with sides.apart():
+        assert sides.a.srem(there, "a") == 1
+        assert sides.a.srem(not_there, "a") == 0
+        next_ms(sides.a)
+        next_ms(sides.b)
+        assert sides.b.sadd(there, "a") == 0
+        assert sides.b.sadd(not_there, "a", "other") == 2
+    for ban in (there, not_there):
+        assert sides.members(ban) == {b"other"}
+        assert sides.all(lambda node, ban=ban: node.type(ban)) == b"set"
+        assert sides.a.sadd(ban, "a") == 1
+    sides.sync()
+    assert sides.members(there) == sides.members(not_there) == {b"a", b"other"}
+
+
+@rule("A: SPOP s (x) or SMOVE s t x, B: SADD s x => x is out of s")
+def test_a_pop_and_a_move_are_removes_where_removes_win(sides: Sides, key: str) -> None:
+    popped, moved, to = f"ban:{key}:popped", f"ban:{key}:moved", f"ban:{key}:to"
+    sides.a.sadd(popped, "x")
+    sides.a.sadd(moved, "x")
+    with sides.apart():
+        assert sides.a.spop(popped) == b"x"
+        assert sides.a.smove(moved, to, "x")
+        next_ms(sides.a)
+        next_ms(sides.b)
+        sides.b.sadd(popped, "x", "y")
+        sides.b.sadd(moved, "x", "y")
+    assert sides.members(popped) == sides.members(moved) == {b"y"}
+    assert sides.members(to) == {b"x"}
+
+
+@rule("A: DEL s, B: SADD s e2 => {e2}")
+@pytest.mark.parametrize("delete", ["DEL s", "SUNIONSTORE s none", "PEXPIREAT s 1", "FLUSHALL"])
+def test_a_delete_denies_nothing_where_removes_win(sides: Sides, key: str, delete: str) -> None:
+    """Also of what is added, which was a member. On another kind of set the command at B would be refused."""
+    ban = f"ban:{key}"
+    sides.a.sadd(ban, "e1", "e2")
+    with sides.apart():
+        assert sides.b.execute_command("DELTAIC.RWSADD", ban, "e2") == 0
+        sides.a.execute_command(*(ban if word == "s" else word for word in delete.split()))
+    assert sides.members(ban) == {b"e2"}
+
+
+@rule("s = {a, b}, A: SREM s a, DEL s, B: SADD s a => a is in")
+def test_after_a_delete_a_set_where_removes_win_starts_anew(sides: Sides, key: str) -> None:
+    ban = f"ban:{key}"
+    sides.a.sadd(ban, "a", "b")
+    with sides.apart():
+        assert sides.b.execute_command("DELTAIC.RWSADD", ban, "a") == 0
+        assert sides.a.srem(ban, "a") == 1
+        assert sides.a.delete(ban) == 1
+    assert sides.members(ban) == {b"a"}
+
+
+@rule("s = {a}, A: SREM s a, DEL s, B: SADD s a => a is out")
+def test_a_delete_of_a_set_that_has_become_empty_leaves_its_removes(sides: Sides, key: str) -> None:
+    ban = f"ban:{key}"
+    sides.a.sadd(ban, "a")
+    with sides.apart():
+        assert sides.a.srem(ban, "a") == 1
+        assert sides.a.delete(ban) == 0
+        next_ms(sides.a)
+        next_ms(sides.b)
+        sides.b.sadd(ban, "a")
+    assert sides.members(ban) == set()
+
+
+# Flags
+
+
+@pytest.fixture
+def two_ways(sides: Sides) -> list[tuple[Redis, Redis]]:
+    """Who acts as A and who as B: either may be the node of the larger name."""
+    return [(sides.a, sides.b), (sides.b, sides.a)]
+
+
+@rule("A: DELTAIC.EWDISABLE f, B: DELTAIC.EWENABLE f => enabled")
+def test_enable_wins(sides: Sides, two_ways: list[tuple[Redis, Redis]], key: str) -> None:
+    flags = [f"{key}:{number}" for number in range(len(two_ways))]
+    for flag in flags:
+        sides.c.execute_command("DELTAIC.EWENABLE", flag)
+    with sides.apart():
+        for flag, (a, b) in zip(flags, two_ways, strict=True):
+            assert b.execute_command("DELTAIC.EWENABLE", flag) == 0
+            next_ms(b)
+            next_ms(a)
+            assert a.execute_command("DELTAIC.EWDISABLE", flag) == 1
+    assert [sides.enabled(flag) for flag in flags] == [1, 1]
+    for flag in flags:
+        sides.c.execute_command("DELTAIC.EWDISABLE", flag)
+    sides.sync()
+    assert [sides.enabled(flag) for flag in flags] == [0, 0]
+
+
+@rule("A: DELTAIC.DWDISABLE f, B: DELTAIC.DWENABLE f => disabled")
+@pytest.mark.parametrize("before", [1, 0])
+def test_disable_wins(sides: Sides, two_ways: list[tuple[Redis, Redis]], key: str, before: int) -> None:
+    flags = [f"{key}:{number}" for number in range(len(two_ways))]
+    for flag in flags[: len(flags) * before]:
+        sides.c.execute_command("DELTAIC.DWENABLE", flag)
+    with sides.apart():
+        for flag, (a, b) in zip(flags, two_ways, strict=True):
+            assert a.execute_command("DELTAIC.DWDISABLE", flag) == before
+            next_ms(a)
+            next_ms(b)
+            assert b.execute_command("DELTAIC.DWENABLE", flag) == 1 - before
+    assert [sides.enabled(flag) for flag in flags] == [0, 0]
+    for flag in flags:
+        sides.c.execute_command("DELTAIC.DWENABLE", flag)
+    sides.sync()
+    assert [sides.enabled(flag) for flag in flags] == [1, 1]
+
+
+@rule("A: DEL f, B: either enable => enabled")
+@pytest.mark.parametrize("enable", ["DELTAIC.EWENABLE", "DELTAIC.DWENABLE"])
+def test_a_delete_removes_what_it_saw_of_a_flag(sides: Sides, key: str, enable: str) -> None:
+    sides.c.execute_command(enable, key)
+    with sides.apart():
+        assert sides.b.execute_command(enable, key) == 0
+        assert sides.a.delete(key) == 1
+    assert sides.enabled(key) == 1
+    sides.a.delete(key)
+    sides.sync()
+    assert sides.enabled(key) == 0
 
 
 # Hashes

@@ -106,7 +106,8 @@ class Host:
     def executed(self, flight: Flight) -> None:
         """A commit has taken effect: it can be read by everybody from now on."""
         commit = flight.commit
-        self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", len(commit.records), "records")
+        written = len(list(commit.records))
+        self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", written, "records")
         for item in commit.quarantined:
             expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.name))
             require(expected, "only what was damaged, or comes from strangers, is set aside", f"{self.name}: {item}")
