@@ -6,6 +6,7 @@ The fleet file comes first: a node may have to go another way than the one that 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from redis.asyncio import Redis
 
@@ -31,6 +32,7 @@ class Peers:
         self._settings = settings
         self._name = name
         self._connections: dict[str, Redis] = {}
+        self._lines: WeakSet[Line] = WeakSet()
         self.members: Members | None = None
         self.met: dict[str, str] = {}
 
@@ -52,10 +54,14 @@ class Peers:
 
     def line(self, node: str) -> Line:
         """A line of its own to the Redis of `node`; raises `UnknownNode`."""
-        return Line(self._url(node), f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
+        line = Line(self._url(node), f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
+        self._lines.add(line)
+        return line
 
     async def close(self) -> None:
         """Closes all connections."""
+        for line in self._lines:
+            line.close()
         for redis in self._connections.values():
             await redis.aclose()
 
