@@ -293,11 +293,11 @@ class TestDiff:
         fleet["n2"].set(key, "tea")
         fleet.agree()
         dot = f"n2:{fleet['n2'].clock()['n2']}"
-        assert f'{dot} "tea"' in deltaic("diff", key, "--dots")
+        assert f'{dot} ["tea",' in deltaic("diff", key, "--dots")
         found = deltaic.json("diff", key)
         assert found["agree"] is True
         assert found["nodes"]["n5"]["value"] == ["tea"]
-        assert found["nodes"]["n5"]["siblings"] == {"": {dot: "tea"}}
+        assert found["nodes"]["n5"]["siblings"][""][dot][0] == "tea"
 
 
 # Nodes ------------------------------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ LEFT = {b"TTL": 2, b"PTTL": 2000, b"EXPIRETIME": 2, b"PEXPIRETIME": 2000}
 """By how much the two may differ, as they are not asked at the same moment."""
 
 
-def compare(words: Words, lone: Lone, real: Real) -> None:
+def compare(words: Words, lone: Lone | Real, real: Real) -> None:
     """Does the command at both; fails unless the replies mean the same."""
     name = words[0].upper()
     population = real.do([RANDOM[name], *(words[1:2] or [b"*"])]) if name in RANDOM else None
@@ -213,7 +213,7 @@ def pairs(flat: Words) -> list[tuple[bytes, bytes]]:
     return sorted(zip(flat[::2], flat[1::2], strict=True))
 
 
-def compare_states(lone: Lone, real: Real) -> None:
+def compare_states(lone: Lone | Real, real: Real) -> None:
     """Fails unless both hold the same."""
     compare([b"DBSIZE"], lone, real)
     for key in sorted(real.do([b"KEYS", b"*"])):
