@@ -57,10 +57,17 @@ class Membership:
         return node != self._name and (node in self.peers or bool(self._replica.members.ids_of(node)))
 
     def check(self) -> None:
-        """Raises `Retired` where this replica's id has left the fleet."""
+        """Raises `Retired` where this replica's id has left the fleet, or the fleet goes on without what it has.
+
+        The latter befalls nobody whom those who stay have heard of (`Members.given_up`): it was added by one that was
+        removed before anybody else had heard of it. Nobody takes anything of it in, so it must not go on.
+        """
         fact = self._replica.members.facts.get(self._replica.id)
         if fact is not None and fact.standing is not Standing.ACTIVE:
             raise Retired(self._replica.id, fact.reason or fact.standing.name.lower())
+        if self._replica.given_up:
+            lost = ", ".join(sorted(self._replica.given_up))
+            raise Retired(self._replica.id, f"it holds commits of {lost} that the others have given up")
 
     def owes(self) -> bool:
         """Whether there may be something to write down: something was heard of members, or has become stable."""
