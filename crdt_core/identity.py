@@ -6,9 +6,9 @@ member can be asked, and none has seen more of it than it has itself. Otherwise 
 running member must have written down first (the *sponsor*; why, is said in `crdt_core.types.members`). This module
 only chooses.
 
-A node that was added by a member which was gone before anybody else had heard of it holds commits that the others have
-given up, its own addition among them. It can agree with nobody, under whatever id, and does not go on unless it is added
-anew; what it alone has written is then done again.
+A node that was added by a member which was gone before anybody else had heard of it holds commits that the others
+have given up, its own addition among them. It can agree with nobody, under whatever id, and does not go on unless it is
+added anew; what it alone has written is then done again.
 
 A backup is a state at a clock, which any node may take up as that of a new id of its own: what the fleet has done since
 then comes from the sponsor, as to a replica that was away. Only a backup that holds commits which the fleet has given
