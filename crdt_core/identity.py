@@ -39,6 +39,7 @@ __all__ = [
     "Vouched",
     "Wait",
     "decide",
+    "incarnation",
     "known_members",
     "next_incarnation",
 ]

@@ -7,7 +7,7 @@ import pytest
 from crdt_core.clocks import VersionVector
 from crdt_core.codec import encode_patch
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
-from crdt_core.events import DeltasRead, MessagesRead, PatchOffered
+from crdt_core.events import DeltasRead, LinksRead, MessagesRead, PatchOffered
 from crdt_core.identity import Sponsor
 from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember
 from crdt_core.messages import Ask, Compact, Push, encode_message
@@ -423,8 +423,9 @@ def test_what_the_fleet_has_given_up_does_not_come_in_by_one_that_was_added_anew
     assert fleet.do("n1", AddMember("n4", "", "")) == ["n4"]
     n4 = fleet.nodes["n4"]
     patch = n4.replica.patch(VersionVector(n1=1, n2=1, n3=1), n4.hlc.last)
+    fleet.turn("n1", LinksRead(frozenset({"n3"})))
     fleet.turn("n1", MessagesRead([("1-0", encode_message(Push("n4", "r", patch)))]))
-    fleet.turn("n1", DeltasRead("n4", fleet.logs["n4"], object()))
+    assert fleet.turn("n1", DeltasRead("n4", fleet.logs["n4"], object())) == [0]
     assert fleet.nodes["n1"].replica.whole_clock["n3"] == 1
     assert fleet.do("n1", GetCounter(b"hits")) == [(3, "pncounter")]
     fleet.away = {"n3"}

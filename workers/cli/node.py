@@ -193,7 +193,8 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     record = _record_of_newcomer(census, name)
     replica = census.members.active.get(name)
     if replica is not None and any(isinstance(r, Record) and r.replica for r in census.records.values()):
-        if record.replica == replica and not record.joining:
+        goes_on = record.replica == replica and not census.members.given_up(record.clock)
+        if goes_on and not record.joining:
             raise InvalidArgument(name, f"it is a member already, as {replica}")
         return replica, ""
     async with FleetClient(census.settings) as clients:
@@ -210,7 +211,8 @@ def _record_of_newcomer(census: Census, name: str) -> Record:
         return record
     if record.running:
         raise AlreadyRunning(record.replica or name, "a worker that is no member of this fleet")
-    if record.replica and record.replica not in census.members.facts:
+    left_behind = census.members.given_up(record.clock)
+    if record.replica and record.replica not in census.members.facts and not left_behind:
         where = Keys(name).header
         raise InvalidArgument(
             name, f"its Redis holds a replica of another fleet at {where}: delete that, or choose another"
