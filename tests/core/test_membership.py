@@ -9,9 +9,10 @@ from crdt_core.codec import encode_patch
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.events import DeltasRead, LinksRead, MessagesRead, PatchOffered
 from crdt_core.identity import Sponsor
-from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember
+from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember, RetireFormer
 from crdt_core.messages import Ask, Compact, Push, encode_message
 from crdt_core.operations import AddToSet, AdjustCounter, Delete, GetCounter, GetSet, RemoveFromSet
+from crdt_core.replay import is_final
 from crdt_core.replica import Replica
 from crdt_core.types.members import Standing
 from tests.core.fellows import OPTIONS, Fellows
@@ -431,3 +432,17 @@ def test_what_the_fleet_has_given_up_does_not_come_in_by_one_that_was_added_anew
     fleet.away = {"n3"}
     with pytest.raises(Retired, match="given up"):
         fleet.settle()
+
+
+def test_a_former_id_that_nobody_has_heard_of_gets_an_end_so_that_its_writes_can_be_done_again(fleet):
+    """n3.2 was written down by one that left unheard; n3.3 comes back in its place, and waited for its end for ever."""
+    fleet.do("n1", AdmitIncarnation("n3", "n3.3"))
+    fleet.start("n3", Replica("n3.3"), Sponsor("n1", "n1"))
+    fleet.sync("n3")
+    assert fleet.do("n3", RetireFormer("n3", "n3"), RetireFormer("n3", "n9")) == [False, False]
+    assert fleet.do("n3", RetireFormer("n3", "n3.2")) == [True]
+    assert not is_final(fleet.nodes["n3"].replica, "n3.2")
+    fleet.settle()
+    assert is_final(fleet.nodes["n3"].replica, "n3.2")
+    fold(fleet)
+    assert all(node.replica.clock.keys() == {"n1", "n2", "n3.3"} for node in fleet.nodes.values())
