@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from crdt_core.errors import AlreadyRunning, InvalidArgument
+from crdt_core.errors import AlreadyRunning, InvalidArgument, WorldError
 from crdt_core.identity import Record
 from crdt_core.types.members import Standing
 from workers.census import Census, take_census
@@ -199,6 +199,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
         return replica, ""
     async with FleetClient(census.settings) as clients:
         member = await serving_member(clients, census, via, but=name)
+        _check_knows_the_end(census, record, member.name)
         return await member.add_node(name, new), member.name
 
 
@@ -218,6 +219,17 @@ def _record_of_newcomer(census: Census, name: str) -> Record:
             name, f"its Redis holds a replica of another fleet at {where}: delete that, or choose another"
         )
     return record
+
+
+def _check_knows_the_end(census: Census, record: Record, member: str) -> None:
+    """Raises where `member` has not heard that what the newcomer's Redis holds was given up.
+
+    Whoever hears of the addition has then heard of that, too, and takes nothing of it in.
+    """
+    own = census.record(member)
+    known = own.members.given_up(record.clock) if own is not None else []
+    if unheard := [replica for replica in census.members.given_up(record.clock) if replica not in known]:
+        raise WorldError(f"{member} has not heard yet where {', '.join(unheard)} ended: try again, or --via another")
 
 
 def _how_to_start(name: str) -> str:
