@@ -6,6 +6,10 @@ member can be asked, and none has seen more of it than it has itself. Otherwise 
 running member must have written down first (the *sponsor*; why, is said in `crdt_core.types.members`). This module
 only chooses.
 
+A node that was added by a member which was gone before anybody else had heard of it holds commits that the others
+have given up, its own addition among them. It can agree with nobody, under whatever id, and does not go on unless it is
+added anew; what it alone has written is then done again.
+
 A backup is a state at a clock, which any node may take up as that of a new id of its own: what the fleet has done since
 then comes from the sponsor, as to a replica that was away. Only a backup that holds commits which the fleet has given
 up is of no use to a fleet that lives: it would bring dots that may mean something else by now.
@@ -35,6 +39,7 @@ __all__ = [
     "Vouched",
     "Wait",
     "decide",
+    "incarnation",
     "known_members",
     "next_incarnation",
 ]
@@ -149,8 +154,13 @@ def decide(
     """
     if own.restoring:
         raise HalfRestored(name)
-    members = known_members((own, *others.values()), (name, *others), own)
+    everybody = (name, *others)
+    members = known_members((own, *others.values()), everybody, own)
+    if members.given_up(own.clock) and not own.restored:
+        members = known_members(others.values(), everybody)
     case = _Case(name, own, others, members, nonce, vouched)
+    if case.is_unheard_of and case.unreachable:
+        return case.wait_to_be_heard_of()
     case.check_membership()
     if not own.replica:
         return case.with_nothing()
@@ -175,17 +185,29 @@ class _Case:
     def check_membership(self) -> None:
         ids = self.members.ids_of(self.name)
         remedy = f"deltaic node add {self.name}"
+        if self.is_unheard_of:
+            raise NotAMember(self.name, "nobody who stays in the fleet has heard that it was added", remedy)
         if not ids:
             raise NotAMember(self.name, "it is not a member of this fleet", remedy)
         if self.active is None and self.members.facts[ids[-1]].reason == REMOVED_BY_HAND:
             raise NotAMember(self.name, "it was removed from this fleet", remedy)
 
+    @property
+    def is_unheard_of(self) -> bool:
+        """Whether it was added by a member that was gone before any of those who stay had heard of it."""
+        return bool(self._left_behind) and not self.members.ids_of(self.name)
+
+    def wait_to_be_heard_of(self) -> Wait:
+        """It may have been added anew by one that does not answer just now."""
+        silent = ", ".join(self.unreachable)
+        return Wait(f"nobody who answers has heard that it was added, and the Redis of {silent} does not answer")
+
     def with_nothing(self) -> Decision:
         """Its Redis is empty: the node is new, or has lost everything."""
         if self._seen:
             return self._come_back("its Redis has lost everything", fresh=True)
-        if self._unreachable and not self.vouched.trusting:
-            silent = ", ".join(self._unreachable)
+        if self.unreachable and not self.vouched.trusting:
+            silent = ", ".join(self.unreachable)
             return Wait(f"it starts for the first time, and the Redis of {silent} does not answer", "trusting")
         if self.active == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
@@ -194,8 +216,8 @@ class _Case:
     def with_a_former_id(self) -> Decision:
         """The fleet has written down that its id leaves: for an absence, or because it was lost."""
         former = self.members.facts.get(self.own.replica)
-        fresh = former is not None and former.reason in {ABSENT, REMOVED_BY_HAND}
-        if self.active is not None and fresh and not self._seen and not self._unreachable:
+        fresh = bool(self._left_behind) or (former is not None and former.reason in {ABSENT, REMOVED_BY_HAND})
+        if self.active is not None and fresh and not self._seen and not self.unreachable:
             return self.join(self.active, fresh=True)
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
 
@@ -212,7 +234,9 @@ class _Case:
         return self._come_back(reason, fresh=False)
 
     def with_its_id(self, *, patient: bool) -> Decision:
-        at, silent = self.own.clock[self.own.replica], ", ".join(self._unreachable)
+        at, silent = self.own.clock[self.own.replica], ", ".join(self.unreachable)
+        if what := ", ".join(self._left_behind):
+            return self._come_back(f"it holds commits which the fleet has given up, of {what}", fresh=True)
         if self._seen > at:
             return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {self._seen}", fresh=False)
         if not self.own.doubtful or self.vouched.trusting:
@@ -253,7 +277,7 @@ class _Case:
             return Wait(f"{reason}; what it holds gives way to the fleet's state, but no member runs that has it")
         known = [*self.members.ids_of(self.name), self.own.replica or self.name]
         return ComeBack(
-            next_incarnation(self.name, known, self.nonce if self._unreachable else ""), sponsor, reason, fresh
+            next_incarnation(self.name, known, self.nonce if self.unreachable else ""), sponsor, reason, fresh
         )
 
     @property
@@ -267,7 +291,8 @@ class _Case:
         return max((record.clock[replica] for record in self.others.values() if record is not None), default=0)
 
     @property
-    def _unreachable(self) -> list[str]:
+    def unreachable(self) -> list[str]:
+        """The other members whose Redis does not answer."""
         return [node for node in self.members.active if node != self.name and self.others.get(node) is None]
 
     @property
@@ -293,8 +318,13 @@ class _Case:
         """Whether the fleet's members are others than its founders."""
         return any(record.members.facts for record in (self.own, *self.others.values()) if record is not None)
 
+    @property
+    def _left_behind(self) -> list[ReplicaId]:
+        """The ids of which the node's own state holds more than where the others have written down that they end."""
+        return [] if self.own.restored else self.members.given_up(self.own.clock)
+
     def _given_up(self) -> list[ReplicaId]:
-        """The ids of which the node's own state holds more than the others will ever take in."""
+        """The ids of which the state of a backup holds more than the others will ever take in."""
         told = known_members(self.others.values(), (self.name, *self.others))
         return [id_ for id_, counter in sorted(self.own.clock.items()) if counter > self._last_of(id_, told, counter)]
 
@@ -322,6 +352,7 @@ class _Case:
             for node, record in self.others.items()
             if node != self.name and record is not None and record.running and not record.joining
             if record.replica and self.members.active.get(node) == record.replica
+            if not self.members.given_up(record.clock)
         ]
         if not found:
             return None
@@ -332,12 +363,12 @@ class _Case:
 def known_members(records: Iterable[Record | None], named: Iterable[str], own: Record | None = None) -> Members:
     """What all that answer know together; before anything has changed the founders, or else the nodes `named`.
 
-    What only an id knows that leaves, nobody may ever hear: it does not count, unless that is what there is to go by
-    (the record `own` of a node that decides, or no other one).
+    What only an id knows that leaves, or one that holds what the others have given up, nobody may ever hear: it does
+    not count, unless that is what there is to go by (the record `own` of a node that decides, or no other one).
     """
     known = [record for record in records if record is not None]
     members = _joined(known)
-    staying = [record for record in known if record is own or not _has_left(record, members)]
+    staying = [record for record in known if record is own or not _is_left_behind(record, members)]
     if staying:
         members = _joined(staying)
     if members.facts:
@@ -353,8 +384,9 @@ def _joined(records: Iterable[Record]) -> Members:
     return members
 
 
-def _has_left(record: Record, members: Members) -> bool:
-    return (members.standing(record.replica) or Standing.ACTIVE) is not Standing.ACTIVE
+def _is_left_behind(record: Record, members: Members) -> bool:
+    has_left = (members.standing(record.replica) or Standing.ACTIVE) is not Standing.ACTIVE
+    return has_left or bool(members.given_up(record.clock))
 
 
 def incarnation(replica: ReplicaId, node: str) -> int:

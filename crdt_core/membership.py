@@ -17,7 +17,7 @@ from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.identity import next_incarnation
 from crdt_core.siblings import REMOVED, covered, unfold
 from crdt_core.types import MEMBERS
-from crdt_core.types.members import LOST, MEMBERS_KEY, REMOVED_BY_HAND, Fact, Standing
+from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, REMOVED_BY_HAND, Fact, Standing
 
 if TYPE_CHECKING:
     from crdt_core.clocks import ReplicaId, Stamp
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from crdt_core.replica import Replica
     from crdt_core.types.members import Members
 
-__all__ = ["AddMember", "AdmitIncarnation", "Membership", "RemoveMember"]
+__all__ = ["AddMember", "AdmitIncarnation", "Membership", "RemoveMember", "RetireFormer"]
 
 
 class Membership:
@@ -57,10 +57,17 @@ class Membership:
         return node != self._name and (node in self.peers or bool(self._replica.members.ids_of(node)))
 
     def check(self) -> None:
-        """Raises `Retired` where this replica's id has left the fleet."""
+        """Raises `Retired` where this replica's id has left the fleet, or the fleet goes on without what it has.
+
+        The latter befalls nobody whom those who stay have heard of (`Members.given_up`): it was added by one that was
+        removed before anybody else had heard of it. Nobody takes anything of it in, so it must not go on.
+        """
         fact = self._replica.members.facts.get(self._replica.id)
         if fact is not None and fact.standing is not Standing.ACTIVE:
             raise Retired(self._replica.id, fact.reason or fact.standing.name.lower())
+        if self._replica.given_up:
+            lost = ", ".join(sorted(self._replica.given_up))
+            raise Retired(self._replica.id, f"it holds commits of {lost} that the others have given up")
 
     def owes(self) -> bool:
         """Whether there may be something to write down: something was heard of members, or has become stable."""
@@ -183,6 +190,27 @@ class AdmitIncarnation:
         _write_founders(replica)
         _retire(replica, self.node, LOST, now)
         _say(replica, check_replica_id(self.new), Fact(Standing.ACTIVE, self.node, grpc=self.grpc, redis=self.redis))
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class RetireFormer:
+    """Writes down that `former`, an id under which node `node` once wrote, leaves; yields whether that was news.
+
+    A node that was left behind may come back from an id that nobody who stays has ever heard of. Its end has to become
+    known like that of any other, before what it had not sent can be done again. The id of another node, out of whose
+    backup this one comes, is left to that node.
+    """
+
+    node: str
+    former: ReplicaId
+
+    def run(self, replica: Replica, now: Stamp) -> bool:
+        is_its_own = self.former == self.node or self.former.startswith(f"{self.node}.")
+        if not is_its_own or replica.members.standing(self.former) is not None:
+            return False
+        _write_founders(replica)
+        _say(replica, self.former, Fact(Standing.LEAVING, self.node, reason=ABSENT, at_ms=now.ms))
         return True
 
 

@@ -301,9 +301,12 @@ class Node:
     def _take_peer_message(self, message: PeerMessage, size: int, draft: Draft) -> None:
         """Whoever ever took part may ask, and so learn how things stand; only members are listened to.
 
-        A newcomer does not know yet who they are; they may know of it already, and are left to ask again.
+        A newcomer does not know yet who they are; they may know of it already, and are left to ask again. A stranger is
+        answered whose question shows that it was added by a member which left before anybody here could hear of it:
+        the answer tells it that the fleet goes on without that.
         """
-        peer, known = message.sender, self.membership.knows(message.sender)
+        peer = message.sender
+        known = self.membership.knows(peer) or self._was_left_behind(message)
         if not known and self.membership.is_admitted:
             raise Malformed("message", f"sender {brief(peer)} is no peer of {self.name}")
         if not known or peer in self.paused or self._is_out_of_place(message):
@@ -311,14 +314,21 @@ class Node:
             return
         self._rounds.take(message, size, draft)
 
+    def _was_left_behind(self, message: PeerMessage) -> bool:
+        """Whether it is a question of one that holds what the fleet has given up."""
+        return isinstance(message, Ask | More) and bool(self.replica.members.given_up(message.clock))
+
     def _is_out_of_place(self, message: PeerMessage) -> bool:
         """Whether the sender would have to be a member to say that, and is not, or not under that id any more.
 
         It may speak under an id that is news here, if it has written under it, as only members do: else who was away
-        while all others came back under new ids would never hear of them.
+        while all others came back under new ids would never hear of them. What the fleet has given up comes from no
+        member, though it may go by the name of one that was added anew.
         """
         if isinstance(message, Answer | Push) and message.sender in self.peers:
             patch = message.patch
+            if self.replica.members.given_up(patch.clock):
+                return True
             if patch.origin == self.membership.peers[message.sender]:
                 return False
             return patch.origin in self.replica.members.facts or not patch.clock[patch.origin]

@@ -63,7 +63,9 @@ class Replica:
     others are its rivals.
     `clock`: what it has seen. `stable`: what every member has seen, as far as it knows; removals up to there may be
     forgotten. `members`: who belongs to the fleet, as far as it has heard; `founders` until something has changed. Ids
-    that are folded there are in neither clock. `touched_max` bounds the index of recent writes (addresses).
+    that are folded there are in neither clock. `given_up`: the ids of which it holds commits that the
+    fleet goes on without; it can agree with nobody any more. `touched_max` bounds the index of recent writes
+    (addresses).
     """
 
     def __init__(self, replica: ReplicaId, touched_max: int = 200_000, founders: Sequence[str] = ()) -> None:
@@ -79,6 +81,7 @@ class Replica:
         self._dot: PackedDot = 0  # of the commit that is open
         self._founders = Members.founders(founders)
         self.members = self._founders
+        self.given_up: set[ReplicaId] = set()
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
         """Takes up a persisted state; `objects` were decoded with this replica's roster.
@@ -376,9 +379,13 @@ class Replica:
             self._read_members()
 
     def _read_members(self) -> None:
-        """Takes up what the members' object says; ids that were folded go from the clocks."""
+        """Takes up what the members' object says; ids that were folded go from the clocks.
+
+        Once they have gone, it cannot be told any more that they went further here: it is looked at before, and kept.
+        """
         said = MEMBERS.value(self.view(MEMBERS_KEY, MEMBERS))
         self.members = said if said.facts else self._founders
+        self.given_up.update(self.members.given_up(self.whole_clock))
         self.catalogue.roster.folded.update(self.members.folded)
         for replica in self.catalogue.roster.folded:
             self.clock.pop(replica, None)

@@ -381,6 +381,38 @@ def test_a_member_whose_redis_is_gone_is_removed_only_by_force(fleet, deltaic):
     wait_until_folded(fleet, "n3", OTHERS)
 
 
+def test_a_node_whose_addition_left_with_the_one_that_wrote_it_down_stops_and_can_be_added_anew(fleet, deltaic):
+    """n3 adds n4 while n1 and n2 do not listen to it, and goes: nobody but n4 ever hears that n4 was added."""
+    fleet.cut(OTHERS, ["n3"])
+    for _ in range(5):
+        fleet["n3"].increment("hits", 10)  # it knows most, so that n4 asks it for the state
+    n4 = fleet.newcomer("n4")
+    deltaic("node", "add", "n4", *addresses(fleet, "n4"), "--via", "n3", "--no-wait")
+    n4.start().wait_until_serving()
+    n4.increment("hits", 1000)
+    n4.add("who", "n4")
+    fleet["n3"].stop()
+    fleet["n1"].increment("hits", 5)
+    deltaic("node", "remove", "n3", "--via", "n1", "--force")
+    wait_until_folded(fleet, "n3", OTHERS)
+    assert n4.exit_code() == NotAMember.exit_code
+    assert "nobody who stays in the fleet has heard that it was added" in n4.last_words()
+    assert "deltaic node add n4" in n4.last_words()
+    assert [fleet[name].counter("hits") for name in OTHERS] == [8, 8]
+
+    assert "n4 is a member now" in deltaic("node", "add", "n4", "--no-wait")
+    with deltaic.start("node", "add", "n4") as waiting:
+        n4.start().wait_until_serving()
+        assert waiting.stdout is not None
+        assert "n4: up" in [line.strip() for line in waiting.stdout]
+    assert n4.replica_id() == "n4.2"
+    wait_until(lambda: n4.times_logged("unsent_writes_replayed"), 30, "its unsent writes to be made anew")
+    fleet.agree(*OTHERS, "n4")
+    for node in fleet.members((*OTHERS, "n4")):
+        assert node.counter("hits") == 1008
+        assert node.elements("who") == ["n1", "n2", "n3", "n4"]
+
+
 def test_a_dry_run_changes_nothing(fleet, deltaic):
     before = [deltaic.json("node", "list"), fleet.views(), deltaic.file.read_text()]
     said = deltaic("node", "remove", "n3", "--dry-run")

@@ -16,8 +16,8 @@ from redis.exceptions import RedisError
 
 from crdt_core.codec import decode_delta
 from crdt_core.errors import Malformed, UnknownNode
-from crdt_core.events import ReplayAsked, RoundAsked
-from crdt_core.membership import AdmitIncarnation
+from crdt_core.events import Call, ReplayAsked, RoundAsked
+from crdt_core.membership import AdmitIncarnation, RetireFormer
 from crdt_core.replay import is_final
 from crdt_core.types.members import REMOVED_BY_HAND
 from workers.keys import DELTA_FIELD, Keys
@@ -134,6 +134,9 @@ async def replay_former(own: Redis, beginning: Beginning, mailbox: Mailbox) -> N
     """Writes as new what the former id had not sent, then lives on idly until cancelled."""
     former, node = beginning.former, mailbox.node
     if former:
+        async with mailbox.turned:
+            await mailbox.turned.wait_for(lambda: node.membership.is_admitted)
+        await mailbox.ask(lambda token: Call(RetireFormer(node.name, former), token))
         async with mailbox.turned:
             await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
         key = Keys(node.name, former).log

@@ -251,3 +251,91 @@ def test_a_running_node_knows_its_own_commits_better_than_a_backup() -> None:
     asleep = choose(restored("n2", n2=7), n2=replace(n2, running=False), n3=N3)
     assert isinstance(asleep, ComeBack)
     assert not asleep.fresh
+
+
+# Added by one that left before anybody else had heard of it
+
+
+GONE = Fact(Standing.SEALED, "n3", reason=REMOVED_BY_HAND, final=4)
+UNHEARD = ("n2", "n3", "n4")
+
+
+def added_by_n3(id_: str = "n1") -> Record:
+    """What n1's Redis holds, which n3 had added with its 21st commit."""
+    own = Record(id_, VersionVector({"n2": 5, "n3": 21, "n4": 1, id_: 6}))
+    return with_members(own, *map(active, ("n2", "n3", "n4")), active("n1"), ids=(*UNHEARD, id_))
+
+
+def staying(node: str, n3: Fact = GONE, *known: Fact, ids: tuple[str, ...] = ()) -> Record:
+    """What a node that stays says, after n3 has gone; `known`: of n1."""
+    seen = Record(node, VersionVector(n2=9, n3=4, n4=2), running=True)
+    return with_members(seen, active("n2"), n3, active("n4"), *known, ids=(*UNHEARD, *ids))
+
+
+def choose_unheard(own: Record, *, n2: Record | None, n4: Record | None, n3: Record | None = None) -> Decision:
+    return decide("n1", own, {"n2": n2, "n3": n3, "n4": n4}, nonce="c0de")
+
+
+@pytest.mark.parametrize("end", [GONE, replace(GONE, standing=Standing.FOLDED)])
+def test_who_was_added_by_one_that_left_before_anybody_else_had_heard_of_it_does_not_run(end: Fact) -> None:
+    """It served for ever what nobody took in. Found by the simulator, seed 20887."""
+    with pytest.raises(NotAMember, match=r"nobody who stays in the fleet has heard.*deltaic node add n1"):
+        choose_unheard(added_by_n3(), n2=staying("n2", end), n4=staying("n4", end))
+
+
+def test_who_was_added_unheard_waits_for_whoever_may_have_added_it_anew() -> None:
+    decision = choose_unheard(added_by_n3(), n2=staying("n2"), n4=None)
+    assert isinstance(decision, Wait)
+    assert "the Redis of n4 does not answer" in decision.reason
+
+
+def test_who_was_added_unheard_goes_on_until_that_has_ended_without_it() -> None:
+    """They may hear of it still, or have: nobody has heard it all."""
+    going_on = Resume("n1", ())
+    leaves = staying("n2", leaving("n3", REMOVED_BY_HAND))
+    assert choose_unheard(added_by_n3(), n2=leaves, n4=None) == going_on
+    assert choose_unheard(added_by_n3(), n2=None, n4=None) == going_on
+    heard = staying("n2", replace(GONE, final=21), active("n1"), ids=("n1",))
+    assert choose_unheard(added_by_n3(), n2=heard, n4=staying("n4", replace(GONE, final=21))) == going_on
+
+
+def test_who_was_added_unheard_and_then_anew_comes_back_with_nothing_but_its_unsent_writes() -> None:
+    n2 = staying("n2", GONE, active("n1"), ids=("n1",))
+    decision = choose_unheard(added_by_n3(), n2=n2, n4=staying("n4"))
+    assert decision == ComeBack("n1.2", Sponsor("n4", "n4"), decision.reason, fresh=True)
+    assert "commits which the fleet has given up, of n3" in decision.reason
+    assert isinstance(choose_unheard(added_by_n3(), n2=replace(n2, running=False), n4=None), Wait)
+
+
+def test_who_was_added_unheard_joins_under_another_id_that_was_written_down() -> None:
+    facts = (Fact(Standing.FOLDED, "n1", reason=REMOVED_BY_HAND), active("n1"))
+    n2 = staying("n2", GONE, *facts, ids=("n1", "n1.3"))
+    n4 = staying("n4")
+    assert choose_unheard(added_by_n3("n1.2"), n2=n2, n4=n4) == Join("n1.3", Sponsor("n4", "n4"), fresh=True)
+
+
+def test_who_was_removed_and_added_anew_unheard_does_not_run() -> None:
+    n2 = staying("n2", GONE, Fact(Standing.FOLDED, "n1", reason=REMOVED_BY_HAND), ids=("n1",))
+    with pytest.raises(NotAMember, match="was removed"):
+        choose_unheard(added_by_n3("n1.2"), n2=n2, n4=staying("n4"))
+
+
+def test_one_that_was_added_unheard_speaks_for_nobody_and_sponsors_nobody() -> None:
+    """n5, added by n3 like n1, knows n1: those who stay do not, though they have added n5 anew."""
+    n5 = replace(added_by_n3(), replica="n5", running=True, clock=VersionVector(n2=90, n3=21, n5=70))
+    n5 = replace(n5, members=n5.members.joined(Members({"n5": active("n5")}, {})))
+    others = {"n2": staying("n2"), "n3": None, "n4": staying("n4", GONE, active("n5"), ids=("n5",)), "n5": n5}
+    with pytest.raises(NotAMember, match="nobody who stays"):
+        decide("n1", added_by_n3(), others, nonce="c0de")
+    with pytest.raises(NotAMember, match="it is not a member"):
+        decide("n1", NOTHING, others, nonce="c0de")
+    n2 = staying("n2", GONE, active("n1"), ids=("n1",))
+    decision = decide("n1", added_by_n3(), {**others, "n2": n2}, nonce="c0de")
+    assert decision == ComeBack("n1.2", Sponsor("n4", "n4"), decision.reason, fresh=True)
+
+
+def test_one_that_was_removed_with_more_than_the_others_have_joins_again_under_the_id_of_its_addition() -> None:
+    facts = (replace(GONE, node="n1"), active("n1"), active("n2"), active("n3"))
+    n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))
+    decision = choose(OWN, n2=replace(n2, clock=VersionVector(n1=4, n2=1)), n3=replace(N3, clock=VersionVector()))
+    assert decision == Join("n1.2", Sponsor("n2", "n2"), fresh=True)

@@ -7,11 +7,12 @@ import pytest
 from crdt_core.clocks import VersionVector
 from crdt_core.codec import encode_patch
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
-from crdt_core.events import DeltasRead, MessagesRead, PatchOffered
+from crdt_core.events import DeltasRead, LinksRead, MessagesRead, PatchOffered
 from crdt_core.identity import Sponsor
-from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember
+from crdt_core.membership import AddMember, AdmitIncarnation, RemoveMember, RetireFormer
 from crdt_core.messages import Ask, Compact, Push, encode_message
 from crdt_core.operations import AddToSet, AdjustCounter, Delete, GetCounter, GetSet, RemoveFromSet
+from crdt_core.replay import is_final
 from crdt_core.replica import Replica
 from crdt_core.types.members import Standing
 from tests.core.fellows import OPTIONS, Fellows
@@ -333,3 +334,115 @@ def test_a_callers_patch_does_not_lengthen_an_id_that_has_left(fleet):
     (error,) = fleet.turn("n2", PatchOffered(carried, object()))
     assert isinstance(error, InvalidArgument)
     assert fleet.nodes["n2"].replica.clock["n3"] == 1
+
+
+# Added by one that left before anybody else had heard of it
+
+
+def leave_behind(fleet: Fellows) -> None:
+    """n3 adds n4, which counts once, and is removed, while n1 and n2 hear of neither."""
+    fleet.away = {"n1", "n2"}
+    fleet.do("n3", AddMember("n4", "", ""))
+    fleet.start("n4", Replica("n4"), Sponsor("n3", "n3"))
+    fleet.sync("n4")
+    assert fleet.do("n4", HITS) == [4]
+    fleet.away = {"n3", "n4"}
+    fleet.do("n1", RemoveMember("n3"))
+    fleet.settle()
+
+
+def end_n3(fleet: Fellows, until: Standing) -> None:
+    """n3 is sealed, or folded, at what n1 and n2 have of it."""
+    while fleet.nodes["n1"].replica.members.standing("n3") is not until:
+        fleet.compact()
+        fleet.settle()
+    assert fleet.nodes["n1"].replica.members.facts["n3"].final == 1
+
+
+@pytest.mark.parametrize("until", [Standing.SEALED, Standing.FOLDED])
+def test_one_that_was_added_unheard_is_told_when_it_asks_and_stops(fleet, until):
+    """It served for ever, and its questions were set aside as a stranger's. Found by the simulator, seed 20887."""
+    leave_behind(fleet)
+    end_n3(fleet, until)
+    fleet.away = {"n3"}
+    for name in ("n1", "n2"):
+        fleet.logs[name].clear()
+    fleet.settle()
+    with pytest.raises(Retired, match="it holds commits of n3 that the others have given up"):
+        fleet.sync("n4")
+    fleet.away = {"n3", "n4"}
+    fleet.settle()
+    for name in ("n1", "n2"):
+        assert not fleet.nodes[name].counts["quarantined"]
+        assert "n4" not in fleet.nodes[name].peers
+        assert fleet.do(name, GetCounter(b"hits")) == [(3, "pncounter")]
+    agree(fleet, "n1", "n2")
+
+
+@pytest.mark.parametrize("until", [Standing.SEALED, Standing.FOLDED])
+def test_one_that_was_added_unheard_reads_of_it_in_a_log_and_stops(fleet, until):
+    """Its clock would have run backwards, to where the others had ended the id."""
+    leave_behind(fleet)
+    end_n3(fleet, until)
+    fleet.away = {"n3"}
+    with pytest.raises(Retired, match="given up"):
+        fleet.settle()
+
+
+def test_one_that_was_added_unheard_goes_on_as_long_as_the_others_may_still_hear_of_it(fleet):
+    """n3 leaves, but where it ends is not written down yet."""
+    leave_behind(fleet)
+    fleet.away = {"n3"}
+    fleet.settle()
+    fleet.sync("n4")
+    assert fleet.nodes["n4"].replica.members.standing("n3") is Standing.LEAVING
+    assert fleet.do("n4", HITS) == [5]
+
+
+def test_a_member_that_anybody_has_heard_of_takes_part_in_the_end_of_who_added_it(fleet):
+    """n2 alone had heard of n4 when n1, which had not, removed n3."""
+    fleet.away = {"n1"}
+    fleet.do("n3", AddMember("n4", "", ""))
+    fleet.start("n4", Replica("n4"), Sponsor("n3", "n3"))
+    fleet.sync("n4")
+    fleet.away = {"n2", "n3", "n4"}
+    fleet.do("n1", RemoveMember("n3"))
+    fleet.away = {"n3"}
+    fleet.settle()
+    fleet.sync("n1")
+    fleet.do("n4", HITS)
+    fleet.settle()
+    fold(fleet)
+    assert all(fleet.nodes[name].replica.clock.keys() == {"n1", "n2", "n4"} for name in ("n1", "n2", "n4"))
+    agree(fleet, "n1", "n2", "n4")
+
+
+def test_what_the_fleet_has_given_up_does_not_come_in_by_one_that_was_added_anew(fleet):
+    """n4 is added again, under the id that it goes by, while it still believes what n3 had said."""
+    leave_behind(fleet)
+    end_n3(fleet, Standing.SEALED)
+    assert fleet.do("n1", AddMember("n4", "", "")) == ["n4"]
+    n4 = fleet.nodes["n4"]
+    patch = n4.replica.patch(VersionVector(n1=1, n2=1, n3=1), n4.hlc.last)
+    fleet.turn("n1", LinksRead(frozenset({"n3"})))
+    fleet.turn("n1", MessagesRead([("1-0", encode_message(Push("n4", "r", patch)))]))
+    assert fleet.turn("n1", DeltasRead("n4", fleet.logs["n4"], object())) == [0]
+    assert fleet.nodes["n1"].replica.whole_clock["n3"] == 1
+    assert fleet.do("n1", GetCounter(b"hits")) == [(3, "pncounter")]
+    fleet.away = {"n3"}
+    with pytest.raises(Retired, match="given up"):
+        fleet.settle()
+
+
+def test_a_former_id_that_nobody_has_heard_of_gets_an_end_so_that_its_writes_can_be_done_again(fleet):
+    """n3.2 was written down by one that left unheard; n3.3 comes back in its place, and waited for its end for ever."""
+    fleet.do("n1", AdmitIncarnation("n3", "n3.3"))
+    fleet.start("n3", Replica("n3.3"), Sponsor("n1", "n1"))
+    fleet.sync("n3")
+    assert fleet.do("n3", RetireFormer("n3", "n3"), RetireFormer("n3", "n9")) == [False, False]
+    assert fleet.do("n3", RetireFormer("n3", "n3.2")) == [True]
+    assert not is_final(fleet.nodes["n3"].replica, "n3.2")
+    fleet.settle()
+    assert is_final(fleet.nodes["n3"].replica, "n3.2")
+    fold(fleet)
+    assert all(node.replica.clock.keys() == {"n1", "n2", "n3.3"} for node in fleet.nodes.values())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.events import Call
 from crdt_core.membership import AddMember, RemoveMember
+from tests.sim.beginning import read_record
 from tests.sim.shell import Host
 from tests.sim.tail import Nobody
 
@@ -25,8 +26,17 @@ def add_a_node(world: World, host: Host) -> bool:
     if host.process is None or host.process.node.joins or (not out and len(world.hosts) >= _NODES_MAX):
         return False
     name = world.rng.choice(out) if out else f"n{len(world.hosts) + 1}"
+    if name in world.hosts and not _knows_the_end(world, host, name):
+        return False
     host.process.put(Call(AddMember(name, "", ""), _Added(world, name)))
     return True
+
+
+def _knows_the_end(world: World, host: Host, name: str) -> bool:
+    """Whether `host` has heard of all that any node has given up of what `name` holds, as `deltaic node add` asks."""
+    clock = read_record(world.hosts[name]).clock
+    ended = {id_ for other in world.hosts.values() for id_ in read_record(other).members.given_up(clock)}
+    return ended <= set(read_record(host).members.given_up(clock))
 
 
 def remove_a_node(world: World, host: Host) -> bool:

@@ -30,7 +30,7 @@ from crdt_core.events import (
 )
 from crdt_core.header import decode_header
 from crdt_core.identity import Vouched
-from crdt_core.membership import AdmitIncarnation
+from crdt_core.membership import AdmitIncarnation, RetireFormer
 from crdt_core.messages import Answer, Push, encode_message
 from crdt_core.node import Node
 from crdt_core.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
@@ -218,7 +218,10 @@ class Process:
         for peer, replica in sorted(wanted - self._tails.keys()):
             self._tails[peer, replica] = tail = Tail(self, peer, replica, self.setup.batch)
             tail.read_soon()
-        if self._former and membership.is_admitted and is_final(self.node.replica, self._former):
+        unheard_of = self._former not in self.node.replica.members.facts
+        if self._former and membership.is_admitted and unheard_of:
+            self.put(Call(RetireFormer(self.host.name, self._former), Nobody()))
+        elif self._former and membership.is_admitted and is_final(self.node.replica, self._former):
             former, self._former = self._former, ""
             self.put(ReplayAsked(former, self._unsent(former), Then(partial(self.host.store.logs.pop, former, None))))
 

@@ -23,6 +23,8 @@ from tests.sim.world import World
 
 BATCH = 25
 FRESH = 40
+FOUND = [20887]
+"""Seeds that found a mistake which is told by a named test, too."""
 
 
 def fail_at_the_first(seeds: list[int]) -> None:
@@ -36,6 +38,10 @@ def fail_at_the_first(seeds: list[int]) -> None:
 @pytest.mark.parametrize("first", range(0, 4 * BATCH, BATCH))
 def test_seeds_that_stay_the_same_are_clean(first: int) -> None:
     fail_at_the_first(list(range(first, first + BATCH)))
+
+
+def test_seeds_that_found_something_are_clean() -> None:
+    fail_at_the_first(FOUND)
 
 
 def test_seeds_that_nobody_has_tried_before_are_clean() -> None:

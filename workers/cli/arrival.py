@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_core.errors import DeltaicError
+from crdt_core.identity import incarnation
 from workers.cli.display import printable, size
 from workers.heartbeat import said_lately
 from workers.keys import FLEET
@@ -63,7 +64,7 @@ def arrival_of(beat: dict[str, Any] | None) -> Arrival:
 
 
 async def watch_arrival(name: str, replica: str, node: NodeSettings) -> None:
-    """Shows how node `name` comes up as `replica`; returns when it serves."""
+    """Shows how node `name` comes up as `replica`, or a later id of its own; returns when it serves."""
     console = Console()
     redis = connection(node.redis)
     try:
@@ -100,6 +101,7 @@ async def _look(name: str, replica: str, redis: Redis) -> Arrival:
     except (RedisError, OSError, DeltaicError) as error:
         return Arrival(f"its Redis does not answer: {printable(str(error))}")
     said = said_lately(beat, time)
-    if said is not None and said.get("serving") and (record.joining or record.replica != replica):
+    former = not record.replica or incarnation(record.replica, name) < incarnation(replica, name)
+    if said is not None and said.get("serving") and (record.joining or former):
         return Arrival("starts")
     return arrival_of(said)

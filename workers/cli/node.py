@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from crdt_core.errors import AlreadyRunning, InvalidArgument
+from crdt_core.errors import AlreadyRunning, InvalidArgument, WorldError
 from crdt_core.identity import Record
 from crdt_core.types.members import Standing
 from workers.census import Census, take_census
@@ -219,11 +219,13 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     record = _record_of_newcomer(census, name)
     replica = census.members.active.get(name)
     if replica is not None and any(isinstance(r, Record) and r.replica for r in census.records.values()):
-        if record.replica == replica and not record.joining:
+        goes_on = record.replica == replica and not census.members.given_up(record.clock)
+        if goes_on and not record.joining:
             raise InvalidArgument(name, f"it is a member already, as {replica}")
         return replica, ""
     async with FleetClient(census.settings) as clients:
         member = await serving_member(clients, census, via, but=name)
+        _check_knows_the_end(census, record, member.name)
         return await member.add_node(name, new), member.name
 
 
@@ -236,12 +238,24 @@ def _record_of_newcomer(census: Census, name: str) -> Record:
         return record
     if record.running:
         raise AlreadyRunning(record.replica or name, "a worker that is no member of this fleet")
-    if record.replica and record.replica not in census.members.facts:
+    left_behind = census.members.given_up(record.clock)
+    if record.replica and record.replica not in census.members.facts and not left_behind:
         where = Keys(name).header
         raise InvalidArgument(
             name, f"its Redis holds a replica of another fleet at {where}: delete that, or choose another"
         )
     return record
+
+
+def _check_knows_the_end(census: Census, record: Record, member: str) -> None:
+    """Raises where `member` has not heard that what the newcomer's Redis holds was given up.
+
+    Whoever hears of the addition has then heard of that, too, and takes nothing of it in.
+    """
+    own = census.record(member)
+    known = own.members.given_up(record.clock) if own is not None else []
+    if unheard := [replica for replica in census.members.given_up(record.clock) if replica not in known]:
+        raise WorldError(f"{member} has not heard yet where {', '.join(unheard)} ended: try again, or --via another")
 
 
 def _how_to_start(name: str) -> str:
