@@ -1,4 +1,4 @@
-"""The same sequences as in `tests/test_commands_differential.py`, through the ports of a lone worker and a real server."""
+"""The sequences of `tests/test_commands_differential.py`, through the ports of a lone worker and of a real server."""
 
 from __future__ import annotations
 
