@@ -50,7 +50,10 @@ class Links:
         """The peers that are paused now. Raises `StoreUnavailable`."""
         confirmed = self._mailbox.persisted
         read: tuple[Command, ...] = (("HGETALL", self._keys.links), ("HGET", self._keys.header, "turn"))
-        *_, (links, turn) = await self._line.ask(("MULTI",), *read, ("EXEC",))
+        try:
+            *_, (links, turn) = await self._line.ask(("MULTI",), *read, ("EXEC",))
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"the links cannot be read: {error}") from error
         for reply in (links, turn):
             if isinstance(reply, hiredis.ReplyError):
                 raise StoreUnavailable(f"the links cannot be read: {reply}")
