@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from crdt_core.errors import StoreUnavailable
+from crdt_core.errors import SettingsError, StoreUnavailable
 from workers.wire import connect
 
 if TYPE_CHECKING:
@@ -37,12 +37,19 @@ class Line:
         """The replies to `commands`; raises `StoreUnavailable` where there is none, or it is an error."""
         async with self._turn:
             if self._wire is None or not self._wire.open:
-                self._wire = await connect(self._url, self._name, self._silence_s)
+                self._wire = await self._open()
             replies = await self._wire.send(commands)
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
                 raise StoreUnavailable(f"Redis refuses: {reply}")
         return replies
+
+    async def _open(self) -> Wire:
+        """A connection; files of its TLS that are missing just now, as while they are replaced, are waited for."""
+        try:
+            return await connect(self._url, self._name, self._silence_s)
+        except SettingsError as error:
+            raise StoreUnavailable(str(error)) from error
 
     def close(self) -> None:
         """Closes the connection; whoever asks then opens it again."""

@@ -57,6 +57,12 @@ class Tail:
 
     async def run(self) -> None:
         """Follows the log until cancelled; a Redis that is away is waited for."""
+        try:
+            await self._follow()
+        finally:
+            self._line.close()
+
+    async def _follow(self) -> None:
         reachable = True
         while True:
             try:

@@ -135,6 +135,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Whether to go on: what the client has asked for is answered first. TLS knows no half-closed connection."""
         self._ends = True
+        self.write()  # what is answered already: once the transport is closed, nothing leaves any more
         return self._is_busy and self.face.tls is None
 
     def pause_writing(self) -> None:

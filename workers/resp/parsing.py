@@ -25,6 +25,8 @@ _LARGE = re.compile(rb"\n[*$][0-9]{7}")
 """A length of a million or more, or what looks like one, behind the end of a line."""
 _CRLF = b"\r\n"
 _HEADER_BYTES = 8
+_BEGINNING = b"\n"
+"""Stands for what was there before a request begins: the end of a line."""
 _DELAYED_BYTES_MAX = 1 << 20
 _SPLIT_BYTES = 1 << 14
 _LINE_BYTES_MAX = 64 * 1024
@@ -56,6 +58,7 @@ class RequestParser:
         self._reader = hiredis.Reader()
         self._delayed: list[bytes] = []
         self._delayed_bytes = 0
+        self._end = _BEGINNING  # of what is delayed
         self.argument_bytes = 0
         self._taken = self._taken_bytes = 0
         self._careful: _Careful | None = None if trusted else self._begin_carefully(b"")
@@ -111,14 +114,14 @@ class RequestParser:
         hiredis does not tell whether it is within a request. But none is shorter than as it would be packed; so where
         those that were taken make up all that was fed, it is between two.
         """
-        is_between = not self._delayed
-        before = b"\n" if is_between else self._delayed[-1][-_HEADER_BYTES:]
+        is_between, before = not self._delayed, self._end
         self._delayed.append(data)
         self._delayed_bytes += len(data)
+        self._end = (before + data[-_HEADER_BYTES:])[-_HEADER_BYTES:]
         if (
             self._delayed_bytes > _DELAYED_BYTES_MAX
             or _LARGE.search(data)
-            or _LARGE.match(before + data[:_HEADER_BYTES])
+            or _LARGE.search(before + data[:_HEADER_BYTES])
         ):
             return [], False
         reader = self._reader
@@ -139,6 +142,7 @@ class RequestParser:
 
     def _forget(self) -> None:
         self._delayed.clear()
+        self._end = _BEGINNING
         self._delayed_bytes = self._taken = self._taken_bytes = 0
 
     def _begin_carefully(self, data: bytes) -> _Careful:
