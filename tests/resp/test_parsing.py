@@ -119,11 +119,11 @@ def test_nothing_is_set_aside_for_what_is_only_announced() -> None:
 @pytest.mark.parametrize("piece", range(1, 27))
 def test_a_length_beyond_all_bounds_is_refused_however_it_was_cut(piece: int) -> None:
     """One parser makes a list of that length; and who collects garbage then looks through it again and again."""
-    stream = b"*1\r\n$4\r\nPING\r\n*100000000\r\n"
-    reading = parser()
-    pieces = [stream[at : at + piece] for at in range(0, len(stream), piece)]
-    with pytest.raises(ProtocolError, match="invalid multibulk length"):
-        assert [request for data in pieces for request in reading.feed(data)] == [[b"PING"]]
+    for stream in (b"*1\r\n$4\r\nPING\r\n*100000000\r\n", b"*1\r\n$4\r\nPINGxx*100000000\r\n"):
+        reading = parser()
+        pieces = [stream[at : at + piece] for at in range(0, len(stream), piece)]
+        with pytest.raises(ProtocolError, match="invalid multibulk length"):
+            assert [request for data in pieces for request in reading.feed(data)] == [[b"PING"]]
 
 
 def test_a_request_that_does_not_end_is_refused() -> None:

@@ -21,12 +21,10 @@ __all__ = ["ProtocolError", "RequestParser"]
 
 Request = list[bytes]
 
-_LARGE = re.compile(rb"\n[*$][0-9]{7}")
-"""A length of a million or more, or what looks like one, behind the end of a line."""
+_LARGE = re.compile(rb"[*$][0-9]{7}")
+"""A length of a million or more, or what looks like one; hiredis sees lengths also where no line has ended."""
 _CRLF = b"\r\n"
 _HEADER_BYTES = 8
-_BEGINNING = b"\n"
-"""Stands for what was there before a request begins: the end of a line."""
 _DELAYED_BYTES_MAX = 1 << 20
 _SPLIT_BYTES = 1 << 14
 _LINE_BYTES_MAX = 64 * 1024
@@ -58,7 +56,7 @@ class RequestParser:
         self._reader = hiredis.Reader()
         self._delayed: list[bytes] = []
         self._delayed_bytes = 0
-        self._end = _BEGINNING  # of what is delayed
+        self._end = b""  # of what is delayed
         self.argument_bytes = 0
         self._taken = self._taken_bytes = 0
         self._careful: _Careful | None = None if trusted else self._begin_carefully(b"")
@@ -142,7 +140,7 @@ class RequestParser:
 
     def _forget(self) -> None:
         self._delayed.clear()
-        self._end = _BEGINNING
+        self._end = b""
         self._delayed_bytes = self._taken = self._taken_bytes = 0
 
     def _begin_carefully(self, data: bytes) -> _Careful:
