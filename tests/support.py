@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
+import grpc
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -28,7 +30,8 @@ _reserved: dict[int, IO[str]] = {}
 def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
     """The first true value of `predicate`, asked again and again; fails the test after `timeout` seconds.
 
-    What `predicate` raises as an `AssertionError` or `OSError` counts as "not yet", and is shown if it stays so.
+    What `predicate` raises as an `AssertionError`, an `OSError` or an error of gRPC counts as "not yet", and is shown if
+    it stays so: a worker that begins anew ends the calls that are under way.
     """
     deadline = time.monotonic() + timeout
     pause = _pauses()
@@ -39,7 +42,7 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "t
             if value:
                 return value
             last = value
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, grpc.RpcError) as error:
             last = repr(error)
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain for {what}; last: {last}")
@@ -62,7 +65,7 @@ async def wait_until_async(
             if result:
                 return result
             last = result
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, grpc.RpcError) as error:
             last = repr(error)
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain for {what}; last: {last}")
