@@ -30,8 +30,8 @@ _reserved: dict[int, IO[str]] = {}
 def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
     """The first true value of `predicate`, asked again and again; fails the test after `timeout` seconds.
 
-    What `predicate` raises as an `AssertionError`, an `OSError` or an error of gRPC counts as "not yet", and is shown if
-    it stays so: a worker that begins anew ends the calls that are under way.
+    What `predicate` raises as an `AssertionError`, an `OSError` or an error of gRPC counts as "not yet" (a worker that
+    begins anew ends the calls that are under way), and is shown if it stays so.
     """
     deadline = time.monotonic() + timeout
     pause = _pauses()
