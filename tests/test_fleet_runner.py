@@ -17,7 +17,7 @@ import grpc
 import pytest
 import redis
 from click.testing import CliRunner
-from rq import Queue
+from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from crdt_core.errors import InvalidArgument, SettingsError, StoreUnavailable
@@ -422,6 +422,8 @@ def test_a_job_is_worked_off_and_its_workers_end_with_a_signal(start, embedded):
         queue = Queue(queue_name("n2"), connection=client, serializer=JSONSerializer)
         job = queue.enqueue("operator.add", 40, 2)
         assert wait_until(job.return_value, 30, "the job's result") == 42
+        wanted = ["idle"] * load_settings(embedded).jobs.workers
+        wait_until(lambda: [w.get_state() for w in Worker.all(connection=client)] == wanted, 30, "all workers to wait")
     running = descendants(jobs.process.pid)
     jobs.process.terminate()
     jobs.ends()
