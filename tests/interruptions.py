@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 
 __all__ = [
     "CommitHeld",
@@ -17,7 +18,7 @@ __all__ = [
 ]
 
 
-class Interruption:
+class Interruption(ABC):
     """A script of the proxy: does something to one commit, once it is armed, and then nothing more."""
 
     def __init__(self) -> None:
@@ -29,8 +30,9 @@ class Interruption:
             return self.interrupt(link, direction, data)
         return data
 
+    @abstractmethod
     def interrupt(self, link, direction, data):
-        raise NotImplementedError
+        """What becomes of the data."""
 
 
 class RequestLost(Interruption):

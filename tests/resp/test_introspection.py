@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from crdt_core.commands import COMMANDS
 from crdt_core.commands.table import UNSUPPORTED
-from tests.resp.programs import redis_cli
+from tests.resp.programs import path_of, redis_cli
 from tests.resp.raw import Raw
 from tests.support import wait_until
 from workers.resp.documentation import documentation
@@ -194,10 +193,8 @@ def test_connections_are_ended_by_filters_and_not_one_that_asks_for_it(fleet: Fl
 @pytest.fixture
 def terminal(fleet: Fleet, tmp_path) -> Iterator[Callable[..., str]]:
     """`terminal("GET a")` types a line into an interactive redis-cli; `terminal()`: what the screen shows."""
-    if shutil.which("tmux") is None or shutil.which("redis-cli") is None:
-        pytest.skip("tmux or redis-cli is not on this machine (Debian: tmux, redis-tools)")
-    tmux = ["tmux", "-S", str(tmp_path / "tmux")]
-    program = ["redis-cli", "-p", str(fleet["n1"].resp_port)]
+    tmux = [path_of("tmux", "tmux"), "-S", str(tmp_path / "tmux")]
+    program = [path_of("redis-cli"), "-p", str(fleet["n1"].resp_port)]
     subprocess.run([*tmux, "new-session", "-d", "-x", "160", "-y", "50", *program], check=True)
 
     def screen(line: str = "", *keys: str) -> str:
@@ -238,9 +235,7 @@ def test_redis_cli_looks_through_the_keys(fleet: Fleet, client: Client, key: str
 
 def test_redis_cli_shows_figures_as_they_change(fleet: Fleet) -> None:
     """It goes on until it is ended."""
-    if shutil.which("redis-cli") is None:
-        pytest.skip("redis-cli is not on this machine (Debian: redis-tools)")
-    command = ["stdbuf", "-oL", "redis-cli", "-p", str(fleet["n1"].resp_port), "--stat", "-i", "0.1"]
+    command = ["stdbuf", "-oL", path_of("redis-cli"), "-p", str(fleet["n1"].resp_port), "--stat", "-i", "0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         began = time.monotonic()
