@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bench.load import tool_version
-from workers.embedded import server_binary
+from workers.processes.embedded import server_binary
 
 __all__ = ["busy", "commit", "described"]
 

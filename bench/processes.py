@@ -21,9 +21,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bench.errors import ProcessFailed
-from workers.embedded import HOST, server_arguments, server_binary
-from workers.ports import claim
-from workers.settings import ValkeySettings
+from workers.config.settings import ValkeySettings
+from workers.processes.embedded import HOST, server_arguments, server_binary
+from workers.system.ports import claim
 
 if TYPE_CHECKING:
     import socket

@@ -14,7 +14,7 @@ from bench.figures import Figure
 from bench.line import Line, meet
 from bench.load import RANDOM, Load, add_members, run
 from bench.processes import wait_until
-from workers.keys import Keys
+from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

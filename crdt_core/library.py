@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from crdt_core.clocks import Stamp
-from crdt_core.codec import decode_patch, patch_value
+from crdt_core.codec.canonical import decode_patch, patch_value
 from crdt_core.errors import InvalidArgument, Malformed, brief
-from crdt_core.replica import Replica
-from crdt_core.siblings import DENIED
+from crdt_core.lattice.clocks import Stamp
+from crdt_core.lattice.siblings import WINNING_TOMBSTONE
+from crdt_core.replica.replica import Replica
 from crdt_core.types import DWFLAG, EWFLAG, GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, RWSET, SLOT
 from crdt_core.types.counters import adjust, check_amount
 from crdt_core.types.registers import Stamped, set_at, set_now
@@ -30,8 +30,8 @@ from crdt_core.types.sets import deny_element, remove_element
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crdt_core.clocks import ReplicaId, VersionVector
-    from crdt_core.siblings import Payload
+    from crdt_core.lattice.clocks import ReplicaId, VersionVector
+    from crdt_core.lattice.siblings import Payload
     from crdt_core.types import CrdtType, View
 
 __all__ = ["DWFlag", "EWFlag", "GCounter", "GSet", "LWWRegister", "MVRegister", "ORSet", "PNCounter", "RWSet"]
@@ -291,7 +291,7 @@ class DWFlag(SingleObject):
 
     def disable(self) -> None:
         """Unsets it, and outweighs concurrent enables, also where it is not set here."""
-        self._write(SLOT, DENIED)
+        self._write(SLOT, WINNING_TOMBSTONE)
 
 
 def _bytes(text: str) -> bytes:

@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc
 import orjson
 
-from crdt_core.messages import Round, encode_message
+from crdt_core.codec.messages import Round, encode_message
 from tests.client import NodeClient, channel_to
 from tests.server import ValkeyServer
 from tests.support import free_port, wait_until
-from workers.keys import MESSAGE_FIELD, OPEN, PAUSED, Keys
+from workers.wire.keys import MESSAGE_FIELD, OPEN, PAUSED, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from redis import Redis
 
-    from crdt_core.messages import Message
+    from crdt_core.codec.messages import Message
 
 __all__ = ["Fleet", "Node", "code_of"]
 

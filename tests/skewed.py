@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from workers import clock
+from workers.system import clock
 
 
 def main() -> None:

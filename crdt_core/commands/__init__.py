@@ -17,7 +17,7 @@ from crdt_core.commands.base import (
     Status,
     read,
 )
-from crdt_core.commands.expiry import Sweep
+from crdt_core.commands.expiry import DeleteExpired
 from crdt_core.commands.policies import CommandOptions, Policies
 from crdt_core.commands.table import COMMANDS, UNSUPPORTED, lookup
 
@@ -28,6 +28,7 @@ __all__ = [
     "Command",
     "CommandError",
     "CommandOptions",
+    "DeleteExpired",
     "ErrorReply",
     "Execute",
     "Keyspace",
@@ -38,7 +39,6 @@ __all__ = [
     "Session",
     "SetOf",
     "Status",
-    "Sweep",
     "lookup",
     "read",
 ]

@@ -22,11 +22,11 @@ from crdt_core.types.expiry import deadline_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from crdt_core.clocks import Stamp
-    from crdt_core.objects import Object
-    from crdt_core.replica import Replica
-    from crdt_core.siblings import Roster
+    from crdt_core.lattice.clocks import Stamp
+    from crdt_core.lattice.replica_index import ReplicaIndex
+    from crdt_core.replica.replica import Replica
     from crdt_core.types import CrdtType
+    from crdt_core.types.object import Object
 
 __all__ = [
     "OK",
@@ -104,7 +104,7 @@ class Keyspace(Protocol):
     """What commands look at: a replica, or what it was when its last commit was confirmed."""
 
     @property
-    def roster(self) -> Roster: ...
+    def replica_index(self) -> ReplicaIndex: ...
 
     def head(self, key: bytes) -> Object | None:
         """The first made of the objects under `key`."""
@@ -148,7 +148,7 @@ class Session:
         head = self._head(key)
         if head is None:
             return None
-        if not head.rivals:
+        if not head.type_conflicts:
             return head if head.live and not head.type.attribute else None
         return None if self.has_expired(head) else next(iter(head.showing()), None)
 
@@ -164,11 +164,11 @@ class Session:
     def deadline_ms(self, key: bytes) -> int | None:
         """When what is under `key` expires, in wall time; `None` for never."""
         head = self.state.head(key)
-        return deadline_of(head, self.state.roster) if head is not None and head.rivals else None
+        return deadline_of(head, self.state.replica_index) if head is not None and head.type_conflicts else None
 
     def has_expired(self, head: Object) -> bool:
         """Whether the time of the objects in this chain is over."""
-        deadline_ms = deadline_of(head, self.state.roster)
+        deadline_ms = deadline_of(head, self.state.replica_index)
         return deadline_ms is not None and deadline_ms <= self.wall_ms
 
     def new_set(self, key: bytes, otherwise: CrdtType = ORSET) -> CrdtType:

@@ -20,7 +20,7 @@ from crdt_core.types.strings import incremented, integer
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
-    from crdt_core.objects import Object
+    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
 
@@ -51,7 +51,7 @@ def _add(session: Session, key: bytes, amount: int) -> int:
     if found is None:
         found = session.take(key) or replica.catalogue.ensure(key, STRING)
     if found.type is STRING:
-        outcome = incremented(found.parts, replica.encoded_id, amount, replica.roster)
+        outcome = incremented(found.parts, replica.encoded_id, amount, replica.replica_index)
         if outcome is None:
             raise CommandError(NOT_AN_INTEGER)
         after, share = outcome

@@ -17,11 +17,11 @@ from crdt_core.types.counters import INT64_MIN
 from crdt_core.types.expiry import PERSISTED, Until, deadline_of, slot_write
 
 if TYPE_CHECKING:
-    from crdt_core.clocks import Stamp
     from crdt_core.commands.base import Reply, Session
-    from crdt_core.replica import Replica
+    from crdt_core.lattice.clocks import Stamp
+    from crdt_core.replica.replica import Replica
 
-__all__ = ["COMMANDS", "Sweep", "set_deadline"]
+__all__ = ["COMMANDS", "DeleteExpired", "set_deadline"]
 
 _NO_KEY, _NO_DEADLINE = -2, -1
 
@@ -33,11 +33,11 @@ def set_deadline(session: Session, key: bytes, deadline_ms: int) -> None:
         return
     head = session.replica.head(key)
     assert head is not None
-    about = slot_write(head, session.replica.roster)
+    about = slot_write(head, session.replica.replica_index)
     session.replica.write(key, EXPIRY, SLOT, Until(min(deadline_ms, PERSISTED), about))
 
 
-class Sweep:
+class DeleteExpired:
     """Deletes what has expired by wall time `wall_ms`, an operation; yields how many keys that were.
 
     It looks at `looks` keys that have a deadline, those first that it has not looked at for longest.
@@ -64,7 +64,7 @@ class Sweep:
         expiry = next((link for link in head.chain() if link.type is EXPIRY and link.live), None)
         if expiry is None:
             return False
-        deadline_ms = deadline_of(head, replica.roster)
+        deadline_ms = deadline_of(head, replica.replica_index)
         if deadline_ms is not None and deadline_ms <= self.wall_ms:
             return replica.delete(key)
         latest_ms = max(until.deadline_ms for until in EXPIRY.value(replica.catalogue.view(expiry)))

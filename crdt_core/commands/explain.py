@@ -18,7 +18,7 @@ import orjson
 from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.base import RESERVED, Command, CommandError, Map
 from crdt_core.commands.keys import redis_type
-from crdt_core.siblings import DENIED, REMOVED, Spent, unfold
+from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, ObservedReset, unfold
 from crdt_core.types import HASH, LWWREGISTER, MVREGISTER, SLOT, STRING
 from crdt_core.types.counters import Share, net
 from crdt_core.types.expiry import PERSISTED, Until, slot_write
@@ -26,10 +26,11 @@ from crdt_core.types.hashes import slot_of
 from crdt_core.types.strings import integer, latest
 
 if TYPE_CHECKING:
-    from crdt_core.clocks import Dot
     from crdt_core.commands.base import Reply, Session
-    from crdt_core.objects import Object
-    from crdt_core.siblings import Payload, Roster, Siblings
+    from crdt_core.lattice.clocks import Dot
+    from crdt_core.lattice.replica_index import ReplicaIndex
+    from crdt_core.lattice.siblings import Payload, Siblings
+    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
 
@@ -47,7 +48,7 @@ class _Written(NamedTuple):
 
     @property
     def json(self) -> bytes:
-        return b"null" if self.payload is REMOVED else orjson.dumps(self.link.type.encode_payload(self.payload))
+        return b"null" if self.payload is TOMBSTONE else orjson.dumps(self.link.type.encode_payload(self.payload))
 
     @property
     def slot(self) -> Siblings:
@@ -75,7 +76,7 @@ def _explain(session: Session, args: list[bytes]) -> Reply:
                 (b"so", _reason(session, links, written).encode()),
             ]
         )
-        for written in _writes(links, session.state.roster, count)
+        for written in _writes(links, session.state.replica_index, count)
     ]
     return Map(
         [
@@ -91,7 +92,7 @@ def _explain(session: Session, args: list[bytes]) -> Reply:
 def _siblings(session: Session, args: list[bytes]) -> Reply:
     count = _count(args)
     parts: dict[tuple[str, bytes], list[tuple[Reply, Reply]]] = {}
-    for written in _writes(_links(session, args[0]), session.state.roster, count):
+    for written in _writes(_links(session, args[0]), session.state.replica_index, count):
         siblings = parts.setdefault((written.link.type.name, written.part), [])
         siblings.append((str(written.dot).encode(), written.json))
     return [[name.encode(), part, Map(siblings)] for (name, part), siblings in parts.items()]
@@ -121,13 +122,13 @@ def _hidden(links: list[Object]) -> list[Object]:
     return [link for link in links[1:] if link.live and not link.type.attribute]
 
 
-def _writes(links: list[Object], roster: Roster, count: int) -> list[_Written]:
+def _writes(links: list[Object], replica_index: ReplicaIndex, count: int) -> list[_Written]:
     """The first `count` writes, by part and dot."""
     found: list[_Written] = []
     for link in links:
         for part in nsmallest(count - len(found), link.parts):
             siblings = unfold(link.parts[part])
-            writes = (_Written(link, part, roster.unpack(dot), payload) for dot, payload in siblings.items())
+            writes = (_Written(link, part, replica_index.unpack(dot), payload) for dot, payload in siblings.items())
             found += sorted(writes, key=lambda written: written.dot)
     return found[:count]
 
@@ -135,41 +136,41 @@ def _writes(links: list[Object], roster: Roster, count: int) -> list[_Written]:
 def _reason(session: Session, links: list[Object], written: _Written) -> str:
     """What becomes of a write."""
     link, payload = written.link, written.payload
-    if payload is REMOVED:
+    if payload is TOMBSTONE:
         return "removes what it has seen"
-    if payload is DENIED:
+    if payload is WINNING_TOMBSTONE:
         return "removes what it has seen, and keeps out what is concurrent"
-    if isinstance(payload, Spent):
+    if isinstance(payload, ObservedReset):
         owner = (link.type.owner(written.part) or b"").decode("utf-8", "replace")
         return f"takes away {payload.increments - payload.decrements} of what {owner} has added"
     if link in _hidden(links):
         return f"is hidden: {links[0].type.name} prevails over {link.type.name}"
     if isinstance(payload, Until):
         return _reason_of_deadline(session, links[0].key, payload)
-    return _reason_of_value(written, session.state.roster)
+    return _reason_of_value(written, session.state.replica_index)
 
 
-def _reason_of_value(written: _Written, roster: Roster) -> str:
+def _reason_of_value(written: _Written, replica_index: ReplicaIndex) -> str:
     siblings = unfold(written.link.parts.get(written.part))
-    winner = latest(written.slot, roster)
+    winner = latest(written.slot, replica_index)
     if isinstance(written.payload, Share):
         amount = net(written.link.parts.get(written.part))
         hides = winner is not None and integer(winner[1].value) is None
         return f"would add {amount}, but what shows is no integer" if hides else f"adds {amount}"
-    denials = sorted(roster.unpack(dot) for dot, payload in siblings.items() if payload is DENIED)
+    denials = sorted(replica_index.unpack(dot) for dot, payload in siblings.items() if payload is WINNING_TOMBSTONE)
     if denials:
         return f"loses to {denials[0]}, which is concurrent and removes"
     if len(siblings) == 1 or winner is None:
         return "shows" if len(siblings) == 1 else "shows, beside what is concurrent"
-    if roster.unpack(winner[0]) == written.dot:
+    if replica_index.unpack(winner[0]) == written.dot:
         return "wins: it is the latest"
     fate = "stands beside" if written.link.type is MVREGISTER else "loses to"
-    return f"{fate} {roster.unpack(winner[0])}, which is concurrent and later"
+    return f"{fate} {replica_index.unpack(winner[0])}, which is concurrent and later"
 
 
 def _reason_of_deadline(session: Session, key: bytes, until: Until) -> str:
     head = session.state.head(key)
-    about = slot_write(head, session.state.roster) if head is not None else None
+    about = slot_write(head, session.state.replica_index) if head is not None else None
     if until.of != about:
         return f"does not count: it is about {until.of or 'no write'}, and what shows is {about or 'no write'}"
     if until.deadline_ms == PERSISTED:

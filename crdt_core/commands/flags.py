@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import WRONG_TYPE
 from crdt_core.commands.base import Command, CommandError
-from crdt_core.siblings import DENIED, REMOVED
+from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE
 from crdt_core.types import DWFLAG, EWFLAG, SLOT
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
-    from crdt_core.objects import Object
     from crdt_core.types import CrdtType
+    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
 
@@ -39,7 +39,7 @@ def _enable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
 def _disable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
     found = _as_one_of((type_,), session.take(args[0]))
     if found is not None or type_ is DWFLAG:
-        session.replica.write(args[0], type_, SLOT, DENIED if type_ is DWFLAG else REMOVED)
+        session.replica.write(args[0], type_, SLOT, WINNING_TOMBSTONE if type_ is DWFLAG else TOMBSTONE)
     return int(found is not None)
 
 

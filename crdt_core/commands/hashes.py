@@ -18,7 +18,7 @@ from crdt_core.types.hashes import field_counted, field_value, remove_field, set
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
-    from crdt_core.objects import Object
+    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS", "write_field"]
 
@@ -49,11 +49,11 @@ def _to_write(session: Session, key: bytes) -> Object | None:
 
 
 def _value(session: Session, found: Object | None, field: bytes) -> bytes | None:
-    return None if found is None else field_value(found.parts, slot_part(field), session.state.roster)
+    return None if found is None else field_value(found.parts, slot_part(field), session.state.replica_index)
 
 
 def _fields(session: Session, found: Object | None) -> dict[bytes, bytes]:
-    return {} if found is None else HASH.value(View(found.parts, session.state.roster))
+    return {} if found is None else HASH.value(View(found.parts, session.state.replica_index))
 
 
 # Reading
@@ -189,7 +189,7 @@ def _hdel(session: Session, args: list[bytes]) -> Reply:
 def _hincrby(session: Session, args: list[bytes]) -> Reply:
     key, amount, replica = args[0], parse_integer(args[2]), session.replica
     found = _to_write(session, key)
-    before = 0 if found is None else field_counted(found.parts, slot_part(args[1]), session.state.roster)
+    before = 0 if found is None else field_counted(found.parts, slot_part(args[1]), session.state.replica_index)
     if before is None:
         raise CommandError("ERR hash value is not an integer")
     if not INT64_MIN <= before + amount <= INT64_MAX:

@@ -16,12 +16,12 @@ from crdt_core.commands.hashes import write_field
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
 from crdt_core.commands.sets import SETS, type_in_place
 from crdt_core.commands.strings import STRINGS, text_of, write_text
-from crdt_core.siblings import shows
+from crdt_core.lattice.siblings import shows
 from crdt_core.types import HASH, MVREGISTER, ORSET, RWSET, STRING, View
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
-    from crdt_core.objects import Object
+    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS", "redis_type"]
 
@@ -149,7 +149,7 @@ def _copy_to(session: Session, found: Object, target: bytes) -> None:
         for member in members:
             replica.write(target, type_, member, True)
     elif found.type is HASH:
-        fields = HASH.value(View(found.parts, replica.roster))
+        fields = HASH.value(View(found.parts, replica.replica_index))
         replica.delete(target)
         for field, value in fields.items():
             write_field(session, target, field, value)

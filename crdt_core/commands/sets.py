@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, parse_within
 from crdt_core.commands.base import Command, CommandError, SetOf
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
-from crdt_core.siblings import DENIED, REMOVED, shows
+from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, shows
 from crdt_core.types import GSET, ORSET, RWSET
 from crdt_core.types.counters import INT64_MAX
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from crdt_core.commands.base import Reply, Session
-    from crdt_core.objects import Object
     from crdt_core.types import CrdtType
+    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS", "REPEATS_MAX", "SETS", "type_in_place"]
 
@@ -63,7 +63,7 @@ def _to_shrink(session: Session, key: bytes) -> Object | None:
 
 
 def _take_out(session: Session, key: bytes, type_: CrdtType, member: bytes) -> None:
-    session.replica.write(key, type_, member, DENIED if type_ is RWSET else REMOVED)
+    session.replica.write(key, type_, member, WINNING_TOMBSTONE if type_ is RWSET else TOMBSTONE)
 
 
 def _members(found: Object | None) -> list[bytes]:

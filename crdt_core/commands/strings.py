@@ -29,8 +29,8 @@ from crdt_core.types.strings import latest, overwrite, set_whole, text
 
 if TYPE_CHECKING:
     from crdt_core.commands.base import Reply, Session
-    from crdt_core.objects import Object
     from crdt_core.types import CrdtType
+    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS", "STRINGS", "taken", "text_of", "write_text"]
 
@@ -49,12 +49,12 @@ def text_of(session: Session, found: Object) -> bytes:
     """The value of an object that shows; raises `CommandError` where it is no string."""
     type_, parts = found.type, found.parts
     if type_ is STRING:
-        return text(parts, session.state.roster) or b""
+        return text(parts, session.state.replica_index) or b""
     if type_ is LWWREGISTER or type_ is MVREGISTER:
-        newest = latest(parts.get(SLOT), session.state.roster)
+        newest = latest(parts.get(SLOT), session.state.replica_index)
         return newest[1].value if newest is not None else b""
     if type_ is PNCOUNTER or type_ is GCOUNTER:
-        return b"%d" % type_.value(View(parts, session.state.roster))
+        return b"%d" % type_.value(View(parts, session.state.replica_index))
     raise CommandError(WRONG_TYPE)
 
 
@@ -69,9 +69,9 @@ def write_text(
     head = replica.head(key)
     if head is None:
         replica.write(key, session.new_string(key, otherwise), SLOT, Stamped(value, *session.now))
-    elif head.type is STRING and SLOT in head.parts and len(head.parts) == 1 and head.live and not head.rivals:
-        replica.write(key, STRING, SLOT, overwrite(head.parts[SLOT], value, session.now, replica.roster))
-    elif head.type is STRING and head.live and not head.rivals:
+    elif head.type is STRING and SLOT in head.parts and len(head.parts) == 1 and head.live and not head.type_conflicts:
+        replica.write(key, STRING, SLOT, overwrite(head.parts[SLOT], value, session.now, replica.replica_index))
+    elif head.type is STRING and head.live and not head.type_conflicts:
         for part, payload in set_whole(replica.view(key, STRING), value, session.now):
             replica.write(key, STRING, part, payload)
     else:
@@ -294,7 +294,7 @@ def _mvget(session: Session, args: list[bytes]) -> Reply:
     if found is None:
         return []
     if found.type is MVREGISTER:
-        return list(newest_first(View(found.parts, session.state.roster)))
+        return list(newest_first(View(found.parts, session.state.replica_index)))
     return [text_of(session, found)]
 
 

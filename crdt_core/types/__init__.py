@@ -1,20 +1,24 @@
-"""The replicated types, by name, in the order in which they prevail.
-
-Where the same key was made with two types concurrently, the one that stands first in `TYPES` shows, at every replica;
-the other stays stored and is reported as a conflict. To add a type: write it, register it here; the codec, the store,
-the laws of the property tests and the faces' inspection know it from then on.
-"""
+"""The replicated types: the contract that each keeps, one module per family, and the registry of all of them."""
 
 from __future__ import annotations
 
-from crdt_core.types.base import SLOT, CrdtType, View, decode_text, encode_text
-from crdt_core.types.counters import GCounterType, PNCounterType
-from crdt_core.types.expiry import ExpiryType
-from crdt_core.types.hashes import HashType
-from crdt_core.types.members import MembersType
-from crdt_core.types.registers import DWFlagType, EWFlagType, LWWRegisterType, MVRegisterType
-from crdt_core.types.sets import GSetType, ORSetType, RWSetType
-from crdt_core.types.strings import StringType
+from crdt_core.types.contract import SLOT, CrdtType, View, decode_text, encode_text
+from crdt_core.types.registry import (
+    DWFLAG,
+    EWFLAG,
+    EXPIRY,
+    GCOUNTER,
+    GSET,
+    HASH,
+    LWWREGISTER,
+    MEMBERS,
+    MVREGISTER,
+    ORSET,
+    PNCOUNTER,
+    RWSET,
+    STRING,
+    TYPES,
+)
 
 __all__ = [
     "DWFLAG",
@@ -28,7 +32,6 @@ __all__ = [
     "MVREGISTER",
     "ORSET",
     "PNCOUNTER",
-    "RANK",
     "RWSET",
     "SLOT",
     "STRING",
@@ -38,39 +41,3 @@ __all__ = [
     "decode_text",
     "encode_text",
 ]
-
-PNCOUNTER = PNCounterType()
-GCOUNTER = GCounterType()
-ORSET = ORSetType()
-GSET = GSetType()
-RWSET = RWSetType()
-LWWREGISTER = LWWRegisterType()
-MVREGISTER = MVRegisterType()
-EWFLAG = EWFlagType()
-DWFLAG = DWFlagType()
-MEMBERS = MembersType()
-STRING = StringType()
-HASH = HashType()
-EXPIRY = ExpiryType()
-
-TYPES: dict[str, CrdtType] = {
-    type_.name: type_
-    for type_ in (
-        PNCOUNTER,
-        GCOUNTER,
-        STRING,
-        ORSET,
-        GSET,
-        RWSET,
-        HASH,
-        LWWREGISTER,
-        MVREGISTER,
-        EWFLAG,
-        DWFLAG,
-        MEMBERS,
-        EXPIRY,
-    )
-}
-
-RANK = {name: rank for rank, name in enumerate(TYPES)}
-"""A type's place in the order: the smaller prevails."""

@@ -4,9 +4,9 @@ One part per replica: its *share*, the running totals of what that replica has a
 itself writes a share, so a write replaces the one before and the object never has more shares than replicas.
 
 The puzzle is the delete. It must take away what it saw and nothing else, although a concurrent increment at the owner
-has meanwhile replaced the very share that it saw. So a removal says what it saw (`Spent`), as totals, which only grow:
-beside a newer share of totals (p, n) it leaves p and n less the totals it names. The owner's next write takes the
-spent totals over as the share's *base*, so churn of increments and deletes leaves one write per share.
+has meanwhile replaced the very share that it saw. So a removal says what it saw (`ObservedReset`), as totals, which
+only grow: beside a newer share of totals (p, n) it leaves p and n less the totals it names. The owner's next write
+takes the spent totals over as the share's *base*, so churn of increments and deletes leaves one write per share.
 
     n1 adds 5          n1: (5, 0)                      value 5
     n2 deletes         n1: Spent(5, 0)                 value 0    } concurrent
@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from crdt_core.clocks import check_replica_id
 from crdt_core.errors import CounterOverflow, InvalidArgument, Malformed, brief
-from crdt_core.siblings import Spent, unfold
-from crdt_core.types.base import CrdtType, View, encode_text
+from crdt_core.lattice.clocks import check_replica_id
+from crdt_core.lattice.siblings import ObservedReset, unfold
+from crdt_core.types.contract import CrdtType, View, encode_text
 
 if TYPE_CHECKING:
-    from crdt_core.siblings import Payload, Siblings
+    from crdt_core.lattice.siblings import Payload, Siblings
 
 __all__ = [
     "INT64_MAX",
@@ -74,13 +74,13 @@ class Totals(NamedTuple):
 
 
 def totals(siblings: Siblings) -> Totals:
-    """The share among `siblings`, with all that is spent as its base; `Spent` alone is a share of nothing.
+    """The share among `siblings`, with all that is spent as its base; `ObservedReset` alone is a share of nothing.
 
-    >>> totals({1: Share(7, 0), 2: Spent(5, 0)}).net
+    >>> totals({1: Share(7, 0), 2: ObservedReset(5, 0)}).net
     2
     """
     payloads = list(unfold(siblings).values())
-    spent = [(p.increments, p.decrements) for p in payloads if type(p) is Spent]
+    spent = [(p.increments, p.decrements) for p in payloads if type(p) is ObservedReset]
     shares = [p for p in payloads if type(p) is Share]
     spent += [(p.base_increments, p.base_decrements) for p in shares]
     base_increments = max((increments for increments, _ in spent), default=0)
@@ -137,7 +137,7 @@ def raise_share(view: View, part: bytes, total: int) -> Share | None:
 
 
 class CounterType(CrdtType):
-    """What both counters share; part: a replica id, payload: `Share`, or `Spent` for a removal."""
+    """What both counters share; part: a replica id, payload: `Share`, or `ObservedReset` for a removal."""
 
     def value(self, view: View) -> int:
         """The sum over all shares. May leave the 64-bit range where concurrent writes together do."""
@@ -145,7 +145,7 @@ class CounterType(CrdtType):
 
     def removal(self, view: View, part: bytes) -> Payload:
         now = totals(view.parts.get(part))
-        return Spent(now.increments, now.decrements)
+        return ObservedReset(now.increments, now.decrements)
 
     def owner(self, part: bytes) -> bytes | None:
         return part
@@ -184,9 +184,9 @@ class PNCounterType(CounterType):
     name = "pncounter"
 
 
-def encode_share(payload: Share | Spent) -> Any:
+def encode_share(payload: Share | ObservedReset) -> Any:
     """`[5,0]`, with a base `[8,0,5,0]`, a removal `{"spent":[5,0]}`; beyond 64 bits, decimal text."""
-    if isinstance(payload, Spent):
+    if isinstance(payload, ObservedReset):
         return {"spent": [_encode_total(total) for total in payload]}
     increments, decrements, base_increments, base_decrements = payload
     if increments > INT64_MAX or decrements > INT64_MAX:
@@ -197,7 +197,7 @@ def encode_share(payload: Share | Spent) -> Any:
     return [increments, decrements]
 
 
-def share_json(payload: Share | Spent) -> bytes:
+def share_json(payload: Share | ObservedReset) -> bytes:
     """The JSON of `encode_share`; that of a plain share is written as often as anything."""
     if type(payload) is Share:
         increments, decrements, base_increments, base_decrements = payload
@@ -206,10 +206,10 @@ def share_json(payload: Share | Spent) -> bytes:
     return orjson.dumps(encode_share(payload))
 
 
-def decode_share(name: str, value: Any) -> Share | Spent:
+def decode_share(name: str, value: Any) -> Share | ObservedReset:
     """The inverse of `encode_share`, in an object of type `name`; raises `Malformed`."""
     if isinstance(value, dict) and value.keys() == {"spent"}:
-        return Spent(*_decode_totals(name, value["spent"], (2,)))
+        return ObservedReset(*_decode_totals(name, value["spent"], (2,)))
     share = Share(*_decode_totals(name, value, (2, 4)))
     if share.increments < share.base_increments or share.decrements < share.base_decrements:
         raise Malformed("payload", f"{name}: {brief(value)} has spent more than it has")

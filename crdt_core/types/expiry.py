@@ -16,14 +16,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.clocks import Dot, check_replica_id
 from crdt_core.errors import InvalidArgument, Malformed, brief
-from crdt_core.siblings import unfold
-from crdt_core.types.base import SLOT, CrdtType, View
+from crdt_core.lattice.clocks import Dot, check_replica_id
+from crdt_core.lattice.siblings import unfold
+from crdt_core.types.contract import SLOT, CrdtType, View
 
 if TYPE_CHECKING:
-    from crdt_core.objects import Object
-    from crdt_core.siblings import Payload, Roster
+    from crdt_core.lattice.replica_index import ReplicaIndex
+    from crdt_core.lattice.siblings import Payload
+    from crdt_core.types.object import Object
 
 __all__ = ["PERSISTED", "ExpiryType", "Until", "deadline_of"]
 
@@ -66,18 +67,18 @@ class ExpiryType(CrdtType):
         raise Malformed("payload", f"{self.name}: {brief(value)} is no deadline")
 
 
-def deadline_of(head: Object, roster: Roster) -> int | None:
+def deadline_of(head: Object, replica_index: ReplicaIndex) -> int | None:
     """When what shows in the chain of `head` expires, in wall ms; `None` for never."""
     expiry = next((link for link in head.chain() if link.type.attribute and link.live), None)
     if expiry is None:
         return None
-    about = slot_write(head, roster)
+    about = slot_write(head, replica_index)
     said = [p.deadline_ms for p in unfold(expiry.parts.get(SLOT)).values() if type(p) is Until and p.of == about]
     deadline_ms = max(said, default=PERSISTED)
     return None if deadline_ms == PERSISTED else deadline_ms
 
 
-def slot_write(head: Object, roster: Roster) -> Dot | None:
+def slot_write(head: Object, replica_index: ReplicaIndex) -> Dot | None:
     """The write that shows in the slot of what prevails in the chain of `head`, of types that have one."""
     shown = next(iter(head.showing()), None)
-    return shown.type.winning_dot(View(shown.parts, roster)) if shown is not None else None
+    return shown.type.winning_dot(View(shown.parts, replica_index)) if shown is not None else None

@@ -15,25 +15,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.clocks import check_replica_id
 from crdt_core.errors import InvalidArgument, Malformed, brief
-from crdt_core.siblings import REMOVED, shows
-from crdt_core.types.base import CrdtType, View, decode_text
+from crdt_core.lattice.clocks import check_replica_id
+from crdt_core.lattice.siblings import TOMBSTONE, shows
+from crdt_core.types.contract import CrdtType, View, decode_text
 from crdt_core.types.strings import (
     decode_written,
     encode_written,
     fold_counted,
     fold_written,
+    observed_reset,
     overwrite,
-    spend,
     written_json,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crdt_core.clocks import Stamp
-    from crdt_core.siblings import Payload, Roster, Siblings
+    from crdt_core.lattice.clocks import Stamp
+    from crdt_core.lattice.replica_index import ReplicaIndex
+    from crdt_core.lattice.siblings import Payload, Siblings
 
 __all__ = [
     "HashType",
@@ -67,20 +68,20 @@ class HashType(CrdtType):
                 slots[part] = siblings
         found = {}
         for part in sorted(slots.keys() | shares.keys()):
-            value = fold_written(slots.get(part), shares.get(part, ()), view.roster)
+            value = fold_written(slots.get(part), shares.get(part, ()), view.replica_index)
             if value is not None:
                 found[field_of(part)] = value
         return found
 
     def removal(self, view: View, part: bytes) -> Payload:
-        return spend(view.parts.get(part)) if is_share(part) else REMOVED
+        return observed_reset(view.parts.get(part)) if is_share(part) else TOMBSTONE
 
     def owner(self, part: bytes) -> bytes | None:
         return part[part.rindex(_ZERO) + 1 :] if _ZERO in part and is_share(part) else None
 
     def remainders(self, view: View) -> list[tuple[bytes, Payload]]:
         """All shares are spent, and those that were spent already stay so: evidence must not go before it is stable."""
-        return [(part, spend(held)) for part, held in view.parts.items() if _ZERO in part and is_share(part)]
+        return [(part, observed_reset(held)) for part, held in view.parts.items() if _ZERO in part and is_share(part)]
 
     def decode_part(self, value: Any) -> bytes:
         part = decode_text(value)
@@ -134,33 +135,35 @@ def field_of(slot: bytes) -> bytes:
     return slot.replace(b"\0\0", _ZERO) if _ZERO in slot else slot
 
 
-def field_value(parts: Mapping[bytes, Siblings], slot: bytes, roster: Roster) -> bytes | None:
+def field_value(parts: Mapping[bytes, Siblings], slot: bytes, replica_index: ReplicaIndex) -> bytes | None:
     """The value of the field of that slot; `None` where it does not show."""
-    shares = [parts[part] for part in _shares(parts, slot, roster)]
-    return fold_written(parts.get(slot), shares, roster)
+    shares = [parts[part] for part in _shares(parts, slot, replica_index)]
+    return fold_written(parts.get(slot), shares, replica_index)
 
 
-def field_counted(parts: Mapping[bytes, Siblings], slot: bytes, roster: Roster) -> int | None:
+def field_counted(parts: Mapping[bytes, Siblings], slot: bytes, replica_index: ReplicaIndex) -> int | None:
     """The integer of the field of that slot, 0 where it does not show, beyond 64 bits too; `None` where it is none."""
-    return fold_counted(parts.get(slot), [parts[part] for part in _shares(parts, slot, roster)], roster)
+    return fold_counted(parts.get(slot), [parts[part] for part in _shares(parts, slot, replica_index)], replica_index)
 
 
 def set_field(view: View, slot: bytes, value: bytes, now: Stamp) -> list[tuple[bytes, Payload]]:
     """The writes that make `value` the field's: its slot, and the end of all shares seen."""
-    return [(slot, overwrite(view.parts.get(slot), value, now, view.roster)), *_spend_shares(view, slot)]
+    return [(slot, overwrite(view.parts.get(slot), value, now, view.replica_index)), *_spend_shares(view, slot)]
 
 
 def remove_field(view: View, slot: bytes) -> list[tuple[bytes, Payload]]:
     """The writes that remove what has been seen of a field."""
-    removed = [(slot, REMOVED)] if view.shows(slot) else []
+    removed = [(slot, TOMBSTONE)] if view.shows(slot) else []
     return [*removed, *_spend_shares(view, slot)]
 
 
 def _spend_shares(view: View, slot: bytes) -> list[tuple[bytes, Payload]]:
     parts = view.parts
-    return [(part, spend(parts[part])) for part in _shares(parts, slot, view.roster) if shows(parts[part])]
+    return [
+        (part, observed_reset(parts[part])) for part in _shares(parts, slot, view.replica_index) if shows(parts[part])
+    ]
 
 
-def _shares(parts: Mapping[bytes, Siblings], slot: bytes, roster: Roster) -> list[bytes]:
+def _shares(parts: Mapping[bytes, Siblings], slot: bytes, replica_index: ReplicaIndex) -> list[bytes]:
     """The parts of the shares in the field of that slot."""
-    return [part for replica in roster.encoded if (part := slot + _ZERO + replica) in parts]
+    return [part for replica in replica_index.encoded if (part := slot + _ZERO + replica) in parts]

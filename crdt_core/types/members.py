@@ -10,7 +10,7 @@ answers the questions for which other systems need a vote:
   members has, by causality, all dots of that id that anybody will ever have.
 - *Folding.* Once that is stable the id is sealed; once the seal is stable, nothing can be under way that was made
   without all of the id's dots, and it is folded: it goes from every clock, while the dots that carry its name stay in
-  siblings and count as seen by everybody (`crdt_core.siblings.Roster.folded`).
+  siblings and count as seen by everybody (`crdt_core.lattice.siblings.ReplicaIndex.folded`).
 
     part        payload                                         states only ever rise:
     n1.2        ["active","n1","127.0.0.1:7001","redis://..."]  active < leaving < sealed < folded
@@ -25,15 +25,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.clocks import check_replica_id
 from crdt_core.errors import InvalidArgument, Malformed, brief
-from crdt_core.types.base import CrdtType, View, decode_text
+from crdt_core.lattice.clocks import check_replica_id
+from crdt_core.types.contract import CrdtType, View, decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from crdt_core.clocks import ReplicaId
-    from crdt_core.siblings import Payload
+    from crdt_core.lattice.clocks import ReplicaId
+    from crdt_core.lattice.siblings import Payload
 
 __all__ = ["ABSENT", "LOST", "MEMBERS_KEY", "REMOVED_BY_HAND", "Fact", "Members", "MembersType", "Standing"]
 

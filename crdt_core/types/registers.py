@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.clocks import Dot, Stamp
 from crdt_core.errors import InvalidArgument, Malformed, brief
-from crdt_core.types.base import SLOT, CrdtType, View, decode_grant, decode_text, encode_text
+from crdt_core.lattice.clocks import Dot, Stamp
+from crdt_core.types.contract import SLOT, CrdtType, View, decode_grant, decode_text, encode_text
 
 if TYPE_CHECKING:
-    from crdt_core.siblings import Payload
+    from crdt_core.lattice.siblings import Payload
 
 __all__ = [
     "DWFlagType",
@@ -115,7 +115,7 @@ class EWFlagType(CrdtType):
 
 
 class DWFlagType(CrdtType):
-    """A flag where a concurrent disable wins over an enable; payload: `True`, or `DENIED` of a disable."""
+    """A flag where a concurrent disable wins over an enable; payload: `True`, or `WINNING_TOMBSTONE` of a disable."""
 
     name = "dwflag"
 

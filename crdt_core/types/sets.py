@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.siblings import DENIED, REMOVED
-from crdt_core.types.base import CrdtType, View, decode_grant
+from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE
+from crdt_core.types.contract import CrdtType, View, decode_grant
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from crdt_core.siblings import Payload
+    from crdt_core.lattice.siblings import Payload
 
 __all__ = ["GSetType", "ORSetType", "RWSetType", "deny_element", "remove_element"]
 
@@ -51,7 +51,7 @@ class ORSetType(SetType):
 
 
 class RWSetType(SetType):
-    """A set where a concurrent remove wins over an add; payload: `True`, or `DENIED` of a remove."""
+    """A set where a concurrent remove wins over an add; payload: `True`, or `WINNING_TOMBSTONE` of a remove."""
 
     name = "rwset"
 
@@ -61,9 +61,9 @@ class RWSetType(SetType):
 
 def deny_element(element: bytes) -> tuple[bytes, Payload]:
     """The write that removes `element` from a set where removes win, also where it is not seen there."""
-    return element, DENIED
+    return element, WINNING_TOMBSTONE
 
 
 def remove_element(view: View, element: bytes) -> tuple[bytes, Payload] | None:
     """The write that removes `element`; `None` where there is nothing seen to remove."""
-    return (element, REMOVED) if view.shows(element) else None
+    return (element, TOMBSTONE) if view.shows(element) else None

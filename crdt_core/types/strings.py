@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.clocks import Dot, Stamp, check_replica_id
 from crdt_core.errors import InvalidArgument, Malformed
-from crdt_core.siblings import REMOVED, Spent, shows, unfold
-from crdt_core.types.base import SLOT, CrdtType, View, encode_text
+from crdt_core.lattice.clocks import Dot, Stamp, check_replica_id
+from crdt_core.lattice.siblings import TOMBSTONE, ObservedReset, shows, unfold
+from crdt_core.types.contract import SLOT, CrdtType, View, encode_text
 from crdt_core.types.counters import (
     INT64_MAX,
     INT64_MIN,
@@ -36,7 +36,8 @@ from crdt_core.types.registers import Stamped, decode_stamped
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from crdt_core.siblings import PackedDot, Payload, Roster, Siblings
+    from crdt_core.lattice.replica_index import PackedDot, ReplicaIndex
+    from crdt_core.lattice.siblings import Payload, Siblings
 
 __all__ = [
     "StringType",
@@ -46,9 +47,9 @@ __all__ = [
     "fold_written",
     "incremented",
     "integer",
+    "observed_reset",
     "overwrite",
     "set_whole",
-    "spend",
     "written_json",
 ]
 
@@ -60,14 +61,14 @@ class StringType(CrdtType):
 
     def value(self, view: View) -> bytes | None:
         """The value that shows, `None` where there is none."""
-        return text(view.parts, view.roster)
+        return text(view.parts, view.replica_index)
 
     def winning_dot(self, view: View) -> Dot | None:
-        winner = latest(view.parts.get(SLOT), view.roster)
-        return view.roster.unpack(winner[0]) if winner else None
+        winner = latest(view.parts.get(SLOT), view.replica_index)
+        return view.replica_index.unpack(winner[0]) if winner else None
 
     def removal(self, view: View, part: bytes) -> Payload:
-        return spend(view.parts.get(part)) if part else REMOVED
+        return observed_reset(view.parts.get(part)) if part else TOMBSTONE
 
     def owner(self, part: bytes) -> bytes | None:
         return part or None
@@ -124,17 +125,17 @@ def integer(text: bytes) -> int | None:
     return found if b"%d" % found == text and INT64_MIN <= found <= INT64_MAX else None
 
 
-def latest(slot: Siblings, roster: Roster) -> tuple[PackedDot, Stamped] | None:
+def latest(slot: Siblings, replica_index: ReplicaIndex) -> tuple[PackedDot, Stamped] | None:
     """The write of a slot that shows, with its dot."""
     if type(slot) is tuple:
         return slot if type(slot[1]) is Stamped else None
     written = [(dot, payload) for dot, payload in unfold(slot).items() if type(payload) is Stamped]
-    return max(written, key=lambda w: (w[1].ms, w[1].logical, roster.unpack(w[0])), default=None)
+    return max(written, key=lambda w: (w[1].ms, w[1].logical, replica_index.unpack(w[0])), default=None)
 
 
-def fold_written(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> bytes | None:
+def fold_written(slot: Siblings, shares: Iterable[Siblings], replica_index: ReplicaIndex) -> bytes | None:
     """The value of a slot and the shares beside it; `None` where nothing shows."""
-    winner = latest(slot, roster) if slot is not None else None
+    winner = latest(slot, replica_index) if slot is not None else None
     added = [net(siblings) for siblings in shares if shows(siblings)]
     if winner is None:
         return b"%d" % sum(added) if added else None
@@ -143,23 +144,23 @@ def fold_written(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> 
     return written if base is None else b"%d" % (base + sum(added))
 
 
-def fold_counted(slot: Siblings, shares: Iterable[Siblings], roster: Roster) -> int | None:
+def fold_counted(slot: Siblings, shares: Iterable[Siblings], replica_index: ReplicaIndex) -> int | None:
     """The integer that a slot and the shares beside it come to, 0 where nothing shows; `None` where it is none.
 
     What concurrent increments come to may be beyond 64 bits; what was written whole may not.
     """
-    winner = latest(slot, roster) if slot is not None else None
+    winner = latest(slot, replica_index) if slot is not None else None
     base = 0 if winner is None else integer(winner[1].value)
     return None if base is None else base + sum(net(siblings) for siblings in shares if shows(siblings))
 
 
 def set_whole(view: View, value: bytes, now: Stamp) -> list[tuple[bytes, Payload]]:
     """The writes that make `value` the string: the slot, and the end of all shares seen."""
-    spent = [(part, spend(siblings)) for part, siblings in view.parts.items() if part and shows(siblings)]
-    return [(SLOT, overwrite(view.parts.get(SLOT), value, now, view.roster)), *spent]
+    spent = [(part, observed_reset(siblings)) for part, siblings in view.parts.items() if part and shows(siblings)]
+    return [(SLOT, overwrite(view.parts.get(SLOT), value, now, view.replica_index)), *spent]
 
 
-def text(parts: Mapping[bytes, Siblings], roster: Roster) -> bytes | None:
+def text(parts: Mapping[bytes, Siblings], replica_index: ReplicaIndex) -> bytes | None:
     """The value of a string of these parts; `None` where nothing shows."""
     if len(parts) == 1:
         for siblings in parts.values():
@@ -167,10 +168,12 @@ def text(parts: Mapping[bytes, Siblings], roster: Roster) -> bytes | None:
                 return siblings[1].value
             if type(siblings) is tuple and type(siblings[1]) is Share:
                 return b"%d" % net(siblings)
-    return fold_written(parts.get(SLOT), [siblings for part, siblings in parts.items() if part], roster)
+    return fold_written(parts.get(SLOT), [siblings for part, siblings in parts.items() if part], replica_index)
 
 
-def incremented(parts: Mapping[bytes, Siblings], part: bytes, amount: int, roster: Roster) -> tuple[int, Share] | None:
+def incremented(
+    parts: Mapping[bytes, Siblings], part: bytes, amount: int, replica_index: ReplicaIndex
+) -> tuple[int, Share] | None:
     """What a string of these parts will show once `amount` is added to the share `part`, and the share then.
 
     `None` where what it shows is no integer. Nothing counts as 0.
@@ -178,19 +181,19 @@ def incremented(parts: Mapping[bytes, Siblings], part: bytes, amount: int, roste
     siblings = parts.get(part)
     if len(parts) == 1 and type(siblings) is tuple and type(share := siblings[1]) is Share:
         return share[0] - share[1] - share[2] + share[3] + amount, plus(share, amount)
-    before = fold_counted(parts.get(SLOT), [held for name, held in parts.items() if name], roster)
+    before = fold_counted(parts.get(SLOT), [held for name, held in parts.items() if name], replica_index)
     return None if before is None else (before + amount, add_to_share(siblings, amount))
 
 
-def overwrite(slot: Siblings, value: bytes, now: Stamp, roster: Roster) -> Stamped:
+def overwrite(slot: Siblings, value: bytes, now: Stamp, replica_index: ReplicaIndex) -> Stamped:
     """The write of a slot that replaces what has been seen of it, later than it whatever the clocks say."""
-    seen = latest(slot, roster)
+    seen = latest(slot, replica_index)
     if seen is None or seen[1][1:] < now:
         return Stamped(value, *now)
     return Stamped(value, *Stamp(seen[1].ms, seen[1].logical).successor())
 
 
-def spend(siblings: Siblings) -> Spent:
+def observed_reset(siblings: Siblings) -> ObservedReset:
     """The removal of a share: it takes away what it has seen of it."""
     now = totals(siblings)
-    return Spent(now.increments, now.decrements)
+    return ObservedReset(now.increments, now.decrements)

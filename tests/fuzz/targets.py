@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from crdt_core import library
-from crdt_core.clocks import HybridClock, Stamp, VersionVector
-from crdt_core.codec import decode_delta, decode_patch, encode_delta, encode_patch
-from crdt_core.deltas import Patch
+from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.codec.header import decode_header, encode_header
+from crdt_core.codec.messages import decode_message, encode_message
+from crdt_core.codec.records import decode_object, decode_part, encode_part
+from crdt_core.commands.operations import AddToSet, AdjustCounter, GetCounter, Inspect
 from crdt_core.errors import Malformed, PeerError, SettingsError
-from crdt_core.events import Call, DeltasRead, JobAnswer, MessagesRead, PatchOffered, Reply, Send, Tick
-from crdt_core.header import decode_header, encode_header
-from crdt_core.messages import decode_message, encode_message
-from crdt_core.node import Node
-from crdt_core.objects import Object
-from crdt_core.operations import AddToSet, AdjustCounter, GetCounter, Inspect
-from crdt_core.records import decode_object, decode_part, encode_part
-from crdt_core.replica import Replica
-from crdt_core.siblings import Roster
+from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector
+from crdt_core.lattice.deltas import Patch
+from crdt_core.lattice.replica_index import ReplicaIndex
+from crdt_core.node.events import Call, DeltasRead, JobAnswer, MessagesRead, PatchOffered, Reply, Send, Tick
+from crdt_core.node.node import Node
+from crdt_core.replica.replica import Replica
 from crdt_core.types import TYPES
+from crdt_core.types.object import Object
 from tests.fuzz.mutations import HOSTILE, HOSTILE_TOML
+from workers.config.redis_url import options_of, shown
+from workers.config.settings import FleetSettings, load_settings
 from workers.maelstrom.protocol import parse
-from workers.redis_url import options_of, shown
-from workers.settings import FleetSettings, load_settings
-from workers.skew import read_heartbeat
+from workers.replication.skew import read_heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ def take_header(data: bytes) -> None:
 
 def take_object(data: bytes) -> None:
     replica = Replica("observer")
-    head = decode_object(b"key", data, replica.catalogue.roster)
+    head = decode_object(b"key", data, replica.catalogue.replica_index)
     clock = VersionVector({"n1": 9, "n2": 9, "n3": 9})
     replica.restore(clock, VersionVector(), 0, [head])
     _lives_on(replica)
@@ -175,10 +175,10 @@ def take_object(data: bytes) -> None:
 
 def take_part(data: bytes) -> None:
     for type_ in TYPES.values():
-        roster, link = Roster(), Object(b"key", type_)
+        replica_index, link = ReplicaIndex(), Object(b"key", type_)
         with suppress(Malformed):
-            siblings = decode_part(link, data, roster)
-            assert decode_part(link, encode_part(link.type, siblings, roster), roster) == siblings
+            siblings = decode_part(link, data, replica_index)
+            assert decode_part(link, encode_part(link.type, siblings, replica_index), replica_index) == siblings
 
 
 def take_state(data: bytes) -> None:

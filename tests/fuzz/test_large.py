@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from crdt_core.clocks import HybridClock, Stamp, VersionVector
-from crdt_core.codec import decode_clock, decode_delta, decode_patch
+from crdt_core.codec.canonical import decode_clock, decode_delta, decode_patch
+from crdt_core.codec.header import decode_header
+from crdt_core.codec.messages import Done, decode_message, encode_message
+from crdt_core.commands.operations import AdjustCounter
 from crdt_core.errors import Malformed, SettingsError, UnknownNode, brief
-from crdt_core.events import Call, DeltasRead, MessagesRead, PatchAsked, PatchOffered, Reply
-from crdt_core.header import decode_header
+from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector
+from crdt_core.lattice.replica_index import REPLICAS_MAX
 from crdt_core.library import ORSet
-from crdt_core.messages import Done, decode_message, encode_message
-from crdt_core.node import Node, NodeOptions
-from crdt_core.operations import AdjustCounter
-from crdt_core.replica import Replica
-from crdt_core.siblings import REPLICAS_MAX
-from workers.settings import checked, load_settings
+from crdt_core.node.events import Call, DeltasRead, MessagesRead, PatchAsked, PatchOffered, Reply
+from crdt_core.node.node import Node, NodeOptions
+from crdt_core.replica.replica import Replica
+from workers.config.settings import checked, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,7 @@ def test_a_caller_cannot_use_up_the_numbers_of_replicas_by_asking() -> None:
     for attempt in range(3):
         asked = VersionVector({f"x{attempt}-{number}": 1 for number in range(REPLICAS_MAX)})
         machine.turn([PatchAsked(asked, "token")], wall_ms=1, monotonic_ms=1)
-    assert machine.replica.catalogue.roster.ids == ["n1", "n2", "n3"], "its members, and nobody else"
+    assert machine.replica.catalogue.replica_index.ids == ["n1", "n2", "n3"], "its members, and nobody else"
     assert still_works(machine)
 
 
@@ -176,8 +176,8 @@ def test_a_delta_of_a_replica_too_many_is_malformed_and_changes_nothing() -> Non
 def test_members_have_their_numbers_before_anybody_else_may_take_them() -> None:
     """A patch full of invented replicas must not keep the fleet's own nodes out."""
     machine = node()
-    assert set(machine.replica.catalogue.roster.ids) >= {"n1", "n2", "n3"}
-    room = REPLICAS_MAX - len(machine.replica.catalogue.roster.ids)
+    assert set(machine.replica.catalogue.replica_index.ids) >= {"n1", "n2", "n3"}
+    room = REPLICAS_MAX - len(machine.replica.catalogue.replica_index.ids)
     filler = {f"x{number}": 1 for number in range(room)}
     machine.turn([MessagesRead([("1-0", message(clock=filler))])], wall_ms=1, monotonic_ms=1)
     assert len(machine.replica.clock) == room

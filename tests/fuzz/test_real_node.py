@@ -20,8 +20,8 @@ from tests.fleet import DELTAIC, Fleet, code_of
 from tests.fuzz.mutations import HOSTILE, mutated
 from tests.fuzz.targets import DELTA, FULL, MESSAGES
 from tests.support import wait_until
-from workers.keys import AUDIT, DELTA_FIELD, FLEET, MESSAGE_FIELD
 from workers.rpc import deltaic_pb2 as pb
+from workers.wire.keys import AUDIT, DELTA_FIELD, FLEET, MESSAGE_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from crdt_core.clocks import Stamp
-from crdt_core.codec import decode_patch, encode_patch
+from crdt_core.codec.canonical import decode_patch, encode_patch
 from crdt_core.errors import CorruptState, InvariantBroken, StoreUnavailable
-from crdt_core.replica import Replica
+from crdt_core.lattice.clocks import Stamp
+from crdt_core.replica.replica import Replica
 from tests.fleet import DELTAIC, Fleet
 from tests.fuzz.mutations import mutated
-from workers.keys import Keys
+from workers.processes.supervision import STAY_DOWN
 from workers.rpc import deltaic_pb2 as pb
-from workers.store import Store
-from workers.supervision import STAY_DOWN
+from workers.storage.store import Store
+from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,8 @@
-"""How a process that starts comes by the id under which it goes on, as `workers.beginning` does it, event by event.
+"""How a process that starts comes by the id under which it goes on, as `workers.worker.bootstrap` does it, event by
+event.
 
-The production code decides (`crdt_core.identity.decide`); here is what that takes: reading what all stores say, having
-a running member write a new id down, and noting in the node's own store what it is about to be.
+The production code decides (`crdt_core.membership.identity.decide`); here is what that takes: reading what all stores
+say, having a running member write a new id down, and noting in the node's own store what it is about to be.
 """
 
 from __future__ import annotations
@@ -12,23 +13,32 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from crdt_core.clocks import VersionVector
+from crdt_core.codec.header import Header, decode_header, encode_header
+from crdt_core.codec.messages import Admit, encode_message
+from crdt_core.codec.records import decode_part
 from crdt_core.errors import NotAMember
-from crdt_core.header import Header, decode_header, encode_header
-from crdt_core.identity import ComeBack, Decision, Record, Resume, Sponsor, Vouched, Wait, decide
-from crdt_core.messages import Admit, encode_message
-from crdt_core.objects import Object
-from crdt_core.records import decode_part
-from crdt_core.siblings import Roster
+from crdt_core.lattice.clocks import VersionVector
+from crdt_core.lattice.replica_index import ReplicaIndex
+from crdt_core.membership.identity import (
+    ComeBack,
+    Decision,
+    NodeEvidence,
+    OperatorOverride,
+    Resume,
+    Sponsor,
+    Wait,
+    decide,
+)
 from crdt_core.types import MEMBERS, View
 from crdt_core.types.members import MEMBERS_KEY
+from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.sim.shell import Host
 
-__all__ = ["Beginning", "read_record"]
+__all__ = ["Bootstrap", "read_evidence"]
 
 _AGAIN_MS = 100
 _ASK_AGAIN_MS = 20
@@ -36,14 +46,14 @@ _ASKS_MAX = 10
 _PATIENCE_MS = 1500
 
 
-class Beginning:
+class Bootstrap:
     """A process of `host` on its way to an id; `begun` is called once it has one.
 
     `sponsor`: whom it has to ask for its state then. `unsponsored`: it has to write itself down. `former`: the id whose
     unsent writes are to be replayed.
     """
 
-    def __init__(self, host: Host, owner: str, vouched: Vouched, begun: Callable[[Beginning], None]) -> None:
+    def __init__(self, host: Host, owner: str, override: OperatorOverride, begun: Callable[[Bootstrap], None]) -> None:
         self.replica = ""
         self.founders: Sequence[str] = ()
         self.sponsor: Sponsor | None = None
@@ -52,7 +62,7 @@ class Beginning:
         self._host = host
         self._world = host.world
         self._owner = owner
-        self._vouched = vouched
+        self._vouched = override
         self._begun = begun
         self._silent: set[str] = set()
         self._began_ms = host.world.now_ms
@@ -65,13 +75,13 @@ class Beginning:
         if host.store.down:
             world.later(_AGAIN_MS, self.decide)
             return
-        others = {name: self._record(name) for name in world.hosts if name != host.name}
+        others = {name: self._evidence(name) for name in world.hosts if name != host.name}
         self._silent.clear()
-        own = read_record(host)
+        own = read_evidence(host)
         patient = not world.resting and world.now_ms < self._began_ms + _PATIENCE_MS
         nonce = f"{world.rng.randrange(16**4):04x}"
         try:
-            decision = decide(host.name, own, others, nonce=nonce, patient=patient, vouched=self._vouched)
+            decision = decide(host.name, own, others, nonce=nonce, patient=patient, override=self._vouched)
         except NotAMember as error:
             world.note(host.name, "is no member:", error.reason)
             host.out = True
@@ -86,10 +96,10 @@ class Beginning:
         else:
             self._note(own, decision)
 
-    def _record(self, name: str) -> Record | None:
+    def _evidence(self, name: str) -> NodeEvidence | None:
         if not self._world.network.reaches(self._host.name, name):
             return None
-        record = read_record(self._world.hosts[name])
+        record = read_evidence(self._world.hosts[name])
         return replace(record, running=False) if name in self._silent else record
 
     def _ask(self, decision: ComeBack, sponsor: str) -> None:
@@ -101,15 +111,15 @@ class Beginning:
     def _look(self, decision: ComeBack, sponsor: str, asks: int) -> None:
         if self._host.store.watch().owner != self._owner or self._host.store.down:
             self.decide()
-        elif (record := self._record(sponsor)) is not None and decision.replica in record.members.facts:
-            self._note(read_record(self._host), decision)
+        elif (record := self._evidence(sponsor)) is not None and decision.replica in record.members.facts:
+            self._note(read_evidence(self._host), decision)
         elif asks:
             self._world.later(_ASK_AGAIN_MS, partial(self._look, decision, sponsor, asks - 1))
         else:
             self._silent.add(sponsor)
             self.decide()
 
-    def _note(self, own: Record, decision: Decision) -> None:
+    def _note(self, own: NodeEvidence, decision: Decision) -> None:
         """Writes into the node's own header what it is about to be."""
         assert not isinstance(decision, Wait)
         store = self._host.store
@@ -134,17 +144,17 @@ class Beginning:
         self._begun(self)
 
 
-def read_record(host: Host) -> Record:
+def read_evidence(host: Host) -> NodeEvidence:
     """What a node's store says of its replica."""
     store, process = host.store, host.process
     fields = store.header
-    link, roster = Object(MEMBERS_KEY, MEMBERS), Roster()
+    link, replica_index = Object(MEMBERS_KEY, MEMBERS), ReplicaIndex()
     for part, value in store.hashes.get(b"obj:" + MEMBERS_KEY, {}).items():
-        link.adopt(part, decode_part(link, value, roster))
-    return Record(
+        link.adopt(part, decode_part(link, value, replica_index))
+    return NodeEvidence(
         replica=fields.get(b"replica", b"").decode(),
         clock=decode_header(fields).clock,
-        members=MEMBERS.value(View(link.parts, roster)),
+        members=MEMBERS.value(View(link.parts, replica_index)),
         founders=tuple(orjson.loads(fields.get(b"founders", b"[]"))),
         joining=bool(fields.get(b"joining")),
         former=fields.get(b"former", b"").decode(),

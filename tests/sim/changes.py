@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.events import Call
-from crdt_core.membership import AddMember, RemoveMember
-from tests.sim.beginning import read_record
+from crdt_core.membership.changes import AddMember, RemoveMember
+from crdt_core.node.events import Call
+from tests.sim.beginning import read_evidence
 from tests.sim.shell import Host
 from tests.sim.tail import Nobody
 
 if TYPE_CHECKING:
-    from crdt_core.events import Reply
+    from crdt_core.node.events import Reply
     from tests.sim.world import World
 
 __all__ = ["add_a_node", "remove_a_node", "settle_in"]
@@ -34,9 +34,9 @@ def add_a_node(world: World, host: Host) -> bool:
 
 def _knows_the_end(world: World, host: Host, name: str) -> bool:
     """Whether `host` has heard of all that any node has given up of what `name` holds, as `deltaic node add` asks."""
-    clock = read_record(world.hosts[name]).clock
-    ended = {id_ for other in world.hosts.values() for id_ in read_record(other).members.given_up(clock)}
-    return ended <= set(read_record(host).members.given_up(clock))
+    clock = read_evidence(world.hosts[name]).clock
+    ended = {id_ for other in world.hosts.values() for id_ in read_evidence(other).members.given_up(clock)}
+    return ended <= set(read_evidence(host).members.given_up(clock))
 
 
 def remove_a_node(world: World, host: Host) -> bool:

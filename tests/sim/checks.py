@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.catalogue import Catalogue
-from crdt_core.header import decode_header
-from crdt_core.siblings import is_removal, lasting, shows, unfold
+from crdt_core.codec.header import decode_header
+from crdt_core.lattice.siblings import is_tombstone, lasting, shows, unfold
+from crdt_core.replica.catalogue import Catalogue
 from crdt_core.types.members import ABSENT
 from tests.sim.specs import PREVAILING
 from tests.sim.violation import Violation, require
 
 if TYPE_CHECKING:
-    from crdt_core.clocks import Dot
-    from crdt_core.deltas import Address
-    from crdt_core.replica import Replica
+    from crdt_core.lattice.clocks import Dot
+    from crdt_core.lattice.deltas import Address
+    from crdt_core.replica.replica import Replica
     from tests.sim.history import History
     from tests.sim.shell import Host, Process
     from tests.sim.world import World
@@ -133,7 +133,7 @@ def deep(history: History, replica: Replica) -> None:
         detail = f"{replica.id}, {address}: {held.get(address)}, not {wanted.get(address)}"
         require(False, "nothing unseen is removed, and nothing seen stays", detail)
     require(replica.digest == digest_from_scratch(replica), "the digest is that of the state", replica.id)
-    require(set(replica.catalogue.markers) == markers(replica), "the index of markers is exact", replica.id)
+    require(set(replica.catalogue.tombstones) == tombstones(replica), "the index of markers is exact", replica.id)
     for head in replica.catalogue.objects.values():
         for link in head.chain():
             live = sum(map(shows, link.parts.values()))
@@ -191,7 +191,7 @@ def shown(replica: Replica) -> Shown:
 
 def lasting_siblings(replica: Replica) -> dict[Address, dict[Dot, Any]]:
     """Every live sibling, and what diminishes it."""
-    unpack = replica.catalogue.roster.unpack
+    unpack = replica.catalogue.replica_index.unpack
     return {
         (link.key, link.type.name, part): {unpack(dot): payload for dot, payload in found.items()}
         for head in replica.catalogue.objects.values()
@@ -201,7 +201,7 @@ def lasting_siblings(replica: Replica) -> dict[Address, dict[Dot, Any]]:
     }
 
 
-def markers(replica: Replica) -> set[Address]:
+def tombstones(replica: Replica) -> set[Address]:
     """Every address that holds a removal."""
     found: set[Address] = set()
     for head in replica.catalogue.objects.values():
@@ -209,7 +209,7 @@ def markers(replica: Replica) -> set[Address]:
             if link.clears:
                 found.add((link.key, link.type.name, None))
             for part, siblings in link.parts.items():
-                if any(map(is_removal, unfold(siblings).values())):
+                if any(map(is_tombstone, unfold(siblings).values())):
                     found.add((link.key, link.type.name, part))
     return found
 
@@ -217,7 +217,7 @@ def markers(replica: Replica) -> set[Address]:
 def digest_from_scratch(replica: Replica) -> int:
     """The digest of the same state, computed by a catalogue that has just met it."""
     fresh = Catalogue()
-    fresh.roster = replica.catalogue.roster
+    fresh.replica_index = replica.catalogue.replica_index
     for head in replica.catalogue.objects.values():
         for link in head.chain():
             found = fresh.ensure(link.key, link.type)

@@ -1,4 +1,5 @@
-"""Callers: random operations of every kind that `crdt_core.operations` has, alone and as transactions of several keys.
+"""Callers: random operations of every kind that `crdt_core.commands.operations` has, alone and as transactions of
+several keys.
 
 Calls that arrive together share a turn, hence a commit: that is a transaction. Each operation is run by the production
 code, wrapped so that the run's history learns what it was (`Deed`).
@@ -9,10 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.clocks import Stamp, VersionVector
-from crdt_core.errors import CallerError, InvalidArgument, PatchTooNew
-from crdt_core.events import Call, PatchAsked, PatchOffered, RoundAsked
-from crdt_core.operations import (
+from crdt_core.commands.operations import (
     AddToSet,
     AdjustCounter,
     Delete,
@@ -27,6 +25,9 @@ from crdt_core.operations import (
     SetFlag,
     SetRegister,
 )
+from crdt_core.errors import CallerError, InvalidArgument, PatchTooNew
+from crdt_core.lattice.clocks import Stamp, VersionVector
+from crdt_core.node.events import Call, PatchAsked, PatchOffered, RoundAsked
 from crdt_core.types import GCOUNTER, GSET, LWWREGISTER
 from tests.sim.history import Deed
 from tests.sim.violation import require
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from crdt_core.events import Reply
-    from crdt_core.replica import Replica
+    from crdt_core.node.events import Reply
+    from crdt_core.replica.replica import Replica
     from tests.sim.shell import Process
     from tests.sim.world import World
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_core.events import DeltasRead
+from crdt_core.node.events import DeltasRead
 from tests.sim.changes import add_a_node, remove_a_node
 from tests.sim.plan import PLENTY
 from tests.sim.shell import KILL_POINTS, start

@@ -14,16 +14,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.clocks import Dot, Stamp
-from crdt_core.codec import decode_delta
-from crdt_core.siblings import REMOVED, Spent
+from crdt_core.codec.canonical import decode_delta
+from crdt_core.lattice.clocks import Dot, Stamp
+from crdt_core.lattice.siblings import TOMBSTONE, ObservedReset
 from tests.sim.specs import NOTHING, SPECS, stamp_of
 from tests.sim.violation import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from crdt_core.deltas import Address
+    from crdt_core.lattice.deltas import Address
 
 __all__ = ["Act", "Deed", "History"]
 
@@ -210,9 +210,9 @@ class History:
             if written.bit & commits:
                 replaced |= written.past
         held = {w.dot: w.payload for w in writes if w.bit & commits & ~replaced}
-        if all(payload is REMOVED or type(payload) is Spent for payload in held.values()):
+        if all(payload is TOMBSTONE or type(payload) is ObservedReset for payload in held.values()):
             return {}
-        return {dot: payload for dot, payload in held.items() if payload is not REMOVED}
+        return {dot: payload for dot, payload in held.items() if payload is not TOMBSTONE}
 
     def _line(self, replica: str, counter: int) -> _Line:
         line = self._lines[replica]

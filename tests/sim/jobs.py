@@ -1,16 +1,18 @@
-"""The periodic jobs, as `workers.jobs` does them: they look at what nodes publish and put a message into an inbox."""
+"""The periodic jobs, as `workers.jobs.maintenance` does them: they look at what nodes publish and put a message into
+an inbox.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_core.messages import Compact, Round, encode_message
+from crdt_core.codec.messages import Compact, Round, encode_message
 from crdt_core.types.members import Members
-from tests.sim.beginning import read_record
+from tests.sim.beginning import read_evidence
 
 if TYPE_CHECKING:
-    from crdt_core.messages import Message
+    from crdt_core.codec.messages import Message
     from tests.sim.shell import Host
     from tests.sim.world import World
 
@@ -32,7 +34,7 @@ def gossip(world: World, host: Host) -> None:
 
 def compact(world: World, host: Host) -> None:
     """Reports to the node what its peers have published, and who is away; late, as jobs are."""
-    records = {p: read_record(world.hosts[p]) if world.network.reaches(host.name, p) else None for p in _peers(host)}
+    records = {p: read_evidence(world.hosts[p]) if world.network.reaches(host.name, p) else None for p in _peers(host)}
     clocks = {record.replica: record.clock for record in records.values() if record and not record.joining}
     absent = tuple(peer for peer, record in records.items() if record is None or not record.running)
     delay_ms = world.rng.choice((0, 10, 300)) if not world.resting else 0
@@ -40,7 +42,7 @@ def compact(world: World, host: Host) -> None:
 
 
 def _peers(host: Host) -> list[str]:
-    own = read_record(host)
+    own = read_evidence(host)
     members = own.members if own.members.facts else Members.founders(own.founders)
     return [peer for peer in members.active if peer != host.name and peer in host.world.hosts]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crdt_core.options import NodeOptions
+from crdt_core.node.options import NodeOptions
 
 if TYPE_CHECKING:
     from random import Random
@@ -35,7 +35,7 @@ class Setup:
             refused_delay_ms=rng.choice([10, 100, 1000]),
             chunk_bytes=rng.choice([100, 1000, 1 << 20]),
             looks_per_chunk=rng.choice([3, 20_000]),
-            markers_per_compaction=rng.choice([1, 3, 10_000]),
+            tombstones_per_compaction=rng.choice([1, 3, 10_000]),
             log_entries_kept=rng.choice([0, 2, 100]),
         )
         return cls(options, touched_max=rng.choice([0, 3, 20, PLENTY]), batch=rng.choice([1, 3, 500]))

@@ -11,17 +11,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
-from crdt_core import catalogue, node, replica, siblings
-from crdt_core.clocks import HybridClock, VersionVector
-from crdt_core.confirmed import ConfirmedView
-from crdt_core.exchange import Exchange
-from crdt_core.objects import Object
-from crdt_core.records import Changes
-from crdt_core.replica import Applied, Replica
-from crdt_core.siblings import REMOVED, covered, fold, unfold
-from crdt_core.stability import Stability
-from crdt_core.transfers import Transfers
+from crdt_core.codec.records import Changes
+from crdt_core.lattice import siblings
+from crdt_core.lattice.clocks import HybridClock, VersionVector
+from crdt_core.lattice.replica_index import covered
+from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
+from crdt_core.node import node
+from crdt_core.node.exchange import Exchange
+from crdt_core.node.stability import Stability
+from crdt_core.node.transfers import Transfers
+from crdt_core.replica import catalogue, replica
+from crdt_core.replica.committed_view import CommittedView
+from crdt_core.replica.replica import Applied, Replica
 from crdt_core.types import SLOT
+from crdt_core.types.object import Object
 from crdt_core.types.registers import LWWRegisterType
 from tests.sim.shell import Process
 from tests.sim.store import Store
@@ -29,7 +32,7 @@ from tests.sim.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from crdt_core.deltas import Delta, Patch
+    from crdt_core.lattice.deltas import Delta, Patch
 
 __all__ = ["PLANTS", "planted"]
 
@@ -106,17 +109,17 @@ def _forget_at_once(original: Any) -> Any:
 
 def _forget_spent_alone(_original: Any) -> Any:
     def forget(held: Any, stable: Any) -> Any:
-        live = {d: p for d, p in unfold(held).items() if not siblings.is_removal(p) or not covered(d, stable)}
+        live = {d: p for d, p in unfold(held).items() if not siblings.is_tombstone(p) or not covered(d, stable)}
         return fold(live)
 
     return forget
 
 
 def _believe_every_clock(original: Any) -> Any:
-    def take(self: Stability, message: Any, draft: Any) -> Any:
+    def take(self: Stability, message: Any, context: Any) -> Any:
         for peer, clock in message.clocks.items():
             self._published.setdefault(peer, VersionVector()).merge(clock)
-        return original(self, message, draft)
+        return original(self, message, context)
 
     return take
 
@@ -163,10 +166,10 @@ def _send_again_unseen(_original: Any) -> Any:
 
 
 def _blind_weight(original: Any) -> Any:
-    def slots_weight(link: Object, roster: Any, _encoded: Any = None) -> int:
+    def slots_weight(link: Object, replica_index: Any, _encoded: Any = None) -> int:
         blind = Object(link.key, link.type)
         blind.parts = {part: min(unfold(held)) for part, held in link.parts.items()}
-        return int(original(blind, roster))
+        return int(original(blind, replica_index))
 
     return slots_weight
 
@@ -184,7 +187,7 @@ def _any_winner(_original: Any) -> Any:
 
 
 def _remove_wins(original: Any) -> Any:
-    return lambda held, deps, dot, payload: original(held, deps if payload is not REMOVED else None, dot, payload)
+    return lambda held, deps, dot, payload: original(held, deps if payload is not TOMBSTONE else None, dot, payload)
 
 
 def _lose_records(original: Any) -> Any:
@@ -222,7 +225,7 @@ PLANTS: dict[str, Plant] = {
     "a patch that claims more than it carries": Plant(Replica, "patch", _shorter_patch),
     "a chunk that loses a part": Plant(Transfers, "take", _join_without_a_chunk),
     "a patch joined although chunks of it are missing": Plant(Transfers, "complete", _complete_anyway),
-    "readers shown what is not confirmed": Plant(ConfirmedView, "head", _hurried_head),
+    "readers shown what is not confirmed": Plant(CommittedView, "head", _hurried_head),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
     "markers dropped before they are stable": Plant(replica, "forget", _forget_at_once),
     "what is spent forgotten beside a live share": Plant(replica, "forget", _forget_spent_alone),

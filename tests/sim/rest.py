@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.identity import Vouched
+from crdt_core.membership.identity import OperatorOverride
 from tests.sim import checks, jobs
 from tests.sim.changes import settle_in
 from tests.sim.shell import start
@@ -53,7 +53,7 @@ def fingerprint(world: World) -> str:
 
 def start_all(world: World) -> None:
     """Starts whoever is a member and does not run; if nobody can help, the operator vouches for somebody."""
-    vouched = Vouched()
+    override = OperatorOverride()
     for _ in range(_STARTS_MAX):
         for name in {name: None for host in living(world) for name in running(host).node.replica.members.active}:
             if name not in world.hosts or world.hosts[name].out:
@@ -62,9 +62,9 @@ def start_all(world: World) -> None:
         if not waiting:
             return
         for host in waiting:
-            start(host, vouched)
+            start(host, override)
             world.pass_time(_START_MS)
-        vouched = Vouched(unsponsored=True) if not living(world) else Vouched()
+        override = OperatorOverride(unsponsored=True) if not living(world) else OperatorOverride()
 
 
 def living(world: World) -> list[Host]:
@@ -118,13 +118,13 @@ def forget(world: World) -> None:
 
 def markers_left(world: World) -> int:
     """How many addresses hold removals, in all."""
-    return sum(len(running(host).node.replica.catalogue.markers) for host in living(world))
+    return sum(len(running(host).node.replica.catalogue.tombstones) for host in living(world))
 
 
 def passes(host: Host) -> int:
     """How many compactions look at each marker of a node at least once, after the one that hears what is stable."""
     process = running(host)
-    return 2 + len(process.node.replica.catalogue.markers) // process.setup.options.markers_per_compaction
+    return 2 + len(process.node.replica.catalogue.tombstones) // process.setup.options.tombstones_per_compaction
 
 
 def running(host: Host) -> Process:

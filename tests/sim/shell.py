@@ -1,4 +1,5 @@
-"""A node: its store, and the process that runs on it, which does what `workers.mailbox` and `workers.store` do.
+"""A node: its store, and the process that runs on it, which does what `workers.turns.mailbox` and
+`workers.storage.store` do.
 
 A process drains its mailbox, runs one turn of the production node, sends the commit to its store, and lets the effects
 out only when the store has confirmed it. An answer that does not come is looked up by the turn's number. A process can
@@ -13,10 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_core.clocks import HybridClock, VersionVector
-from crdt_core.codec import decode_delta
+from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.header import decode_header
+from crdt_core.codec.messages import Answer, Push, encode_message
+from crdt_core.codec.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
 from crdt_core.errors import Malformed, Retired
-from crdt_core.events import (
+from crdt_core.lattice.clocks import HybridClock, VersionVector
+from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
+from crdt_core.membership.identity import OperatorOverride
+from crdt_core.membership.replay import is_final
+from crdt_core.node.events import (
     Call,
     JobAnswer,
     LinksRead,
@@ -28,17 +35,11 @@ from crdt_core.events import (
     SendFailed,
     Tick,
 )
-from crdt_core.header import decode_header
-from crdt_core.identity import Vouched
-from crdt_core.membership import AdmitIncarnation, RetireFormer
-from crdt_core.messages import Answer, Push, encode_message
-from crdt_core.node import Node
-from crdt_core.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
-from crdt_core.replay import is_final
-from crdt_core.replica import Replica
+from crdt_core.node.node import Node
+from crdt_core.replica.replica import Replica
 from crdt_core.types.members import REMOVED_BY_HAND
 from tests.sim import checks
-from tests.sim.beginning import Beginning
+from tests.sim.beginning import Bootstrap
 from tests.sim.plan import EPOCH_MS, PLENTY, Setup
 from tests.sim.store import Store
 from tests.sim.tail import Nobody, Tail
@@ -47,9 +48,9 @@ from tests.sim.violation import require
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from crdt_core.deltas import Delta
-    from crdt_core.events import Commit, Effect, Event, Turn
-    from crdt_core.header import Header
+    from crdt_core.codec.header import Header
+    from crdt_core.lattice.deltas import Delta
+    from crdt_core.node.events import Commit, Effect, Event, Turn
     from tests.sim.history import Deed
     from tests.sim.store import Hashes, Watched
     from tests.sim.world import World
@@ -64,7 +65,7 @@ _JOIN_MS = 100
 _ROUNDS_MAX = 5
 _UNKNOWN = "is no peer of {}"
 """What is said of a message whose sender was added to the fleet a moment ago, and is not known here yet."""
-NOTHING_VOUCHED = Vouched()
+NOTHING_VOUCHED = OperatorOverride()
 _RESTART_MS = (0, 30, 300, 1500)
 _BATCH = 64
 
@@ -171,7 +172,7 @@ class _Inbox:
 class Process:
     """One run of a node's worker."""
 
-    def __init__(self, host: Host, node: Node, setup: Setup, beginning: Beginning) -> None:
+    def __init__(self, host: Host, node: Node, setup: Setup, beginning: Bootstrap) -> None:
         watched = host.store.watch()
         self.host = host
         self.node = node
@@ -500,7 +501,7 @@ class Then:
         self._action()
 
 
-def start(host: Host, vouched: Vouched = NOTHING_VOUCHED) -> None:
+def start(host: Host, override: OperatorOverride = NOTHING_VOUCHED) -> None:
     """Starts a process on `host`: it claims the store, finds out who it is, loads what is there, and begins to listen.
 
     Whoever ran there before, dead or alive, cannot commit any more.
@@ -509,10 +510,10 @@ def start(host: Host, vouched: Vouched = NOTHING_VOUCHED) -> None:
     host.world.counts["restarts"] += host.starts > 1
     owner = f"{host.name}#{host.starts}"
     host.store.claim(owner)
-    Beginning(host, owner, vouched, partial(_run, host)).decide()
+    Bootstrap(host, owner, override, partial(_run, host)).decide()
 
 
-def _run(host: Host, beginning: Beginning) -> None:
+def _run(host: Host, beginning: Bootstrap) -> None:
     world = host.world
     setup = Setup.draw(world.rng)
     replica, header = load(beginning.replica, host.store, setup.touched_max, beginning.founders)
@@ -532,14 +533,14 @@ def _run(host: Host, beginning: Beginning) -> None:
 def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> tuple[Replica, Header]:
     """The replica that `store` holds, and the header it comes with."""
     replica = Replica(id_, touched_max, founders)
-    roster = replica.catalogue.roster
+    replica_index = replica.catalogue.replica_index
     heads, known = [], {STATE}
     for key, value in store.hashes.get(STATE, {}).items():
-        head = decode_object(key, value, roster)
+        head = decode_object(key, value, replica_index)
         for link, hash_ in object_hashes(head):
             known.add(hash_)
             for part, siblings in store.hashes.get(hash_, {}).items():
-                link.adopt(part, decode_part(link, siblings, roster))
+                link.adopt(part, decode_part(link, siblings, replica_index))
         heads.append(head)
     require(store.hashes.keys() <= known, "no hash is left behind that no object names")
     header = decode_header(store.header)
@@ -552,9 +553,9 @@ def all_records(replica: Replica) -> Hashes:
     catalogue = replica.catalogue
     hashes: Hashes = {}
     for head in catalogue.objects.values():
-        records = [object_record(head, catalogue.roster)]
+        records = [object_record(head, catalogue.replica_index)]
         for link, _ in object_hashes(head):
-            records += [part_record(head, link, part, catalogue.roster) for part in link.parts]
+            records += [part_record(head, link, part, catalogue.replica_index) for part in link.parts]
         for record in records:
             if record.field is not None and record.value is not None:
                 hashes.setdefault(record.hash, {})[record.field] = record.value

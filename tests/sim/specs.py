@@ -1,15 +1,15 @@
 """What each type must show, as a comprehension over the acts that are visible and what each had seen.
 
-The same rules as in `tests.core.test_specs`, written from the published list of what concurrent operations give: no
-siblings, no shares, no version vectors. An act that has seen another holds its bit in its past, so "what some delete
-has seen" is one union of pasts, and a specification costs one look at each act.
+The same rules as in `tests.crdt_core.types.test_specifications`, written from the published list of what concurrent
+operations give: no siblings, no shares, no version vectors. An act that has seen another holds its bit in its past, so
+"what some delete has seen" is one union of pasts, and a specification costs one look at each act.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.clocks import Stamp
+from crdt_core.lattice.clocks import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,4 +1,5 @@
-"""A simulated Redis of one node: what `workers.store`, `workers.tail` and `workers.inbox` need of it, and its mishaps.
+"""A simulated Redis of one node: what `workers.storage.store`, `workers.replication.tail` and
+`workers.replication.inbox` need of it, and its mishaps.
 
 A commit is atomic and conditional, as MULTI/EXEC behind WATCH is: it takes effect only if nobody has touched the header
 since it was watched. What has been executed can be lost again (`lose_last`), as with `appendfsync everysec`: each
@@ -16,8 +17,8 @@ from tests.sim.violation import require
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from crdt_core.events import Commit
-    from crdt_core.records import Record
+    from crdt_core.codec.records import Record
+    from crdt_core.node.events import Commit
 
 __all__ = ["Store", "Watched"]
 

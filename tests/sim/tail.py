@@ -1,11 +1,13 @@
-"""Following one peer's log, as `workers.tail` does: the cursor is the replica's own clock entry for the peer."""
+"""Following one peer's log, as `workers.replication.tail` does: the cursor is the replica's own clock entry for the
+peer.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_core.events import DeltasRead, Reply
+from crdt_core.node.events import DeltasRead, Reply
 
 if TYPE_CHECKING:
     from tests.sim.shell import Process

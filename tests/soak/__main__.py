@@ -82,10 +82,10 @@ class Soak:
         for node in self.fleet.nodes.values():
             wait_until(node.is_serving, SETTLED_S, f"{node.name} to serve")
         self.fleet.agree(timeout=SETTLED_S)
-        wait_until(lambda: not self._markers(), SETTLED_S, "all removals to be forgotten")
+        wait_until(lambda: not self._tombstones(), SETTLED_S, "all removals to be forgotten")
         self.fleet.agree(timeout=SETTLED_S)
 
-    def _markers(self) -> int:
+    def _tombstones(self) -> int:
         return sum(node.metrics()["markers"] for node in self.fleet.nodes.values())
 
     def _audit(self) -> None:

@@ -19,15 +19,15 @@ from redis.exceptions import RedisError
 
 from tests.fleet import DELTAIC
 from tests.support import wait_until
-from workers.keys import PAUSED, Keys
-from workers.record import questions, record_of
+from workers.storage.evidence import evidence_of, questions
+from workers.wire.keys import PAUSED, Keys
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from crdt_core.identity import Record
+    from crdt_core.membership.identity import NodeEvidence
     from tests.fleet import Fleet
 
 __all__ = ["Faults"]
@@ -155,7 +155,7 @@ class Faults:
 
     def log_trimmed(self, name: str) -> None:
         redis = self.fleet.redis(name)
-        redis.xtrim(Keys(name, self._record(name).replica).log, maxlen=0, approximate=False)
+        redis.xtrim(Keys(name, self._evidence(name).replica).log, maxlen=0, approximate=False)
 
     def memory_full(self, name: str) -> None:
         """Redis takes no more writes, and then does again."""
@@ -212,9 +212,9 @@ class Faults:
 
     def _until_known_by_another(self, name: str) -> None:
         """Returns when somebody has all that node `name`, whose worker is down, has; fails where nobody will."""
-        own = self._record(name)
+        own = self._evidence(name)
         others = [peer for peer in self.fleet.nodes if peer != name]
-        wait_until(lambda: any(_has_all(self._record(peer), own) for peer in others), TOLD_S, "it to be known")
+        wait_until(lambda: any(_has_all(self._evidence(peer), own) for peer in others), TOLD_S, "it to be known")
 
     @contextlib.contextmanager
     def _worker_down(self, name: str) -> Iterator[None]:
@@ -242,11 +242,11 @@ class Faults:
             return True
         return False
 
-    def _record(self, name: str) -> Record:
-        return record_of(name, [self.fleet.redis(name).execute_command(*question) for question in questions(name)])
+    def _evidence(self, name: str) -> NodeEvidence:
+        return evidence_of(name, [self.fleet.redis(name).execute_command(*question) for question in questions(name)])
 
 
-def _has_all(record: Record, own: Record) -> bool:
+def _has_all(record: NodeEvidence, own: NodeEvidence) -> bool:
     """Whether whoever published `record` has seen all that the other has."""
     folded = record.members.folded
     return all(counter <= record.clock.get(id_, folded.get(id_, 0)) for id_, counter in own.clock.items())

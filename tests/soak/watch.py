@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 from redis.exceptions import RedisError
 
 from crdt_core.errors import AlreadyRunning, DeltaicError, DigestMismatch, StoreUnavailable
-from workers import jobs
-from workers.keys import Keys
+from workers.jobs import maintenance as jobs
+from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable

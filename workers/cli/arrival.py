@@ -14,17 +14,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_core.errors import DeltaicError
-from crdt_core.identity import incarnation
+from crdt_core.membership.identity import incarnation
 from workers.cli.display import printable, size
-from workers.heartbeat import said_lately
-from workers.keys import FLEET
-from workers.peers import connection
-from workers.record import read_record
+from workers.replication.heartbeat import said_lately
+from workers.storage.evidence import read_evidence
+from workers.wire.keys import FLEET
+from workers.wire.peers import connection
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from workers.settings import NodeSettings
+    from workers.config.settings import NodeSettings
 
 __all__ = ["Arrival", "arrival_of", "watch_arrival"]
 
@@ -96,7 +96,7 @@ async def _say_each(name: str, replica: str, redis: Redis, console: Console) -> 
 
 async def _look(name: str, replica: str, redis: Redis) -> Arrival:
     try:
-        record = await read_record(name, redis)
+        record = await read_evidence(name, redis)
         beat, time = await redis.hget(FLEET, name), await redis.time()
     except (RedisError, OSError, DeltaicError) as error:
         return Arrival(f"its Redis does not answer: {printable(str(error))}")

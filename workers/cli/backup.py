@@ -15,15 +15,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from crdt_core.errors import InvalidArgument
 from workers.cli.logs import configure_logging
-from workers.client import FleetClient, NodeUnavailable
-from workers.restoring import read_image
-from workers.restoring import restore as restore_image
-from workers.settings import load_settings
+from workers.config.settings import load_settings
+from workers.rpc.client import FleetClient, NodeUnavailable
+from workers.storage.restore import read_image
+from workers.storage.restore import restore as restore_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from workers.client import NodeClient
+    from workers.rpc.client import NodeClient
 
 __all__ = ["backup", "restore"]
 

@@ -17,15 +17,15 @@ from rich.text import Text
 from crdt_core.errors import InvalidArgument
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from workers.cli.display import plain_table, value_text, views_table, word
-from workers.client import FleetClient, KeyView, NodeUnavailable
+from workers.config.settings import load_settings
 from workers.rpc import deltaic_pb2 as pb
-from workers.settings import load_settings
+from workers.rpc.client import FleetClient, KeyView, NodeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from workers.client import NodeClient
+    from workers.rpc.client import NodeClient
 
 __all__ = ["add", "decr", "delete", "diff", "get", "health", "incr", "remove", "set_", "sync"]
 

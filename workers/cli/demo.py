@@ -23,20 +23,20 @@ from rich.text import Text
 from crdt_core.errors import DeltaicError, WorldError
 from workers.cli.display import plain_table, value_text
 from workers.cli.links import matrix_table
-from workers.client import FleetClient, KeyView
-from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
-from workers.looking import look
-from workers.partitions import set_links
-from workers.settings import load_settings
+from workers.config.settings import load_settings
+from workers.fleet.partitions import set_links
+from workers.fleet.status import look
+from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
+from workers.rpc.client import FleetClient, KeyView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from workers.client import NodeClient
-    from workers.fleet_view import FleetView
-    from workers.partitions import Cut
-    from workers.settings import FleetSettings
+    from workers.config.settings import FleetSettings
+    from workers.fleet.partitions import Cut
+    from workers.fleet.view import FleetView
+    from workers.rpc.client import NodeClient
 
 __all__ = ["demo"]
 

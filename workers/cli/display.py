@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Column, Table
 from rich.text import Text
 
-from workers.client import KeyView, NodeUnavailable
+from workers.rpc.client import KeyView, NodeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -19,22 +19,22 @@ from rich.panel import Panel
 from rich.table import Column, Table
 
 from crdt_core.errors import InvalidArgument, SettingsError
-from workers.embedded import HOST, become_server, server_binary, wants_embedded
-from workers.keys import queue_name
-from workers.ports import claim, split_address
-from workers.procfile import fleet_lines, read_procfile, written
-from workers.redis_ready import wait_for_redis
-from workers.redis_url import shown
-from workers.settings import CRON_NODES_VARIABLE, FILE_VARIABLE, default_fleet_file, load_settings
+from workers.config.redis_url import shown
+from workers.config.settings import CRON_NODES_VARIABLE, FILE_VARIABLE, default_fleet_file, load_settings
+from workers.processes.embedded import HOST, become_server, server_binary, wants_embedded
+from workers.processes.procfile import fleet_lines, read_procfile, written
+from workers.system.ports import claim, split_address
+from workers.wire.keys import queue_name
+from workers.wire.readiness import wait_for_redis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workers.settings import FleetSettings
+    from workers.config.settings import FleetSettings
 
 __all__ = ["cron", "fleet", "jobs", "procfile", "valkey"]
 
-CRON_MODULE = "workers.cron"
+CRON_MODULE = "workers.jobs.schedule"
 RQ_URL_VARIABLE = "RQ_REDIS_URL"  # in the environment, because a command line shows its password to everyone
 
 
@@ -54,7 +54,7 @@ def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
     Nodes that come into the fleet file (`deltaic node add` writes them there) are started, those that go from it are
     ended, while it runs; with a Procfile, change that and start anew, or run `deltaic replica NODE` beside it.
     """
-    from workers.cli.runner import FleetRunner  # noqa: PLC0415  the other commands have no use for honcho
+    from workers.processes.runner import FleetRunner  # noqa: PLC0415  the other commands have no use for honcho
 
     settings = load_settings(ctx.obj)
     commands = _commands(settings, procfile_path)

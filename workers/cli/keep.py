@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workers.supervision import Keeper
+from workers.processes.supervision import Keeper
 
 if TYPE_CHECKING:
     from pathlib import Path

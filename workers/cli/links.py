@@ -15,17 +15,17 @@ from rich.text import Text
 
 from crdt_core.errors import StoreUnavailable
 from workers.cli.display import plain_table
-from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
-from workers.partitions import healed_links, partition_cuts, set_links
-from workers.settings import load_settings
+from workers.config.settings import load_settings
+from workers.fleet.partitions import healed_links, partition_cuts, set_links
+from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import RenderableType
 
-    from workers.partitions import Cut, Matrix
-    from workers.settings import FleetSettings
+    from workers.config.settings import FleetSettings
+    from workers.fleet.partitions import Cut, Matrix
 
 __all__ = ["heal", "matrix_table", "partition"]
 

@@ -16,25 +16,25 @@ from rich.table import Column
 from rich.text import Text
 
 from crdt_core.errors import AlreadyRunning, InvalidArgument, WorldError
-from crdt_core.identity import Record
+from crdt_core.membership.identity import NodeEvidence
 from crdt_core.types.members import Standing
-from workers.census import Census, take_census
 from workers.cli.arrival import watch_arrival
 from workers.cli.display import age, plain_table
 from workers.cli.removal import VIA, remove, serving_member
-from workers.client import FleetClient
-from workers.clock import wall_ms
-from workers.fleet_file import add_section, resp_beside
-from workers.fleet_redis import NodeStoreUnavailable
-from workers.keys import Keys
-from workers.redis_url import publishable, shown
-from workers.settings import checked_node, default_fleet_file, load_settings
+from workers.config.fleet_file import add_section, resp_beside
+from workers.config.redis_url import publishable, shown
+from workers.config.settings import checked_node, default_fleet_file, load_settings
+from workers.fleet.members import Census, take_census
+from workers.fleet.stores import NodeStoreUnavailable
+from workers.rpc.client import FleetClient
+from workers.system.clock import wall_ms
+from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from crdt_core.types.members import Fact
-    from workers.settings import FleetSettings, NodeSettings
+    from workers.config.settings import FleetSettings, NodeSettings
 
 __all__ = ["node"]
 
@@ -218,7 +218,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     census = await take_census(wider)
     record = _record_of_newcomer(census, name)
     replica = census.members.active.get(name)
-    if replica is not None and any(isinstance(r, Record) and r.replica for r in census.records.values()):
+    if replica is not None and any(isinstance(r, NodeEvidence) and r.replica for r in census.records.values()):
         goes_on = record.replica == replica and not census.members.given_up(record.clock)
         if goes_on and not record.joining:
             raise InvalidArgument(name, f"it is a member already, as {replica}")
@@ -229,7 +229,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
         return await member.add_node(name, new), member.name
 
 
-def _record_of_newcomer(census: Census, name: str) -> Record:
+def _record_of_newcomer(census: Census, name: str) -> NodeEvidence:
     """What its Redis holds; raises where that speaks against an addition."""
     record = census.records[name]
     if isinstance(record, NodeStoreUnavailable):
@@ -247,7 +247,7 @@ def _record_of_newcomer(census: Census, name: str) -> Record:
     return record
 
 
-def _check_knows_the_end(census: Census, record: Record, member: str) -> None:
+def _check_knows_the_end(census: Census, record: NodeEvidence, member: str) -> None:
     """Raises where `member` has not heard that what the newcomer's Redis holds was given up.
 
     Whoever hears of the addition has then heard of that, too, and takes nothing of it in.

@@ -15,20 +15,20 @@ import orjson
 from rich.console import Console
 
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
-from crdt_core.identity import Record
-from workers.census import Census, take_census
+from crdt_core.membership.identity import NodeEvidence
 from workers.cli.display import age, printable
-from workers.client import FleetClient, NodeUnavailable
-from workers.clock import wall_ms
-from workers.fleet_redis import FleetRedis, NodeStoreUnavailable
-from workers.keys import Keys
-from workers.settings import default_fleet_file, load_settings
+from workers.config.settings import default_fleet_file, load_settings
+from workers.fleet.members import Census, take_census
+from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
+from workers.rpc.client import FleetClient, NodeUnavailable
+from workers.system.clock import wall_ms
+from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workers.client import NodeClient
-    from workers.settings import FleetSettings
+    from workers.config.settings import FleetSettings
+    from workers.rpc.client import NodeClient
 
 __all__ = ["VIA", "remove", "serving_member"]
 
@@ -141,7 +141,7 @@ def _facts_of(census: Census, name: str) -> list[str]:
     """What a removal would find."""
     replica, alone = census.members.active[name], census.alone(name)
     record = census.records.get(name)
-    if isinstance(record, Record):
+    if isinstance(record, NodeEvidence):
         state = "it runs; it would stop by itself" if record.running else "its worker does not run"
         commits = f"what it wrote stays: {_commits(record.clock[replica])}"
     else:

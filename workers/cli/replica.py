@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 import uvloop
 
-from crdt_core.identity import Vouched
+from crdt_core.membership.identity import OperatorOverride
 from workers.cli.logs import configure_logging
-from workers.settings import load_settings
-from workers.worker import run_worker
+from workers.config.settings import load_settings
+from workers.worker.worker import run_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,5 +48,5 @@ def replica(
     A node that the fleet does not know, or has removed, does not run: exit code 8.
     """
     configure_logging(log_level)
-    vouched = Vouched(trusting=trust_redis, unsponsored=unsponsored)
-    uvloop.run(run_worker(load_settings(fleet_file), node, takeover=takeover, vouched=vouched))
+    override = OperatorOverride(trusting=trust_redis, unsponsored=unsponsored)
+    uvloop.run(run_worker(load_settings(fleet_file), node, takeover=takeover, override=override))

@@ -14,15 +14,15 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from workers.redis_url import shown
-from workers.settings import ENV_PREFIX, NodeSettings, default_fleet_file, load_settings
+from workers.config.redis_url import shown
+from workers.config.settings import ENV_PREFIX, NodeSettings, default_fleet_file, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic.fields import FieldInfo
 
-    from workers.settings import FleetSettings
+    from workers.config.settings import FleetSettings
 
 __all__ = ["settings"]
 

@@ -14,24 +14,25 @@ from rich.table import Column
 from rich.text import Text
 
 from crdt_core.types.members import Standing
-from workers.agreement import AGREE, BEHIND, MISMATCH
-from workers.census import with_members
 from workers.cli.arrival import arrival_of
 from workers.cli.display import age, plain_table, printable, size
-from workers.client import FleetClient
-from workers.fleet_redis import FleetRedis
-from workers.keys import PAUSED
-from workers.looking import look
-from workers.ports import split_address
-from workers.settings import load_settings
+from workers.config.settings import load_settings
+from workers.fleet.agreement import AGREE, BEHIND, MISMATCH
+from workers.fleet.members import with_members
+from workers.fleet.status import look
+from workers.fleet.stores import FleetRedis
+from workers.rpc.client import FleetClient
+from workers.system.ports import split_address
+from workers.wire.keys import PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from rich.console import RenderableType
 
-    from workers.fleet_view import Away, FleetView, NodeView
-    from workers.settings import ClockSettings, FleetSettings
+    from workers.config.settings import ClockSettings, FleetSettings
+    from workers.fleet.node_view import NodeView
+    from workers.fleet.view import Away, FleetView
 
 __all__ = ["exit_code", "status"]
 
@@ -297,7 +298,7 @@ def _membership_notes(view: FleetView) -> list[Text]:
 
 
 def _away_note(name: str, away: Away) -> Text:
-    held = f"; {away.markers} removal markers wait for it, about {size(away.bytes)}" if away.markers else ""
+    held = f"; {away.tombstones} removal markers wait for it, about {size(away.bytes)}" if away.tombstones else ""
     if away.fence_in_ms is None:
         then = "too few members are there to go on without it"
     elif away.fence_in_ms:
@@ -314,8 +315,8 @@ def _still_to_close(view: FleetView, replica: str) -> list[str]:
 
 
 def _marker_note(view: FleetView) -> list[Text]:
-    waiting = max((node.markers or 0 for node in view.nodes.values()), default=0)
-    if not waiting or any(away.markers for away in view.away.values()):
+    waiting = max((node.tombstones or 0 for node in view.nodes.values()), default=0)
+    if not waiting or any(away.tombstones for away in view.away.values()):
         return []
     away = [node.name for node in view.taking_part if not node.up or node.problem is not None]
     reason = f"{' '.join(away)} to come back" if away else "paused links" if view.paused else "the next compaction"

@@ -14,17 +14,17 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.codec import decode_delta
+from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.messages import encode_message
 from crdt_core.errors import Malformed
-from crdt_core.events import DeltasRead, MessagesRead, RoundAsked, Send
-from crdt_core.messages import encode_message
+from crdt_core.node.events import DeltasRead, MessagesRead, RoundAsked, Send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from crdt_core.clocks import Dot
-    from crdt_core.events import Effect
-    from workers.mailbox import Mailbox
+    from crdt_core.lattice.clocks import Dot
+    from crdt_core.node.events import Effect
+    from workers.turns.mailbox import Mailbox
 
 __all__ = ["DELTAS", "MESSAGE", "Peering"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from crdt_core.errors import CallerError, DeltaicError, Malformed
-from crdt_core.node import Node, NodeOptions
-from crdt_core.replica import Replica
+from crdt_core.node.node import Node, NodeOptions
+from crdt_core.replica.replica import Replica
 from workers.maelstrom.peering import DELTAS, MESSAGE, Peering
 from workers.maelstrom.protocol import (
     CRASH,
@@ -32,15 +32,15 @@ from workers.maelstrom.protocol import (
     parse,
 )
 from workers.maelstrom.workloads import WORKLOADS, Handlers, Shell
-from workers.mailbox import Mailbox
-from workers.store import Store
+from workers.storage.store import Store
+from workers.turns.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from crdt_core.clocks import HybridClock
-    from crdt_core.events import Commit
-    from workers.retry import Trouble
+    from crdt_core.lattice.clocks import HybridClock
+    from crdt_core.node.events import Commit
+    from workers.wire.retry import Trouble
 
 __all__ = ["MaelstromOptions", "run_maelstrom"]
 

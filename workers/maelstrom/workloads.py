@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.operations import AddToSet, AdjustCounter, GetCounter, GetSet, RaiseShare, RemoveFromSet
+from crdt_core.commands.operations import AddToSet, AdjustCounter, GetCounter, GetSet, RaiseShare, RemoveFromSet
 from crdt_core.types import GCOUNTER, GSET, ORSET, PNCOUNTER
 from workers.maelstrom.protocol import MALFORMED, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from crdt_core.operations import Operation
+    from crdt_core.commands.operations import Operation
     from workers.maelstrom.protocol import Request
 
 __all__ = ["WORKLOADS", "Handlers", "Shell"]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from crdt_core.commands import ErrorReply
 from crdt_core.errors import DeltaicError
 from workers.resp.handler import Handler
-from workers.tasks import end
+from workers.system.tasks import end
 
 if TYPE_CHECKING:
-    from crdt_core.node import Node
-    from workers.published import Published
+    from crdt_core.node.node import Node
+    from workers.replication.published import Published
     from workers.resp.connection import Connection
 
 __all__ = ["HANDLERS", "Acknowledgements"]

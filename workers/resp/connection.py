@@ -20,16 +20,16 @@ import structlog
 
 from crdt_core.commands import Command, ErrorReply, Execute, Session
 from crdt_core.errors import DeltaicError
-from workers.clock import wall_ms
 from workers.resp.dispatch import HELD, dispatch, refused
 from workers.resp.encoding import NOTHING, encode
 from workers.resp.parsing import ProtocolError, RequestParser
 from workers.resp.refusals import refusal
+from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from crdt_core.operations import Operation
+    from crdt_core.commands.operations import Operation
     from workers.resp.face import RespFace
     from workers.resp.handler import Handler
     from workers.resp.parsing import Request

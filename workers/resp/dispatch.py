@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from crdt_core.commands import Command, CommandError, ErrorReply, Execute, lookup
-from workers.clock import wall_ms
 from workers.resp.encoding import NOTHING
 from workers.resp.refusals import NO_AUTH, too_large, wrong_number
+from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -13,26 +13,26 @@ from weakref import WeakSet
 import structlog
 
 from crdt_core.commands import COMMANDS, CommandOptions
-from workers.clock import wall_ms
-from workers.ports import PortTaken, split_address
 from workers.resp import acknowledgements, channels, clients, fleet_commands, greeting, introspection, transactions
 from workers.resp.acknowledgements import Acknowledgements
 from workers.resp.channels import Channels
 from workers.resp.connection import Connection
 from workers.resp.notifications import announce
+from workers.system.clock import wall_ms
+from workers.system.ports import PortTaken, split_address
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
     from crdt_core.commands import Command, Policies
-    from crdt_core.siblings import Siblings
-    from workers.links import Links
-    from workers.mailbox import Mailbox
-    from workers.published import Published
+    from crdt_core.lattice.siblings import Siblings
+    from workers.config.settings import LimitSettings
+    from workers.replication.links import Links
+    from workers.replication.published import Published
     from workers.resp.handler import Handler
     from workers.resp.transactions import Watch
-    from workers.settings import LimitSettings
+    from workers.turns.mailbox import Mailbox
 
 __all__ = ["RespFace"]
 

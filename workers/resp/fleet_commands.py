@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.codec import decode_clock, encode_clock
+from crdt_core.codec.canonical import decode_clock, encode_clock
 from crdt_core.commands import OK, ErrorReply, Map
 from crdt_core.errors import Malformed, UnknownNode
-from crdt_core.events import RoundAsked
+from crdt_core.node.events import RoundAsked
 from workers.resp.handler import Handler
 
 if TYPE_CHECKING:
-    from crdt_core.clocks import VersionVector
-    from crdt_core.exchange import RoundResult
+    from crdt_core.lattice.clocks import VersionVector
+    from crdt_core.node.exchange import RoundResult
     from workers.resp.connection import Connection
 
 __all__ = ["HANDLERS"]
@@ -51,7 +51,7 @@ async def _await(connection: Connection, args: list[bytes]) -> Any:
 
 def _seen(connection: Connection) -> VersionVector:
     mailbox = connection.face.mailbox
-    return mailbox.node.replica.roster.whole(mailbox.confirmed.clock)
+    return mailbox.node.replica.replica_index.whole(mailbox.confirmed.clock)
 
 
 async def _partition(connection: Connection, args: list[bytes]) -> Any:

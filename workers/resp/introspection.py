@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from crdt_core.commands import COMMANDS, OK, Command, ErrorReply, Map, SetOf, Status, read
-from workers.clock import wall_ms
 from workers.resp.channels import glob
 from workers.resp.clients import USER
 from workers.resp.documentation import documentation
 from workers.resp.handler import Handler
 from workers.resp.subcommands import Subcommand, family
+from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,7 +140,7 @@ def _deltaic(face: RespFace) -> dict[str, Any]:
         "clock": orjson.dumps(confirmed.clock).decode(),
         "stable": orjson.dumps(confirmed.stable).decode(),
         "digest": f"{confirmed.digest:016x}",
-        "markers": confirmed.markers,
+        "markers": confirmed.tombstones,
         **{name: node.counts[name] for name in sorted(node.counts)},
     }
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.base import RESERVED
-from crdt_core.siblings import shows, unfold
+from crdt_core.lattice.siblings import shows, unfold
 from crdt_core.types.expiry import PERSISTED, Until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from crdt_core.catalogue import Catalogue
-    from crdt_core.siblings import Siblings
+    from crdt_core.lattice.siblings import Siblings
+    from crdt_core.replica.catalogue import Catalogue
 
 __all__ = ["announce", "events"]
 

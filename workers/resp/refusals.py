@@ -13,7 +13,7 @@ from crdt_core.errors import DeltaicError, Overloaded, StoreUnavailable, TooLarg
 
 if TYPE_CHECKING:
     from crdt_core.commands import Command
-    from workers.settings import LimitSettings
+    from workers.config.settings import LimitSettings
 
 __all__ = ["NO_AUTH", "refusal", "too_large", "wrong_number"]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import OK, Command, ErrorReply, Execute, Status
-from workers.clock import wall_ms
 from workers.resp.encoding import NOTHING, NULL_LIST
 from workers.resp.handler import Handler
+from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
-    from crdt_core.clocks import Stamp
-    from crdt_core.replica import Replica
+    from crdt_core.lattice.clocks import Stamp
+    from crdt_core.replica.replica import Replica
     from workers.resp.connection import Connection
 
 __all__ = ["HANDLERS", "Guarded", "Transaction", "Watch"]

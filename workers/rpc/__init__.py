@@ -1,1 +1,1 @@
-"""Generated from proto/deltaic/v1/deltaic.proto by `make proto`; not to be edited."""
+"""The gRPC face and its client. `deltaic_pb2*` are generated from proto/deltaic/v1/deltaic.proto by `make proto`."""

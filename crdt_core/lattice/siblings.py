@@ -1,0 +1,172 @@
+"""The siblings of one part, and the one rule by which they are written and joined.
+
+A *part* is the smallest thing that can conflict (a set's member, a register's slot, one replica's share of a counter);
+its siblings are its live writes, `{dot: payload}`. **A write replaces every sibling that it has seen and leaves the
+concurrent ones.** That rule alone is add-wins, the multi-value register and the observed remove (the dot stores of
+Almeida, Shoker, Baquero 2018, section 6, with the causal context shared by the whole replica).
+
+A removal is a write too: its payload is `TOMBSTONE`, or a `ObservedReset` that also says what it has seen. It shows
+nothing, and is forgotten once every replica has it. A `WINNING_TOMBSTONE` is a removal that also hides what is
+concurrent to it; it and what it hides are forgotten together, once every replica has both.
+
+Nearly every part has one sibling, and most of those are set members without a payload. So that a million of them fit,
+a dot is packed into one integer (counter, and a small index for the replica: see `ReplicaIndex`), and siblings are
+kept in the least that holds them:
+
+    int               one sibling, payload `True`
+    (dot, payload)    one sibling
+    {dot: payload}    several: a real conflict
+    None              none
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from crdt_core.lattice.replica_index import PackedDot, covered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crdt_core.lattice.replica_index import DenseClock
+
+__all__ = [
+    "TOMBSTONE",
+    "WINNING_TOMBSTONE",
+    "ObservedReset",
+    "Payload",
+    "Siblings",
+    "drop",
+    "fold",
+    "forget",
+    "has_tombstone",
+    "is_tombstone",
+    "join",
+    "lasting",
+    "shows",
+    "unfold",
+    "write",
+]
+
+Payload = Any
+"""What a write says; its shape is the type's own. Immutable."""
+
+Siblings = int | tuple[PackedDot, Payload] | dict[PackedDot, Payload] | None
+TOMBSTONE = None
+"""The payload of a plain removal."""
+
+WINNING_TOMBSTONE = False
+"""The payload of a removal that wins: nothing shows in its part until what has seen it replaces or clears it."""
+
+
+class ObservedReset(NamedTuple):
+    """The payload of a counter's removal: the totals of the share that it has seen, and so takes away."""
+
+    increments: int
+    decrements: int
+
+
+def unfold(siblings: Siblings) -> dict[PackedDot, Payload]:
+    """The siblings as a dict; not to be changed."""
+    if siblings is None:
+        return {}
+    if type(siblings) is int:
+        return {siblings: True}
+    if type(siblings) is tuple:
+        return {siblings[0]: siblings[1]}
+    assert isinstance(siblings, dict)
+    return siblings
+
+
+def fold(siblings: dict[PackedDot, Payload]) -> Siblings:
+    """The least form that holds `siblings`; owns the dict from then on."""
+    if len(siblings) > 1:
+        return siblings
+    for dot, payload in siblings.items():
+        return dot if payload is True else (dot, payload)
+    return None
+
+
+def write(siblings: Siblings, deps: DenseClock | None, dot: PackedDot, payload: Payload) -> Siblings:
+    """The siblings after the write `dot` that had seen `deps` (`None`: all of them).
+
+    >>> from crdt_core.lattice.replica_index import ReplicaIndex
+    >>> replica_index = ReplicaIndex(); a, b = replica_index.pack("n1", 1), replica_index.pack("n2", 1)
+    >>> one = write(None, None, a, "x")
+    >>> both = write(one, replica_index.dense_clock({}), b, "y")     # has not seen n1:1
+    >>> sorted(unfold(both).values())
+    ['x', 'y']
+    >>> unfold(write(both, replica_index.dense_clock({"n1": 1}), replica_index.pack("n3", 1), "z")).values()
+    dict_values(['y', 'z'])
+    """
+    if deps is not None and siblings is not None:
+        kept = {d: p for d, p in unfold(siblings).items() if not covered(d, deps) and d != dot}
+        if kept:
+            kept[dot] = payload
+            return kept
+    return dot if payload is True else (dot, payload)
+
+
+def drop(siblings: Siblings, deps: DenseClock) -> Siblings:
+    """The siblings that a clear which had seen `deps` leaves."""
+    return fold({d: p for d, p in unfold(siblings).items() if not covered(d, deps)})
+
+
+def join(
+    mine: Siblings, my_clock: DenseClock, theirs: Mapping[PackedDot, Payload], their_clock: DenseClock
+) -> Siblings:
+    """What either side holds and the other has not removed: the common ones, and those the other has not seen."""
+    held = unfold(mine)
+    kept = {d: p for d, p in held.items() if d in theirs or not covered(d, their_clock)}
+    kept.update({d: p for d, p in theirs.items() if d not in held and not covered(d, my_clock)})
+    return fold(kept)
+
+
+def is_tombstone(payload: Payload) -> bool:
+    """Whether a payload shows nothing."""
+    return payload is TOMBSTONE or payload is WINNING_TOMBSTONE or type(payload) is ObservedReset
+
+
+def lasting(siblings: Siblings) -> dict[PackedDot, Payload]:
+    """The siblings that make up the part's state at rest: none unless the part shows something.
+
+    A `ObservedReset` lasts as long as a live write stands beside it, which it diminishes. Two replicas with the same
+    clock have the same lasting siblings, whichever removals each has already forgotten: so the digest is taken over
+    these.
+    """
+    if not shows(siblings):
+        return {}
+    return {d: p for d, p in unfold(siblings).items() if p is not TOMBSTONE}
+
+
+def shows(siblings: Siblings) -> bool:
+    """Whether the part has a live write, and none that denies it."""
+    kind = type(siblings)
+    if kind is int:
+        return True
+    if kind is tuple:
+        payload = siblings[1]  # type: ignore[index]
+        return payload is not TOMBSTONE and payload is not WINNING_TOMBSTONE and type(payload) is not ObservedReset
+    if siblings is None:
+        return False
+    payloads = unfold(siblings).values()
+    return not (any(payload is WINNING_TOMBSTONE for payload in payloads) or all(map(is_tombstone, payloads)))
+
+
+def has_tombstone(siblings: Siblings) -> bool:
+    """Whether one of the writes removes."""
+    if type(siblings) is dict:
+        return any(map(is_tombstone, siblings.values()))
+    return siblings is not None and not shows(siblings)
+
+
+def forget(siblings: Siblings, stable: DenseClock) -> Siblings:
+    """The siblings without the removals that every replica has.
+
+    `ObservedReset`s go together or not at all: a share that starts anew must not meet evidence about its former life.
+    What is denied goes with what denies it, or it would come up again.
+    """
+    held = unfold(siblings)
+    if not shows(siblings) and all(covered(d, stable) for d in held):
+        return None
+    return fold({d: p for d, p in held.items() if p is not TOMBSTONE or not covered(d, stable)})

@@ -1,0 +1,1 @@
+"""A replica among peers, as a machine of turns: events in; one commit, then effects, out."""

@@ -1,0 +1,120 @@
+"""What every member has seen: the stable frontier, up to which removals are forgotten and the log is trimmed.
+
+A member's published clock counts once everything it had done by then has been applied here: after that, whatever still
+comes from it has seen what its clock covers (causal stability). So a member that is away holds the frontier back. How
+long it has been away is added up from one report to the next, in time that does not jump, and persisted; past the
+deadline a majority that is present goes on without it: the two sides of a partition can never both exclude the other.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from crdt_core.lattice.clocks import VersionVector
+from crdt_core.lattice.replica_index import covered
+from crdt_core.lattice.siblings import is_tombstone, unfold
+from crdt_core.node.events import JobAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crdt_core.codec.messages import Compact
+    from crdt_core.lattice.clocks import ReplicaId
+    from crdt_core.membership.changes import Membership
+    from crdt_core.node.options import NodeOptions
+    from crdt_core.node.turn_context import TurnContext
+    from crdt_core.replica.replica import Replica
+
+__all__ = ["Stability"]
+
+_MARKERS_WEIGHED = 1000
+_DOT_BYTES = 24
+"""What a persisted removal takes besides its names: `{"n1:123456":null}` and its place in the hash, about."""
+_ABSENT_MS_MAX = 1 << 53
+"""Longer than anybody was ever away, and still a number to JSON after some more has been added to it."""
+_GAP_MS_MAX = 60_000
+"""No report for longer than this: what happened meanwhile is not known, and nobody is held absent for it."""
+
+
+class Stability:
+    """The frontier of `replica`; `absent_ms`: per member that is away, for how long by now."""
+
+    def __init__(self, replica: Replica, membership: Membership, options: NodeOptions) -> None:
+        self._replica = replica
+        self._membership = membership
+        self._options = options
+        self._published: dict[ReplicaId, VersionVector] = {}
+        self._reported_ms: int | None = None
+        self.absent_ms: dict[str, int] = {}
+
+    def restore(self, header: Mapping[str, bytes]) -> None:
+        """Takes up what `take` had put into the persisted header; of anything else there, nobody is known absent."""
+        try:
+            absent = orjson.loads(header.get("absent", b"{}"))
+        except orjson.JSONDecodeError:
+            return
+        known = absent.items() if isinstance(absent, dict) else ()
+        self.absent_ms = {node: ms for node, ms in known if type(ms) is int and 0 <= ms < _ABSENT_MS_MAX}
+
+    def take(self, message: Compact, context: TurnContext) -> list[str]:
+        """Takes in a job's report of published clocks; the members to go on without."""
+        replica, peers = self._replica, self._membership.peers
+        for peer, clock in message.clocks.items():
+            if peer in peers.values() and clock[peer] <= replica.clock[peer]:
+                self._published.setdefault(peer, VersionVector()).merge(clock)
+        self._published = {peer: clock for peer, clock in self._published.items() if peer in peers.values()}
+        if self._membership.is_admitted and self._published.keys() == set(peers.values()):
+            stable = VersionVector.floor([replica.clock, *self._published.values()])
+            replica.stabilise(stable, self._options.tombstones_per_compaction)
+            self._membership.stability_moved()
+        overdue = self._count_absent(message.absent, context)
+        waiting = self._waiting()
+        context.commit.trim = max(0, replica.stable[replica.id] - self._options.log_entries_kept)
+        context.commit.header["compacted_ms"] = b"%d" % context.wall_ms
+        context.commit.header["absent"] = orjson.dumps(self.absent_ms)
+        context.commit.header["waiting"] = orjson.dumps(waiting)
+        summary = {"stable": dict(sorted(replica.stable.items())), "markers_waiting": waiting["markers"]}
+        context.effects.append(JobAnswer(message.answer_to, summary))
+        return overdue
+
+    def _count_absent(self, absent: tuple[str, ...], context: TurnContext) -> list[str]:
+        """Who has been away for too long, if those who are present may decide that."""
+        since_ms, self._reported_ms = self._reported_ms, context.monotonic_ms
+        passed_ms = 0 if since_ms is None else min(context.monotonic_ms - since_ms, _GAP_MS_MAX)
+        peers = self._membership.peers
+        away = [node for node in absent if node in peers]
+        self.absent_ms = {node: self.absent_ms.get(node, 0) + passed_ms for node in away}
+        present = 1 + len(peers) - len(away)
+        if 2 * present <= 1 + len(peers):
+            return []
+        return [node for node, ms in self.absent_ms.items() if ms >= self._options.fence_after_ms]
+
+    def _waiting(self) -> dict[str, Any]:
+        """How many markers wait to be forgotten, about how many bytes that is, and how many each member holds back."""
+        tombstones, replica_index = self._replica.catalogue.tombstones, self._replica.catalogue.replica_index
+        weighed = weight = 0
+        horizons = {
+            node: replica_index.dense_clock(replica_index.whole(self._published.get(id_, VersionVector())))
+            for node, id_ in self._membership.peers.items()
+        }
+        held = dict.fromkeys(horizons, 0)
+        for key, type_name, part in islice(tombstones, _MARKERS_WEIGHED):
+            found = self._replica.catalogue.find(key, type_name)
+            assert found is not None
+            if part is None:
+                dots = list(found.clears)
+            else:
+                dots = [dot for dot, payload in unfold(found.parts.get(part)).items() if is_tombstone(payload)]
+            weighed += 1
+            weight += len(key) + len(part or b"") + _DOT_BYTES * len(dots)
+            for node, dense_clock in horizons.items():
+                held[node] += not all(covered(dot, dense_clock) for dot in dots)
+        scale = len(tombstones) / weighed if weighed else 0
+        return {
+            "markers": len(tombstones),
+            "bytes": round(weight * scale),
+            "held_by": {node: round(count * scale) for node, count in held.items() if count},
+        }

@@ -1,0 +1,168 @@
+"""What a node did while the fleet went on without it is done again under its new id: once, and as a guest."""
+
+from __future__ import annotations
+
+import pytest
+
+from crdt_core.codec.canonical import decode_delta
+from crdt_core.commands import Execute, lookup
+from crdt_core.commands.operations import (
+    AddToSet,
+    AdjustCounter,
+    Delete,
+    GetCounter,
+    GetFlag,
+    GetRegister,
+    GetSet,
+    RemoveFromSet,
+    SetFlag,
+    SetRegister,
+)
+from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
+from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.replay import is_final
+from crdt_core.node.events import ReplayAsked
+from crdt_core.replica.replica import Replica
+from crdt_core.types.members import ABSENT
+from tests.crdt_core.fellows import Fellows
+
+HITS = AdjustCounter(b"hits", 1)
+
+
+@pytest.fixture
+def fleet() -> Fellows:
+    """n3 has counted 5, and is away now."""
+    fleet = Fellows(["n1", "n2", "n3"])
+    fleet.do("n3", AdjustCounter(b"hits", 5))
+    fleet.do("n2", AddToSet(b"s", b"old"), SetRegister(b"r", b"old"), SetRegister(b"t", b"old", 10))
+    fleet.settle()
+    fleet.away = {"n3"}
+    return fleet
+
+
+def fence(fleet: Fellows) -> None:
+    fleet.do("n1", RemoveMember("n3", ABSENT))
+    for _ in range(4):
+        fleet.settle()
+        fleet.compact()
+
+
+def come_back(fleet: Fellows) -> int:
+    """n3 comes back as n3.2; how many writes it made anew."""
+    unsent = tuple(decode_delta(content) for _, content in fleet.logs["n3"])
+    fleet.away = set()
+    fleet.do("n1", AdmitIncarnation("n3", "n3.2"))
+    node = fleet.start("n3", Replica("n3.2"), Sponsor("n1", "n1"))
+    fleet.sync("n3")
+    assert is_final(node.replica, "n3")
+    (made,) = fleet.turn("n3", ReplayAsked("n3", unsent, object()))
+    fleet.settle()
+    assert len({fleet.nodes[name].replica.digest for name in fleet.nodes}) == 1
+    return int(made)
+
+
+def commands(*lines: str) -> Execute:
+    """Redis's commands, at second 1000."""
+    split = [line.encode().split() for line in lines]
+    return Execute([(lookup(words[0], words[1:]), words[1:]) for words in split], 1_000_000, 0)
+
+
+def test_strings_and_hashes_count_once_more_and_keep_their_values(fleet):
+    fleet.do("n1", commands("SET c 100", "HSET h f 10"))
+    fleet.away = set()
+    fleet.settle()
+    fleet.away = {"n3"}
+    fleet.do("n3", commands("INCRBY c 2", "HINCRBY h f 3", "SET k v EX 60", "HSET h g new"))
+    fleet.do("n3", commands("INCRBY c 1"))
+    fence(fleet)
+    fleet.do("n1", commands("INCR c"))
+    come_back(fleet)
+    assert fleet.do("n2", commands("GET c", "HGET h f", "HGET h g", "GET k", "TTL k")) == [
+        [b"104", b"13", b"new", b"v", 60]
+    ]
+
+
+def test_increments_count_once_more_and_no_more_than_that(fleet):
+    fleet.do("n3", AdjustCounter(b"hits", 2))
+    fleet.do("n3", AdjustCounter(b"hits", 1, None, True), AdjustCounter(b"new", 3))
+    fence(fleet)
+    fleet.do("n1", HITS)
+    assert come_back(fleet) == 3
+    assert fleet.do("n2", GetCounter(b"hits")) == [(7, "pncounter")]
+    assert fleet.do("n2", GetCounter(b"new")) == [(3, "pncounter")]
+
+
+def test_what_was_sent_is_not_done_again(fleet):
+    fence(fleet)
+    assert come_back(fleet) == 0
+    assert fleet.do("n2", GetCounter(b"hits")) == [(5, "pncounter")]
+
+
+def test_a_counter_that_was_deleted_meanwhile_takes_only_what_was_new(fleet):
+    """Its share is forgotten everywhere, but for how much of it was spent: so much had been sent."""
+    fleet.do("n3", AdjustCounter(b"hits", 2))
+    fleet.do("n1", Delete(b"hits"))
+    fence(fleet)
+    fleet.do("n2", HITS)
+    come_back(fleet)
+    assert fleet.do("n1", GetCounter(b"hits")) == [(3, "pncounter")]
+    for _ in range(4):
+        fleet.compact()
+        fleet.settle()
+    assert not fleet.nodes["n1"].replica.catalogue.tombstones
+
+
+def test_adds_are_adds_and_removals_yield_to_what_came_up(fleet):
+    fleet.do("n3", AddToSet(b"s", b"new"), AddToSet(b"s", b"brief"), RemoveFromSet(b"s", b"old"))
+    fleet.do("n3", RemoveFromSet(b"s", b"brief"))
+    fence(fleet)
+    come_back(fleet)
+    assert fleet.do("n1", GetSet(b"s")) == [([b"new"], "orset")]
+
+
+def test_a_removal_leaves_what_was_added_again(fleet):
+    fleet.do("n3", RemoveFromSet(b"s", b"old"))
+    fleet.do("n1", AddToSet(b"s", b"old"))
+    fence(fleet)
+    assert come_back(fleet) == 0
+    assert fleet.do("n1", GetSet(b"s")) == [([b"old"], "orset")]
+
+
+def test_a_clear_takes_what_it_had_seen(fleet):
+    fleet.do("n3", Delete(b"s"))
+    fleet.do("n1", AddToSet(b"s", b"more"))
+    fence(fleet)
+    come_back(fleet)
+    assert fleet.do("n1", GetSet(b"s")) == [([b"more"], "orset")]
+
+
+def test_registers_keep_their_order_and_lose_no_value_that_came_up(fleet):
+    fleet.do("n3", SetRegister(b"r", b"mine"), SetRegister(b"t", b"mine", 20), SetFlag(b"f", True))
+    fleet.do("n1", SetRegister(b"t", b"theirs", 15))
+    fence(fleet)
+    come_back(fleet)
+    assert fleet.do("n2", GetRegister(b"r"))[0].values == [b"mine"]
+    assert fleet.do("n2", GetRegister(b"t"))[0].values == [b"mine"]
+
+
+def test_a_value_that_would_replace_another_that_came_up_yields(fleet):
+    fleet.do("n3", SetRegister(b"r", b"mine"), SetRegister(b"t", b"mine", 12))
+    fleet.do("n1", SetRegister(b"r", b"theirs"), SetRegister(b"t", b"theirs", 15))
+    fence(fleet)
+    come_back(fleet)
+    assert fleet.do("n2", GetRegister(b"r"))[0].values == [b"theirs"]
+    assert fleet.do("n2", GetRegister(b"t"))[0].values == [b"theirs"]
+
+
+def test_where_removals_win_they_are_done_again_and_adds_yield_to_them(fleet):
+    fleet.do("n2", commands("DELTAIC.RWSADD ban x y"))
+    fleet.away = set()
+    fleet.settle()
+    fleet.away = {"n3"}
+    fleet.do("n3", commands("DELTAIC.RWSREM ban x z", "DELTAIC.RWSADD ban v w", "DELTAIC.DWDISABLE off"))
+    fleet.do("n1", commands("DELTAIC.RWSADD ban x z", "DELTAIC.RWSADD ban v", "DELTAIC.DWENABLE off"))
+    fence(fleet)
+    fleet.do("n1", commands("DELTAIC.RWSREM ban v"))
+    come_back(fleet)
+    assert fleet.do("n2", GetSet(b"ban")) == [([b"w", b"y"], "rwset")]
+    assert fleet.do("n2", GetFlag(b"off")) == [False]

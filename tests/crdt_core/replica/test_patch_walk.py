@@ -1,0 +1,190 @@
+"""Large patches of a state that changes while it is sent: what is joined is the state at the clock that it claims."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from crdt_core.codec.messages import Answer, Compact, decode_message, encode_message
+from crdt_core.commands.operations import AddToSet, AdjustCounter, Delete, RemoveFromSet, SetRegister
+from crdt_core.membership.changes import AddMember, RemoveMember
+from crdt_core.membership.identity import Sponsor
+from crdt_core.node.events import MessagesRead
+from crdt_core.node.node import Node
+from crdt_core.replica.replica import Replica
+from tests.crdt_core.net import CHUNK_BYTES, MANY, NOW, TIMEOUT_MS, Net, filled, member, parts_of, under_way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crdt_core.commands.operations import Operation
+    from crdt_core.lattice.deltas import Patch
+
+
+def changes(seed: int) -> Iterator[Operation]:
+    """Random operations on what is there, and on what is not."""
+    chance = random.Random(seed)
+    while True:
+        key, number = chance.choice([b"set", b"set", b"set", b"other", b"counter", b"register"]), chance.randrange(MANY)
+        make = chance.choice([_add_new, RemoveFromSet, _adjust, SetRegister])
+        yield Delete(key) if chance.random() < 0.04 else make(key, member(number))
+
+
+def _add_new(key: bytes, element: bytes) -> Operation:
+    return AddToSet(key, b"new " + element)
+
+
+def _adjust(key: bytes, element: bytes) -> Operation:
+    return AdjustCounter(key, len(element))
+
+
+class Busy:
+    """A net whose n2 and n3 write all the time; n2 hears n3, and forgets what everybody has.
+
+    n1 is `behind`; or it is `empty`, and holds up what is forgotten; or it is `new`, and does not.
+    """
+
+    def __init__(self, seed: int, n1: str) -> None:
+        self.net = filled("n1", "n2", "n3", count=MANY // 2)
+        self._chance = random.Random(seed)
+        self._operations = changes(seed)
+        self._heard = dict.fromkeys(self.net.names, 0)
+        self._tails = ("n1", "n2", "n3") if n1 == "behind" else ("n2", "n3")
+        self._counted = n1 != "new"
+        for name in self._tails:
+            self._hear(name)
+        self.net.call("n2", *(AddToSet(b"set", member(number)) for number in range(MANY // 4, MANY)))
+
+    def change(self) -> None:
+        self.net.call("n2", *(next(self._operations) for _ in range(3)))
+        self.net.call("n3", next(self._operations))
+        self._hear("n2")
+        self._hear(self._chance.choice(self._tails))
+        if self._chance.random() < 0.3:
+            clocks = {name: self.net[name].replica.clock.copy() for name in ("n1", "n3")}
+            if not self._counted:
+                clocks["n1"] = clocks["n3"]
+            self.net.turn("n2", MessagesRead([("1-0", encode_message(Compact(clocks, (), "answer")))]))
+
+    def hear_all(self) -> None:
+        for name in self.net.names:
+            self._hear(name)
+
+    def _hear(self, name: str) -> None:
+        self.net.pass_on(name, self._heard[name])
+        self._heard[name] = len(self.net.deltas)
+
+
+@pytest.mark.parametrize("receiver", ["behind", "empty", "new"])
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_joined_is_exactly_the_state_at_the_clock_that_it_claims(seed: int, receiver: str) -> None:
+    """n1 is compared with a replica that gets the state as it was at that clock in one piece."""
+    busy = Busy(seed, receiver)
+    net = busy.net
+    n1, n2 = net["n1"].replica, net["n2"].replica
+    net.ask("n1", "n2")
+    at_clock: dict[tuple[tuple[str, int], ...], Patch] = {}
+    while (message := net.flying.pop(0)).kind != "answer":
+        at_clock[tuple(sorted(n2.clock.items()))] = n2.patch(None, NOW)
+        net.deliver(message)
+        busy.change()
+    assert net["n2"].counts["chunks_sent"] > 5
+    answer = decode_message(message.content)
+    assert isinstance(answer, Answer)
+    reference = Replica("reference")
+    reference.join(n1.patch(None, NOW))
+    reference.join(at_clock[tuple(sorted(answer.patch.clock.items()))])
+    reference.take_changes()
+    net.deliver(message)
+    assert (n1.clock, n1.digest) == (reference.clock, reference.digest)
+    assert net["n1"].counts["patches_joined"] == 1
+    assert max(len(sent.content) for sent in net.sent) <= CHUNK_BYTES
+
+    net.flying.clear()
+    busy.hear_all()
+    assert net.state("n1") == net.state("n2") == net.state("n3")
+
+
+def test_what_is_cleared_after_it_was_sent_is_gone_at_the_receiver() -> None:
+    net = under_way(filled("n1", "n2"), 10)
+    net.call("n2", Delete(b"set"))
+    net.call("n2", AddToSet(b"set", b"new"), AdjustCounter(b"set 2", 1))
+    net.run()
+    assert net.members("n1", b"set") == {b"new"}
+    assert net.state("n1") == net.state("n2")
+    assert max(len(message.content) for message in net.sent) <= CHUNK_BYTES
+
+
+def test_a_part_that_was_left_for_the_next_message_and_changes_meanwhile_is_listed_once() -> None:
+    """The clear lets the rest of the walk, and what has changed, come into one message, a part twice once."""
+    net = filled("n1", "n2", count=60)
+    under_way(net, 2)
+    kept = len(parts_of(net.sent[1]))
+    net.call("n2", Delete(b"set"))
+    net.call("n2", AddToSet(b"set", member(kept)))
+    net.run()
+    assert net.quarantined == []
+    assert net.members("n1", b"set") == {member(kept)}
+    assert net.state("n1") == net.state("n2")
+
+
+def test_what_is_cleared_meanwhile_is_gone_wherever_the_receiver_passes_it_on() -> None:
+    """n3 hears of it from n1 alone, and holds what was cleared: n1 must know the clear, not just have nothing left."""
+    net = filled("n1", "n2", "n3")
+    net.pass_on("n1")
+    net.pass_on("n3")
+    net.call("n2", *(AddToSet(b"more", member(number)) for number in range(MANY)))
+    under_way(net, 10)
+    net.call("n2", Delete(b"set"))
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    net.ask("n3", "n1")
+    net.run()
+    assert net.members("n3", b"set") == set()
+    assert net.state("n3") == net.state("n2")
+
+
+def test_a_removal_that_is_forgotten_meanwhile_is_not_lost() -> None:
+    """n1 hears of the removal by itself, so everybody has it, and n2 forgets it in the middle of what it lists."""
+    net = filled("n1", "n2")
+    net.pass_on("n1")
+    net.call("n2", RemoveFromSet(b"set", member(0)), *(AddToSet(b"more", member(n)) for n in range(MANY)))
+    under_way(net, 10)
+    net.pass_on("n1")
+    net.turn("n2", MessagesRead([("1-0", encode_message(Compact({"n1": net["n1"].replica.clock}, (), "answer")))]))
+    assert not net["n2"].replica.catalogue.tombstones
+    net.run()
+    assert net.state("n1") == net.state("n2")
+    assert not net["n1"].replica.catalogue.tombstones, "it has been told that it may forget the removal, too"
+
+
+def test_a_replica_that_is_no_member_gets_the_full_state_when_the_frontier_has_passed_it() -> None:
+    """n4 is to come back: its clock does not hold back yet what n2 forgets. So it is refused, and asks anew."""
+    net = filled("n1", "n2")
+    net.call("n2", AddMember("n4", "", ""))
+    net.call("n2", RemoveMember("n4"))
+    net.pass_on("n1")
+    stranger = Net("n4", "n2")
+    stranger.nodes["n2"] = Node("n2", net["n2"].replica, "s", options=stranger.options)
+    stranger.nodes["n4"] = Node("n4", Replica("n4.2"), "s", sponsor=Sponsor("n2", "n2"), options=stranger.options)
+    stranger.ask("n4", "n2")
+    stranger.run()
+    net.call("n2", *(AddToSet(b"more", member(number)) for number in range(MANY)))
+    stranger.ask("n4", "n2")
+    for _ in range(10):
+        stranger.step()
+    net.call("n2", RemoveFromSet(b"set", member(0)))
+    net.pass_on("n1")
+    net.pass_on("n2")
+    net.turn("n2", MessagesRead([("1-0", encode_message(Compact({"n1": net["n1"].replica.clock}, (), "answer")))]))
+    before = stranger.state("n4")
+    stranger.run()
+    assert stranger.state("n4") == before
+    assert stranger["n4"].counts["patches_refused"] == 1
+    stranger.wait(TIMEOUT_MS)
+    stranger.ask("n4", "n2")
+    stranger.run()
+    assert stranger.state("n4") == net.state("n2")
+    assert member(0) not in stranger.members("n4", b"set")

@@ -1,0 +1,50 @@
+"""The sequences of `tests/crdt_core/commands/test_differential.py`, through the ports of a lone worker and of a real
+server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.crdt_core.commands.test_differential import LENGTH, Chance, Real, compare, compare_states, repr_bytes
+from tests.fleet import Fleet
+from tests.server import ValkeyServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEEDS = range(5000, 5012)
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    with Fleet(tmp_path_factory.mktemp("lone"), nodes=1, appendfsync="no") as fleet:
+        connection = Real(fleet["n1"].resp_port)
+        yield connection
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
+    connection = Real(server.port)
+    yield connection
+    connection.close()
+    server.stop()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_lone_worker_answers_as_a_real_server_does(seed: int, worker: Real, real: Real) -> None:
+    for side in (worker, real):
+        side.do([b"FLUSHDB"])
+    chance = Chance(seed)
+    for number in range(LENGTH):
+        words = chance.command()
+        try:
+            compare(words, worker, real)
+        except AssertionError as error:
+            shown = b" ".join(map(repr_bytes, words)).decode()
+            pytest.fail(f"seed {seed}, command {number}: {shown}: {error}", pytrace=False)
+    compare_states(worker, real)

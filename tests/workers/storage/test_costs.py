@@ -1,0 +1,158 @@
+"""What an operation costs Redis is exact, so it is asserted: commands, bytes and round trips per commit.
+
+The production node and store run in the test's own process against a real server, so nothing else talks to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from crdt_core.codec.canonical import encode_patch
+from crdt_core.commands.operations import AddToSet, AdjustCounter, RemoveFromSet
+from crdt_core.lattice.clocks import Stamp
+from crdt_core.node.events import Call
+from crdt_core.node.node import Node
+from crdt_core.replica.replica import Replica
+from crdt_core.types import ORSET
+from tests.server import ValkeyServer
+from workers.storage.store import Store
+from workers.wire.connection import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from crdt_core.commands.operations import Operation
+
+LOG_ENTRIES_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the server counted: calls per command, bytes received."""
+
+    calls: dict[str, int]
+    bytes_in: int
+
+
+class Bench:
+    """A node and its store, committing turns as the worker does, and the server's own account of them."""
+
+    def __init__(self, node: Node, store: Store, server: ValkeyServer, sends: list[int]) -> None:
+        self.node = node
+        self.sends = sends
+        self._store = store
+        self._client = server.client()
+
+    async def turn(self, operations: Sequence[Operation]) -> None:
+        """One turn with these operations."""
+        turn = self.node.turn([Call(operation, None) for operation in operations], wall_ms=1_000, monotonic_ms=1_000)
+        await self._store.commit(turn.commit)
+
+    async def cost(self, *operations: Operation) -> Cost:
+        """What one turn with these operations cost."""
+        self._client.config_resetstat()
+        await self.turn(operations)
+        received = self._client.info("stats")["total_net_input_bytes"]
+        calls = {
+            name.removeprefix("cmdstat_"): stats["calls"]
+            for name, stats in self._client.info("commandstats").items()
+            if name not in {"cmdstat_info", "cmdstat_config|resetstat"}
+        }
+        return Cost(calls, received)
+
+    async def fill(self, key: bytes, members: int, batch: int = 50_000) -> None:
+        """A set of `members` members of equal length."""
+        for start in range(0, members, batch):
+            stop = min(start + batch, members)
+            await self.turn([AddToSet(key, b"member-%07d" % number) for number in range(start, stop)])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    valkey = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
+    yield valkey
+    valkey.stop()
+
+
+@pytest_asyncio.fixture
+async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatch: Any) -> AsyncIterator[Bench]:
+    sends: list[int] = []
+    plain_send = Wire.send
+
+    async def counted_send(self: Wire, commands: Any) -> Any:
+        sends.append(len(commands))
+        return await plain_send(self, commands)
+
+    monkeypatch.setattr(Wire, "send", counted_send)
+    name = f"n{abs(hash(request.node.name)) % 10**6}"
+    store = Store(name, server.url, "token", LOG_ENTRIES_MAX)
+    await store.claim(takeover=False)
+    replica = Replica(name, founders=[name])
+    hlc = await store.load(replica)
+    yield Bench(Node(name, replica, "test", hlc=hlc), store, server, sends)
+    await store.release()
+
+
+async def test_a_commit_is_one_transaction_with_one_log_entry(bench: Bench) -> None:
+    await bench.turn([AdjustCounter(b"hits", 1)])
+    cost = await bench.cost(AdjustCounter(b"hits", 1))
+    assert cost.calls == {"multi": 1, "hset": 2, "xadd": 1, "exec": 1, "watch": 1, "hmget": 1}
+
+
+async def test_a_commit_is_one_round_trip(bench: Bench) -> None:
+    bench.sends.clear()
+    await bench.turn([AdjustCounter(b"hits", 1), AddToSet(b"fruit", b"apple")])
+    assert len(bench.sends) == 1
+
+
+async def test_a_thousand_operations_of_one_turn_share_one_log_entry_and_one_field_list(bench: Bench) -> None:
+    cost = await bench.cost(*(AdjustCounter(b"counter-%d" % number, 1) for number in range(500)))
+    assert cost.calls == {"multi": 1, "hset": 2, "xadd": 1, "exec": 1, "watch": 1, "hmget": 1}
+
+
+async def test_a_turn_of_reads_costs_redis_nothing(bench: Bench) -> None:
+    turn = bench.node.turn([], wall_ms=1_000, monotonic_ms=1_000)
+    assert turn.commit.empty
+
+
+@pytest.mark.serial
+async def test_an_operation_costs_the_same_on_a_set_of_a_thousand_and_of_a_million_members(bench: Bench) -> None:
+    await bench.fill(b"small", 1_000)
+    await bench.fill(b"large", 1_000_000)
+    assert bench.node.replica.view(b"large", ORSET).shows(b"member-0999999")
+    await bench.turn([AddToSet(b"other", b"x")])  # so that the counters in what follows are of one length
+    for operation in (AddToSet, RemoveFromSet):
+        small = await bench.cost(operation(b"small", b"member-0000500"))
+        large = await bench.cost(operation(b"large", b"member-0000500"))
+        assert small.calls == large.calls
+        assert small.bytes_in == large.bytes_in
+        assert small.bytes_in < 1200
+
+
+async def test_a_patch_carries_what_changed_however_much_there_is(bench: Bench) -> None:
+    await bench.fill(b"set", 20_000)
+    since = bench.node.replica.clock.copy()
+    sizes = []
+    for changed in (1, 10, 100):
+        await bench.turn([AddToSet(b"set", b"fresh-%07d" % number) for number in range(changed)])
+        patch = bench.node.replica.patch(since, Stamp(1, 0))
+        assert len(patch.parts) == changed
+        sizes.append(len(encode_patch(patch)))
+    full = len(encode_patch(bench.node.replica.patch(None, Stamp(1, 0))))
+    per_part = (sizes[2] - sizes[1]) / 90
+    assert per_part < 80
+    assert sizes[0] < 300
+    assert full > 50 * sizes[2]
+
+
+async def test_a_delete_of_a_large_set_is_one_write_and_one_command_more(bench: Bench) -> None:
+    from crdt_core.commands.operations import Delete
+
+    await bench.fill(b"set", 20_000)
+    cost = await bench.cost(Delete(b"set"))
+    assert cost.calls == {"multi": 1, "hset": 2, "unlink": 1, "xadd": 1, "exec": 1, "watch": 1, "hmget": 1}
+    assert cost.bytes_in < 1200

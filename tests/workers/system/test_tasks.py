@@ -1,0 +1,101 @@
+"""Tasks end when they are told to, whatever loses a cancellation on the way, and no child outlives its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from crdt_core.errors import InvariantBroken
+from workers.system.tasks import Children, end
+
+
+class LosesOne:
+    """Work that swallows its first cancellation, as `asyncio.wait_for` may before Python 3.12."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+
+    async def __call__(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.lost += 1
+        await asyncio.Event().wait()
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    """A worker that was fenced, or stopped under load, sometimes never ended: redis-py sends by `asyncio.wait_for`."""
+    loses_one = LosesOne()
+    task = asyncio.create_task(loses_one())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(end([task]), 10)
+    assert task.cancelled()
+    assert loses_one.lost == 1
+
+
+async def test_a_child_that_loses_a_cancellation_does_not_keep_its_parent_from_ending() -> None:
+    """A task group cancels its tasks once: a fenced worker that followed its peers in one sometimes never ended."""
+    loses_one = LosesOne()
+
+    async def parent() -> None:
+        async with Children() as children:
+            children.start(loses_one())
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(parent())
+    await asyncio.sleep(0.01)
+    await asyncio.wait_for(end([task]), 10)
+    assert task.cancelled()
+    assert loses_one.lost == 1
+
+
+async def test_a_child_that_fails_ends_its_parent_and_all_other_children() -> None:
+    """With its own error, not one around it: by its class the worker knows how to end."""
+    others: list[asyncio.Task[None]] = []
+
+    async def fails() -> None:
+        raise InvariantBroken("one")
+
+    async def parent() -> None:
+        async with Children() as children:
+            others.append(children.start(LosesOne()()))
+            children.start(fails())
+            await asyncio.Event().wait()
+
+    with pytest.raises(InvariantBroken, match="one"):
+        await asyncio.wait_for(parent(), 10)
+    assert others[0].cancelled()
+
+
+async def test_a_child_that_was_ended_by_hand_does_not_end_its_parent() -> None:
+    async def parent() -> str:
+        async with Children() as children:
+            child = children.start(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            child.cancel()
+            await asyncio.sleep(0.01)
+        return "went on"
+
+    assert await asyncio.wait_for(parent(), 10) == "went on"
+
+
+async def test_children_that_fail_together_leave_no_complaint_behind() -> None:
+    """A worker that ended in good order once filled its log with errors that nobody had looked at."""
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fails() -> None:
+        raise InvariantBroken("one of many")
+
+    async def parent() -> None:
+        async with Children() as children:
+            for _ in range(3):
+                children.start(fails())
+            await asyncio.Event().wait()
+
+    with pytest.raises(InvariantBroken, match="one of many"):
+        await asyncio.wait_for(parent(), 10)
+    gc.collect()
+    assert not complaints

@@ -1,0 +1,258 @@
+"""What callers are told while Redis is in trouble: reads at once, writes in time, why, and whether they may happen."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from crdt_core.codec.messages import Done
+from crdt_core.commands.operations import AdjustCounter, GetCounter
+from crdt_core.errors import InvalidArgument, Overloaded, Stopping, StoreUnavailable
+from crdt_core.lattice.clocks import VersionVector
+from crdt_core.node.events import PatchAsked, RoundAsked, Send, SendFailed
+from crdt_core.node.node import Node
+from crdt_core.replica.replica import Replica
+from tests.support import wait_until_async
+from workers.replication.outbox import Outbox
+from workers.turns.mailbox import Mailbox
+from workers.wire.retry import Trouble
+
+if TYPE_CHECKING:
+    from crdt_core.node.events import Event
+
+KEY = b"hits"
+
+
+class SlowStore:
+    """A store whose Redis is away until `back` is set."""
+
+    def __init__(self) -> None:
+        self.committing = asyncio.Event()
+        self.back = asyncio.Event()
+        self.turn = 0
+        self.trouble: Trouble | None = None
+
+    async def commit(self, _commit: object) -> None:
+        self.committing.set()
+        await self.back.wait()
+        self.turn += 1
+
+
+def open_mailbox(
+    store: SlowStore, *, call_timeout_s: float, calls_waiting_max: int = 100
+) -> tuple[Mailbox, asyncio.Task[None]]:
+    mailbox = Mailbox(
+        Node("n1", Replica("n1", founders=["n1", "n2"]), "s"),
+        store,
+        lambda _: None,
+        call_timeout_s=call_timeout_s,
+        calls_waiting_max=calls_waiting_max,
+    )
+    return mailbox, asyncio.create_task(mailbox.run())
+
+
+async def end(mailbox: Mailbox, turns: asyncio.Task[None], store: SlowStore) -> None:
+    store.back.set()
+    mailbox.close()
+    await turns
+
+
+async def test_a_call_that_was_given_up_before_its_turn_is_not_begun() -> None:
+    """Its caller has probably repeated it. One whose commit was under way may still take effect, and here does."""
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    under_way = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    await store.committing.wait()
+    waiting = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 10)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    store.back.set()
+    assert await under_way == 1
+    assert await mailbox.call(GetCounter(KEY)) == (1, "pncounter")
+    await end(mailbox, turns, store)
+
+
+async def test_a_read_is_answered_at_once_while_a_commit_is_under_way_and_does_not_show_it() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    store.back.set()
+    assert await mailbox.call(AdjustCounter(KEY, 1)) == 1
+    store.back.clear()
+    store.committing.clear()
+    written = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 10)))
+    await store.committing.wait()
+    assert mailbox.read(GetCounter(KEY)) == (1, "pncounter")
+    store.back.set()
+    assert await written == 11
+    assert mailbox.read(GetCounter(KEY)) == (11, "pncounter")
+    await end(mailbox, turns, store)
+    with pytest.raises(Stopping):
+        mailbox.read(GetCounter(KEY))
+
+
+async def test_whoever_waits_in_vain_is_told_why_and_whether_it_may_still_happen() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=0.05)
+    begun = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    await store.committing.wait()
+    store.trouble = Trouble(monotonic(), "Redis refuses: OOM")
+    waiting = asyncio.create_task(mailbox.ask_in_time(lambda token: PatchAsked(VersionVector(), token)))
+    with pytest.raises(StoreUnavailable, match=r"within 0\.05 s \(Redis refuses: OOM\); it may still take effect"):
+        await begun
+    with pytest.raises(StoreUnavailable, match=r"within 0\.05 s \(Redis refuses: OOM\); nothing was changed"):
+        await waiting
+    await end(mailbox, turns, store)
+    assert mailbox.node.replica.value(KEY) == 1
+
+
+async def test_while_redis_is_known_to_be_in_trouble_nobody_waits_in_vain() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=30)
+    begun = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    await store.committing.wait()
+    store.trouble = Trouble(monotonic() - 31, "READONLY")
+    with pytest.raises(StoreUnavailable, match=r"no commit for 31 s \(READONLY\); nothing was changed"):
+        await mailbox.call(AdjustCounter(KEY, 10))
+    store.trouble = None
+    store.back.set()
+    assert await begun == 1
+    assert await mailbox.call(AdjustCounter(KEY, 10)) == 11
+    await end(mailbox, turns, store)
+
+
+async def test_no_more_calls_wait_than_the_limit_says() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60, calls_waiting_max=3)
+    waiting = [asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1))) for _ in range(3)]
+    await store.committing.wait()
+    with pytest.raises(Overloaded, match=r"3 calls wait already \(setting limits\.calls_waiting_max\)"):
+        await mailbox.call(AdjustCounter(KEY, 10))
+    assert mailbox.read(GetCounter(KEY)) == (0, "")
+    store.back.set()
+    await asyncio.gather(*waiting)
+    assert await mailbox.call(AdjustCounter(KEY, 10)) == 13
+    await end(mailbox, turns, store)
+
+
+async def test_calls_that_were_given_up_leave_nothing_behind() -> None:
+    """Callers that time out and try again, for hours, must not fill the mailbox."""
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=0.001, calls_waiting_max=1)
+    for _ in range(10):
+        with pytest.raises(StoreUnavailable):
+            await mailbox.call(AdjustCounter(KEY, 1))
+    assert not mailbox._waiting
+    assert not mailbox._asked
+    await end(mailbox, turns, store)
+
+
+async def test_a_round_is_not_waited_for_for_ever() -> None:
+    """Redis goes away in the middle of it."""
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=0.02)
+    with pytest.raises(StoreUnavailable, match=r"within 0\.05 s"):
+        await mailbox.ask_in_time(lambda token: RoundAsked(("n2",), token), extra_s=0.03)
+    await end(mailbox, turns, store)
+
+
+class NoRedis:
+    """A peer's Redis that takes nothing until `back` is set."""
+
+    def __init__(self) -> None:
+        self.back = asyncio.Event()
+        self.taken: list[Any] = []
+
+    async def xadd(self, _key: str, fields: dict[bytes, bytes], **_: object) -> None:
+        await self.back.wait()
+        self.taken.append(fields)
+
+
+async def test_a_peer_that_takes_nothing_is_sent_the_latest_messages_and_the_others_are_reported() -> None:
+    peer: Any = NoRedis()
+    peers: Any = SimpleNamespace(redis=lambda _: peer, inbox_entries_max=100)
+    outbox = Outbox(peer, peers)
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=1)
+    store.back.set()
+    failed: list[Event] = []
+    mailbox.put = failed.append  # type: ignore[method-assign]
+    serving = asyncio.create_task(outbox.run(mailbox))
+    for number in range(1000):
+        outbox.release(Send("n2", Done("n1", f"round-{number}", 0)))
+    peer.back.set()
+    await wait_until_async(lambda: len(failed) + len(peer.taken) == 1000, what="all to be sent or given up")
+    assert failed == [SendFailed("n2", f"round-{number}") for number in range(900)]
+    serving.cancel()
+    await end(mailbox, turns, store)
+
+
+async def test_a_submission_is_told_once_and_after_its_commit() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    told: list[tuple[Any, Exception | None]] = []
+    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said))
+    mailbox.submit(AdjustCounter(KEY, -1), lambda *said: told.append(said))
+    await store.committing.wait()
+    assert told == []
+    assert mailbox.state.value(KEY) is None
+    store.back.set()
+    await wait_until_async(lambda: len(told) == 2, what="both to be told")
+    assert told[0] == (1, None)
+    assert isinstance(told[1][1], InvalidArgument)
+    assert mailbox.state.value(KEY) == 1
+    await end(mailbox, turns, store)
+    assert len(told) == 2
+
+
+async def test_submissions_whose_time_is_up_are_told_and_those_not_begun_never_happen() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=0.05, calls_waiting_max=2)
+    told: list[Any] = []
+    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+    await store.committing.wait()
+    mailbox.submit(AdjustCounter(KEY, 10), lambda *said: told.append(said[1]))
+    with pytest.raises(Overloaded):
+        mailbox.submit(AdjustCounter(KEY, 100), lambda *said: told.append(said[1]))
+    await wait_until_async(lambda: len(told) == 2, what="both to be told")
+    begun, waiting = told
+    assert (begun.unchanged, waiting.unchanged) == (False, True)
+    assert not mailbox._asked
+    await end(mailbox, turns, store)
+    assert mailbox.node.replica.value(KEY) == 1
+    assert len(told) == 2
+
+
+async def test_submissions_that_wait_when_the_worker_stops_are_told() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    told: list[Any] = []
+    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+    await store.committing.wait()
+    turns.cancel()
+    await asyncio.gather(turns, return_exceptions=True)
+    await wait_until_async(lambda: told, what="it to be told")
+    assert isinstance(told[0], Stopping)
+    with pytest.raises(Stopping):
+        mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+    with pytest.raises(Stopping):
+        _ = mailbox.state
+
+
+async def test_observers_see_what_a_commit_has_changed_once_it_is_confirmed() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    seen: list[set[bytes]] = []
+    mailbox.observers.append(lambda changed: seen.append({key for key, _, _ in changed}))
+    calling = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    await store.committing.wait()
+    assert seen == []
+    store.back.set()
+    await calling
+    assert seen == [{KEY}]
+    await end(mailbox, turns, store)

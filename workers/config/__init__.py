@@ -1,0 +1,1 @@
+"""The fleet file and everything that it sets: addresses, limits, credentials, policies."""

@@ -1,0 +1,100 @@
+"""The Redis of every node as an operator's command sees it: asked at once, with short timeouts, never waited for.
+
+Nodes that share a Redis share a connection, and what is asked of them is one transaction: their answers are then of one
+moment. A Redis that does not answer is an answer too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from crdt_core.errors import StoreUnavailable
+from workers.config.redis_url import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from workers.config.settings import FleetSettings
+    from workers.wire.connection import RedisCommand
+
+__all__ = ["FleetRedis", "NodeStoreUnavailable", "Replies"]
+
+Replies = list[Any]
+"""One per command; an error of Redis stands at its place."""
+
+TIMEOUT_S = 1.5
+
+
+class NodeStoreUnavailable(StoreUnavailable):
+    """The Redis at `url` (without its password) did not answer; `reason` is a few words."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"Redis at {url}: {reason}" if url else reason)
+        self.url = url
+        self.reason = reason
+
+
+class FleetRedis:
+    """The connections to all nodes' Redis, for one `async with` block."""
+
+    def __init__(self, settings: FleetSettings) -> None:
+        self._urls = {name: node.redis for name, node in settings.nodes.items()}
+        self._clients: dict[str, Redis] = {}
+
+    async def __aenter__(self) -> Self:
+        self._clients = {url: _client(url) for url in self._urls.values()}
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
+
+    async def ask(self, commands: Mapping[str, Sequence[RedisCommand]]) -> dict[str, Replies | NodeStoreUnavailable]:
+        """The replies to each node's commands, in the order of `commands`, or why there are none."""
+        nodes_at: dict[str, list[str]] = {}
+        for name in commands:
+            nodes_at.setdefault(self._urls[name], []).append(name)
+        answers = await asyncio.gather(
+            *(self._ask_one(url, {name: commands[name] for name in names}) for url, names in nodes_at.items())
+        )
+        merged = {name: answer for part in answers for name, answer in part.items()}
+        return {name: merged[name] for name in commands}
+
+    async def _ask_one(
+        self, url: str, commands: Mapping[str, Sequence[RedisCommand]]
+    ) -> dict[str, Replies | NodeStoreUnavailable]:
+        try:
+            async with asyncio.timeout(TIMEOUT_S), self._clients[url].pipeline(transaction=True) as pipeline:
+                for command in (command for node in commands.values() for command in node):
+                    pipeline.execute_command(*command)
+                replies = iter(await pipeline.execute(raise_on_error=False))
+        except (RedisError, OSError) as error:
+            unavailable = NodeStoreUnavailable(shown(url), _reason(error))
+            return dict.fromkeys(commands, unavailable)
+        return {name: [next(replies) for _ in asked] for name, asked in commands.items()}
+
+
+def _client(url: str) -> Redis:
+    return Redis.from_url(
+        url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), retries=0)
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in a few words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError):
+            return "connection refused"
+        if isinstance(cause, TimeoutError):
+            return f"no answer within {TIMEOUT_S:g} s"
+        cause = cause.__cause__ or cause.__context__
+    return str(error).split("\n", maxsplit=1)[0] or type(error).__name__

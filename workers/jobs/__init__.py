@@ -1,0 +1,8 @@
+"""The periodic jobs, run by RQ's own workers.
+
+RQ stores the names of these functions in its queues, so the names `workers.jobs.gossip_round` and its like stay.
+"""
+
+from workers.jobs.maintenance import audit, compact, gossip_round
+
+__all__ = ["audit", "compact", "gossip_round"]

@@ -1,0 +1,1 @@
+"""Streams between nodes: tails, inboxes, outboxes, links, signs of life, clock skew."""

@@ -1,0 +1,310 @@
+"""A thin client of the nodes' gRPC faces: every call has a deadline, every failure is an error of the tree.
+
+It knows addresses and nothing of Redis. A call that failed because the node did not answer in time may still take
+effect there, so no write is repeated here, and none is moved to another node once it was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import grpc
+import orjson
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from crdt_core.errors import CallerError, DeltaicError, WorldError
+from workers.config.credentials import Credentials
+from workers.config.redis_url import publishable
+from workers.rpc import deltaic_pb2 as pb
+from workers.rpc import deltaic_pb2_grpc as rpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from workers.config.settings import FleetSettings, NodeSettings
+
+__all__ = ["FleetClient", "KeyView", "NoNodeAnswers", "NodeClient", "NodeUnavailable", "Refused"]
+
+T = TypeVar("T")
+
+READ_TIMEOUT_S = 3.0
+PROBE_TIMEOUT_S = 1.0
+_MARGIN_S = 2.0
+
+_CALLERS_FAULT = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNAUTHENTICATED,
+    }
+)
+_LINE_TROUBLE = {
+    "Connection refused": "connection refused",
+    "DNS resolution failed": "its host name cannot be resolved",
+    "No route to host": "no route to host",
+    "Socket closed": "the connection was lost",
+    "Connection reset": "the connection was lost",
+    "failed to connect": "no answer",
+    "Received http2 header": "something else listens there",
+    "andshake": "no TLS with it, or none that both sides trust (settings security.grpc_*)",
+}
+"""What gRPC says of a connection, in a few words; anything else in an UNAVAILABLE is the node speaking."""
+
+
+class NodeUnavailable(WorldError):
+    """Node `node` gave no answer at `address`, or said itself that it failed; `reason` is a few words."""
+
+    def __init__(self, node: str, address: str, reason: str) -> None:
+        super().__init__(f"{node} at {address}: {reason}")
+        self.node = node
+        self.address = address
+        self.reason = reason
+
+
+class NoNodeAnswers(WorldError):
+    """Not one of the nodes asked gave an answer."""
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        super().__init__(f"no node answers at {', '.join(addresses)}; start the fleet with `make fleet`")
+
+
+class Refused(CallerError):
+    """Node `node` refused what was asked; the message is its own."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node}: {reason}")
+        self.node = node
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """One key as one node sees it: the type's name (empty: no such key), and JSON values.
+
+    `siblings`: per part, the dots of its live writes and removal markers with their payloads; `conflicts`: names of
+    other types written to the key concurrently.
+    """
+
+    type: str
+    value: Any
+    siblings: Mapping[str, Any]
+    conflicts: tuple[str, ...]
+
+    @property
+    def shown(self) -> tuple[str, Any, tuple[str, ...]]:
+        """What a caller can tell: nodes agree on a key when this is equal."""
+        return self.type, self.value, self.conflicts
+
+
+class NodeClient:
+    """The calls of one node, `name` at `address`; opened as an async context manager or by `FleetClient`."""
+
+    def __init__(self, name: str, node: NodeSettings, settings: FleetSettings) -> None:
+        self.name = name
+        self.address = node.grpc
+        self._write_timeout_s = settings.limits.write_timeout_ms / 1000 + _MARGIN_S
+        self._round_timeout_s = 2 * settings.gossip.timeout_ms / 1000 + _MARGIN_S  # either half may take so long
+        credentials = Credentials.read(settings.security)
+        self._metadata = credentials.metadata
+        self._channel = _channel(
+            self.address,
+            credentials,
+            [
+                ("grpc.enable_http_proxy", 0),
+                ("grpc.max_receive_message_length", settings.limits.message_bytes_max),
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.min_reconnect_backoff_ms", 1000),
+                ("grpc.max_reconnect_backoff_ms", 1000),
+            ],
+        )
+        self._objects = rpc.CRDTServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._replication = rpc.ReplicationServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._control = rpc.ControlServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._health = health_pb2_grpc.HealthStub(self._channel)
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        await self._channel.close()
+
+    async def serving(self, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
+        """Whether the node says that it serves."""
+        try:
+            answer = await self._call(self._health.Check, health_pb2.HealthCheckRequest(), timeout_s)
+        except DeltaicError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def status(self, timeout_s: float = READ_TIMEOUT_S) -> pb.StatusResponse:
+        """What the worker says of itself."""
+        answer: pb.StatusResponse = await self._call(self._control.Status, pb.StatusRequest(), timeout_s)
+        return answer
+
+    async def inspect(self, key: str) -> KeyView:
+        """The node's view of `key`."""
+        seen = await self._call(self._control.Inspect, pb.InspectRequest(key=key), READ_TIMEOUT_S)
+        value, siblings = orjson.loads(seen.value_json), orjson.loads(seen.siblings_json)
+        return KeyView(seen.type, value, siblings, tuple(seen.conflicts))
+
+    async def backup(self) -> AsyncIterator[pb.BackupResponse]:
+        """An image of the node, some lines at a time; whole once it has `ended`."""
+        try:
+            async for piece in self._control.Backup(pb.BackupRequest(), metadata=self._metadata):
+                yield piece
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error, 0) from error
+
+    async def sync_all(self) -> pb.SyncAllResponse:
+        """Has the node exchange with its peers what either side lacks; returns when that is done."""
+        answer: pb.SyncAllResponse = await self._call(
+            self._replication.SyncAll, pb.SyncAllRequest(), self._round_timeout_s
+        )
+        return answer
+
+    async def adjust(self, key: str, amount: int, *, decrement: bool = False, grow_only: bool = False) -> int:
+        """Adds `amount` to a counter, or takes it away; the new value. Not idempotent."""
+        kind = pb.GROW_ONLY_COUNTER if grow_only else pb.COUNTER_KIND_UNSPECIFIED
+        if decrement:
+            fewer = pb.DecrementCounterRequest(counter_id=key, amount=amount, kind=kind)
+            return int((await self._write(self._objects.DecrementCounter, fewer)).value)
+        more = pb.IncrementCounterRequest(counter_id=key, amount=amount, kind=kind)
+        return int((await self._write(self._objects.IncrementCounter, more)).value)
+
+    async def add(self, key: str, element: str) -> bool:
+        """Adds `element` to a set; whether it was absent."""
+        request = pb.AddToSetRequest(set_id=key, element=element)
+        return bool((await self._write(self._objects.AddToSet, request)).added)
+
+    async def remove(self, key: str, element: str) -> bool:
+        """Removes `element` from a set, as far as the node has seen it; whether it was there."""
+        request = pb.RemoveFromSetRequest(set_id=key, element=element)
+        return bool((await self._write(self._objects.RemoveFromSet, request)).removed)
+
+    async def set_register(
+        self,
+        key: str,
+        value: str,
+        timestamp: int | None = None,
+        kind: pb.RegisterKind = pb.REGISTER_KIND_UNSPECIFIED,
+    ) -> bool:
+        """Writes a register; whether that took effect."""
+        request = pb.SetRegisterRequest(register_id=key, value=value, timestamp=timestamp, kind=kind)
+        return bool((await self._write(self._objects.SetRegister, request)).applied)
+
+    async def delete(self, key: str) -> bool:
+        """Deletes what the node has seen under `key`; whether there was anything."""
+        return bool((await self._write(self._objects.Delete, pb.DeleteRequest(key=key))).deleted)
+
+    async def batch(self, *operations: pb.BatchedOperation) -> list[pb.BatchedResult]:
+        """Has `operations` done as one transaction; their results in order, errors of single ones among them."""
+        request = pb.BatchRequest(operations=operations)
+        response: pb.BatchResponse = await self._write(self._objects.Batch, request)
+        return list(response.results)
+
+    async def batches(self, requests: AsyncIterable[pb.BatchRequest]) -> AsyncGenerator[pb.BatchResponse]:
+        """Has each batch done as one transaction, without waiting for the one before; the answers in order.
+
+        An answer may say that its batch failed as a whole. As an exception to the rule there is no deadline. Raises
+        `NodeUnavailable` where the stream ends before all is answered: what was not may have been done.
+        """
+        call = self._objects.StreamBatches(requests, metadata=self._metadata)
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error, 0) from error
+        finally:
+            call.cancel()
+
+    async def add_node(self, name: str, node: NodeSettings) -> str:
+        """Has the node write `name` down as a member; the replica id under which that joins.
+
+        Without its addresses, where these hold a password: then the members' fleet files have to name it.
+        """
+        redis = publishable(node.redis)
+        request = pb.AddNodeRequest(node=name, grpc=node.grpc if redis else "", redis=redis)
+        return str((await self._write(self._control.AddNode, request)).replica)
+
+    async def remove_node(self, name: str) -> str:
+        """Has the node write down that member `name` leaves; the replica id that leaves."""
+        return str((await self._write(self._control.RemoveNode, pb.RemoveNodeRequest(node=name))).replica)
+
+    async def _write(self, method: Any, request: Any) -> Any:
+        return await self._call(method, request, self._write_timeout_s)
+
+    async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
+        """The answer to `request`; raises `Refused` or `NodeUnavailable`."""
+        try:
+            return await method(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error, timeout_s) from error
+
+    def _translated(self, error: grpc.aio.AioRpcError, timeout_s: float) -> DeltaicError:
+        code, details = error.code(), error.details() or ""
+        if code in _CALLERS_FAULT:
+            long = " (setting limits.message_bytes_max)" if "message larger than max" in details else ""
+            return Refused(self.name, details + long)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            details = f"no answer within {timeout_s:g} s; a write may still take effect"
+        elif code is not grpc.StatusCode.UNAVAILABLE:
+            details = f"{code.name}: {details}"
+        trouble = (words for said, words in _LINE_TROUBLE.items() if said in details)
+        return NodeUnavailable(self.name, self.address, next(trouble, details))
+
+
+def _channel(address: str, credentials: Credentials, options: list[tuple[str, Any]]) -> grpc.aio.Channel:
+    tls = credentials.for_client()
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, tls, options=options)
+
+
+class FleetClient:
+    """The clients of all nodes of `settings`, in the order of the fleet file, for one `async with` block."""
+
+    def __init__(self, settings: FleetSettings) -> None:
+        self._settings = settings
+        self.nodes: dict[str, NodeClient] = {}
+
+    async def __aenter__(self) -> Self:
+        self.nodes = {name: NodeClient(name, node, self._settings) for name, node in self._settings.nodes.items()}
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(client.close() for client in self.nodes.values()))
+
+    async def chosen(self, name: str | None) -> NodeClient:
+        """The client of node `name`, or of the first node that serves; raises `UnknownNode`, `NoNodeAnswers`."""
+        if name is not None:
+            self._settings.node(name)
+            return self.nodes[name]
+        for client in self.nodes.values():
+            if await client.serving():
+                return client
+        raise NoNodeAnswers(client.address for client in self.nodes.values())
+
+    async def each(
+        self, call: Callable[[NodeClient], Awaitable[T]], names: Iterable[str] | None = None
+    ) -> dict[str, T | NodeUnavailable]:
+        """The result of `call` at all nodes (or those of `names`) at once, or the reason why a node gave none.
+
+        Raises `NoNodeAnswers` where none did, and what a node refused.
+        """
+        clients = [self.nodes[name] for name in (self.nodes if names is None else names)]
+
+        async def one(client: NodeClient) -> T | NodeUnavailable:
+            try:
+                return await call(client)
+            except NodeUnavailable as error:
+                return error
+
+        answers = await asyncio.gather(*map(one, clients))
+        if all(isinstance(answer, NodeUnavailable) for answer in answers):
+            raise NoNodeAnswers(client.address for client in clients)
+        return {client.name: answer for client, answer in zip(clients, answers, strict=True)}

@@ -1,0 +1,1 @@
+"""The mailbox and the turn loop: the one way into a replica."""

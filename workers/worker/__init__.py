@@ -1,0 +1,1 @@
+"""One worker process: how it starts, joins the fleet, serves and stops."""
