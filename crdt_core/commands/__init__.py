@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from crdt_core.commands.base import (
-    OK,
-    Command,
-    CommandError,
-    ErrorReply,
-    Execute,
-    Keyspace,
-    Map,
-    Pairs,
-    Reply,
-    Session,
-    SetOf,
-    Status,
-    read,
-)
+from crdt_core.commands.command import Command, Execute, read
 from crdt_core.commands.expiry import DeleteExpired
 from crdt_core.commands.policies import CommandOptions, Policies
+from crdt_core.commands.replies import OK, CommandError, ErrorReply, Map, Pairs, Reply, SetOf, Status
+from crdt_core.commands.session import Keyspace, Session
 from crdt_core.commands.table import COMMANDS, UNSUPPORTED, lookup
 
 __all__ = [

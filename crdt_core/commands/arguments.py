@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crdt_core.commands.base import CommandError
+from crdt_core.commands.replies import CommandError
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from crdt_core.types.strings import integer
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import NOT_AN_INTEGER, parse_integer
-from crdt_core.commands.base import Command, CommandError
+from crdt_core.commands.command import Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
+from crdt_core.commands.replies import CommandError
 from crdt_core.commands.strings import taken, text_of, write_text
 from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, STRING
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust
@@ -19,7 +20,8 @@ from crdt_core.types.registers import set_now
 from crdt_core.types.strings import incremented, integer
 
 if TYPE_CHECKING:
-    from crdt_core.commands.base import Reply, Session
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
     from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]

@@ -11,13 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import parse_deadline, shown_in_c
-from crdt_core.commands.base import Command, CommandError
+from crdt_core.commands.command import Command
+from crdt_core.commands.replies import CommandError
 from crdt_core.types import EXPIRY, SLOT
 from crdt_core.types.counters import INT64_MIN
 from crdt_core.types.expiry import PERSISTED, Until, deadline_of, slot_write
 
 if TYPE_CHECKING:
-    from crdt_core.commands.base import Reply, Session
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.replica.replica import Replica
 

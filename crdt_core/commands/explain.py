@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
-from crdt_core.commands.base import RESERVED, Command, CommandError, Map
+from crdt_core.commands.command import Command
 from crdt_core.commands.keys import redis_type
+from crdt_core.commands.replies import CommandError, Map
+from crdt_core.commands.session import RESERVED
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, ObservedReset, unfold
 from crdt_core.types import HASH, LWWREGISTER, MVREGISTER, SLOT, STRING
 from crdt_core.types.counters import Share, net
@@ -26,7 +28,8 @@ from crdt_core.types.hashes import slot_of
 from crdt_core.types.strings import integer, latest
 
 if TYPE_CHECKING:
-    from crdt_core.commands.base import Reply, Session
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
     from crdt_core.lattice.clocks import Dot
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Payload, Siblings

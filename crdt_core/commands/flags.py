@@ -10,12 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import WRONG_TYPE
-from crdt_core.commands.base import Command, CommandError
+from crdt_core.commands.command import Command
+from crdt_core.commands.replies import CommandError
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE
 from crdt_core.types import DWFLAG, EWFLAG, SLOT
 
 if TYPE_CHECKING:
-    from crdt_core.commands.base import Reply, Session
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_integer, parse_within
-from crdt_core.commands.base import OK, Command, CommandError, Map, Pairs
+from crdt_core.commands.command import Command
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
+from crdt_core.commands.replies import OK, CommandError, Map, Pairs
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
 from crdt_core.commands.sets import REPEATS_MAX
 from crdt_core.types import HASH, View
@@ -17,7 +18,8 @@ from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share
 from crdt_core.types.hashes import field_counted, field_value, remove_field, set_field, share_part, slot_part
 
 if TYPE_CHECKING:
-    from crdt_core.commands.base import Reply, Session
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
     from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS", "write_field"]

@@ -10,17 +10,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import NOT_AN_INTEGER, SYNTAX, parse_integer
-from crdt_core.commands.base import OK, RESERVED, Command, CommandError, Status
+from crdt_core.commands.command import Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.hashes import write_field
+from crdt_core.commands.replies import OK, CommandError, Status
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
+from crdt_core.commands.session import RESERVED
 from crdt_core.commands.sets import SETS, type_in_place
 from crdt_core.commands.strings import STRINGS, text_of, write_text
 from crdt_core.lattice.siblings import shows
 from crdt_core.types import HASH, MVREGISTER, ORSET, RWSET, STRING, View
 
 if TYPE_CHECKING:
-    from crdt_core.commands.base import Reply, Session
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
     from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS", "redis_type"]

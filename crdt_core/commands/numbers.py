@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from crdt_core.commands.base import CommandError
+from crdt_core.commands.replies import CommandError
 
 __all__ = ["NOT_A_FLOAT", "add_floats", "parse_float", "write_float"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from crdt_core.commands.arguments import SYNTAX, parse_integer, shown_in_c
-from crdt_core.commands.base import CommandError
+from crdt_core.commands.replies import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, parse_within
-from crdt_core.commands.base import Command, CommandError, SetOf
+from crdt_core.commands.command import Command
+from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, shows
 from crdt_core.types import GSET, ORSET, RWSET
@@ -24,7 +25,8 @@ from crdt_core.types.counters import INT64_MAX
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from crdt_core.commands.base import Reply, Session
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 

@@ -20,15 +20,17 @@ from crdt_core.commands.arguments import (
     parse_deadline,
     parse_integer,
 )
-from crdt_core.commands.base import OK, Command, CommandError
+from crdt_core.commands.command import Command
 from crdt_core.commands.expiry import set_deadline
+from crdt_core.commands.replies import OK, CommandError
 from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, PNCOUNTER, SLOT, STRING, View
 from crdt_core.types.expiry import PERSISTED
 from crdt_core.types.registers import Stamped, newest_first, set_now
 from crdt_core.types.strings import latest, overwrite, set_whole, text
 
 if TYPE_CHECKING:
-    from crdt_core.commands.base import Reply, Session
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands import counting, expiry, explain, flags, hashes, keys, sets, strings
 from crdt_core.commands.arguments import shown_in_c
-from crdt_core.commands.base import CommandError
+from crdt_core.commands.replies import CommandError
 
 if TYPE_CHECKING:
-    from crdt_core.commands.base import Command
+    from crdt_core.commands.command import Command
 
 __all__ = ["COMMANDS", "UNSUPPORTED", "lookup"]
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from crdt_core.commands.base import RESERVED
+from crdt_core.commands.session import RESERVED
 from crdt_core.errors import SettingsError, UnknownNode, brief
 from workers.config.redis_url import options_of, shown
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.base import RESERVED
+from crdt_core.commands.session import RESERVED
 from crdt_core.lattice.siblings import shows, unfold
 from crdt_core.types.expiry import PERSISTED, Until
 

@@ -1,26 +1,20 @@
-"""What a Redis command is here, how it is run, and what it answers: pure, like the rest of the core.
+"""What a command runs on: what it sees, what it writes to, its time, its random choices and the settings of commands.
 
-A command is a function of a session and its arguments. In a turn the session's state is the replica itself, and
-`Execute` runs one command, or all of a MULTI, as one operation: hence one commit, and atomic at every replica. A
-command that only reads can also be answered outside of turns (`read`), from what the last confirmed commit has left.
-
-Replies are plain values, and know nothing of protocol versions: whoever writes them to a connection does. A command
-that is refused raises `CommandError` and has changed nothing; its text is the whole error line that Redis would send.
-
-Not known here: connections. What needs one (HELLO, MULTI, WATCH, SUBSCRIBE, ...) is the server's.
+In a turn the session's state is the replica itself; outside of turns it is what the last confirmed commit has left.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from crdt_core.commands.policies import CommandOptions
-from crdt_core.errors import CallerError, TooLarge
+from crdt_core.commands.replies import CommandError
+from crdt_core.errors import TooLarge
 from crdt_core.types import ORSET, STRING
 from crdt_core.types.expiry import deadline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.lattice.replica_index import ReplicaIndex
@@ -28,76 +22,17 @@ if TYPE_CHECKING:
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 
-__all__ = [
-    "OK",
-    "RESERVED",
-    "Command",
-    "CommandError",
-    "ErrorReply",
-    "Execute",
-    "Keyspace",
-    "Map",
-    "Pairs",
-    "Reply",
-    "Session",
-    "SetOf",
-    "Status",
-    "read",
-]
+__all__ = ["RESERVED", "Keyspace", "Session"]
 
 RESERVED = b"deltaic:"
 """What the names of Deltaic's own keys begin with; no command sees or makes such keys."""
 
 _MASK64 = (1 << 64) - 1
 
-
-class Status(NamedTuple):
-    """A status line, such as `OK`."""
-
-    text: str
-
-
-class ErrorReply(NamedTuple):
-    """An error line with its prefix, such as `WRONGTYPE Operation ...`; to be encoded with `surrogateescape`."""
-
-    text: str
-
-
-class Map(NamedTuple):
-    """Names with their values: a map, or in RESP2 a flat list."""
-
-    items: list[tuple[Reply, Reply]]
-
-
-class Pairs(NamedTuple):
-    """Pairs in their order: a list of pairs, or in RESP2 a flat list."""
-
-    items: list[tuple[Reply, Reply]]
-
-
-class SetOf(NamedTuple):
-    """Members in no order: a set, or in RESP2 a list."""
-
-    items: list[Reply]
-
-
-Reply: TypeAlias = "int | bytes | float | Status | ErrorReply | Map | Pairs | SetOf | list[Reply] | None"
-"""An integer, a bulk string, a double, null, a list and so on, in whatever protocol."""
-
-OK = Status("OK")
-
 _DEFAULTS = CommandOptions()
 
 _STRING_BYTES_MAX = 512 << 20
 """How long a string may get in Redis, whatever the settings say."""
-
-
-class CommandError(CallerError):
-    """The command is refused; `text` is the whole error line, prefix included."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
 
 
 class Keyspace(Protocol):
@@ -205,67 +140,3 @@ class Session:
                 found = self.find(key)
                 if found is not None:
                     yield found
-
-
-class Command(NamedTuple):
-    """One command.
-
-    `name` is in upper case. `arity`, as in Redis, counts the name: 2 is exactly two, -2 at least two. `write`: it
-    needs a turn. `keys`: the first key, the last (-1: to the end) and the step between, as COMMAND tells them. `run`
-    takes the arguments without the name; raises `CommandError`.
-    """
-
-    name: bytes
-    arity: int
-    write: bool
-    keys: tuple[int, int, int]
-    run: Callable[[Session, list[bytes]], Reply]
-
-
-class Execute:
-    """Runs commands, in their order, as one unit: an operation. Yields their replies, refusals included.
-
-    `wall_ms` is the time of day, `seed` what random choices come from, `options` what the settings say.
-    """
-
-    __slots__ = ("commands", "options", "seed", "wall_ms")
-
-    def __init__(
-        self,
-        commands: list[tuple[Command, list[bytes]]],
-        wall_ms: int,
-        seed: int,
-        options: CommandOptions = _DEFAULTS,
-    ) -> None:
-        self.commands = commands
-        self.wall_ms = wall_ms
-        self.seed = seed
-        self.options = options
-
-    def run(self, replica: Replica, now: Stamp) -> list[Reply]:
-        """The replies, one per command."""
-        session = Session(replica, self.wall_ms, self.seed, self.options)
-        session.replica, session.now = replica, now
-        replies: list[Reply] = []
-        for command, args in self.commands:
-            try:
-                replies.append(command.run(session, args))
-            except CommandError as error:
-                replies.append(ErrorReply(error.text))
-        return replies
-
-
-def read(
-    state: Keyspace,
-    command: Command,
-    args: list[bytes],
-    wall_ms: int,
-    seed: int,
-    *,
-    options: CommandOptions = _DEFAULTS,
-) -> Reply:
-    """The reply to a command that only reads."""
-    try:
-        return command.run(Session(state, wall_ms, seed, options), args)
-    except CommandError as error:
-        return ErrorReply(error.text)
