@@ -53,7 +53,7 @@ async def test_what_is_answered_leaves_before_the_end_that_a_client_makes() -> N
     mailbox = Mailbox(Node("n1", Replica("n1", founders=["n1"]), "s"), Store(), lambda _: None, call_timeout_s=60)
     nothing: Any = SimpleNamespace()
     transport: Any = Transport()
-    connection = RespFace(mailbox, nothing, nothing, LimitSettings())._connection()
+    connection = RespFace(mailbox, nothing, nothing, LimitSettings()).connect()
     connection.connection_made(transport)
     connection.data_received(packed(b"PING"))
     if not connection.eof_received():

@@ -1,10 +1,11 @@
-"""Values and replies have a limit, and what would go beyond it is refused before it is built or anything is changed."""
+"""What a command runs on: random choices, reserved keys, and the limits of values and replies."""
 
 from __future__ import annotations
 
 import pytest
 
-from crdt_core.commands import CommandOptions
+from crdt_core.commands import CommandOptions, Session
+from crdt_core.replica.replica import Replica
 from tests.crdt_core.sites import Site
 
 OPTIONS = CommandOptions(value_bytes_max=100, reply_bytes_max=1000)
@@ -84,3 +85,17 @@ def test_a_count_that_no_memory_holds_is_refused(site: Site, line: str) -> None:
 
 def test_a_count_below_all_integers_is_told_as_redis_tells_it(site: Site) -> None:
     assert site("SRANDMEMBER s -9223372036854775808").startswith("ERR value is out of range, value must between -")
+
+
+def test_a_seed_always_gives_the_same_choices() -> None:
+    def choices(seed: int) -> list[int]:
+        session = Session(Replica("n1"), 1, seed)
+        return [session.random(100) for _ in range(20)]
+
+    assert choices(1) == choices(1) != choices(2)
+    assert all(0 <= choice < 100 for choice in choices(3))
+
+
+def test_keys_of_deltaic_neither_show_nor_can_be_made(site: Site) -> None:
+    assert site("SET deltaic:k v") == "ERR keys that begin with 'deltaic:' are reserved"
+    assert set(site("KEYS *")) == {"k", "s", "h"}
