@@ -30,7 +30,7 @@ def _exec(client: Client, _args: list[bytes]) -> Any:
     watch = client.end_transaction()
     if transaction.spoiled:
         return ErrorReply("EXECABORT Transaction discarded because of previous errors.")
-    client.execute(transaction.commands, watch=watch, whole=True)
+    client.execute(transaction.commands, watch=watch, whole=True, muted=bool(client.mute))
     return NOTHING
 
 

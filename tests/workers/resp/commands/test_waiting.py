@@ -1,4 +1,4 @@
-"""WAIT, tokens, partitions: what a client can know of the other nodes."""
+"""WAIT and tokens: how a client waits for what other nodes have seen, or this one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis import Redis
-
-    from tests.fleet import Fleet
 
     Client = Callable[..., Redis]
 
@@ -62,25 +60,3 @@ def test_a_token_that_is_not_reached_in_time_is_an_error(client: Client, key: st
         n3.execute_command("DELTAIC.AWAIT", token, 100)
     with pytest.raises(ResponseError, match="no token"):
         n3.execute_command("DELTAIC.AWAIT", "nonsense", 100)
-
-
-def test_two_sides_part_and_agree_again(fleet: Fleet, client: Client, key: str) -> None:
-    n1, n2 = client("n1"), client("n2")
-    n1.set(key, 5)
-    n1.sadd(key + ":set", "apple")
-    assert n1.wait(4, 10_000) == 4
-    for name in fleet.nodes:
-        links = client(name).execute_command("DELTAIC.PARTITION")
-        assert b"paused" in links
-    n1.set(key, 100)
-    assert n2.incr(key) == 6
-    n1.srem(key + ":set", "apple")
-    n2.sadd(key + ":set", "apple", "fig")
-    assert (n1.get(key), n2.get(key)) == (b"100", b"6")
-    for name in fleet.nodes:
-        client(name).execute_command("DELTAIC.HEAL")
-    n1.execute_command("DELTAIC.SYNC", "n2")
-    assert (n1.get(key), n2.get(key)) == (b"101", b"101")
-    assert n1.smembers(key + ":set") == n2.smembers(key + ":set") == {b"apple", b"fig"}
-    with pytest.raises(ResponseError, match="unknown node 'n9'"):
-        n1.execute_command("DELTAIC.SYNC", "n9")
