@@ -21,7 +21,7 @@ endef
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help fleet test fuzz sim soak bench lint types contracts proto clean
+.PHONY: help fleet test fuzz sim soak bench lint types contracts docs proto clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -61,6 +61,9 @@ types: $(VENV)/.dev ## Check the types
 
 contracts: $(VENV)/.dev ## Check that the layers import only what they may
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.runtime ## Write the tables of commands in docs/redis.md from their rows
+	$(BIN)/python -m workers.resp.commands.page docs/redis.md
 
 proto: $(VENV)/.dev ## Generate workers/rpc from the gRPC contract
 	$(BIN)/python -m grpc_tools.protoc -Iworkers/rpc=proto/deltaic/v1 --python_out=. --pyi_out=. --grpc_python_out=. \

@@ -1,13 +1,14 @@
-"""The commands of Redis, as far as Deltaic has them, on replicated types."""
+"""The commands of Redis that Deltaic has, and its own, on replicated types."""
 
 from __future__ import annotations
 
-from crdt_core.commands.command import Command, Execute, read
+from crdt_core.commands.command import Command
+from crdt_core.commands.execution import Execute, read
 from crdt_core.commands.expiry import DeleteExpired
 from crdt_core.commands.policies import CommandOptions, Policies
 from crdt_core.commands.replies import OK, CommandError, ErrorReply, Map, Pairs, Reply, SetOf, Status
 from crdt_core.commands.session import Keyspace, Session
-from crdt_core.commands.table import COMMANDS, UNSUPPORTED, lookup
+from crdt_core.commands.table import COMMANDS, UNSUPPORTED, CommandTable, lookup
 
 __all__ = [
     "COMMANDS",
@@ -16,6 +17,7 @@ __all__ = [
     "Command",
     "CommandError",
     "CommandOptions",
+    "CommandTable",
     "DeleteExpired",
     "ErrorReply",
     "Execute",

@@ -1,4 +1,4 @@
-"""Reading arguments as Redis reads them, and its words where they are wrong."""
+"""Reads arguments as Redis does, and refuses wrong ones in Redis's words."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = [
     "parse_positive",
     "parse_within",
     "shown_in_c",
+    "wrong_number",
 ]
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -23,7 +24,7 @@ SYNTAX = "ERR syntax error"
 
 
 def parse_integer(text: bytes, refusal: str = NOT_AN_INTEGER) -> int:
-    """A 64-bit integer in its canonical spelling; raises `CommandError`."""
+    """Returns the 64-bit integer that `text` spells in the canonical way; raises `CommandError` for any other text."""
     found = integer(text)
     if found is None:
         raise CommandError(refusal)
@@ -31,7 +32,7 @@ def parse_integer(text: bytes, refusal: str = NOT_AN_INTEGER) -> int:
 
 
 def parse_within(text: bytes, least: int, most: int = INT64_MAX, refusal: str = "") -> int:
-    """An integer from `least` to `most`; raises `CommandError`."""
+    """Returns an integer from `least` to `most`; raises `CommandError`, with the text `refusal` if that is given."""
     found = parse_integer(text, refusal or NOT_AN_INTEGER)
     if not least <= found <= most:
         raise CommandError(refusal or f"ERR value is out of range, value must between {least} and {most}")
@@ -39,14 +40,15 @@ def parse_within(text: bytes, least: int, most: int = INT64_MAX, refusal: str = 
 
 
 def parse_positive(text: bytes) -> int:
-    """An integer from 0 on; raises `CommandError`."""
+    """Returns an integer that is at least 0; raises `CommandError`."""
     return parse_within(text, 0, refusal="ERR value is out of range, must be positive")
 
 
 def parse_deadline(text: bytes, unit_ms: int, base_ms: int, command: str, least: int = 1) -> int:
-    """The wall time, in ms, that is `text` units after `base_ms`, `text` being `least` or more.
+    """Returns the wall time in ms that is `text` units of `unit_ms` after `base_ms`.
 
-    Raises `CommandError`, also where that is beyond 64 bits.
+    Raises `CommandError` where `text` is less than `least`, or the time does not fit 64 bits. `command` is its name
+    in the error.
     """
     units = parse_integer(text)
     deadline_ms = units * unit_ms + base_ms
@@ -55,6 +57,11 @@ def parse_deadline(text: bytes, unit_ms: int, base_ms: int, command: str, least:
     return deadline_ms
 
 
+def wrong_number(name: bytes) -> CommandError:
+    """Returns the error for too few or too many arguments of the command `name`."""
+    return CommandError(f"ERR wrong number of arguments for '{name.decode().lower()}' command")
+
+
 def shown_in_c(text: bytes, most: int = 1024) -> bytes:
-    """At most `most` bytes of `text`, as C shows them: up to the first that is zero."""
+    """Returns `text` as C shows it: up to the first zero byte, and at most `most` bytes."""
     return text.partition(b"\0")[0][:most]

@@ -1,15 +1,16 @@
-"""INCR and its like: each replica adds to its own share of a string, and hence increments at all of them add.
+"""INCR and its like: each replica adds to its own share of a string, so increments at all replicas add up.
 
-INCRBYFLOAT does not: it reads, and writes the sum whole. Neither does INCR on a register: it is written whole, too.
-Where there is nothing INCR makes a counter, whatever the policies say of what is written whole.
+Two things do not add up: INCRBYFLOAT, and INCR on a register. They read the value and write the sum whole. INCR on a
+key that does not exist makes a counter under every policy.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import NOT_AN_INTEGER, parse_integer
-from crdt_core.commands.command import Command
+from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.commands.replies import CommandError
@@ -29,27 +30,10 @@ __all__ = ["COMMANDS"]
 _OVERFLOW = "ERR increment or decrement would overflow"
 
 
-def _incr(session: Session, args: list[bytes]) -> Reply:
-    return _add(session, args[0], 1)
-
-
-def _decr(session: Session, args: list[bytes]) -> Reply:
-    return _add(session, args[0], -1)
-
-
-def _incrby(session: Session, args: list[bytes]) -> Reply:
-    return _add(session, args[0], parse_integer(args[1]))
-
-
-def _decrby(session: Session, args: list[bytes]) -> Reply:
-    amount = parse_integer(args[1])
-    if amount == INT64_MIN:
-        raise CommandError("ERR decrement would overflow")
-    return _add(session, args[0], -amount)
-
-
-def _add(session: Session, key: bytes, amount: int) -> int:
-    found, replica = session.find(key), session.replica
+def _add(amount: int, session: Session, args: list[bytes]) -> int:
+    """Adds `amount` to the number under the first argument; returns the sum."""
+    key, replica = args[0], session.replica
+    found = session.find(key)
     if found is None:
         found = session.take(key) or replica.catalogue.ensure(key, STRING)
     if found.type is STRING:
@@ -64,8 +48,19 @@ def _add(session: Session, key: bytes, amount: int) -> int:
     return _add_to_other(session, found, amount)
 
 
+def _incrby(session: Session, args: list[bytes]) -> Reply:
+    return _add(parse_integer(args[1]), session, args)
+
+
+def _decrby(session: Session, args: list[bytes]) -> Reply:
+    amount = parse_integer(args[1])
+    if amount == INT64_MIN:
+        raise CommandError("ERR decrement would overflow")
+    return _add(-amount, session, args)
+
+
 def _add_to_other(session: Session, found: Object, amount: int) -> int:
-    """As `_add`, to what another face has made."""
+    """As `_add`, to an object of another type that counts as a string."""
     replica, view = session.replica, session.replica.catalogue.view(found)
     before = integer(text_of(session, found))
     if before is None:
@@ -93,12 +88,34 @@ def _incrbyfloat(session: Session, args: list[bytes]) -> Reply:
     return after
 
 
-_KEY = (1, 1, 1)
+_ADD_UP = "The amounts add up."
 
-COMMANDS = (
-    Command(b"INCR", 2, True, _KEY, _incr),
-    Command(b"DECR", 2, True, _KEY, _decr),
-    Command(b"INCRBY", 3, True, _KEY, _incrby),
-    Command(b"DECRBY", 3, True, _KEY, _decrby),
-    Command(b"INCRBYFLOAT", 3, True, _KEY, _incrbyfloat),
+COMMANDS: tuple[Command[Session], ...] = (
+    Command("string", "INCR key", 2, KEY, "write denyoom fast", partial(_add, 1), "Adds 1 to a number.", _ADD_UP),
+    Command(
+        "string", "DECR key", 2, KEY, "write denyoom fast", partial(_add, -1), "Takes 1 away from a number.", _ADD_UP
+    ),
+    Command(
+        "string", "INCRBY key increment", 3, KEY, "write denyoom fast", _incrby, "Adds an integer to a number.", _ADD_UP
+    ),
+    Command(
+        "string",
+        "DECRBY key decrement",
+        3,
+        KEY,
+        "write denyoom fast",
+        _decrby,
+        "Takes an integer away from a number.",
+        _ADD_UP,
+    ),
+    Command(
+        "string",
+        "INCRBYFLOAT key increment",
+        3,
+        KEY,
+        "write denyoom fast",
+        _incrbyfloat,
+        "Adds a fraction to a number.",
+        "The whole number is written, so they do not add up: the later write is kept.",
+    ),
 )

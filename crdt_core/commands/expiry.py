@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import parse_deadline, shown_in_c
-from crdt_core.commands.command import Command
+from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError
 from crdt_core.types import EXPIRY, SLOT
 from crdt_core.types.counters import INT64_MIN
@@ -126,16 +126,93 @@ def _persist(session: Session, args: list[bytes]) -> Reply:
     return 1
 
 
-_KEY = (1, 1, 1)
+_LONGEST = "The longest time to live is kept. One that has seen another replaces it, also when it is shorter."
 
-COMMANDS = (
-    Command(b"EXPIRE", -3, True, _KEY, partial(_expire, "expire", 1000, False)),
-    Command(b"PEXPIRE", -3, True, _KEY, partial(_expire, "pexpire", 1, False)),
-    Command(b"EXPIREAT", -3, True, _KEY, partial(_expire, "expireat", 1000, True)),
-    Command(b"PEXPIREAT", -3, True, _KEY, partial(_expire, "pexpireat", 1, True)),
-    Command(b"TTL", 2, False, _KEY, partial(_left, 1000, False)),
-    Command(b"PTTL", 2, False, _KEY, partial(_left, 1, False)),
-    Command(b"EXPIRETIME", 2, False, _KEY, partial(_left, 1000, True)),
-    Command(b"PEXPIRETIME", 2, False, _KEY, partial(_left, 1, True)),
-    Command(b"PERSIST", 2, True, _KEY, _persist),
+COMMANDS: tuple[Command[Session], ...] = (
+    Command(
+        "generic",
+        "EXPIRE key seconds [NX | XX | GT | LT]",
+        -3,
+        KEY,
+        "write fast",
+        partial(_expire, "expire", 1000, False),
+        "Sets the time to live of a key, in seconds.",
+        _LONGEST,
+    ),
+    Command(
+        "generic",
+        "PEXPIRE key milliseconds [NX | XX | GT | LT]",
+        -3,
+        KEY,
+        "write fast",
+        partial(_expire, "pexpire", 1, False),
+        "Sets the time to live of a key, in milliseconds.",
+        _LONGEST,
+    ),
+    Command(
+        "generic",
+        "EXPIREAT key unix-time-seconds [NX | XX | GT | LT]",
+        -3,
+        KEY,
+        "write fast",
+        partial(_expire, "expireat", 1000, True),
+        "Sets when a key expires, in seconds since 1970.",
+        _LONGEST,
+    ),
+    Command(
+        "generic",
+        "PEXPIREAT key unix-time-milliseconds [NX | XX | GT | LT]",
+        -3,
+        KEY,
+        "write fast",
+        partial(_expire, "pexpireat", 1, True),
+        "Sets when a key expires, in milliseconds since 1970.",
+        _LONGEST,
+    ),
+    Command(
+        "generic",
+        "TTL key",
+        2,
+        KEY,
+        "readonly fast",
+        partial(_left, 1000, False),
+        "Returns the time to live of a key, in seconds.",
+    ),
+    Command(
+        "generic",
+        "PTTL key",
+        2,
+        KEY,
+        "readonly fast",
+        partial(_left, 1, False),
+        "Returns the time to live of a key, in milliseconds.",
+    ),
+    Command(
+        "generic",
+        "EXPIRETIME key",
+        2,
+        KEY,
+        "readonly fast",
+        partial(_left, 1000, True),
+        "Returns when a key expires, in seconds since 1970.",
+    ),
+    Command(
+        "generic",
+        "PEXPIRETIME key",
+        2,
+        KEY,
+        "readonly fast",
+        partial(_left, 1, True),
+        "Returns when a key expires, in milliseconds since 1970.",
+    ),
+    Command(
+        "generic",
+        "PERSIST key",
+        2,
+        KEY,
+        "write fast",
+        _persist,
+        "Removes the time to live of a key.",
+        "It wins over a concurrent EXPIRE.",
+    ),
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
-from crdt_core.commands.command import Command
+from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.keys import redis_type
 from crdt_core.commands.replies import CommandError, Map
 from crdt_core.commands.session import RESERVED
@@ -184,9 +184,27 @@ def _reason_of_deadline(session: Session, key: bytes, until: Until) -> str:
     return f"the key expires in {deadline_ms - session.wall_ms} ms" if deadline_ms > session.wall_ms else "has expired"
 
 
-_KEY = (1, 1, 1)
-
-COMMANDS = (
-    Command(b"DELTAIC.EXPLAIN", -2, False, _KEY, _explain),
-    Command(b"DELTAIC.SIBLINGS", -2, False, _KEY, _siblings),
+COMMANDS: tuple[Command[Session], ...] = (
+    Command(
+        "deltaic",
+        "DELTAIC.EXPLAIN key [COUNT count]",
+        -2,
+        KEY,
+        "readonly",
+        _explain,
+        "Returns every write that makes up a key, which one won and why.",
+        "",
+        "O(N) in the writes",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.SIBLINGS key [COUNT count]",
+        -2,
+        KEY,
+        "readonly",
+        _siblings,
+        "Returns every write that makes up a key.",
+        "",
+        "O(N) in the writes",
+    ),
 )

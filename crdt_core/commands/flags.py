@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import WRONG_TYPE
-from crdt_core.commands.command import Command
+from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE
 from crdt_core.types import DWFLAG, EWFLAG, SLOT
@@ -49,12 +49,54 @@ def _enabled(session: Session, args: list[bytes]) -> Reply:
     return int(_as_one_of(_FLAGS, session.find(args[0])) is not None)
 
 
-_KEY = (1, 1, 1)
-
-COMMANDS = (
-    Command(b"DELTAIC.EWENABLE", 2, True, _KEY, partial(_enable, EWFLAG)),
-    Command(b"DELTAIC.EWDISABLE", 2, True, _KEY, partial(_disable, EWFLAG)),
-    Command(b"DELTAIC.DWENABLE", 2, True, _KEY, partial(_enable, DWFLAG)),
-    Command(b"DELTAIC.DWDISABLE", 2, True, _KEY, partial(_disable, DWFLAG)),
-    Command(b"DELTAIC.ENABLED", 2, False, _KEY, _enabled),
+COMMANDS: tuple[Command[Session], ...] = (
+    Command(
+        "deltaic",
+        "DELTAIC.EWENABLE key",
+        2,
+        KEY,
+        "write denyoom fast",
+        partial(_enable, EWFLAG),
+        "Enables a flag where enabling wins.",
+        "It wins over a concurrent disable.",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.EWDISABLE key",
+        2,
+        KEY,
+        "write fast",
+        partial(_disable, EWFLAG),
+        "Disables a flag where enabling wins.",
+        "A concurrent enable wins.",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.DWENABLE key",
+        2,
+        KEY,
+        "write denyoom fast",
+        partial(_enable, DWFLAG),
+        "Enables a flag where disabling wins.",
+        "A concurrent disable wins.",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.DWDISABLE key",
+        2,
+        KEY,
+        "write denyoom fast",
+        partial(_disable, DWFLAG),
+        "Disables a flag where disabling wins.",
+        "It wins over a concurrent enable.",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.ENABLED key",
+        2,
+        KEY,
+        "readonly fast",
+        _enabled,
+        "Says whether a flag of either kind is enabled.",
+    ),
 )

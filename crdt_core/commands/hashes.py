@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_integer, parse_within
-from crdt_core.commands.command import Command
+from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_integer, parse_within, wrong_number
+from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.commands.replies import OK, CommandError, Map, Pairs
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
@@ -152,13 +152,13 @@ def _hrandfield(session: Session, args: list[bytes]) -> Reply:
 
 def _hset(session: Session, args: list[bytes]) -> Reply:
     if len(args) % 2 == 0:
-        raise CommandError("ERR wrong number of arguments for 'hset' command")
+        raise wrong_number(b"HSET")
     return _set_fields(session, args)
 
 
 def _hmset(session: Session, args: list[bytes]) -> Reply:
     if len(args) % 2 == 0:
-        raise CommandError("ERR wrong number of arguments for 'hmset' command")
+        raise wrong_number(b"HMSET")
     _set_fields(session, args)
     return OK
 
@@ -212,23 +212,148 @@ def _hincrbyfloat(session: Session, args: list[bytes]) -> Reply:
     return after
 
 
-_KEY = (1, 1, 1)
+_LATER = "For each field the later write is kept; a set field wins over a concurrent delete."
 
-COMMANDS = (
-    Command(b"HGET", 3, False, _KEY, _hget),
-    Command(b"HMGET", -3, False, _KEY, _hmget),
-    Command(b"HEXISTS", 3, False, _KEY, _hexists),
-    Command(b"HSTRLEN", 3, False, _KEY, _hstrlen),
-    Command(b"HLEN", 2, False, _KEY, _hlen),
-    Command(b"HKEYS", 2, False, _KEY, _hkeys),
-    Command(b"HVALS", 2, False, _KEY, _hvals),
-    Command(b"HGETALL", 2, False, _KEY, _hgetall),
-    Command(b"HSCAN", -3, False, _KEY, _hscan),
-    Command(b"HRANDFIELD", -2, False, _KEY, _hrandfield),
-    Command(b"HSET", -4, True, _KEY, _hset),
-    Command(b"HMSET", -4, True, _KEY, _hmset),
-    Command(b"HSETNX", 4, True, _KEY, _hsetnx),
-    Command(b"HDEL", -3, True, _KEY, _hdel),
-    Command(b"HINCRBY", 4, True, _KEY, _hincrby),
-    Command(b"HINCRBYFLOAT", 4, True, _KEY, _hincrbyfloat),
+COMMANDS: tuple[Command[Session], ...] = (
+    Command("hash", "HGET key field", 3, KEY, "readonly fast", _hget, "Returns the value of a field."),
+    Command(
+        "hash",
+        "HMGET key field [field ...]",
+        -3,
+        KEY,
+        "readonly fast",
+        _hmget,
+        "Returns the values of several fields.",
+        "",
+        "O(N) in the fields",
+    ),
+    Command("hash", "HEXISTS key field", 3, KEY, "readonly fast", _hexists, "Says whether a hash has a field."),
+    Command(
+        "hash", "HSTRLEN key field", 3, KEY, "readonly fast", _hstrlen, "Returns the length of the value of a field."
+    ),
+    Command(
+        "hash", "HLEN key", 2, KEY, "readonly fast", _hlen, "Returns the number of fields.", "", "O(N) in the hash"
+    ),
+    Command(
+        "hash",
+        "HKEYS key",
+        2,
+        KEY,
+        "readonly",
+        _hkeys,
+        "Returns the names of all fields.",
+        "",
+        "O(N) in the hash",
+        heavy=True,
+    ),
+    Command(
+        "hash",
+        "HVALS key",
+        2,
+        KEY,
+        "readonly",
+        _hvals,
+        "Returns the values of all fields.",
+        "",
+        "O(N) in the hash",
+        heavy=True,
+    ),
+    Command(
+        "hash",
+        "HGETALL key",
+        2,
+        KEY,
+        "readonly",
+        _hgetall,
+        "Returns all fields and their values.",
+        "",
+        "O(N) in the hash",
+        heavy=True,
+    ),
+    Command(
+        "hash",
+        "HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
+        -3,
+        KEY,
+        "readonly",
+        _hscan,
+        "Returns some fields, and the cursor for the next ones.",
+        "",
+        "O(N) in the hash, for every call",
+    ),
+    Command(
+        "hash",
+        "HRANDFIELD key [count [WITHVALUES]]",
+        -2,
+        KEY,
+        "readonly",
+        _hrandfield,
+        "Returns random fields.",
+        "",
+        "O(N) in the hash",
+        heavy=True,
+    ),
+    Command(
+        "hash",
+        "HSET key field value [field value ...]",
+        -4,
+        KEY,
+        "write denyoom fast",
+        _hset,
+        "Sets fields.",
+        _LATER,
+        "O(N) in the fields",
+    ),
+    Command(
+        "hash",
+        "HMSET key field value [field value ...]",
+        -4,
+        KEY,
+        "write denyoom fast",
+        _hmset,
+        "Sets fields: the old name of HSET.",
+        _LATER,
+        "O(N) in the fields",
+    ),
+    Command(
+        "hash",
+        "HSETNX key field value",
+        4,
+        KEY,
+        "write denyoom fast",
+        _hsetnx,
+        "Sets a field if the hash does not have it at this node.",
+        "Both may succeed: the later write is kept.",
+    ),
+    Command(
+        "hash",
+        "HDEL key field [field ...]",
+        -3,
+        KEY,
+        "write fast",
+        _hdel,
+        "Deletes fields.",
+        "It removes what this node saw; a concurrent write stays.",
+        "O(N) in the fields",
+    ),
+    Command(
+        "hash",
+        "HINCRBY key field increment",
+        4,
+        KEY,
+        "write denyoom fast",
+        _hincrby,
+        "Adds an integer to a field.",
+        "The amounts add up.",
+    ),
+    Command(
+        "hash",
+        "HINCRBYFLOAT key field increment",
+        4,
+        KEY,
+        "write denyoom fast",
+        _hincrbyfloat,
+        "Adds a fraction to a field.",
+        "The whole field is written, so they do not add up: the later write is kept.",
+    ),
 )

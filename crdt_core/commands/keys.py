@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import NOT_AN_INTEGER, SYNTAX, parse_integer
-from crdt_core.commands.command import Command
+from crdt_core.commands.command import ALL_KEYS, KEY, NO_KEYS, TWO_KEYS, Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.hashes import write_field
 from crdt_core.commands.replies import OK, CommandError, Status
@@ -162,21 +162,139 @@ def _copy_to(session: Session, found: Object, target: bytes) -> None:
         set_deadline(session, target, deadline_ms)
 
 
-_KEY, _ALL = (1, 1, 1), (1, -1, 1)
+_SEEN = "It removes what this node saw; a concurrent write stays."
+_COPIED = "Concurrent writes to the source stay under its old name."
 
-COMMANDS = (
-    Command(b"DEL", -2, True, _ALL, _delete),
-    Command(b"UNLINK", -2, True, _ALL, _delete),
-    Command(b"EXISTS", -2, False, _ALL, _exists),
-    Command(b"TOUCH", -2, False, _ALL, _exists),
-    Command(b"TYPE", 2, False, _KEY, _type),
-    Command(b"KEYS", 2, False, (0, 0, 0), _keys),
-    Command(b"SCAN", -2, False, (0, 0, 0), _scan),
-    Command(b"DBSIZE", 1, False, (0, 0, 0), _dbsize),
-    Command(b"RANDOMKEY", 1, False, (0, 0, 0), _randomkey),
-    Command(b"FLUSHDB", -1, True, (0, 0, 0), _flush),
-    Command(b"FLUSHALL", -1, True, (0, 0, 0), _flush),
-    Command(b"RENAME", 3, True, (1, 2, 1), _rename),
-    Command(b"RENAMENX", 3, True, (1, 2, 1), _renamenx),
-    Command(b"COPY", -3, True, (1, 2, 1), _copy),
+COMMANDS: tuple[Command[Session], ...] = (
+    Command("generic", "DEL key [key ...]", -2, ALL_KEYS, "write", _delete, "Deletes keys.", _SEEN, "O(N) in the keys"),
+    Command(
+        "generic",
+        "UNLINK key [key ...]",
+        -2,
+        ALL_KEYS,
+        "write fast",
+        _delete,
+        "Deletes keys, as DEL does.",
+        _SEEN,
+        "O(N) in the keys",
+    ),
+    Command(
+        "generic",
+        "EXISTS key [key ...]",
+        -2,
+        ALL_KEYS,
+        "readonly fast",
+        _exists,
+        "Returns how many of the keys exist.",
+        "",
+        "O(N) in the keys",
+    ),
+    Command(
+        "generic",
+        "TOUCH key [key ...]",
+        -2,
+        ALL_KEYS,
+        "readonly fast",
+        _exists,
+        "Returns how many of the keys exist, as EXISTS does.",
+        "",
+        "O(N) in the keys",
+    ),
+    Command("generic", "TYPE key", 2, KEY, "readonly fast", _type, "Returns the type of a key."),
+    Command(
+        "generic",
+        "KEYS pattern",
+        2,
+        NO_KEYS,
+        "readonly",
+        _keys,
+        "Returns the keys that match a pattern.",
+        "",
+        "O(N) in all keys",
+        categories="keyspace dangerous",
+        heavy=True,
+    ),
+    Command(
+        "generic",
+        "SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        -2,
+        NO_KEYS,
+        "readonly",
+        _scan,
+        "Returns some keys, and the cursor for the next ones.",
+        "",
+        "O(N) in all keys, for every call",
+    ),
+    Command(
+        "server",
+        "DBSIZE",
+        1,
+        NO_KEYS,
+        "readonly fast",
+        _dbsize,
+        "Returns the number of keys.",
+        "",
+        "O(N) in all keys",
+        categories="keyspace",
+    ),
+    Command(
+        "generic", "RANDOMKEY", 1, NO_KEYS, "readonly", _randomkey, "Returns a random key.", "", "O(N) in all keys"
+    ),
+    Command(
+        "server",
+        "FLUSHDB [ASYNC | SYNC]",
+        -1,
+        NO_KEYS,
+        "write",
+        _flush,
+        "Deletes all keys.",
+        _SEEN,
+        "O(N) in all keys",
+        categories="keyspace dangerous",
+    ),
+    Command(
+        "server",
+        "FLUSHALL [ASYNC | SYNC]",
+        -1,
+        NO_KEYS,
+        "write",
+        _flush,
+        "Deletes all keys.",
+        _SEEN,
+        "O(N) in all keys",
+        categories="keyspace dangerous",
+    ),
+    Command(
+        "generic",
+        "RENAME key newkey",
+        3,
+        TWO_KEYS,
+        "write",
+        _rename,
+        "Moves the value of a key to another name.",
+        _COPIED,
+        "O(N) in the value",
+    ),
+    Command(
+        "generic",
+        "RENAMENX key newkey",
+        3,
+        TWO_KEYS,
+        "write fast",
+        _renamenx,
+        "Moves the value of a key to another name, if that name is free at this node.",
+        _COPIED,
+        "O(N) in the value",
+    ),
+    Command(
+        "generic",
+        "COPY source destination [DB destination-db] [REPLACE]",
+        -3,
+        TWO_KEYS,
+        "write denyoom",
+        _copy,
+        "Copies the value of a key to another name.",
+        _COPIED,
+        "O(N) in the value",
+    ),
 )

@@ -1,21 +1,17 @@
-"""SADD and its like, on sets of all kinds: adds win, removes win, or (made by other faces) grow only.
+"""SADD and its like, on sets of every kind: add-wins, remove-wins and grow-only.
 
-An add is a new write also where the member is present: so it survives a concurrent remove. Where removes win, SREM is a
-write also where the member is not seen. What stores a set (SUNIONSTORE and the like) is an observed delete of what was
-there, and adds. Out of a set that only grows nothing can be taken.
-
-What is made anew is of the kind that the policies say. DELTAIC.RWSADD and DELTAIC.RWSREM make a set where removes win,
-whatever they say; all else about it is done by the plain commands.
+An add is a write even if the member is present, so it survives a concurrent remove. In a remove-wins set a remove is a
+write even if the member is not seen. Nothing can be removed from a grow-only set; only other faces make those. The
+policies say of which kind a new set is.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, parse_within
-from crdt_core.commands.command import Command
+from crdt_core.commands.command import KEY, TWO_KEYS, Command
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, shows
@@ -23,16 +19,21 @@ from crdt_core.types import GSET, ORSET, RWSET
 from crdt_core.types.counters import INT64_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 
-__all__ = ["COMMANDS", "REPEATS_MAX", "SETS", "type_in_place"]
-
-Combine: TypeAlias = "Callable[[list[list[bytes]]], Collection[bytes]]"
+__all__ = [
+    "COMMANDS",
+    "REPEATS_MAX",
+    "SETS",
+    "add_members",
+    "members_of",
+    "remove_members",
+    "seen_set",
+    "type_in_place",
+]
 
 SETS = (ORSET, GSET, RWSET)
 """The types that count as sets."""
@@ -47,13 +48,14 @@ _TRIES = 64
 
 
 def _as_set(found: Object | None) -> Object | None:
-    """The same object; raises `CommandError` where it is no set."""
+    """Returns `found`; raises `CommandError` if it is not a set."""
     if found is not None and found.type is not ORSET and found.type not in SETS:
         raise CommandError(WRONG_TYPE)
     return found
 
 
-def _seen(session: Session, key: bytes) -> Object | None:
+def seen_set(session: Session, key: bytes) -> Object | None:
+    """Returns the set under `key`, `None` if there is none; raises `CommandError` for another type."""
     return _as_set(session.find(key))
 
 
@@ -68,7 +70,8 @@ def _take_out(session: Session, key: bytes, type_: CrdtType, member: bytes) -> N
     session.replica.write(key, type_, member, WINNING_TOMBSTONE if type_ is RWSET else TOMBSTONE)
 
 
-def _members(found: Object | None) -> list[bytes]:
+def members_of(found: Object | None) -> list[bytes]:
+    """Returns the members of a set; none of `None`."""
     return [] if found is None else [part for part, siblings in found.parts.items() if shows(siblings)]
 
 
@@ -83,13 +86,13 @@ def _choose(session: Session, found: Object) -> bytes:
         part = next(islice(parts, session.random(len(parts)), None))
         if shows(parts[part]):
             return part
-    members = _members(found)
+    members = members_of(found)
     return members[session.random(len(members))]
 
 
 def _choose_some(session: Session, found: Object, count: int) -> list[bytes]:
     """`count` different members (all, where there are fewer), every choice as likely (Fisher, Yates 1938)."""
-    members = _members(found)
+    members = members_of(found)
     for at in range(min(count, len(members))):
         other = at + session.random(len(members) - at)
         members[at], members[other] = members[other], members[at]
@@ -106,7 +109,11 @@ def type_in_place(session: Session, target: bytes, otherwise: CrdtType = ORSET) 
 # One set
 
 
-def _sadd(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
+def add_members(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
+    """Adds members to the set under the first argument; returns how many were absent.
+
+    A new set is of type `new`, or of the type that the policies say.
+    """
     key, replica = args[0], session.replica
     found = _as_set(session.take(key))
     type_ = found.type if found is not None else new or session.new_set(key)
@@ -121,7 +128,12 @@ def _sadd(session: Session, args: list[bytes], new: CrdtType | None = None) -> i
     return added
 
 
-def _srem(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
+def remove_members(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
+    """Removes members from the set under the first argument; returns how many were present.
+
+    A key that does not exist counts as a set of type `new`, or of the type that the policies say: in a remove-wins set
+    the members are kept out from then on.
+    """
     key = args[0]
     found = _to_shrink(session, key)
     type_ = found.type if found is not None else new or session.new_set(key)
@@ -135,38 +147,23 @@ def _srem(session: Session, args: list[bytes], new: CrdtType | None = None) -> i
     return removed
 
 
-def _rwsadd(session: Session, args: list[bytes]) -> Reply:
-    _must_let_removes_win(session.find(args[0]))
-    return _sadd(session, args, RWSET)
-
-
-def _rwsrem(session: Session, args: list[bytes]) -> Reply:
-    _must_let_removes_win(session.find(args[0]))
-    return _srem(session, args, RWSET)
-
-
-def _must_let_removes_win(found: Object | None) -> None:
-    if found is not None and found.type is not RWSET:
-        raise CommandError(WRONG_TYPE)
-
-
 def _smembers(session: Session, args: list[bytes]) -> Reply:
-    members = _members(_seen(session, args[0]))
+    members = members_of(seen_set(session, args[0]))
     session.must_fit_reply(members)
     return SetOf(list(members))
 
 
 def _scard(session: Session, args: list[bytes]) -> Reply:
-    found = _seen(session, args[0])
+    found = seen_set(session, args[0])
     return 0 if found is None else found.live
 
 
 def _sismember(session: Session, args: list[bytes]) -> Reply:
-    return int(_has(_seen(session, args[0]), args[1]))
+    return int(_has(seen_set(session, args[0]), args[1]))
 
 
 def _smismember(session: Session, args: list[bytes]) -> Reply:
-    found = _seen(session, args[0])
+    found = seen_set(session, args[0])
     return [int(_has(found, member)) for member in args[1:]]
 
 
@@ -191,7 +188,7 @@ def _srandmember(session: Session, args: list[bytes]) -> Reply:
     if len(args) > 2:
         raise CommandError(SYNTAX)
     count = parse_within(args[1], -INT64_MAX) if len(args) == 2 else None
-    found = _seen(session, args[0])
+    found = seen_set(session, args[0])
     if found is None:
         return None if count is None else []
     if count is None:
@@ -201,7 +198,7 @@ def _srandmember(session: Session, args: list[bytes]) -> Reply:
     if count >= 0:
         chosen = _choose_some(session, found, count)
     else:
-        members = _members(found)
+        members = members_of(found)
         chosen = [members[session.random(len(members))] for _ in range(-count)]
     session.must_fit_reply(chosen)
     return list(chosen)
@@ -209,11 +206,11 @@ def _srandmember(session: Session, args: list[bytes]) -> Reply:
 
 def _sscan(session: Session, args: list[bytes]) -> Reply:
     cursor = parse_cursor(args[1])
-    found = _seen(session, args[0])
+    found = seen_set(session, args[0])
     if found is None:
         return [b"0", []]
     options = parse_scan(args[2:], (b"MATCH", b"COUNT"))
-    following, members = page(_members(found), cursor, options.about)
+    following, members = page(members_of(found), cursor, options.about)
     session.must_fit_reply(members)
     pattern = options.pattern
     return [b"%d" % following, [m for m in members if pattern is None or matches(pattern, m)]]
@@ -237,75 +234,96 @@ def _smove(session: Session, args: list[bytes]) -> Reply:
     return 1
 
 
-def _union(sets: list[list[bytes]]) -> Collection[bytes]:
-    return dict.fromkeys(member for members in sets for member in members)
-
-
-def _inter(sets: list[list[bytes]]) -> Collection[bytes]:
-    least, *others = sorted(sets, key=len)
-    lookups = [set(other) for other in others]
-    return [member for member in least if all(member in lookup for lookup in lookups)]
-
-
-def _diff(sets: list[list[bytes]]) -> Collection[bytes]:
-    without = {member for members in sets[1:] for member in members}
-    return [member for member in sets[0] if member not in without]
-
-
-def _combined(session: Session, keys: list[bytes], combine: Combine) -> Collection[bytes]:
-    return combine([_members(found) for found in [_seen(session, key) for key in keys]])
-
-
-def _algebra(combine: Combine, session: Session, args: list[bytes]) -> Reply:
-    members = _combined(session, args, combine)
-    session.must_fit_reply(members)
-    return SetOf(list(members))
-
-
-def _store(combine: Combine, session: Session, args: list[bytes]) -> Reply:
-    target, replica = args[0], session.replica
-    members = _combined(session, args[1:], combine)
-    type_ = type_in_place(session, target)
-    replica.delete(target)
-    for member in members:
-        replica.write(target, type_, member, True)
-    return len(members)
-
-
-def _sintercard(session: Session, args: list[bytes]) -> Reply:
-    numkeys = parse_within(args[0], 1, refusal="ERR numkeys should be greater than 0")
-    if numkeys > len(args) - 1:
-        raise CommandError("ERR Number of keys can't be greater than number of args")
-    limit, rest = 0, args[1 + numkeys :]
-    while rest:
-        if rest[0].upper() != b"LIMIT" or len(rest) < 2:
-            raise CommandError(SYNTAX)
-        limit = parse_within(rest[1], 0, refusal="ERR LIMIT can't be negative")
-        rest = rest[2:]
-    size = len(_combined(session, args[1 : 1 + numkeys], _inter))
-    return min(size, limit) if limit else size
-
-
-_KEY = (1, 1, 1)
-
-COMMANDS = (
-    Command(b"SADD", -3, True, _KEY, _sadd),
-    Command(b"SREM", -3, True, _KEY, _srem),
-    Command(b"SMEMBERS", 2, False, _KEY, _smembers),
-    Command(b"SCARD", 2, False, _KEY, _scard),
-    Command(b"SISMEMBER", 3, False, _KEY, _sismember),
-    Command(b"SMISMEMBER", -3, False, _KEY, _smismember),
-    Command(b"SPOP", -2, True, _KEY, _spop),
-    Command(b"SRANDMEMBER", -2, False, _KEY, _srandmember),
-    Command(b"SSCAN", -3, False, _KEY, _sscan),
-    Command(b"SMOVE", 4, True, (1, 2, 1), _smove),
-    Command(b"SUNION", -2, False, (1, -1, 1), partial(_algebra, _union)),
-    Command(b"SINTER", -2, False, (1, -1, 1), partial(_algebra, _inter)),
-    Command(b"SDIFF", -2, False, (1, -1, 1), partial(_algebra, _diff)),
-    Command(b"SUNIONSTORE", -3, True, (1, -1, 1), partial(_store, _union)),
-    Command(b"SINTERSTORE", -3, True, (1, -1, 1), partial(_store, _inter)),
-    Command(b"SDIFFSTORE", -3, True, (1, -1, 1), partial(_store, _diff)),
-    Command(b"SINTERCARD", -3, False, (0, 0, 0), _sintercard),
-    Command(b"DELTAIC.RWSADD", -3, True, _KEY, _rwsadd),
-    Command(b"DELTAIC.RWSREM", -3, True, _KEY, _rwsrem),
+COMMANDS: tuple[Command[Session], ...] = (
+    Command(
+        "set",
+        "SADD key member [member ...]",
+        -3,
+        KEY,
+        "write denyoom fast",
+        add_members,
+        "Adds members to a set.",
+        "An add wins over a concurrent remove.",
+        "O(N) in the members",
+    ),
+    Command(
+        "set",
+        "SREM key member [member ...]",
+        -3,
+        KEY,
+        "write fast",
+        remove_members,
+        "Removes members from a set.",
+        "It removes what this node saw; a concurrent add stays.",
+        "O(N) in the members",
+    ),
+    Command(
+        "set",
+        "SMEMBERS key",
+        2,
+        KEY,
+        "readonly",
+        _smembers,
+        "Returns all members of a set.",
+        "",
+        "O(N) in the set",
+        heavy=True,
+    ),
+    Command("set", "SCARD key", 2, KEY, "readonly fast", _scard, "Returns the number of members."),
+    Command("set", "SISMEMBER key member", 3, KEY, "readonly fast", _sismember, "Says whether a set has a member."),
+    Command(
+        "set",
+        "SMISMEMBER key member [member ...]",
+        -3,
+        KEY,
+        "readonly fast",
+        _smismember,
+        "Says which members a set has.",
+        "",
+        "O(N) in the members",
+    ),
+    Command(
+        "set",
+        "SPOP key [count]",
+        -2,
+        KEY,
+        "write fast",
+        _spop,
+        "Removes random members and returns them.",
+        "Two nodes may pop the same member; a concurrent add stays.",
+        "O(1), with a count O(N) in the set",
+    ),
+    Command(
+        "set",
+        "SRANDMEMBER key [count]",
+        -2,
+        KEY,
+        "readonly",
+        _srandmember,
+        "Returns random members.",
+        "",
+        "O(1), with a count O(N) in the set",
+        heavy=True,
+    ),
+    Command(
+        "set",
+        "SSCAN key cursor [MATCH pattern] [COUNT count]",
+        -3,
+        KEY,
+        "readonly",
+        _sscan,
+        "Returns some members, and the cursor for the next ones.",
+        "",
+        "O(N) in the set, for every call",
+    ),
+    Command(
+        "set",
+        "SMOVE source destination member",
+        4,
+        TWO_KEYS,
+        "write fast",
+        _smove,
+        "Moves a member from one set to another.",
+        "The member is in both sets if it is concurrently added to the source.",
+    ),
 )

@@ -5,8 +5,8 @@ registers. INCR and its like work on all of these as they are. Whatever writes a
 shows, if that is `string` or the multi-value register; else it deletes what it has seen, and makes what the policies
 say.
 
-Of a multi-value register plain commands see the newest of its values, and a write replaces all that it has seen.
-DELTAIC.MVGET shows all of them; DELTAIC.MVSET makes such a register whatever the policies say.
+Of a multi-value register these commands see the newest value, and a write replaces all values that it has seen;
+`multivalue` has the commands that show all of them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.arguments import (
-    SYNTAX,
-    WRONG_TYPE,
-    parse_deadline,
-    parse_integer,
-)
-from crdt_core.commands.command import Command
+from crdt_core.commands.arguments import WRONG_TYPE, parse_deadline, parse_integer, wrong_number
+from crdt_core.commands.command import ALL_KEYS, KEY, PAIRS, Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.replies import OK, CommandError
+from crdt_core.commands.string_options import StringOptions
 from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, PNCOUNTER, SLOT, STRING, View
 from crdt_core.types.expiry import PERSISTED
-from crdt_core.types.registers import Stamped, newest_first, set_now
+from crdt_core.types.registers import Stamped, set_now
 from crdt_core.types.strings import latest, overwrite, set_whole, text
 
 if TYPE_CHECKING:
@@ -34,15 +30,12 @@ if TYPE_CHECKING:
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 
-__all__ = ["COMMANDS", "STRINGS", "taken", "text_of", "write_text"]
+__all__ = ["COMMANDS", "STRINGS", "taken", "text_of", "write_as", "write_text"]
 
 STRINGS = (STRING, PNCOUNTER, GCOUNTER, LWWREGISTER, MVREGISTER)
 """The types that count as strings."""
 
 _WRITTEN_WHOLE = (STRING, MVREGISTER)
-
-_UNITS_MS = {b"EX": 1000, b"PX": 1, b"EXAT": 1000, b"PXAT": 1}
-
 
 # What all share
 
@@ -79,12 +72,12 @@ def write_text(
     else:
         shown = [link.type for link in head.showing()[:1] if link.type in _WRITTEN_WHOLE]
         deadline_ms = session.deadline_ms(key) if keeps_deadline else None
-        _write_as(session, head, shown[0] if shown else session.new_string(key, otherwise), value)
+        write_as(session, head, shown[0] if shown else session.new_string(key, otherwise), value)
         if deadline_ms is not None:
             set_deadline(session, key, deadline_ms)
 
 
-def _write_as(session: Session, head: Object, type_: CrdtType, value: bytes) -> None:
+def write_as(session: Session, head: Object, type_: CrdtType, value: bytes) -> None:
     """Makes `value` an object of `type_` in place of all that shows in the chain of `head`."""
     replica, key = session.replica, head.key
     for link in list(head.chain()):
@@ -150,7 +143,7 @@ def _set(session: Session, args: list[bytes]) -> Reply:
 
 def _set_with_options(session: Session, args: list[bytes]) -> Reply:
     key, value = args[0], args[1]
-    options = _Options(session, args[2:], "set", b"NX XX IFEQ GET KEEPTTL EX PX EXAT PXAT".split())
+    options = StringOptions(session, args[2:], "set", b"NX XX IFEQ GET KEEPTTL EX PX EXAT PXAT".split())
     found = session.take(key)
     before = text_of(session, found) if found is not None and (options.gets or options.equal is not None) else None
     refused = (
@@ -165,36 +158,6 @@ def _set_with_options(session: Session, args: list[bytes]) -> Reply:
     if options.gets:
         return before
     return None if refused else OK
-
-
-class _Options:
-    """The options of SET and GETEX, of those that are `known`; raises `CommandError`."""
-
-    __slots__ = ("absent", "deadline_ms", "equal", "gets", "keeps", "persists", "present")
-
-    def __init__(self, session: Session, args: list[bytes], command: str, known: list[bytes]) -> None:
-        given: dict[bytes, bytes] = {}
-        rest = iter(args)
-        for arg in rest:
-            name = arg.upper()
-            if name not in known:
-                raise CommandError(SYNTAX)
-            value = next(rest, None) if name in _UNITS_MS or name == b"IFEQ" else b""
-            if value is None or (name == b"IFEQ" and name in given):
-                raise CommandError(SYNTAX)
-            given[name] = value
-        if len(given.keys() & {b"NX", b"XX", b"IFEQ"}) > 1 or len(given.keys() & _LIFETIMES) > 1:
-            raise CommandError(SYNTAX)
-        self.absent, self.present, self.gets = b"NX" in given, b"XX" in given, b"GET" in given
-        self.keeps, self.persists = b"KEEPTTL" in given, b"PERSIST" in given
-        self.equal = given.get(b"IFEQ")
-        self.deadline_ms: int | None = None
-        for name in given.keys() & _UNITS_MS.keys():
-            base_ms = 0 if name.endswith(b"AT") else session.wall_ms
-            self.deadline_ms = parse_deadline(given[name], _UNITS_MS[name], base_ms, command)
-
-
-_LIFETIMES = {*_UNITS_MS, b"KEEPTTL", b"PERSIST"}
 
 
 def _setex(name: str, unit_ms: int, session: Session, args: list[bytes]) -> Reply:
@@ -226,7 +189,7 @@ def _getdel(session: Session, args: list[bytes]) -> Reply:
 
 
 def _getex(session: Session, args: list[bytes]) -> Reply:
-    options = _Options(session, args[1:], "getex", b"PERSIST EX PX EXAT PXAT".split())
+    options = StringOptions(session, args[1:], "getex", b"PERSIST EX PX EXAT PXAT".split())
     value = taken(session, args[0])
     if value is not None and options.deadline_ms is not None:
         set_deadline(session, args[0], options.deadline_ms)
@@ -236,7 +199,7 @@ def _getex(session: Session, args: list[bytes]) -> Reply:
 
 
 def _mset(session: Session, args: list[bytes]) -> Reply:
-    _must_be_pairs(args, "mset")
+    _must_be_pairs(args, b"MSET")
     for key in args[::2]:
         session.take(key)
     for key, value in zip(args[::2], args[1::2], strict=True):
@@ -245,16 +208,16 @@ def _mset(session: Session, args: list[bytes]) -> Reply:
 
 
 def _msetnx(session: Session, args: list[bytes]) -> Reply:
-    _must_be_pairs(args, "msetnx")
+    _must_be_pairs(args, b"MSETNX")
     if any([session.take(key) is not None for key in args[::2]]):  # noqa: C419  every key is looked at
         return 0
     _mset(session, args)
     return 1
 
 
-def _must_be_pairs(args: list[bytes], command: str) -> None:
+def _must_be_pairs(args: list[bytes], command: bytes) -> None:
     if len(args) % 2:
-        raise CommandError(f"ERR wrong number of arguments for '{command}' command")
+        raise wrong_number(command)
 
 
 def _append(session: Session, args: list[bytes]) -> Reply:
@@ -278,47 +241,160 @@ def _setrange(session: Session, args: list[bytes]) -> Reply:
     return len(value)
 
 
-# All the values of a multi-value register
+_LATER = "The later write is kept."
+_WHOLE = "The whole string is written, so they do not merge: the later write is kept."
 
-
-def _mvset(session: Session, args: list[bytes]) -> Reply:
-    session.take(args[0])
-    head = session.replica.head(args[0])
-    if head is None:
-        session.replica.write(args[0], MVREGISTER, SLOT, Stamped(args[1], *session.now))
-    else:
-        _write_as(session, head, MVREGISTER, args[1])
-    return OK
-
-
-def _mvget(session: Session, args: list[bytes]) -> Reply:
-    found = session.find(args[0])
-    if found is None:
-        return []
-    if found.type is MVREGISTER:
-        return list(newest_first(View(found.parts, session.state.replica_index)))
-    return [text_of(session, found)]
-
-
-_KEY = (1, 1, 1)
-
-COMMANDS = (
-    Command(b"GET", 2, False, _KEY, _get),
-    Command(b"MGET", -2, False, (1, -1, 1), _mget),
-    Command(b"STRLEN", 2, False, _KEY, _strlen),
-    Command(b"GETRANGE", 4, False, _KEY, _getrange),
-    Command(b"SUBSTR", 4, False, _KEY, _getrange),
-    Command(b"SET", -3, True, _KEY, _set),
-    Command(b"SETEX", 4, True, _KEY, partial(_setex, "setex", 1000)),
-    Command(b"PSETEX", 4, True, _KEY, partial(_setex, "psetex", 1)),
-    Command(b"SETNX", 3, True, _KEY, _setnx),
-    Command(b"GETSET", 3, True, _KEY, _getset),
-    Command(b"GETDEL", 2, True, _KEY, _getdel),
-    Command(b"GETEX", -2, True, _KEY, _getex),
-    Command(b"MSET", -3, True, (1, -1, 2), _mset),
-    Command(b"MSETNX", -3, True, (1, -1, 2), _msetnx),
-    Command(b"APPEND", 3, True, _KEY, _append),
-    Command(b"SETRANGE", 4, True, _KEY, _setrange),
-    Command(b"DELTAIC.MVSET", 3, True, _KEY, _mvset),
-    Command(b"DELTAIC.MVGET", 2, False, _KEY, _mvget),
+COMMANDS: tuple[Command[Session], ...] = (
+    Command("string", "GET key", 2, KEY, "readonly fast", _get, "Returns a string."),
+    Command(
+        "string",
+        "MGET key [key ...]",
+        -2,
+        ALL_KEYS,
+        "readonly fast",
+        _mget,
+        "Returns several strings.",
+        "",
+        "O(N) in the keys",
+    ),
+    Command("string", "STRLEN key", 2, KEY, "readonly fast", _strlen, "Returns the length of a string."),
+    Command(
+        "string",
+        "GETRANGE key start end",
+        4,
+        KEY,
+        "readonly",
+        _getrange,
+        "Returns a part of a string.",
+        "",
+        "O(N) in the reply",
+        heavy=True,
+    ),
+    Command(
+        "string",
+        "SUBSTR key start end",
+        4,
+        KEY,
+        "readonly",
+        _getrange,
+        "Returns a part of a string: the old name of GETRANGE.",
+        "",
+        "O(N) in the reply",
+        heavy=True,
+    ),
+    Command(
+        "string",
+        "SET key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds"
+        " | PXAT unix-time-milliseconds | KEEPTTL]",
+        -3,
+        KEY,
+        "write denyoom",
+        _set,
+        "Sets a key to a string, whatever it held.",
+        "The later write is kept. A SET replaces the increments that it saw; those that it did not see add to it.",
+    ),
+    Command(
+        "string",
+        "SETEX key seconds value",
+        4,
+        KEY,
+        "write denyoom",
+        partial(_setex, "setex", 1000),
+        "Sets a string that expires.",
+        _LATER,
+    ),
+    Command(
+        "string",
+        "PSETEX key milliseconds value",
+        4,
+        KEY,
+        "write denyoom",
+        partial(_setex, "psetex", 1),
+        "Sets a string that expires.",
+        _LATER,
+    ),
+    Command(
+        "string",
+        "SETNX key value",
+        3,
+        KEY,
+        "write denyoom fast",
+        _setnx,
+        "Sets a string if the key does not exist at this node.",
+        "Both may succeed: the later write is kept.",
+    ),
+    Command(
+        "string",
+        "GETSET key value",
+        3,
+        KEY,
+        "write denyoom fast",
+        _getset,
+        "Sets a string and returns the old one.",
+        _LATER,
+    ),
+    Command(
+        "string",
+        "GETDEL key",
+        2,
+        KEY,
+        "write fast",
+        _getdel,
+        "Returns a string and deletes the key.",
+        "The delete removes what this node saw; a concurrent write stays.",
+    ),
+    Command(
+        "string",
+        "GETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
+        -2,
+        KEY,
+        "write fast",
+        _getex,
+        "Returns a string and sets or removes its time to live.",
+        "The longest time to live is kept; none at all is the longest.",
+    ),
+    Command(
+        "string",
+        "MSET key value [key value ...]",
+        -3,
+        PAIRS,
+        "write denyoom",
+        _mset,
+        "Sets several strings, which show together at every node.",
+        "For each key the later write is kept.",
+        "O(N) in the keys",
+    ),
+    Command(
+        "string",
+        "MSETNX key value [key value ...]",
+        -3,
+        PAIRS,
+        "write denyoom",
+        _msetnx,
+        "Sets several strings if none of the keys exists at this node.",
+        "Both may succeed: for each key the later write is kept.",
+        "O(N) in the keys",
+    ),
+    Command(
+        "string",
+        "APPEND key value",
+        3,
+        KEY,
+        "write denyoom fast",
+        _append,
+        "Appends to a string.",
+        _WHOLE,
+        "O(N) in the length of the string",
+    ),
+    Command(
+        "string",
+        "SETRANGE key offset value",
+        4,
+        KEY,
+        "write denyoom",
+        _setrange,
+        "Overwrites a part of a string.",
+        _WHOLE,
+        "O(N) in the length of the string",
+    ),
 )

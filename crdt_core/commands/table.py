@@ -1,66 +1,127 @@
-"""Which commands there are, and what is said of those that are not."""
+"""The table of commands: which there are, and the one way from a request to its row.
+
+A family of commands is one module with its rows in `COMMANDS`, named once in `_FAMILIES`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from crdt_core.commands import counting, expiry, explain, flags, hashes, keys, sets, strings
-from crdt_core.commands.arguments import shown_in_c
+from crdt_core.commands import (
+    counting,
+    expiry,
+    explain,
+    flags,
+    hashes,
+    keys,
+    multivalue,
+    remove_wins,
+    set_algebra,
+    sets,
+    strings,
+)
+from crdt_core.commands.arguments import shown_in_c, wrong_number
+from crdt_core.commands.redis_commands import REDIS_COMMANDS
 from crdt_core.commands.replies import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crdt_core.commands.command import Command
+    from crdt_core.commands.session import Session
 
-__all__ = ["COMMANDS", "UNSUPPORTED", "lookup"]
+__all__ = ["COMMANDS", "UNSUPPORTED", "CommandTable", "lookup"]
 
-COMMANDS: dict[bytes, Command] = {
-    command.name: command
-    for module in (strings, counting, sets, hashes, flags, keys, expiry, explain)
-    for command in module.COMMANDS
-}
-"""By name, in upper case."""
-
-UNSUPPORTED = frozenset(
-    b"""
-    ACL ASKING AUTH BGREWRITEAOF BGSAVE BITCOUNT BITFIELD BITFIELD_RO BITOP BITPOS BLMOVE BLMPOP BLPOP BRPOP
-    BRPOPLPUSH BZMPOP BZPOPMAX BZPOPMIN CLIENT CLUSTER CLUSTERSCAN COMMAND COMMANDLOG CONFIG DEBUG DELIFEQ DISCARD
-    DUMP ECHO EVAL EVALSHA EVALSHA_RO EVAL_RO EXEC FAILOVER FCALL FCALL_RO FUNCTION GEOADD GEODIST GEOHASH GEOPOS
-    GEORADIUS GEORADIUSBYMEMBER GEORADIUSBYMEMBER_RO GEORADIUS_RO GEOSEARCH GEOSEARCHSTORE GETBIT HELLO HEXPIRE
-    HEXPIREAT HEXPIRETIME HGETDEL HGETEX HPERSIST HPEXPIRE HPEXPIREAT HPEXPIRETIME HPTTL HSETEX HTTL INFO LASTSAVE
-    LATENCY LCS LINDEX LINSERT LLEN LMOVE LMPOP LOLWUT LPOP LPOS LPUSH LPUSHX LRANGE LREM LSET LTRIM MEMORY MIGRATE
-    MODULE MONITOR MOVE MSETEX MULTI OBJECT PFADD PFCOUNT PFDEBUG PFMERGE PFSELFTEST PING PSUBSCRIBE PSYNC PUBLISH
-    PUBSUB PUNSUBSCRIBE QUIT READONLY READWRITE REPLCONF REPLICAOF RESET RESTORE RESTORE-ASKING ROLE RPOP RPOPLPUSH
-    RPUSH RPUSHX SAVE SCRIPT SELECT SETBIT SHUTDOWN SLAVEOF SLOWLOG SORT SORT_RO SPUBLISH SSUBSCRIBE SUBSCRIBE
-    SUNSUBSCRIBE SWAPDB SYNC TIME UNSUBSCRIBE UNWATCH WAIT WAITAOF WATCH XACK XADD XAUTOCLAIM XCLAIM XDEL XGROUP
-    XINFO XLEN XPENDING XRANGE XREAD XREADGROUP XREVRANGE XSETID XTRIM ZADD ZCARD ZCOUNT ZDIFF ZDIFFSTORE ZINCRBY
-    ZINTER ZINTERCARD ZINTERSTORE ZLEXCOUNT ZMPOP ZMSCORE ZPOPMAX ZPOPMIN ZRANDMEMBER ZRANGE ZRANGEBYLEX
-    ZRANGEBYSCORE ZRANGESTORE ZRANK ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZREVRANGE ZREVRANGEBYLEX
-    ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE ZUNION ZUNIONSTORE
-    """.split()
+_FAMILIES = (
+    strings,
+    counting,
+    multivalue,
+    sets,
+    set_algebra,
+    remove_wins,
+    hashes,
+    flags,
+    keys,
+    expiry,
+    explain,
 )
-"""What Redis has and is not here: not, or not yet, or because it needs the connection, which is not known here."""
 
 _SHOWN_MAX = 128
 
 
-def lookup(name: bytes, args: list[bytes]) -> Command:
-    """The command of that name, in whatever case, for these arguments; raises `CommandError` with Redis's own text."""
-    command = COMMANDS.get(name) or COMMANDS.get(name.upper())
-    if command is None:
-        raise CommandError(_unknown(name, args))
-    arity, count = command.arity, len(args) + 1
-    if count != arity and (arity > 0 or count < -arity):
-        raise CommandError(f"ERR wrong number of arguments for '{command.name.decode().lower()}' command")
-    return command
+class CommandTable:
+    """Rows by name. `commands` are the rows by name, in capitals, and `members` those of subcommands (`CLIENT|ID`).
+
+    `unsupported` are the names, of both kinds, that Redis has and this table has not. Raises `ValueError` where two
+    rows have one name.
+    """
+
+    def __init__(self, rows: Iterable[Command[Any]]) -> None:
+        rows = list(rows)
+        members = [member for row in rows for member in row.members]
+        self.commands: dict[bytes, Command[Any]] = {row.name: row for row in rows}
+        self.members: dict[bytes, Command[Any]] = {member.name: member for member in members}
+        if len(self.commands) < len(rows) or len(self.members) < len(members):
+            raise ValueError("two rows have the same name")
+        self.unsupported = REDIS_COMMANDS - self.commands.keys() - self.members.keys()
+        self._by_spelling = {**self.commands, **{name.lower(): row for name, row in self.commands.items()}}
+
+    def find(self, request: list[bytes]) -> Command[Any]:
+        """Returns the row for a request: that of the subcommand, if the command is a family.
+
+        Raises `CommandError`, in Redis's words, for an unknown or unsupported name and for a wrong number of words.
+        """
+        name = request[0]
+        command = self._by_spelling.get(name) or self._by_spelling.get(name.upper())
+        if command is None:
+            raise self._no_command(request)
+        count = len(request)
+        if command.members and count > 1:
+            command = self._find_member(command, request[1])
+        arity = command.arity
+        if count != arity and (arity > 0 or count < -arity):
+            raise wrong_number(command.name)
+        return command
+
+    def named(self, name: bytes) -> Command[Any] | None:
+        """Returns the row of a command or, as `FAMILY|MEMBER`, of a subcommand, in whatever case it is spelt."""
+        return self.commands.get(name.upper()) or self.members.get(name.upper())
+
+    def _find_member(self, family: Command[Any], asked: bytes) -> Command[Any]:
+        name = family.name + b"|" + asked.upper()
+        member = self.members.get(name)
+        if member is not None:
+            return member
+        if name in self.unsupported:
+            raise _unsupported(name)
+        shown = asked[:_SHOWN_MAX].decode("utf-8", "backslashreplace")
+        raise CommandError(f"ERR unknown subcommand '{shown}'. Try {family.title} HELP.")
+
+    def _no_command(self, request: list[bytes]) -> CommandError:
+        if request[0].upper() in self.unsupported and b"|" not in request[0]:
+            return _unsupported(request[0].upper())
+        shown = b""
+        for arg in request[1:]:
+            if len(shown) >= _SHOWN_MAX:
+                break
+            shown += b"'%s' " % shown_in_c(arg, _SHOWN_MAX - len(shown))
+        text = b"ERR unknown command '%s', with args beginning with: %s" % (shown_in_c(request[0], _SHOWN_MAX), shown)
+        return CommandError(text.decode("utf-8", "surrogateescape").replace("\r", " ").replace("\n", " "))
 
 
-def _unknown(name: bytes, args: list[bytes]) -> str:
-    if name.upper() in UNSUPPORTED:
-        return f"ERR unsupported command '{name.decode().upper()}': Deltaic does not have it"
-    shown = b""
-    for arg in args:
-        if len(shown) >= _SHOWN_MAX:
-            break
-        shown += b"'%s' " % shown_in_c(arg, _SHOWN_MAX - len(shown))
-    text = b"ERR unknown command '%s', with args beginning with: %s" % (shown_in_c(name, _SHOWN_MAX), shown)
-    return text.decode("utf-8", "surrogateescape").replace("\r", " ").replace("\n", " ")
+def _unsupported(name: bytes) -> CommandError:
+    return CommandError(f"ERR unsupported command '{name.decode().replace('|', ' ')}': Deltaic does not have it")
+
+
+COMMANDS: dict[bytes, Command[Session]] = {command.name: command for family in _FAMILIES for command in family.COMMANDS}
+"""The plain commands by name, in capitals."""
+
+_PLAIN = CommandTable(COMMANDS.values())
+
+UNSUPPORTED = _PLAIN.unsupported
+"""What Redis has and is not among the plain commands: Deltaic has it not yet, or it needs the connection."""
+
+
+def lookup(name: bytes, args: list[bytes]) -> Command[Session]:
+    """Returns the plain command for a request of these words; raises as `CommandTable.find` does."""
+    return _PLAIN.find([name, *args])

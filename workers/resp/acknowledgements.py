@@ -1,33 +1,30 @@
-"""WAIT: up to where the peers have published that they have seen this node's commits.
+"""How far the peers have seen this node's commits: what WAIT waits for.
 
-What a peer has published is in its header, committed together with the commits that it speaks of: so it would know them
-after a crash, too. Peers are looked at only while somebody waits.
+A peer publishes what it has seen in its header, in the same commit that persists it. So a peer that crashes still has
+what it has acknowledged. Peers are looked at only while somebody waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from crdt_core.commands import ErrorReply
 from crdt_core.errors import DeltaicError
-from workers.resp.handler import Handler
 from workers.system.tasks import end
 
 if TYPE_CHECKING:
     from crdt_core.node.node import Node
     from workers.replication.published import Published
-    from workers.resp.connection import Connection
 
-__all__ = ["HANDLERS", "Acknowledgements"]
+__all__ = ["Acknowledgements"]
 
 _LOOK_S = 0.005
 _LOOK_AGAIN_S = 0.2
 
 
 class Acknowledgements:
-    """What the peers of `node` have seen of it."""
+    """The commits of `node` that its peers have seen, as `published` says."""
 
     def __init__(self, node: Node, published: Published) -> None:
         self._node = node
@@ -38,7 +35,10 @@ class Acknowledgements:
         self._looking: list[asyncio.Task[None]] = []
 
     async def wait(self, counter: int, wanted: int, timeout_s: float | None) -> int:
-        """How many peers have seen the commit `counter`, once `wanted` have or the time is up."""
+        """Returns how many peers have seen the commit `counter`, as soon as `wanted` have, or the time is up.
+
+        `timeout_s`: `None` for no limit.
+        """
         if self._count(counter) < wanted:
             self._waiters += 1
             if self._waiters == 1:
@@ -69,16 +69,3 @@ class Acknowledgements:
                 async with self._news:
                     self._news.notify_all()
             await asyncio.sleep(_LOOK_S)
-
-
-def _wait(connection: Connection, args: list[bytes]) -> Any:
-    try:
-        wanted, timeout_ms = int(args[0]), int(args[1])
-    except ValueError:
-        return ErrorReply("ERR value is not an integer or out of range")
-    if timeout_ms < 0:
-        return ErrorReply("ERR timeout is negative")
-    return connection.face.acknowledgements.wait(connection.written, wanted, timeout_ms / 1000 or None)
-
-
-HANDLERS = (Handler(b"WAIT", 3, _wait),)

@@ -1,68 +1,63 @@
-"""What becomes of a request that is not simply a command of the core, sent by a client that may send it."""
+"""What becomes of a request that is not simply a plain command from a client that may send it."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from crdt_core.commands import Command, CommandError, ErrorReply, Execute, lookup
+from crdt_core.commands import CommandError, ErrorReply
 from workers.resp.encoding import NOTHING
-from workers.resp.refusals import NO_AUTH, too_large, wrong_number
-from workers.system.clock import wall_ms
+from workers.resp.refusals import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from crdt_core.commands import Session
-    from workers.resp.connection import Connection
-    from workers.resp.face import RespFace
-    from workers.resp.handler import Handler
+    from crdt_core.commands import Command, Session
+    from workers.resp.context import Client
     from workers.resp.parsing import Request
 
-__all__ = ["HELD", "dispatch", "refused"]
+__all__ = ["HELD", "dispatch"]
 
 log = structlog.get_logger()
 
 HELD = object()
 """Instead of a reply: the request has to wait until everything before it is answered."""
 
-_WHILE_SUBSCRIBED = frozenset(b"SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE PING QUIT RESET".split())
-_FOR_STRANGERS = frozenset(b"AUTH HELLO QUIT RESET".split())
+_NO_AUTH = ErrorReply("NOAUTH Authentication required.")
 _OF_BROWSERS = frozenset({b"POST", b"HOST:"})
-"""How an HTTP request begins, or goes on: a web page may make a browser send one here, with commands in its body."""
-_WITHIN_MULTI = frozenset(b"MULTI EXEC DISCARD WATCH QUIT RESET".split())
+"""How an HTTP request begins or goes on: a web page may make a browser send one here, with commands in its body."""
 
 
-def refused(face: RespFace, command: Command, request: Request) -> ErrorReply | None:
-    """Why the core need not see the request, if so."""
-    count, arity = len(request), command.arity
-    if count != arity and (arity > 0 or count < -arity):
-        return wrong_number(command.name)
-    return too_large(command, request, face.limits) if len(b"".join(request)) > face.small_bytes else None
+def dispatch(client: Client, command: Command[Any] | CommandError, request: Request) -> Any:
+    """Returns the reply to `request`, a coroutine of it, `NOTHING`, or `HELD`.
 
-
-def dispatch(connection: Connection, entry: Command | Handler | None, request: Request) -> Any:
-    """The reply, a coroutine of it, `NOTHING`, or `HELD`."""
-    if entry is None and request[0].upper() in _OF_BROWSERS:
-        log.warning("client_cut_off", client=connection.address, reason="it speaks HTTP")
-        connection.finish()
-        return NOTHING
-    if isinstance(entry, tuple) and not isinstance(entry, Command) and entry.settled and not connection.is_settled:
+    `command` is what the table has for the request: a row, or the error for a wrong request.
+    """
+    if isinstance(command, CommandError):
+        if request[0].upper() in _OF_BROWSERS:
+            log.warning("client_cut_off", client=client.address, reason="it speaks HTTP")
+            client.finish()
+            return NOTHING
+        refused: ErrorReply | None = ErrorReply(command.text)
+    elif command.settled and not client.is_settled:
         return HELD
-    muted = connection.mute
-    reply = _forbidden(connection, entry, request)
-    if reply is not None:
-        if connection.transaction is not None:
-            connection.transaction.spoiled = True
     else:
-        assert entry is not None
-        reply = _run(connection, entry, request[1:])
-    if muted == "skip" and connection.mute == "skip":
-        connection.mute = ""
-    elif not connection.mute:
+        refused = _refused(client, command, request)
+    muted = client.mute
+    if refused is not None:
+        reply: Any = refused
+        if client.transaction is not None:
+            client.transaction.spoiled = True
+    else:
+        assert not isinstance(command, CommandError)
+        reply = _run(client, command, request[command.words :])
+    if muted == "skip" and client.mute == "skip":
+        client.mute = ""
+    elif not client.mute:
         return reply
     return _silently(reply) if asyncio.iscoroutine(reply) else NOTHING
 
@@ -72,52 +67,40 @@ async def _silently(reply: Coroutine[Any, Any, Any]) -> Any:
     return NOTHING
 
 
-def _run(connection: Connection, entry: Command | Handler, args: list[bytes]) -> Any:
-    connection.last_command = entry.name
-    if connection.transaction is not None and entry.name not in _WITHIN_MULTI:
-        return _queue(connection, entry, args)
-    if isinstance(entry, Command):  # it would have gone to the core, were its reply not unwanted
-        connection.submit(
-            Execute([(entry, args)], wall_ms(), connection.face.seed(), connection.face.options), 1, muted=True
-        )
-        return NOTHING
-    return entry.run(connection, args)
-
-
-def _queue(connection: Connection, entry: Command | Handler, args: list[bytes]) -> Any:
-    assert connection.transaction is not None
-    if isinstance(entry, Command):
-        return connection.transaction.queue(entry, args)
-    if not entry.queued:
-        connection.transaction.spoiled = True
-        return ErrorReply("ERR Command not allowed inside a transaction")
-    run = partial(_run_queued, connection, entry)
-    return connection.transaction.queue(Command(entry.name, entry.arity, False, (0, 0, 0), run), args)
-
-
-def _run_queued(connection: Connection, handler: Handler, _session: Session, args: list[bytes]) -> Any:
-    return handler.run(connection, args)
-
-
-def _forbidden(connection: Connection, entry: Command | Handler | None, request: Request) -> ErrorReply | None:
-    if entry is None:
-        return _unknown(request)
-    if len(request) != entry.arity and (entry.arity > 0 or len(request) < -entry.arity):
-        return wrong_number(entry.name)
-    if not connection.trusted and entry.name not in _FOR_STRANGERS:
-        return NO_AUTH
-    listens_only = (connection.channels or connection.patterns) and not connection.resp3
-    if listens_only and entry.name not in _WHILE_SUBSCRIBED:
+def _refused(client: Client, command: Command[Any], request: Request) -> ErrorReply | None:
+    """Returns the error if this client must not send this request now, else `None`."""
+    if not (client.trusted or command.for_strangers):
+        return _NO_AUTH
+    if client.may_only_listen and not command.while_subscribed:
         return ErrorReply(
-            f"ERR Can't execute '{entry.name.decode().lower()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT"
+            f"ERR Can't execute '{command.name.decode().lower()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT"
             " / RESET are allowed in this context"
         )
-    return refused(connection.face, entry, request) if isinstance(entry, Command) else None
+    return None if command.connected else too_large(command, request, client.services.limits)
 
 
-def _unknown(request: Request) -> ErrorReply:
+def _run(client: Client, command: Command[Any], args: list[bytes]) -> Any:
+    client.last_command = command.name
+    if client.transaction is not None and command.in_multi != "at once":
+        return _queue(client, command, args)
+    if not command.connected:  # it is here only because its reply is not wanted
+        client.execute([(command, args)], muted=True)
+        return NOTHING
     try:
-        command = lookup(request[0], request[1:])
+        return command.run(client, args)
     except CommandError as error:
         return ErrorReply(error.text)
-    raise AssertionError(f"{command.name!r} is known")
+
+
+def _queue(client: Client, command: Command[Any], args: list[bytes]) -> Any:
+    assert client.transaction is not None
+    if command.in_multi == "refused":
+        client.transaction.spoiled = True
+        return ErrorReply("ERR Command not allowed inside a transaction")
+    if command.connected:
+        command = replace(command, run=partial(_run_queued, client, command))
+    return client.transaction.queue(command, args)
+
+
+def _run_queued(client: Client, command: Command[Client], _session: Session, args: list[bytes]) -> Any:
+    return command.run(client, args)

@@ -1,7 +1,7 @@
 """What clients are told when a command is refused: one line, whose first word says whether to try again.
 
-`TRYAGAIN`, `OOM`, `LOADING`, `READONLY`: nothing was changed, and the same command may succeed later. Clients repeat
-commands by themselves on such words; so a write that may still take effect is none of these, but an `ERR`.
+`TRYAGAIN`, `OOM`, `LOADING` and `READONLY` say that nothing was changed, and that the same command may succeed later.
+Clients repeat commands by themselves on such words. So a write that may still take effect is answered `ERR`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from crdt_core.commands import CommandError, ErrorReply
 from crdt_core.errors import DeltaicError, Overloaded, StoreUnavailable, TooLarge
 
 if TYPE_CHECKING:
-    from crdt_core.commands import Command
+    from crdt_core.commands import Command, Session
     from workers.config.settings import LimitSettings
 
-__all__ = ["NO_AUTH", "refusal", "too_large", "wrong_number"]
-
-NO_AUTH = ErrorReply("NOAUTH Authentication required.")
+__all__ = ["refusal", "too_large"]
 
 _REASONS = ("OOM", "LOADING", "READONLY")
 
 
 def refusal(error: Exception) -> ErrorReply:
-    """The line for an error of the tree."""
+    """Returns the line for an error of the tree; raises any other error."""
     match error:
         case CommandError():
             return ErrorReply(error.text)
@@ -37,17 +35,11 @@ def refusal(error: Exception) -> ErrorReply:
     raise error
 
 
-def wrong_number(name: bytes) -> ErrorReply:
-    """The line for too few or too many arguments."""
-    return ErrorReply(f"ERR wrong number of arguments for '{name.decode().lower()}' command")
-
-
-def too_large(command: Command, request: list[bytes], limits: LimitSettings) -> ErrorReply | None:
-    """The line for a key or value over its limit, if one is."""
-    first, last, step = command.keys
-    keys = range(first, last + 1 if last >= 0 else len(request) + last + 1, step) if first else ()
-    for number, argument in enumerate(request):
-        if number in keys and len(argument) > limits.key_bytes_max:
+def too_large(command: Command[Session], request: list[bytes], limits: LimitSettings) -> ErrorReply | None:
+    """Returns the line for the first key or value over its limit, if there is one."""
+    keys = command.keys_among(request)
+    for place, argument in enumerate(request):
+        if place in keys and len(argument) > limits.key_bytes_max:
             error = TooLarge("key", len(argument), limits.key_bytes_max, "limits.key_bytes_max")
             return ErrorReply(f"ERR {error}")
         if len(argument) > limits.value_bytes_max:

@@ -1,4 +1,4 @@
-"""Clients of the shared fleet's Redis faces."""
+"""Clients of the shared fleet's Redis faces, and three nodes for scenarios of conflicts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
+from tests.fleet import Fleet
+from tests.workers.resp.conflicts import POLICIES, Sides
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from tests.fleet import Fleet
 
 
 @pytest.fixture
@@ -25,3 +26,19 @@ def client(fleet: Fleet) -> Iterator[Callable[..., Redis]]:
     yield connect
     for redis in opened:
         redis.close()
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Three nodes with policies."""
+    with Fleet(tmp_path_factory.mktemp("rules"), nodes=3, settings=POLICIES) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def sides(three: Fleet) -> Iterator[Sides]:
+    """The three nodes, as sides of a conflict."""
+    nodes = Sides(three)
+    yield nodes
+    for node in nodes.nodes:
+        node.close()

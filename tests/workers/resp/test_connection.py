@@ -1,61 +1,94 @@
-"""One connection of the face, without a network: what becomes of replies in moments that a network seldom offers."""
+"""One connection of the face, without a network: moments that a network seldom offers, and the flow of bytes."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+import pytest
 
-from crdt_core.node.node import Node
-from crdt_core.replica.replica import Replica
+from tests.workers.resp.inprocess import InProcess
 from tests.workers.resp.raw import packed
-from workers.config.settings import LimitSettings
-from workers.resp.face import RespFace
-from workers.turns.mailbox import Mailbox
-
-
-class Store:
-    """Where everything is durable at once."""
-
-    turn = 0
-    trouble = None
-
-    async def commit(self, _commit: object) -> None:
-        self.turn += 1
-
-
-class Transport:
-    """A transport that lets nothing out once it is closed."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.closed = False
-
-    def set_write_buffer_limits(self, high: int) -> None: ...
-
-    def get_extra_info(self, _name: str) -> None: ...
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def write(self, data: bytes) -> None:
-        assert not self.closed
-        self.written += data
-
-    def close(self) -> None:
-        self.closed = True
 
 
 async def test_what_is_answered_leaves_before_the_end_that_a_client_makes() -> None:
     """The end may arrive between the moment a reply is ready and the moment all connections are written to."""
-    mailbox = Mailbox(Node("n1", Replica("n1", founders=["n1"]), "s"), Store(), lambda _: None, call_timeout_s=60)
-    nothing: Any = SimpleNamespace()
-    transport: Any = Transport()
-    connection = RespFace(mailbox, nothing, nothing, LimitSettings())._connection()
-    connection.connection_made(transport)
-    connection.data_received(packed(b"PING"))
-    if not connection.eof_received():
-        transport.close()
-    assert transport.written == b"+PONG\r\n"
+    async with InProcess() as face:
+        peer = face.connect().send((b"PING",))
+        if not peer.connection.eof_received():
+            peer.transport.close()
+        assert peer.transport.written == b"+PONG\r\n"
+
+
+async def test_a_client_that_has_said_all_is_answered_first() -> None:
+    async with InProcess() as face:
+        peer = face.connect()
+        face.store.open.clear()
+        peer.send((b"INCR", b"c"))
+        assert peer.connection.eof_received() is True
+        face.store.open.set()
+        assert await peer.reply() == 1
+        assert peer.transport.closed
+
+
+async def test_a_connection_too_many_is_told_so_and_closed() -> None:
+    async with InProcess(connections_max=1) as face:
+        first, second = face.connect(), face.connect()
+        assert second.transport.written == b"-ERR max number of clients reached\r\n"
+        assert second.transport.closed
+        first.closes()
+        assert await face.connect().call(b"PING") == b"PONG"
+
+
+async def test_a_protocol_error_is_told_behind_the_replies_before_it() -> None:
+    async with InProcess() as face:
+        peer = face.connect()
+        peer.connection.data_received(packed(b"INCR", b"c") + b"*1\r\n$x\r\n")
+        one, error = await peer.replies(2)
+        assert (one, str(error)) == (1, "ERR Protocol error: invalid bulk length")
+        assert peer.transport.closed
+
+
+async def test_a_client_that_does_not_read_is_not_answered_until_it_does() -> None:
+    async with InProcess() as face:
+        peer = face.connect()
+        peer.connection.pause_writing()
+        peer.send((b"INCR", b"c"), (b"GET", b"c"))
+        assert (peer.transport.written, peer.transport.reading) == (b"", False)
+        peer.connection.resume_writing()
+        assert await peer.replies(2) == [1, b"1"]
+        assert peer.transport.reading
+
+
+async def test_no_more_is_read_while_too_much_waits() -> None:
+    async with InProcess() as face:
+        peer = face.connect()
+        face.store.open.clear()
+        peer.send((b"SET", b"k", b"v" * (1 << 20)))
+        assert not peer.transport.reading
+        face.store.open.set()
+        assert await peer.reply() == b"OK"
+        assert peer.transport.reading
+
+
+async def test_no_more_commands_are_under_way_than_the_limit_says() -> None:
+    async with InProcess() as face:
+        peer = face.connect()
+        count = 10_000
+        assert await peer.send(*[(b"INCR", b"c")] * count).replies(count) == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_client_that_goes_leaves_nothing_behind(waits: bool) -> None:
+    async with InProcess() as face:
+        peer, other = face.connect(), face.connect()
+        await peer.call(b"SUBSCRIBE", b"news") if not waits else peer.send((b"DELTAIC.AWAIT", b"eyJuOSI6OX0=", b"0"))
+        assert peer.connection.is_waiting is waits
+        peer.closes()
+        assert await other.call(b"PUBLISH", b"news", b"x") == 0
+        assert b"connected_clients:1\r\n" in await other.call(b"INFO", b"clients")
+
+
+async def test_wait_is_about_the_commits_of_this_connection() -> None:
+    async with InProcess() as face:
+        peer, other = face.connect(), face.connect()
+        await peer.call(b"SET", b"k", b"v")
+        await other.call(b"GET", b"k")
+        assert (peer.connection.written, other.connection.written) == (1, 0)

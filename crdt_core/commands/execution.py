@@ -1,0 +1,71 @@
+"""Running commands: all of a batch or of a MULTI as one operation, or a single read outside of turns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.commands.policies import CommandOptions
+from crdt_core.commands.replies import CommandError, ErrorReply
+from crdt_core.commands.session import Session
+
+if TYPE_CHECKING:
+    from crdt_core.commands.command import Command
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Keyspace
+    from crdt_core.lattice.clocks import Stamp
+    from crdt_core.replica.replica import Replica
+
+__all__ = ["Execute", "read"]
+
+_DEFAULTS = CommandOptions()
+
+
+class Execute:
+    """An operation: runs commands in their order, as one commit. Yields their replies, refusals included.
+
+    A command that is refused changes nothing and does not stop the others. `wall_ms` is the time of day, `seed` what
+    random choices come from, `options` what the settings say.
+    """
+
+    __slots__ = ("commands", "options", "seed", "wall_ms")
+
+    def __init__(
+        self,
+        commands: list[tuple[Command[Session], list[bytes]]],
+        wall_ms: int,
+        seed: int,
+        options: CommandOptions = _DEFAULTS,
+    ) -> None:
+        self.commands = commands
+        self.wall_ms = wall_ms
+        self.seed = seed
+        self.options = options
+
+    def run(self, replica: Replica, now: Stamp) -> list[Reply]:
+        """The replies, one per command."""
+        session = Session(replica, self.wall_ms, self.seed, self.options)
+        session.replica, session.now = replica, now
+        replies: list[Reply] = []
+        for command, args in self.commands:
+            try:
+                replies.append(command.run(session, args))
+            except CommandError as error:
+                replies.append(ErrorReply(error.text))
+        return replies
+
+
+def read(
+    state: Keyspace,
+    command: Command[Session],
+    args: list[bytes],
+    wall_ms: int,
+    seed: int,
+    *,
+    options: CommandOptions = _DEFAULTS,
+) -> Reply:
+    """Returns the reply to a command that only reads."""
+    try:
+        reply: Reply = command.run(Session(state, wall_ms, seed, options), args)
+    except CommandError as error:
+        return ErrorReply(error.text)
+    return reply

@@ -1,0 +1,65 @@
+"""DELTAIC.MVSET and DELTAIC.MVGET: strings that keep every concurrent value.
+
+TYPE says `string`, and the commands on strings work on them: they see the newest value. DELTAIC.MVSET makes such a
+string whatever the policies say; DELTAIC.MVGET returns all values, the newest first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.commands.command import KEY, Command
+from crdt_core.commands.replies import OK
+from crdt_core.commands.strings import text_of, write_as
+from crdt_core.types import MVREGISTER, SLOT, View
+from crdt_core.types.registers import Stamped, newest_first
+
+if TYPE_CHECKING:
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
+
+__all__ = ["COMMANDS"]
+
+
+def _mvset(session: Session, args: list[bytes]) -> Reply:
+    session.take(args[0])
+    head = session.replica.head(args[0])
+    if head is None:
+        session.replica.write(args[0], MVREGISTER, SLOT, Stamped(args[1], *session.now))
+    else:
+        write_as(session, head, MVREGISTER, args[1])
+    return OK
+
+
+def _mvget(session: Session, args: list[bytes]) -> Reply:
+    found = session.find(args[0])
+    if found is None:
+        return []
+    if found.type is MVREGISTER:
+        return list(newest_first(View(found.parts, session.state.replica_index)))
+    return [text_of(session, found)]
+
+
+COMMANDS: tuple[Command[Session], ...] = (
+    Command(
+        "deltaic",
+        "DELTAIC.MVSET key value",
+        3,
+        KEY,
+        "write denyoom fast",
+        _mvset,
+        "Sets a multi-value string, whatever the key held.",
+        "All values are kept.",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.MVGET key",
+        2,
+        KEY,
+        "readonly fast",
+        _mvget,
+        "Returns all values of a string that stand side by side, the newest first.",
+        "",
+        "O(N) in the values",
+    ),
+)

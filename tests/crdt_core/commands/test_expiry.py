@@ -1,0 +1,147 @@
+"""EXPIRE and its like, and the sweep that deletes what has expired."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.commands.expiry import DeleteExpired
+
+if TYPE_CHECKING:
+    from tests.crdt_core.sites import Fleet
+
+
+def test_of_concurrent_expiries_the_longer_wins(fleet: Fleet) -> None:
+    fleet.a("SADD s x")
+    fleet.a("SET k v")
+    fleet.sync()
+    for key in ("s", "k"):
+        fleet.a(f"EXPIRE {key} 10")
+        fleet.b(f"EXPIRE {key} 100")
+    fleet.sync()
+    assert fleet.all("TTL s") == 100
+    assert fleet.all("TTL k") == 100
+
+
+def test_persist_counts_as_infinite(fleet: Fleet) -> None:
+    fleet.a("SADD s x")
+    fleet.a("EXPIRE s 10")
+    fleet.sync()
+    fleet.a("PERSIST s")
+    fleet.b("EXPIRE s 100")
+    fleet.sync()
+    assert fleet.all("TTL s") == -1
+
+
+def test_a_later_expiry_replaces_the_one_it_saw_also_when_it_is_shorter(fleet: Fleet) -> None:
+    fleet.a("SET k v EX 100")
+    fleet.sync()
+    fleet.b("EXPIRE k 5")
+    fleet.sync()
+    assert fleet.all("TTL k") == 5
+
+
+def test_expiry_hides_the_key_at_every_replica_at_its_time(fleet: Fleet) -> None:
+    fleet.a("SET k v EX 5")
+    fleet.a("SADD s x")
+    fleet.a("EXPIRE s 5")
+    fleet.sync()
+    fleet.at(4_999)
+    assert (fleet.all("GET k"), fleet.all("EXISTS k s")) == ("v", 2)
+    fleet.at(5_000)
+    assert (fleet.all("GET k"), fleet.all("EXISTS k s"), fleet.all("DBSIZE"), fleet.all("KEYS *")) == (None, 0, 0, [])
+
+
+def test_a_write_that_is_concurrent_to_the_removal_survives_without_time_to_live(fleet: Fleet) -> None:
+    fleet.a("SADD s x")
+    fleet.a("EXPIRE s 5")
+    fleet.sync()
+    fleet.b("SADD s y")
+    fleet.at(5_000)
+    assert fleet.a.run(DeleteExpired(fleet.a.wall_ms, 100)) == 1
+    fleet.sync()
+    assert fleet.all("SMEMBERS s") == {"y"}
+    assert fleet.all("TTL s") == -1
+
+
+def test_a_write_to_what_has_expired_starts_anew(fleet: Fleet) -> None:
+    fleet.a("SADD s x")
+    fleet.a("EXPIRE s 5")
+    fleet.a("SET c 10 EX 5")
+    fleet.sync()
+    fleet.at(5_000)
+    fleet.b("SADD s y")
+    assert fleet.b("INCR c") == 1
+    fleet.sync()
+    assert (fleet.all("SMEMBERS s"), fleet.all("TTL s")) == ({"y"}, -1)
+    assert (fleet.all("GET c"), fleet.all("TTL c")) == ("1", -1)
+
+
+def test_a_set_clears_the_time_to_live_also_a_concurrent_one(fleet: Fleet) -> None:
+    fleet.a("SET k old")
+    fleet.sync()
+    fleet.a("SET k v")
+    fleet.b("EXPIRE k 5")
+    fleet.sync()
+    assert (fleet.all("GET k"), fleet.all("TTL k")) == ("v", -1)
+
+
+def test_each_set_brings_its_own_time_to_live(fleet: Fleet) -> None:
+    fleet.b.wall_ms += 1
+    fleet.a("SET k a EX 100")
+    fleet.b("SET k b EX 10")
+    fleet.sync()
+    fleet.at(1)
+    assert (fleet.all("GET k"), fleet.all("TTL k")) == ("b", 10)
+
+
+def test_increments_keep_the_time_to_live(fleet: Fleet) -> None:
+    fleet.a("SET c 1 EX 100")
+    fleet.sync()
+    fleet.a("INCR c")
+    fleet.b("EXPIRE c 50")
+    fleet.sync()
+    assert (fleet.all("GET c"), fleet.all("TTL c")) == ("2", 50)
+
+
+def test_what_is_rewritten_keeps_its_time_to_live(fleet: Fleet) -> None:
+    fleet.a("SET k v EX 100")
+    fleet.sync()
+    fleet.b("APPEND k w")
+    fleet.sync()
+    assert (fleet.all("GET k"), fleet.all("TTL k")) == ("vw", 100)
+    fleet.c("SET k x KEEPTTL")
+    fleet.sync()
+    assert (fleet.all("GET k"), fleet.all("TTL k")) == ("x", 100)
+
+
+def test_an_expiry_of_what_was_deleted_concurrently_does_not_outlive_it(fleet: Fleet) -> None:
+    fleet.a("SADD s x")
+    fleet.sync()
+    fleet.a("DEL s")
+    fleet.b("EXPIRE s 100")
+    fleet.sync()
+    assert fleet.all("EXISTS s") == 0
+    fleet.c("SADD s y")
+    fleet.sync()
+    assert (fleet.all("SMEMBERS s"), fleet.all("TTL s")) == ({"y"}, -1)
+
+
+def test_the_sweep_leaves_nothing_behind(fleet: Fleet) -> None:
+    fleet.a("SET k v EX 5")
+    fleet.a("SADD s x")
+    fleet.a("EXPIRE s 5")
+    fleet.a("SADD gone x")
+    fleet.sync()
+    fleet.a("DEL gone")
+    fleet.b("EXPIRE gone 50")
+    fleet.c("SET k w")
+    fleet.sync()
+    fleet.at(5_000)
+    assert [site.run(DeleteExpired(site.wall_ms, 1)) for site in fleet.sites for _ in range(3)].count(1) == 3
+    fleet.sync()
+    for site in fleet.sites:
+        site.replica.stabilise(site.replica.clock, 1000)
+        site.replica.take_changes()
+        assert list(site.replica.catalogue.objects) == [b"k"]
+        assert not site.replica.catalogue.expiring
+        assert not site.replica.catalogue.objects[b"k"].type_conflicts

@@ -1,0 +1,62 @@
+"""WAIT and tokens: how a client waits for what other nodes have seen, or this one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.exceptions import ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+    Client = Callable[..., Redis]
+
+
+def test_wait_returns_once_so_many_peers_have_the_last_write(client: Client, key: str) -> None:
+    n1 = client("n1")
+    for number in range(20):
+        n1.set(key, number)
+        assert n1.wait(4, 10_000) == 4
+        assert [client(name).get(key) for name in ("n2", "n3", "n4", "n5")] == [b"%d" % number] * 4
+
+
+def test_wait_tells_how_many_it_was_when_the_time_is_up(client: Client, key: str) -> None:
+    n1 = client("n1")
+    for name in ("n2", "n3", "n4", "n5"):
+        client(name).execute_command("DELTAIC.PARTITION")
+    n1.set(key, "alone")
+    began = time.monotonic()
+    assert n1.wait(1, 200) == 0
+    assert time.monotonic() - began < 5
+    assert n1.get(key) == b"alone"
+    client("n2").execute_command("DELTAIC.HEAL")
+    assert n1.wait(1, 10_000) >= 1
+
+
+@pytest.mark.parametrize(("arguments", "error"), [(("x", "1"), "not an integer"), (("1", "-1"), "negative")])
+def test_wait_refuses_what_is_no_number(client: Client, arguments, error) -> None:
+    with pytest.raises(ResponseError, match=error):
+        client().execute_command("WAIT", *arguments)
+
+
+def test_a_token_carries_what_was_written_and_read_to_another_node(client: Client, key: str) -> None:
+    for number in range(20):
+        client("n1").set(key, number)
+        token = client("n1").execute_command("DELTAIC.TOKEN")
+        assert client("n3").execute_command("DELTAIC.AWAIT", token, 10_000) == b"OK"
+        assert client("n3").get(key) == b"%d" % number
+
+
+def test_a_token_that_is_not_reached_in_time_is_an_error(client: Client, key: str) -> None:
+    n3 = client("n3")
+    n3.execute_command("DELTAIC.PARTITION")
+    client("n1").set(key, "not there")
+    token = client("n1").execute_command("DELTAIC.TOKEN")
+    with pytest.raises(ResponseError, match=r"lacks [0-9]+ of the commits"):
+        n3.execute_command("DELTAIC.AWAIT", token, 100)
+    with pytest.raises(ResponseError, match="no token"):
+        n3.execute_command("DELTAIC.AWAIT", "nonsense", 100)

@@ -1,0 +1,159 @@
+"""A Redis face without a network: its connections are given bytes, and what they write is read back.
+
+The mailbox and the node are real; commits are durable at once, or when the test says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
+
+import hiredis
+
+from crdt_core.node.node import Node
+from crdt_core.replica.replica import Replica
+from tests.support import wait_until_async
+from tests.workers.resp.raw import packed
+from workers.config.settings import LimitSettings
+from workers.resp import RespFace
+from workers.turns.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from workers.resp.connection import Connection
+
+__all__ = ["InProcess", "Links", "Peer", "Store", "Transport"]
+
+
+class Store:
+    """Where a commit is durable as soon as `open` is set. `committing`: one has begun."""
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.trouble = None
+        self.open = asyncio.Event()
+        self.open.set()
+        self.committing = asyncio.Event()
+
+    async def commit(self, _commit: object) -> None:
+        self.committing.set()
+        await self.open.wait()
+        self.turn += 1
+
+
+class Links:
+    """The links of a node: all are set as they are told to be."""
+
+    def __init__(self) -> None:
+        self.paused: frozenset[str] = frozenset()
+
+    async def read(self) -> dict[str, str]:
+        return dict.fromkeys(self.paused, "paused")
+
+    async def set(self, peers: list[str], *, paused: bool) -> dict[str, str]:
+        self.paused = frozenset(peers) if paused else self.paused - frozenset(peers)
+        return await self.read()
+
+
+class Transport:
+    """A transport that keeps what is written, and lets nothing out once it is closed."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = self.aborted = False
+        self.reading = True
+        self.unsent = 0
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def get_extra_info(self, name: str) -> tuple[str, int]:
+        return ("127.0.0.1", 6379 if name == "sockname" else 50_000)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+
+class Peer:
+    """One client of the face. Errors are values, as in `tests.workers.resp.raw`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.transport = Transport()
+        self._reader = hiredis.Reader()
+        transport: Any = self.transport
+        connection.connection_made(transport)
+
+    def send(self, *requests: tuple[bytes, ...]) -> Self:
+        self.connection.data_received(b"".join(packed(*words) for words in requests))
+        return self
+
+    async def reply(self) -> Any:
+        """The next reply."""
+        return (await self.replies(1))[0]
+
+    async def replies(self, count: int) -> list[Any]:
+        """The next `count` replies."""
+        found: list[Any] = []
+
+        def arrived() -> bool:
+            data, self.transport.written = self.transport.written, b""
+            self._reader.feed(data)
+            while len(found) < count and (reply := self._reader.gets()) is not False:
+                found.append(reply)
+            return len(found) == count
+
+        await wait_until_async(arrived, what=f"{count} replies")
+        return found
+
+    async def call(self, *words: bytes) -> Any:
+        """The reply to one request."""
+        return await self.send(words).reply()
+
+    def closes(self) -> None:
+        """The client closes the connection."""
+        self.connection.connection_lost(None)
+
+
+class InProcess:
+    """An async context manager: the face of node n1, of a fleet of n1 and n2, and the turns behind it."""
+
+    def __init__(self, *, password: str | None = None, **limits: int) -> None:
+        self.store = Store()
+        self.links = Links()
+        self.node = Node("n1", Replica("n1", founders=["n1", "n2"]), "s")
+        self.mailbox = Mailbox(self.node, self.store, lambda _: None, call_timeout_s=60)
+        links: Any = self.links
+        published: Any = SimpleNamespace()
+        self.face = RespFace(self.mailbox, links, published, LimitSettings(**limits), password=password)
+
+    async def __aenter__(self) -> Self:
+        self._turns = asyncio.create_task(self.mailbox.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.store.open.set()
+        self.mailbox.close()
+        await self._turns
+
+    def connect(self) -> Peer:
+        """One more client."""
+        return Peer(self.face.connect())

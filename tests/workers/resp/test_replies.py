@@ -1,0 +1,104 @@
+"""Replies in the order of their requests, and never more of them than fits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.workers.resp.inprocess import InProcess, Peer, Transport
+from workers.resp.replies import Replies, WriteQueue
+
+
+class Rig:
+    """Replies of their own, with a transport and a client that can be cut off."""
+
+    def __init__(self, client: Any, unread_bytes_max: int = 1000) -> None:
+        self.transport: Any = Transport()
+        self.replies = Replies(client, WriteQueue(), unread_bytes_max)
+        self.replies.attach(self.transport)
+
+    async def written(self) -> bytes:
+        """What has been written once all that was ready is out."""
+        await asyncio.sleep(0)
+        return self.transport.written
+
+
+@pytest.fixture
+async def rig() -> Rig:
+    return Rig(InProcess().face.connect())
+
+
+async def test_a_reply_waits_behind_those_that_are_still_to_come(rig: Rig) -> None:
+    first, second = rig.replies.expect(2, muted=False), rig.replies.expect(1, muted=False)
+    rig.replies.say(b"last")
+    second.settle([3])
+    rig.replies.flush()
+    assert (await rig.written(), rig.replies.in_flight, rig.replies.are_settled) == (b"", 3, False)
+    first.settle([1, 2])
+    rig.replies.flush()
+    assert await rig.written() == b":1\r\n:2\r\n:3\r\n$4\r\nlast\r\n"
+    assert (rig.replies.in_flight, rig.replies.are_settled) == (0, True)
+
+
+async def test_replies_that_are_not_wanted_are_left_out_and_what_is_behind_them_is_not(rig: Rig) -> None:
+    batch = rig.replies.expect(1, muted=True)
+    rig.replies.say(5)
+    batch.settle([1])
+    rig.replies.flush()
+    assert await rig.written() == b":5\r\n"
+
+
+async def test_nothing_is_emitted_for_a_client_that_does_not_read(rig: Rig) -> None:
+    batch = rig.replies.expect(3, muted=False)
+    rig.replies.is_slow = True
+    batch.settle([1, 2, 3])
+    rig.replies.flush()
+    assert await rig.written() == b":1\r\n"
+    rig.replies.is_slow = False
+    rig.replies.flush()
+    assert await rig.written() == b":1\r\n:2\r\n:3\r\n"
+
+
+async def test_all_that_is_ready_leaves_in_one_write_unless_it_is_large(rig: Rig) -> None:
+    rig.replies.emit(1)
+    rig.replies.emit(2)
+    assert rig.transport.written == b""
+    rig.replies.emit(b"x" * 70_000)
+    assert len(rig.transport.written) > 70_000
+    assert (await rig.written()).startswith(b":1\r\n:2\r\n$70000\r\n")
+
+
+async def test_a_client_that_leaves_too_much_unread_is_cut_off() -> None:
+    peer = InProcess(output_bytes_max=1 << 20).connect()
+    peer.transport.unsent = 1 << 20
+    peer.connection.push(b"+a message\r\n")
+    assert not peer.transport.aborted
+    peer.transport.unsent += 1
+    peer.connection.push(b"+one too many\r\n")
+    assert peer.transport.aborted
+
+
+async def test_whatever_is_between_them_all_are_answered_in_order() -> None:
+    async with InProcess() as face:
+        peer = face.connect()
+        peer.send((b"SADD", b"s", b"a"), (b"SMEMBERS", b"s"), (b"NONSENSE",), (b"SREM", b"s", b"a"), (b"GET",))
+        first, members, unknown, removed, wrong = await peer.replies(5)
+        assert (first, members, removed) == (1, [b"a"], 1)
+        assert "unknown command 'NONSENSE'" in str(unknown)
+        assert "wrong number of arguments for 'get' command" in str(wrong)
+        peer.send((b"CLIENT", b"SETNAME", b"me"), (b"SCARD", b"s"), (b"MULTI",), (b"SADD", b"s", b"b"), (b"EXEC",))
+        assert await peer.replies(5) == [b"OK", 0, b"OK", b"QUEUED", [1]]
+        peer.send((b"SCARD", b"s"), (b"CLIENT", b"GETNAME"), (b"HELLO", b"3"), (b"SMEMBERS", b"s"))
+        size, name, hello, members = await peer.replies(4)
+        assert (size, name, hello[b"proto"], set(members)) == (1, b"me", 3, {b"b"})
+
+
+async def test_what_two_clients_are_answered_does_not_mix() -> None:
+    async with InProcess() as face:
+        peers: list[Peer] = [face.connect() for _ in range(3)]
+        for number, peer in enumerate(peers):
+            peer.send(*[(b"INCRBY", b"c%d" % number, b"1")] * 100)
+        for peer in peers:
+            assert await peer.replies(100) == list(range(1, 101))

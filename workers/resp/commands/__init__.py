@@ -1,0 +1,1 @@
+"""The commands that need the connection: one module per family, each with its functions and its rows."""

@@ -1,0 +1,109 @@
+"""CONFIG: the settings that client libraries ask for. They stand in the fleet file and cannot be changed here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.commands import OK, ErrorReply, Map
+from workers.resp.commands.rows import client_command, family
+from workers.resp.patterns import glob
+
+if TYPE_CHECKING:
+    from workers.resp.context import Client, Services
+
+__all__ = ["COMMANDS"]
+
+
+def _config_get(client: Client, args: list[bytes]) -> Map:
+    matchers = [glob(pattern.lower()) for pattern in args]
+    parameters = _parameters(client.services).items()
+    return Map([pair for pair in parameters if any(matcher.fullmatch(pair[0]) for matcher in matchers)])
+
+
+def _config_set(client: Client, args: list[bytes]) -> Any:
+    """Accepts a setting that is so already; refuses to change one, as settings stand in the fleet file."""
+    parameters = _parameters(client.services)
+    pairs = list(zip(args[::2], args[1::2], strict=False))
+    for name, value in pairs:
+        shown = name[:128].decode("utf-8", "backslashreplace")
+        if len(args) % 2 or name.lower() not in parameters:
+            return ErrorReply(f"ERR Unknown option or number of arguments for CONFIG SET - '{shown}'")
+        if not _holds(name.lower(), value, parameters[name.lower()]):
+            return ErrorReply(
+                f"ERR CONFIG SET failed (possibly related to argument '{shown}') - settings stand in the fleet file"
+            )
+    return OK
+
+
+def _holds(name: bytes, wanted: bytes, value: bytes) -> bool:
+    """Says whether a setting is so already. All notifications that Redis has flags for, and Deltaic has, are sent."""
+    if name == b"notify-keyspace-events":
+        return bool({b"K", b"E"} & _letters(wanted)) and _letters(wanted) <= _letters(b"KEAg$shx")
+    return wanted == value
+
+
+def _letters(flags: bytes) -> set[bytes]:
+    return {flags[at : at + 1] for at in range(len(flags))}
+
+
+def _config_rewrite(_client: Client, _args: list[bytes]) -> ErrorReply:
+    return ErrorReply("ERR The server is running without a config file")
+
+
+def _config_resetstat(client: Client, _args: list[bytes]) -> Any:
+    client.services.server.reset_counts()
+    return OK
+
+
+def _parameters(services: Services) -> dict[bytes, bytes]:
+    return {
+        b"appendonly": b"no",
+        b"bind": services.server.host.encode(),
+        b"databases": b"1",
+        b"maxclients": b"%d" % services.server.connections_max,
+        b"maxmemory": b"0",
+        b"maxmemory-policy": b"noeviction",
+        b"notify-keyspace-events": b"AKE",
+        b"port": b"%d" % services.server.port,
+        b"proto-max-bulk-len": b"%d" % services.limits.message_bytes_max,
+        b"save": b"",
+        b"timeout": b"0",
+    }
+
+
+_FLAGS = "admin noscript loading stale"
+
+COMMANDS = (
+    family(
+        "server",
+        "CONFIG",
+        "Shows the settings that clients ask for.",
+        (
+            client_command(
+                "server",
+                "CONFIG|GET pattern [pattern ...]",
+                -3,
+                _FLAGS,
+                _config_get,
+                "Returns the settings whose names match.",
+                complexity="O(N) in the patterns",
+            ),
+            client_command(
+                "server", "CONFIG|RESETSTAT", 2, _FLAGS, _config_resetstat, "Counts what INFO shows from now on."
+            ),
+            client_command(
+                "server", "CONFIG|REWRITE", 2, _FLAGS, _config_rewrite, "Is refused: settings stand in the fleet file."
+            ),
+            client_command(
+                "server",
+                "CONFIG|SET name value [name value ...]",
+                -4,
+                _FLAGS,
+                _config_set,
+                "Accepts only what is set already: settings stand in the fleet file.",
+                complexity="O(N) in the settings",
+            ),
+        ),
+        in_multi="queued",
+    ),
+)

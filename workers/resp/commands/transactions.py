@@ -1,0 +1,91 @@
+"""MULTI, EXEC, DISCARD, WATCH and UNWATCH: several commands as one commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.commands import OK, ErrorReply
+from crdt_core.commands.command import ALL_KEYS
+from workers.resp.commands.rows import client_command
+from workers.resp.encoding import NOTHING
+from workers.resp.transaction import Transaction, Watch
+
+if TYPE_CHECKING:
+    from workers.resp.context import Client
+
+__all__ = ["COMMANDS"]
+
+
+def _multi(client: Client, _args: list[bytes]) -> Any:
+    if client.transaction is not None:
+        return ErrorReply("ERR MULTI calls can not be nested")
+    client.transaction = Transaction(client.services.limits.message_bytes_max)
+    return OK
+
+
+def _exec(client: Client, _args: list[bytes]) -> Any:
+    transaction = client.transaction
+    if transaction is None:
+        return ErrorReply("ERR EXEC without MULTI")
+    watch = client.end_transaction()
+    if transaction.spoiled:
+        return ErrorReply("EXECABORT Transaction discarded because of previous errors.")
+    client.execute(transaction.commands, watch=watch, whole=True, muted=bool(client.mute))
+    return NOTHING
+
+
+def _discard(client: Client, _args: list[bytes]) -> Any:
+    if client.transaction is None:
+        return ErrorReply("ERR DISCARD without MULTI")
+    client.end_transaction()
+    return OK
+
+
+def _watch(client: Client, args: list[bytes]) -> Any:
+    if client.transaction is not None:
+        return ErrorReply("ERR WATCH inside MULTI is not allowed")
+    if client.watch is None:
+        client.watch = Watch()
+    client.watch.keys.update(args)
+    client.services.watches.add(client.watch)
+    return OK
+
+
+def _unwatch(client: Client, _args: list[bytes]) -> Any:
+    client.watch = None
+    return OK
+
+
+_FLAGS = "noscript loading stale fast allow_busy"
+
+COMMANDS = (
+    client_command(
+        "transactions", "MULTI", 1, _FLAGS + " no_multi", _multi, "Begins a transaction.", in_multi="at once"
+    ),
+    client_command(
+        "transactions",
+        "EXEC",
+        1,
+        "noscript loading stale skip_commandlog",
+        _exec,
+        "Runs all commands of the transaction as one commit.",
+        "At every node the commit shows whole or not at all; its writes merge as each command says.",
+        "Depends on the commands.",
+        in_multi="at once",
+    ),
+    client_command("transactions", "DISCARD", 1, _FLAGS, _discard, "Forgets the transaction.", in_multi="at once"),
+    client_command(
+        "transactions",
+        "WATCH key [key ...]",
+        -2,
+        _FLAGS + " no_multi",
+        _watch,
+        "Lets EXEC fail if one of the keys changes at this node before.",
+        "Writes that this node has not heard of do not stop EXEC.",
+        "O(N) in the keys",
+        keys=ALL_KEYS,
+        settled=True,
+        in_multi="at once",
+    ),
+    client_command("transactions", "UNWATCH", 1, _FLAGS, _unwatch, "Watches no key.", in_multi="queued"),
+)

@@ -1,0 +1,180 @@
+"""What a command that needs the connection runs on: its client, and what all clients of a face share.
+
+Both are interfaces for commands. A connection (`connection`) is a client with bytes behind it. Nothing here knows
+connections, so commands and connections do not depend on each other.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from itertools import count
+from secrets import randbits, token_hex
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from workers.resp.channels import Channels
+from workers.system.clock import wall_ms
+
+if TYPE_CHECKING:
+    from crdt_core.commands import Command, CommandOptions, CommandTable, Session
+    from workers.config.settings import LimitSettings
+    from workers.resp.acknowledgements import Acknowledgements
+    from workers.resp.node_access import NodeAccess
+    from workers.resp.transaction import Transaction, Watch
+
+__all__ = ["REDIS_VERSION", "USER", "Client", "ServerFacts", "Services"]
+
+REDIS_VERSION = "7.2.4"
+"""The Redis whose replies and errors these are. Client libraries decide by it what they may ask for."""
+
+USER = b"default"
+"""The only user."""
+
+_SEED_STEP = 0x9E3779B97F4A7C15
+
+
+@dataclass(slots=True)
+class ServerFacts:
+    """What INFO and CONFIG say of the server. Times: `started_s` is monotonic, `started_at_s` is since 1970."""
+
+    connections_max: int
+    tls: bool
+    host: str = ""
+    port: int = 0
+    run_id: str = field(default_factory=lambda: token_hex(20))
+    started_s: float = field(default_factory=monotonic)
+    started_at_s: float = field(default_factory=lambda: wall_ms() / 1000)
+    commands: int = 0
+    connections_received: int = 0
+    connections_refused: int = 0
+
+    def reset_counts(self) -> None:
+        """Counts commands and connections from now on."""
+        self.commands = self.connections_received = self.connections_refused = 0
+
+
+class Services:
+    """What all clients of a face share.
+
+    `table`: every command there is. `options` and `limits`: the settings. `password`: what clients must show, `None`
+    where all are let in. `clients`: those that are connected, by number. `watches`: what anybody watches. `next_seed()`
+    is what the next command's random choices come from.
+    """
+
+    def __init__(
+        self,
+        node: NodeAccess,
+        table: CommandTable,
+        acknowledgements: Acknowledgements,
+        options: CommandOptions,
+        limits: LimitSettings,
+        *,
+        password: str | None,
+        tls: bool,
+    ) -> None:
+        self.node = node
+        self.table = table
+        self.acknowledgements = acknowledgements
+        self.options = options
+        self.limits = limits
+        self.password = password.encode() if password is not None else None
+        self.server = ServerFacts(limits.connections_max, tls)
+        self.channels = Channels()
+        self.clients: dict[int, Client] = {}
+        self.watches: WeakSet[Watch] = WeakSet()
+        self.next_seed = count(randbits(64), _SEED_STEP).__next__
+
+
+class Client(ABC):
+    """One client, numbered `id`, as commands see it.
+
+    `written`: the counter of this node's last commit that has writes of the client. `mute`: the client wants no replies
+    (`off`), or not the next one (`skip`). `trusted`: it has logged in. Times are monotonic.
+    """
+
+    def __init__(self, id_: int, services: Services) -> None:
+        self.id = id_
+        self.services = services
+        self.name = b""
+        self.library: dict[bytes, bytes] = {}
+        self.address = self.local_address = ""
+        self.since_s = self.active_s = monotonic()
+        self.last_command = b"NULL"
+        self.resp3 = False
+        self.trusted = services.password is None
+        self.mute = ""
+        self.transaction: Transaction | None = None
+        self.watch: Watch | None = None
+        self.channels: set[bytes] = set()
+        self.patterns: set[bytes] = set()
+        self.written = 0
+
+    @property
+    def subscriptions(self) -> int:
+        """How many channels and patterns the client listens to."""
+        return len(self.channels) + len(self.patterns)
+
+    @property
+    def may_only_listen(self) -> bool:
+        """Whether the client, of RESP2, listens to channels: it would take other replies for messages."""
+        return bool(self.channels or self.patterns) and not self.resp3
+
+    def end_transaction(self) -> Watch | None:
+        """Forgets the transaction and the watch; returns the watch."""
+        watch, self.transaction, self.watch = self.watch, None, None
+        return watch
+
+    @property
+    @abstractmethod
+    def output_bytes(self) -> int:
+        """How many bytes the client has yet to read."""
+
+    @property
+    @abstractmethod
+    def is_settled(self) -> bool:
+        """Whether everything that the client has asked for before is answered."""
+
+    @property
+    @abstractmethod
+    def is_waiting(self) -> bool:
+        """Whether a request waits for something other than a commit."""
+
+    @abstractmethod
+    def execute(
+        self,
+        commands: list[tuple[Command[Session], list[bytes]]],
+        *,
+        watch: Watch | None = None,
+        whole: bool = False,
+        muted: bool = False,
+    ) -> None:
+        """Sends plain commands to the replica, as one operation. Each is answered, or none if `muted`.
+
+        `whole`: all replies are one list, or the null list if what `watch` names has changed.
+        """
+
+    @abstractmethod
+    def say(self, reply: Any) -> None:
+        """Answers with `reply`, behind all replies that are still to come."""
+
+    @abstractmethod
+    def push(self, data: bytes) -> None:
+        """Sends encoded bytes that the client has not asked for. A client that lets too many pile up is cut off."""
+
+    @abstractmethod
+    def trust(self) -> None:
+        """The client has logged in."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Closes the connection once everything that has been begun is answered."""
+
+    @abstractmethod
+    def finish_soon(self) -> None:
+        """Closes the connection once the request at hand is answered, too."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Closes the connection at once."""

@@ -1,0 +1,109 @@
+"""The node behind the face: what commands may know of it, and ask of it.
+
+This is the only module of the face that looks behind the mailbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from crdt_core.errors import UnknownNode
+from crdt_core.node.events import RoundAsked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crdt_core.commands import Keyspace
+    from crdt_core.lattice.clocks import VersionVector
+    from crdt_core.node.exchange import RoundResult
+    from workers.replication.links import Links
+    from workers.turns.mailbox import Mailbox
+
+__all__ = ["NodeAccess"]
+
+
+class NodeAccess:
+    """The node whose mailbox is `mailbox`, and its `links` to peers.
+
+    `submit` sends an operation to the replica: see `Mailbox.submit`.
+    """
+
+    def __init__(self, mailbox: Mailbox, links: Links) -> None:
+        self.submit = mailbox.submit
+        self._mailbox = mailbox
+        self._node = mailbox.node
+        self._links = links
+
+    @property
+    def state(self) -> Keyspace:
+        """The last confirmed state, for reads. Raises `Stopping` once the worker is about to end."""
+        return self._mailbox.state
+
+    @property
+    def own_counter(self) -> int:
+        """The counter of this node's last confirmed commit."""
+        return self._mailbox.confirmed.clock[self._node.replica.id]
+
+    @property
+    def seen(self) -> VersionVector:
+        """What this node has seen, up to the last confirmed commit."""
+        return self._node.replica.replica_index.whole(self._mailbox.confirmed.clock)
+
+    @property
+    def keys_with_deadline(self) -> int:
+        """How many keys may have a time to live."""
+        return len(self._node.replica.catalogue.expiring)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What INFO says of the node, in the section `Deltaic`."""
+        node, confirmed = self._node, self._mailbox.confirmed
+        return {
+            "node": node.name,
+            "replica": node.replica.id,
+            "peers": ",".join(node.peers),
+            "paused": ",".join(sorted(self._links.paused)),
+            "clock": orjson.dumps(confirmed.clock).decode(),
+            "stable": orjson.dumps(confirmed.stable).decode(),
+            "digest": f"{confirmed.digest:016x}",
+            "markers": confirmed.tombstones,
+            **{name: node.counts[name] for name in sorted(node.counts)},
+        }
+
+    async def wait_until_seen(self, clock: VersionVector, timeout_s: float | None) -> int:
+        """Waits until this node has seen `clock`; returns how many commits it still lacks when the time is up.
+
+        `timeout_s`: `None` for no limit.
+        """
+        turned = self._mailbox.turned
+        try:
+            async with asyncio.timeout(timeout_s), turned:
+                await turned.wait_for(lambda: clock <= self.seen)
+        except TimeoutError:
+            seen = self.seen
+            missing = seen.lacks(clock)
+            return sum(missing.values()) - sum(seen[replica] for replica in missing)
+        return 0
+
+    async def exchange(self, peers: Sequence[str]) -> RoundResult:
+        """Exchanges with `peers` (none: with some) now. Raises `UnknownNode` and what `Mailbox.ask_in_time` raises."""
+        chosen = tuple(self._checked(peers))
+        await self._links.read()  # a peer that was healed just now, by whatever means, takes part
+        result: RoundResult = await self._mailbox.ask_in_time(
+            lambda token: RoundAsked(chosen, token), extra_s=self._node.options.exchange_timeout_ms / 1000
+        )
+        return result
+
+    async def set_links(self, peers: Sequence[str], *, paused: bool) -> dict[str, str]:
+        """Pauses or opens the links to `peers` (none: to all); returns all links. Raises `UnknownNode`."""
+        return await self._links.set(self._checked(peers) or list(self._node.peers), paused=paused)
+
+    def _checked(self, names: Sequence[str]) -> list[str]:
+        peers = list(self._node.peers)
+        for name in names:
+            if name not in peers:
+                raise UnknownNode(name, peers)
+        return list(names)

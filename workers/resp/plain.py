@@ -1,0 +1,75 @@
+"""Taking plain commands: all that arrived together go to the mailbox together, and reads are answered at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.commands import CommandError, Session
+from crdt_core.errors import DeltaicError
+from workers.resp.refusals import refusal, too_large
+from workers.system.clock import wall_ms
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from crdt_core.commands import Command
+    from workers.resp.context import Client
+    from workers.resp.parsing import Request
+    from workers.resp.replies import Replies
+
+__all__ = ["take_plain_commands"]
+
+_BATCH_MAX = 1024
+
+
+def take_plain_commands(
+    client: Client,
+    replies: Replies,
+    requests: deque[Request],
+    command: Command[Session],
+    *,
+    may_be_large: bool,
+) -> bool:
+    """Takes the plain commands at the head of `requests` that may go on together; returns whether it took any.
+
+    `command` is the row of the first one. Writes go to the mailbox as one operation. Reads behind writes go the same
+    way, so that they see them; heavy reads wait instead. All other reads are answered at once, from the last confirmed
+    state. `may_be_large`: an argument behind the first request may be over its limit.
+    """
+    services = client.services
+    find = services.table.find
+    is_behind = not replies.are_settled
+    commands: list[tuple[Command[Session], list[bytes]]] = []
+    session: Session | None = None
+    taken = 0
+    while True:
+        request = requests[0]
+        if command.writes or ((commands or is_behind) and not command.heavy):
+            if len(commands) >= _BATCH_MAX:
+                break
+            del request[0]
+            commands.append((command, request))
+        elif commands or is_behind:
+            break
+        else:
+            del request[0]
+            try:
+                if session is None:
+                    session = Session(services.node.state, wall_ms(), services.next_seed(), services.options)
+                reply: Any = command.run(session, request)
+            except DeltaicError as error:
+                reply = refusal(error)
+            replies.emit(reply)
+        requests.popleft()
+        taken += 1
+        if not requests or replies.is_slow:
+            break
+        try:
+            command = find(requests[0])
+        except CommandError:
+            break
+        if command.connected or (may_be_large and too_large(command, requests[0], services.limits) is not None):
+            break
+    if commands:
+        client.execute(commands)
+    return taken > 0
