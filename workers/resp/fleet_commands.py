@@ -20,7 +20,7 @@ from workers.resp.handler import Handler
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import VersionVector
-    from crdt_core.node.exchange import RoundResult
+    from crdt_core.node.events import RoundResult
     from workers.resp.connection import Connection
 
 __all__ = ["HANDLERS"]

@@ -10,8 +10,7 @@ from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 
 if TYPE_CHECKING:
-    from crdt_core.node.events import Turn
-    from crdt_core.node.exchange import RoundResult
+    from crdt_core.node.events import RoundResult, Turn
 
 DAY_MS = 86_400_000
 
