@@ -53,7 +53,7 @@ Token = Any
 class Operation(Protocol):
     """Something to do with a replica."""
 
-    def run(self, replica: Replica, now: Stamp) -> Any:
+    def run(self, replica: Replica, now: Stamp, /) -> Any:
         """Runs on `replica` at hybrid time `now`; returns what the caller is told.
 
         Raises a `CallerError`; then nothing has changed.
