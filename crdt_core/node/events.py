@@ -1,13 +1,13 @@
-"""What enters a node and what leaves it: the vocabulary of `crdt_core.node.node`, plain values.
+"""What enters a node and what leaves it: the vocabulary of `crdt_core.node.node`, as plain values.
 
-Events come from faces (calls), from peers' logs and the inbox, and from the clock. A turn yields at most one commit,
-and the effects that may happen once the store has confirmed it.
+Events come from faces (calls), from peers' logs, from the inbox, and from the clock. A turn yields at most one commit,
+and the effects that may happen once the store has confirmed the commit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from crdt_core.codec.records import Changes
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.codec.messages import Message
-    from crdt_core.commands.operations import Operation
-    from crdt_core.lattice.clocks import ReplicaId, VersionVector
+    from crdt_core.lattice.clocks import ReplicaId, Stamp, VersionVector
     from crdt_core.lattice.deltas import Delta
+    from crdt_core.replica.replica import Replica
 
 __all__ = [
     "Call",
@@ -30,25 +30,41 @@ __all__ = [
     "JobAnswer",
     "LinksRead",
     "MessagesRead",
+    "Operation",
     "PatchAsked",
     "PatchOffered",
     "Quarantined",
     "ReplayAsked",
     "Reply",
     "RoundAsked",
+    "RoundResult",
     "Send",
     "SendFailed",
     "StampAhead",
     "Tick",
+    "Token",
     "Turn",
 ]
 
 Token = Any
-"""Whatever the shell uses to find the caller again."""
+"""What the shell uses to find the caller again. The node only passes it on."""
+
+
+class Operation(Protocol):
+    """Something to do with a replica."""
+
+    def run(self, replica: Replica, now: Stamp, /) -> Any:
+        """Runs on `replica` at hybrid time `now`; returns what the caller is told.
+
+        Raises a `CallerError`; then nothing has changed.
+        """
+
+
+# Events
 
 
 class Call(NamedTuple):
-    """A caller's operation; answered by `Reply`."""
+    """A caller wants `operation` run. The reply is its result."""
 
     operation: Operation
     token: Token
@@ -56,9 +72,10 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeltasRead:
-    """Entries of `peer`'s log, in order, as (entry id, content); answered by `Reply` with how many were passed.
+    """Entries of `peer`'s log have been read, in order, as (entry id, content). The reply is how many were passed.
 
-    An entry that builds on something missing is not passed, nor is any after it: read again from the clock later.
+    An entry that builds on something missing is not passed, and no entry after it is: the reader reads them again,
+    from the node's clock on.
     """
 
     peer: str
@@ -68,9 +85,9 @@ class DeltasRead:
 
 @dataclass(frozen=True, slots=True)
 class MessagesRead:
-    """Entries of the node's inbox as (entry id, content); acknowledged in the turn's commit.
+    """Entries of the node's inbox have been read, as (entry id, content). The turn's commit acknowledges them.
 
-    `None` for content: the entry is gone from the inbox, and only its acknowledgement is owed.
+    The content `None` means that the entry is gone from the inbox; the commit still acknowledges it.
     """
 
     entries: Sequence[tuple[str, bytes | None]]
@@ -78,14 +95,14 @@ class MessagesRead:
 
 @dataclass(frozen=True, slots=True)
 class LinksRead:
-    """The peers that the node must not listen to now."""
+    """From now on the node does not listen to the `paused` peers."""
 
     paused: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class RoundAsked:
-    """A caller's wish for an exchange with `peers` (none: all it listens to); a `RoundResult` is the reply."""
+    """A caller wants a round with `peers`, or with all peers if there are none. The reply is a `RoundResult`."""
 
     peers: tuple[str, ...]
     token: Token
@@ -93,7 +110,7 @@ class RoundAsked:
 
 @dataclass(frozen=True, slots=True)
 class PatchOffered:
-    """A caller's patch, as JSON, to be joined; how many writes were new is the reply."""
+    """A caller wants `patch` (JSON) joined. The reply is how many of its writes were new."""
 
     patch: bytes
     token: Token
@@ -101,7 +118,7 @@ class PatchOffered:
 
 @dataclass(frozen=True, slots=True)
 class PatchAsked:
-    """A caller's wish for the patch since a clock; its JSON is the reply."""
+    """A caller wants what a replica at clock `since` lacks. The reply is the patch as JSON."""
 
     since: VersionVector
     token: Token
@@ -109,7 +126,7 @@ class PatchAsked:
 
 @dataclass(frozen=True, slots=True)
 class ReplayAsked:
-    """What the former id of this node had not sent, to be written as new; how many writes that made is the reply."""
+    """The node's former id had not sent `deltas`. They are written as new; the reply is how many writes that made."""
 
     former: ReplicaId
     deltas: tuple[Delta, ...]
@@ -118,7 +135,7 @@ class ReplayAsked:
 
 @dataclass(frozen=True, slots=True)
 class ImageAsked:
-    """A caller's wish for the next piece of the image that it calls `title`; an `ImagePiece` is the reply."""
+    """A caller wants the next piece of the image that it calls `title`. The reply is an `ImagePiece`."""
 
     title: str
     token: Token
@@ -126,7 +143,7 @@ class ImageAsked:
 
 @dataclass(frozen=True, slots=True)
 class ImageDropped:
-    """Nobody waits for that image any more."""
+    """Nobody waits for the image `title` any more."""
 
     title: str
 
@@ -160,9 +177,12 @@ Event = (
 )
 
 
+# The commit
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Bytes that could not be understood: from which stream and entry, and why."""
+    """Bytes that the node could not understand: from which stream and entry, and why."""
 
     source: str
     entry: str
@@ -174,8 +194,8 @@ class Quarantined:
 class Commit:
     """What one turn persists, all or nothing.
 
-    `counter` and `delta` are set if the node itself wrote; `header` holds the replica's own fields; `trim` is the
-    counter below which the node's own log is not needed any more.
+    `counter` and `delta` are set if the node itself wrote. `header` holds the replica's own fields. `acknowledged` are
+    entries of the inbox. The node's own log is not needed any more up to counter `trim`.
     """
 
     records: Changes = field(default_factory=Changes)
@@ -192,6 +212,9 @@ class Commit:
         return not (self.records or self.delta or self.header or self.acknowledged or self.quarantined)
 
 
+# Effects
+
+
 class Reply(NamedTuple):
     """The result for a caller, or the error to raise there."""
 
@@ -201,8 +224,22 @@ class Reply(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What a round has done: whom it reached, how many messages it sent, how many writes were new on either side.
+
+    `under_way`: the peers with which an exchange goes on; there are none once the round is over.
+    """
+
+    contacted: tuple[str, ...]
+    failed: tuple[str, ...]
+    under_way: tuple[str, ...]
+    messages_sent: int
+    new_items: int
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
-    """A message for the inbox of `peer`."""
+    """A message goes to the inbox of `peer`."""
 
     peer: str
     message: Message
@@ -210,7 +247,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class JobAnswer:
-    """The result that a job waits for at `key`, JSON-ready."""
+    """A job waits at `key` for `result`, which is ready for JSON."""
 
     key: str
     result: dict[str, Any]
@@ -218,9 +255,10 @@ class JobAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StampAhead:
-    """What `source` (a peer, a caller, or the node itself) stamped is `ahead_ms` ahead of wall time.
+    """A stamp of `source` (a peer, a caller, or the node itself) was `ahead_ms` ahead of wall time.
 
-    `refused`: the hybrid clock did not follow; of the node itself, it went back to wall time.
+    `refused`: the hybrid clock did not follow the stamp. If the stamp was the node's own, the clock went back to wall
+    time.
     """
 
     source: str
@@ -233,7 +271,7 @@ Effect = Reply | Send | JobAnswer | StampAhead
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A commit, and what may happen once it is confirmed."""
+    """A commit, and what may happen once the commit is confirmed."""
 
     commit: Commit
     effects: list[Effect]

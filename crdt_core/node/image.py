@@ -1,16 +1,16 @@
-"""An image of a replica: its whole state at one clock, as lines of JSON, made while the replica goes on.
+"""An image of a replica (a backup): its whole state at one clock, as lines of JSON, made while the replica goes on.
 
     {"v":1,"image":"deltaic","node":"n1","replica":"n1","founders":["n1","n2"]}
     {"parts":[["fruit","orset","apple",{"n1:3":true}]]}                 some parts a line; as many lines as it takes
     {"clock":{"n1":4},"stable":{},"hlc":[1763700000000,0],"digest":"d3997b629729f449"}
     {"blake2b":"8f3c..."}                                               over all lines before
 
-The parts are listed by a walk over the changing state (`crdt_core.replica.patch_walk`): a part that is listed again
-replaces what was listed before, and what results is exactly the state at `clock`. So nothing counts before the last
-line is there, which vouches for all others: an image that is cut short or spoilt is refused whole.
+A patch walk lists the parts of the changing state (`crdt_core.replica.patch_walk`). A part that is listed again
+replaces the former, and the result is exactly the state at `clock`. Nothing counts before the last line, which holds a
+checksum of all others: an image that is cut short or altered is refused whole.
 
-An image says nothing of how its node is run (links, log, inbox), and what it is restored to is decided elsewhere
-(`crdt_core.membership.identity`).
+An image has neither the links nor the log nor the inbox of its node. Under which replica id a node goes on from an
+image is decided elsewhere (`crdt_core.membership.identity`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _STATE = ("clock", "stable", "hlc", "digest")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image says: the state of `replica`, which node `node` was, in a fleet founded by `founders`."""
+    """The content of an image: the state of `replica`, the id of node `node`, in a fleet that `founders` founded."""
 
     node: str
     replica: ReplicaId
@@ -56,7 +56,7 @@ class Image:
     digest: int
 
     def revive(self) -> Replica:
-        """The replica as it was; raises `Malformed` where its state is not what its digest says."""
+        """Returns the replica as it was; raises `Malformed` where its state does not have its digest."""
         replica = Replica(self.replica, founders=self.founders)
         replica.resume(self.state)
         replica.take_changes()
@@ -69,7 +69,7 @@ class Image:
 
 
 class ImagePiece(NamedTuple):
-    """Some lines of an image, in their order; `done` parts were looked at, about, `of`. `ended`: these are the last."""
+    """Some lines of an image, in their order. `ended`: they are the last. About `done` of `of` parts are looked at."""
 
     lines: bytes
     done: int
@@ -80,8 +80,8 @@ class ImagePiece(NamedTuple):
 class _Making:
     """An image under way."""
 
-    def __init__(self, scan: PatchWalk) -> None:
-        self.scan = scan
+    def __init__(self, walk: PatchWalk) -> None:
+        self.walk = walk
         self.begun = False
         self._sum = blake2b(digest_size=_SUM_BYTES)
 
@@ -95,10 +95,10 @@ class _Making:
 
 
 class Images:
-    """The images of node `name` that are being made, each for one caller, who asks for it piece by piece.
+    """The images of node `name` that are being made. Each is for one caller, who asks for it piece by piece.
 
-    Every change of the replica costs something more meanwhile: so one that nobody waits for any more is to be
-    `drop`ped, and there are only a few at once.
+    While an image is made, every change of the replica costs more. So there are only a few at once, and the caller
+    drops one that nobody waits for any more (`drop`).
     """
 
     def __init__(self, name: str, replica: Replica, hlc: HybridClock, options: NodeOptions) -> None:
@@ -109,9 +109,10 @@ class Images:
         self._making: dict[str, _Making] = {}
 
     def next(self, title: str) -> ImagePiece:
-        """The next piece of the image called `title`, which begins with the first; raises `WorldError`.
+        """Returns the next piece of the image `title`; the first call begins it.
 
-        To be called when nothing is under way in the replica, and its changes are taken.
+        The replica has no open writes, and its changes are taken (`take_changes`). Raises `WorldError` where too many
+        images are under way.
         """
         making = self._making.get(title)
         if making is None:
@@ -119,26 +120,26 @@ class Images:
                 raise WorldError(f"{_AT_ONCE_MAX} backups of {self._name} are under way already; try again later")
             making = self._making[title] = _Making(PatchWalk(self._replica, None))
         lines = b"".join(self._lines(making))
-        scan = making.scan
-        if scan.ended:
+        walk = making.walk
+        if walk.ended:
             del self._making[title]
-        return ImagePiece(lines, scan.done, max(scan.of, scan.done), scan.ended)
+        return ImagePiece(lines, walk.done, max(walk.of, walk.done), walk.ended)
 
     def drop(self, title: str) -> None:
-        """Forgets an image that was not fetched to its end."""
+        """Ends an image that was not fetched to its end; an unknown title is no error."""
         making = self._making.pop(title, None)
         if making is not None:
-            making.scan.close()
+            making.walk.close()
 
     def _lines(self, making: _Making) -> Iterable[bytes]:
         if not making.begun:
             making.begun = True
             yield making.line(self._about())
-        parts = making.scan.take(self._options.chunk_bytes, self._options.looks_per_chunk)
+        parts = making.walk.take(self._options.chunk_bytes, self._options.looks_per_chunk)
         if parts:
             yield making.line({"parts": parts_value(parts)})
-        if making.scan.ended:
-            yield making.line(self._state(making.scan))
+        if making.walk.ended:
+            yield making.line(self._state(making.walk))
             yield making.last_line()
 
     def _about(self) -> dict[str, Any]:
@@ -146,9 +147,9 @@ class Images:
         about = {"node": self._name, "replica": replica.id, "founders": list(replica.founders)}
         return {"v": FORMAT, "image": _KIND, **about}
 
-    def _state(self, scan: PatchWalk) -> dict[str, Any]:
-        state = scan.patch((), self._hlc.last)
-        fields = encode_header(Header(state.clock, state.stable, scan.digest, state.hlc))
+    def _state(self, walk: PatchWalk) -> dict[str, Any]:
+        state = walk.patch((), self._hlc.last)
+        fields = encode_header(Header(state.clock, state.stable, walk.digest, state.hlc))
         return {
             **{name: orjson.Fragment(fields[name]) for name in ("clock", "stable", "hlc")},
             "digest": fields["digest"].decode(),
@@ -159,7 +160,7 @@ class Images:
 
 
 class ImageReader:
-    """Takes an image in, line by line; holds what it says in memory."""
+    """Reads an image line by line, and holds its content in memory."""
 
     def __init__(self) -> None:
         self._sum = blake2b(digest_size=_SUM_BYTES)
@@ -170,7 +171,7 @@ class ImageReader:
         self._ended = False
 
     def take(self, line: bytes) -> None:
-        """The next line, with the end of line; raises `Malformed`."""
+        """Reads the next line, its end included; raises `Malformed`."""
         self._lines += 1
         try:
             self._take(line)
@@ -179,7 +180,7 @@ class ImageReader:
         self._sum.update(line)
 
     def finish(self) -> Image:
-        """The image, once all of its lines are taken; raises `Malformed` where some are missing."""
+        """Returns the image, once all lines are read; raises `Malformed` where some are missing."""
         if not self._ended or self._about is None or self._header is None:
             raise Malformed("image", f"it is cut short: its end is missing after line {self._lines}")
         clock, stable, digest, hlc = self._header
@@ -195,7 +196,7 @@ class ImageReader:
             raise Malformed("image", "it is cut short")
         if self._header is not None:
             if line != _sum_line(self._sum.hexdigest()):
-                raise Malformed("image", "its checksum is another: the image is spoilt")
+                raise Malformed("image", "its checksum does not match: the image was altered")
             self._ended = True
         elif self._about is None:
             self._about = _read_about(line)

@@ -1,7 +1,7 @@
-"""How others' writes get into a replica: deltas and patches, together with the hybrid time that they carry.
+"""Ingest: takes the writes of others into a replica, together with the hybrid time that they carry.
 
-What is taken in moves the replica's clock and its hybrid clock alike, so that a stamp given here is later than all that
-has been seen here. Whether a sender is to be listened to is decided before.
+A delta or a patch moves the replica's clock and its hybrid clock alike. So every stamp that this node gives is later
+than all that it has seen. Who may send what is decided before (`crdt_core.node.inbox`, `crdt_core.node.peer_logs`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Ingest"]
 
 
 class Ingest:
-    """Takes deltas and patches into `replica` and their time into `hlc`; `counts` counts what it did."""
+    """Takes deltas and patches into `replica`, and their time into `hlc`; counts in `counts` what it did."""
 
     def __init__(self, replica: Replica, hlc: HybridClock, options: NodeOptions, counts: Counter[str]) -> None:
         self._replica = replica
@@ -34,11 +34,11 @@ class Ingest:
         self._counts = counts
 
     def patch(self, since: VersionVector) -> Patch:
-        """What a replica at `since` lacks of what was taken in and written here."""
+        """Returns what a replica at clock `since` lacks."""
         return self._replica.patch(since, self._hlc.last)
 
     def apply(self, delta: Delta, source: str, context: TurnContext) -> Applied:
-        """Takes in a delta that `source` sent, if its time has come; see `Replica.apply`."""
+        """Applies a delta that `source` sent, if all that it builds on is here; see `Replica.apply`."""
         outcome = self._replica.apply(delta)
         if outcome is Applied.YES:
             self._observe(delta.hlc, source, context)
@@ -46,9 +46,10 @@ class Ingest:
         return outcome
 
     def join(self, patch: Patch, source: str, context: TurnContext) -> int:
-        """Takes in a patch that `source` sent; how many writes were new.
+        """Joins a patch that `source` sent; returns how many writes were new.
 
-        Raises `ClaimRefused` and what `Replica.join` raises.
+        Raises `ClaimRefused` where the patch claims commits of this replica that the replica has not made, and what
+        `Replica.join` raises.
         """
         own = self._replica.id
         if patch.clock[own] > self._replica.clock[own] and not self._options.believes_claims:
@@ -60,14 +61,14 @@ class Ingest:
         return new
 
     def set_clock_right(self, node: str, context: TurnContext) -> None:
-        """Once the wall clock of `node`, this one, was set right, its hybrid clock leaves the future, too."""
+        """Brings the hybrid clock back where the wall clock of `node`, this one, was wrong and is set right now."""
         ahead_ms = self._hlc.set_right(context.wall_ms, self._options.skew_refuse_ms)
         if ahead_ms:
             self._counts["clock_set_right"] += 1
             context.effects.append(StampAhead(node, ahead_ms, refused=True))
 
     def _observe(self, stamp: Stamp, source: str, context: TurnContext) -> None:
-        """Takes over the hybrid time of what `source` sent, unless it is too far ahead; says so where it is ahead."""
+        """Follows the stamp that `source` sent, unless it is too far ahead; reports a stamp that is ahead."""
         ahead_ms = self._hlc.observe(stamp, context.wall_ms, self._options.skew_refuse_ms)
         if ahead_ms > self._options.skew_warn_ms:
             refused = ahead_ms > self._options.skew_refuse_ms

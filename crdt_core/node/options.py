@@ -1,4 +1,4 @@
-"""What can be set about a node."""
+"""The options of a node."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ __all__ = ["NodeOptions"]
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
-    """`repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for it.
+    """What can be set about a node. Durations are in milliseconds.
 
-    `refused_delay_ms`: how long until a peer is asked again about the same entry that makes no sense.
-    `chunk_bytes`: how large a message of a patch may be, unless a single part is larger; what does not fit follows on
-    request. `looks_per_chunk`: at how many parts a turn may look for one.
-    `believes_claims`: whether a message that claims commits of this replica that it does not know is proof that it has
-    lost them, and must stop. That is so where nobody else can send one, and nothing else would tell.
-    `log_entries_kept`: how many of the node's latest deltas stay in its log though everyone has them, to be looked at.
-    `skew_warn_ms`, `skew_refuse_ms`: how far a stamp may be ahead before that is said, and before it is not taken over.
-    `strangers_max`: how many replica ids of no node callers' patches may bring.
-    `fence_after_ms`: how long a member may be away before the others go on without it.
+    `exchange_timeout_ms`: how long a peer may be silent before its exchange fails. Longer: a dead peer holds a round up
+    for longer.
+    `repair_delay_ms`: how long a delta may wait for what it builds on before the peer is asked for a patch. Longer:
+    fewer patches, and a later repair.
+    `refused_delay_ms`: how long until a peer is asked again about the same log entry that makes no sense.
+    `chunk_bytes`: the largest message of a patch, unless a single part is larger. The rest of the patch follows on
+    request. Larger: fewer round trips, longer turns.
+    `looks_per_chunk`: how many parts a turn may look at for one message of a patch. More: longer turns.
+    `believes_claims`: whether a message that claims commits of this replica which it does not know proves that the
+    replica has lost them, and must stop. True only where peers alone can send messages, and nothing else would tell.
+    `tombstones_per_compaction`: how many tombstones one compaction looks at. More: longer turns.
+    `log_entries_kept`: how many of the node's latest deltas stay in its log for people to look at, though all members
+    have them.
+    `skew_warn_ms`: a stamp that is further ahead of wall time is reported.
+    `skew_refuse_ms`: the hybrid clock does not follow a stamp that is further ahead.
+    `strangers_max`: how many replica ids that are no node's callers' patches may bring. Each lengthens every clock.
+    `fence_after_ms`: how long a member may be away before the others go on without it. Longer: tombstones wait longer.
     """
 
     exchange_timeout_ms: int = 5000

@@ -1,33 +1,36 @@
-"""The rounds that a node takes part in: its own, and its answers to those of its peers.
+"""The rounds that a node takes part in: its own, and those of its peers.
 
-The node promises: only messages of peers that it listens to come in, nothing is under way in the replica when they do,
+All exchanges are in one table, keyed by (peer, round). Each is a state machine (`crdt_core.node.exchange`). This module
+turns messages and time into events of the machine, does what the machine says, and tells whoever waits for a round.
+
+The node promises three things: only messages of peers that it listens to come in; no write is open in the replica then;
 and `advance` is called once per turn, after all that came in. In return, every round that was started ends, with each
-peer finished or failed, and whoever waits for it hears of it once. Messages may be lost, doubled or late: a round that
-is not under way any more is not moved by them, but what they carry is taken in all the same.
+peer finished or failed, and whoever waits for the round hears of it once.
 
-A job hears of its round in time, though a large patch may take longer: then it is told who is still being exchanged
-with, and the round goes on for itself.
+A job hears of its round within `exchange_timeout_ms`, though a large patch may take longer. The job is told then which
+peers are still under way, and the round goes on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from crdt_core.codec.messages import Answer, Ask, Chunk, Done, More, Push
-from crdt_core.node.events import JobAnswer, Reply, Send
-from crdt_core.node.exchange import Exchange
-from crdt_core.node.transfers import Transfers
+from crdt_core.errors import PeerError
+from crdt_core.node.events import JobAnswer, Reply, RoundResult, Send
+from crdt_core.node.exchange import ENDED, INCOMING, OUTGOING, OWES_ANSWER, OWN, Action, Event, Exchange, State
+from crdt_core.node.transfers import Incoming, Outgoing, whole_patch
+from crdt_core.replica.patch_walk import PatchWalk
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable
 
-    from crdt_core.codec.messages import Message, PeerMessage
+    from crdt_core.codec.messages import PeerMessage
     from crdt_core.lattice.clocks import HybridClock, VersionVector
-    from crdt_core.node.exchange import RoundResult
     from crdt_core.node.ingest import Ingest
     from crdt_core.node.options import NodeOptions
     from crdt_core.node.transfers import Arriving
@@ -36,20 +39,41 @@ if TYPE_CHECKING:
 
 __all__ = ["Rounds"]
 
+_TRANSFERS_PER_PEER_MAX = 4
+_AWAITED = frozenset({State.ASKED, State.RECEIVING, State.PUSHING, State.PUSHED})
+
 
 @dataclass(slots=True)
-class _Ongoing:
-    """An exchange under way, and who waits for it: a caller, a job's key until `answer_by_ms`, or nobody (a repair)."""
+class _Round:
+    """A round of this node, and who waits for it: the caller `token`, the job that waits at `answer_to`, or nobody.
 
-    exchange: Exchange
+    `pushes`: whether the round has a second half. `ended`: how the exchange with each peer ended.
+    """
+
+    peers: tuple[str, ...]
+    pushes: bool
     answer_by_ms: int
     token: Any = None
     answer_to: str | None = None
-    answered: bool = False
+    job_is_told: bool = False
+    messages_sent: int = 0
+    new_items: int = 0
+    ended: dict[str, State] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        return len(self.ended) == len(self.peers)
+
+    def result(self) -> RoundResult:
+        contacted, failed = (
+            tuple(peer for peer in self.peers if self.ended.get(peer) is end) for end in (State.FINISHED, State.FAILED)
+        )
+        under_way = tuple(peer for peer in self.peers if peer not in self.ended)
+        return RoundResult(contacted, failed, under_way, self.messages_sent, self.new_items)
 
 
 class Rounds:
-    """The rounds of node `name`, whose `replica` they speak for; `session` tells this run of the node from others."""
+    """The rounds of node `name`, which speaks for `replica`; `session` tells this run of the node from others."""
 
     def __init__(
         self,
@@ -65,12 +89,14 @@ class Rounds:
         self._name = name
         self._session = session
         self._replica = replica
+        self._hlc = hlc
         self._ingest = ingest
-        self._transfers = Transfers(name, session, replica, hlc, options=options, counts=counts)
         self._options = options
         self._counts = counts
-        self._started = 0
-        self._ongoing: dict[str, _Ongoing] = {}
+        self._exchanges: dict[tuple[str, str], Exchange] = {}
+        self._rounds: dict[str, _Round] = {}
+        self._rounds_started = 0
+        self._transfers_started = 0
 
     def start(
         self,
@@ -83,103 +109,226 @@ class Rounds:
     ) -> None:
         """Starts a round with `peers`; its result goes to the caller `token` or the job that waits at `answer_to`.
 
-        `pushes`: whether what the peers lack is sent to them in turn.
+        `pushes`: whether the node sends the peers what they lack in turn.
         """
-        self._started += 1
-        name = f"{self._name}-{self._session}-{self._started}"
-        timeout_ms = self._options.exchange_timeout_ms
-        exchange = Exchange(name, timeout_ms, pushes)
-        self._ongoing[name] = _Ongoing(exchange, context.monotonic_ms + timeout_ms, token, answer_to)
-        for peer in exchange.start(peers, context.monotonic_ms):
-            self._send(context, peer, Ask(self._name, name, self._replica.whole_clock.copy()))
+        self._rounds_started += 1
+        name = f"{self._name}-{self._session}-{self._rounds_started}"
+        answer_by_ms = context.monotonic_ms + self._options.exchange_timeout_ms
+        self._rounds[name] = started = _Round(tuple(dict.fromkeys(peers)), pushes, answer_by_ms, token, answer_to)
+        for peer in started.peers:
+            self._feed(Exchange(peer, name), Event.START, context)
 
     def take(self, message: PeerMessage, size: int, context: TurnContext) -> None:
         """Takes in a peer's message that came as `size` bytes. Raises what joining a patch raises, and `Malformed`."""
+        exchange = self._find(message.sender, message.round)
         match message:
             case Ask():
-                self._start_sending(Answer, message.sender, message.round, message.clock, context)
+                self._feed(exchange, Event.ASK, context, clock=message.clock)
             case Answer() | Push():
-                self._take_patch(message, context)
+                self._take_last(exchange, message, context)
             case Done():
-                if (ongoing := self._ongoing.get(message.round)) is not None:
-                    ongoing.exchange.pushed(message.sender, message.new)
+                self._feed(exchange, Event.DONE, context, new=message.new)
             case Chunk():
-                self._go_on(message, self._transfers.take(message, size, context.monotonic_ms), context)
+                self._take_chunk(exchange, message, size, context)
             case More():
-                self._go_on(message, self._transfers.go_on(message, context.monotonic_ms), context)
+                self._feed(exchange, self._read_more(exchange, message), context, clock=message.clock)
 
-    def _take_patch(self, message: Answer | Push, context: TurnContext) -> None:
-        patch = self._transfers.complete(message)
-        if patch is None:
-            return
-        new = self._ingest.join(patch, message.sender, context)
-        if isinstance(message, Push):
-            self._send(context, message.sender, Done(self._name, message.round, new))
-        elif (ongoing := self._ongoing.get(message.round)) is not None:
-            ongoing.exchange.answered(message.sender, patch.clock, new)
-
-    def _go_on(self, message: Chunk | More, following: Message | None, context: TurnContext) -> None:
-        if following is None:
-            return
-        self._send(context, message.sender, following)
-        if (ongoing := self._ongoing.get(message.round)) is not None:
-            ongoing.exchange.moved(message.sender, context.monotonic_ms)
-
-    def _start_sending(
-        self, form: type[Answer | Push], peer: str, name: str, since: VersionVector, context: TurnContext
-    ) -> None:
-        first = self._transfers.start(form, (peer, name), since, context.monotonic_ms)
-        if first is not None:
-            self._counts["patches_sent"] += form is Answer
-            self._send(context, peer, first)
-
-    def fail(self, peer: str, name: str) -> None:
+    def fail(self, peer: str, name: str, context: TurnContext) -> None:
         """A message of round `name` did not reach `peer`."""
-        self._transfers.drop((peer, name))
-        if (ongoing := self._ongoing.get(name)) is not None:
-            ongoing.exchange.fail(peer)
+        self._feed(self._find(peer, name), Event.UNREACHABLE, context)
+
+    def advance(self, context: TurnContext) -> None:
+        """Gives up on silent peers, begins the second halves that are due, and ends the rounds that are over."""
+        for exchange in [found for found in self._exchanges.values() if found.is_overdue(context.monotonic_ms)]:
+            if exchange.state in INCOMING or exchange.state in OUTGOING:
+                self._counts["transfers_expired"] += 1
+            self._feed(exchange, Event.TIME_UP, context)
+        for name, round_ in list(self._rounds.items()):
+            self._push_what_is_due(name, round_, context)
+            if round_.is_over:
+                del self._rounds[name]
+                _finish(round_, context)
+            elif context.monotonic_ms >= round_.answer_by_ms:
+                _tell_job(round_, context)
 
     @property
     def arriving(self) -> tuple[Arriving, ...]:
-        """How far each patch has come that is coming in in chunks."""
-        return self._transfers.arriving
+        """How far each patch has come that comes in in chunks."""
+        return tuple(
+            exchange.incoming.progress(exchange.peer)
+            for exchange in self._exchanges.values()
+            if exchange.incoming is not None
+        )
 
-    def busy_with(self, peer: str) -> bool:
-        """Whether `peer` owes an answer in a round of this node."""
-        return any(peer in ongoing.exchange.busy_with for ongoing in self._ongoing.values())
+    @property
+    def exchanging(self) -> tuple[str, ...]:
+        """The peers with which an exchange is under way, once for each, whoever started the round."""
+        return tuple(peer for peer, _ in self._exchanges)
 
-    def advance(self, context: TurnContext) -> None:
-        """Gives up on whom time is up for, starts the second halves that are due, and ends what is finished."""
-        self._transfers.expire(context.monotonic_ms)
-        for name, ongoing in list(self._ongoing.items()):
-            exchange = ongoing.exchange
-            exchange.expire(context.monotonic_ms)
-            for peer, clock in exchange.pushes_due(self._replica.whole_clock, context.monotonic_ms):
-                self._start_sending(Push, peer, name, clock, context)
-            if exchange.finished:
-                del self._ongoing[name]
-                _finish(ongoing, context)
-            elif context.monotonic_ms >= ongoing.answer_by_ms:
-                _tell_job(ongoing, context)
+    def awaits(self, peer: str) -> bool:
+        """Whether `peer` owes something in a round of this node."""
+        return any(found.peer == peer and found.state in _AWAITED for found in self._exchanges.values())
 
-    def _send(self, context: TurnContext, peer: str, message: Message) -> None:
+    # Messages become events
+
+    def _take_last(self, exchange: Exchange, message: Answer | Push, context: TurnContext) -> None:
+        """Joins a patch if all of it is here, whatever the state of its exchange: what it says is true at any time."""
+        try:
+            patch = whole_patch(exchange.incoming, message)
+            if patch is None:
+                self._counts["patches_incomplete"] += 1
+                self._feed(exchange, Event.STRAY, context)
+                return
+            new = self._ingest.join(patch, message.sender, context)
+        except PeerError:
+            if message.after is not None:
+                self._feed(exchange, Event.REFUSED, context)
+            raise
+        event = Event.PUSH if isinstance(message, Push) else Event.ANSWER
+        self._feed(exchange, event, context, clock=patch.clock, new=new)
+
+    def _take_chunk(self, exchange: Exchange, chunk: Chunk, size: int, context: TurnContext) -> None:
+        incoming = exchange.incoming
+        if incoming is not None and incoming.continues_with(chunk.transfer, chunk.number):
+            event = Event.NEXT_CHUNK
+        elif chunk.number == 0 and (
+            chunk.transfer != incoming.transfer if incoming else not self._is_crowded(exchange, INCOMING)
+        ):
+            event = Event.FIRST_CHUNK
+        else:
+            event = Event.STRAY
+        self._feed(exchange, event, context, chunk=(chunk, size))
+
+    def _read_more(self, exchange: Exchange, message: More) -> Event:
+        if exchange.outgoing is None:
+            is_of_this_run = message.transfer.rpartition("-")[0] == self._session
+            return Event.STRAY if is_of_this_run else Event.MORE_AFTER_RESTART
+        continues = exchange.outgoing.continues_with(message.transfer, message.number)
+        return Event.MORE if continues else Event.STRAY
+
+    def _push_what_is_due(self, name: str, round_: _Round, context: TurnContext) -> None:
+        found = [self._exchanges[peer, name] for peer in round_.peers if peer not in round_.ended]
+        if any(exchange.state in OWES_ANSWER for exchange in found):
+            return
+        for exchange in found:
+            if exchange.state is State.ANSWERED:
+                is_behind = round_.pushes and not self._replica.whole_clock <= exchange.clock
+                event = Event.ALL_ANSWERED_AND_BEHIND if is_behind else Event.ALL_ANSWERED_AND_LEVEL
+                self._feed(exchange, event, context, clock=exchange.clock)
+
+    # The machine moves
+
+    def _find(self, peer: str, name: str) -> Exchange:
+        return self._exchanges.get((peer, name)) or Exchange(peer, name)
+
+    def _feed(
+        self,
+        exchange: Exchange,
+        event: Event,
+        context: TurnContext,
+        *,
+        clock: VersionVector | None = None,
+        new: int = 0,
+        chunk: tuple[Chunk, int] | None = None,
+    ) -> None:
+        """Moves the exchange, and does what its machine says.
+
+        `clock` is the peer's, as the event tells it; `new`: how many writes were new, here or at the peer.
+        """
+        is_own = exchange.state in OWN
+        action = exchange.step(event)
+        self._keep(exchange, is_own=is_own)
+        match action:
+            case Action.SEND_ASK:
+                self._send(context, exchange, Ask(self._name, exchange.round, self._replica.whole_clock.copy()))
+            case Action.SEND_FIRST:
+                assert clock is not None
+                self._begin_sending(exchange, clock, context)
+            case Action.SEND_NEXT:
+                self._send_next(exchange, context)
+            case Action.KEEP_AND_ASK_FOR_MORE:
+                assert chunk is not None
+                self._keep_chunk(exchange, *chunk, context)
+            case Action.CONFIRM:
+                self._send(context, exchange, Done(self._name, exchange.round, new))
+            case Action.NOTE:
+                exchange.clock = exchange.clock if clock is None else clock
+                self._rounds[exchange.round].new_items += new
+
+    def _keep(self, exchange: Exchange, *, is_own: bool) -> None:
+        """Keeps the exchange in the table as long as something is under way; notes how one of this node's ended."""
+        place = exchange.peer, exchange.round
+        if exchange.state in ENDED:
+            self._exchanges.pop(place, None)
+            if is_own:
+                self._rounds[exchange.round].ended[exchange.peer] = exchange.state
+        elif exchange.state is not State.IDLE:
+            self._exchanges[place] = exchange
+
+    def _begin_sending(self, exchange: Exchange, since: VersionVector, context: TurnContext) -> None:
+        """Sends the first message of what a replica at `since` lacks, unless too much is on its way to the peer."""
+        self._transfers_started += 1
+        transfer = f"{self._session}-{self._transfers_started}"
+        form = Push if exchange.state is State.PUSHING else Answer
+        walk = PatchWalk(self._replica, since)
+        exchange.outgoing = Outgoing(self._name, exchange.round, transfer, form, walk, self._hlc)
+        message = exchange.outgoing.next(self._options)
+        if not exchange.outgoing.ended and self._is_crowded(exchange, OUTGOING):
+            self._feed(exchange, Event.CROWDED, context)
+            return
+        if form is Answer:
+            self._counts["patches_sent"] += 1
+        self._send_of(exchange, message, context)
+
+    def _send_next(self, exchange: Exchange, context: TurnContext) -> None:
+        assert exchange.outgoing is not None
+        self._send_of(exchange, exchange.outgoing.next(self._options), context)
+
+    def _send_of(self, exchange: Exchange, message: Answer | Push | Chunk, context: TurnContext) -> None:
+        """Sends a message of the patch that goes out."""
+        self._send(context, exchange, message)
+        if isinstance(message, Chunk):
+            self._counts["chunks_sent"] += 1
+        else:
+            self._feed(exchange, Event.LAST_SENT, context)
+
+    def _keep_chunk(self, exchange: Exchange, chunk: Chunk, size: int, context: TurnContext) -> None:
+        if exchange.incoming is None or exchange.incoming.transfer != chunk.transfer:
+            exchange.incoming = Incoming(chunk.transfer)
+        incoming = exchange.incoming
+        incoming.take(chunk, size)
+        self._counts["chunks_received"] += 1
+        clock = self._replica.whole_clock.copy()
+        self._send(context, exchange, More(self._name, exchange.round, chunk.transfer, incoming.expected, clock))
+
+    def _is_crowded(self, exchange: Exchange, states: frozenset[State]) -> bool:
+        """Whether as many other exchanges with the peer are in one of `states` as may be."""
+        others = (found for found in self._exchanges.values() if found.peer == exchange.peer and found is not exchange)
+        return sum(found.state in states for found in others) >= _TRANSFERS_PER_PEER_MAX
+
+    def _send(self, context: TurnContext, exchange: Exchange, message: PeerMessage) -> None:
+        """Sends a message, after which the peer's time begins anew."""
         self._counts["messages_sent"] += 1
-        context.effects.append(Send(peer, message))
+        if exchange.state in OWN:
+            self._rounds[exchange.round].messages_sent += 1
+        exchange.deadline_ms = context.monotonic_ms + self._options.exchange_timeout_ms
+        context.effects.append(Send(exchange.peer, message))
 
 
-def _finish(ongoing: _Ongoing, context: TurnContext) -> None:
-    if ongoing.token is not None:
-        context.effects.append(Reply(ongoing.token, ongoing.exchange.result()))
-    if ongoing.answer_to is not None:
-        _tell_job(ongoing, context)
-        context.commit.header["round"] = orjson.dumps({"at_ms": context.wall_ms, **_summary(ongoing.exchange.result())})
+def _finish(round_: _Round, context: TurnContext) -> None:
+    if round_.token is not None:
+        context.effects.append(Reply(round_.token, round_.result()))
+    if round_.answer_to is not None:
+        _tell_job(round_, context)
+        summary = {"at_ms": context.wall_ms, **_summary(round_.result())}
+        context.commit.header["round"] = orjson.dumps(summary)
 
 
-def _tell_job(ongoing: _Ongoing, context: TurnContext) -> None:
+def _tell_job(round_: _Round, context: TurnContext) -> None:
     """Answers the job, if one waits, once."""
-    if ongoing.answer_to is not None and not ongoing.answered:
-        ongoing.answered = True
-        context.effects.append(JobAnswer(ongoing.answer_to, _summary(ongoing.exchange.result())))
+    if round_.answer_to is not None and not round_.job_is_told:
+        round_.job_is_told = True
+        context.effects.append(JobAnswer(round_.answer_to, _summary(round_.result())))
 
 
 def _summary(result: RoundResult) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""What every member has seen: the stable frontier, up to which removals are forgotten and the log is trimmed.
+"""Stability: what every member has seen. Up to this frontier, tombstones are forgotten and the log is trimmed.
 
-A member's published clock counts once everything it had done by then has been applied here: after that, whatever still
-comes from it has seen what its clock covers (causal stability). So a member that is away holds the frontier back. How
-long it has been away is added up from one report to the next, in time that does not jump, and persisted; past the
-deadline a majority that is present goes on without it: the two sides of a partition can never both exclude the other.
+A member publishes its clock. The clock counts once everything that the member had done by then is applied here. From
+then on, whatever still comes from the member has seen what its clock covers (causal stability; Baquero, Almeida, Shoker
+2014).
+
+So a member that is away holds the frontier back. The node adds up how long the member has been away, from one report to
+the next, in time that does not jump, and persists the sum. Past a deadline, the members that are present go on without
+it, if they are a majority. So the two sides of a partition can never exclude each other.
 """
 
 from __future__ import annotations
@@ -30,17 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Stability"]
 
-_MARKERS_WEIGHED = 1000
+_TOMBSTONES_WEIGHED = 1000
+"""How many tombstones are looked at for the estimate of all."""
 _DOT_BYTES = 24
-"""What a persisted removal takes besides its names: `{"n1:123456":null}` and its place in the hash, about."""
+"""About what a persisted tombstone takes beside its names: `{"n1:123456":null}` and its place in the hash."""
 _ABSENT_MS_MAX = 1 << 53
-"""Longer than anybody was ever away, and still a number to JSON after some more has been added to it."""
+"""More than any member was ever away. JSON can still represent the sum after some more has been added."""
 _GAP_MS_MAX = 60_000
-"""No report for longer than this: what happened meanwhile is not known, and nobody is held absent for it."""
+"""The longest time between two reports that counts as absence: what happened in a longer gap is not known."""
 
 
 class Stability:
-    """The frontier of `replica`; `absent_ms`: per member that is away, for how long by now."""
+    """The stable frontier of `replica`. `absent_ms`: per member that is away, for how long by now."""
 
     def __init__(self, replica: Replica, membership: Membership, options: NodeOptions) -> None:
         self._replica = replica
@@ -51,7 +55,7 @@ class Stability:
         self.absent_ms: dict[str, int] = {}
 
     def restore(self, header: Mapping[str, bytes]) -> None:
-        """Takes up what `take` had put into the persisted header; of anything else there, nobody is known absent."""
+        """Takes up the absences that `take` put into the persisted header; anything else there is ignored."""
         try:
             absent = orjson.loads(header.get("absent", b"{}"))
         except orjson.JSONDecodeError:
@@ -60,10 +64,10 @@ class Stability:
         self.absent_ms = {node: ms for node, ms in known if type(ms) is int and 0 <= ms < _ABSENT_MS_MAX}
 
     def take(self, message: Compact, context: TurnContext) -> list[str]:
-        """Takes in a job's report of published clocks; the members to go on without."""
+        """Takes in a job's report of published clocks; returns the members to go on without."""
         replica, peers = self._replica, self._membership.peers
         for peer, clock in message.clocks.items():
-            if peer in peers.values() and clock[peer] <= replica.clock[peer]:
+            if peer in peers.values() and self.may_count(peer, clock):
                 self._published.setdefault(peer, VersionVector()).merge(clock)
         self._published = {peer: clock for peer, clock in self._published.items() if peer in peers.values()}
         if self._membership.is_admitted and self._published.keys() == set(peers.values()):
@@ -80,8 +84,12 @@ class Stability:
         context.effects.append(JobAnswer(message.answer_to, summary))
         return overdue
 
+    def may_count(self, peer: ReplicaId, clock: VersionVector) -> bool:
+        """Whether the published `clock` of `peer` may count: all that the peer had done by then is applied here."""
+        return clock[peer] <= self._replica.clock[peer]
+
     def _count_absent(self, absent: tuple[str, ...], context: TurnContext) -> list[str]:
-        """Who has been away for too long, if those who are present may decide that."""
+        """Returns the members that have been away for too long, if those that are present may decide that."""
         since_ms, self._reported_ms = self._reported_ms, context.monotonic_ms
         passed_ms = 0 if since_ms is None else min(context.monotonic_ms - since_ms, _GAP_MS_MAX)
         peers = self._membership.peers
@@ -93,15 +101,18 @@ class Stability:
         return [node for node, ms in self.absent_ms.items() if ms >= self._options.fence_after_ms]
 
     def _waiting(self) -> dict[str, Any]:
-        """How many markers wait to be forgotten, about how many bytes that is, and how many each member holds back."""
+        """How many tombstones wait, about how many bytes they take, and how many of them each member holds back.
+
+        The header and the job's answer call them markers, as those names are stored and shown.
+        """
         tombstones, replica_index = self._replica.catalogue.tombstones, self._replica.catalogue.replica_index
         weighed = weight = 0
-        horizons = {
+        dense_clocks = {
             node: replica_index.dense_clock(replica_index.whole(self._published.get(id_, VersionVector())))
             for node, id_ in self._membership.peers.items()
         }
-        held = dict.fromkeys(horizons, 0)
-        for key, type_name, part in islice(tombstones, _MARKERS_WEIGHED):
+        held = dict.fromkeys(dense_clocks, 0)
+        for key, type_name, part in islice(tombstones, _TOMBSTONES_WEIGHED):
             found = self._replica.catalogue.find(key, type_name)
             assert found is not None
             if part is None:
@@ -110,7 +121,7 @@ class Stability:
                 dots = [dot for dot, payload in unfold(found.parts.get(part)).items() if is_tombstone(payload)]
             weighed += 1
             weight += len(key) + len(part or b"") + _DOT_BYTES * len(dots)
-            for node, dense_clock in horizons.items():
+            for node, dense_clock in dense_clocks.items():
                 held[node] += not all(covered(dot, dense_clock) for dot in dots)
         scale = len(tombstones) / weighed if weighed else 0
         return {

@@ -1,14 +1,15 @@
-"""Patches on their way between this node and its peers, in as many messages as it takes.
+"""Patches on their way between two nodes, in as many messages as it takes.
 
-A patch that fits into one message is one `Answer` or `Push`. Of a larger one come `Chunk`s first, each of which waits
-for the receiver's `More`: at most one is in flight, neither side's turn gets long, and an inbox stays small.
+A patch that fits into one message is one `Answer` or `Push`. A larger patch begins with `Chunk`s. After each chunk the
+sender waits for the receiver's `More`. So at most one message is in flight, no turn gets long, and inboxes stay small.
 
     sender    Chunk 0          Chunk 1          Answer, after 2 chunks
     receiver           More 1           More 2                         joins
 
-The receiver joins when the last message is there and all chunks of that very transfer are, as one patch. Until then
-nothing of it counts, so one that is cut short, mixed with another attempt or out of order claims nothing. What does not
-move for as long as an exchange waits is dropped on either side; a later round starts anew.
+The receiver joins the patch as one, when the last message and all chunks of the same transfer are there. Before that
+nothing of it counts. So a patch that is cut short, out of order, or mixed with another attempt claims nothing.
+
+Here are the two ends of one transfer. `crdt_core.node.exchange` says when a transfer begins and ends.
 """
 
 from __future__ import annotations
@@ -17,30 +18,22 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from crdt_core.codec.canonical import check_patch
-from crdt_core.codec.messages import Answer, Chunk, Chunks, More, Push, encode_message
-from crdt_core.replica.patch_walk import PatchWalk
+from crdt_core.codec.messages import Answer, Chunk, Chunks, Push, encode_message
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Mapping
-
-    from crdt_core.lattice.clocks import HybridClock, VersionVector
+    from crdt_core.lattice.clocks import HybridClock
     from crdt_core.lattice.deltas import Address, Patch, PatchPart
     from crdt_core.node.options import NodeOptions
-    from crdt_core.replica.replica import Replica
+    from crdt_core.replica.patch_walk import PatchWalk
 
-__all__ = ["Arriving", "Transfers"]
-
-_PER_PEER_MAX = 4
-
-Place = tuple[str, str]
-"""(peer, round): within a round, a patch goes either way at most once at a time."""
+__all__ = ["Arriving", "Incoming", "Outgoing", "whole_patch"]
 
 
 class Arriving(NamedTuple):
-    """How far a transfer to this node has come: `chunks` and `bytes` are here; `peer` has looked at `done` parts `of`.
+    """How far a transfer to this node has come.
 
-    `of` is what the peer knows: it grows where parts change meanwhile.
+    `chunks` and `bytes` are here. `peer` has looked at `done` of its `of` parts; `of` grows where parts change
+    meanwhile.
     """
 
     peer: str
@@ -51,164 +44,80 @@ class Arriving(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Outgoing:
-    """A patch that is being sent. `form`: what its last message is."""
+class Outgoing:
+    """The sending end. `form`: what the last message is. `sent`: how many chunks are out; `ended`: the patch is."""
 
-    form: type[Answer | Push]
+    sender: str
+    round: str
     transfer: str
-    scan: PatchWalk
-    deadline_ms: int
+    form: type[Answer | Push]
+    walk: PatchWalk
+    hlc: HybridClock
     sent: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last message has been made."""
+        return self.walk.ended
+
+    def next(self, options: NodeOptions) -> Answer | Push | Chunk:
+        """The next message: a chunk while the patch does not fit, then the last message."""
+        room = options.chunk_bytes - len(encode_message(self._last(())))
+        parts = tuple(self.walk.take(room, options.looks_per_chunk))
+        if self.walk.ended:
+            return self._last(parts)
+        number, self.sent = self.sent, self.sent + 1
+        done, of = self.walk.done, max(self.walk.of, self.walk.done)
+        return Chunk(self.sender, self.round, self.transfer, number, done, of, parts)
+
+    def continues_with(self, transfer: str, number: int) -> bool:
+        """Whether chunk `number` of `transfer` is what comes next."""
+        return (transfer, number) == (self.transfer, self.sent)
+
+    def close(self) -> None:
+        """Ends the walk; a closed transfer sends nothing more."""
+        self.walk.close()
+
+    def _last(self, parts: tuple[PatchPart, ...]) -> Answer | Push:
+        patch = self.walk.patch(parts, self.hlc.last)
+        after = Chunks(self.transfer, self.sent) if self.sent else None
+        return self.form(self.sender, self.round, patch, after)
 
 
 @dataclass(slots=True)
-class _Incoming:
-    """A patch that is coming in: the parts of all chunks so far, which are those before `expected`."""
+class Incoming:
+    """The receiving end: the parts of the first `expected` chunks of `transfer`, and how far the sender has come."""
 
     transfer: str
-    deadline_ms: int
     expected: int = 0
     bytes: int = 0
     done: int = 0
     of: int = 0
     parts: dict[Address, PatchPart] = field(default_factory=dict)
 
+    def continues_with(self, transfer: str, number: int) -> bool:
+        """Whether chunk `number` of `transfer` is what comes next."""
+        return (transfer, number) == (self.transfer, self.expected)
 
-class Transfers:
-    """The transfers of node `name`, to and from `replica`; `session` tells this run of the node from others."""
+    def take(self, chunk: Chunk, size: int) -> None:
+        """Keeps the next chunk, which came as `size` bytes. A part that comes again replaces the former."""
+        self.parts.update((part[:3], part) for part in chunk.parts)
+        self.expected += 1
+        self.bytes += size
+        self.done, self.of = chunk.done, chunk.of
 
-    def __init__(
-        self,
-        name: str,
-        session: str,
-        replica: Replica,
-        hlc: HybridClock,
-        *,
-        options: NodeOptions,
-        counts: Counter[str],
-    ) -> None:
-        self._name = name
-        self._session = session
-        self._replica = replica
-        self._hlc = hlc
-        self._options = options
-        self._counts = counts
-        self._started = 0
-        self._outgoing: dict[Place, _Outgoing] = {}
-        self._incoming: dict[Place, _Incoming] = {}
-
-    @property
-    def arriving(self) -> tuple[Arriving, ...]:
-        """How far each patch has come that is coming in in chunks."""
-        return tuple(
-            Arriving(peer, found.expected, found.bytes, found.done, max(found.of, found.done))
-            for (peer, _), found in self._incoming.items()
-        )
-
-    # Sending
-
-    def start(
-        self, form: type[Answer | Push], place: Place, since: VersionVector, now_ms: int
-    ) -> Answer | Push | Chunk | None:
-        """The first message of what a replica at `since` lacks; `None` where that is under way, or too much else is."""
-        if place in self._outgoing:
-            return None
-        self._started += 1
-        transfer = f"{self._session}-{self._started}"
-        outgoing = _Outgoing(form, transfer, PatchWalk(self._replica, since), self._deadline_ms(now_ms))
-        message = self._next(place, outgoing)
-        if outgoing.sent:
-            if _crowded(self._outgoing, place):
-                outgoing.scan.close()
-                return None
-            self._outgoing[place] = outgoing
-        return message
-
-    def go_on(self, message: More, now_ms: int) -> Answer | Push | Chunk | None:
-        """The next message, if the receiver waits for that. A transfer of a former run of this node starts anew."""
-        place = message.sender, message.round
-        outgoing = self._outgoing.get(place)
-        if outgoing is None and message.transfer.rpartition("-")[0] != self._session:
-            return self.start(Answer, place, message.clock, now_ms)
-        if outgoing is None or (message.transfer, message.number) != (outgoing.transfer, outgoing.sent):
-            return None
-        outgoing.deadline_ms = self._deadline_ms(now_ms)
-        following = self._next(place, outgoing)
-        if outgoing.scan.ended:
-            del self._outgoing[place]
-        return following
-
-    def _next(self, place: Place, outgoing: _Outgoing) -> Answer | Push | Chunk:
-        empty = self._last(place, outgoing, ())
-        room = self._options.chunk_bytes - len(encode_message(empty))
-        parts = tuple(outgoing.scan.take(room, self._options.looks_per_chunk))
-        if outgoing.scan.ended:
-            return self._last(place, outgoing, parts)
-        number, scan = outgoing.sent, outgoing.scan
-        outgoing.sent += 1
-        self._counts["chunks_sent"] += 1
-        return Chunk(self._name, place[1], outgoing.transfer, number, scan.done, max(scan.of, scan.done), parts)
-
-    def _last(self, place: Place, outgoing: _Outgoing, parts: tuple[PatchPart, ...]) -> Answer | Push:
-        patch = outgoing.scan.patch(parts, self._hlc.last)
-        after = Chunks(outgoing.transfer, outgoing.sent) if outgoing.sent else None
-        return outgoing.form(self._name, place[1], patch, after)
-
-    # Receiving
-
-    def take(self, message: Chunk, size: int, now_ms: int) -> More | None:
-        """Takes in a chunk that came as `size` bytes: the request for the next; `None` if it is not the next itself."""
-        place = message.sender, message.round
-        incoming = self._incoming.get(place)
-        if message.number == 0 and (incoming is None or incoming.transfer != message.transfer):
-            if incoming is None and _crowded(self._incoming, place):
-                return None
-            incoming = self._incoming[place] = _Incoming(message.transfer, 0)
-        if incoming is None or (message.transfer, message.number) != (incoming.transfer, incoming.expected):
-            return None
-        incoming.parts.update((part[:3], part) for part in message.parts)
-        incoming.expected += 1
-        incoming.bytes += size
-        incoming.done, incoming.of = message.done, message.of
-        incoming.deadline_ms = self._deadline_ms(now_ms)
-        self._counts["chunks_received"] += 1
-        clock = self._replica.whole_clock.copy()
-        return More(self._name, message.round, message.transfer, incoming.expected, clock)
-
-    def complete(self, message: Answer | Push) -> Patch | None:
-        """The whole patch whose last message this is; `None` if not all of it has come. Raises `Malformed`."""
-        if message.after is None:
-            return message.patch
-        place = message.sender, message.round
-        incoming = self._incoming.get(place)
-        if incoming is None or (incoming.transfer, incoming.expected) != message.after:
-            self._counts["patches_incomplete"] += 1
-            return None
-        del self._incoming[place]
-        incoming.parts.update((part[:3], part) for part in message.patch.parts)
-        whole = replace(message.patch, parts=tuple(incoming.parts.values()))
-        check_patch(whole)
-        return whole
-
-    # The end
-
-    def drop(self, place: Place) -> None:
-        """Forgets what is under way there."""
-        outgoing = self._outgoing.pop(place, None)
-        if outgoing is not None:
-            outgoing.scan.close()
-        self._incoming.pop(place, None)
-
-    def expire(self, now_ms: int) -> None:
-        """Forgets what has not moved for too long."""
-        for under_way in (self._outgoing, self._incoming):
-            for place in [place for place, found in under_way.items() if now_ms >= found.deadline_ms]:
-                self._counts["transfers_expired"] += 1
-                self.drop(place)
-
-    def _deadline_ms(self, now_ms: int) -> int:
-        return now_ms + self._options.exchange_timeout_ms
+    def progress(self, peer: str) -> Arriving:
+        """How far this transfer from `peer` has come."""
+        return Arriving(peer, self.expected, self.bytes, self.done, max(self.of, self.done))
 
 
-def _crowded(under_way: Mapping[Place, object], place: Place) -> bool:
-    return sum(peer == place[0] for peer, _ in under_way) >= _PER_PEER_MAX
+def whole_patch(incoming: Incoming | None, last: Answer | Push) -> Patch | None:
+    """The patch whose last message is `last`; `None` where chunks of it are missing. Raises `Malformed`."""
+    if last.after is None:
+        return last.patch
+    if incoming is None or last.after != (incoming.transfer, incoming.expected):
+        return None
+    parts = {**incoming.parts, **{part[:3]: part for part in last.patch.parts}}
+    whole = replace(last.patch, parts=tuple(parts.values()))
+    check_patch(whole)
+    return whole

@@ -1,26 +1,29 @@
-"""The turn being made: its time, and what has come together so far to be committed and to happen then."""
+"""The turn context: collects the commit and the effects of one turn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from crdt_core.node.events import Commit
+from crdt_core.node.events import Commit, Quarantined
 
 if TYPE_CHECKING:
-    from crdt_core.commands.operations import Operation
-    from crdt_core.node.events import Call, Effect, ImageAsked, ImageDropped
+    from crdt_core.node.events import Call, Effect, ImageAsked, ImageDropped, Operation
 
-__all__ = ["TurnContext"]
+__all__ = ["QUARANTINED_BYTES_MAX", "TurnContext"]
+
+QUARANTINED_BYTES_MAX = 64 << 10
+"""How much is kept of something that could not be understood: enough to see whose it is, too little to fill Redis."""
 
 
 @dataclass(slots=True)
 class TurnContext:
-    """Whatever takes part in a turn adds to it. `calls` are the operations that will run when all else is taken in,
-    after `own`, which nobody asked for but the node itself; `images` are pieces to be made when all that is done.
+    """The time of a turn, and what has come together so far. Every part of the node that takes part adds to it.
 
-    `wall_ms` is for stamps and for what is shown; whoever waits for something does so by `monotonic_ms`, as wall time
-    may jump.
+    `own` are operations that the node itself needs, and `calls` those of callers; `calls` run after `own`, and both
+    after everything that peers sent. `images` are pieces to be made at the end of the turn.
+
+    `wall_ms` is for stamps and for what people are shown. Deadlines are in `monotonic_ms`, as wall time may jump.
     """
 
     wall_ms: int
@@ -30,3 +33,9 @@ class TurnContext:
     own: list[Operation] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     images: list[ImageAsked | ImageDropped] = field(default_factory=list)
+
+    def quarantine(self, source: str, entry: str, content: bytes, reason: str) -> None:
+        """Sets `content` aside, which stands at `entry` of `source` and could not be understood."""
+        if len(content) > QUARANTINED_BYTES_MAX:
+            reason = f"{reason} (the first {QUARANTINED_BYTES_MAX} of {len(content)} bytes)"
+        self.commit.quarantined.append(Quarantined(source, entry, content[:QUARANTINED_BYTES_MAX], reason))

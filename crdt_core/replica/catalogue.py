@@ -122,6 +122,11 @@ class Catalogue:
         self._watches.append(changed)
         return changed
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether changes are being recorded for somebody."""
+        return bool(self._watches)
+
     def unwatch(self, changed: dict[Address, None]) -> None:
         """Ends a record; again is no harm."""
         self._watches = [watched for watched in self._watches if watched is not changed]

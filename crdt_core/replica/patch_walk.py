@@ -1,17 +1,20 @@
-"""A patch in the making: a walk over a replica that goes on changing, and ends in one consistent patch all the same.
+"""A patch walk: makes one consistent patch of a replica that goes on changing, some parts at a time.
 
-A large patch cannot be made within one turn, nor can the state be copied or stopped for it. So the parts are listed
-some at a time, each as it is then, while the catalogue records what changes meanwhile, in whatever way: written,
-joined, cleared, forgotten. When the walk is through, what has changed is frozen, together with the clock of that
-moment, and listed last. Whoever lets later listings replace earlier ones has exactly the state at that clock:
+A large patch does not fit into one turn, and the state can be neither copied nor stopped for it. So the walk lists the
+parts some at a time, each as it is then. Meanwhile the catalogue records which addresses change, in whatever way:
+written, joined, cleared, forgotten. When the walk has seen all parts, it freezes the list of changed addresses together
+with the clock of that moment, and lists those last. If later listings replace earlier ones, the result is exactly the
+state at that clock:
 
     a part that did not change after it was listed     is as listed
-    a part that did                                    is listed again, empty if nothing is left of it
+    a part that did                                    is listed again, without siblings if nothing is left of it
     a part that was never listed                       has not changed, and had nothing to be listed for
 
-The second walk is over a frozen list, so it ends, however fast the replica changes. An incremental patch stays
-incremental though the stable frontier passes the receiver's clock meanwhile: removals that are forgotten are changes,
-so they are listed. The patch then builds on the frontier, too, which every member has seen; another refuses it.
+The second list is frozen, so the walk ends, however fast the replica changes.
+
+An incremental patch stays incremental, even if the stable frontier passes the receiver's clock during the walk: a
+tombstone that is forgotten is a change, so its part is listed. Such a patch builds on the frontier, too, which every
+member has seen; a receiver that has not seen it refuses the patch.
 """
 
 from __future__ import annotations
@@ -36,11 +39,13 @@ _NO_TIME = Stamp(0, 0)
 
 
 class PatchWalk:
-    """The patch that a replica at clock `since` lacks of `replica`; a full state if it lacks forgotten removals.
+    """A walk over what a replica at clock `since` lacks of `replica`.
 
-    It is a full state, too, for one that has seen nothing: which nobody has to refuse, whatever is forgotten meanwhile.
-    `done` and `of`: how many parts were looked at, and of how many, as far as can be told. `digest` is the replica's at
-    the end of the walk. A scan costs each change of the replica something until it is `close`d; one that has ended is.
+    The patch is a full state if the receiver lacks forgotten tombstones. It is a full state, too, if the receiver has
+    seen nothing: a full state is never refused, whatever is forgotten meanwhile.
+
+    About `done` of `of` parts are looked at so far. `digest` is the replica's at the end of the walk. Until a walk has
+    `ended` or is closed (`close`), every change of the replica costs more.
     """
 
     def __init__(self, replica: Replica, since: VersionVector | None) -> None:
@@ -57,13 +62,13 @@ class PatchWalk:
         self.ended = False
 
     def take(self, room: int, looks: int) -> list[PackedPart]:
-        """The next parts: as many as fit into `room` bytes of JSON, but at least one.
+        """Returns the next parts: as many as fit into `room` bytes of JSON, but at least one.
 
-        It looks at no more than `looks` parts, of which there may be none to tell of.
+        Looks at no more than `looks` parts. If the receiver lacks none of them, the result is empty.
         """
         taken: list[PackedPart] = []
         if self._held is not None and self._frozen is None and self._held[:3] in self._changed:
-            self._held = None  # it comes again, maybe in this very message
+            self._held = None  # it is listed again later, perhaps in this message
         for _ in range(looks):
             part = self._held or next(self._parts, self)
             self._held = None
@@ -80,7 +85,7 @@ class PatchWalk:
         return taken
 
     def patch(self, parts: Iterable[PatchPart], hlc: Stamp) -> Patch:
-        """The patch, with `parts` of it: as of the end of the walk or, before that, as it would be if it ended now."""
+        """Returns the patch with `parts`: as of the end of the walk or, before that, as if the walk ended now."""
         outline = self._frozen or self._outline()
         since = self._since.copy() if self._since is not None else None
         if since is not None:
@@ -88,11 +93,11 @@ class PatchWalk:
         return replace(outline, since=since, hlc=hlc, parts=tuple(parts))
 
     def close(self) -> None:
-        """Ends the record of changes."""
+        """Stops recording changes; closing twice is harmless."""
         self._replica.catalogue.unwatch(self._changed)
 
     def _walk(self, touched: list[Address] | None) -> Iterator[PackedPart | None]:
-        """A part, or `None`, for everything that is looked at."""
+        """Yields a part for each address that has siblings, and `None` for each other address."""
         for address in self._addresses(touched):
             listing = self._replica.listing(address) if address is not None else None
             yield pack_part(listing) if listing is not None and listing.siblings else None
@@ -101,7 +106,7 @@ class PatchWalk:
             yield pack_part(listing)
 
     def _addresses(self, touched: list[Address] | None) -> Iterator[Address | None]:
-        """What the receiver lacks, and `None` for what it does not; what has changed meanwhile comes later."""
+        """Yields each address that the receiver lacks, and `None` for each other; changed ones come later."""
         catalogue = self._replica.catalogue
         seen = catalogue.replica_index.dense_clock(self._since) if self._since is not None and touched is None else None
         for address in catalogue.addresses() if touched is None else touched:

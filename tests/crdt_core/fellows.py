@@ -15,10 +15,9 @@ from crdt_core.replica.replica import Replica
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from crdt_core.commands.operations import Operation
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.membership.identity import Sponsor
-    from crdt_core.node.events import Event
+    from crdt_core.node.events import Event, Operation
 
 OPTIONS = NodeOptions(fence_after_ms=10_000)
 

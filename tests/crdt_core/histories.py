@@ -225,9 +225,9 @@ def replay(store: Store, records: Iterable[Record]) -> None:
             del store[record.hash]
 
 
-def revive(saved: Replica, store: Store) -> Replica:
+def revive(saved: Replica, store: Store, touched_max: int = PLENTY) -> Replica:
     """A fresh replica that takes up what `saved` has persisted to `store` and its header."""
-    fresh = Replica(saved.id, saved._touched_max)
+    fresh = Replica(saved.id, touched_max)
     replica_index = fresh.catalogue.replica_index
     heads, known = [], {STATE}
     for key, value in store.get(STATE, {}).items():
@@ -353,6 +353,7 @@ class World:
     """`count` replicas and the messages between them. All messages go through the codec."""
 
     def __init__(self, count: int, touched_max: int = PLENTY) -> None:
+        self.touched_max = touched_max
         self.replicas = [Replica(name, touched_max) for name in NAMES[:count]]
         self.history = History()
         self.visible: list[frozenset[Dot]] = [frozenset()] * count
@@ -416,7 +417,7 @@ class World:
                 self._persist(at)
             case Restart():
                 self._persist(at)
-                self.replicas[at] = revive(self.replicas[at], self.stores[at])
+                self.replicas[at] = revive(self.replicas[at], self.stores[at], self.touched_max)
 
     def _commit(self, at: int, operations: Sequence[Operation]) -> None:
         replica = self.replicas[at]

@@ -13,16 +13,15 @@ import orjson
 
 from crdt_core.codec.canonical import decode_patch, encode_patch
 from crdt_core.codec.messages import encode_message
-from crdt_core.commands.operations import AddToSet, GetSet
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import Call, DeltasRead, JobAnswer, MessagesRead, Reply, RoundAsked, Send, Tick
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
+from tests.crdt_core.writes import Add
 
 if TYPE_CHECKING:
-    from crdt_core.commands.operations import Operation
-    from crdt_core.node.events import Event
+    from crdt_core.node.events import Event, Operation, RoundResult
 
 __all__ = [
     "CHUNK_BYTES",
@@ -40,6 +39,7 @@ __all__ = [
 
 CHUNK_BYTES = 2048
 TIMEOUT_MS = 1000
+OPTIONS = NodeOptions(exchange_timeout_ms=TIMEOUT_MS, chunk_bytes=CHUNK_BYTES)
 NOW = Stamp(1, 0)
 MANY = 1000
 ROUND = "the caller of a round"
@@ -61,9 +61,9 @@ class Flying:
 class Net:
     """Nodes, what flies between them, and what they have replied."""
 
-    def __init__(self, *names: str, looks: int = 20_000) -> None:
+    def __init__(self, *names: str, options: NodeOptions = OPTIONS) -> None:
         self.names = names
-        self.options = NodeOptions(exchange_timeout_ms=TIMEOUT_MS, chunk_bytes=CHUNK_BYTES, looks_per_chunk=looks)
+        self.options = options
         self.nodes = {name: self._node(name, Replica(name, founders=names), "first") for name in names}
         self.flying: list[Flying] = []
         self.sent: list[Flying] = []
@@ -71,6 +71,7 @@ class Net:
         self.answers: list[JobAnswer] = []
         self.quarantined: list[str] = []
         self.deltas: list[tuple[str, int, bytes]] = []
+        self.headers: dict[str, dict[str, bytes]] = {name: {} for name in names}
         self.now_ms = 0
 
     def __getitem__(self, name: str) -> Node:
@@ -97,6 +98,7 @@ class Net:
                 self.replies.append(effect)
             else:
                 self.answers.append(effect)
+        self.headers[name].update(turn.commit.header)
         self.quarantined.extend(item.reason for item in turn.commit.quarantined)
         if turn.commit.delta is not None:
             self.deltas.append((name, turn.commit.counter, turn.commit.delta))
@@ -130,27 +132,31 @@ class Net:
     def ask(self, name: str, *peers: str) -> None:
         self.turn(name, RoundAsked(peers, ROUND))
 
-    def result(self) -> Any:
+    @property
+    def results(self) -> list[RoundResult]:
+        """What the rounds that were asked for have done, in the order in which they ended."""
+        return [reply.result for reply in self.replies if reply.token == ROUND]
+
+    def result(self) -> RoundResult:
         """What the last round that ended did."""
-        return next(reply.result for reply in reversed(self.replies) if reply.token == ROUND)
+        return self.results[-1]
 
     def state(self, name: str) -> tuple[dict[str, int], int]:
         replica = self.nodes[name].replica
         return dict(replica.clock), replica.digest
 
     def members(self, name: str, key: bytes) -> set[bytes]:
-        elements, _ = GetSet(key).run(self.nodes[name].replica, NOW)
-        return set(elements)
+        return set(self.nodes[name].replica.value(key) or ())
 
 
 def member(number: int) -> bytes:
     return b"member-%04d" % number
 
 
-def filled(*names: str, count: int = MANY, looks: int = 20_000) -> Net:
+def filled(*names: str, count: int = MANY) -> Net:
     """A net whose n2 has a set of `count`, that nobody else has."""
-    net = Net(*names, looks=looks)
-    net.call("n2", *(AddToSet(b"set", member(number)) for number in range(count)))
+    net = Net(*names)
+    net.call("n2", *(Add(b"set", member(number)) for number in range(count)))
     return net
 
 

@@ -19,7 +19,8 @@ from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector
 from crdt_core.lattice.replica_index import REPLICAS_MAX
 from crdt_core.library import ORSet
 from crdt_core.node.events import Call, DeltasRead, MessagesRead, PatchAsked, PatchOffered, Reply
-from crdt_core.node.node import Node, NodeOptions
+from crdt_core.node.node import Node
+from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from workers.config.settings import checked, load_settings
 

@@ -16,7 +16,7 @@ from redis.asyncio import Redis as AsyncRedis
 from crdt_core.codec.messages import Ask
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import Send
-from crdt_core.node.node import QUARANTINED_BYTES_MAX
+from crdt_core.node.turn_context import QUARANTINED_BYTES_MAX
 from tests.fleet import DELTAIC, Fleet, code_of
 from tests.server import ValkeyServer
 from tests.support import wait_until, wait_until_async

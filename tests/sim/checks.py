@@ -176,7 +176,7 @@ def at_rest(world: World) -> None:
 
 def exchanging(process: Process) -> bool:
     """Whether the node is in the middle of an exchange."""
-    return any(process.node._rounds.busy_with(peer) for peer in process.node.peers)
+    return bool(process.node.exchanging)
 
 
 def shown(replica: Replica) -> Shown:

@@ -16,10 +16,10 @@ from crdt_core.lattice import siblings
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
-from crdt_core.node import node
+from crdt_core.node import node, rounds
 from crdt_core.node.exchange import Exchange
 from crdt_core.node.stability import Stability
-from crdt_core.node.transfers import Transfers
+from crdt_core.node.transfers import Incoming
 from crdt_core.replica import catalogue, replica
 from crdt_core.replica.committed_view import CommittedView
 from crdt_core.replica.replica import Applied, Replica
@@ -201,8 +201,8 @@ def _lose_records(original: Any) -> Any:
 
 
 def _join_without_a_chunk(original: Any) -> Any:
-    def take(self: Transfers, message: Any, size: int, now_ms: int) -> Any:
-        return original(self, replace(message, parts=message.parts[:-1]), size, now_ms)
+    def take(self: Incoming, chunk: Any, size: int) -> None:
+        original(self, replace(chunk, parts=chunk.parts[:-1]), size)
 
     return take
 
@@ -212,10 +212,7 @@ def _hurried_head(_original: Any) -> Any:
 
 
 def _complete_anyway(original: Any) -> Any:
-    def complete(self: Transfers, message: Any) -> Any:
-        return original(self, message) or message.patch
-
-    return complete
+    return lambda incoming, last: original(incoming, last) or last.patch
 
 
 PLANTS: dict[str, Plant] = {
@@ -223,8 +220,8 @@ PLANTS: dict[str, Plant] = {
     "deltas applied although a dep is missing": Plant(Replica, "apply", _careless_apply),
     "a delta applied twice": Plant(Replica, "apply", _repeated_apply),
     "a patch that claims more than it carries": Plant(Replica, "patch", _shorter_patch),
-    "a chunk that loses a part": Plant(Transfers, "take", _join_without_a_chunk),
-    "a patch joined although chunks of it are missing": Plant(Transfers, "complete", _complete_anyway),
+    "a chunk that loses a part": Plant(Incoming, "take", _join_without_a_chunk),
+    "a patch joined although chunks of it are missing": Plant(rounds, "whole_patch", _complete_anyway),
     "readers shown what is not confirmed": Plant(CommittedView, "head", _hurried_head),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
     "markers dropped before they are stable": Plant(replica, "forget", _forget_at_once),
@@ -242,5 +239,5 @@ PLANTS: dict[str, Plant] = {
     "a digest blind for payloads": Plant(catalogue, "slots_weight", _blind_weight),
     "a hybrid clock that forgets at a restart": Plant(HybridClock, "__init__", _forgetful_clock),
     "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner),
-    "an exchange that waits for ever": Plant(Exchange, "expire", lambda _: lambda *_: None),
+    "an exchange that waits for ever": Plant(Exchange, "is_overdue", lambda _: lambda *_: False),
 }

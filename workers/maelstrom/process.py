@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from crdt_core.errors import CallerError, DeltaicError, Malformed
-from crdt_core.node.node import Node, NodeOptions
+from crdt_core.node.node import Node
+from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from workers.maelstrom.peering import DELTAS, MESSAGE, Peering
 from workers.maelstrom.protocol import (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from crdt_core.commands import Keyspace
     from crdt_core.lattice.clocks import VersionVector
-    from crdt_core.node.exchange import RoundResult
+    from crdt_core.node.events import RoundResult
     from workers.replication.links import Links
     from workers.turns.mailbox import Mailbox
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Patch
-    from crdt_core.node.exchange import RoundResult
+    from crdt_core.node.events import RoundResult
     from crdt_core.node.image import ImagePiece
     from crdt_core.types.members import Members
     from workers.config.credentials import Credentials

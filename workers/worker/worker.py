@@ -22,7 +22,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from crdt_core.errors import Fenced, InvariantBroken, NotAMember, Retired, StoreUnavailable
 from crdt_core.membership.identity import OperatorOverride
 from crdt_core.node.events import LinksRead, StampAhead
-from crdt_core.node.node import Node, NodeOptions
+from crdt_core.node.node import Node
+from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from workers.config.credentials import Credentials, resp_tls, warn_of_exposure
 from workers.config.policies import policies_of

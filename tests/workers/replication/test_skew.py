@@ -16,7 +16,8 @@ from crdt_core.commands.operations import AdjustCounter
 from crdt_core.lattice.clocks import HybridClock, Stamp
 from crdt_core.lattice.deltas import Patch
 from crdt_core.node.events import Call, PatchOffered, StampAhead
-from crdt_core.node.node import A_CALLER, Node
+from crdt_core.node.node import Node
+from crdt_core.node.offered_patches import A_CALLER
 from crdt_core.replica.replica import Replica
 from tests.fleet import DELTAIC, Fleet
 from tests.support import wait_until

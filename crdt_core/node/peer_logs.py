@@ -1,0 +1,111 @@
+"""Deltas that were read from peers' logs: they are applied in causal order, and gaps are repaired.
+
+A log may lack what the node needs: it was trimmed, a delta builds on one that only a third node has, or an entry makes
+no sense. Then the node asks the peer for a patch, in a round that only pulls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.codec.canonical import decode_delta
+from crdt_core.errors import Malformed
+from crdt_core.node.events import Reply
+from crdt_core.replica.replica import Applied
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from crdt_core.lattice.clocks import ReplicaId
+    from crdt_core.lattice.deltas import Delta
+    from crdt_core.membership.changes import Membership
+    from crdt_core.node.events import DeltasRead
+    from crdt_core.node.ingest import Ingest
+    from crdt_core.node.options import NodeOptions
+    from crdt_core.node.peers import Peers
+    from crdt_core.node.rounds import Rounds
+    from crdt_core.node.turn_context import TurnContext
+    from crdt_core.replica.replica import Replica
+
+__all__ = ["PeerLogs"]
+
+
+class PeerLogs:
+    """Takes the entries of peers' logs into `replica`, through `ingest`; `rounds` fetches what the logs do not give."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        membership: Membership,
+        *,
+        peers: Peers,
+        ingest: Ingest,
+        rounds: Rounds,
+        options: NodeOptions,
+        counts: Counter[str],
+    ) -> None:
+        self._replica = replica
+        self._membership = membership
+        self._peers = peers
+        self._ingest = ingest
+        self._rounds = rounds
+        self._options = options
+        self._counts = counts
+        self._blocked_since_ms: dict[str, int] = {}
+        self._refused: dict[str, str] = {}
+
+    def take(self, event: DeltasRead, context: TurnContext) -> None:
+        """Takes entries in, in their order, up to the first that has to wait; replies how many were passed."""
+        passed = 0
+        if self._peers.hears(event.peer):
+            for entry, content in event.entries:
+                if not self._take_entry(event.peer, entry, content, context):
+                    break
+                passed += 1
+        if passed == len(event.entries):
+            self._blocked_since_ms.pop(event.peer, None)
+        context.effects.append(Reply(event.token, passed))
+
+    def _take_entry(self, peer: str, entry: str, content: bytes, context: TurnContext) -> bool:
+        try:
+            delta = decode_delta(content)
+            known = self._replica.members.ids_of(peer)
+            if delta.dot.replica in known and delta.dot.replica != self._membership.peers.get(peer):
+                return False  # it was read while the peer went by another id, or this node took part itself
+            _check_place(delta, self._membership.peers[peer], entry)
+            outcome = self._ingest.apply(delta, peer, context)
+        except Malformed as error:
+            self._refuse(peer, entry, content, error, context)
+            return False
+        if outcome is Applied.EARLY:
+            is_gap = delta.dot.counter > self._replica.clock[delta.dot.replica] + 1
+            self._repair(peer, context, delay_ms=0 if is_gap else self._options.repair_delay_ms)
+            return False
+        return True
+
+    def _refuse(self, peer: str, entry: str, content: bytes, error: Malformed, context: TurnContext) -> None:
+        """Quarantines the entry, once; what it should have said is fetched from the peer's state.
+
+        If the peer has nothing to say (the entry is not its own), it is asked again now and then, until it writes.
+        """
+        is_known = self._refused.get(peer) == entry
+        if not is_known:
+            self._refused[peer] = entry
+            context.quarantine(f"log of {peer}", entry, content, str(error))
+        self._repair(peer, context, delay_ms=self._options.refused_delay_ms if is_known else 0)
+
+    def _repair(self, peer: str, context: TurnContext, delay_ms: int) -> None:
+        """Asks `peer` for what its log does not give, unless that is under way or may still arrive by itself."""
+        since_ms = self._blocked_since_ms.setdefault(peer, context.monotonic_ms)
+        if context.monotonic_ms - since_ms < delay_ms or self._rounds.awaits(peer):
+            return
+        self._blocked_since_ms[peer] = context.monotonic_ms
+        self._counts["repairs"] += 1
+        self._rounds.start([peer], context, pushes=False)
+
+
+def _check_place(delta: Delta, replica: ReplicaId, entry: str) -> None:
+    if f"{delta.dot.counter}-0" != entry:
+        raise Malformed("delta", f"{delta.dot} stands at entry {entry}")
+    if delta.dot.replica != replica:
+        raise Malformed("delta", f"{delta.dot} stands in the log of {replica}")
