@@ -1,9 +1,10 @@
-"""The commands of Redis, as far as Deltaic has them, on replicated types."""
+"""The command language of all faces, on replicated types: the commands of Redis that Deltaic has, and its own."""
 
 from __future__ import annotations
 
 from crdt_core.commands.command import Command, Execute, read
 from crdt_core.commands.expiry import DeleteExpired
+from crdt_core.commands.invocation import Invocation
 from crdt_core.commands.policies import CommandOptions, Policies
 from crdt_core.commands.replies import OK, CommandError, ErrorReply, Map, Pairs, Reply, SetOf, Status
 from crdt_core.commands.session import Keyspace, Session
@@ -19,6 +20,7 @@ __all__ = [
     "DeleteExpired",
     "ErrorReply",
     "Execute",
+    "Invocation",
     "Keyspace",
     "Map",
     "Pairs",

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from crdt_core.commands.policies import CommandOptions
-from crdt_core.commands.replies import CommandError, ErrorReply
+from crdt_core.commands.replies import ErrorReply
 from crdt_core.commands.session import Session
+from crdt_core.errors import CallerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ class Command(NamedTuple):
 
     `name` is in upper case. `arity`, as in Redis, counts the name: 2 is exactly two, -2 at least two. `write`: it
     needs a turn. `keys`: the first key, the last (-1: to the end) and the step between, as COMMAND tells them. `run`
-    takes the arguments without the name; raises `CommandError`.
+    takes the arguments without the name; raises a `CallerError`.
     """
 
     name: bytes
@@ -70,8 +71,8 @@ class Execute:
         for command, args in self.commands:
             try:
                 replies.append(command.run(session, args))
-            except CommandError as error:
-                replies.append(ErrorReply(error.text))
+            except CallerError as error:
+                replies.append(ErrorReply(error.resp_line))
         return replies
 
 
@@ -87,5 +88,5 @@ def read(
     """The reply to a command that only reads."""
     try:
         return command.run(Session(state, wall_ms, seed, options), args)
-    except CommandError as error:
-        return ErrorReply(error.text)
+    except CallerError as error:
+        return ErrorReply(error.resp_line)

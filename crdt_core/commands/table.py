@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands import counting, expiry, explain, flags, hashes, keys, sets, strings
+from crdt_core.commands import (
+    counters,
+    counting,
+    expiry,
+    explain,
+    flags,
+    hashes,
+    inspection,
+    keys,
+    registers,
+    sets,
+    strings,
+    typed_sets,
+)
 from crdt_core.commands.arguments import shown_in_c
 from crdt_core.commands.replies import CommandError
 
@@ -15,7 +28,10 @@ __all__ = ["COMMANDS", "UNSUPPORTED", "lookup"]
 
 COMMANDS: dict[bytes, Command] = {
     command.name: command
-    for module in (strings, counting, sets, hashes, flags, keys, expiry, explain)
+    for module in (
+        *(strings, counting, sets, hashes, flags, keys, expiry, explain),
+        *(counters, typed_sets, registers, inspection),
+    )
     for command in module.COMMANDS
 }
 """By name, in upper case."""

@@ -7,7 +7,7 @@ and the effects that may happen once the store has confirmed it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from crdt_core.codec.records import Changes
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.codec.messages import Message
-    from crdt_core.commands.operations import Operation
-    from crdt_core.lattice.clocks import ReplicaId, VersionVector
-    from crdt_core.lattice.deltas import Delta
+    from crdt_core.lattice.clocks import ReplicaId, Stamp, VersionVector
+    from crdt_core.lattice.deltas import Delta, Patch
+    from crdt_core.replica.replica import Replica
 
 __all__ = [
     "Call",
@@ -30,6 +30,7 @@ __all__ = [
     "JobAnswer",
     "LinksRead",
     "MessagesRead",
+    "Operation",
     "PatchAsked",
     "PatchOffered",
     "Quarantined",
@@ -45,6 +46,13 @@ __all__ = [
 
 Token = Any
 """Whatever the shell uses to find the caller again."""
+
+
+class Operation(Protocol):
+    """What a caller has a replica do in a turn: a command, a transaction, or a change of the membership."""
+
+    def run(self, replica: Replica, now: Stamp) -> Any:
+        """Do it at hybrid time `now`; the result is for the caller. Raises a `CallerError`, with nothing changed."""
 
 
 class Call(NamedTuple):
@@ -93,9 +101,9 @@ class RoundAsked:
 
 @dataclass(frozen=True, slots=True)
 class PatchOffered:
-    """A caller's patch, as JSON, to be joined; how many writes were new is the reply."""
+    """A caller's patch, to be joined; how many writes were new is the reply."""
 
-    patch: bytes
+    patch: Patch
     token: Token
 
 

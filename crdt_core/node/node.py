@@ -17,7 +17,7 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.codec.canonical import decode_delta, encode_delta, encode_patch
 from crdt_core.codec.header import Header, encode_header
 from crdt_core.codec.messages import Admit, Answer, Ask, Compact, More, Push, Round, decode_message
 from crdt_core.errors import (
@@ -359,10 +359,9 @@ class Node:
     def _take_patch_offered(self, event: PatchOffered, context: TurnContext) -> None:
         """A caller's patch may be nonsense: that is the caller's error."""
         try:
-            patch = decode_patch(event.patch)
-            self._check_strangers(patch)
-            self._check_leaving(patch)
-            context.effects.append(Reply(event.token, self._ingest.join(patch, A_CALLER, context)))
+            self._check_strangers(event.patch)
+            self._check_leaving(event.patch)
+            context.effects.append(Reply(event.token, self._ingest.join(event.patch, A_CALLER, context)))
         except (CallerError, PeerError) as error:
             context.effects.append(Reply(event.token, error=error))
 

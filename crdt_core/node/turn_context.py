@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from crdt_core.node.events import Commit
 
 if TYPE_CHECKING:
-    from crdt_core.commands.operations import Operation
-    from crdt_core.node.events import Call, Effect, ImageAsked, ImageDropped
+    from crdt_core.node.events import Call, Effect, ImageAsked, ImageDropped, Operation
 
 __all__ = ["TurnContext"]
 

@@ -15,10 +15,9 @@ from crdt_core.replica.replica import Replica
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from crdt_core.commands.operations import Operation
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.membership.identity import Sponsor
-    from crdt_core.node.events import Event
+    from crdt_core.node.events import Event, Operation
 
 OPTIONS = NodeOptions(fence_after_ms=10_000)
 
@@ -57,6 +56,10 @@ class Fellows:
     def do(self, name: str, *operations: Operation) -> list[Any]:
         """Operations in one turn; their results."""
         return self.turn(name, *(Call(operation, object()) for operation in operations))
+
+    def value(self, name: str, key: bytes) -> Any:
+        """The value that `name` shows under `key`; `None` where there is none."""
+        return self.nodes[name].replica.value(key)
 
     def settle(self) -> None:
         """Everybody who is here hears of everything."""

@@ -13,16 +13,15 @@ import orjson
 
 from crdt_core.codec.canonical import decode_patch, encode_patch
 from crdt_core.codec.messages import encode_message
-from crdt_core.commands.operations import AddToSet, GetSet
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import Call, DeltasRead, JobAnswer, MessagesRead, Reply, RoundAsked, Send, Tick
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
+from tests.invocations import command
 
 if TYPE_CHECKING:
-    from crdt_core.commands.operations import Operation
-    from crdt_core.node.events import Event
+    from crdt_core.node.events import Event, Operation
 
 __all__ = [
     "CHUNK_BYTES",
@@ -139,8 +138,7 @@ class Net:
         return dict(replica.clock), replica.digest
 
     def members(self, name: str, key: bytes) -> set[bytes]:
-        elements, _ = GetSet(key).run(self.nodes[name].replica, NOW)
-        return set(elements)
+        return set(self.nodes[name].replica.value(key) or ())
 
 
 def member(number: int) -> bytes:
@@ -150,7 +148,7 @@ def member(number: int) -> bytes:
 def filled(*names: str, count: int = MANY, looks: int = 20_000) -> Net:
     """A net whose n2 has a set of `count`, that nobody else has."""
     net = Net(*names, looks=looks)
-    net.call("n2", *(AddToSet(b"set", member(number)) for number in range(count)))
+    net.call("n2", *(command("SADD", b"set", member(number)) for number in range(count)))
     return net
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crdt_core.commands import Reply
-    from crdt_core.commands.operations import Operation
+    from crdt_core.node.events import Operation
 
 __all__ = ["START_MS", "WAYS", "Fleet", "Site", "way_name"]
 

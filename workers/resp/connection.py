@@ -29,7 +29,7 @@ from workers.system.clock import wall_ms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from crdt_core.commands.operations import Operation
+    from crdt_core.node.events import Operation
     from workers.resp.face import RespFace
     from workers.resp.handler import Handler
     from workers.resp.parsing import Request
@@ -47,7 +47,10 @@ _PENDING_BYTES_MAX = 1 << 20
 """Of requests that wait, or whose commits are under way: so much is read before the client has to wait, too."""
 _CLOSE_PATIENCE_S = 10.0
 _HEAVY = frozenset(
-    b"SMEMBERS SUNION SINTER SDIFF HGETALL HKEYS HVALS KEYS SRANDMEMBER HRANDFIELD GETRANGE SUBSTR".split()
+    b"""
+    SMEMBERS SUNION SINTER SDIFF HGETALL HKEYS HVALS KEYS SRANDMEMBER HRANDFIELD GETRANGE SUBSTR
+    DELTAIC.SET.GET DELTAIC.REGISTER.GET DELTAIC.INSPECT
+    """.split()
 )
 """Reads whose replies may be large: behind a write they wait for it, and are then answered one by one."""
 

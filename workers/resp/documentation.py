@@ -148,18 +148,30 @@ TIME :: What the node's clock shows.
 """
 _DELTAIC = """
 DELTAIC.AWAIT token milliseconds :: Wait until this node has all that a token of another one names.
+DELTAIC.COUNTER.ADD key amount [KIND kind] :: Add to a counter of a kind: gcounter or pncounter. Concurrent ones add up.
+DELTAIC.COUNTER.GET key :: The kind and the value of a counter.
+DELTAIC.COUNTER.RAISE key replica total :: Learn that another replica has counted up to a total.
+DELTAIC.COUNTER.SUBTRACT key amount [KIND kind] :: Take away from a pncounter. Concurrent ones add up.
 DELTAIC.DWDISABLE key :: Disable a flag. It wins over a concurrent enable.
 DELTAIC.DWENABLE key :: Enable a flag that a concurrent disable wins over.
 DELTAIC.ENABLED key :: Whether the flag is enabled, of either kind.
 DELTAIC.EWDISABLE key :: Disable a flag that a concurrent enable wins over.
 DELTAIC.EWENABLE key :: Enable a flag. It wins over a concurrent disable.
 DELTAIC.EXPLAIN key [COUNT count] :: Every write that makes up what shows, and which won and why.
+DELTAIC.FLAG.SET key flag :: Enable (1) or disable (0) a flag, as its kind has it. A new one lets an enable win.
 DELTAIC.HEAL [peer ...] :: Listen to the peers again; to all, if none is named.
+DELTAIC.INSPECT key :: The type, value, siblings and hidden types of a key, as JSON.
 DELTAIC.MVGET key :: All concurrent values, the newest first.
 DELTAIC.MVSET key value :: Set the value. Of concurrent ones, all are kept.
 DELTAIC.PARTITION [peer ...] :: Stop listening to the peers; to all, if none is named.
+DELTAIC.REGISTER.GET key :: The kind, the values and the timestamp of a register.
+DELTAIC.REGISTER.SET key value [TIMESTAMP timestamp] [KIND kind] :: \
+Write a register of a kind: lwwregister, which may have a timestamp, or mvregister.
 DELTAIC.RWSADD key member [member ...] :: Add members to a set where a concurrent remove wins.
 DELTAIC.RWSREM key member [member ...] :: Remove members, and keep out who is added concurrently.
+DELTAIC.SET.ADD key element [KIND kind] :: Add to a set of a kind: gset or orset. An add wins over a concurrent remove.
+DELTAIC.SET.GET key :: The kind and the sorted members of a set.
+DELTAIC.SET.REMOVE key element :: Remove the element, if this node has seen it.
 DELTAIC.SIBLINGS key [COUNT count] :: Every write that makes up what shows.
 DELTAIC.SYNC [peer ...] :: Exchange with the peers now; with some of them, if none is named.
 DELTAIC.TOKEN :: What this node has seen, to be awaited at another one.

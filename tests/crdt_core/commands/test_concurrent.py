@@ -9,7 +9,6 @@ from __future__ import annotations
 import pytest
 
 from crdt_core.commands.expiry import DeleteExpired
-from crdt_core.commands.operations import AddToSet, AdjustCounter, Inspect, SetFlag, SetRegister
 from tests.crdt_core.sites import START_MS, WAYS, Fleet, way_name
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -174,8 +173,8 @@ def test_a_value_that_is_no_integer_hides_concurrent_increments(fleet: Fleet) ->
 
 
 def test_counters_and_registers_of_other_faces_are_strings(fleet: Fleet) -> None:
-    fleet.a.run(AdjustCounter(b"c", 5))
-    fleet.a.run(SetRegister(b"r", b"v", 3))
+    fleet.a("DELTAIC.COUNTER.ADD c 5")
+    fleet.a("DELTAIC.REGISTER.SET r v TIMESTAMP 3")
     fleet.sync()
     assert fleet.b("INCR c") == 6
     fleet.c("INCR c")
@@ -250,9 +249,8 @@ def test_a_move_and_a_concurrent_add_leave_both(fleet: Fleet) -> None:
 
 
 def test_a_set_of_another_face_that_only_grows_is_read_and_grows(fleet: Fleet) -> None:
-    from crdt_core.types import GSET
 
-    fleet.a.run(AddToSet(b"s", b"x", GSET))
+    fleet.a("DELTAIC.SET.ADD s x KIND gset")
     fleet.sync()
     fleet.b("SADD s y")
     fleet.sync()
@@ -507,7 +505,7 @@ def test_a_transaction_shows_as_a_whole(fleet: Fleet) -> None:
 
 
 def test_types_that_redis_has_not_are_told_by_their_own_name(fleet: Fleet) -> None:
-    fleet.a.run(SetFlag(b"on", True))
+    fleet.a("DELTAIC.FLAG.SET on 1")
     fleet.sync()
     assert fleet.all("TYPE on") == "ewflag"
     assert fleet.all("GET on") == WRONG_TYPE
@@ -558,10 +556,11 @@ def test_explain_names_what_is_hidden(fleet: Fleet) -> None:
     assert fleet.all("DELTAIC.SIBLINGS nothing") == []
 
 
-def test_other_faces_inspect_strings_and_hashes(fleet: Fleet) -> None:
+def test_strings_and_hashes_can_be_inspected(fleet: Fleet) -> None:
     fleet.a("SET k v EX 5")
     fleet.a("HINCRBY h n 5")
     fleet.sync()
-    string, fields = fleet.b.run(Inspect(b"k")), fleet.b.run(Inspect(b"h"))
-    assert (string.type, string.value, string.conflicts) == ("string", b'"v"', [])
-    assert (fields.type, fields.value, fields.siblings) == ("hash", b'{"n":"5"}', b'{"n\\u0000n1":{"n1:2":[5,0]}}')
+    string, fields = fleet.b("DELTAIC.INSPECT k"), fleet.b("DELTAIC.INSPECT h")
+    assert (string["type"], string["value"], string["conflicts"]) == ("string", '"v"', [])
+    assert (fields["type"], fields["value"]) == ("hash", '{"n":"5"}')
+    assert fields["siblings"] == '{"n\\u0000n1":{"n1:2":[5,0]}}'

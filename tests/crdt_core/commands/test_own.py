@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from crdt_core.commands import CommandError, lookup
-from crdt_core.commands.operations import GetFlag, SetFlag
 from tests.crdt_core.sites import WAYS, Fleet, Site, way_name
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -143,12 +142,11 @@ def test_a_register_keeps_all_concurrent_values(fleet: Fleet) -> None:
     assert fleet.all("DELTAIC.MVGET k") == ["c"]
 
 
-def test_other_faces_know_both_flags(site: Site) -> None:
+def test_a_flag_of_either_kind_is_set_as_it_is_and_a_new_one_lets_enabling_win(site: Site) -> None:
     site("DELTAIC.DWENABLE f")
-    assert site.run(GetFlag(b"f"))
-    site.run(SetFlag(b"f", False))
+    assert site("DELTAIC.FLAG.SET f 0") == 0
     assert site("DELTAIC.ENABLED f") == 0
-    site.run(SetFlag(b"g", True))
+    assert site("DELTAIC.FLAG.SET g 1") == 1
     assert site("TYPE g") == "ewflag"
 
 
