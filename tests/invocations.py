@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from crdt_core.commands import Invocation, lookup
+from crdt_core.commands import CommandOptions, Invocation, lookup
 
 __all__ = ["command"]
 
+_DEFAULTS = CommandOptions()
 
-def command(name: str, *args: bytes | str | int, wall_ms: int = 0) -> Invocation:
-    """The command `name` with `args`, at a time of day at which nothing has expired yet."""
+
+def command(name: str, *args: bytes | str | int, wall_ms: int = 0, options: CommandOptions = _DEFAULTS) -> Invocation:
+    """The command `name` with `args`, by default at a time of day at which nothing has expired yet."""
     words = [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
-    return Invocation(lookup(name.encode(), words), words, wall_ms)
+    return Invocation(lookup(name.encode(), words), words, wall_ms, options=options)

@@ -42,6 +42,10 @@ CASES: list[tuple[list[str], list[Any]]] = [
     (["DELTAIC.DWENABLE f", "EXPIRE f 9", "TTL f", "DEL f", "DELTAIC.ENABLED f"], [1, 1, 9, 1, 0]),
     (["DELTAIC.DWENABLE f", "GET f", "SADD f x", "SET f v", "TYPE f"], [1, WRONG_TYPE, WRONG_TYPE, "OK", "string"]),
     (["DELTAIC.ENABLED f", "DELTAIC.EWDISABLE f", "EXISTS f"], [0, 0, 0]),
+    (["DELTAIC.FLAG.SET f 1", "DELTAIC.FLAG.SET f 1", "DELTAIC.ENABLED f", "TYPE f"], [1, 1, 1, "ewflag"]),
+    (["DELTAIC.FLAG.SET f 0", "EXISTS f", "DELTAIC.FLAG.SET f on"], [0, 0, "ERR flag: 'on' is neither 0 nor 1"]),
+    (["DELTAIC.DWENABLE f", "DELTAIC.FLAG.SET f 1", "TYPE f", "DELTAIC.FLAG.SET f 0"], [1, 1, "dwflag", 0]),
+    (["SET f v", "DELTAIC.FLAG.SET f 1"], ["OK", WRONG_TYPE]),
     (["DELTAIC.MVSET k v", "DELTAIC.MVGET k", "GET k", "TYPE k"], ["OK", ["v"], "v", "string"]),
     (["DELTAIC.MVSET k v", "DELTAIC.MVSET k w", "DELTAIC.MVGET k"], ["OK", "OK", ["w"]]),
     (["SET k v EX 9", "DELTAIC.MVSET k w", "GET k", "TTL k"], ["OK", "OK", "w", -1]),
@@ -68,7 +72,18 @@ def test_it_answers(site: Site, lines: list[str], replies: list[Any]) -> None:
         "DELTAIC.EWDISABLE f 1",
         "DELTAIC.DWENABLE f 1",
         "DELTAIC.DWDISABLE",
+        "DELTAIC.FLAG.SET f",
         "DELTAIC.ENABLED f g",
+        "DELTAIC.COUNTER.ADD c",
+        "DELTAIC.COUNTER.SUBTRACT c",
+        "DELTAIC.COUNTER.GET",
+        "DELTAIC.COUNTER.RAISE c n7",
+        "DELTAIC.SET.ADD s",
+        "DELTAIC.SET.REMOVE s x y",
+        "DELTAIC.SET.GET s x",
+        "DELTAIC.REGISTER.SET r",
+        "DELTAIC.REGISTER.GET",
+        "DELTAIC.INSPECT k l",
         "DELTAIC.MVSET k",
         "DELTAIC.MVSET k v w",
         "DELTAIC.MVGET",
@@ -82,7 +97,8 @@ def test_the_wrong_number_of_arguments_is_told_as_redis_tells_it(line: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["RWSADD s x", "RWSREM s x", "EWENABLE s", "DWENABLE s", "ENABLED s", "MVSET s x", "MVGET s"]
+    "name",
+    ["RWSADD s x", "RWSREM s x", "EWENABLE s", "DWENABLE s", "ENABLED s", "MVSET s x", "MVGET s", "FLAG.SET s 1"],
 )
 def test_keys_of_deltaic_are_refused(site: Site, name: str) -> None:
     verb, _, rest = name.partition(" ")
@@ -130,6 +146,25 @@ def test_a_delete_of_a_flag_leaves_a_concurrent_enable(fleet: Fleet, kind: str) 
     fleet.b(f"DELTAIC.{kind}ENABLE f")
     fleet.sync()
     assert fleet.all("DELTAIC.ENABLED f") == 1
+
+
+def test_a_flag_that_is_not_enabled_is_disabled_without_a_write(site: Site) -> None:
+    made = len(site.log)
+    assert (site("DELTAIC.FLAG.SET f 0"), len(site.log)) == (0, made)
+    site("DELTAIC.DWENABLE g")
+    site("DELTAIC.FLAG.SET g 0")
+    made = len(site.log)
+    assert (site("DELTAIC.FLAG.SET g 0"), len(site.log)) == (0, made), "unlike DELTAIC.DWDISABLE"
+
+
+@pytest.mark.parametrize(("kind", "enabled"), [("EW", 1), ("DW", 0)])
+def test_of_a_concurrent_set_and_unset_the_flag_s_kind_says_which_wins(fleet: Fleet, kind: str, enabled: int) -> None:
+    fleet.a(f"DELTAIC.{kind}ENABLE f")
+    fleet.sync()
+    fleet.a("DELTAIC.FLAG.SET f 0")
+    fleet.b("DELTAIC.FLAG.SET f 1")
+    fleet.sync()
+    assert fleet.all("DELTAIC.ENABLED f") == enabled
 
 
 def test_a_register_keeps_all_concurrent_values(fleet: Fleet) -> None:
