@@ -27,7 +27,8 @@
     |-- DigestMismatch              two replicas with equal clocks differ: an alarm
     `-- InvariantBroken             a dot spent twice, a clock that ran backwards: never caught, the worker stops
 
-Every class says what a face needs: `grpc_code` (the name of a gRPC status code) and `exit_code` (of the command).
+Every class says what a face needs: `grpc_code` (the name of a gRPC status code), `resp_line` (the error line of the
+Redis protocol) and `exit_code` (of the command line).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import reprlib
 from typing import ClassVar
 
 __all__ = [
+    "WRONG_TYPE_LINE",
     "AlreadyRunning",
     "CallerError",
     "ClaimRefused",
@@ -65,6 +67,9 @@ __all__ = [
     "brief",
 ]
 
+WRONG_TYPE_LINE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+"""What Redis says to a command that meets a key of another type."""
+
 
 def brief(value: object) -> str:
     """`value` for an error's sentence: short, however long or deeply nested it is."""
@@ -79,6 +84,11 @@ class DeltaicError(Exception):
 
     grpc_code: ClassVar[str] = "INTERNAL"
     exit_code: ClassVar[int] = 1
+
+    @property
+    def resp_line(self) -> str:
+        """The error line of the Redis protocol. Clients act on its first word."""
+        return f"ERR {self}"
 
 
 class CallerError(DeltaicError):
@@ -129,6 +139,12 @@ class WrongType(CallerError):
         self.key = key
         self.held = held
         self.wanted = wanted
+        self.hint = hint
+
+    @property
+    def resp_line(self) -> str:
+        """The line that Redis has for it, and the hint."""
+        return f"{WRONG_TYPE_LINE}: {self.hint}" if self.hint else WRONG_TYPE_LINE
 
 
 class CounterOverflow(CallerError):

@@ -1,10 +1,11 @@
-"""The commands of Redis that Deltaic has, and its own, on replicated types."""
+"""The command language of all faces, on replicated types: the commands of Redis that Deltaic has, and its own."""
 
 from __future__ import annotations
 
 from crdt_core.commands.command import Command
 from crdt_core.commands.execution import Execute, read
 from crdt_core.commands.expiry import DeleteExpired
+from crdt_core.commands.invocation import Invocation
 from crdt_core.commands.policies import CommandOptions, Policies
 from crdt_core.commands.replies import OK, CommandError, ErrorReply, Map, Pairs, Reply, SetOf, Status
 from crdt_core.commands.session import Keyspace, Session
@@ -21,6 +22,7 @@ __all__ = [
     "DeleteExpired",
     "ErrorReply",
     "Execute",
+    "Invocation",
     "Keyspace",
     "Map",
     "Pairs",

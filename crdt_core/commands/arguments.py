@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crdt_core.commands.replies import CommandError
+from crdt_core.errors import WRONG_TYPE_LINE
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from crdt_core.types.strings import integer
 
@@ -18,7 +19,7 @@ __all__ = [
     "wrong_number",
 ]
 
-WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+WRONG_TYPE = WRONG_TYPE_LINE
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
 SYNTAX = "ERR syntax error"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.policies import CommandOptions
-from crdt_core.commands.replies import CommandError, ErrorReply
+from crdt_core.commands.replies import ErrorReply
 from crdt_core.commands.session import Session
+from crdt_core.errors import CallerError
 
 if TYPE_CHECKING:
     from crdt_core.commands.command import Command
@@ -43,14 +44,13 @@ class Execute:
 
     def run(self, replica: Replica, now: Stamp) -> list[Reply]:
         """The replies, one per command."""
-        session = Session(replica, self.wall_ms, self.seed, self.options)
-        session.replica, session.now = replica, now
+        session = Session.in_turn(replica, now, self.wall_ms, self.seed, self.options)
         replies: list[Reply] = []
         for command, args in self.commands:
             try:
                 replies.append(command.run(session, args))
-            except CommandError as error:
-                replies.append(ErrorReply(error.text))
+            except CallerError as error:
+                replies.append(ErrorReply(error.resp_line))
         return replies
 
 
@@ -66,6 +66,6 @@ def read(
     """Returns the reply to a command that only reads."""
     try:
         reply: Reply = command.run(Session(state, wall_ms, seed, options), args)
-    except CommandError as error:
-        return ErrorReply(error.text)
+    except CallerError as error:
+        return ErrorReply(error.resp_line)
     return reply

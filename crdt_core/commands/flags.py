@@ -1,7 +1,8 @@
-"""DELTAIC.EWENABLE and its like: flags, which Redis has no word for.
+"""DELTAIC.EWENABLE and its family: flags, a type that Redis does not have.
 
-There are two kinds: of a concurrent enable and disable, the enable wins (EW) or the disable does (DW). A flag that is
-not enabled is no key: EXISTS says 0, and DELTAIC.ENABLED does. DEL, TTL, EXPIRE and their like work as on any key.
+There are two kinds: of a concurrent enable and disable, the enable wins (EW) or the disable wins (DW). DELTAIC.FLAG.SET
+writes a flag of either kind, and makes an EW flag. DELTAIC.ENABLED reads either kind. A flag that is not enabled is no
+key: EXISTS and DELTAIC.ENABLED say 0. DEL, TTL, EXPIRE and the like work as on any key.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.arguments import WRONG_TYPE
 from crdt_core.commands.command import KEY, Command
-from crdt_core.commands.replies import CommandError
+from crdt_core.commands.kinds import Kinds
+from crdt_core.errors import InvalidArgument, brief
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE
 from crdt_core.types import DWFLAG, EWFLAG, SLOT
 
@@ -19,34 +20,44 @@ if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
     from crdt_core.types import CrdtType
-    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
 
-_FLAGS = (EWFLAG, DWFLAG)
-
-
-def _as_one_of(types: tuple[CrdtType, ...], found: Object | None) -> Object | None:
-    if found is not None and found.type not in types:
-        raise CommandError(WRONG_TYPE)
-    return found
+_KINDS = Kinds(EWFLAG, DWFLAG)
+_SWITCH = {b"0": False, b"1": True}
 
 
 def _enable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
-    found = _as_one_of((type_,), session.take(args[0]))
+    found = session.take(args[0])
+    _KINDS.resolve(found, type_, type_)
     session.replica.write(args[0], type_, SLOT, True)
     return int(found is None)
 
 
 def _disable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
-    found = _as_one_of((type_,), session.take(args[0]))
+    found = session.take(args[0])
+    _KINDS.resolve(found, type_, type_)
     if found is not None or type_ is DWFLAG:
         session.replica.write(args[0], type_, SLOT, WINNING_TOMBSTONE if type_ is DWFLAG else TOMBSTONE)
     return int(found is not None)
 
 
+def _set(session: Session, args: list[bytes]) -> Reply:
+    """The flag's new value. To disable a flag that is not enabled changes nothing, of either kind."""
+    enabled = _SWITCH.get(args[1])
+    if enabled is None:
+        raise InvalidArgument("flag", f"{brief(args[1].decode('utf-8', 'replace'))} is neither 0 nor 1")
+    found = session.take(args[0])
+    type_ = _KINDS.resolve(found, None, EWFLAG)
+    if enabled:
+        session.replica.write(args[0], type_, SLOT, True)
+    elif found is not None:
+        session.replica.write(args[0], type_, SLOT, WINNING_TOMBSTONE if type_ is DWFLAG else TOMBSTONE)
+    return int(enabled)
+
+
 def _enabled(session: Session, args: list[bytes]) -> Reply:
-    return int(_as_one_of(_FLAGS, session.find(args[0])) is not None)
+    return int(_KINDS.check(session.find(args[0])) is not None)
 
 
 COMMANDS: tuple[Command[Session], ...] = (
@@ -89,6 +100,17 @@ COMMANDS: tuple[Command[Session], ...] = (
         partial(_disable, DWFLAG),
         "Disables a flag where disabling wins.",
         "It wins over a concurrent enable.",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.FLAG.SET key flag",
+        3,
+        KEY,
+        "write denyoom fast",
+        _set,
+        "Enables (1) or disables (0) a flag as its kind has it. A new flag lets enabling win.",
+        "The kind of the flag decides.",
+        since="0.2.0",
     ),
     Command(
         "deltaic",

@@ -1,7 +1,7 @@
-"""What a command answers: plain values that know nothing of protocol versions.
+"""What a command replies: plain values that know nothing of protocol versions.
 
-Whoever writes a reply to a connection chooses its form there. A command that is refused raises `CommandError` and has
-changed nothing; the text of the error is the whole line that Redis would send.
+The face that sends a reply chooses its form on the wire. A command that is refused raises a `CallerError` and has
+changed nothing. Where Redis has a line of its own for a refusal, the error is a `CommandError` with exactly that line.
 """
 
 from __future__ import annotations
@@ -55,3 +55,8 @@ class CommandError(CallerError):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
+
+    @property
+    def resp_line(self) -> str:
+        """The text itself."""
+        return self.text

@@ -1,6 +1,10 @@
-"""What a command runs on: what it sees, what it writes to, its time, its random choices and the settings of commands.
+"""The session: what a command reads and writes, its time, its random choices and the settings of commands.
 
-In a turn the session's state is the replica itself; outside of turns it is what the last confirmed commit has left.
+In a turn a session reads the replica itself. Outside of turns it reads the committed view: the state that the last
+confirmed commit has left.
+
+Expiry lives here. An object that has expired by the session's time of day is not found, whether it is swept or not. A
+command that writes (`take`) deletes it first. So a key expires alike for every face.
 """
 
 from __future__ import annotations
@@ -25,35 +29,35 @@ if TYPE_CHECKING:
 __all__ = ["RESERVED", "Keyspace", "Session"]
 
 RESERVED = b"deltaic:"
-"""What the names of Deltaic's own keys begin with; no command sees or makes such keys."""
+"""The prefix of Deltaic's own keys. No command reads or makes such keys."""
 
 _MASK64 = (1 << 64) - 1
 
 _DEFAULTS = CommandOptions()
 
 _STRING_BYTES_MAX = 512 << 20
-"""How long a string may get in Redis, whatever the settings say."""
+"""The longest string of Redis. A setting cannot raise it."""
 
 
 class Keyspace(Protocol):
-    """What commands look at: a replica, or what it was when its last commit was confirmed."""
+    """What a command reads: a replica, or the committed view of one."""
 
     @property
     def replica_index(self) -> ReplicaIndex: ...
 
     def head(self, key: bytes) -> Object | None:
-        """The first made of the objects under `key`."""
+        """The first object made under `key`; the objects of other types there are its `type_conflicts`."""
 
     def keys(self) -> Iterable[bytes]:
-        """Every key that may show something; nothing may change meanwhile."""
+        """Every key that may show something. The keyspace must not change while this is read."""
 
 
 class Session:
     """What a command runs on.
 
-    `state`: what it sees. `replica`: what it writes to; only there in a turn, where it is the state too. `now`: the
-    hybrid time of its writes. `wall_ms`: the time of day, by which keys expire. `random(n)` chooses below n, always
-    alike for the same seed. `options`: what the settings say.
+    `state` is what the command reads. `replica` and `now` exist only in a turn: the replica that the command writes to
+    (the state is that replica then), and the hybrid time of its writes. `wall_ms` is the time of day, by which keys
+    expire. `random(n)` chooses below n, always alike for the same seed. `options` are the settings of commands.
     """
 
     __slots__ = ("_head", "_random", "now", "options", "replica", "state", "wall_ms")
@@ -69,15 +73,24 @@ class Session:
         self.options = options
         self._random = seed
 
+    @classmethod
+    def in_turn(
+        cls, replica: Replica, now: Stamp, wall_ms: int, seed: int = 0, options: CommandOptions = _DEFAULTS
+    ) -> Session:
+        """A session that writes to `replica` at hybrid time `now`."""
+        session = cls(replica, wall_ms, seed, options)
+        session.replica, session.now = replica, now
+        return session
+
     def random(self, below: int) -> int:
-        """The next choice from 0 to `below` - 1 (SplitMix64; Steele, Lea, Flood 2014)."""
+        """Return the next choice from 0 to `below` - 1 (SplitMix64; Steele, Lea, Flood 2014)."""
         self._random = z = (self._random + 0x9E3779B97F4A7C15) & _MASK64
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _MASK64
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _MASK64
         return (z ^ (z >> 31)) % below
 
     def find(self, key: bytes) -> Object | None:
-        """The object that shows under `key`; `None` where there is none, or it has expired."""
+        """Return the object that shows under `key`; `None` where there is none, or it has expired."""
         if key.startswith(RESERVED):
             raise CommandError("ERR keys that begin with 'deltaic:' are reserved")
         head = self._head(key)
@@ -88,7 +101,11 @@ class Session:
         return None if self.has_expired(head) else next(iter(head.showing()), None)
 
     def take(self, key: bytes) -> Object | None:
-        """As `find`, for a command that writes: what has expired is deleted, and so is the expiry of nothing."""
+        """Return what `find` returns, for a command that writes.
+
+        Where nothing is found, this deletes what stands under the key and does not show: an expired object, or a
+        deadline whose object is gone.
+        """
         found = self.find(key)
         if found is None:
             head = self.state.head(key)
@@ -97,44 +114,47 @@ class Session:
         return found
 
     def deadline_ms(self, key: bytes) -> int | None:
-        """When what is under `key` expires, in wall time; `None` for never."""
+        """Return when the object under `key` expires, in wall time; `None` for never."""
         head = self.state.head(key)
         return deadline_of(head, self.state.replica_index) if head is not None and head.type_conflicts else None
 
     def has_expired(self, head: Object) -> bool:
-        """Whether the time of the objects in this chain is over."""
+        """Return whether the objects in this chain have expired."""
         deadline_ms = deadline_of(head, self.state.replica_index)
         return deadline_ms is not None and deadline_ms <= self.wall_ms
 
     def new_set(self, key: bytes, otherwise: CrdtType = ORSET) -> CrdtType:
-        """The type of a set that is made under `key`: what the policies say, and `otherwise` where they say nothing."""
+        """Return the type of a new set under `key`: what the policies say, or `otherwise` where they say nothing."""
         policies = self.options.policies
         return otherwise if policies is None else policies.set_type(key) or otherwise
 
     def new_string(self, key: bytes, otherwise: CrdtType = STRING) -> CrdtType:
-        """The type of a string that is made under `key`, likewise."""
+        """Return the type of a new string under `key`: what the policies say, or `otherwise`."""
         policies = self.options.policies
         return otherwise if policies is None else policies.string_type(key) or otherwise
 
     def must_fit(self, size: int) -> None:
-        """Raises `CommandError` where a value of so many bytes would be too long."""
+        """Raise `CommandError` or `TooLarge` if a value of `size` bytes would be too long."""
         if size > _STRING_BYTES_MAX:
             raise CommandError("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
         if size > self.options.value_bytes_max:
-            error = TooLarge("value", size, self.options.value_bytes_max, "limits.value_bytes_max")
-            raise CommandError(f"ERR {error}")
+            raise TooLarge("value", size, self.options.value_bytes_max, "limits.value_bytes_max")
 
     def must_fit_reply(self, items: Collection[bytes | None]) -> None:
-        """Raises `CommandError` where a reply of these values would be too long. It costs little where they are few."""
-        options = self.options
-        if len(items) * options.value_bytes_max > options.reply_bytes_max:
-            size = sum(len(item) for item in items if item is not None)
-            if size > options.reply_bytes_max:
-                error = TooLarge("reply", size, options.reply_bytes_max, "limits.output_bytes_max")
-                raise CommandError(f"ERR {error}")
+        """Raise `TooLarge` if a reply of these values would be too long. A few values are not even measured.
+
+        No value may be longer than the limit of values.
+        """
+        if len(items) * self.options.value_bytes_max > self.options.reply_bytes_max:
+            self.must_fit_reply_of(sum(len(item) for item in items if item is not None))
+
+    def must_fit_reply_of(self, size: int) -> None:
+        """Raise `TooLarge` if a reply of `size` bytes would be too long."""
+        if size > self.options.reply_bytes_max:
+            raise TooLarge("reply", size, self.options.reply_bytes_max, "limits.output_bytes_max")
 
     def showing(self) -> Iterator[Object]:
-        """Everything that shows, by key; nothing may change meanwhile."""
+        """Yield every object that shows. The state must not change while this is read."""
         for key in self.state.keys():  # noqa: SIM118  it is no mapping
             if not key.startswith(RESERVED):
                 found = self.find(key)

@@ -8,17 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import (
+    counters,
     counting,
     expiry,
     explain,
     flags,
     hashes,
+    inspection,
     keys,
     multivalue,
+    registers,
     remove_wins,
     set_algebra,
     sets,
     strings,
+    typed_sets,
 )
 from crdt_core.commands.arguments import shown_in_c, wrong_number
 from crdt_core.commands.redis_commands import REDIS_COMMANDS
@@ -35,6 +39,9 @@ __all__ = ["COMMANDS", "UNSUPPORTED", "CommandTable", "lookup"]
 _FAMILIES = (
     strings,
     counting,
+    counters,
+    registers,
+    typed_sets,
     multivalue,
     sets,
     set_algebra,
@@ -44,6 +51,7 @@ _FAMILIES = (
     keys,
     expiry,
     explain,
+    inspection,
 )
 
 _SHOWN_MAX = 128

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from crdt_core.codec.messages import Message
     from crdt_core.lattice.clocks import ReplicaId, Stamp, VersionVector
-    from crdt_core.lattice.deltas import Delta
+    from crdt_core.lattice.deltas import Delta, Patch
     from crdt_core.replica.replica import Replica
 
 __all__ = [
@@ -110,9 +110,9 @@ class RoundAsked:
 
 @dataclass(frozen=True, slots=True)
 class PatchOffered:
-    """A caller wants `patch` (JSON) joined. The reply is how many of its writes were new."""
+    """A caller wants `patch` joined. The reply is how many of its writes were new."""
 
-    patch: bytes
+    patch: Patch
     token: Token
 
 

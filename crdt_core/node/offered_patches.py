@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import decode_patch
 from crdt_core.errors import CallerError, InvalidArgument, PeerError, TooMany
 from crdt_core.node.events import Reply
 from crdt_core.types.members import Standing
@@ -40,10 +39,9 @@ class OfferedPatches:
     def take(self, event: PatchOffered, context: TurnContext) -> None:
         """Joins the patch; replies how many of its writes were new, or why it was refused."""
         try:
-            patch = decode_patch(event.patch)
-            self._check_strangers(patch)
-            self._check_leaving(patch)
-            context.effects.append(Reply(event.token, self._ingest.join(patch, A_CALLER, context)))
+            self._check_strangers(event.patch)
+            self._check_leaving(event.patch)
+            context.effects.append(Reply(event.token, self._ingest.join(event.patch, A_CALLER, context)))
         except (CallerError, PeerError) as error:
             context.effects.append(Reply(event.token, error=error))
 

@@ -57,6 +57,10 @@ class Fellows:
         """Operations in one turn; their results."""
         return self.turn(name, *(Call(operation, object()) for operation in operations))
 
+    def value(self, name: str, key: bytes) -> Any:
+        """The value that `name` shows under `key`; `None` where there is none."""
+        return self.nodes[name].replica.value(key)
+
     def settle(self) -> None:
         """Everybody who is here hears of everything."""
         present = [name for name in self.nodes if name not in self.away]

@@ -18,7 +18,7 @@ from crdt_core.node.events import Call, DeltasRead, JobAnswer, MessagesRead, Rep
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
-from tests.crdt_core.writes import Add
+from tests.invocations import command
 
 if TYPE_CHECKING:
     from crdt_core.node.events import Event, Operation, RoundResult
@@ -156,7 +156,7 @@ def member(number: int) -> bytes:
 def filled(*names: str, count: int = MANY) -> Net:
     """A net whose n2 has a set of `count`, that nobody else has."""
     net = Net(*names)
-    net.call("n2", *(Add(b"set", member(number)) for number in range(count)))
+    net.call("n2", *(command("SADD", b"set", member(number)) for number in range(count)))
     return net
 
 

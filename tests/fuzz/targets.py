@@ -20,7 +20,6 @@ from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, 
 from crdt_core.codec.header import decode_header, encode_header
 from crdt_core.codec.messages import decode_message, encode_message
 from crdt_core.codec.records import decode_object, decode_part, encode_part
-from crdt_core.commands.operations import AddToSet, AdjustCounter, GetCounter, Inspect
 from crdt_core.errors import Malformed, PeerError, SettingsError
 from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector
 from crdt_core.lattice.deltas import Patch
@@ -31,6 +30,7 @@ from crdt_core.replica.replica import Replica
 from crdt_core.types import TYPES
 from crdt_core.types.object import Object
 from tests.fuzz.mutations import HOSTILE, HOSTILE_TOML
+from tests.invocations import command
 from workers.config.redis_url import options_of, shown
 from workers.config.settings import FleetSettings, load_settings
 from workers.maelstrom.protocol import parse
@@ -246,7 +246,7 @@ def take_offer(data: bytes) -> None:
     node = _node()
     (reply,) = (
         e
-        for e in node.turn([PatchOffered(data, "token")], wall_ms=1000, monotonic_ms=1000).effects
+        for e in node.turn([PatchOffered(decode_patch(data), "token")], wall_ms=1000, monotonic_ms=1000).effects
         if isinstance(e, Reply)
     )
     _goes_on(node)
@@ -266,12 +266,17 @@ def _node() -> Node:
 def _goes_on(node: Node) -> None:
     """Fails unless the node can still be written and read, commits, and sends its state on."""
     node.turn([Tick()], wall_ms=10_000_000, monotonic_ms=10_000_000)
-    calls = [AdjustCounter(b"fresh", 1), AddToSet(b"more", b"x"), GetCounter(b"hits"), Inspect(b"basket")]
+    calls = [
+        command("DELTAIC.COUNTER.ADD", b"fresh", 1),
+        command("SADD", b"more", b"x"),
+        command("GET", b"hits"),
+        command("DELTAIC.INSPECT", b"basket"),
+    ]
     turn = node.turn(
         [Call(operation, number) for number, operation in enumerate(calls)], wall_ms=10_000_001, monotonic_ms=10_000_001
     )
     replies = {effect.token: effect for effect in turn.effects if isinstance(effect, Reply)}
-    assert (replies[0].result, replies[1].result) == (1, True)
+    assert (replies[0].result, replies[1].result) == (1, 1)
     assert turn.commit.delta is not None
     decode_delta(turn.commit.delta)
     decode_header({name.encode(): value for name, value in turn.commit.header.items()})

@@ -13,7 +13,6 @@ import pytest
 from crdt_core.codec.canonical import decode_clock, decode_delta, decode_patch
 from crdt_core.codec.header import decode_header
 from crdt_core.codec.messages import Done, decode_message, encode_message
-from crdt_core.commands.operations import AdjustCounter
 from crdt_core.errors import Malformed, SettingsError, UnknownNode, brief
 from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector
 from crdt_core.lattice.replica_index import REPLICAS_MAX
@@ -22,6 +21,7 @@ from crdt_core.node.events import Call, DeltasRead, MessagesRead, PatchAsked, Pa
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
+from tests.invocations import command
 from workers.config.settings import checked, load_settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def node(**options: Any) -> Node:
 
 
 def still_works(machine: Node) -> bool:
-    (reply,) = machine.turn([Call(AdjustCounter(b"hits", 1), "token")], wall_ms=1, monotonic_ms=1).effects
+    (reply,) = machine.turn(
+        [Call(command("DELTAIC.COUNTER.ADD", b"hits", 1), "token")], wall_ms=1, monotonic_ms=1
+    ).effects
     assert isinstance(reply, Reply)
     return bool(reply.result)
 
@@ -194,7 +196,7 @@ def test_callers_patches_are_bounded_in_the_replicas_they_bring() -> None:
 
     def offer(clock: dict[str, int]) -> Exception | None:
         effects = machine.turn(
-            [PatchOffered(patch(origin="x", clock=clock), "token")], wall_ms=1, monotonic_ms=1
+            [PatchOffered(decode_patch(patch(origin="x", clock=clock)), "token")], wall_ms=1, monotonic_ms=1
         ).effects
         (reply,) = (effect for effect in effects if isinstance(effect, Reply))
         return reply.error
@@ -221,7 +223,7 @@ def test_a_patch_of_very_many_tiny_parts_takes_time_and_memory_in_proportion() -
     tracemalloc.start()
     try:
         machine = node()
-        machine.turn([PatchOffered(small, "token")], wall_ms=1, monotonic_ms=1)
+        machine.turn([PatchOffered(decode_patch(small), "token")], wall_ms=1, monotonic_ms=1)
         assert tracemalloc.get_traced_memory()[1] < 100 * len(small)
     finally:
         tracemalloc.stop()
@@ -234,7 +236,11 @@ def test_clears_with_long_clocks_cost_what_their_bytes_cost() -> None:
     parts = [[f"k{number}", "orset", None, {"x0:2": seen}] for number in range(100)]
     data = patch(clock=clock, parts=parts)
     machine = node(strangers_max=2000)
-    assert seconds(lambda: machine.turn([PatchOffered(data, "token")], wall_ms=1, monotonic_ms=1)) < 10
+
+    def offer() -> None:
+        machine.turn([PatchOffered(decode_patch(data), "token")], wall_ms=1, monotonic_ms=1)
+
+    assert seconds(offer) < 10
     assert len(machine.replica.catalogue.objects) == 100
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from crdt_core.codec.header import decode_header
 from crdt_core.lattice.siblings import is_tombstone, lasting, shows, unfold
 from crdt_core.replica.catalogue import Catalogue
+from crdt_core.types import View
 from crdt_core.types.members import ABSENT
 from tests.sim.specs import PREVAILING
 from tests.sim.violation import Violation, require
@@ -82,8 +83,9 @@ def under_way(process: Process) -> None:
     history, confirmed_view = process.world.history, process.node.confirmed
     visible = history.visible(process.confirmed_clock)
     for key in history.keys:
-        showing = confirmed_view.showing(key)
-        got = {link.type.name: link.type.value(confirmed_view.view(key, link.type)) for link in showing}
+        head = confirmed_view.head(key)
+        showing = head.showing() if head is not None else []
+        got = {link.type.name: link.type.value(View(link.parts, confirmed_view.replica_index)) for link in showing}
         if got != (wanted := history.shown(key, visible)):
             raise Violation("readers see what is confirmed", f"{_at(process)}, {key!r}: {got}, not {wanted}")
 

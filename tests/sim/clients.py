@@ -1,41 +1,28 @@
-"""Callers: random operations of every kind that `crdt_core.commands.operations` has, alone and as transactions of
-several keys.
+"""Callers: random commands on every type that the simulator specifies, alone and as transactions of several keys.
 
-Calls that arrive together share a turn, hence a commit: that is a transaction. Each operation is run by the production
-code, wrapped so that the run's history learns what it was (`Deed`).
+Calls that arrive together share a turn, hence a commit: that is a transaction. Each command is run by the production
+code, wrapped so that the run's history learns what the command did (`Deed`).
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.commands.operations import (
-    AddToSet,
-    AdjustCounter,
-    Delete,
-    GetCounter,
-    GetFlag,
-    GetRegister,
-    GetSet,
-    Inspect,
-    Operation,
-    RaiseShare,
-    RemoveFromSet,
-    SetFlag,
-    SetRegister,
-)
+from crdt_core.codec.canonical import decode_patch
+from crdt_core.commands import Invocation, lookup
 from crdt_core.errors import CallerError, InvalidArgument, PatchTooNew
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.node.events import Call, PatchAsked, PatchOffered, RoundAsked
-from crdt_core.types import GCOUNTER, GSET, LWWREGISTER
 from tests.sim.history import Deed
+from tests.sim.plan import EPOCH_MS
 from tests.sim.violation import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
+    from crdt_core.commands import Reply as CommandReply
     from crdt_core.node.events import Reply
     from crdt_core.replica.replica import Replica
     from tests.sim.shell import Process
@@ -43,9 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["MIXES", "Caller", "act"]
 
-Mix = dict[str, "tuple[int, Callable[[Random], Operation]]"]
+
+class Words(NamedTuple):
+    """A command as a caller writes it."""
+
+    name: str
+    args: list[bytes]
+
+
+Mix = dict[str, "tuple[int, Callable[[Random], Words]]"]
 KEYS = (b"x", b"y", b"\xff")
-"""Keys that are used as whatever type comes, so that rivals meet."""
+"""Keys that callers use as any type, so that type conflicts come about."""
 ELEMENTS = (b"a", b"b", b"c", b"\xfe")
 OUTSIDERS = ("elsewhere", "abroad")
 
@@ -59,56 +54,94 @@ def _element(rng: Random) -> bytes:
     return rng.choice(ELEMENTS)
 
 
+def _words(name: str, *args: bytes | str | int) -> Words:
+    return Words(name, [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args])
+
+
+def _increment(key: bytes, amount: int, *kind: str) -> Words:
+    return _words("DELTAIC.COUNTER.ADD", key, amount, *kind)
+
+
+def _decrement(key: bytes, amount: int) -> Words:
+    return _words("DELTAIC.COUNTER.SUBTRACT", key, amount)
+
+
+def _add(key: bytes, element: bytes, *kind: str) -> Words:
+    return _words("DELTAIC.SET.ADD", key, element, *kind)
+
+
+def _remove(key: bytes, element: bytes) -> Words:
+    return _words("DELTAIC.SET.REMOVE", key, element)
+
+
+def _set(key: bytes, value: bytes, *options: str | int) -> Words:
+    return _words("DELTAIC.REGISTER.SET", key, value, *options)
+
+
+def _set_flag(key: bytes, enabled: bool) -> Words:
+    return _words("DELTAIC.FLAG.SET", key, int(enabled))
+
+
+def _delete(key: bytes) -> Words:
+    return _words("DEL", key)
+
+
+_GCOUNTER, _GSET, _LWW = ("KIND", "gcounter"), ("KIND", "gset"), ("KIND", "lwwregister")
+_READS = (
+    *("DELTAIC.COUNTER.GET", "DELTAIC.SET.GET", "DELTAIC.REGISTER.GET"),
+    *("DELTAIC.ENABLED", "DELTAIC.INSPECT"),
+)
+
 EVERYTHING: Mix = {
-    "increment": (6, lambda rng: AdjustCounter(_key(rng, b"hits", b"stock"), rng.randint(0, 5))),
-    "decrement": (3, lambda rng: AdjustCounter(_key(rng, b"hits", b"stock"), rng.randint(0, 5), decrement=True)),
-    "increment (grow-only)": (3, lambda rng: AdjustCounter(_key(rng, b"visits"), rng.randint(0, 5), GCOUNTER)),
-    "raise share": (1, lambda rng: RaiseShare(b"shares", rng.choice(OUTSIDERS), rng.randint(1, 9))),
-    "increment beside shares": (1, lambda rng: AdjustCounter(b"shares", rng.randint(1, 5), GCOUNTER)),
-    "add": (6, lambda rng: AddToSet(_key(rng, b"cart", b"tags"), _element(rng))),
-    "add (grow-only)": (2, lambda rng: AddToSet(_key(rng, b"names"), _element(rng), GSET)),
-    "remove": (6, lambda rng: RemoveFromSet(_key(rng, b"cart", b"tags"), _element(rng))),
-    "set (last writer)": (3, lambda rng: SetRegister(_key(rng, b"title"), _element(rng), None, LWWREGISTER)),
-    "set at": (3, lambda rng: SetRegister(_key(rng, b"title", b"old"), _element(rng), rng.randint(-1, 9))),
-    "set (multi-value)": (4, lambda rng: SetRegister(_key(rng, b"note"), _element(rng))),
-    "set flag": (4, lambda rng: SetFlag(_key(rng, b"flag"), rng.random() < 0.5)),
-    "delete": (4, lambda rng: Delete(rng.choice((b"hits", b"cart", b"names", b"title", b"note", b"visits", *KEYS)))),
-    "read": (
-        2,
-        lambda rng: rng.choice((GetCounter, GetSet, GetRegister, GetFlag, Inspect))(_key(rng, b"hits", b"cart")),
+    "increment": (6, lambda rng: _increment(_key(rng, b"hits", b"stock"), rng.randint(0, 5))),
+    "decrement": (3, lambda rng: _decrement(_key(rng, b"hits", b"stock"), rng.randint(0, 5))),
+    "increment (grow-only)": (3, lambda rng: _increment(_key(rng, b"visits"), rng.randint(0, 5), *_GCOUNTER)),
+    "raise share": (
+        1,
+        lambda rng: _words("DELTAIC.COUNTER.RAISE", b"shares", rng.choice(OUTSIDERS), rng.randint(1, 9)),
     ),
+    "increment beside shares": (1, lambda rng: _increment(b"shares", rng.randint(1, 5), *_GCOUNTER)),
+    "add": (6, lambda rng: _add(_key(rng, b"cart", b"tags"), _element(rng))),
+    "add (grow-only)": (2, lambda rng: _add(_key(rng, b"names"), _element(rng), *_GSET)),
+    "remove": (6, lambda rng: _remove(_key(rng, b"cart", b"tags"), _element(rng))),
+    "set (last writer)": (3, lambda rng: _set(_key(rng, b"title"), _element(rng), *_LWW)),
+    "set at": (3, lambda rng: _set(_key(rng, b"title", b"old"), _element(rng), "TIMESTAMP", rng.randint(-1, 9))),
+    "set (multi-value)": (4, lambda rng: _set(_key(rng, b"note"), _element(rng))),
+    "set flag": (4, lambda rng: _set_flag(_key(rng, b"flag"), rng.random() < 0.5)),
+    "delete": (4, lambda rng: _delete(rng.choice((b"hits", b"cart", b"names", b"title", b"note", b"visits", *KEYS)))),
+    "read": (2, lambda rng: _words(rng.choice(_READS), _key(rng, b"hits", b"cart"))),
 }
-"""All operations, each with its weight, by name."""
+"""All commands, each with its weight, by what it does."""
 
 CHURN: Mix = {
-    "increment": (4, lambda rng: AdjustCounter(b"hits", rng.randint(1, 5))),
-    "add": (4, lambda rng: AddToSet(b"cart", _element(rng))),
-    "remove": (4, lambda rng: RemoveFromSet(b"cart", _element(rng))),
-    "delete": (3, lambda rng: Delete(rng.choice((b"hits", b"cart")))),
-    "set flag": (2, lambda rng: SetFlag(b"flag", rng.random() < 0.5)),
+    "increment": (4, lambda rng: _increment(b"hits", rng.randint(1, 5))),
+    "add": (4, lambda rng: _add(b"cart", _element(rng))),
+    "remove": (4, lambda rng: _remove(b"cart", _element(rng))),
+    "delete": (3, lambda rng: _delete(rng.choice((b"hits", b"cart")))),
+    "set flag": (2, lambda rng: _set_flag(b"flag", rng.random() < 0.5)),
 }
-"""Endless adding and taking away at the same few places."""
+"""Endless adding and removing at the same few places."""
 
 COUNTING: Mix = {
-    "increment": (3, lambda rng: AdjustCounter(b"hits", rng.randint(1, 5))),
-    "decrement": (1, lambda rng: AdjustCounter(b"hits", rng.randint(1, 5), decrement=True)),
-    "delete": (2, lambda rng: Delete(_key(rng, b"hits"))),
+    "increment": (3, lambda rng: _increment(b"hits", rng.randint(1, 5))),
+    "decrement": (1, lambda rng: _decrement(b"hits", rng.randint(1, 5))),
+    "delete": (2, lambda rng: _delete(_key(rng, b"hits"))),
 }
-"""Mostly one counter, counted and deleted for ever."""
+"""Mostly one counter, counted and deleted again and again."""
 
 SETTING: Mix = {
-    "set (last writer)": (3, lambda rng: SetRegister(b"title", _element(rng), None, LWWREGISTER)),
-    "set at": (3, lambda rng: SetRegister(b"title", _element(rng), rng.randint(-1, 9))),
-    "set (multi-value)": (3, lambda rng: SetRegister(_key(rng, b"note"), _element(rng))),
-    "set flag": (3, lambda rng: SetFlag(b"flag", rng.random() < 0.5)),
-    "delete": (2, lambda rng: Delete(rng.choice((b"title", b"note", b"flag")))),
+    "set (last writer)": (3, lambda rng: _set(b"title", _element(rng), *_LWW)),
+    "set at": (3, lambda rng: _set(b"title", _element(rng), "TIMESTAMP", rng.randint(-1, 9))),
+    "set (multi-value)": (3, lambda rng: _set(_key(rng, b"note"), _element(rng))),
+    "set flag": (3, lambda rng: _set_flag(b"flag", rng.random() < 0.5)),
+    "delete": (2, lambda rng: _delete(rng.choice((b"title", b"note", b"flag")))),
 }
 """A register of each kind."""
 
 MIXES = {"everything": EVERYTHING, "churn": CHURN, "counting": COUNTING, "setting": SETTING}
-"""What callers do in one run; which of them it is stands in the run's plan."""
+"""What callers do in one run. The run's plan names the mix."""
 
-_COUNTERS, _SETS, _REGISTERS = ("pncounter", "gcounter"), ("orset", "gset"), ("lwwregister", "mvregister")
+_COUNTERS, _SETS = ("pncounter", "gcounter"), ("orset", "gset")
 
 
 def act(world: World) -> None:
@@ -126,9 +159,10 @@ def act(world: World) -> None:
     names, weights = list(kinds), [weight for weight, _ in kinds.values()]
     several = rng.choice((1, 1, 1, 2, 4))
     world.counts["transactions"] += several > 1
+    wall_ms = EPOCH_MS + world.now_ms + host.skew_ms
     for name in rng.choices(names, weights, k=several):
         caller = Caller(world, process.node.replica.id, name)
-        process.put(Call(Observed(kinds[name][1](rng), caller), caller))
+        process.put(Call(Observed(kinds[name][1](rng), caller, wall_ms), caller))
 
 
 def synchronise(world: World, process: Process) -> None:
@@ -164,7 +198,7 @@ class Carrier:
     def _offer(self, patch: bytes) -> None:
         process = self._world.any_host().process
         if process is not None:
-            process.put(PatchOffered(patch, self))
+            process.put(PatchOffered(decode_patch(patch), self))
 
 
 class Caller:
@@ -187,42 +221,47 @@ class Caller:
 
 
 class Observed:
-    """An operation that tells its caller what it did."""
+    """An operation: a command that tells its caller what it did."""
 
-    def __init__(self, operation: Operation, caller: Caller) -> None:
-        self._operation = operation
+    def __init__(self, words: Words, caller: Caller, wall_ms: int) -> None:
+        self._words = words
         self._caller = caller
+        self._wall_ms = wall_ms
 
     def run(self, replica: Replica, now: Stamp) -> Any:
-        """Runs the operation."""
-        showing = replica.showing(self._operation.key)  # type: ignore[attr-defined]
+        """Run the command."""
+        name, args = self._words
+        showing = replica.showing(args[0])
         held = showing[0].type.name if showing else ""
-        result = self._operation.run(replica, now)
-        self._caller.deed = deed(self._operation, held, result, now)
-        return result
+        reply = Invocation(lookup(name.encode(), args), args, self._wall_ms).run(replica, now)
+        self._caller.deed = deed(self._words, held, reply, now)
+        return reply
 
 
-def deed(operation: Operation, held: str, result: Any, now: Stamp) -> Deed | None:  # noqa: PLR0911
-    """What `operation` did to a key that held the type `held`; `None` if by the published rules it wrote nothing."""
-    match operation:
-        case AdjustCounter(key, amount, type_, decrement):
-            name = type_.name if type_ else held if held in _COUNTERS else "pncounter"
-            return Deed(key, name, "add", -amount if decrement else amount) if amount else None
-        case RaiseShare(key, owner, total):
-            return Deed(key, "gcounter", "raise", (owner, total))
-        case AddToSet(key, element, type_):
-            name = type_.name if type_ else held if held in _SETS else "orset"
-            return Deed(key, name, "add", element) if result or name == "orset" else None
-        case RemoveFromSet(key, element):
-            return Deed(key, "orset", "remove", element) if result else None
-        case SetRegister(key, value, None, None):
+def deed(words: Words, held: str, reply: CommandReply, now: Stamp) -> Deed | None:  # noqa: PLR0911
+    """What a command did to a key that held the type `held`; `None` if by the published rules it wrote nothing."""
+    key, *args = words.args
+    kind = args[-1].decode() if b"KIND" in args else ""
+    match words.name, args:
+        case ("DELTAIC.COUNTER.ADD" | "DELTAIC.COUNTER.SUBTRACT") as name, [amount, *_]:
+            type_ = kind or (held if held in _COUNTERS else "pncounter")
+            signed = int(amount) if name == "DELTAIC.COUNTER.ADD" else -int(amount)
+            return Deed(key, type_, "add", signed) if signed else None
+        case "DELTAIC.COUNTER.RAISE", [owner, total]:
+            return Deed(key, "gcounter", "raise", (owner.decode(), int(total)))
+        case "DELTAIC.SET.ADD", [element, *_]:
+            type_ = kind or (held if held in _SETS else "orset")
+            return Deed(key, type_, "add", element) if reply or type_ == "orset" else None
+        case "DELTAIC.SET.REMOVE", [element]:
+            return Deed(key, "orset", "remove", element) if reply else None
+        case "DELTAIC.REGISTER.SET", [value]:
             return Deed(key, "mvregister", "set", value)
-        case SetRegister(key, value, None, _):
+        case "DELTAIC.REGISTER.SET", [value, b"KIND", _]:
             return Deed(key, "lwwregister", "set", value, now)
-        case SetRegister(key, value, int(timestamp), _):
-            return Deed(key, "lwwregister", "set_at", value, Stamp(timestamp, 0))
-        case SetFlag(key, enabled):
-            return Deed(key, "ewflag", "enable" if enabled else "disable")
-        case Delete(key):
+        case "DELTAIC.REGISTER.SET", [value, b"TIMESTAMP", timestamp]:
+            return Deed(key, "lwwregister", "set_at", value, Stamp(int(timestamp), 0))
+        case "DELTAIC.FLAG.SET", [enabled]:
+            return Deed(key, "ewflag", "enable" if enabled == b"1" else "disable")
+        case "DEL", []:
             return Deed(key, "", "delete")
     return None

@@ -34,6 +34,7 @@ from workers.maelstrom.protocol import (
 )
 from workers.maelstrom.workloads import WORKLOADS, Handlers, Shell
 from workers.storage.store import Store
+from workers.turns.commands import CommandRunner
 from workers.turns.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class _Process:
             name, nodes, self._channel.send, batch_ms=self._options.batch_ms, fanout=self._options.fanout
         )
         self._mailbox = self._peering.mailbox = await self._start(name, self._peering)
-        self._handlers = WORKLOADS[self._workload](Shell(self._mailbox.call, self._tell_peers))
+        self._handlers = WORKLOADS[self._workload](Shell(CommandRunner(self._mailbox), self._tell_peers))
         self._channel.reply(request, {})
 
     async def _start(self, name: str, peering: Peering) -> Mailbox:

@@ -1,7 +1,7 @@
-"""The workloads: what a request means for the replica, and what its reply says.
+"""The workloads: which commands each request runs, and which fields its reply has.
 
-A handler yields the reply's fields. Those of the bench demand no more and no fewer fields than their protocol names.
-Values are any JSON, so they are kept as canonical JSON, as members of a set.
+A handler returns the fields of the reply. The bench accepts exactly the fields that its protocol names, no more and no
+fewer. A value is any JSON, so a set keeps it as canonical JSON.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.commands.operations import AddToSet, AdjustCounter, GetCounter, GetSet, RaiseShare, RemoveFromSet
-from crdt_core.types import GCOUNTER, GSET, ORSET, PNCOUNTER
+from crdt_core.commands import COMMANDS
+from crdt_core.types.counters import check_amount
 from workers.maelstrom.protocol import MALFORMED, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from crdt_core.commands.operations import Operation
+    from crdt_core.commands import Map
     from workers.maelstrom.protocol import Request
+    from workers.turns.commands import CommandRunner
 
 __all__ = ["WORKLOADS", "Handlers", "Shell"]
 
@@ -29,13 +30,21 @@ Fields = dict[str, Any]
 
 
 class Shell:
-    """What a workload may use: the replica (`call`), and rounds that tell random peers values (`tell_peers`)."""
+    """What a workload may use: commands of the core (`run`), and messages to peers.
 
-    def __init__(
-        self, call: Callable[[Operation], Awaitable[Any]], tell_peers: Callable[[list[Any]], tuple[int, int]]
-    ) -> None:
-        self.call = call
+    `tell_peers` sends values to some random peers, and returns to how many, and how many values in all.
+    """
+
+    def __init__(self, runner: CommandRunner, tell_peers: Callable[[list[Any]], tuple[int, int]]) -> None:
+        self._runner = runner
         self.tell_peers = tell_peers
+
+    async def run(self, name: bytes, *args: bytes) -> Any:
+        """Return the reply of the command of that name, in a turn: a read shows what peers have sent before it.
+
+        Raises the `CallerError` that refuses the command.
+        """
+        return await self._runner.run_in_turn(COMMANDS[name], list(args))
 
 
 class Handlers:
@@ -58,18 +67,18 @@ class Echo(Handlers):
 
 
 class Values(Handlers):
-    """What all sets of values share."""
+    """What the workloads on one grow-only set of values share."""
 
-    async def _add(self, value: Any) -> bool:
-        added: bool = await self._shell.call(AddToSet(_KEY, _encoded(value), GSET))
+    async def _add(self, value: Any) -> int:
+        """Add one value; 1 if it was absent, else 0."""
+        added: int = await self._shell.run(b"DELTAIC.SET.ADD", _KEY, _encoded(value), b"KIND", b"gset")
         return added
 
     async def _add_all(self, values: Iterable[Any]) -> int:
         return sum([await self._add(value) for value in values])
 
     async def _values(self) -> list[Any]:
-        members, _ = await self._shell.call(GetSet(_KEY))
-        return _sorted(orjson.loads(member) for member in members)
+        return _sorted([orjson.loads(member) for member in await _members(self._shell)])
 
 
 class Broadcast(Values):
@@ -144,7 +153,8 @@ class TaggedSet(Handlers):
 
     async def _add(self, request: Request) -> Fields:
         tag = str(uuid.uuid4())
-        await self._shell.call(AddToSet(_KEY, _encoded([request.get("element"), tag]), ORSET))
+        tagged = _encoded([request.get("element"), tag])
+        await self._shell.run(b"DELTAIC.SET.ADD", _KEY, tagged, b"KIND", b"orset")
         return {"tag": tag}
 
     async def _remove(self, request: Request) -> Fields:
@@ -152,7 +162,7 @@ class TaggedSet(Handlers):
         encoded = _encoded(element)  # 1, 1.0 and true are equal in Python, and three elements in JSON
         tags = [tag for known, tag in await self._pairs() if _encoded(known) == encoded]
         for tag in tags:
-            await self._shell.call(RemoveFromSet(_KEY, _encoded([element, tag])))
+            await self._shell.run(b"DELTAIC.SET.REMOVE", _KEY, _encoded([element, tag]))
         return {"tags_removed": tags}
 
     async def _read(self, request: Request) -> Fields:  # noqa: ARG002
@@ -160,8 +170,7 @@ class TaggedSet(Handlers):
         return {"elements": _sorted(distinct.values())}
 
     async def _pairs(self) -> list[tuple[Any, str]]:
-        members, _ = await self._shell.call(GetSet(_KEY))
-        return [(element, tag) for element, tag in map(orjson.loads, members)]
+        return [(element, tag) for element, tag in map(orjson.loads, await _members(self._shell))]
 
 
 class CounterWorkload(Handlers):
@@ -177,13 +186,14 @@ class CounterWorkload(Handlers):
         delta = request.get("delta", int)
         if delta < 0 and not self.decrements:
             raise RequestError(MALFORMED, "a grow-only counter takes no negative delta")
-        type_ = PNCOUNTER if self.decrements else GCOUNTER
-        await self._shell.call(AdjustCounter(_KEY, abs(delta), type_, decrement=delta < 0))
+        kind = b"pncounter" if self.decrements else b"gcounter"
+        command = b"DELTAIC.COUNTER.SUBTRACT" if delta < 0 else b"DELTAIC.COUNTER.ADD"
+        await self._shell.run(command, _KEY, b"%d" % check_amount(abs(delta)), b"KIND", kind)
         return {}
 
     async def _read(self, request: Request) -> Fields:  # noqa: ARG002
-        value, _ = await self._shell.call(GetCounter(_KEY))
-        return {"value": value}
+        reply = await self._shell.run(b"DELTAIC.COUNTER.GET", _KEY)
+        return {"value": 0 if reply is None else _field(reply, b"value")}
 
 
 class GCounterWorkload(CounterWorkload):
@@ -201,7 +211,7 @@ class CourseCounter(GCounterWorkload):
 
     async def _gossip(self, request: Request) -> Fields:
         for node, total in request.get("counters", dict).items():
-            await self._shell.call(RaiseShare(_KEY, str(node), total))
+            await self._shell.run(b"DELTAIC.COUNTER.RAISE", _KEY, _name(node), b"%d" % check_amount(total))
         return {}
 
 
@@ -218,7 +228,24 @@ WORKLOADS: dict[str, type[Handlers]] = {
 }
 
 
+async def _members(shell: Shell) -> list[bytes]:
+    """Return the members of the workload's set."""
+    reply = await shell.run(b"DELTAIC.SET.GET", _KEY)
+    members: list[bytes] = [] if reply is None else _field(reply, b"members")
+    return members
+
+
+def _field(reply: Map, name: bytes) -> Any:
+    """Return the value that a reply has under `name`."""
+    return next(value for known, value in reply.items if known == name)
+
+
+def _name(node: str) -> bytes:
+    return node.encode("utf-8", "surrogatepass")
+
+
 def _encoded(value: Any) -> bytes:
+    """Return `value` as canonical JSON. Raises `RequestError` for one that orjson does not write."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
@@ -226,7 +253,7 @@ def _encoded(value: Any) -> bytes:
 
 
 def _sorted(values: Iterable[Any]) -> list[Any]:
-    """Numbers by size, then strings, then everything else: one order for any JSON."""
+    """Return numbers by size, then strings, then everything else: one order for any JSON."""
 
     def order(value: Any) -> tuple[int, Any]:
         if isinstance(value, int | float) and not isinstance(value, bool):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands import CommandError, ErrorReply
+from crdt_core.commands import ErrorReply
 from crdt_core.errors import DeltaicError, Overloaded, StoreUnavailable, TooLarge
 
 if TYPE_CHECKING:
@@ -23,15 +23,13 @@ _REASONS = ("OOM", "LOADING", "READONLY")
 def refusal(error: Exception) -> ErrorReply:
     """Returns the line for an error of the tree; raises any other error."""
     match error:
-        case CommandError():
-            return ErrorReply(error.text)
         case Overloaded():
             return ErrorReply(f"TRYAGAIN {error}")
         case StoreUnavailable(unchanged=True):
             word = next((word for word in _REASONS if word in str(error)), "TRYAGAIN")
             return ErrorReply(f"{word} {error}")
         case DeltaicError():
-            return ErrorReply(f"ERR {error}")
+            return ErrorReply(error.resp_line)
     raise error
 
 

@@ -1,69 +1,110 @@
 """Batches of calls on objects: each is one operation of the node, alone in a call or one after the other in a stream.
 
-One operation, so one commit: no node ever shows a part of a batch. The batches of a stream are put into the mailbox as
-they are read, so that several can share a commit. No more of them are under way than the limits say, and a stream is
-read on when one has been answered: nothing piles up here for a client that does not read its answers.
+One operation makes one commit, so no node ever shows a part of a batch. A stream puts its batches into the mailbox as
+it reads them, so that several can share a commit. The limits bound how many are under way, and the stream reads on when
+one is answered. So nothing piles up here for a client that does not read its answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
-from crdt_core.commands.operations import Read
+from crdt_core.commands import Session
 from crdt_core.errors import CallerError, DeltaicError, InvalidArgument, Malformed, Overloaded, Stopping, TooMany
 from workers.rpc import deltaic_pb2 as pb
-from workers.rpc.calls import OBJECT_CALLS
+from workers.rpc.calls import OBJECT_CALLS, ObjectCall, command_options
 from workers.rpc.interceptors import status_of
+from workers.system.clock import wall_ms
 from workers.system.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from crdt_core.commands.operations import Operation, State
+    from crdt_core.commands import CommandOptions
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.replica.replica import Replica
     from workers.config.settings import LimitSettings
     from workers.turns.mailbox import Mailbox
 
     Context = grpc.aio.ServicerContext[Any, Any]
-    Item = tuple[str, Operation] | CallerError
     Answer = pb.BatchResponse | DeltaicError
 
 __all__ = ["Batches"]
 
 _MESSAGE_BYTES = "limits.message_bytes_max"
 _FRAME_BYTES = 6
-"""What a result takes besides itself: its tag and its length."""
+"""The bytes of a result besides its content: its tag and its length."""
 
 
-@dataclass(frozen=True, slots=True)
+class _Item(NamedTuple):
+    """One call of a batch, by the name of its field, with its command's arguments."""
+
+    name: str
+    call: ObjectCall
+    args: list[bytes]
+
+
 class _Batch:
-    """Operations by their names, or why they are refused; yields the response, of `room` bytes as far as reads go.
+    """The calls of one batch, or why some are refused; an operation that yields the response.
 
-    An operation that is refused has changed nothing, and its error is its result.
+    A refused call has changed nothing, and its error is its result. Reads fill at most `room` bytes of the response.
     """
 
-    items: Sequence[Item]
-    room: int
+    __slots__ = ("_options", "_room", "items", "only_reads", "wall_ms")
+
+    def __init__(self, items: Sequence[_Item | CallerError], room: int, options: CommandOptions) -> None:
+        self.items = items
+        self.only_reads = all(isinstance(item, CallerError) or not item.call.command.writes for item in items)
+        self._room = room
+        self._options = options
+        self.wall_ms = wall_ms()
 
     def run(self, replica: Replica, now: Stamp) -> pb.BatchResponse:
-        """Does all of it, in order."""
-        return _response(self.items, self.room, lambda operation: operation.run(replica, now))
+        """Do all of it in a turn, in order."""
+        return self._respond(Session.in_turn(replica, now, self.wall_ms, options=self._options))
+
+    def read(self, mailbox: Mailbox) -> pb.BatchResponse:
+        """Answer a batch of reads at once, from the last confirmed state."""
+        return self._respond(Session(mailbox.state, self.wall_ms, 0, self._options))
+
+    def _respond(self, session: Session) -> pb.BatchResponse:
+        """Return the result of each call, in order; from the first read that has no room on, reads are refused.
+
+        So one batch never has more read than fits into the room, and one read.
+        """
+        response = pb.BatchResponse()
+        filled = 0
+        full: TooMany | None = None
+        for item in self.items:
+            result = response.results.add()
+            reads = not isinstance(item, CallerError) and not item.call.command.writes
+            _fill(result, full if full is not None and reads else item, session)
+            size = result.ByteSize() + _FRAME_BYTES
+            if reads and full is None and filled + size > self._room:
+                full = TooMany("answer", filled + size, self._room, "bytes", _MESSAGE_BYTES)
+                result.Clear()
+                _fill(result, full, session)
+                size = result.ByteSize() + _FRAME_BYTES
+            filled += size
+        return response
 
 
-@dataclass(frozen=True, slots=True)
-class _BatchOfReads(Read):
-    """A batch that changes nothing."""
-
-    items: Sequence[tuple[str, Read] | CallerError]
-    room: int
-
-    def read(self, state: State) -> pb.BatchResponse:
-        return _response(self.items, self.room, lambda operation: operation.read(state))
+def _fill(result: pb.BatchedResult, item: _Item | CallerError, session: Session) -> None:
+    """Do one call, and write its result or its error."""
+    if isinstance(item, CallerError):
+        result.error.CopyFrom(_error(item))
+        return
+    try:
+        reply = item.call.command.run(session, item.args)
+    except CallerError as error:
+        result.error.CopyFrom(_error(error))
+        return
+    response = getattr(result, item.name)
+    response.SetInParent()
+    item.call.tell(response, reply)
 
 
 class Batches:
@@ -72,15 +113,16 @@ class Batches:
     def __init__(self, mailbox: Mailbox, limits: LimitSettings) -> None:
         self._mailbox = mailbox
         self._limits = limits
+        self._options = command_options(limits)
         self._under_way = 0
         self._reading: set[asyncio.Task[None]] = set()
         self._closing = False
 
     async def alone(self, request: pb.BatchRequest) -> pb.BatchResponse:
-        """The response to one batch; raises what the mailbox raises, and `TooMany`."""
+        """Return the response to one batch. Raises what the mailbox raises, and `TooMany`."""
         batch = self._batch(request)
-        if isinstance(batch, _BatchOfReads):
-            return self._mailbox.read(batch)  # type: ignore[no-any-return]
+        if batch.only_reads:
+            return batch.read(self._mailbox)
         self._begin(len(batch.items))
         try:
             return await self._mailbox.call(batch)  # type: ignore[no-any-return]
@@ -88,7 +130,7 @@ class Batches:
             self._under_way -= len(batch.items)
 
     async def stream(self, context: Context) -> None:
-        """Answers the batches of a stream in their order, until the client has sent all; raises `Stopping`."""
+        """Answer the batches of a stream in their order, until the client has sent all. Raises `Stopping`."""
         if not self._closing:
             stream = _Stream(self, context, self._limits)
             reading = asyncio.create_task(stream.read())
@@ -96,7 +138,7 @@ class Batches:
             try:
                 await stream.answer()
                 if not self._closing:
-                    await reading  # it has ended; had it failed, this call has
+                    await reading  # it has ended; if it has failed, this call fails, too
             finally:
                 self._reading.discard(reading)
                 await end([reading])
@@ -104,23 +146,23 @@ class Batches:
             raise Stopping("the worker is shutting down; try another node, or again")
 
     def close(self) -> None:
-        """Reads no stream any more: each ends once what was read of it has been answered."""
+        """Stop reading streams. Each ends once every batch read from it has its answer."""
         self._closing = True
         for reading in self._reading:
             reading.cancel()
 
     def submit(self, request: pb.BatchRequest | None, told: Callable[[Answer], None], *, at_once: bool) -> None:
-        """Has the request done; `told` is given the response, or the error. `at_once`: reads need no turn."""
+        """Do the request and give the response, or the error, to `told`. `at_once`: a batch of reads needs no turn."""
         try:
             batch = self._batch(request)
-            if at_once and isinstance(batch, _BatchOfReads):
-                told(self._mailbox.read(batch))
+            if at_once and batch.only_reads:
+                told(batch.read(self._mailbox))
             else:
                 self._submit(batch, told)
         except DeltaicError as error:
             told(error)
 
-    def _submit(self, batch: _Batch | _BatchOfReads, told: Callable[[Answer], None]) -> None:
+    def _submit(self, batch: _Batch, told: Callable[[Answer], None]) -> None:
         count = len(batch.items)
 
         def on_reply(response: Any, error: Exception | None) -> None:
@@ -135,36 +177,37 @@ class Batches:
             raise
 
     def _begin(self, count: int) -> None:
-        """Raises `Overloaded` where so many operations wait in batches as calls may; one batch always may."""
+        """Count the calls of a batch that will wait. A single batch may always wait.
+
+        Raises `Overloaded` if more calls would wait in batches than may wait alone.
+        """
         most = self._limits.calls_waiting_max
         if self._under_way and self._under_way + count > most:
             raise Overloaded(most, "limits.calls_waiting_max")
         self._under_way += count
 
-    def _batch(self, request: pb.BatchRequest | None) -> _Batch | _BatchOfReads:
+    def _batch(self, request: pb.BatchRequest | None) -> _Batch:
         if request is None:
             raise Malformed("request", "its bytes are no message of this call")
         count, most = len(request.operations), self._limits.batch_operations_max
         if count > most:
             raise TooMany("batch", count, most, "operations", "limits.batch_operations_max")
         items = [self._item(asked) for asked in request.operations]
-        reads = [item for item in items if isinstance(item, CallerError) or isinstance(item[1], Read)]
-        if len(reads) == len(items):
-            return _BatchOfReads(reads, self._limits.message_bytes_max)  # type: ignore[arg-type]
-        return _Batch(items, self._limits.message_bytes_max)
+        return _Batch(items, self._limits.message_bytes_max, self._options)
 
-    def _item(self, asked: pb.BatchedOperation) -> Item:
+    def _item(self, asked: pb.BatchedOperation) -> _Item | CallerError:
         name = asked.WhichOneof("operation")
         try:
             if name is None:
                 raise InvalidArgument("operation", "is none of those that are known here")
-            return name, OBJECT_CALLS[name].operation(getattr(asked, name), self._limits)
+            call = OBJECT_CALLS[name]
+            return _Item(name, call, call.args(getattr(asked, name), self._limits))
         except CallerError as error:
             return error
 
 
 class _Stream:
-    """One stream: batches in, in the order in which they come; answers out, in the same."""
+    """One stream: batches come in, and their answers go out in the same order."""
 
     def __init__(self, batches: Batches, context: Context, limits: LimitSettings) -> None:
         self._batches = batches
@@ -177,7 +220,7 @@ class _Stream:
         self._room.set()
 
     async def read(self) -> None:
-        """Has batches done as they come, as long as there is room."""
+        """Do the batches as they come, as long as there is room."""
         try:
             await self._room.wait()
             while (request := await self._context.read()) is not grpc.aio.EOF:
@@ -187,7 +230,7 @@ class _Stream:
             self._asked.put_nowait(None)
 
     async def answer(self) -> None:
-        """Gives the answers, until the last; raises `Stopping` where the worker ends before."""
+        """Send the answers, until the last. Raises `Stopping` if the worker ends before."""
         while (asked := await self._asked.get()) is not None:
             answer, size = asked
             await self._context.write(self._response(await answer))
@@ -196,7 +239,7 @@ class _Stream:
             self._room.set()
 
     def _take(self, request: pb.BatchRequest | None) -> None:
-        """Reads are answered at once if nothing was asked before them that is not done yet."""
+        """Submit one batch. Reads are answered at once if every batch before them is done."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         size = 0 if request is None else request.ByteSize()
         self._asked.put_nowait((future, size))
@@ -212,7 +255,7 @@ class _Stream:
 
         def told(answer: Answer) -> None:
             self._pending -= 1
-            if not future.done():  # it is, once its stream has been given up
+            if not future.done():  # it is done if the stream was given up
                 future.set_result(answer)
 
         self._batches.submit(request, told, at_once=at_once)
@@ -226,36 +269,6 @@ class _Stream:
         if size > most:
             return pb.BatchResponse(error=_error(TooMany("answer", size, most, "bytes", _MESSAGE_BYTES)))
         return answer
-
-
-def _response(items: Sequence[Any], room: int, do: Callable[[Any], Any]) -> pb.BatchResponse:
-    """What `do` yields for each operation, in order; from the first read that has no room on, reads are refused.
-
-    So one batch cannot have more read than fits into `room` bytes, and one read.
-    """
-    response = pb.BatchResponse()
-    filled = 0
-    full: TooMany | None = None
-    for item in items:
-        reads = not isinstance(item, CallerError) and isinstance(item[1], Read)
-        result = _result(full if full and reads else item, do)
-        size = filled + result.ByteSize() + _FRAME_BYTES
-        if size > room and reads and full is None:
-            full = TooMany("answer", size, room, "bytes", _MESSAGE_BYTES)
-            result = _result(full, do)
-        filled += result.ByteSize() + _FRAME_BYTES
-        response.results.append(result)
-    return response
-
-
-def _result(item: Item, do: Callable[[Any], Any]) -> pb.BatchedResult:
-    try:
-        if isinstance(item, CallerError):
-            raise item
-        name, operation = item
-        return pb.BatchedResult(**{name: OBJECT_CALLS[name].response(do(operation))})
-    except CallerError as error:
-        return pb.BatchedResult(error=_error(error))
 
 
 def _error(error: DeltaicError) -> pb.Error:

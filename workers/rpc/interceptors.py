@@ -1,7 +1,7 @@
 """What every gRPC call passes on its way in and out: the password, the limits, errors as status codes.
 
-gRPC for Python cannot bound connections, so what they can do is bounded: calls under way over all of them (those beyond
-are refused, and health checks not counted among them), and the bytes of each answer.
+gRPC for Python cannot bound connections. So two things are bounded instead: the calls under way over all connections
+(further calls are refused; health checks do not count), and the bytes of each answer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DETAILS_MAX = 1000
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """Refuses calls without the password, before it is told whether there is such a method, or the request is read."""
+    """Refuses calls without the password. The caller does not learn whether there is such a method; nothing is read."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -53,12 +53,26 @@ class Admission(grpc.aio.ServerInterceptor):
 
 
 class _Interceptor(grpc.aio.ServerInterceptor):
-    """Wraps every call of our services but backups, which see to themselves."""
+    """Wraps every call of our services but backups, which see to themselves.
+
+    gRPC looks the handler up for every call, and a method has the same handler for ever: so each is wrapped once.
+    """
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(self, continuation: Continuation, handler_call_details: Details) -> Handler:
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is not None:
+            return wrapped
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(_OURS):
+        if handler is None or not method.startswith(_OURS):
             return handler
+        wrapped = self._wrapped[method] = self._wrap_handler(handler)
+        return wrapped
+
+    def _wrap_handler(self, handler: grpc.RpcMethodHandler[Any, Any]) -> Handler:
         both_ways = getattr(handler, "stream_stream", None)
         inner = both_ways or getattr(handler, "unary_unary", None)
         if inner is None:
@@ -76,16 +90,17 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
     @abstractmethod
     async def wrap(self, inner: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context) -> Any:
-        """The response of the handler `inner`; `None` of one that answers a stream, and writes to it itself."""
+        """Return the response of the handler `inner`; `None` of one that answers a stream, and writes to it itself."""
 
 
 class Limits(_Interceptor):
-    """Bounds the calls under way, and the answers: gRPC's own error for a long one would not name the setting.
+    """Bounds the calls under way, and the answers: gRPC's own error for a long answer would not name the setting.
 
-    A stream is one call; what is under way in it is bounded where it is read.
+    A stream is one call. The batches under way in a stream are bounded where the stream is read.
     """
 
     def __init__(self, limits: LimitSettings) -> None:
+        super().__init__()
         self._limits = limits
         self._under_way = 0
 
@@ -118,17 +133,17 @@ class ErrorsAsStatus(_Interceptor):
 
 
 async def abort(context: Context, error: DeltaicError) -> NoReturn:
-    """Ends the call with the status of `error`."""
+    """End the call with the status of `error`."""
     await context.abort(*status_of(error))
 
 
 def status_of(error: DeltaicError) -> tuple[grpc.StatusCode, str]:
-    """The status code that the error's class names, and its one line."""
+    """Return the status code that the error's class names, and the error's one line."""
     return grpc.StatusCode[error.grpc_code], str(error)[:_DETAILS_MAX]
 
 
 def _reading(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """`decode`, yielding `None` for bytes that it cannot read: what it raises would be the server's fault to gRPC."""
+    """Return `decode`, but with `None` for bytes that it cannot read. gRPC would blame an exception on the server."""
 
     def read(data: bytes) -> Any:
         try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.commands.operations import Read
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
-from workers.rpc.calls import OBJECT_CALLS
+from workers.rpc.calls import OBJECT_CALLS, command_options
+from workers.turns.commands import CommandRunner
 
 if TYPE_CHECKING:
     import grpc
@@ -25,7 +25,7 @@ class Objects(rpc.CRDTServiceServicer):
     """The calls, by their names in the contract."""
 
     def __init__(self, mailbox: Mailbox, limits: LimitSettings, batches: Batches) -> None:
-        self._mailbox = mailbox
+        self._runner = CommandRunner(mailbox, command_options(limits))
         self._limits = limits
         self._batches = batches
 
@@ -69,9 +69,9 @@ class Objects(rpc.CRDTServiceServicer):
         await self._batches.stream(context)
 
     async def _do(self, name: str, request: Any) -> Any:
-        """Reads are answered at once, from the last confirmed state."""
+        """Return the response to a call that comes alone."""
         call = OBJECT_CALLS[name]
-        operation = call.operation(request, self._limits)
-        if isinstance(operation, Read):
-            return call.response(self._mailbox.read(operation))
-        return call.response(await self._mailbox.call(operation))
+        reply = await self._runner.run(call.command, call.args(request, self._limits))
+        response = call.response()
+        call.tell(response, reply)
+        return response

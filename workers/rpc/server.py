@@ -15,10 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from crdt_core.codec.canonical import decode_clock, decode_patch
-from crdt_core.commands.operations import (
-    Inspect,
-)
-from crdt_core.commands.unexpired import ReadAt
+from crdt_core.commands import COMMANDS
 from crdt_core.errors import DeltaicError, InvalidArgument, UnknownNode
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.node.events import ImageAsked, ImageDropped, PatchAsked, PatchOffered, RoundAsked
@@ -29,11 +26,11 @@ from workers.config.settings import check_name, checked_node
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 from workers.rpc.batches import Batches
-from workers.rpc.calls import check_key, within
+from workers.rpc.calls import check_key, command_options, within
 from workers.rpc.interceptors import Admission, ErrorsAsStatus, Limits, abort
 from workers.rpc.objects import Objects
-from workers.system.clock import wall_ms
 from workers.system.ports import PortTaken, split_address
+from workers.turns.commands import CommandRunner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -55,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["GrpcFace"]
 
 _STOP_GRACE_S = 2.0
+_INSPECT = COMMANDS[b"DELTAIC.INSPECT"]
 
 
 class GrpcFace:
@@ -125,10 +123,10 @@ class Replication(rpc.ReplicationServiceServicer):
         patch = decode_patch(request.patch)
         check_sizes(patch, self._limits)
         check_writers_of_members(patch, self._mailbox.confirmed.members)
-        claimed = patch.clock
+        claimed = patch.clock.copy()
         claimed.pop(self._mailbox.node.replica.id, None)  # the node knows that one itself
         await self._published.check_claims(self._clock.lacks(claimed))
-        new = await self._mailbox.ask_in_time(lambda token: PatchOffered(request.patch, token))
+        new = await self._mailbox.ask_in_time(lambda token: PatchOffered(patch, token))
         return pb.MergeResponse(new_items=new, clock=self._clock)
 
     async def GetPatch(self, request: pb.GetPatchRequest, context: Context) -> pb.GetPatchResponse:
@@ -159,6 +157,7 @@ class Control(rpc.ControlServiceServicer):
 
     def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings, skew: Skew) -> None:
         self._mailbox = mailbox
+        self._runner = CommandRunner(mailbox, command_options(limits))
         self._links = links
         self._limits = limits
         self._skew = skew
@@ -183,10 +182,12 @@ class Control(rpc.ControlServiceServicer):
         return pb.HealResponse(links=await self._links.set(self._peers(request.peers), paused=False))
 
     async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:
-        seen = self._mailbox.read(ReadAt(wall_ms(), Inspect(check_key("key", request.key, self._limits))))
-        return pb.InspectResponse(
-            type=seen.type, value_json=seen.value, siblings_json=seen.siblings, conflicts=seen.conflicts
-        )
+        reply: Any = await self._runner.run(_INSPECT, [check_key("key", request.key, self._limits)])
+        if reply is None:
+            return pb.InspectResponse(value_json=b"null", siblings_json=b"{}")
+        (_, type_), (_, value), (_, siblings), (_, conflicts) = reply.items
+        hidden = [other.decode() for other in conflicts]
+        return pb.InspectResponse(type=type_.decode(), value_json=value, siblings_json=siblings, conflicts=hidden)
 
     async def AddNode(self, request: pb.AddNodeRequest, context: Context) -> pb.AddNodeResponse:
         check_name(request.node)

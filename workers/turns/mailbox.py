@@ -3,7 +3,7 @@
 Whatever happens (a call, a peer's deltas, a message, a tick) is put here; the loop drains the mailbox, runs one turn of
 the pure node, commits it, and only then lets the effects out. What arrives during a commit shares the next one.
 
-Reads need no turn: they are answered at once, from the last confirmed state.
+Reads need no turn: a session on `state` answers them at once.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from workers.system.clock import monotonic_ms, wall_ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from crdt_core.commands.operations import Operation, Read
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.siblings import Siblings
-    from crdt_core.node.events import Commit, Effect, Event
+    from crdt_core.node.events import Commit, Effect, Event, Operation
     from crdt_core.node.node import Node
     from crdt_core.replica.committed_view import CommittedView
     from crdt_core.types.members import Members
@@ -118,13 +117,14 @@ class Mailbox:
         """The number of the last commit that Redis has confirmed."""
         return self._store.turn
 
-    def read(self, read: Read) -> Any:
-        """The answer to `read` from the last confirmed state: at once, whatever Redis does. Raises what `read` raises.
+    @property
+    def state(self) -> CommittedView:
+        """What commands that only read look at: the state of the last confirmed commit, at once, whatever Redis does.
 
         Raises `Stopping` when the worker is about to end: another process may have gone on with the replica.
         """
         self._must_be_open()
-        return read.read(self.node.confirmed)
+        return self.node.confirmed
 
     @property
     def messages_waiting(self) -> int:
@@ -166,12 +166,6 @@ class Mailbox:
         self._arrived.set()
         if self._patience is None:
             self._patience = asyncio.get_running_loop().call_later(self._call_timeout_s, self._give_up_late_ones)
-
-    @property
-    def state(self) -> CommittedView:
-        """What readers are shown: the last confirmed state. Raises `Stopping`, as `read` does."""
-        self._must_be_open()
-        return self.node.confirmed
 
     async def ask_in_time(self, make: Callable[[asyncio.Future[Any]], Event], extra_s: float = 0) -> Any:
         """As `ask`, for as long as a caller should wait (and `extra_s`, for what takes longer than one turn).

@@ -38,13 +38,13 @@ from crdt_core.commands import (
 from crdt_core.lattice.clocks import HybridClock
 from crdt_core.replica.committed_view import CommittedView
 from crdt_core.replica.replica import Replica
-from crdt_core.types import MVREGISTER, RWSET
+from crdt_core.types import MVREGISTER, RWSET, View
 from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from crdt_core.commands import Reply
+    from crdt_core.commands import Keyspace, Reply
 
 FIRST_SEED, SEQUENCES = map(int, os.environ.get("DELTAIC_DIFFERENTIAL", "1:80").split(":"))
 LENGTH = 300
@@ -107,11 +107,13 @@ class Lone:
             assert self.shown(wall_ms, self.replica) == before, "what was refused has changed something"
         return plain(reply)
 
-    def shown(self, wall_ms: int, state: Replica | CommittedView) -> dict[bytes, Any]:
+    def shown(self, wall_ms: int, state: Keyspace) -> dict[bytes, Any]:
         """The values of all keys, and when they expire."""
         session = Session(state, wall_ms, 0)
-        keys = [found.key for found in session.showing()]
-        return {key: (state.value(key), session.deadline_ms(key)) for key in keys}
+        return {
+            found.key: (found.type.value(View(found.parts, state.replica_index)), session.deadline_ms(found.key))
+            for found in session.showing()
+        }
 
 
 def plain(reply: Reply) -> Any:

@@ -23,6 +23,10 @@ CASES: list[tuple[list[str], list[Any]]] = [
     (["DELTAIC.DWENABLE f", "EXPIRE f 9", "TTL f", "DEL f", "DELTAIC.ENABLED f"], [1, 1, 9, 1, 0]),
     (["DELTAIC.DWENABLE f", "GET f", "SADD f x", "SET f v", "TYPE f"], [1, WRONG_TYPE, WRONG_TYPE, "OK", "string"]),
     (["DELTAIC.ENABLED f", "DELTAIC.EWDISABLE f", "EXISTS f"], [0, 0, 0]),
+    (["DELTAIC.FLAG.SET f 1", "DELTAIC.FLAG.SET f 1", "DELTAIC.ENABLED f", "TYPE f"], [1, 1, 1, "ewflag"]),
+    (["DELTAIC.FLAG.SET f 0", "EXISTS f", "DELTAIC.FLAG.SET f on"], [0, 0, "ERR flag: 'on' is neither 0 nor 1"]),
+    (["DELTAIC.DWENABLE f", "DELTAIC.FLAG.SET f 1", "TYPE f", "DELTAIC.FLAG.SET f 0"], [1, 1, "dwflag", 0]),
+    (["SET f v", "DELTAIC.FLAG.SET f 1"], ["OK", WRONG_TYPE]),
 ]
 
 
@@ -81,3 +85,22 @@ def test_a_disable_is_forgotten_once_all_have_it(fleet: Fleet) -> None:
         assert not list(site.replica.keys())
     fleet.sync()
     assert fleet.all("DELTAIC.ENABLED f") == 0
+
+
+def test_a_flag_that_is_not_enabled_is_disabled_without_a_write(site: Site) -> None:
+    made = len(site.log)
+    assert (site("DELTAIC.FLAG.SET f 0"), len(site.log)) == (0, made)
+    site("DELTAIC.DWENABLE g")
+    site("DELTAIC.FLAG.SET g 0")
+    made = len(site.log)
+    assert (site("DELTAIC.FLAG.SET g 0"), len(site.log)) == (0, made), "unlike DELTAIC.DWDISABLE"
+
+
+@pytest.mark.parametrize(("kind", "enabled"), [("EW", 1), ("DW", 0)])
+def test_of_a_concurrent_set_and_unset_the_flag_s_kind_says_which_wins(fleet: Fleet, kind: str, enabled: int) -> None:
+    fleet.a(f"DELTAIC.{kind}ENABLE f")
+    fleet.sync()
+    fleet.a("DELTAIC.FLAG.SET f 0")
+    fleet.b("DELTAIC.FLAG.SET f 1")
+    fleet.sync()
+    assert fleet.all("DELTAIC.ENABLED f") == enabled

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.operations import AddToSet, AdjustCounter, GetFlag, Inspect, SetFlag, SetRegister
-from crdt_core.types import GSET
-
 if TYPE_CHECKING:
     from tests.crdt_core.sites import Fleet, Site
 
@@ -14,8 +11,8 @@ WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
 
 def test_counters_and_registers_of_other_faces_are_strings(fleet: Fleet) -> None:
-    fleet.a.run(AdjustCounter(b"c", 5))
-    fleet.a.run(SetRegister(b"r", b"v", 3))
+    fleet.a("DELTAIC.COUNTER.ADD c 5")
+    fleet.a("DELTAIC.REGISTER.SET r v TIMESTAMP 3")
     fleet.sync()
     assert fleet.b("INCR c") == 6
     fleet.c("INCR c")
@@ -33,7 +30,7 @@ def test_counters_and_registers_of_other_faces_are_strings(fleet: Fleet) -> None
 
 
 def test_a_set_of_another_face_that_only_grows_is_read_and_grows(fleet: Fleet) -> None:
-    fleet.a.run(AddToSet(b"s", b"x", GSET))
+    fleet.a("DELTAIC.SET.ADD s x KIND gset")
     fleet.sync()
     fleet.b("SADD s y")
     fleet.sync()
@@ -42,7 +39,7 @@ def test_a_set_of_another_face_that_only_grows_is_read_and_grows(fleet: Fleet) -
 
 
 def test_types_that_redis_has_not_are_told_by_their_own_name(fleet: Fleet) -> None:
-    fleet.a.run(SetFlag(b"on", True))
+    fleet.a("DELTAIC.FLAG.SET on 1")
     fleet.sync()
     assert fleet.all("TYPE on") == "ewflag"
     assert fleet.all("GET on") == WRONG_TYPE
@@ -53,15 +50,15 @@ def test_other_faces_inspect_strings_and_hashes(fleet: Fleet) -> None:
     fleet.a("SET k v EX 5")
     fleet.a("HINCRBY h n 5")
     fleet.sync()
-    string, fields = fleet.b.run(Inspect(b"k")), fleet.b.run(Inspect(b"h"))
-    assert (string.type, string.value, string.conflicts) == ("string", b'"v"', [])
-    assert (fields.type, fields.value, fields.siblings) == ("hash", b'{"n":"5"}', b'{"n\\u0000n1":{"n1:2":[5,0]}}')
+    string, fields = fleet.b("DELTAIC.INSPECT k"), fleet.b("DELTAIC.INSPECT h")
+    assert (string["type"], string["value"], string["conflicts"]) == ("string", '"v"', [])
+    assert (fields["type"], fields["value"]) == ("hash", '{"n":"5"}')
+    assert fields["siblings"] == '{"n\\u0000n1":{"n1:2":[5,0]}}'
 
 
-def test_other_faces_know_both_flags(site: Site) -> None:
+def test_a_flag_of_either_kind_is_set_as_it_is_and_a_new_one_lets_enabling_win(site: Site) -> None:
     site("DELTAIC.DWENABLE f")
-    assert site.run(GetFlag(b"f"))
-    site.run(SetFlag(b"f", False))
+    assert site("DELTAIC.FLAG.SET f 0") == 0
     assert site("DELTAIC.ENABLED f") == 0
-    site.run(SetFlag(b"g", True))
+    assert site("DELTAIC.FLAG.SET g 1") == 1
     assert site("TYPE g") == "ewflag"

@@ -9,7 +9,6 @@ import pytest
 
 from crdt_core.commands import CommandOptions, Policies
 from crdt_core.commands.expiry import DeleteExpired
-from crdt_core.commands.operations import AdjustCounter, GetRegister, GetSet, RemoveFromSet, SetRegister
 from crdt_core.types import MVREGISTER, ORSET, RWSET, STRING
 from tests.crdt_core.sites import START_MS, WAYS, Fleet, Site, way_name
 
@@ -277,7 +276,7 @@ def test_every_string_command_works_on_multi_value_strings(site: Site) -> None:
 
 
 def test_incr_keeps_the_time_to_live_of_a_register(site: Site) -> None:
-    site.run(SetRegister(b"k", b"5", 10))
+    site("DELTAIC.REGISTER.SET k 5 TIMESTAMP 10")
     site("EXPIRE k 100")
     assert site("INCR k") == 6
     assert site("TTL k") == 100
@@ -470,14 +469,14 @@ def test_nodes_that_disagree_make_a_conflict_that_is_told_and_ends_with_the_next
 # Other faces
 
 
-def test_other_faces_read_and_write_what_a_policy_has_made(site: Site) -> None:
+def test_commands_that_name_a_kind_read_and_write_what_a_policy_has_made(site: Site) -> None:
     site("SADD ban x y")
     site("SET note v")
-    assert site.run(GetSet(b"ban")) == ([b"x", b"y"], "rwset")
-    assert (site.run(RemoveFromSet(b"ban", b"x")), site.run(RemoveFromSet(b"ban", b"z"))) == (True, False)
+    assert site("DELTAIC.SET.GET ban") == {"kind": "rwset", "members": ["x", "y"]}
+    assert [site("DELTAIC.SET.REMOVE ban x"), site("DELTAIC.SET.REMOVE ban z")] == [1, 0]
     assert site("SMEMBERS ban") == {"y"}
-    assert site.run(GetRegister(b"note")).values == [b"v"]
-    site.run(SetRegister(b"note", b"w"))
+    assert site("DELTAIC.REGISTER.GET note")["values"] == ["v"]
+    site("DELTAIC.REGISTER.SET note w")
     assert site("GET note") == "w"
-    site.run(AdjustCounter(b"note:c", 5))
+    site("DELTAIC.COUNTER.ADD note:c 5")
     assert site("INCR note:c") == 6

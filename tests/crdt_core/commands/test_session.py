@@ -1,101 +1,129 @@
-"""What a command runs on: random choices, reserved keys, and the limits of values and replies."""
+"""What a session finds: one expiry for all faces, swept or not, in a replica and in its committed view alike."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from crdt_core.commands import CommandOptions, Session
-from crdt_core.replica.replica import Replica
-from tests.crdt_core.sites import Site
+from crdt_core.commands import COMMANDS, CommandError, CommandOptions, Keyspace, Session, read
+from crdt_core.errors import TooLarge
+from crdt_core.lattice.clocks import Stamp
+from crdt_core.replica.committed_view import CommittedView
+from crdt_core.types import ORSET
+from tests.crdt_core.sites import START_MS, Site
 
-OPTIONS = CommandOptions(value_bytes_max=100, reply_bytes_max=1000)
-LONG_REPLY = "(setting limits.output_bytes_max)"
+MADE = {
+    "string": ("SET string v", "GET string"),
+    "counter": ("DELTAIC.COUNTER.ADD counter 5", "DELTAIC.COUNTER.GET counter"),
+    "set": ("SADD set x", "DELTAIC.SET.GET set"),
+    "flag": ("DELTAIC.FLAG.SET flag 1", "DELTAIC.ENABLED flag"),
+    "register": ("DELTAIC.REGISTER.SET register v TIMESTAMP 7", "DELTAIC.REGISTER.GET register"),
+    "hash": ("HSET hash f v", "HGET hash f"),
+}
 
 
 @pytest.fixture
 def site() -> Site:
+    """Everything in it expires in 100 ms."""
     made = Site("n1")
-    made.options = OPTIONS
-    made(f"SET k {'v' * 90}")
-    made("SADD s " + " ".join(f"{number:090}" for number in range(12)))
-    made("HSET h " + " ".join(f"{number:045} {number:045}" for number in range(12)))
+    for key, (write, _) in MADE.items():
+        made(write)
+        made(f"PEXPIRE {key} 100")
+    made.replica.take_changes()
+    made.replica.catalogue.confirm()
     return made
 
 
-def test_a_value_does_not_grow_beyond_its_limit(site: Site) -> None:
-    refused = "ERR value: 101 bytes, over the limit of 100 (setting limits.value_bytes_max)"
-    assert site("APPEND k 12345678901") == refused
-    assert site("SETRANGE k 99 12") == refused
-    assert site("SETRANGE k 536870911 1").startswith("ERR value: 536870912 bytes, over the limit of 100 ")
-    assert site("GET k") == "v" * 90
-    assert site("APPEND k 1234567890") == 100
-    assert site("SETRANGE k 99 x") == 100
+def asked(state: Keyspace, line: str, wall_ms: int) -> Any:
+    name, *args = line.encode().split()
+    return read(state, COMMANDS[name], args, wall_ms, seed=0)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "SMEMBERS s",
-        "SRANDMEMBER s -12",
-        "SRANDMEMBER s -1048576",
-        "SRANDMEMBER s 12",
-        "SSCAN s 0 COUNT 100",
-        "SUNION s s",
-        "SINTER s",
-        "SDIFF s",
-        "SPOP s 12",
-        "MGET " + " ".join(["k"] * 12),
-        "HGETALL h",
-        "HMGET h " + " ".join([f"{1:045}"] * 23),
-        "HRANDFIELD h -12 WITHVALUES",
-        "HRANDFIELD h -23",
-        "HSCAN h 0 COUNT 100",
-    ],
-)
-def test_a_reply_that_would_be_too_long_is_refused(site: Site, line: str) -> None:
-    reply = site(line)
-    assert isinstance(reply, str)
-    assert reply.startswith("ERR reply: ")
-    assert reply.endswith(LONG_REPLY)
-    assert (site("SCARD s"), site("HLEN h")) == (12, 12)
+@pytest.mark.parametrize("key", MADE)
+def test_a_read_does_not_show_what_has_expired_and_is_not_swept(site: Site, key: str) -> None:
+    line = MADE[key][1]
+    for state in (site.replica, CommittedView(site.replica.catalogue)):
+        assert asked(state, line, START_MS + 99)
+        assert not asked(state, line, START_MS + 100)
+        assert asked(state, f"DELTAIC.INSPECT {key}", START_MS + 100) is None
+        assert len(list(Session(state, START_MS + 99, 0).showing())) == len(MADE)
+        assert not list(Session(state, START_MS + 100, 0).showing())
 
 
-@pytest.mark.parametrize(
-    ("line", "items"),
-    [
-        ("SRANDMEMBER s -11", 11),
-        ("SRANDMEMBER s 11", 11),
-        ("MGET " + " ".join(["k"] * 11), 11),
-        ("HKEYS h", 12),
-        ("HVALS h", 12),
-        ("HRANDFIELD h -11 WITHVALUES", None),
-        ("SPOP s 11", 11),
-    ],
-)
-def test_a_reply_that_just_fits_is_given(site: Site, line: str, items: int | None) -> None:
-    reply = site(line)
-    assert not isinstance(reply, str)
-    assert items is None or len(reply) == items
+def test_a_write_starts_anew_where_something_has_expired(site: Site) -> None:
+    site.wall_ms = START_MS + 100
+    assert site("DELTAIC.COUNTER.ADD counter 2") == 2
+    assert site("DELTAIC.SET.ADD set y") == 1
+    assert site("DELTAIC.SET.GET set")["members"] == ["y"]
+    assert site("DELTAIC.SET.REMOVE set x") == 0
+    assert site("DEL flag") == 0
+    assert site("DELTAIC.REGISTER.SET register old TIMESTAMP 1") == 1
+    assert [site(f"TTL {key}") for key in ("counter", "set", "register")] == [-1, -1, -1]
 
 
-@pytest.mark.parametrize("line", ["SRANDMEMBER s -9223372036854775807", "HRANDFIELD h -9223372036854775807"])
-def test_a_count_that_no_memory_holds_is_refused(site: Site, line: str) -> None:
-    assert site(line) == "ERR value is out of range, must be at least -1048576"
+def test_before_its_time_a_write_goes_on_and_keeps_the_deadline(site: Site) -> None:
+    site.wall_ms = START_MS + 99
+    assert site("DELTAIC.COUNTER.ADD counter 2") == 7
+    assert site("PTTL counter") == 1
 
 
-def test_a_count_below_all_integers_is_told_as_redis_tells_it(site: Site) -> None:
-    assert site("SRANDMEMBER s -9223372036854775808").startswith("ERR value is out of range, value must between -")
+def test_taking_deletes_what_has_expired_and_the_deadline_of_nothing(site: Site) -> None:
+    def take(key: bytes, wall_ms: int) -> bool:
+        session = Session.in_turn(site.replica, Stamp(wall_ms, 0), wall_ms)
+        return session.take(key) is not None
+
+    assert take(b"counter", START_MS + 99)
+    assert not take(b"counter", START_MS + 100)
+    head = site.replica.head(b"counter")
+    assert head is not None
+    assert not any(link.live for link in head.chain())
+    site.replica.commit(Stamp(START_MS + 100, 0))
+    site("SREM set x")
+    head = site.replica.head(b"set")
+    assert head is not None
+    assert any(link.live for link in head.chain()), "the deadline is still there"
+    assert not take(b"set", START_MS)
+    assert not any(link.live for link in head.chain())
 
 
-def test_a_seed_always_gives_the_same_choices() -> None:
-    def choices(seed: int) -> list[int]:
-        session = Session(Replica("n1"), 1, seed)
-        return [session.random(100) for _ in range(20)]
+def test_a_deadline_is_told_with_the_object_that_it_is_about(site: Site) -> None:
+    session = Session(site.replica, START_MS, 0)
+    assert session.deadline_ms(b"counter") == START_MS + 100
+    assert session.deadline_ms(b"nothing") is None
+    head = site.replica.head(b"counter")
+    assert head is not None
+    assert not session.has_expired(head)
+    assert Session(site.replica, START_MS + 100, 0).has_expired(head)
 
-    assert choices(1) == choices(1) != choices(2)
-    assert all(0 <= choice < 100 for choice in choices(3))
+
+def test_keys_of_deltaic_are_refused_and_never_shown(site: Site) -> None:
+    site.replica.write(b"deltaic:own", ORSET, b"x", True)
+    session = Session(site.replica, START_MS, 0)
+    with pytest.raises(CommandError, match="reserved"):
+        session.find(b"deltaic:own")
+    assert b"deltaic:own" not in {found.key for found in session.showing()}
 
 
-def test_keys_of_deltaic_neither_show_nor_can_be_made(site: Site) -> None:
-    assert site("SET deltaic:k v") == "ERR keys that begin with 'deltaic:' are reserved"
-    assert set(site("KEYS *")) == {"k", "s", "h"}
+def test_values_and_replies_over_their_limit_are_refused_with_the_setting(site: Site) -> None:
+    session = Session(site.replica, START_MS, 0, CommandOptions(value_bytes_max=100, reply_bytes_max=250))
+    session.must_fit(100)
+    session.must_fit_reply([b"x" * 100, b"x" * 100, None, b"x" * 50])
+    session.must_fit_reply_of(250)
+    for refused, setting in (
+        (lambda: session.must_fit(101), "limits.value_bytes_max"),
+        (lambda: session.must_fit_reply([b"x" * 100, b"x" * 100, b"x" * 51]), "limits.output_bytes_max"),
+        (lambda: session.must_fit_reply_of(251), "limits.output_bytes_max"),
+    ):
+        with pytest.raises(TooLarge) as error:
+            refused()
+        assert error.value.setting == setting
+    with pytest.raises(CommandError, match="proto-max-bulk-len"):
+        session.must_fit(2**40)
+
+
+def test_chance_is_alike_for_a_seed_and_even(site: Site) -> None:
+    one, same = (Session(site.replica, START_MS, 7) for _ in range(2))
+    drawn = [one.random(10) for _ in range(1000)]
+    assert drawn == [same.random(10) for _ in range(1000)]
+    assert {drawn.count(number) > 60 for number in range(10)} == {True}

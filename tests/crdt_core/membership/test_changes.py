@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crdt_core.codec.canonical import encode_patch
 from crdt_core.codec.messages import Ask, Compact, Push, encode_message
-from crdt_core.commands.operations import AddToSet, AdjustCounter, Delete, GetCounter, GetSet, RemoveFromSet
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.changes import AddMember, AdmitIncarnation, RemoveMember, RetireFormer
@@ -16,8 +14,9 @@ from crdt_core.node.events import DeltasRead, LinksRead, MessagesRead, PatchOffe
 from crdt_core.replica.replica import Replica
 from crdt_core.types.members import Standing
 from tests.crdt_core.fellows import OPTIONS, Fellows
+from tests.invocations import command
 
-HITS = AdjustCounter(b"hits", 1)
+HITS = command("DELTAIC.COUNTER.ADD", b"hits", 1)
 
 
 @pytest.fixture
@@ -53,12 +52,12 @@ def test_a_removed_members_writes_stay_and_its_id_goes_from_every_clock(fleet):
         assert replica.clock.keys() == replica.stable.keys() == {"n1", "n2"}
         assert replica.whole_clock["n3"] == 1
         assert not replica.members.closings
-        assert fleet.do(name, GetCounter(b"hits")) == [(3, "pncounter")]
+        assert fleet.value(name, b"hits") == 3
     agree(fleet, "n1", "n2")
-    fleet.do("n1", Delete(b"hits"))
+    fleet.do("n1", command("DEL", b"hits"))
     fleet.do("n2", HITS)
     fleet.settle()
-    assert fleet.do("n1", GetCounter(b"hits")) == [(1, "pncounter")]
+    assert fleet.value("n1", b"hits") == 1
     agree(fleet, "n1", "n2")
 
 
@@ -78,7 +77,7 @@ def test_what_a_member_wrote_while_it_was_being_removed_ends_at_the_same_dot_eve
     fleet.settle()
     fleet.sync("n1")
     fold(fleet)
-    assert [fleet.do(name, GetCounter(b"hits"))[0][0] for name in ("n1", "n2")] == [4, 4]
+    assert [fleet.value(name, b"hits") for name in ("n1", "n2")] == [4, 4]
     assert fleet.nodes["n1"].replica.members.folded == {"n3": 2}
     agree(fleet, "n1", "n2")
 
@@ -93,7 +92,7 @@ def test_a_newcomer_takes_the_state_and_then_part(fleet):
     assert fleet.do("n4", HITS) == [4]
     fleet.settle()
     assert all("n4" in fleet.nodes[name].peers for name in ("n1", "n2", "n3"))
-    assert fleet.do("n2", GetCounter(b"hits")) == [(4, "pncounter")]
+    assert fleet.value("n2", b"hits") == 4
     agree(fleet, "n1", "n2", "n3", "n4")
 
 
@@ -113,9 +112,9 @@ def test_a_newcomer_does_not_take_a_members_question_for_nonsense(fleet):
 
 
 def test_a_newcomer_that_is_not_there_yet_holds_stability_back(fleet):
-    fleet.do("n2", AddToSet(b"s", b"x"))
+    fleet.do("n2", command("SADD", b"s", b"x"))
     fleet.settle()
-    fleet.do("n2", RemoveFromSet(b"s", b"x"))
+    fleet.do("n2", command("SREM", b"s", b"x"))
     fleet.do("n1", AddMember("n4", "", ""))
     fleet.settle()
     fleet.compact()
@@ -151,7 +150,7 @@ def test_a_node_that_lost_commits_comes_back_under_a_new_id_and_fetches_them(fle
     fleet.settle()
     fold(fleet)
     for name in ("n1", "n2", "n3"):
-        assert fleet.do(name, GetCounter(b"hits")) == [(5, "pncounter")]
+        assert fleet.value(name, b"hits") == 5
         assert fleet.nodes[name].replica.clock.keys() == {"n1", "n2", "n3.2"}
     agree(fleet, "n1", "n2", "n3")
 
@@ -190,7 +189,7 @@ def test_who_was_away_while_all_others_came_back_under_new_ids_hears_of_them(fle
     fleet.settle()
     fleet.away = set()
     fleet.sync("n1")
-    assert fleet.do("n1", GetCounter(b"hits")) == [(4, "pncounter")]
+    assert fleet.value("n1", b"hits") == 4
     assert fleet.nodes["n1"].membership.peers == {"n2": "n2.2", "n3": "n3.2"}
 
 
@@ -224,7 +223,7 @@ def test_a_member_that_reads_of_its_own_removal_reads_no_further(fleet):
 
 def test_a_patch_between_one_who_has_folded_an_id_and_one_who_has_not_is_right(fleet):
     """n2 has heard nothing since before the fold; n1 meanwhile removed what n3 had written, and cleared."""
-    fleet.do("n3", AddToSet(b"s", b"x"), AddToSet(b"s", b"y"))
+    fleet.do("n3", command("SADD", b"s", b"x"), command("SADD", b"s", b"y"))
     fleet.settle()
     fleet.do("n1", RemoveMember("n3"))
     fleet.away = {"n3"}
@@ -234,14 +233,14 @@ def test_a_patch_between_one_who_has_folded_an_id_and_one_who_has_not_is_right(f
     fleet.compact()
     assert fleet.nodes["n1"].replica.members.standing("n3") is Standing.FOLDED
     assert fleet.nodes["n2"].replica.members.standing("n3") is Standing.SEALED
-    fleet.do("n1", RemoveFromSet(b"s", b"x"))
+    fleet.do("n1", command("SREM", b"s", b"x"))
     fleet.logs["n1"].clear()
     fleet.sync("n2")
-    assert fleet.do("n2", GetSet(b"s")) == [([b"y"], "orset")]
+    assert fleet.value("n2", b"s") == [b"y"]
     agree(fleet, "n1", "n2")
-    fleet.do("n1", Delete(b"s"))
+    fleet.do("n1", command("DEL", b"s"))
     fleet.settle()
-    assert fleet.do("n2", GetSet(b"s")) == [([], "")]
+    assert fleet.value("n2", b"s") is None
     agree(fleet, "n1", "n2")
 
 
@@ -321,13 +320,13 @@ def test_a_fenced_members_dots_come_in_no_more(fleet):
     with pytest.raises(Retired):
         fleet.settle()
     assert fleet.nodes["n1"].replica.clock["n3"] == 1
-    assert fleet.do("n1", GetCounter(b"hits")) == [(3, "pncounter")]
+    assert fleet.value("n1", b"hits") == 3
 
 
 def test_a_callers_patch_does_not_lengthen_an_id_that_has_left(fleet):
     """Every member would have ended it elsewhere: a clock ran backwards when it was folded. Found by the simulator."""
     fleet.do("n3", HITS)
-    carried = encode_patch(fleet.nodes["n3"].replica.patch(None, fleet.nodes["n3"].hlc.last))
+    carried = fleet.nodes["n3"].replica.patch(None, fleet.nodes["n3"].hlc.last)
     fleet.away = {"n3"}
     fleet.do("n1", RemoveMember("n3"))
     fleet.settle()
@@ -375,7 +374,7 @@ def test_one_that_was_added_unheard_is_told_when_it_asks_and_stops(fleet, until)
     for name in ("n1", "n2"):
         assert not fleet.nodes[name].counts["quarantined"]
         assert "n4" not in fleet.nodes[name].peers
-        assert fleet.do(name, GetCounter(b"hits")) == [(3, "pncounter")]
+        assert fleet.value(name, b"hits") == 3
     agree(fleet, "n1", "n2")
 
 
@@ -428,7 +427,7 @@ def test_what_the_fleet_has_given_up_does_not_come_in_by_one_that_was_added_anew
     fleet.turn("n1", MessagesRead([("1-0", encode_message(Push("n4", "r", patch)))]))
     assert fleet.turn("n1", DeltasRead("n4", fleet.logs["n4"], object())) == [0]
     assert fleet.nodes["n1"].replica.whole_clock["n3"] == 1
-    assert fleet.do("n1", GetCounter(b"hits")) == [(3, "pncounter")]
+    assert fleet.value("n1", b"hits") == 3
     fleet.away = {"n3"}
     with pytest.raises(Retired, match="given up"):
         fleet.settle()

@@ -6,18 +6,6 @@ import pytest
 
 from crdt_core.codec.canonical import decode_delta
 from crdt_core.commands import Execute, lookup
-from crdt_core.commands.operations import (
-    AddToSet,
-    AdjustCounter,
-    Delete,
-    GetCounter,
-    GetFlag,
-    GetRegister,
-    GetSet,
-    RemoveFromSet,
-    SetFlag,
-    SetRegister,
-)
 from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
 from crdt_core.membership.identity import Sponsor
 from crdt_core.membership.replay import is_final
@@ -25,16 +13,22 @@ from crdt_core.node.events import ReplayAsked
 from crdt_core.replica.replica import Replica
 from crdt_core.types.members import ABSENT
 from tests.crdt_core.fellows import Fellows
+from tests.invocations import command
 
-HITS = AdjustCounter(b"hits", 1)
+HITS = command("DELTAIC.COUNTER.ADD", b"hits", 1)
 
 
 @pytest.fixture
 def fleet() -> Fellows:
     """n3 has counted 5, and is away now."""
     fleet = Fellows(["n1", "n2", "n3"])
-    fleet.do("n3", AdjustCounter(b"hits", 5))
-    fleet.do("n2", AddToSet(b"s", b"old"), SetRegister(b"r", b"old"), SetRegister(b"t", b"old", 10))
+    fleet.do("n3", command("DELTAIC.COUNTER.ADD", b"hits", 5))
+    fleet.do(
+        "n2",
+        command("SADD", b"s", b"old"),
+        command("DELTAIC.REGISTER.SET", b"r", b"old"),
+        command("DELTAIC.REGISTER.SET", b"t", b"old", "TIMESTAMP", 10),
+    )
     fleet.settle()
     fleet.away = {"n3"}
     return fleet
@@ -83,29 +77,29 @@ def test_strings_and_hashes_count_once_more_and_keep_their_values(fleet):
 
 
 def test_increments_count_once_more_and_no_more_than_that(fleet):
-    fleet.do("n3", AdjustCounter(b"hits", 2))
-    fleet.do("n3", AdjustCounter(b"hits", 1, None, True), AdjustCounter(b"new", 3))
+    fleet.do("n3", command("DELTAIC.COUNTER.ADD", b"hits", 2))
+    fleet.do("n3", command("DELTAIC.COUNTER.SUBTRACT", b"hits", 1), command("DELTAIC.COUNTER.ADD", b"new", 3))
     fence(fleet)
     fleet.do("n1", HITS)
     assert come_back(fleet) == 3
-    assert fleet.do("n2", GetCounter(b"hits")) == [(7, "pncounter")]
-    assert fleet.do("n2", GetCounter(b"new")) == [(3, "pncounter")]
+    assert fleet.value("n2", b"hits") == 7
+    assert fleet.value("n2", b"new") == 3
 
 
 def test_what_was_sent_is_not_done_again(fleet):
     fence(fleet)
     assert come_back(fleet) == 0
-    assert fleet.do("n2", GetCounter(b"hits")) == [(5, "pncounter")]
+    assert fleet.value("n2", b"hits") == 5
 
 
 def test_a_counter_that_was_deleted_meanwhile_takes_only_what_was_new(fleet):
     """Its share is forgotten everywhere, but for how much of it was spent: so much had been sent."""
-    fleet.do("n3", AdjustCounter(b"hits", 2))
-    fleet.do("n1", Delete(b"hits"))
+    fleet.do("n3", command("DELTAIC.COUNTER.ADD", b"hits", 2))
+    fleet.do("n1", command("DEL", b"hits"))
     fence(fleet)
     fleet.do("n2", HITS)
     come_back(fleet)
-    assert fleet.do("n1", GetCounter(b"hits")) == [(3, "pncounter")]
+    assert fleet.value("n1", b"hits") == 3
     for _ in range(4):
         fleet.compact()
         fleet.settle()
@@ -113,45 +107,58 @@ def test_a_counter_that_was_deleted_meanwhile_takes_only_what_was_new(fleet):
 
 
 def test_adds_are_adds_and_removals_yield_to_what_came_up(fleet):
-    fleet.do("n3", AddToSet(b"s", b"new"), AddToSet(b"s", b"brief"), RemoveFromSet(b"s", b"old"))
-    fleet.do("n3", RemoveFromSet(b"s", b"brief"))
+    fleet.do("n3", command("SADD", b"s", b"new"), command("SADD", b"s", b"brief"), command("SREM", b"s", b"old"))
+    fleet.do("n3", command("SREM", b"s", b"brief"))
     fence(fleet)
     come_back(fleet)
-    assert fleet.do("n1", GetSet(b"s")) == [([b"new"], "orset")]
+    assert fleet.value("n1", b"s") == [b"new"]
 
 
 def test_a_removal_leaves_what_was_added_again(fleet):
-    fleet.do("n3", RemoveFromSet(b"s", b"old"))
-    fleet.do("n1", AddToSet(b"s", b"old"))
+    fleet.do("n3", command("SREM", b"s", b"old"))
+    fleet.do("n1", command("SADD", b"s", b"old"))
     fence(fleet)
     assert come_back(fleet) == 0
-    assert fleet.do("n1", GetSet(b"s")) == [([b"old"], "orset")]
+    assert fleet.value("n1", b"s") == [b"old"]
 
 
 def test_a_clear_takes_what_it_had_seen(fleet):
-    fleet.do("n3", Delete(b"s"))
-    fleet.do("n1", AddToSet(b"s", b"more"))
+    fleet.do("n3", command("DEL", b"s"))
+    fleet.do("n1", command("SADD", b"s", b"more"))
     fence(fleet)
     come_back(fleet)
-    assert fleet.do("n1", GetSet(b"s")) == [([b"more"], "orset")]
+    assert fleet.value("n1", b"s") == [b"more"]
 
 
 def test_registers_keep_their_order_and_lose_no_value_that_came_up(fleet):
-    fleet.do("n3", SetRegister(b"r", b"mine"), SetRegister(b"t", b"mine", 20), SetFlag(b"f", True))
-    fleet.do("n1", SetRegister(b"t", b"theirs", 15))
+    fleet.do(
+        "n3",
+        command("DELTAIC.REGISTER.SET", b"r", b"mine"),
+        command("DELTAIC.REGISTER.SET", b"t", b"mine", "TIMESTAMP", 20),
+        command("DELTAIC.FLAG.SET", b"f", 1),
+    )
+    fleet.do("n1", command("DELTAIC.REGISTER.SET", b"t", b"theirs", "TIMESTAMP", 15))
     fence(fleet)
     come_back(fleet)
-    assert fleet.do("n2", GetRegister(b"r"))[0].values == [b"mine"]
-    assert fleet.do("n2", GetRegister(b"t"))[0].values == [b"mine"]
+    assert fleet.value("n2", b"r") == [b"mine"]
+    assert fleet.value("n2", b"t") == b"mine"
 
 
 def test_a_value_that_would_replace_another_that_came_up_yields(fleet):
-    fleet.do("n3", SetRegister(b"r", b"mine"), SetRegister(b"t", b"mine", 12))
-    fleet.do("n1", SetRegister(b"r", b"theirs"), SetRegister(b"t", b"theirs", 15))
+    fleet.do(
+        "n3",
+        command("DELTAIC.REGISTER.SET", b"r", b"mine"),
+        command("DELTAIC.REGISTER.SET", b"t", b"mine", "TIMESTAMP", 12),
+    )
+    fleet.do(
+        "n1",
+        command("DELTAIC.REGISTER.SET", b"r", b"theirs"),
+        command("DELTAIC.REGISTER.SET", b"t", b"theirs", "TIMESTAMP", 15),
+    )
     fence(fleet)
     come_back(fleet)
-    assert fleet.do("n2", GetRegister(b"r"))[0].values == [b"theirs"]
-    assert fleet.do("n2", GetRegister(b"t"))[0].values == [b"theirs"]
+    assert fleet.value("n2", b"r") == [b"theirs"]
+    assert fleet.value("n2", b"t") == b"theirs"
 
 
 def test_where_removals_win_they_are_done_again_and_adds_yield_to_them(fleet):
@@ -164,5 +171,5 @@ def test_where_removals_win_they_are_done_again_and_adds_yield_to_them(fleet):
     fence(fleet)
     fleet.do("n1", commands("DELTAIC.RWSREM ban v"))
     come_back(fleet)
-    assert fleet.do("n2", GetSet(b"ban")) == [([b"w", b"y"], "rwset")]
-    assert fleet.do("n2", GetFlag(b"off")) == [False]
+    assert fleet.value("n2", b"ban") == [b"w", b"y"]
+    assert fleet.value("n2", b"off") is None

@@ -16,7 +16,7 @@ from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import TYPES
 from tests.crdt_core.histories import World, lasting_state, steps, values, whole_state, worlds
-from tests.crdt_core.writes import Add, Count, Delete, Remove
+from tests.invocations import command
 
 FOUNDERS = ("n1", "n2", "n3")
 SMALL = NodeOptions(chunk_bytes=256, looks_per_chunk=7)
@@ -60,7 +60,12 @@ def fleet_of(*names: str) -> Node:
 def small() -> bytes:
     """An image of a few objects of several types."""
     node = fleet_of(*FOUNDERS)
-    operations = [Count(b"hits", 2), Add(b"fruit", b"apple"), Add(b"fruit", b"\xff"), Delete(b"hits")]
+    operations = [
+        command("DELTAIC.COUNTER.ADD", b"hits", 2),
+        command("SADD", b"fruit", b"apple"),
+        command("SADD", b"fruit", b"\xff"),
+        command("DEL", b"hits"),
+    ]
     for operation in operations:
         turn(node, Call(operation, None))
     return image_of(node)
@@ -122,7 +127,7 @@ def test_an_image_is_of_one_moment_though_the_node_goes_on() -> None:
     chance = random.Random(7)
     node = fleet_of("n1")
     for number in range(300):
-        turn(node, Call(Add(b"set%d" % (number % 7), b"e%d" % number), None))
+        turn(node, Call(command("SADD", b"set%d" % (number % 7), b"e%d" % number), None))
     seen: dict[int, dict] = {}
 
     def note() -> None:
@@ -134,8 +139,14 @@ def test_an_image_is_of_one_moment_though_the_node_goes_on() -> None:
         for _ in range(chance.randrange(4)):
             number = chance.randrange(400)
             set_ = b"set%d" % (number % 7)
-            operation = chance.choice([Add(set_, b"e%d" % number), Remove(set_, b"e%d" % number), Count(b"hits", 1)])
-            turn(node, Call(operation if chance.random() < 0.97 else Delete(set_), None))
+            operation = chance.choice(
+                [
+                    command("SADD", set_, b"e%d" % number),
+                    command("SREM", set_, b"e%d" % number),
+                    command("DELTAIC.COUNTER.ADD", b"hits", 1),
+                ]
+            )
+            turn(node, Call(operation if chance.random() < 0.97 else command("DEL", set_), None))
             note()
         piece = piece_of(node)
         lines, pieces = lines + piece.lines, pieces + 1
@@ -151,7 +162,7 @@ def test_what_one_commit_wrote_is_in_an_image_whole_or_not_at_all() -> None:
     node = fleet_of("n1")
     lines = b""
     for number in range(200):
-        both = [Call(Add(name, b"%d" % number), None) for name in (b"one", b"two")]
+        both = [Call(command("SADD", name, b"%d" % number), None) for name in (b"one", b"two")]
         turn(node, *both)
         if number >= 100:
             piece = piece_of(node)
@@ -165,7 +176,7 @@ def test_what_one_commit_wrote_is_in_an_image_whole_or_not_at_all() -> None:
 def test_an_image_and_writes_of_the_same_turn_agree() -> None:
     """The turn in which the walk ends writes, too: the image is of the state after it, with that state's digest."""
     node = fleet_of("n1")
-    replies = turn(node, Call(Count(b"hits", 3), None), ImageAsked("backup", None))
+    replies = turn(node, Call(command("DELTAIC.COUNTER.ADD", b"hits", 3), None), ImageAsked("backup", None))
     piece = replies[-1].result
     assert piece.ended
     assert values(read(piece.lines).revive()) == {(b"hits", "pncounter"): 3}
@@ -174,7 +185,7 @@ def test_an_image_and_writes_of_the_same_turn_agree() -> None:
 def test_an_image_that_nobody_waits_for_costs_nothing_any_more() -> None:
     node = fleet_of("n1")
     for number in range(50):
-        turn(node, Call(Add(b"set", b"e%d" % number), None))
+        turn(node, Call(command("SADD", b"set", b"e%d" % number), None))
     assert not piece_of(node).ended
     assert node.replica.catalogue.is_watched
     turn(node, ImageDropped("backup"))
@@ -185,7 +196,7 @@ def test_an_image_that_nobody_waits_for_costs_nothing_any_more() -> None:
 def test_only_a_few_images_are_made_at_once() -> None:
     node = fleet_of("n1")
     for number in range(50):
-        turn(node, Call(Add(b"set", b"e%d" % number), None))
+        turn(node, Call(command("SADD", b"set", b"e%d" % number), None))
     for title in ("1", "2", "3", "4"):
         piece_of(node, title)
     with pytest.raises(WorldError, match="4 backups of n1 are under way"):
@@ -196,7 +207,7 @@ def test_only_a_few_images_are_made_at_once() -> None:
 
 def test_a_state_that_is_not_what_its_digest_says_is_refused() -> None:
     node = fleet_of("n1")
-    turn(node, Call(Count(b"hits", 3), None))
+    turn(node, Call(command("DELTAIC.COUNTER.ADD", b"hits", 3), None))
     image = read(image_of(node))
     with pytest.raises(Malformed, match="digest"):
         Image(image.node, image.replica, image.founders, image.state, image.digest ^ 1).revive()
@@ -205,8 +216,12 @@ def test_a_state_that_is_not_what_its_digest_says_is_refused() -> None:
 def _image() -> bytes:
     node = fleet_of(*FOUNDERS)
     for number in range(12):
-        turn(node, Call(Add(b"fruit", b"%d" % number), None), Call(Count(b"hits", 2), None))
-    turn(node, Call(Delete(b"fruit"), None))
+        turn(
+            node,
+            Call(command("SADD", b"fruit", b"%d" % number), None),
+            Call(command("DELTAIC.COUNTER.ADD", b"hits", 2), None),
+        )
+    turn(node, Call(command("DEL", b"fruit"), None))
     return image_of(node)
 
 

@@ -20,7 +20,7 @@ from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.net import CHUNK_BYTES, MANY, NOW, TIMEOUT_MS, Flying, Net, filled, member, parts_of, under_way
-from tests.crdt_core.writes import Add, Put
+from tests.invocations import command
 
 if TYPE_CHECKING:
     from crdt_core.codec.messages import Message
@@ -68,7 +68,11 @@ def test_a_part_larger_than_the_bound_travels_alone() -> None:
     net = Net("n1", "n2")
     large = [bytes([letter]) * 3 * CHUNK_BYTES for letter in b"abc"]
     for number, value in enumerate(large):
-        net.call("n2", Put(b"register %d" % number, value), Add(b"set %d" % number, b"x"))
+        net.call(
+            "n2",
+            command("DELTAIC.REGISTER.SET", b"register %d" % number, value),
+            command("SADD", b"set %d" % number, b"x"),
+        )
     net.ask("n1", "n2")
     net.run()
     assert net.state("n1") == net.state("n2")
@@ -93,7 +97,7 @@ def test_a_turn_looks_at_a_bounded_number_of_parts_and_tells_how_far_it_is() -> 
     """n2 was restarted and knows no more which part was written when: it has to look at all, to find one."""
     net = filled("n1", "n2")
     net.pass_on("n1")
-    net.call("n2", Add(b"set", b"new"))
+    net.call("n2", command("SADD", b"set", b"new"))
     net.nodes["n2"] = restored_without_index(net)
     net.ask("n1", "n2")
     progress: dict[tuple[int, int], None] = {}
@@ -293,7 +297,7 @@ def test_whoever_asks_and_vanishes_is_forgotten() -> None:
 
 def test_a_receiver_in_two_transfers_joins_each_when_it_is_whole() -> None:
     net = filled("n1", "n2", "n3")
-    net.call("n3", *(Add(b"set", member(number)) for number in range(MANY // 2, 2 * MANY)))
+    net.call("n3", *(command("SADD", b"set", member(number)) for number in range(MANY // 2, 2 * MANY)))
     net.ask("n1")
     seen = set()
     while net.flying:
@@ -308,7 +312,7 @@ def test_a_receiver_in_two_transfers_joins_each_when_it_is_whole() -> None:
 
 def test_a_peer_that_cannot_be_reached_any_more_ends_its_transfer_only() -> None:
     net = filled("n1", "n2", "n3")
-    net.call("n3", *(Add(b"other", member(number)) for number in range(MANY)))
+    net.call("n3", *(command("SADD", b"other", member(number)) for number in range(MANY)))
     net.ask("n1")
     for _ in range(8):
         net.step()
@@ -330,7 +334,7 @@ def decode(message: Flying) -> Message:
 def test_a_message_that_claims_commits_of_this_node_that_it_never_made_is_set_aside(form: type[Answer | Push]) -> None:
     """It stopped the worker once, and again at every restart, as it was never acknowledged."""
     net = Net("n1", "n2")
-    net.call("n1", Add(b"set", b"a"))
+    net.call("n1", command("SADD", b"set", b"a"))
     before = net.state("n1")
     patch = Patch("n2", VersionVector(), VersionVector(n1=5, n2=1), VersionVector(), NOW, ())
     net.turn("n1", MessagesRead([("1-0", encode_message(form("n2", "r", patch)))]))

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crdt_core.codec.messages import Answer, Compact, decode_message, encode_message
-from crdt_core.commands.operations import AddToSet, AdjustCounter, Delete, RemoveFromSet, SetRegister
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.membership.identity import Sponsor
 from crdt_core.node.events import MessagesRead
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.net import CHUNK_BYTES, MANY, NOW, TIMEOUT_MS, Net, filled, member, parts_of, under_way
+from tests.invocations import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from crdt_core.commands.operations import Operation
     from crdt_core.lattice.deltas import Patch
+    from crdt_core.node.events import Operation
 
 
 def changes(seed: int) -> Iterator[Operation]:
@@ -28,16 +28,24 @@ def changes(seed: int) -> Iterator[Operation]:
     chance = random.Random(seed)
     while True:
         key, number = chance.choice([b"set", b"set", b"set", b"other", b"counter", b"register"]), chance.randrange(MANY)
-        make = chance.choice([_add_new, RemoveFromSet, _adjust, SetRegister])
-        yield Delete(key) if chance.random() < 0.04 else make(key, member(number))
+        make = chance.choice([_add_new, _remove, _adjust, _set])
+        yield command("DEL", key) if chance.random() < 0.04 else make(key, member(number))
 
 
 def _add_new(key: bytes, element: bytes) -> Operation:
-    return AddToSet(key, b"new " + element)
+    return command("SADD", key, b"new " + element)
+
+
+def _remove(key: bytes, element: bytes) -> Operation:
+    return command("SREM", key, element)
+
+
+def _set(key: bytes, element: bytes) -> Operation:
+    return command("DELTAIC.REGISTER.SET", key, element)
 
 
 def _adjust(key: bytes, element: bytes) -> Operation:
-    return AdjustCounter(key, len(element))
+    return command("DELTAIC.COUNTER.ADD", key, len(element))
 
 
 class Busy:
@@ -55,7 +63,7 @@ class Busy:
         self._counted = n1 != "new"
         for name in self._tails:
             self._hear(name)
-        self.net.call("n2", *(AddToSet(b"set", member(number)) for number in range(MANY // 4, MANY)))
+        self.net.call("n2", *(command("SADD", b"set", member(number)) for number in range(MANY // 4, MANY)))
 
     def change(self) -> None:
         self.net.call("n2", *(next(self._operations) for _ in range(3)))
@@ -109,8 +117,8 @@ def test_what_is_joined_is_exactly_the_state_at_the_clock_that_it_claims(seed: i
 
 def test_what_is_cleared_after_it_was_sent_is_gone_at_the_receiver() -> None:
     net = under_way(filled("n1", "n2"), 10)
-    net.call("n2", Delete(b"set"))
-    net.call("n2", AddToSet(b"set", b"new"), AdjustCounter(b"set 2", 1))
+    net.call("n2", command("DEL", b"set"))
+    net.call("n2", command("SADD", b"set", b"new"), command("DELTAIC.COUNTER.ADD", b"set 2", 1))
     net.run()
     assert net.members("n1", b"set") == {b"new"}
     assert net.state("n1") == net.state("n2")
@@ -122,8 +130,8 @@ def test_a_part_that_was_left_for_the_next_message_and_changes_meanwhile_is_list
     net = filled("n1", "n2", count=60)
     under_way(net, 2)
     kept = len(parts_of(net.sent[1]))
-    net.call("n2", Delete(b"set"))
-    net.call("n2", AddToSet(b"set", member(kept)))
+    net.call("n2", command("DEL", b"set"))
+    net.call("n2", command("SADD", b"set", member(kept)))
     net.run()
     assert net.quarantined == []
     assert net.members("n1", b"set") == {member(kept)}
@@ -135,9 +143,9 @@ def test_what_is_cleared_meanwhile_is_gone_wherever_the_receiver_passes_it_on() 
     net = filled("n1", "n2", "n3")
     net.pass_on("n1")
     net.pass_on("n3")
-    net.call("n2", *(AddToSet(b"more", member(number)) for number in range(MANY)))
+    net.call("n2", *(command("SADD", b"more", member(number)) for number in range(MANY)))
     under_way(net, 10)
-    net.call("n2", Delete(b"set"))
+    net.call("n2", command("DEL", b"set"))
     net.run()
     assert net.state("n1") == net.state("n2")
     net.ask("n3", "n1")
@@ -150,7 +158,7 @@ def test_a_removal_that_is_forgotten_meanwhile_is_not_lost() -> None:
     """n1 hears of the removal by itself, so everybody has it, and n2 forgets it in the middle of what it lists."""
     net = filled("n1", "n2")
     net.pass_on("n1")
-    net.call("n2", RemoveFromSet(b"set", member(0)), *(AddToSet(b"more", member(n)) for n in range(MANY)))
+    net.call("n2", command("SREM", b"set", member(0)), *(command("SADD", b"more", member(n)) for n in range(MANY)))
     under_way(net, 10)
     net.pass_on("n1")
     net.turn("n2", MessagesRead([("1-0", encode_message(Compact({"n1": net["n1"].replica.clock}, (), "answer")))]))
@@ -171,11 +179,11 @@ def test_a_replica_that_is_no_member_gets_the_full_state_when_the_frontier_has_p
     stranger.nodes["n4"] = Node("n4", Replica("n4.2"), "s", sponsor=Sponsor("n2", "n2"), options=stranger.options)
     stranger.ask("n4", "n2")
     stranger.run()
-    net.call("n2", *(AddToSet(b"more", member(number)) for number in range(MANY)))
+    net.call("n2", *(command("SADD", b"more", member(number)) for number in range(MANY)))
     stranger.ask("n4", "n2")
     for _ in range(10):
         stranger.step()
-    net.call("n2", RemoveFromSet(b"set", member(0)))
+    net.call("n2", command("SREM", b"set", member(0)))
     net.pass_on("n1")
     net.pass_on("n2")
     net.turn("n2", MessagesRead([("1-0", encode_message(Compact({"n1": net["n1"].replica.clock}, (), "answer")))]))

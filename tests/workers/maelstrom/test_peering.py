@@ -6,10 +6,9 @@ import json
 
 from crdt_core.codec.canonical import encode_delta
 from crdt_core.codec.messages import Push, encode_message
-from crdt_core.commands.operations import AddToSet
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.replica.replica import Replica
-from crdt_core.types import GSET
+from tests.invocations import command
 from tests.workers.maelstrom.test_samples import outputs
 
 NODES = ["n1", "n2", "n3", "n4", "n5", "n6"]
@@ -26,7 +25,7 @@ def said_by(node: str, *received: tuple[str, dict]) -> list[dict]:
 
 def write(replica: Replica, element: bytes) -> str:
     """The delta of an add at `replica`."""
-    AddToSet(b"maelstrom", element, GSET).run(replica, NOW)
+    command("DELTAIC.SET.ADD", b"maelstrom", element, "KIND", "gset").run(replica, NOW)
     delta = replica.commit(NOW)
     assert delta is not None
     return encode_delta(delta).decode()

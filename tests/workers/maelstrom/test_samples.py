@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from crdt_core.codec.messages import Push, encode_message
-from crdt_core.commands.operations import AddToSet
 from crdt_core.errors import InvariantBroken
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.replica.replica import Replica
-from crdt_core.types import GSET
+from tests.invocations import command
 from tests.workers.maelstrom.cluster import COMMAND, ROOT, environment
 
 if TYPE_CHECKING:
@@ -398,7 +397,7 @@ def test_the_end_of_the_input_ends_the_node_at_any_time():
 def test_a_node_that_has_forgotten_what_it_did_stops_rather_than_do_it_anew():
     """In memory, a restarted node hears of commits of its own that it does not know: it must not spend those dots."""
     forgotten, peer = Replica("n1"), Replica("n2")
-    AddToSet(b"maelstrom", b"1", GSET).run(forgotten, Stamp(1, 0))
+    command("DELTAIC.SET.ADD", b"maelstrom", b"1", "KIND", "gset").run(forgotten, Stamp(1, 0))
     delta = forgotten.commit(Stamp(1, 0))
     assert delta is not None
     peer.apply(delta)

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from crdt_core.codec.canonical import encode_patch
-from crdt_core.commands.operations import AdjustCounter
 from crdt_core.lattice.clocks import HybridClock, Stamp
 from crdt_core.lattice.deltas import Patch
 from crdt_core.node.events import Call, PatchOffered, StampAhead
@@ -20,6 +18,7 @@ from crdt_core.node.node import Node
 from crdt_core.node.offered_patches import A_CALLER
 from crdt_core.replica.replica import Replica
 from tests.fleet import DELTAIC, Fleet
+from tests.invocations import command
 from tests.support import wait_until
 from workers.jobs import maintenance as jobs
 from workers.replication.skew import read_heartbeat
@@ -214,7 +213,7 @@ def node_at(hlc: Stamp) -> Node:
 
 def test_a_stamp_ahead_leaves_the_turn_as_a_fact() -> None:
     node = node_at(Stamp(0, 0))
-    far, near = (PatchOffered(encode_patch(offered(Stamp(ms, 0))), "token") for ms in (AHEAD_MS, 2000))
+    far, near = (PatchOffered(offered(Stamp(ms, 0)), "token") for ms in (AHEAD_MS, 2000))
     turn = node.turn([far], wall_ms=1000, monotonic_ms=1000)
     assert [effect for effect in turn.effects if isinstance(effect, StampAhead)] == [
         StampAhead(A_CALLER, AHEAD_MS - 1000, refused=True)
@@ -227,7 +226,7 @@ def test_a_stamp_ahead_leaves_the_turn_as_a_fact() -> None:
 
 def test_a_turn_sets_the_hybrid_clock_right_and_says_so() -> None:
     node = node_at(Stamp(AHEAD_MS, 5))
-    turn = node.turn([Call(AdjustCounter(b"k", 1), "token")], wall_ms=1000, monotonic_ms=1000)
+    turn = node.turn([Call(command("DELTAIC.COUNTER.ADD", b"k", 1), "token")], wall_ms=1000, monotonic_ms=1000)
     assert StampAhead("n1", AHEAD_MS - 1000, refused=True) in turn.effects
     assert (node.hlc.last.ms, node.counts["clock_set_right"]) == (1000, 1)
     assert not [e for e in node.turn([], wall_ms=1001, monotonic_ms=1001).effects if isinstance(e, StampAhead)]

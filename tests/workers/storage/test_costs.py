@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 
 from crdt_core.codec.canonical import encode_patch
-from crdt_core.commands.operations import AddToSet, AdjustCounter, RemoveFromSet
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import Call
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
+from tests.invocations import command
 from tests.server import ValkeyServer
 from workers.storage.store import Store
 from workers.wire.connection import Wire
@@ -25,7 +25,7 @@ from workers.wire.connection import Wire
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from crdt_core.commands.operations import Operation
+    from crdt_core.node.events import Operation
 
 LOG_ENTRIES_MAX = 1000
 
@@ -68,7 +68,7 @@ class Bench:
         """A set of `members` members of equal length."""
         for start in range(0, members, batch):
             stop = min(start + batch, members)
-            await self.turn([AddToSet(key, b"member-%07d" % number) for number in range(start, stop)])
+            await self.turn([command("SADD", key, b"member-%07d" % number) for number in range(start, stop)])
 
 
 @pytest.fixture(scope="module")
@@ -98,19 +98,19 @@ async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatc
 
 
 async def test_a_commit_is_one_transaction_with_one_log_entry(bench: Bench) -> None:
-    await bench.turn([AdjustCounter(b"hits", 1)])
-    cost = await bench.cost(AdjustCounter(b"hits", 1))
+    await bench.turn([command("DELTAIC.COUNTER.ADD", b"hits", 1)])
+    cost = await bench.cost(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     assert cost.calls == {"multi": 1, "hset": 2, "xadd": 1, "exec": 1, "watch": 1, "hmget": 1}
 
 
 async def test_a_commit_is_one_round_trip(bench: Bench) -> None:
     bench.sends.clear()
-    await bench.turn([AdjustCounter(b"hits", 1), AddToSet(b"fruit", b"apple")])
+    await bench.turn([command("DELTAIC.COUNTER.ADD", b"hits", 1), command("SADD", b"fruit", b"apple")])
     assert len(bench.sends) == 1
 
 
 async def test_a_thousand_operations_of_one_turn_share_one_log_entry_and_one_field_list(bench: Bench) -> None:
-    cost = await bench.cost(*(AdjustCounter(b"counter-%d" % number, 1) for number in range(500)))
+    cost = await bench.cost(*(command("DELTAIC.COUNTER.ADD", b"counter-%d" % number, 1) for number in range(500)))
     assert cost.calls == {"multi": 1, "hset": 2, "xadd": 1, "exec": 1, "watch": 1, "hmget": 1}
 
 
@@ -124,10 +124,10 @@ async def test_an_operation_costs_the_same_on_a_set_of_a_thousand_and_of_a_milli
     await bench.fill(b"small", 1_000)
     await bench.fill(b"large", 1_000_000)
     assert bench.node.replica.view(b"large", ORSET).shows(b"member-0999999")
-    await bench.turn([AddToSet(b"other", b"x")])  # so that the counters in what follows are of one length
-    for operation in (AddToSet, RemoveFromSet):
-        small = await bench.cost(operation(b"small", b"member-0000500"))
-        large = await bench.cost(operation(b"large", b"member-0000500"))
+    await bench.turn([command("SADD", b"other", b"x")])  # so that the counters in what follows are of one length
+    for name in ("SADD", "SREM"):
+        small = await bench.cost(command(name, b"small", b"member-0000500"))
+        large = await bench.cost(command(name, b"large", b"member-0000500"))
         assert small.calls == large.calls
         assert small.bytes_in == large.bytes_in
         assert small.bytes_in < 1200
@@ -138,7 +138,7 @@ async def test_a_patch_carries_what_changed_however_much_there_is(bench: Bench) 
     since = bench.node.replica.clock.copy()
     sizes = []
     for changed in (1, 10, 100):
-        await bench.turn([AddToSet(b"set", b"fresh-%07d" % number) for number in range(changed)])
+        await bench.turn([command("SADD", b"set", b"fresh-%07d" % number) for number in range(changed)])
         patch = bench.node.replica.patch(since, Stamp(1, 0))
         assert len(patch.parts) == changed
         sizes.append(len(encode_patch(patch)))
@@ -150,9 +150,8 @@ async def test_a_patch_carries_what_changed_however_much_there_is(bench: Bench) 
 
 
 async def test_a_delete_of_a_large_set_is_one_write_and_one_command_more(bench: Bench) -> None:
-    from crdt_core.commands.operations import Delete
 
     await bench.fill(b"set", 20_000)
-    cost = await bench.cost(Delete(b"set"))
+    cost = await bench.cost(command("DEL", b"set"))
     assert cost.calls == {"multi": 1, "hset": 2, "unlink": 1, "xadd": 1, "exec": 1, "watch": 1, "hmget": 1}
     assert cost.bytes_in < 1200

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from crdt_core.codec.canonical import encode_patch
-from crdt_core.commands.operations import AddToSet, AdjustCounter, Delete, RemoveFromSet, SetFlag, SetRegister
 from crdt_core.errors import Fenced, InvariantBroken
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import Call, LinksRead, PatchOffered
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
-from crdt_core.types import GSET, MEMBERS, ORSET
+from crdt_core.types import MEMBERS, ORSET
 from crdt_core.types.members import MEMBERS_KEY, Fact, Standing
 from tests.crdt_core.histories import whole_state
+from tests.invocations import command
 from tests.proxy import Proxy
 from tests.server import ValkeyServer
 from tests.support import wait_until_async
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from crdt_core.commands.operations import Operation
+    from crdt_core.node.events import Operation
     from tests.proxy import Direction, Link
 
 SET_OF_MANY = 3000
@@ -71,10 +70,18 @@ class Bench:
 
     async def fill(self) -> None:
         """Objects of all shapes: of one field, of many parts, with clears, rivals and removals."""
-        await self.turn(AdjustCounter(b"hits", 3), SetFlag(b"flag", True), SetRegister(b"r", b"v", 5))
-        await self.turn(*(AddToSet(b"many", b"%d" % number) for number in range(SET_OF_MANY)))
-        await self.turn(AddToSet(b"few", b"a"), AddToSet(b"few", b"b"), AddToSet(b"gone", b"x"))
-        await self.turn(RemoveFromSet(b"few", b"b"), Delete(b"gone"), AddToSet(b"again", b"x", GSET))
+        await self.turn(
+            command("DELTAIC.COUNTER.ADD", b"hits", 3),
+            command("DELTAIC.FLAG.SET", b"flag", 1),
+            command("DELTAIC.REGISTER.SET", b"r", b"v", "TIMESTAMP", 5),
+        )
+        await self.turn(*(command("SADD", b"many", b"%d" % number) for number in range(SET_OF_MANY)))
+        await self.turn(command("SADD", b"few", b"a"), command("SADD", b"few", b"b"), command("SADD", b"gone", b"x"))
+        await self.turn(
+            command("SREM", b"few", b"b"),
+            command("DEL", b"gone"),
+            command("DELTAIC.SET.ADD", b"again", b"x", "KIND", "gset"),
+        )
 
     def stored(self) -> dict[bytes, Any]:
         """All of the replica's keys but streams and links, as they are in Redis."""
@@ -129,7 +136,9 @@ async def test_an_emptied_redis_is_given_everything_back_with_the_commit_under_w
     bench.redis.hset(bench.keys.header, "founders", "kept by another part")
     before = bench.stored()
     bench.redis.flushdb()
-    await bench.turn(AdjustCounter(b"hits", 1), AddToSet(b"few", b"c"), paused=frozenset({"n3"}))
+    await bench.turn(
+        command("DELTAIC.COUNTER.ADD", b"hits", 1), command("SADD", b"few", b"c"), paused=frozenset({"n3"})
+    )
     after = bench.stored()
     assert after.keys() == before.keys() | {bench.keys.links.encode()}
     assert after[bench.keys.record(b"obj:many")] == before[bench.keys.record(b"obj:many")]
@@ -137,18 +146,23 @@ async def test_an_emptied_redis_is_given_everything_back_with_the_commit_under_w
     assert bench.redis.xinfo_groups(bench.keys.inbox)
     assert [entry for entry, _ in bench.redis.xrange(bench.keys.log)] == [b"5-0"]
     assert (bench.asked, bench.node.counts["repersisted"]) == (1, 1)
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     assert bench.node.counts["repersisted"] == 1
     await bench.check_reload()
 
 
 async def test_what_was_deleted_since_the_older_copy_does_not_come_back(bench: Bench) -> None:
     await bench.fill()
-    await bench.turn(*(AddToSet(b"doomed %d" % number, b"x") for number in range(3)))
+    await bench.turn(*(command("SADD", b"doomed %d" % number, b"x") for number in range(3)))
     older = saved(bench.redis)
-    await bench.turn(Delete(b"doomed 0"), Delete(b"many"), RemoveFromSet(b"few", b"a"), AdjustCounter(b"hits", 5))
+    await bench.turn(
+        command("DEL", b"doomed 0"),
+        command("DEL", b"many"),
+        command("SREM", b"few", b"a"),
+        command("DELTAIC.COUNTER.ADD", b"hits", 5),
+    )
     set_back(bench.redis, older)
-    await bench.turn(AddToSet(b"few", b"d"))
+    await bench.turn(command("SADD", b"few", b"d"))
     assert not bench.redis.exists(bench.keys.record(b"obj:doomed 0"), bench.keys.record(b"obj:many"))
     assert bench.node.replica.value(b"few") == [b"d"]
     assert bench.node.counts["repersisted"] == 1
@@ -170,14 +184,14 @@ async def test_an_older_copy_that_speaks_of_an_id_folded_since_is_no_other_histo
     gone = Replica("n3")
     gone.write(b"few", ORSET, b"of n3", True)
     gone.commit(Stamp(1, 0))
-    patch = encode_patch(gone.patch(None, Stamp(1, 0)))
-    await bench.store.commit(bench.node.turn([PatchOffered(patch, None)], 1_000, 1_000).commit)
+    offered = PatchOffered(gone.patch(None, Stamp(1, 0)), None)
+    await bench.store.commit(bench.node.turn([offered], 1_000, 1_000).commit)
     bench.node.confirm()
     older = saved(bench.redis)
     await bench.turn(Fold())
     assert "n3" not in bench.node.replica.clock
     set_back(bench.redis, older)
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     assert bench.node.counts["repersisted"] == 1
     await bench.check_reload()
 
@@ -202,7 +216,7 @@ async def test_a_loss_is_noticed_without_a_write_of_anybody(bench: Bench) -> Non
 
 async def test_a_replica_that_has_never_committed_is_given_its_header_back(bench: Bench) -> None:
     bench.redis.flushdb()
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     await bench.check_reload()
 
 
@@ -210,9 +224,9 @@ async def test_header_fields_of_other_parts_survive_the_loss(server: ValkeyServe
     server.client().flushdb()
     server.client().hset(Keys("n1").header, "founders", "n1 n2")
     bench = await Bench(server).open()
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     bench.redis.flushdb()
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     assert bench.redis.hget(bench.keys.header, "founders") == b"n1 n2"
     await bench.store.release()
 
@@ -226,9 +240,9 @@ async def test_a_node_under_a_later_id_is_given_back_under_that_id(server: Valke
     bench.node = Node("n1", Replica("n1.2", founders=["n1.2"]), "test")
     await bench.store.load(bench.node.replica)
     bench.store.remember(bench.node, bench._check_history)
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     bench.redis.flushdb()
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     assert bench.redis.hmget(bench.keys.header, "replica", "founders") == [b"n1.2", b'["n1","n1.2"]']
     assert [entry for entry, _ in bench.redis.xrange(Keys("n1", "n1.2").log)] == [b"2-0"]
     assert not bench.redis.exists(bench.keys.log)
@@ -237,15 +251,15 @@ async def test_a_node_under_a_later_id_is_given_back_under_that_id(server: Valke
 
 async def test_a_redis_that_another_live_process_holds_is_left_to_it(bench: Bench, server: ValkeyServer) -> None:
     """Redis was set back, and another worker took it up: whoever was first there goes on."""
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     older = saved(bench.redis)
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     set_back(bench.redis, older)
     other = Store("n1", server.url, "other", 1000)
     await other.claim(takeover=True)
     before = bench.stored()
     with pytest.raises(Fenced):
-        await bench.turn(AdjustCounter(b"hits", 10))
+        await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 10))
     assert bench.stored() == before
     await other.release()
 
@@ -256,19 +270,19 @@ async def test_a_history_that_another_process_has_continued_is_not_overwritten(b
     bench.redis.flushdb()
     bench.history = InvariantBroken("n2 has seen more")
     with pytest.raises(InvariantBroken, match="n2 has seen more"):
-        await bench.turn(AdjustCounter(b"hits", 1))
+        await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     assert not bench.redis.exists(bench.keys.header, bench.keys.state)
 
 
 async def test_what_another_process_has_taken_in_meanwhile_is_not_overwritten(bench: Bench) -> None:
     """Its clock, in Redis, has seen what this process has not."""
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     older = saved(bench.redis)
-    await bench.turn(AdjustCounter(b"hits", 1))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     set_back(bench.redis, older)
     bench.redis.hset(bench.keys.header, "clock", '{"n1":1,"n2":7}')
     with pytest.raises(InvariantBroken, match="another process has gone on"):
-        await bench.turn(AdjustCounter(b"hits", 1))
+        await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
 
 
 class Cut:
@@ -308,11 +322,11 @@ async def test_an_interruption_anywhere_leaves_the_old_state_or_the_new(
         bench = await Bench(server, proxy.url, commit_timeout_s=0.2).open()
         await bench.fill()
         older = saved(redis)
-        await bench.turn(AdjustCounter(b"hits", 1), Delete(b"few"))
+        await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1), command("DEL", b"few"))
         set_back(redis, older)
         behind = bench.stored()
         cut.armed = True
-        turn = asyncio.create_task(bench.turn(AdjustCounter(b"hits", 1)))
+        turn = asyncio.create_task(bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1)))
         await wait_until_async(lambda: cut.seen is not None or turn.done(), what="the interruption")
         if not turn.done():
             stored = bench.stored()
@@ -370,11 +384,11 @@ async def test_any_history_of_turns_losses_and_broken_connections_is_one_history
 def some_operations(chance: random.Random, number: int) -> list[Operation]:
     key = b"%d" % chance.randrange(4)
     choices: list[Operation] = [
-        AdjustCounter(b"counter " + key, 1),
-        AddToSet(b"set " + key, b"%d" % number),
-        RemoveFromSet(b"set " + key, b"%d" % chance.randrange(number + 1)),
-        Delete(b"set " + key),
-        Delete(b"counter " + key),
-        SetFlag(b"flag " + key, chance.random() < 0.5),
+        command("DELTAIC.COUNTER.ADD", b"counter " + key, 1),
+        command("SADD", b"set " + key, b"%d" % number),
+        command("SREM", b"set " + key, b"%d" % chance.randrange(number + 1)),
+        command("DEL", b"set " + key),
+        command("DEL", b"counter " + key),
+        command("DELTAIC.FLAG.SET", b"flag " + key, int(chance.random() < 0.5)),
     ]
     return chance.choices(choices, k=chance.randrange(1, 4))

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from crdt_core.codec.messages import Done
-from crdt_core.commands.operations import AdjustCounter, GetCounter
+from crdt_core.commands import COMMANDS, read
 from crdt_core.errors import InvalidArgument, Overloaded, Stopping, StoreUnavailable
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import PatchAsked, RoundAsked, Send, SendFailed
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
+from tests.invocations import command
 from tests.support import wait_until_async
 from workers.replication.outbox import Outbox
 from workers.turns.mailbox import Mailbox
@@ -61,20 +62,26 @@ async def end(mailbox: Mailbox, turns: asyncio.Task[None], store: SlowStore) -> 
     await turns
 
 
+def shown(mailbox: Mailbox) -> int | None:
+    """What a reader is shown under the key."""
+    reply = read(mailbox.state, COMMANDS[b"GET"], [KEY], wall_ms=0, seed=0)
+    return int(reply) if isinstance(reply, bytes) else None
+
+
 async def test_a_call_that_was_given_up_before_its_turn_is_not_begun() -> None:
     """Its caller has probably repeated it. One whose commit was under way may still take effect, and here does."""
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
-    under_way = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    under_way = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)))
     await store.committing.wait()
-    waiting = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 10)))
+    waiting = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10)))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     store.back.set()
     assert await under_way == 1
-    assert await mailbox.call(GetCounter(KEY)) == (1, "pncounter")
+    assert await mailbox.call(command("GET", KEY)) == b"1"
     await end(mailbox, turns, store)
 
 
@@ -82,24 +89,24 @@ async def test_a_read_is_answered_at_once_while_a_commit_is_under_way_and_does_n
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     store.back.set()
-    assert await mailbox.call(AdjustCounter(KEY, 1)) == 1
+    assert await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)) == 1
     store.back.clear()
     store.committing.clear()
-    written = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 10)))
+    written = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10)))
     await store.committing.wait()
-    assert mailbox.read(GetCounter(KEY)) == (1, "pncounter")
+    assert shown(mailbox) == 1
     store.back.set()
     assert await written == 11
-    assert mailbox.read(GetCounter(KEY)) == (11, "pncounter")
+    assert shown(mailbox) == 11
     await end(mailbox, turns, store)
     with pytest.raises(Stopping):
-        mailbox.read(GetCounter(KEY))
+        shown(mailbox)
 
 
 async def test_whoever_waits_in_vain_is_told_why_and_whether_it_may_still_happen() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=0.05)
-    begun = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    begun = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)))
     await store.committing.wait()
     store.trouble = Trouble(monotonic(), "Redis refuses: OOM")
     waiting = asyncio.create_task(mailbox.ask_in_time(lambda token: PatchAsked(VersionVector(), token)))
@@ -114,29 +121,29 @@ async def test_whoever_waits_in_vain_is_told_why_and_whether_it_may_still_happen
 async def test_while_redis_is_known_to_be_in_trouble_nobody_waits_in_vain() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=30)
-    begun = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    begun = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)))
     await store.committing.wait()
     store.trouble = Trouble(monotonic() - 31, "READONLY")
     with pytest.raises(StoreUnavailable, match=r"no commit for 31 s \(READONLY\); nothing was changed"):
-        await mailbox.call(AdjustCounter(KEY, 10))
+        await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10))
     store.trouble = None
     store.back.set()
     assert await begun == 1
-    assert await mailbox.call(AdjustCounter(KEY, 10)) == 11
+    assert await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10)) == 11
     await end(mailbox, turns, store)
 
 
 async def test_no_more_calls_wait_than_the_limit_says() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60, calls_waiting_max=3)
-    waiting = [asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1))) for _ in range(3)]
+    waiting = [asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1))) for _ in range(3)]
     await store.committing.wait()
     with pytest.raises(Overloaded, match=r"3 calls wait already \(setting limits\.calls_waiting_max\)"):
-        await mailbox.call(AdjustCounter(KEY, 10))
-    assert mailbox.read(GetCounter(KEY)) == (0, "")
+        await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10))
+    assert shown(mailbox) is None
     store.back.set()
     await asyncio.gather(*waiting)
-    assert await mailbox.call(AdjustCounter(KEY, 10)) == 13
+    assert await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10)) == 13
     await end(mailbox, turns, store)
 
 
@@ -146,7 +153,7 @@ async def test_calls_that_were_given_up_leave_nothing_behind() -> None:
     mailbox, turns = open_mailbox(store, call_timeout_s=0.001, calls_waiting_max=1)
     for _ in range(10):
         with pytest.raises(StoreUnavailable):
-            await mailbox.call(AdjustCounter(KEY, 1))
+            await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1))
     assert not mailbox._waiting
     assert not mailbox._asked
     await end(mailbox, turns, store)
@@ -196,16 +203,16 @@ async def test_a_submission_is_told_once_and_after_its_commit() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[tuple[Any, Exception | None]] = []
-    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said))
-    mailbox.submit(AdjustCounter(KEY, -1), lambda *said: told.append(said))
+    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 1), lambda *said: told.append(said))
+    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, -1), lambda *said: told.append(said))
     await store.committing.wait()
     assert told == []
-    assert mailbox.state.value(KEY) is None
+    assert shown(mailbox) is None
     store.back.set()
     await wait_until_async(lambda: len(told) == 2, what="both to be told")
     assert told[0] == (1, None)
     assert isinstance(told[1][1], InvalidArgument)
-    assert mailbox.state.value(KEY) == 1
+    assert shown(mailbox) == 1
     await end(mailbox, turns, store)
     assert len(told) == 2
 
@@ -214,11 +221,11 @@ async def test_submissions_whose_time_is_up_are_told_and_those_not_begun_never_h
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=0.05, calls_waiting_max=2)
     told: list[Any] = []
-    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 1), lambda *said: told.append(said[1]))
     await store.committing.wait()
-    mailbox.submit(AdjustCounter(KEY, 10), lambda *said: told.append(said[1]))
+    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 10), lambda *said: told.append(said[1]))
     with pytest.raises(Overloaded):
-        mailbox.submit(AdjustCounter(KEY, 100), lambda *said: told.append(said[1]))
+        mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 100), lambda *said: told.append(said[1]))
     await wait_until_async(lambda: len(told) == 2, what="both to be told")
     begun, waiting = told
     assert (begun.unchanged, waiting.unchanged) == (False, True)
@@ -232,14 +239,14 @@ async def test_submissions_that_wait_when_the_worker_stops_are_told() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[Any] = []
-    mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 1), lambda *said: told.append(said[1]))
     await store.committing.wait()
     turns.cancel()
     await asyncio.gather(turns, return_exceptions=True)
     await wait_until_async(lambda: told, what="it to be told")
     assert isinstance(told[0], Stopping)
     with pytest.raises(Stopping):
-        mailbox.submit(AdjustCounter(KEY, 1), lambda *said: told.append(said[1]))
+        mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 1), lambda *said: told.append(said[1]))
     with pytest.raises(Stopping):
         _ = mailbox.state
 
@@ -249,7 +256,7 @@ async def test_observers_see_what_a_commit_has_changed_once_it_is_confirmed() ->
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     seen: list[set[bytes]] = []
     mailbox.observers.append(lambda changed: seen.append({key for key, _, _ in changed}))
-    calling = asyncio.create_task(mailbox.call(AdjustCounter(KEY, 1)))
+    calling = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)))
     await store.committing.wait()
     assert seen == []
     store.back.set()

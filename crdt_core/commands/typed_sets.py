@@ -1,0 +1,98 @@
+"""DELTAIC.SET.ADD and its family: sets whose kind the caller names, whatever the policies say.
+
+SADD makes the kind of set that the policies say. These commands make an `orset` (add wins), or the kind that they name;
+`gset` only grows. A set that is there keeps its kind, also an `rwset` (remove wins).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.commands.command import KEY, Command
+from crdt_core.commands.kinds import Kinds, key_text, parse_options
+from crdt_core.commands.replies import Map
+from crdt_core.errors import WrongType
+from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, shows
+from crdt_core.types import GSET, ORSET, RWSET, View
+
+if TYPE_CHECKING:
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
+
+__all__ = ["COMMANDS"]
+
+_KINDS = Kinds(ORSET, GSET, others=(RWSET,))
+
+
+def _add(session: Session, args: list[bytes]) -> Reply:
+    """Whether the element was absent. A set that can also shrink records the add in either case: it is a new write."""
+    key, element = args[0], args[1]
+    wanted = _KINDS.parse(parse_options(args[2:], b"KIND"))
+    found = session.take(key)
+    type_ = _KINDS.resolve(found, wanted, ORSET)
+    absent = found is None or not shows(found.parts.get(element))
+    if absent or type_ is not GSET:
+        session.replica.write(key, type_, element, True)
+    return int(absent)
+
+
+def _remove(session: Session, args: list[bytes]) -> Reply:
+    """Whether the element was there. Where removes win, the removal of an absent element is a write, too."""
+    key, element = args
+    found = _KINDS.check(session.take(key))
+    if found is None:
+        return 0
+    type_, there = found.type, shows(found.parts.get(element))
+    if type_ is GSET:
+        raise WrongType(key_text(key), GSET.name, ORSET.name, "nothing can be removed from a grow-only set")
+    if there or type_ is RWSET:
+        session.replica.write(key, type_, element, WINNING_TOMBSTONE if type_ is RWSET else TOMBSTONE)
+    return int(there)
+
+
+def _get(session: Session, args: list[bytes]) -> Reply:
+    found = _KINDS.check(session.find(args[0]))
+    if found is None:
+        return None
+    members = found.type.value(View(found.parts, session.state.replica_index))
+    session.must_fit_reply(members)
+    return Map([(b"kind", found.type.encoded_name), (b"members", members)])
+
+
+COMMANDS: tuple[Command[Session], ...] = (
+    Command(
+        "deltaic",
+        "DELTAIC.SET.ADD key element [KIND kind]",
+        -3,
+        KEY,
+        "write denyoom fast",
+        _add,
+        "Adds to a set of a kind: gset, or orset for a new one.",
+        "An add wins over a concurrent remove.",
+        since="0.2.0",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.SET.REMOVE key element",
+        3,
+        KEY,
+        "write fast",
+        _remove,
+        "Removes the element if this node has seen it.",
+        "A concurrent add wins, except where removes win.",
+        since="0.2.0",
+    ),
+    Command(
+        "deltaic",
+        "DELTAIC.SET.GET key",
+        2,
+        KEY,
+        "readonly",
+        _get,
+        "Returns the kind and the sorted members of a set.",
+        "",
+        "O(n log n) where n is the number of members",
+        since="0.2.0",
+        heavy=True,
+    ),
+)
