@@ -1,4 +1,4 @@
-"""Reading arguments as Redis reads them, and its words where they are wrong."""
+"""Reads arguments as Redis reads them, and refuses them in Redis's words."""
 
 from __future__ import annotations
 
