@@ -1,7 +1,7 @@
 """Operations a second over gRPC: unary calls, batches, streams of batches.
 
-The client is this process, which shares the machine with the worker and its Valkey; every operation is an increment of
-a random one of 10 000 counters.
+This process is the client. It shares the machine with the worker and its Valkey. Every operation increments a random
+one of 10 000 counters.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ AHEAD = 16
 
 
 def increment() -> pb.IncrementCounterRequest:
-    """An increment of one of the counters."""
+    """Return an increment of one of the counters."""
     return pb.IncrementCounterRequest(counter_id=f"key:{random.randrange(KEYS):012}")
 
 
 def batch() -> pb.BatchRequest:
-    """A hundred of them."""
+    """Return a batch of a hundred increments."""
     return pb.BatchRequest(operations=[pb.BatchedOperation(increment_counter=increment()) for _ in range(BATCH)])
 
 
 async def unary(stub: Any, end_s: float) -> int:
-    """How many were done: one caller, one call at a time."""
+    """Make one call after the other until `end_s`. Return how many increments were done."""
     done = 0
     while monotonic() < end_s:
         await stub.IncrementCounter(increment())
@@ -52,7 +52,7 @@ async def unary(stub: Any, end_s: float) -> int:
 
 
 async def batches(stub: Any, end_s: float) -> int:
-    """One caller, one batch at a time."""
+    """Send one batch after the other until `end_s`. Return how many increments were done."""
     done = 0
     while monotonic() < end_s:
         done += len((await stub.Batch(batch())).results)
@@ -60,7 +60,10 @@ async def batches(stub: Any, end_s: float) -> int:
 
 
 async def stream(stub: Any, end_s: float) -> int:
-    """One stream, with so many batches sent and not answered: more would only fill buffers."""
+    """Send batches in one stream until `end_s`. Return how many increments were done.
+
+    A few batches are sent ahead of their answers. More of them would only fill buffers.
+    """
     ahead = asyncio.Semaphore(AHEAD)
 
     async def requests() -> AsyncIterator[pb.BatchRequest]:
@@ -77,7 +80,7 @@ async def stream(stub: Any, end_s: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class GrpcCalls:
-    """One kind of call after the other, in every round."""
+    """Measures one kind of call after the other, in every round."""
 
     name: str = "grpc"
     what: str = "increments over gRPC: alone, in batches, in streams of batches"

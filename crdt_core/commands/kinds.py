@@ -32,7 +32,7 @@ class Kinds:
         self._by_name: Mapping[bytes, CrdtType] = {type_.encoded_name: type_ for type_ in named}
 
     def parse(self, options: Mapping[bytes, bytes]) -> CrdtType | None:
-        """Return the type that the option `KIND` names, `None` without it. Raises `InvalidArgument` for other names."""
+        """Return the type that the option `KIND` names, `None` without it. Raises `InvalidArgument` for a bad name."""
         name = options.get(b"KIND")
         if name is None:
             return None

@@ -46,7 +46,7 @@ OUTSIDERS = ("elsewhere", "abroad")
 
 
 def _key(rng: Random, *own: bytes) -> bytes:
-    """Mostly a key of the type's own; otherwise one that all types share."""
+    """Return mostly one of the type's own keys, otherwise one that all types share."""
     return rng.choice(own) if rng.random() < 0.8 else rng.choice(KEYS)
 
 
@@ -145,7 +145,7 @@ _COUNTERS, _SETS = ("pncounter", "gcounter"), ("orset", "gset")
 
 
 def act(world: World) -> None:
-    """Somebody calls some node, or has it synchronise; a node that is down refuses."""
+    """Call a random node, or let it synchronise. A node that is down, or joins, refuses."""
     rng = world.rng
     host = world.any_host()
     process = host.process
@@ -166,26 +166,29 @@ def act(world: World) -> None:
 
 
 def synchronise(world: World, process: Process) -> None:
-    """Somebody has the node exchange what is new with all that it hears."""
+    """Let the node exchange with all peers that it listens to."""
     process.put(RoundAsked((), Caller(world, process.node.replica.id, "sync")))
 
 
 def carry(world: World, process: Process) -> None:
-    """Somebody takes what a node knows beyond some clock to another node, by hand."""
+    """Take the patch of one node since a random clock to another node, by hand."""
     counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.whole_clock.items()}
     since = VersionVector({name: counter for name, counter in counters.items() if counter})
     process.put(PatchAsked(since, Carrier(world)))
 
 
 class Carrier:
-    """Who carries a patch: first to be answered with it, then with what it brought."""
+    """Carries a patch: the first answer is the patch, the second is what it brought to the other node."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._arrived = False
 
     def answer(self, reply: Reply, _counter: int) -> None:
-        """Goes on with the patch, or is done; one for who has seen more, or with more of who has left, is refused."""
+        """Take the patch further, or check how it was received.
+
+        A node may refuse a patch for a replica that has seen more, or one with more of an id that has left.
+        """
         if self._arrived:
             left = isinstance(reply.error, InvalidArgument) and "has left the fleet" in str(reply.error)
             fine = reply.error is None or isinstance(reply.error, PatchTooNew) or left
@@ -202,7 +205,7 @@ class Carrier:
 
 
 class Caller:
-    """Who waits for the reply to an operation of `replica`. `deed`: what it did, once it has run."""
+    """Waits for the reply to a command at `replica`. `deed` is what the command did, once it has run."""
 
     def __init__(self, world: World, replica: str, name: str) -> None:
         self._world = world
@@ -211,7 +214,7 @@ class Caller:
         self.deed: Deed | None = None
 
     def answer(self, reply: Reply, counter: int) -> None:
-        """The operation is done, and safe; `counter` is that of its commit, 0 if it wrote nothing."""
+        """Take the reply: the command is done, and safe. `counter` is that of its commit, 0 if it wrote nothing."""
         self._world.counts[f"operation: {self._name}"] += 1
         if reply.error is not None:
             require(isinstance(reply.error, CallerError), "only callers' errors reach callers", repr(reply.error))
@@ -239,7 +242,7 @@ class Observed:
 
 
 def deed(words: Words, held: str, reply: CommandReply, now: Stamp) -> Deed | None:  # noqa: PLR0911
-    """What a command did to a key that held the type `held`; `None` if by the published rules it wrote nothing."""
+    """Return what a command did to a key of type `held`; `None` if it wrote nothing by the published rules."""
     key, *args = words.args
     kind = args[-1].decode() if b"KIND" in args else ""
     match words.name, args:

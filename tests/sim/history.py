@@ -1,11 +1,12 @@
-"""What has happened in a run, by the simulator's own account: who did what, having seen what.
+"""The simulator's own record of a run: which replica did what, and what it had seen by then.
 
-Every act of every commit has a bit of its own, and a `past`: the bits of all acts that its doer had seen, earlier acts
-of the same commit included. A replica's clock names a set of acts (`visible`), so what it must show is a comprehension
-over that set (`tests.sim.specs`), and what it must hold is one over the writes (`siblings`). Commits have bits, too.
+Every act of every commit has a bit of its own, and a `past`: the bits of all acts that the replica had seen, earlier
+acts of the same commit included. The clock of a replica names a set of acts (`visible`). So what the replica must show
+is a comprehension over that set (`tests.sim.specs`), and what it must hold is one over the writes (`lasting`). Commits
+have bits, too.
 
-A dot is spent when its commit takes effect in the store: from then on others can read it. What is spent keeps its bytes
-for ever; a second commit under the same dot is the worst that can happen, and is noticed here.
+A dot is spent when its commit takes effect in the store, because others can read it from then on. The record keeps the
+bytes of every spent dot for ever. A second commit under the same dot is the worst bug there is, and fails the run here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ __all__ = ["Act", "Deed", "History"]
 
 
 class Deed(NamedTuple):
-    """What one operation did. `type` is empty for a delete, which takes the key whatever it holds."""
+    """What one command did. `type` is empty for a delete, which deletes the key whatever type it has."""
 
     key: bytes
     type: str
@@ -39,7 +40,7 @@ class Deed(NamedTuple):
 
 
 class Act(NamedTuple):
-    """A deed at its place in causality. `stamp` is what the specification makes of the deed's, `None` for no effect."""
+    """A deed at its place in causality. `stamp` is the stamp by the specification; `None` if the deed has no effect."""
 
     bit: int
     past: int
@@ -49,7 +50,7 @@ class Act(NamedTuple):
 
 
 class _Written(NamedTuple):
-    """One write of a commit; `bit` and `past` are over commits."""
+    """One write of a commit. Its `bit` and `past` are those of commits."""
 
     bit: int
     past: int
@@ -59,7 +60,7 @@ class _Written(NamedTuple):
 
 @dataclass(slots=True)
 class _Line:
-    """One replica's commits in order: after each, the bits of all so far, and what the latest had seen."""
+    """One replica's commits in order. After each commit: the bits of all so far, and what that commit had seen."""
 
     acts: list[int] = field(default_factory=lambda: [0])
     commits: list[int] = field(default_factory=lambda: [0])
@@ -93,10 +94,10 @@ class History:
         set_right: bool = False,
         replays: bool = False,
     ) -> Dot:
-        """A commit has taken effect: its delta, the clock it was made on, what its operations did.
+        """Record a commit that has taken effect: its delta, the clock `seen` it was made on, and what its commands did.
 
-        `set_right`: its hybrid clock was, since its last commit. `replays`: it also did again what a former id had
-        done; what shows under those keys is not specified then.
+        `set_right`: the hybrid clock was set back to wall time since the last commit. `replays`: the commit also
+        repeats what a former id of the node had done; what shows under those keys is not specified then.
         """
         decoded = decode_delta(delta)
         line = self._lines[decoded.dot.replica]
@@ -122,12 +123,12 @@ class History:
         return decoded.dot
 
     def acknowledge(self, replica: str, counter: int) -> None:
-        """A caller was told that commit `counter` of `replica` is safe."""
+        """Record that a caller was told that commit `counter` of `replica` is safe."""
         line = self._lines[replica]
         line.acknowledged = max(line.acknowledged, counter)
 
     def resumed(self, replica: str, counter: int) -> None:
-        """`replica` goes on from `counter`, as its store has lost what came after, and nobody has heard of it."""
+        """Forget the commits of `replica` after `counter`: its store has lost them, and no other node has seen them."""
         line = self._lines[replica]
         for values in (line.acts, line.commits, line.pasts, line.deltas, line.stamps):
             del values[counter + 1 :]  # type: ignore[attr-defined]
@@ -148,45 +149,45 @@ class History:
 
     @property
     def keys(self) -> list[bytes]:
-        """Every key that something was done to."""
+        """Every key that a command has changed, unless what it shows is not specified."""
         return [key for key in self._acts if key not in self.unspecified]
 
     def acknowledged(self, replica: str) -> int:
-        """Up to which counter callers were told that commits of `replica` are safe."""
+        """Return the highest commit of `replica` that a caller was told is safe."""
         return self._lines[replica].acknowledged
 
     def made(self) -> dict[str, int]:
-        """How many commits each replica has made."""
+        """Return how many commits each replica has made."""
         return {replica: len(line.deltas) - 1 for replica, line in sorted(self._lines.items()) if len(line.deltas) > 1}
 
     def delta(self, replica: str, counter: int) -> bytes | None:
-        """The bytes of one commit's delta; `None` if it was never made."""
+        """Return the bytes of one commit's delta; `None` if the commit was never made."""
         deltas = self._lines[replica].deltas
         return deltas[counter] if 0 < counter < len(deltas) else None
 
     def visible(self, clock: Mapping[str, int]) -> int:
-        """The acts that a replica at `clock` has seen."""
+        """Return the acts that a replica at `clock` has seen."""
         seen = 0
         for replica, counter in clock.items():
             seen |= self._line(replica, counter).acts[counter]
         return seen
 
     def commits(self, clock: Mapping[str, int]) -> int:
-        """The commits that a replica at `clock` has seen."""
+        """Return the commits that a replica at `clock` has seen."""
         seen = 0
         for replica, counter in clock.items():
             seen |= self._line(replica, counter).commits[counter]
         return seen
 
     def causes(self, clock: Mapping[str, int]) -> int:
-        """The commits that those seen at `clock` had seen."""
+        """Return the commits that the commits seen at `clock` had seen."""
         seen = 0
         for replica, counter in clock.items():
             seen |= self._line(replica, counter).pasts[counter]
         return seen
 
     def shown(self, key: bytes, visible: int) -> dict[str, Any]:
-        """What must show under `key`, by type, to who has seen the acts `visible`."""
+        """Return what must show under `key`, by type, at a replica that has seen the acts `visible`."""
         mask = visible & self._masks[key]
         found = self._shown.get((key, mask))
         if found is None:
@@ -195,7 +196,7 @@ class History:
         return found
 
     def lasting(self, commits: int) -> dict[Address, dict[Dot, Any]]:
-        """Every live sibling that one who has seen `commits` must hold, and what diminishes it."""
+        """Return the live siblings, and the observed resets beside them, of a replica that has seen `commits`."""
         state = {}
         for address, writes in self._writes.items():
             if address[2] is not None and (siblings := self._siblings(address, writes, commits)):
@@ -203,7 +204,7 @@ class History:
         return state
 
     def _siblings(self, address: Address, writes: list[_Written], commits: int) -> dict[Dot, Any]:
-        """The visible writes that no visible write to the part, and no clear of its object, has seen."""
+        """Return the visible writes that no visible write to the part, and no clear of its object, has seen."""
         clears = self._writes.get((address[0], address[1], None), ())
         replaced = 0
         for written in (*writes, *clears):

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "PREVAILING", "SPECS", "stamp_of"]
 
 NOTHING: Any = object()
-"""What a specification yields where the object does not show at all."""
+"""The result of a specification if the object does not show at all."""
 
 PREVAILING = ("pncounter", "gcounter", "orset", "gset", "lwwregister", "mvregister", "ewflag")
-"""The published order in which types made under one key prevail."""
+"""The published order of types: the first that shows under a key prevails."""
 
 
 def seen_by(acts: Iterable[Act]) -> int:
-    """What any of `acts` has seen."""
+    """Return everything that any of `acts` has seen."""
     seen = 0
     for act in acts:
         seen |= act.past
@@ -34,12 +34,12 @@ def seen_by(acts: Iterable[Act]) -> int:
 
 
 def deletes(acts: list[Act]) -> list[Act]:
-    """The deletes among `acts`."""
+    """Return the deletes among `acts`."""
     return [act for act in acts if act.deed.verb == "delete"]
 
 
 def counter(acts: list[Act]) -> Any:
-    """The sum of the adds that no delete has seen, and per outside owner the most that its share was raised to."""
+    """Sum the adds that no delete has seen, and for each outside owner the highest total that was told of it."""
     gone = seen_by(deletes(acts))
     added = [act.deed.argument for act in acts if act.deed.verb == "add" and not act.bit & gone]
     raised: dict[str, int] = {}
@@ -51,7 +51,7 @@ def counter(acts: list[Act]) -> Any:
 
 
 def observed_remove_set(acts: list[Act]) -> Any:
-    """The elements with an add that no remove of that element and no delete has seen."""
+    """Return the elements with an add that no remove of that element and no delete has seen."""
     all_gone = seen_by(deletes(acts))
     gone: dict[bytes, int] = {}
     for act in acts:
@@ -66,26 +66,26 @@ def observed_remove_set(acts: list[Act]) -> Any:
 
 
 def enable_wins_flag(acts: list[Act]) -> Any:
-    """Enabled if there is an enable that no disable and no delete has seen."""
+    """Return whether there is an enable that no disable and no delete has seen."""
     gone = seen_by(act for act in acts if act.deed.verb in {"disable", "delete"})
     return any(act.deed.verb == "enable" and not act.bit & gone for act in acts) or NOTHING
 
 
 def multi_value_register(acts: list[Act]) -> Any:
-    """The distinct values of the writes that nothing has seen, by replica and then by commit."""
+    """Return the distinct values of the writes that no act has seen, by replica and then by commit."""
     gone = seen_by(acts)
     left = sorted((act.dot, act.deed.argument) for act in acts if act.deed.verb == "set" and not act.bit & gone)
     return list(dict.fromkeys(value for _, value in left)) or NOTHING
 
 
 def last_writer_wins_register(acts: list[Act]) -> Any:
-    """Among the writes that nothing has seen, the one with the largest (stamp, dot)."""
+    """Return the value with the largest (stamp, dot) among the writes that no act has seen."""
     last = last_write(acts)
     return last.deed.argument if last else NOTHING
 
 
 def last_write(acts: list[Act]) -> Act | None:
-    """The write that shows among `acts`, if any; a write without a stamp came too late to count."""
+    """Return the write that shows, if any. A write without a stamp was older than what it saw, and has no effect."""
     effective = [act for act in acts if act.stamp is not None or act.deed.verb == "delete"]
     gone = seen_by(effective)
     writes = [act for act in effective if act.deed.verb != "delete" and not act.bit & gone]
@@ -93,7 +93,10 @@ def last_write(acts: list[Act]) -> Act | None:
 
 
 def stamp_of(deed: Deed, seen: list[Act]) -> Stamp | None:
-    """The stamp of an LWW write: as given, or now but after what it has seen; `None` if it came too late to count."""
+    """Return the stamp of an LWW write: the one given, or now but later than what the write has seen.
+
+    `None` if the write has no effect: the stamp given is older than what shows.
+    """
     if deed.type != "lwwregister" or deed.stamp is None:
         return None
     last = last_write([act for act in seen if act.deed.type in {deed.type, ""}])

@@ -1,6 +1,7 @@
 """The commands that read and write keys, and bring nodes up to date: `get`, `diff`, `incr`, `add`, `set`, `sync`, ...
 
-Each talks to the nodes' gRPC faces. A write happens at one node, which its output names.
+Each command talks to the gRPC faces of the nodes, and so runs the same commands of the core as every other client. A
+write happens at one node, and the output names that node.
 """
 
 from __future__ import annotations
@@ -68,12 +69,12 @@ def get(ctx: click.Context, key: str, node: str | None, *, as_json: bool) -> Non
 @AS_JSON
 @click.pass_context
 def diff(ctx: click.Context, key: str, *, dots: bool, as_json: bool) -> None:
-    """Show KEY as every node sees it. Of a set, what some other node lacks is green, what the node lacks is red.
+    """Show KEY as every node sees it. In a set, elements that the node lacks are red, those that others lack are green.
 
     \b
     Exit code: 0  all nodes see the same
                1  they do not
-               3  some node cannot be reached, the others see the same
+               3  some node cannot be reached, and the others see the same
     """
     views = _each(ctx.obj, None, lambda client: client.inspect(key))
     seen = [view for view in views.values() if isinstance(view, KeyView)]
@@ -138,7 +139,7 @@ def add(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | Non
 @AT_NODE
 @click.pass_context
 def remove(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | None) -> None:
-    """Remove each ELEMENT from the set KEY, as far as the node has seen it."""
+    """Remove each ELEMENT from the set KEY, if the node has seen it."""
     name, there = _at(ctx.obj, node, lambda client: _one_by_one(client.remove, key, elements))
     _say(name, f"{word(key)}: {_counted(there, 'removed', 'not there')}")
 
@@ -153,10 +154,10 @@ def remove(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | 
 def set_(
     ctx: click.Context, key: str, value: str, *, timestamp: int | None, kind: str | None, node: str | None
 ) -> None:
-    """Write VALUE to the register KEY. Where it begins with a dash, write `--` before KEY.
+    """Write VALUE to the register KEY. If VALUE begins with a dash, write `--` before KEY.
 
-    A multi-value register keeps concurrent values until one is written that has seen them; a last-writer-wins
-    register shows the latest.
+    A multi-value register keeps concurrent values until a write that has seen them replaces them. A last-writer-wins
+    register shows the latest value.
     """
     if timestamp is not None and not INT64_MIN <= timestamp <= INT64_MAX:
         raise InvalidArgument("--timestamp", f"{timestamp} is not a 64-bit integer")
@@ -197,9 +198,9 @@ def _counted(outcomes: Mapping[str, bool], done: str, idle: str) -> str:
 @click.argument("nodes", nargs=-1)
 @click.pass_context
 def sync(ctx: click.Context, nodes: tuple[str, ...]) -> None:
-    """Have NODES (default: all that answer) exchange with all peers what either side lacks.
+    """Let NODES (default: all that answer) and all their peers exchange what either side lacks.
 
-    Paused links stay paused. Exit code: 0, or 3 where a node or peer did not answer.
+    Paused links stay paused. Exit code: 0, or 3 if a node or peer did not answer.
     """
     with Console(stderr=True).status("exchanging"):
         results = _each(ctx.obj, nodes or None, lambda client: client.sync_all())
@@ -236,7 +237,7 @@ def health(ctx: click.Context, node: str) -> None:
 
 
 def _at(fleet_file: Path | None, node: str | None, call: Callable[[NodeClient], Awaitable[T]]) -> tuple[str, T]:
-    """The name of the node that was chosen, and the result of `call` there."""
+    """Call one node. Return its name, and the result of `call` there."""
 
     async def run() -> tuple[str, T]:
         async with FleetClient(load_settings(fleet_file)) as fleet:

@@ -1,7 +1,8 @@
-"""Deletes what has expired, now and then, as one more caller of the mailbox.
+"""The sweep: it deletes expired keys, now and then, as one more caller of the mailbox.
 
-Expired keys do not show wherever they are; this takes away what they hold. Every node does it, as any may be away:
-their deletes of the same thing do no harm to each other, nor to a write that has not seen them.
+An expired key shows nowhere, swept or not (`crdt_core.commands.session`). The sweep frees what the key holds. Every
+node sweeps, because any node may be away. Deletes of the same key at two nodes do no harm to each other, nor to a
+concurrent write.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _LOOKS = 1000
 
 
 async def sweep(mailbox: Mailbox) -> None:
-    """Never ends. While much has expired, one sweep follows the other."""
+    """Sweep once a second, and again at once while much has expired. Never ends."""
     while True:
         await asyncio.sleep(_EVERY_S)
         swept = _LOOKS

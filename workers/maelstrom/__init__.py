@@ -1,1 +1,1 @@
-"""A node that speaks the Maelstrom protocol on stdin and stdout, on the same pure core as the fleet's workers."""
+"""A node that speaks the Maelstrom protocol on stdin and stdout. It runs the same core as the fleet's workers."""

@@ -1,10 +1,11 @@
-"""How deltas travel between Maelstrom nodes: at once, in batches, over few links; and rounds that repair what is lost.
+"""How deltas travel between Maelstrom nodes: in batches, over few links. Rounds repair what is lost.
 
-A delta goes to the node's *routes* as soon as `batch_ms` have passed since the last batch there. With few nodes, the
-routes are all peers. With many, one node is the hub: everyone sends to the hub alone, which passes on to all. That is
-two hops and, per batch, one message per node; a hub that is cut off costs time, not data: rounds go to random peers.
+A node sends a delta to its *routes* as soon as `batch_ms` have passed since the last batch there. With few nodes, the
+routes are all peers. With many, one node is the hub: every node sends to the hub alone, and the hub passes deltas on to
+all. That makes two hops and, per batch, one message per node. A hub that is cut off costs time, not data: rounds go to
+random peers.
 
-A delta that arrives before what it builds on is kept until that has come.
+A delta that arrives before the deltas that it builds on waits for them here.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _KEPT_MAX = 10_000
 
 
 class Peering:
-    """The links of node `name` among `nodes`; `send` is the network. Needs its `mailbox` before anything arrives."""
+    """The links of node `name` among `nodes`. `send` is the network. `mailbox` must be set before anything arrives."""
 
     def __init__(
         self,
@@ -63,18 +64,18 @@ class Peering:
     # Out
 
     def publish(self, delta: bytes) -> None:
-        """Passes this node's own delta on."""
+        """Send this node's own delta on its way."""
         routes = self.peers if self._hub in {None, self._name} else [self._hub]
         for peer in routes:
             self._enqueue(str(peer), delta.decode())
 
     def release(self, effect: Effect) -> None:
-        """Passes on a message of the replication."""
+        """Send a message of the replication to its peer."""
         if isinstance(effect, Send):
             self._send(effect.peer, {"type": MESSAGE, "message": encode_message(effect.message).decode()})
 
     def flush(self) -> None:
-        """Sends everything that waits for its batch."""
+        """Send everything that waits for its batch."""
         for peer in list(self._unsent):
             self._send_batch(peer)
 
@@ -96,7 +97,7 @@ class Peering:
     # In
 
     def take_deltas(self, sender: str, deltas: Sequence[Any]) -> None:
-        """Keeps what is new of a batch, and passes it on as the hub. Raises `Malformed`."""
+        """Keep the new deltas of a batch; the hub also passes them on. Raises `Malformed`."""
         for text in deltas:
             if not isinstance(text, str):
                 raise Malformed("delta", "not a string")
@@ -109,7 +110,11 @@ class Peering:
         self._arrived.set()
 
     def _pass_on(self, dot: Dot, text: str, sender: str, *, new: bool) -> None:
-        """As the hub, once. What a round has brought here before its delta came is news to the others all the same."""
+        """Pass a delta on, once, as the hub.
+
+        A round may have brought its writes here before the delta came. The delta is news to the other nodes all the
+        same.
+        """
         if new or dot.counter > self._passed_on.get(dot.replica, 0):
             self._passed_on[dot.replica] = max(dot.counter, self._passed_on.get(dot.replica, 0))
             for peer in self.peers:
@@ -117,13 +122,13 @@ class Peering:
                     self._enqueue(peer, text)
 
     def take_message(self, entry: str, message: str) -> None:
-        """Takes in a message of the replication."""
+        """Put a message of the replication into the mailbox."""
         assert self.mailbox is not None
         self.mailbox.put(MessagesRead([(entry, message.encode())]))
-        self._arrived.set()  # what waits for what it brings comes into the same turn, behind it
+        self._arrived.set()  # deltas that wait for this message come into the same turn, behind it
 
     async def deliver(self) -> None:
-        """Hands over, for ever, what was kept, in order, as far as it can be applied."""
+        """Give the kept deltas to the node, in order and as far as it can apply them. Never ends."""
         assert self.mailbox is not None
         while True:
             await self._arrived.wait()
@@ -132,7 +137,7 @@ class Peering:
                 pass
 
     async def _deliver_once(self, mailbox: Mailbox) -> bool:
-        """Whether anything was applied."""
+        """Return whether the node applied anything."""
         progress = 0
         for peer, kept in self._kept.items():
             counter = mailbox.node.replica.clock[peer] + 1
@@ -156,10 +161,10 @@ class Peering:
     # Rounds
 
     async def rounds(self, interval_s: float) -> None:
-        """Exchanges, for ever, with `fanout` random peers every `interval_s` or so what either side lacks.
+        """Exchange what either side lacks with `fanout` random peers, about every `interval_s`. Never ends.
 
-        Nobody waits for a round: one whose messages are lost does not hold up the next. A node that knows nothing says
-        nothing; the rounds of those that do know something reach it.
+        Nobody waits for a round, so a round whose messages are lost does not hold up the next. A node that knows
+        nothing starts no round; the rounds of other nodes reach it.
         """
         assert self.mailbox is not None
         while self.peers:
@@ -169,5 +174,5 @@ class Peering:
             self._arrived.set()
 
     def choose(self) -> list[str]:
-        """Some random peers."""
+        """Return some random peers."""
         return random.sample(self.peers, min(self._fanout, len(self.peers)))

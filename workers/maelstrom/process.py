@@ -1,7 +1,7 @@
-"""The process: reads requests from stdin, one at a time and in order, and answers on stdout; stderr is for people.
+"""The process: it reads requests from stdin, one at a time and in order, and answers on stdout; stderr is for people.
 
-`init` makes the node: its replica (loaded from Redis where one is given), its mailbox, its links. Nothing before it is
-served. The end of the input ends the node, after what was read has been answered and sent.
+`init` makes the node: its replica (loaded from Redis where one is given), its mailbox and its links. Requests before
+`init` are refused. The end of the input ends the node, once every request is answered and every delta is sent.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _LOG_ENTRIES_MAX = 100_000
 
 @dataclass(frozen=True, slots=True)
 class MaelstromOptions:
-    """How the node gossips, and where it keeps its state (`redis`: a URL; none: in memory)."""
+    """How the node gossips, and where it keeps its state (`redis` is a URL; without one, in memory)."""
 
     interval_ms: int = 1000
     fanout: int = 1
@@ -63,7 +63,7 @@ class MaelstromOptions:
 
 
 async def run_maelstrom(workload: str, options: MaelstromOptions) -> None:
-    """Serves `workload` until the end of the input."""
+    """Serve `workload` until the end of the input."""
     channel = Channel(_write_line)
     async with AsyncExitStack() as stack:
         lines = _lines()
@@ -75,7 +75,7 @@ async def run_maelstrom(workload: str, options: MaelstromOptions) -> None:
 
 
 class _Process:
-    """One node of the bench; before `init` it has no name. `stop` is called where its replica must not go on."""
+    """One node of the bench; before `init` it has no name. It calls `stop` if its replica must not go on."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class _Process:
         self._messages = 0
 
     async def take(self, line: bytes) -> None:
-        """Answers one line, whatever it is."""
+        """Answer one line, whatever it is."""
         try:
             request = parse(line)
         except (ValueError, RecursionError) as error:
@@ -119,7 +119,7 @@ class _Process:
             self._channel.refuse(request, RequestError(code, str(error)))
 
     async def end(self) -> None:
-        """Lets what is under way finish, and sends what waits. Raises what made the replica stop."""
+        """Finish the requests under way, and send what waits. Raises the error that made the replica stop."""
         if self._mailbox is not None and self._turns is not None and self._peering is not None:
             self._peering.flush()
             self._mailbox.close()
@@ -176,7 +176,7 @@ class _Process:
         return mailbox
 
     def _tell_peers(self, values: list[Any]) -> tuple[int, int]:
-        """Sends `values`, if there are any, to some random peers; how many peers, and how many values in all."""
+        """Send `values`, if any, to some random peers. Return how many peers, and how many values in all."""
         assert self._peering is not None
         peers = self._peering.choose() if values else []
         for peer in peers:
@@ -195,12 +195,12 @@ class _MemoryStore:
         return None
 
     async def commit(self, commit: Commit) -> None:  # noqa: ARG002
-        """Confirms."""
+        """Confirm at once."""
         self.turn += 1
 
 
 class _RedisStore:
-    """State like a worker's; the node goes on where a former process of its name was."""
+    """State in Redis, like a worker's. The node goes on where a former process of its name stopped."""
 
     def __init__(self, name: str, url: str, token: str) -> None:
         self._store = Store(name, url, token, _LOG_ENTRIES_MAX)
@@ -216,16 +216,16 @@ class _RedisStore:
 
     @property
     def trouble(self) -> Trouble | None:
-        """Why Redis does not take the commit under way."""
+        """Since when, and why, Redis does not take the commit under way."""
         return self._store.trouble
 
     async def commit(self, commit: Commit) -> None:
-        """Persists; returns once Redis has confirmed."""
+        """Persist. Returns once Redis has confirmed."""
         await self._store.commit(commit)
 
 
 class _Publishing:
-    """A store whose confirmed deltas are passed on to the peers."""
+    """A store that sends each confirmed delta to the peers."""
 
     def __init__(self, store: _MemoryStore | _RedisStore, peering: Peering) -> None:
         self._store = store
@@ -238,23 +238,23 @@ class _Publishing:
 
     @property
     def trouble(self) -> Trouble | None:
-        """Why the store does not take the commit under way."""
+        """Since when, and why, the store does not take the commit under way."""
         return self._store.trouble
 
     async def commit(self, commit: Commit) -> None:
-        """Persists, then publishes."""
+        """Persist, then publish."""
         await self._store.commit(commit)
         if commit.delta is not None:
             self._peering.publish(commit.delta)
 
 
 def _lines() -> asyncio.Queue[bytes]:
-    """The lines of stdin, whatever it is, and an empty one at its end; read by a thread that nobody waits for."""
+    """Return a queue of the lines of stdin, with an empty line at the end. A thread that nobody waits for reads it."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[bytes] = asyncio.Queue()
 
     def read() -> None:
-        # Through a reader of its own: a process that ends aborts if a thread still holds the lock of `sys.stdin`.
+        # The thread has a reader of its own: Python aborts at exit if a thread still holds the lock of `sys.stdin`.
         with open(sys.stdin.fileno(), "rb", closefd=False) as stdin, suppress(RuntimeError):  # the loop has ended
             for line in stdin:
                 loop.call_soon_threadsafe(lines.put_nowait, line)

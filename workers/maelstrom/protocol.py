@@ -1,7 +1,7 @@
 """The Maelstrom protocol: one JSON message a line, requests and their replies, errors by code.
 
-Replies keep the order `type`, the workload's fields, `in_reply_to`, `msg_id`, and the spacing of the standard library's
-JSON, because graders compare them as text.
+Graders compare replies as text. So a reply keeps the order `type`, the fields of the workload, `in_reply_to`, `msg_id`,
+and the spacing of the standard library's JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Kind = type
 
 
 class RequestError(Exception):
-    """A request that is answered with error `code`."""
+    """The request is refused with error `code` of the protocol."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -54,7 +54,7 @@ class Request:
     body: Mapping[str, Any] = field(repr=False)
 
     def get(self, name: str, kind: Kind = object) -> Any:
-        """The field `name` of the body; raises `RequestError` where it is missing or of another kind."""
+        """Return the field `name` of the body. Raises `RequestError` if it is missing or of another kind."""
         if name not in self.body:
             raise RequestError(MALFORMED, f"{self.type}: field {name!r} is missing")
         value = self.body[name]
@@ -64,7 +64,7 @@ class Request:
 
 
 class Channel:
-    """What this node says. `write` takes a line without its end."""
+    """The output of this node. `write` takes a line without its end."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -72,30 +72,30 @@ class Channel:
         self.node_id = ""
 
     def send(self, dest: str, body: dict[str, Any]) -> None:
-        """Sends a message under the next message id."""
+        """Send a message under the next message id."""
         numbered = {**body, "msg_id": self._next_msg_id}
         self._next_msg_id += 1
         self._write(json.dumps({"src": self.node_id, "dest": dest, "body": numbered}))
 
     def reply(self, request: Request, fields: dict[str, Any], type_: str | None = None) -> None:
-        """Answers `request`, unless it expects no answer."""
+        """Answer `request`, unless it expects no answer."""
         if request.msg_id is not None:
             body = {"type": type_ or f"{request.type}_ok", **fields, "in_reply_to": request.msg_id}
             self.send(request.src, body)
 
     def refuse(self, request: Request, error: RequestError) -> None:
-        """Answers `request` with an error."""
+        """Answer `request` with an error."""
         self.reply(request, {"code": error.code, "text": str(error)}, type_="error")
 
 
 def parse(line: str | bytes) -> Request:
-    """The request in a line; raises `ValueError` for one that nobody can be answered for.
+    """Return the request in a line. Raises `ValueError` for a line without a sender: nobody can be answered.
 
     A message with a sender and no usable body is a request of type `""`, which no workload knows.
     """
     message = json.loads(line, parse_constant=_no_number, parse_float=_finite)
     if not isinstance(message, dict) or not isinstance(message.get("src"), str):
-        raise ValueError("a message has a src")  # noqa: TRY004  what it is not is a message
+        raise ValueError("a message has a src")  # noqa: TRY004  the line is valid JSON and yet no message
     body = message.get("body")
     fields: Mapping[str, Any] = body if isinstance(body, dict) else {}
     type_, msg_id, dest = fields.get("type"), fields.get("msg_id"), message.get("dest")

@@ -82,7 +82,7 @@ class Values(Handlers):
 
 
 class Broadcast(Values):
-    """The bench's `broadcast`. The topology that it suggests is acknowledged, and not used."""
+    """The bench's `broadcast`. It acknowledges the topology that the bench suggests, and does not use it."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
@@ -116,7 +116,7 @@ class GSet(Values):
 
 
 class CourseGSet(GSet):
-    """The course's G-Set: `merge` takes another set in."""
+    """The course's G-Set: `merge` adds the elements of another set."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
@@ -130,7 +130,7 @@ class CourseGSet(GSet):
 
 
 class Gossip(Broadcast):
-    """The course's periodic gossip: `gossip_round` tells random peers what is known, `gossip_sync` takes that in."""
+    """The course's periodic gossip: `gossip_round` sends all values to random peers, `gossip_sync` adds such values."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
@@ -145,7 +145,7 @@ class Gossip(Broadcast):
 
 
 class TaggedSet(Handlers):
-    """The course's OR-Set: every add has a tag of its own, and a remove names the tags that it removed."""
+    """The course's OR-Set: each add has a tag of its own, and a remove names the tags that it has removed."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
@@ -203,7 +203,7 @@ class GCounterWorkload(CounterWorkload):
 
 
 class CourseCounter(GCounterWorkload):
-    """The course's counter: `gossip` takes in what other nodes have counted, `{"counters": {"n2": 7}}`."""
+    """The course's counter: `gossip` learns what other nodes have counted, such as `{"counters": {"n2": 7}}`."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)

@@ -1,7 +1,7 @@
 """A thin client of the nodes' gRPC faces: every call has a deadline, every failure is an error of the tree.
 
-It knows addresses and nothing of Redis. A call that failed because the node did not answer in time may still take
-effect there, so no write is repeated here, and none is moved to another node once it was sent.
+The client knows addresses and nothing of Redis. A write whose answer does not come in time may still take effect at its
+node. So the client never repeats a write, and never sends it to another node.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _LINE_TROUBLE = {
     "Received http2 header": "something else listens there",
     "andshake": "no TLS with it, or none that both sides trust (settings security.grpc_*)",
 }
-"""What gRPC says of a connection, in a few words; anything else in an UNAVAILABLE is the node speaking."""
+"""What gRPC says of a broken connection, and a few words for it. Any other text in an UNAVAILABLE is the node's own."""
 
 
 class NodeUnavailable(WorldError):
-    """Node `node` gave no answer at `address`, or said itself that it failed; `reason` is a few words."""
+    """Node `node` at `address` gave no answer, or reported a failure of its own. `reason` is a few words."""
 
     def __init__(self, node: str, address: str, reason: str) -> None:
         super().__init__(f"{node} at {address}: {reason}")
@@ -68,14 +68,14 @@ class NodeUnavailable(WorldError):
 
 
 class NoNodeAnswers(WorldError):
-    """Not one of the nodes asked gave an answer."""
+    """None of the nodes gave an answer."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
         super().__init__(f"no node answers at {', '.join(addresses)}; start the fleet with `make fleet`")
 
 
 class Refused(CallerError):
-    """Node `node` refused what was asked; the message is its own."""
+    """Node `node` refused the call. The message is the node's own."""
 
     def __init__(self, node: str, reason: str) -> None:
         super().__init__(f"{node}: {reason}")
@@ -84,10 +84,10 @@ class Refused(CallerError):
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """One key as one node sees it: the type's name (empty: no such key), and JSON values.
+    """One key as one node sees it: the name of its type (empty without such a key), and its value as JSON has it.
 
-    `siblings`: per part, the dots of its live writes and removal markers with their payloads; `conflicts`: names of
-    other types written to the key concurrently.
+    `siblings` has the live writes and tombstones of each part, with their payloads, by dot. `conflicts` names the other
+    types that were written to the key concurrently.
     """
 
     type: str
@@ -97,18 +97,18 @@ class KeyView:
 
     @property
     def shown(self) -> tuple[str, Any, tuple[str, ...]]:
-        """What a caller can tell: nodes agree on a key when this is equal."""
+        """The part of the view that callers notice. Nodes agree on a key when this is equal."""
         return self.type, self.value, self.conflicts
 
 
 class NodeClient:
-    """The calls of one node, `name` at `address`; opened as an async context manager or by `FleetClient`."""
+    """The calls of one node, `name` at `address`. `FleetClient` opens and closes it."""
 
     def __init__(self, name: str, node: NodeSettings, settings: FleetSettings) -> None:
         self.name = name
         self.address = node.grpc
         self._write_timeout_s = settings.limits.write_timeout_ms / 1000 + _MARGIN_S
-        self._round_timeout_s = 2 * settings.gossip.timeout_ms / 1000 + _MARGIN_S  # either half may take so long
+        self._round_timeout_s = 2 * settings.gossip.timeout_ms / 1000 + _MARGIN_S  # each half may take the timeout
         credentials = Credentials.read(settings.security)
         self._metadata = credentials.metadata
         self._channel = _channel(
@@ -128,11 +128,11 @@ class NodeClient:
         self._health = health_pb2_grpc.HealthStub(self._channel)
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """End the connection."""
         await self._channel.close()
 
     async def serving(self, timeout_s: float = PROBE_TIMEOUT_S) -> bool:
-        """Whether the node says that it serves."""
+        """Return whether the node says that it serves."""
         try:
             answer = await self._call(self._health.Check, health_pb2.HealthCheckRequest(), timeout_s)
         except DeltaicError:
@@ -140,18 +140,18 @@ class NodeClient:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def status(self, timeout_s: float = READ_TIMEOUT_S) -> pb.StatusResponse:
-        """What the worker says of itself."""
+        """Return what the worker reports about itself."""
         answer: pb.StatusResponse = await self._call(self._control.Status, pb.StatusRequest(), timeout_s)
         return answer
 
     async def inspect(self, key: str) -> KeyView:
-        """The node's view of `key`."""
+        """Return the node's view of `key`."""
         seen = await self._call(self._control.Inspect, pb.InspectRequest(key=key), READ_TIMEOUT_S)
         value, siblings = orjson.loads(seen.value_json), orjson.loads(seen.siblings_json)
         return KeyView(seen.type, value, siblings, tuple(seen.conflicts))
 
     async def backup(self) -> AsyncIterator[pb.BackupResponse]:
-        """An image of the node, some lines at a time; whole once it has `ended`."""
+        """Yield an image of the node, some lines at a time. It is whole once a piece has `ended`."""
         try:
             async for piece in self._control.Backup(pb.BackupRequest(), metadata=self._metadata):
                 yield piece
@@ -159,14 +159,14 @@ class NodeClient:
             raise self._translated(error, 0) from error
 
     async def sync_all(self) -> pb.SyncAllResponse:
-        """Has the node exchange with its peers what either side lacks; returns when that is done."""
+        """Let the node and its peers exchange what either side lacks. Returns when that is done."""
         answer: pb.SyncAllResponse = await self._call(
             self._replication.SyncAll, pb.SyncAllRequest(), self._round_timeout_s
         )
         return answer
 
     async def adjust(self, key: str, amount: int, *, decrement: bool = False, grow_only: bool = False) -> int:
-        """Adds `amount` to a counter, or takes it away; the new value. Not idempotent."""
+        """Add `amount` to a counter, or take it away. Return the new value. Not idempotent."""
         kind = pb.GROW_ONLY_COUNTER if grow_only else pb.COUNTER_KIND_UNSPECIFIED
         if decrement:
             fewer = pb.DecrementCounterRequest(counter_id=key, amount=amount, kind=kind)
@@ -175,12 +175,12 @@ class NodeClient:
         return int((await self._write(self._objects.IncrementCounter, more)).value)
 
     async def add(self, key: str, element: str) -> bool:
-        """Adds `element` to a set; whether it was absent."""
+        """Add `element` to a set. Return whether it was absent."""
         request = pb.AddToSetRequest(set_id=key, element=element)
         return bool((await self._write(self._objects.AddToSet, request)).added)
 
     async def remove(self, key: str, element: str) -> bool:
-        """Removes `element` from a set, as far as the node has seen it; whether it was there."""
+        """Remove `element` from a set, if the node has seen it. Return whether it was there."""
         request = pb.RemoveFromSetRequest(set_id=key, element=element)
         return bool((await self._write(self._objects.RemoveFromSet, request)).removed)
 
@@ -191,25 +191,25 @@ class NodeClient:
         timestamp: int | None = None,
         kind: pb.RegisterKind = pb.REGISTER_KIND_UNSPECIFIED,
     ) -> bool:
-        """Writes a register; whether that took effect."""
+        """Write a register. Return whether the write took effect."""
         request = pb.SetRegisterRequest(register_id=key, value=value, timestamp=timestamp, kind=kind)
         return bool((await self._write(self._objects.SetRegister, request)).applied)
 
     async def delete(self, key: str) -> bool:
-        """Deletes what the node has seen under `key`; whether there was anything."""
+        """Delete what the node has seen under `key`. Return whether there was anything."""
         return bool((await self._write(self._objects.Delete, pb.DeleteRequest(key=key))).deleted)
 
     async def batch(self, *operations: pb.BatchedOperation) -> list[pb.BatchedResult]:
-        """Has `operations` done as one transaction; their results in order, errors of single ones among them."""
+        """Do `operations` as one transaction. Return their results in order; a refused operation has an error there."""
         request = pb.BatchRequest(operations=operations)
         response: pb.BatchResponse = await self._write(self._objects.Batch, request)
         return list(response.results)
 
     async def batches(self, requests: AsyncIterable[pb.BatchRequest]) -> AsyncGenerator[pb.BatchResponse]:
-        """Has each batch done as one transaction, without waiting for the one before; the answers in order.
+        """Do each batch as one transaction, without waiting for the one before. Yield the answers in order.
 
-        An answer may say that its batch failed as a whole. As an exception to the rule there is no deadline. Raises
-        `NodeUnavailable` where the stream ends before all is answered: what was not may have been done.
+        An answer may report that its batch failed as a whole. This call is the only one without a deadline. Raises
+        `NodeUnavailable` if the stream ends early: a batch without an answer may have been done.
         """
         call = self._objects.StreamBatches(requests, metadata=self._metadata)
         try:
@@ -221,23 +221,23 @@ class NodeClient:
             call.cancel()
 
     async def add_node(self, name: str, node: NodeSettings) -> str:
-        """Has the node write `name` down as a member; the replica id under which that joins.
+        """Let the node write `name` down as a member. Return the replica id under which it joins.
 
-        Without its addresses, where these hold a password: then the members' fleet files have to name it.
+        Addresses that hold a password are not written down: then the members' fleet files have to name the new node.
         """
         redis = publishable(node.redis)
         request = pb.AddNodeRequest(node=name, grpc=node.grpc if redis else "", redis=redis)
         return str((await self._write(self._control.AddNode, request)).replica)
 
     async def remove_node(self, name: str) -> str:
-        """Has the node write down that member `name` leaves; the replica id that leaves."""
+        """Let the node write down that member `name` leaves. Return the replica id that leaves."""
         return str((await self._write(self._control.RemoveNode, pb.RemoveNodeRequest(node=name))).replica)
 
     async def _write(self, method: Any, request: Any) -> Any:
         return await self._call(method, request, self._write_timeout_s)
 
     async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
-        """The answer to `request`; raises `Refused` or `NodeUnavailable`."""
+        """Return the answer to `request`. Raises `Refused` or `NodeUnavailable`."""
         try:
             return await method(request, timeout=timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
@@ -264,7 +264,7 @@ def _channel(address: str, credentials: Credentials, options: list[tuple[str, An
 
 
 class FleetClient:
-    """The clients of all nodes of `settings`, in the order of the fleet file, for one `async with` block."""
+    """The clients of all nodes of `settings`, in the order of the fleet file, open for one `async with` block."""
 
     def __init__(self, settings: FleetSettings) -> None:
         self._settings = settings
@@ -280,7 +280,7 @@ class FleetClient:
         await asyncio.gather(*(client.close() for client in self.nodes.values()))
 
     async def chosen(self, name: str | None) -> NodeClient:
-        """The client of node `name`, or of the first node that serves; raises `UnknownNode`, `NoNodeAnswers`."""
+        """Return the client of node `name`, or of the first node that serves. Raises `UnknownNode`, `NoNodeAnswers`."""
         if name is not None:
             self._settings.node(name)
             return self.nodes[name]
@@ -292,9 +292,9 @@ class FleetClient:
     async def each(
         self, call: Callable[[NodeClient], Awaitable[T]], names: Iterable[str] | None = None
     ) -> dict[str, T | NodeUnavailable]:
-        """The result of `call` at all nodes (or those of `names`) at once, or the reason why a node gave none.
+        """Call all nodes, or those of `names`, at once. Return each result, or the reason why a node gave none.
 
-        Raises `NoNodeAnswers` where none did, and what a node refused.
+        Raises `NoNodeAnswers` if no node answered, and the `Refused` of a node.
         """
         clients = [self.nodes[name] for name in (self.nodes if names is None else names)]
 

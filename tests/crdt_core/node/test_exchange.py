@@ -87,7 +87,7 @@ def test_an_event_with_a_transition_moves_the_exchange_there(state: State, event
     assert (exchange.state, action) == TRANSITIONS[state][event]
 
 
-@pytest.mark.parametrize(("event", "state"), [(e, s) for e, why in IGNORED.items() for s in why.states])
+@pytest.mark.parametrize(("event", "state"), [(e, s) for e, why in IGNORED.items() for s in State if s in why.states])
 def test_an_event_that_is_ignored_changes_nothing_and_has_a_reason(event: Event, state: State) -> None:
     exchange = at(state)
     exchange.outgoing = outgoing = Transfer()  # type: ignore[assignment]
@@ -97,7 +97,9 @@ def test_an_event_that_is_ignored_changes_nothing_and_has_a_reason(event: Event,
     assert IGNORED[event].reason
 
 
-@pytest.mark.parametrize(("event", "state"), [(e, s) for e, states in CANNOT_HAPPEN.items() for s in states])
+@pytest.mark.parametrize(
+    ("event", "state"), [(e, s) for e, states in CANNOT_HAPPEN.items() for s in State if s in states]
+)
 def test_an_event_that_cannot_happen_stops_the_node(event: Event, state: State) -> None:
     with pytest.raises(InvariantBroken, match=f"{event.name} in {state.name}"):
         at(state).step(event)
@@ -147,7 +149,9 @@ def test_after_every_message_that_is_sent_the_peer_owes_something_or_all_is_done
                 assert Event.TIME_UP in TRANSITIONS[following]
 
 
-@pytest.mark.parametrize(("state", "event"), [(s, e) for s in (OUTGOING | INCOMING) for e in TRANSITIONS[s]])
+@pytest.mark.parametrize(
+    ("state", "event"), [(s, e) for s in State if s in OUTGOING | INCOMING for e in TRANSITIONS[s]]
+)
 def test_a_transfer_that_has_no_place_in_the_next_state_ends(state: State, event: Event) -> None:
     """A walk that nobody ends would cost every change of the replica something for ever."""
     exchange = at(state)

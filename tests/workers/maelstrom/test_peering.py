@@ -9,7 +9,7 @@ from crdt_core.codec.messages import Push, encode_message
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.replica.replica import Replica
 from tests.invocations import command
-from tests.workers.maelstrom.test_samples import outputs
+from tests.workers.maelstrom.nodes import outputs
 
 NODES = ["n1", "n2", "n3", "n4", "n5", "n6"]
 NOW = Stamp(1, 0)

@@ -14,12 +14,11 @@ import pytest
 from crdt_core.errors import Overloaded, Stopping
 from tests.client import channel_to
 from tests.fleet import Fleet, code_of
-from tests.support import free_port, wait_until, wait_until_async
-from tests.workers.turns.test_mailbox import SlowStore, end, open_mailbox
-from workers.config.settings import LimitSettings, load_settings
+from tests.support import wait_until, wait_until_async
+from tests.workers.mailboxes import SlowStore, end, open_mailbox
+from workers.config.settings import LimitSettings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.batches import Batches
-from workers.rpc.client import FleetClient, NodeUnavailable, Refused
 from workers.rpc.deltaic_pb2_grpc import CRDTServiceStub
 
 if TYPE_CHECKING:
@@ -371,37 +370,6 @@ def test_a_stream_needs_the_password(tmp_path: Path) -> None:
         stream.send(increment("hits"))
         assert stream.next().results[0].increment_counter.value == 1
         stream.call.cancel()
-
-
-# The client
-
-
-async def test_the_client_s_batches_and_its_errors(fleet: Fleet) -> None:
-    async with FleetClient(load_settings(fleet.directory / "fleet.toml")) as clients:
-        client = clients.nodes["n1"]
-        (result,) = await client.batch(increment("client"))
-        assert result.increment_counter.value == 1
-        with pytest.raises(Refused, match=r"limits\.batch_operations_max"):
-            await client.batch(*[increment("client")] * (OPERATIONS_MAX + 1))
-
-        async def three() -> Any:
-            for _ in range(3):
-                yield batch(increment("client"))
-
-        values = [answer.results[0].increment_counter.value async for answer in client.batches(three())]
-        assert values == [2, 3, 4]
-
-
-async def test_the_client_says_that_a_stream_has_no_node(fleet: Fleet) -> None:
-    settings = load_settings(fleet.directory / "fleet.toml")
-    nobody = settings.node("n1").model_copy(update={"grpc": f"127.0.0.1:{free_port()}"})
-    async with FleetClient(settings.model_copy(update={"nodes": {"n1": nobody}})) as clients:
-
-        async def one() -> Any:
-            yield batch(increment("client"))
-
-        with pytest.raises(NodeUnavailable, match="connection refused"):
-            [answer async for answer in clients.nodes["n1"].batches(one())]
 
 
 # What is under way, counted

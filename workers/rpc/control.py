@@ -1,0 +1,123 @@
+"""`ControlService`: what operators ask of one node."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.commands import COMMANDS
+from crdt_core.errors import DeltaicError, InvalidArgument, UnknownNode
+from crdt_core.membership.changes import AddMember, RemoveMember
+from crdt_core.node.events import ImageAsked, ImageDropped
+from workers.config.redis_url import publishable, shown
+from workers.config.settings import check_name, checked_node
+from workers.rpc import deltaic_pb2 as pb
+from workers.rpc import deltaic_pb2_grpc as rpc
+from workers.rpc.calls import check_key, command_options
+from workers.rpc.interceptors import abort
+from workers.turns.commands import CommandRunner
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    import grpc
+
+    from crdt_core.node.image import ImagePiece
+    from workers.config.settings import LimitSettings
+    from workers.replication.links import Links
+    from workers.replication.skew import Skew
+    from workers.turns.mailbox import Mailbox
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+__all__ = ["Control"]
+
+_INSPECT = COMMANDS[b"DELTAIC.INSPECT"]
+
+
+class Control(rpc.ControlServiceServicer):
+    """The calls, by their names in the contract."""
+
+    def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings, skew: Skew) -> None:
+        self._mailbox = mailbox
+        self._runner = CommandRunner(mailbox, command_options(limits))
+        self._links = links
+        self._limits = limits
+        self._skew = skew
+        self._backups = count(1)
+
+    async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
+        node, confirmed = self._mailbox.node, self._mailbox.confirmed
+        return pb.StatusResponse(
+            node=node.name,
+            replica=node.replica.id,
+            clock=confirmed.clock,
+            stable=confirmed.stable,
+            digest=f"{confirmed.digest:016x}",
+            links=await self._links.last_known(),
+            metrics={**node.counts, **self._skew.metrics, "markers": confirmed.tombstones},
+        )
+
+    async def Partition(self, request: pb.PartitionRequest, context: Context) -> pb.PartitionResponse:
+        return pb.PartitionResponse(links=await self._links.set(self._peers(request.peers), paused=True))
+
+    async def Heal(self, request: pb.HealRequest, context: Context) -> pb.HealResponse:
+        return pb.HealResponse(links=await self._links.set(self._peers(request.peers), paused=False))
+
+    async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:
+        reply: Any = await self._runner.run(_INSPECT, [check_key("key", request.key, self._limits)])
+        if reply is None:
+            return pb.InspectResponse(value_json=b"null", siblings_json=b"{}")
+        (_, type_), (_, value), (_, siblings), (_, conflicts) = reply.items
+        hidden = [other.decode() for other in conflicts]
+        return pb.InspectResponse(type=type_.decode(), value_json=value, siblings_json=siblings, conflicts=hidden)
+
+    async def AddNode(self, request: pb.AddNodeRequest, context: Context) -> pb.AddNodeResponse:
+        check_name(request.node)
+        if request.grpc or request.redis:
+            checked_node(request.node, grpc=request.grpc, redis=request.redis)
+        if request.redis != publishable(request.redis):
+            raise InvalidArgument("redis", "has a password, which is not written down; leave it to the fleet files")
+        replica = await self._mailbox.call(AddMember(request.node, request.grpc, request.redis))
+        return pb.AddNodeResponse(replica=replica)
+
+    async def RemoveNode(self, request: pb.RemoveNodeRequest, context: Context) -> pb.RemoveNodeResponse:
+        return pb.RemoveNodeResponse(replica=await self._mailbox.call(RemoveMember(request.node)))
+
+    async def Members(self, request: pb.MembersRequest, context: Context) -> pb.MembersResponse:
+        confirmed = self._mailbox.confirmed
+        members = [
+            pb.Member(
+                replica=replica,
+                node=fact.node,
+                standing=fact.standing.name,
+                grpc=fact.grpc,
+                redis=shown(fact.redis),
+                reason=fact.reason,
+                left_ms=fact.at_ms,
+                final=fact.final,
+                seen=fact.final or confirmed.clock[replica],
+            )
+            for replica, fact in sorted(confirmed.members.facts.items())
+        ]
+        return pb.MembersResponse(members=members)
+
+    async def Backup(self, request: pb.BackupRequest, context: Context) -> AsyncGenerator[pb.BackupResponse]:
+        title = f"backup {next(self._backups)}"
+        try:
+            ended = False
+            while not ended:
+                piece: ImagePiece = await self._mailbox.ask_in_time(lambda token: ImageAsked(title, token))
+                yield pb.BackupResponse(lines=piece.lines, done=piece.done, of=piece.of, ended=piece.ended)
+                ended = piece.ended
+        except DeltaicError as error:
+            await abort(context, error)
+        finally:
+            self._mailbox.put(ImageDropped(title))
+
+    def _peers(self, named: Iterable[str]) -> list[str]:
+        peers = list(self._mailbox.node.peers)
+        for name in named:
+            if name not in peers:
+                raise UnknownNode(name, peers)
+        return list(named) or peers
