@@ -227,7 +227,7 @@ class Mailbox:
         events = [*self._events, *asked]
         self._events, self._asked = [], {}
         turn = self.node.turn(events, wall_ms(), monotonic_ms())
-        if self._suspicious or not turn.commit.empty:
+        if turn.commit.delta or self._suspicious or not turn.commit.empty:
             self._suspicious = False
             self._turn_began_s = monotonic()
             await self._store.commit(turn.commit)
