@@ -16,7 +16,6 @@ siblings of `null` in a patch say that the origin holds nothing there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -71,15 +70,18 @@ class PackedPart(PatchPart):
 
 def encode_delta(delta: Delta) -> bytes:
     """The delta as canonical JSON."""
-    return orjson.dumps(
-        {
-            "v": FORMAT,
-            "dot": str(delta.dot),
-            "deps": _clock_value(delta.deps),
-            "hlc": list(delta.hlc),
-            "writes": list(starmap(_write_value, delta.writes)),
-        }
-    )
+    replica, counter = delta.dot
+    writes: list[list[Any]] = []
+    for key, name, part, payload in delta.writes:
+        value = payload
+        if payload is not True and payload is not TOMBSTONE:
+            value = orjson.Fragment(TYPES[name].payload_json(payload))
+        try:
+            writes.append([key.decode(), name, None if part is None else part.decode(), value])
+        except UnicodeDecodeError:
+            writes.append([encode_text(key), name, None if part is None else encode_text(part), value])
+    deps, hlc = dict(sorted(delta.deps.items())), list(delta.hlc)
+    return orjson.dumps({"v": FORMAT, "dot": f"{replica}:{counter}", "deps": deps, "hlc": hlc, "writes": writes})
 
 
 def decode_delta(data: bytes) -> Delta:
@@ -190,7 +192,7 @@ def decode_dots(type_: CrdtType, value: Any) -> dict[Dot, Payload]:
 
 def encode_clock(clock: Mapping[str, int]) -> bytes:
     """A version vector as canonical JSON."""
-    return orjson.dumps(_clock_value(clock))
+    return orjson.dumps(clock, option=orjson.OPT_SORT_KEYS)
 
 
 def decode_clock(value: Any) -> VersionVector:
@@ -249,13 +251,6 @@ def _decode_payload(type_: CrdtType, value: Any) -> Payload:
 
 def _clear_or_payload(type_: CrdtType, part: bytes | None, payload: Payload) -> Any:
     return _clock_value(payload) if part is None else _encode_payload(type_, payload)
-
-
-def _write_value(key: bytes, type_name: str, part: bytes | None, payload: Payload) -> list[Any]:
-    if part is None:
-        return [encode_text(key), type_name, None, None]
-    value = None if payload is TOMBSTONE else TYPES[type_name].encode_payload(payload)
-    return [encode_text(key), type_name, encode_text(part), value]
 
 
 def _decode_write(value: Any) -> Write:

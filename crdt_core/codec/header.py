@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from crdt_core.codec.canonical import decode_clock, decode_stamp, encode_clock
+from crdt_core.codec.canonical import decode_clock, decode_stamp
 from crdt_core.errors import Malformed, brief
 from crdt_core.lattice.clocks import Stamp, VersionVector
 
@@ -35,8 +35,8 @@ class Header(NamedTuple):
 def encode_header(header: Header) -> dict[str, bytes]:
     """The fields, by name."""
     return {
-        "clock": encode_clock(header.clock),
-        "stable": encode_clock(header.stable),
+        "clock": orjson.dumps(header.clock, option=orjson.OPT_SORT_KEYS),
+        "stable": orjson.dumps(header.stable, option=orjson.OPT_SORT_KEYS),
         "digest": b"%0*x" % (_DIGEST_DIGITS, header.digest),
         "hlc": orjson.dumps(list(header.hlc)),
     }

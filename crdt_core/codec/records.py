@@ -12,6 +12,7 @@ A record whose field is `None` drops its whole hash.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -57,18 +58,16 @@ class Record(NamedTuple):
     value: bytes | None
 
 
+@dataclass(slots=True, eq=False)
 class Changes:
     """The records of one commit, by hash: as a store wants them, and without an object for each.
 
     `written`: fields and their values in turn. `removed`: fields that go. `dropped`: hashes that go.
     """
 
-    __slots__ = ("dropped", "removed", "written")
-
-    def __init__(self) -> None:
-        self.written: dict[bytes, list[bytes]] = {}
-        self.removed: dict[bytes, list[bytes]] = {}
-        self.dropped: dict[bytes, None] = {}
+    written: dict[bytes, list[bytes]] = field(default_factory=dict)
+    removed: dict[bytes, list[bytes]] = field(default_factory=dict)
+    dropped: dict[bytes, None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.written or self.removed or self.dropped)

@@ -63,7 +63,8 @@ class ReplicaIndex:
 
     def pack(self, replica: ReplicaId, counter: int) -> PackedDot:
         """The dot as one integer."""
-        return counter << _INDEX_BITS | self.index(replica)
+        index = self._index.get(replica)
+        return counter << _INDEX_BITS | (self.index(replica) if index is None else index)
 
     def unpack(self, packed: PackedDot) -> Dot:
         """The inverse of `pack`."""

@@ -73,7 +73,11 @@ class Membership:
     def owes(self) -> bool:
         """Whether there may be something to write down: something was heard of members, or has become stable."""
         members = self._replica.members
-        return self.is_admitted and members is not self._settled and len(members.facts) > len(members.active)
+        if members is self._settled or not self.is_admitted:
+            return False
+        if len(members.facts) == len(members.active):
+            self._settled = members
+        return members is not self._settled
 
     def settle(self, now: Stamp) -> None:
         """Writes down what this node owes: closings, and if it is the first of the fleet, seals and folds."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from crdt_core.codec.canonical import encode_delta, encode_patch
 from crdt_core.codec.header import Header, encode_header
 from crdt_core.errors import CallerError, UnknownNode, WorldError
-from crdt_core.lattice.clocks import HybridClock
+from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.changes import Membership
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
@@ -58,13 +58,14 @@ from crdt_core.node.turn_context import TurnContext
 from crdt_core.replica.committed_view import CommittedView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from crdt_core.lattice.deltas import Delta
     from crdt_core.membership.identity import Sponsor
     from crdt_core.node.events import Event
     from crdt_core.node.transfers import Arriving
     from crdt_core.replica.replica import Replica
+    from crdt_core.types.members import Members
 
 __all__ = ["Node"]
 
@@ -122,6 +123,9 @@ class Node:
             stability=self.stability,
             counts=counts,
         )
+        self._checked: Members | None = None
+        self.confirm: Callable[[], None] = replica.catalogue.confirm
+        """The commit of the last turn is durable: what it did may be shown."""
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
         """Takes in `events`; returns what to commit, and what may happen then.
@@ -130,23 +134,30 @@ class Node:
         Raises `InvariantBroken` where the replica can no longer be trusted, and `Retired` where the fleet goes on
         without this replica id. After an error nothing of the turn may be committed.
         """
-        context = TurnContext(wall_ms, monotonic_ms)
-        clock_before = self.replica.clock.copy()
-        self._ingest.set_clock_right(self.name, context)
+        context, replica = TurnContext(wall_ms, monotonic_ms), self.replica
+        clock_before = VersionVector(replica.clock)
+        if self.hlc.last.ms > wall_ms:
+            self._ingest.set_clock_right(self.name, context)
         for event in events:
-            self._take(event, context)
-        self.membership.check()
+            if type(event) is Call:
+                context.calls.append(event)
+            else:
+                self._take(event, context)
+        if replica.members is not self._checked or replica.given_up:
+            self.membership.check()
+            self._checked = replica.members
         self._rounds.advance(context)
         delta = self._write(context)
         commit = context.commit
         if self.joins and self.membership.is_admitted:
             self.joins = False
             commit.header["joining"] = b""
-        commit.records = self.replica.take_changes()
+        commit.records = replica.take_changes()
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
-        if self.replica.clock != clock_before or commit.records or commit.header:
-            commit.header.update(self.header())
+        if commit.header or replica.clock != clock_before or commit.records:
+            header = Header(replica.clock, replica.stable, replica.catalogue.digest, self.hlc.last)
+            commit.header.update(encode_header(header))
         for asked in context.images:
             self._make_image(asked, context)
         self.counts["turns"] += 1
@@ -175,10 +186,6 @@ class Node:
         """How far each patch has come that comes in in chunks. Nothing of it shows before all of it is here."""
         return self._rounds.arriving
 
-    def confirm(self) -> None:
-        """The commit of the last turn is durable: readers may be shown what the turn did."""
-        self.replica.catalogue.confirm()
-
     def header(self) -> dict[str, bytes]:
         """The replica's own fields of the persisted header."""
         replica = self.replica
@@ -186,8 +193,6 @@ class Node:
 
     def _take(self, event: Event, context: TurnContext) -> None:
         match event:
-            case Call():
-                context.calls.append(event)
             case DeltasRead():
                 self._logs.take(event, context)
             case MessagesRead():

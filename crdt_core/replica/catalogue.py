@@ -201,7 +201,18 @@ class Catalogue:
                 self._take_part(link, hash_, part, before, changes)
         state: list[bytes] = []
         for key in relisted:
-            self._take_object(self.objects[key], state, changes)
+            head = self.objects[key]
+            if not head.parts or head.type_conflicts or head.type.collection:
+                self._take_object(head, state, changes)
+                continue
+            value = encode_link(head, head.parts, self.replica_index)
+            is_lasting = not self.tombstones or not any(map(has_tombstone, head.parts.values()))
+            assert head.weight is not None, "it was weighed before it was changed"
+            weight = slots_weight(head, self.replica_index, value if is_lasting else None)
+            self.digest += weight - head.weight
+            head.weight = weight
+            state.append(key)
+            state.append(value)
         if state:
             changes.written[STATE] = state
         self.digest &= DIGEST_MASK
@@ -229,13 +240,6 @@ class Catalogue:
 
     def _take_object(self, head: Object, state: list[bytes], changes: Changes) -> None:
         """Adds the record of an object and its rivals to `state`, or to what is removed."""
-        if head.parts and not head.type_conflicts and not head.type.collection:
-            value = encode_link(head, head.parts, self.replica_index)
-            is_lasting = not self.tombstones or not any(map(has_tombstone, head.parts.values()))
-            self._weigh(head, value if is_lasting else None)
-            state.append(head.key)
-            state.append(value)
-            return
         for link in head.chain():
             if link.weight is not None and not link.type.collection:
                 self._weigh(link)
@@ -248,9 +252,9 @@ class Catalogue:
         else:
             state.extend((key, found))
 
-    def _weigh(self, link: Object, encoded: bytes | None = None) -> None:
+    def _weigh(self, link: Object) -> None:
         assert link.weight is not None, "it was weighed before it was changed"
-        weight = slots_weight(link, self.replica_index, encoded)
+        weight = slots_weight(link, self.replica_index)
         self.digest += weight - link.weight
         link.weight = weight
 

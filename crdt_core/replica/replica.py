@@ -40,12 +40,14 @@ if TYPE_CHECKING:
 
     from crdt_core.codec.records import Changes
     from crdt_core.lattice.deltas import Address
-    from crdt_core.lattice.replica_index import DenseClock, PackedDot, ReplicaIndex
+    from crdt_core.lattice.replica_index import DenseClock, PackedDot
     from crdt_core.lattice.siblings import Payload, Siblings
     from crdt_core.types import CrdtType, View
     from crdt_core.types.object import Object
 
 __all__ = ["Applied", "Replica"]
+
+_new = tuple.__new__  # a named tuple's own way costs twice as much, and a write is made for every part
 
 
 class Applied(Enum):
@@ -76,11 +78,14 @@ class Replica:
         self.clock = VersionVector()
         self.stable = VersionVector()
         self.catalogue = Catalogue()
+        self.replica_index = self.catalogue.replica_index
+        """The ids behind packed dots."""
         self.head: Callable[[bytes], Object | None] = self.catalogue.objects.get
         self._touched_max = touched_max
         self._change_index = ChangeIndex(touched_max)
         self._open: dict[Address, Payload] = {}
         self._dot: PackedDot = 0  # of the commit that is open
+        self._clears = self._writes_members = False  # what the commit that is open holds
         self._founders = Members.founders(founders)
         self.members = self._founders
         self.given_up: set[ReplicaId] = set()
@@ -126,11 +131,6 @@ class Replica:
         """What it has seen, ids that are folded included: the clock that others are told."""
         return self.catalogue.replica_index.whole(self.clock)
 
-    @property
-    def replica_index(self) -> ReplicaIndex:
-        """The ids behind packed dots."""
-        return self.catalogue.replica_index
-
     def keys(self) -> Iterator[bytes]:
         """Every key that holds anything."""
         return iter(self.catalogue.objects)
@@ -162,7 +162,9 @@ class Replica:
         if found is None or found.type is not type_:
             found = catalogue.ensure(key, type_)
         if not self._open:
-            self._dot = self._next_dot()
+            self._dot = catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
+        if type_ is MEMBERS:
+            self._writes_members = True
         address = (key, type_.name, part)
         catalogue.put_at(address, found, self._dot if payload is True else (self._dot, payload))
         self._open[address] = payload
@@ -171,7 +173,9 @@ class Replica:
         """Removes all that has been seen of one collection, in one write."""
         found = self.catalogue.ensure(key, type_)
         if not self._open:
-            self._dot = self._next_dot()
+            self._dot = self.catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
+        self._writes_members |= type_ is MEMBERS
+        self._clears = True
         for part in list(found.parts):
             self.catalogue.put(found, part, None)
             self._open.pop((key, type_.name, part), None)
@@ -208,11 +212,16 @@ class Replica:
         if not self._open:
             return None
         opened, self._open = self._open, {}
-        writes = tuple([Write._make((*address, payload)) for address, payload in opened.items()])
-        if any(part is None for _, _, part in opened):
-            writes = tuple(sorted(writes, key=_clears_first))
-        delta = Delta(Dot(self.id, self.clock[self.id] + 1), self.clock.copy(), hlc, writes)
-        self._count_in(delta, opened)
+        writes = tuple([_new(Write, (*address, payload)) for address, payload in opened.items()])
+        if self._clears:
+            self._clears, writes = False, tuple(sorted(writes, key=_clears_first))
+        dot = Dot(self.id, self.clock[self.id] + 1)
+        delta = Delta(dot, VersionVector(self.clock), hlc, writes)
+        self.clock[self.id] = dot.counter
+        self._change_index.record(dot, opened)
+        if self._writes_members:
+            self._writes_members = False
+            self._read_members()
         return delta
 
     # Replication
@@ -333,7 +342,8 @@ class Replica:
 
     def take_changes(self) -> Changes:
         """The records that persist all changes since the last call; all local writes must be committed."""
-        self._must_be_closed()
+        if self._open:
+            self._must_be_closed()
         return self.catalogue.take_changes()
 
     def _take_in(self, patch: Patch) -> int:
@@ -360,9 +370,6 @@ class Replica:
             self._change_index.record(replica_index.unpack(dot), learned[dot])
         self._read_members()
         return sum(map(len, learned.values()))
-
-    def _next_dot(self) -> PackedDot:
-        return self.catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
 
     def _must_cover(self, dense_clock: DenseClock, link: Object, part: bytes | None, siblings: Siblings) -> None:
         for packed in unfold(siblings):

@@ -85,7 +85,11 @@ class StringType(CrdtType):
         return encode_written(payload)
 
     def payload_json(self, payload: Payload) -> bytes:
-        return share_json(payload) if type(payload) is Share else written_json(payload)
+        if type(payload) is Share:
+            increments, decrements, base_increments, base_decrements = payload
+            if base_increments == base_decrements == 0 and increments <= INT64_MAX >= decrements:
+                return b"[%d,%d]" % (increments, decrements)  # written as often as anything
+        return written_json(payload)
 
     def decode_payload(self, value: Any) -> Payload:
         return decode_written(self.name, value)

@@ -10,29 +10,29 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from crdt_core.commands import CommandError, ErrorReply, Execute
 from crdt_core.errors import DeltaicError
+from workers.resp.careful import ProtocolError
 from workers.resp.context import Client
 from workers.resp.dispatch import HELD, dispatch
 from workers.resp.encoding import NOTHING
-from workers.resp.parsing import ProtocolError, RequestParser
+from workers.resp.parsing import RequestParser
 from workers.resp.plain import take_plain_commands
 from workers.resp.refusals import refusal, too_large
-from workers.resp.replies import Replies
+from workers.resp.replies import Batch, Replies
 from workers.resp.transaction import Guarded
 from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from crdt_core.commands import Command, Session
+    from workers.resp.careful import Request
     from workers.resp.context import Services
-    from workers.resp.parsing import Request
-    from workers.resp.replies import Batch, WriteQueue
     from workers.resp.transaction import Watch
 
 __all__ = ["Connection"]
@@ -46,10 +46,10 @@ _CLOSE_PATIENCE_S = 10.0
 class Connection(Client, asyncio.Protocol):
     """The connection numbered `id_`. `closed` is called once it is closed."""
 
-    def __init__(self, id_: int, services: Services, queue: WriteQueue, closed: Callable[[Connection], None]) -> None:
+    def __init__(self, id_: int, services: Services, closed: Callable[[Connection], None]) -> None:
         super().__init__(id_, services)
         limits = services.limits
-        self._replies = Replies(self, queue, limits.output_bytes_max)
+        self._replies = Replies(self, limits.output_bytes_max)
         self._closed = closed
         self._parser = RequestParser(limits.message_bytes_max, limits.message_bytes_max, trusted=self.trusted)
         self._small_bytes = min(limits.key_bytes_max, limits.value_bytes_max)
@@ -100,7 +100,8 @@ class Connection(Client, asyncio.Protocol):
         """Returns whether to go on until the client is answered. TLS has no half-closed connection."""
         self._ends = True
         self._replies.write()  # once the transport is closed, nothing leaves any more
-        return self._is_busy and not self.services.server.tls
+        is_busy = bool(self._requests or self._replies.waiting) or self._task is not None
+        return is_busy and not self.services.server.tls
 
     def pause_writing(self) -> None:
         """The client does not read what it is sent."""
@@ -130,7 +131,7 @@ class Connection(Client, asyncio.Protocol):
 
     @property
     def is_settled(self) -> bool:
-        return self._replies.are_settled
+        return not self._replies.waiting
 
     @property
     def is_waiting(self) -> bool:
@@ -144,16 +145,16 @@ class Connection(Client, asyncio.Protocol):
         whole: bool = False,
         muted: bool = False,
     ) -> None:
-        services = self.services
+        services, replies = self.services, self._replies
         execute = Execute(commands, wall_ms(), services.next_seed(), services.options)
-        batch = self._replies.expect(len(commands), muted=muted)
+        batch = Batch(len(commands), muted)
+        replies.waiting.append(batch)
+        replies.in_flight += batch.commands
+        executed = partial(self._executed, batch, whole)
         try:
-            services.node.submit(
-                execute if watch is None else Guarded(watch, execute), partial(self._executed, batch, whole)
-            )
+            services.node.submit(execute if watch is None else Guarded(watch, execute), executed)
         except DeltaicError as error:
-            batch.settle(repeat(refusal(error), 1 if whole else len(commands)))
-            self._replies.flush()
+            asyncio.get_running_loop().call_soon(executed, None, error)
 
     def say(self, reply: Any) -> None:
         self._replies.say(reply)
@@ -189,7 +190,15 @@ class Connection(Client, asyncio.Protocol):
             except CommandError as error:
                 command = error
             may_be_large = self._argument_bytes > self._small_bytes
-            if isinstance(command, CommandError) or not self._is_plain(command, may_be_large):
+            if (
+                isinstance(command, CommandError)
+                or command.connected
+                or not self.trusted
+                or self.transaction is not None
+                or self.mute
+                or (not self.resp3 and (self.channels or self.patterns))
+                or (may_be_large and too_large(command, requests[0], self.services.limits) is not None)
+            ):
                 taken = self._take(command)
             else:
                 taken = take_plain_commands(self, replies, requests, command, may_be_large=may_be_large)
@@ -198,17 +207,6 @@ class Connection(Client, asyncio.Protocol):
         if not requests:
             self._argument_bytes = 0
         self._conclude()
-
-    def _is_plain(self, command: Command[Any], may_be_large: bool) -> bool:
-        """Whether the core need only run the next request, whose row is `command`."""
-        return (
-            not command.connected
-            and self.trusted
-            and self.transaction is None
-            and not self.mute
-            and (self.resp3 or not (self.channels or self.patterns))
-            and not (may_be_large and too_large(command, self._requests[0], self.services.limits) is not None)
-        )
 
     def _take(self, command: Command[Any] | CommandError) -> bool:
         """Takes the next request, which is not simply a plain command; returns `False` if it has to wait."""
@@ -241,10 +239,12 @@ class Connection(Client, asyncio.Protocol):
     def _executed(self, batch: Batch, whole: bool, result: Any, error: Exception | None) -> None:
         """The mailbox has answered."""
         self.written = self.services.node.own_counter
+        replies: Iterable[Any]
         if error is not None:
-            batch.settle(repeat(refusal(error), 1 if whole else batch.commands))
+            replies = repeat(refusal(error), 1 if whole else batch.commands)
         else:
-            batch.settle([result] if whole else result)
+            replies = [result] if whole else result
+        batch.replies = chain(() if batch.muted else replies, batch.behind)
         self._replies.flush()
         self.advance()
 
@@ -252,30 +252,24 @@ class Connection(Client, asyncio.Protocol):
 
     def _conclude(self) -> None:
         """Reads on, stops reading or closes the connection, as things stand."""
-        if self._is_busy:
-            self._read_on(self._pending_bytes <= _PENDING_BYTES_MAX and not self._replies.is_slow)
-            return
-        self._pending_bytes = 0
-        if self._fault is not None:
-            self._replies.emit(ErrorReply(f"ERR Protocol error: {self._fault}"))
-        if self._ends or self._fault is not None:
-            self._replies.write()
-            self._close()
+        replies, transport = self._replies, self._transport
+        wanted = True
+        if self._requests or replies.waiting or self._task is not None:
+            wanted = self._pending_bytes <= _PENDING_BYTES_MAX and not replies.is_slow
         else:
-            self._read_on(True)
-
-    @property
-    def _is_busy(self) -> bool:
-        return bool(self._requests) or not self._replies.are_settled or self._task is not None
-
-    def _read_on(self, wanted: bool) -> None:
-        if self._transport is None or wanted == self._is_reading or self._transport.is_closing():
-            return
-        self._is_reading = wanted
-        if wanted:
-            self._transport.resume_reading()
-        else:
-            self._transport.pause_reading()
+            self._pending_bytes = 0
+            if self._fault is not None:
+                replies.emit(ErrorReply(f"ERR Protocol error: {self._fault}"))
+            if self._ends or self._fault is not None:
+                replies.write()
+                self._close()
+                return
+        if wanted != self._is_reading and transport is not None and not transport.is_closing():
+            self._is_reading = wanted
+            if wanted:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
 
     def _close(self) -> None:
         """Closes the transport. A client that does not read the end is not waited for."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from crdt_core.commands import Command, Session
+    from workers.resp.careful import Request
     from workers.resp.context import Client
-    from workers.resp.parsing import Request
 
 __all__ = ["HELD", "dispatch"]
 

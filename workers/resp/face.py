@@ -16,7 +16,6 @@ from workers.resp.connection import Connection
 from workers.resp.context import Services
 from workers.resp.node_access import NodeAccess
 from workers.resp.notifications import announce
-from workers.resp.replies import WriteQueue
 from workers.system.clock import wall_ms
 from workers.system.ports import PortTaken, split_address
 
@@ -73,7 +72,6 @@ class RespFace:
         )
         self._catalogue = mailbox.node.replica.catalogue
         self._tls = tls
-        self._queue = WriteQueue()
         self._last_id = 0
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
@@ -121,7 +119,7 @@ class RespFace:
     def connect(self) -> Connection:
         """Returns the protocol of one more connection."""
         self._last_id += 1
-        return Connection(self._last_id, self._services, self._queue, self._closed)
+        return Connection(self._last_id, self._services, self._closed)
 
     def _closed(self, connection: Connection) -> None:
         self._services.clients.pop(connection.id, None)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections import deque
 
     from crdt_core.commands import Command
+    from workers.resp.careful import Request
     from workers.resp.context import Client
-    from workers.resp.parsing import Request
     from workers.resp.replies import Replies
 
 __all__ = ["take_plain_commands"]
@@ -38,7 +38,7 @@ def take_plain_commands(
     """
     services = client.services
     find = services.table.find
-    is_behind = not replies.are_settled
+    is_behind = bool(replies.waiting)
     commands: list[tuple[Command[Session], list[bytes]]] = []
     session: Session | None = None
     taken = 0

@@ -1,14 +1,15 @@
 """The replies to one client: in the order of its requests, and never more of them than fits.
 
-Replies that are ready go into a buffer. The buffer is written once everything that has arrived meanwhile is handled, or
-as soon as it is large. Replies that wait for a commit are a `Batch`; later replies wait behind it.
+Replies that wait for a commit are a `Batch`; later replies wait behind it. Replies that are ready go into a buffer. The
+buffer is written once everything that has arrived meanwhile is handled, or as soon as it is large: to write to a client
+that sleeps wakes it up, which costs more than all the rest, and a client that is awake reads on.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from itertools import chain
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,11 +17,11 @@ import structlog
 from workers.resp.encoding import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from workers.resp.context import Client
 
-__all__ = ["Batch", "Replies", "WriteQueue"]
+__all__ = ["Batch", "Replies"]
 
 log = structlog.get_logger()
 
@@ -28,58 +29,35 @@ _WRITE_BYTES = 64 * 1024
 """How much is written at once, and how much may wait for the client to read before replies are held back."""
 
 
+@dataclass(slots=True, eq=False)
 class Batch:
-    """Commands on their way through the mailbox, and the replies that wait behind theirs."""
+    """Commands on their way through the mailbox.
 
-    __slots__ = ("behind", "commands", "muted", "replies")
-
-    def __init__(self, commands: int, *, muted: bool) -> None:
-        self.commands = commands
-        self.muted = muted
-        self.replies: Iterator[Any] | None = None
-        self.behind: list[Any] = []
-
-    def settle(self, replies: Iterable[Any]) -> None:
-        """The mailbox has answered."""
-        self.replies = chain(() if self.muted else replies, self.behind)
-
-
-class WriteQueue:
-    """Whose replies are to be written once everything that has arrived meanwhile is handled.
-
-    Writing to a client that sleeps wakes it up, which costs more than all the rest; a client that is awake reads on.
+    `muted`: the client does not want their replies. `behind`: the replies that wait behind theirs. `replies`: all of
+    them, once the mailbox has answered.
     """
 
-    def __init__(self) -> None:
-        self._waiting: list[Replies] = []
-
-    def add(self, replies: Replies) -> None:
-        """Has `replies` written soon."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._write_all)
-        self._waiting.append(replies)
-
-    def _write_all(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for replies in waiting:
-            replies.write()
+    commands: int
+    muted: bool
+    behind: list[Any] = field(default_factory=list)
+    replies: Iterator[Any] | None = None
 
 
 class Replies:
     """The replies to `client`, whose bytes go out by `transport`, once there is one.
 
-    `is_slow`: the client does not read, so nothing more is to be emitted. `in_flight`: how many commands wait for
-    their commits. A client that leaves more than `unread_bytes_max` unread is cut off.
+    `waiting`: the batches whose replies are still to come, in order, and `in_flight` how many commands they hold.
+    `is_slow`: the client does not read, so nothing more is to be emitted. A client that leaves more than
+    `unread_bytes_max` unread is cut off.
     """
 
-    def __init__(self, client: Client, queue: WriteQueue, unread_bytes_max: int) -> None:
+    def __init__(self, client: Client, unread_bytes_max: int) -> None:
         self.transport: asyncio.Transport | None = None
-        self.is_slow = False
+        self.waiting: deque[Batch] = deque()
         self.in_flight = 0
+        self.is_slow = False
         self._client = client
-        self._queue = queue
         self._unread_bytes_max = unread_bytes_max
-        self._unanswered: deque[Batch] = deque()
         self._ready: list[bytes] = []
         self._ready_bytes = 0
 
@@ -89,37 +67,26 @@ class Replies:
         self.transport = transport
 
     @property
-    def are_settled(self) -> bool:
-        """Whether no reply waits for a commit."""
-        return not self._unanswered
-
-    @property
     def unread_bytes(self) -> int:
         """How many bytes the client has yet to read."""
         return self._ready_bytes + (self.transport.get_write_buffer_size() if self.transport is not None else 0)
 
-    def expect(self, commands: int, *, muted: bool) -> Batch:
-        """Returns a batch for the replies to so many commands; `muted`: they are not to be sent."""
-        batch = Batch(commands, muted=muted)
-        self._unanswered.append(batch)
-        self.in_flight += commands
-        return batch
-
     def say(self, reply: Any) -> None:
         """Emits `reply` behind all replies that are still to come."""
-        if self._unanswered:
-            self._unanswered[-1].behind.append(reply)
+        if self.waiting:
+            self.waiting[-1].behind.append(reply)
         else:
             self.emit(reply)
 
     def flush(self) -> None:
         """Emits the replies of settled batches in their order, as far as the client reads them."""
-        while self._unanswered and (replies := self._unanswered[0].replies) is not None:
+        waiting = self.waiting
+        while waiting and (replies := waiting[0].replies) is not None:
             for reply in replies:
                 self.emit(reply)
                 if self.is_slow:
                     return
-            self.in_flight -= self._unanswered.popleft().commands
+            self.in_flight -= waiting.popleft().commands
 
     def emit(self, reply: Any) -> None:
         """Encodes `reply`, to be written soon."""
@@ -131,7 +98,7 @@ class Replies:
         else:
             data = encode(reply, resp3=self._client.resp3)
         if not self._ready:
-            self._queue.add(self)
+            asyncio.get_running_loop().call_soon(self.write)
         self._ready.append(data)
         self._ready_bytes += len(data)
         if self._ready_bytes > _WRITE_BYTES:

@@ -24,9 +24,10 @@ from crdt_core.codec.records import decode_object, decode_part, object_hashes
 from crdt_core.errors import InvariantBroken, Malformed, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.lattice.replica_index import ReplicaIndex
+from workers.storage.commit_buffer import CommitBuffer
 from workers.storage.ownership import RETRY_S, Ownership
 from workers.storage.refill import Memory
-from workers.storage.requests import beside_records, header_set, links_set, quarantined, record_commands
+from workers.storage.requests import beside_records, header_set, links_set, quarantined
 from workers.wire.keys import DELTA_FIELD, Keys
 from workers.wire.replies import corrupt, number, pairs, reading, text
 from workers.wire.retry import Trouble
@@ -59,9 +60,12 @@ class Store:
     def __init__(self, node: str, url: str, token: str, log_entries_max: int, *, commit_timeout_s: float = 5.0) -> None:
         self.keys = Keys(node)
         self._claim = Ownership(node, url, token, silence_s=commit_timeout_s)
+        self._token = token.encode()
         self._log_entries_max = log_entries_max
         self._header: dict[str, bytes] = {}
-        self._trouble: Trouble | None = None
+        self._buffer = self._new_buffer()
+        self.trouble: Trouble | None = None
+        """Since when Redis has not taken the commit under way, and why; `None` where nothing is amiss."""
         self._memory: Memory | None = None
 
     @property
@@ -78,11 +82,6 @@ class Store:
     def header(self) -> Mapping[str, bytes]:
         """The persisted header, as of the last confirmed commit."""
         return self._header
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """Since when Redis has not taken the commit under way, and why; `None` where nothing is amiss."""
-        return self._trouble
 
     @property
     def connected(self) -> bool:
@@ -121,6 +120,7 @@ class Store:
         Raises `CorruptState`, and `Fenced` where another process takes the replica over meanwhile.
         """
         self.keys = Keys(self.keys.node, replica.id)
+        self._buffer = self._new_buffer()
         while True:
             try:
                 return await self._load(replica)
@@ -140,7 +140,7 @@ class Store:
             with reading(self.keys.state):
                 replica.restore(header.clock, header.stable, header.digest, heads)
         self._claim.turn, self._header = turn, {text(name): value for name, value in named.items()}
-        self._trouble = None
+        self.trouble = None
         return HybridClock(header.hlc)
 
     def _heads(self, catalogue: Iterable[tuple[bytes, bytes]], replica_index: ReplicaIndex) -> list[Object]:
@@ -180,22 +180,28 @@ class Store:
         reached, turn = confirmed, confirmed + 1
         while reached < turn:
             try:
+                header = self._header_fields(commit, turn)
                 attempt = self._attempt if reached >= confirmed else self._repersist
-                reached = await attempt(commit, turn)
+                reached = await attempt(commit, turn, header)
             except StoreUnavailable as error:
                 self._note(str(error))
                 log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
                 reached = await self._claim.renew(self._note)
         self._claim.turn = turn
-        self._header.update(self._header_fields(commit, turn))
-        self._trouble = None
+        self._header.update(header)
+        self.trouble = None
 
-    async def _attempt(self, commit: Commit, turn: int) -> int:
+    def _new_buffer(self) -> CommitBuffer:
+        return CommitBuffer(self.keys, self._log_entries_max, self._claim.watch())
+
+    async def _attempt(self, commit: Commit, turn: int, header: dict[str, bytes]) -> int:
         """The turn that Redis is at after it was sent `commit`."""
-        records = record_commands(self.keys, commit.records)
-        beside = beside_records(self.keys, commit, self._log_entries_max)
-        header = header_set(self.keys, self._header_fields(commit, turn))
-        return await self._conclude([("MULTI",), *records, *beside, header], commit)
+        replies = await self._claim.wire.send(self._buffer.commands(commit, header))
+        executed, watched = replies[-3], replies[-1]
+        is_as_expected = watched == [self._token, header["turn"]] and type(executed) is list
+        if is_as_expected and hiredis.ReplyError not in map(type, executed):
+            return turn
+        return await self._judge(replies, commit)
 
     def _header_fields(self, commit: Commit, turn: int) -> dict[str, bytes]:
         fields = {"turn": b"%d" % turn, **commit.header}
@@ -203,14 +209,13 @@ class Store:
             fields["run_id"] = self._claim.run_id
         return fields
 
-    async def _conclude(self, buffer: list[RedisCommand], commit: Commit) -> int:
-        """The turn that Redis is at after sending `buffer`, the end of a transaction that does `commit`.
+    async def _judge(self, replies: list[Any], commit: Commit) -> int:
+        """The turn that Redis is at, by its `replies` to the end of a transaction that does `commit`.
 
         It may be there although this EXEC was refused, where a copy sent before a lost connection got through late.
         And where the EXEC went through, another process may have taken over before the WATCH behind it, which then
         guards nothing: so the token is looked at in either case.
         """
-        replies = await self._claim.wire.send([*buffer, ("EXEC",), *self._claim.watch()])
         executed, watched = replies[-3], replies[-1]
         if isinstance(executed, hiredis.ReplyError):
             reasons = [str(reply) for reply in replies[:-3] if isinstance(reply, hiredis.ReplyError)]
@@ -261,7 +266,7 @@ class Store:
         """
         self._memory = Memory(node, check_history)
 
-    async def _repersist(self, commit: Commit, turn: int) -> int:
+    async def _repersist(self, commit: Commit, turn: int, header: dict[str, bytes]) -> int:
         """The turn that Redis is at after it was given everything in memory, `commit` included, in one transaction.
 
         The transaction goes through only if nobody has touched the header since it was found set back. Raises `Fenced`
@@ -273,7 +278,9 @@ class Store:
         log.warning("redis_set_back", node=self.keys.node, confirmed=self.turn)
         try:
             await self._memory.begin(self._claim, self.keys)
-            reached = await self._conclude(self._rest_of_image(node, commit, turn), commit)
+            rest = self._rest_of_image(node, commit, header)
+            replies = await self._claim.wire.send([*rest, ("EXEC",), *self._claim.watch()])
+            reached = await self._judge(replies, commit)
         except StoreUnavailable:
             await asyncio.sleep(RETRY_S)
             raise
@@ -282,9 +289,9 @@ class Store:
             log.warning("repersisted", node=self.keys.node, turn=turn, objects=len(node.replica.catalogue.objects))
         return reached
 
-    def _rest_of_image(self, node: Node, commit: Commit, turn: int) -> list[RedisCommand]:
+    def _rest_of_image(self, node: Node, commit: Commit, header: dict[str, bytes]) -> list[RedisCommand]:
         """The header, the links, and what `commit` does beside the objects."""
-        fields = {**self._claim.fields, **self._header, **self._header_fields(commit, turn)}
+        fields = {**self._claim.fields, **self._header, **header}
         return [
             ("UNLINK", self.keys.header),
             header_set(self.keys, {**fields, "run_id": self._claim.run_id}),
@@ -293,7 +300,7 @@ class Store:
         ]
 
     def _note(self, reason: str) -> None:
-        self._trouble = Trouble(self._trouble.since_s if self._trouble else monotonic(), reason)
+        self.trouble = Trouble(self.trouble.since_s if self.trouble else monotonic(), reason)
 
 
 def _adopt(link: Object, key: bytes, fields: list[bytes], replica_index: ReplicaIndex) -> None:

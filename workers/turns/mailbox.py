@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from crdt_core.errors import Overloaded, Stopping, StoreUnavailable
+from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import Call, MessagesRead, Reply
 from workers.system.clock import monotonic_ms, wall_ms
 
@@ -67,14 +68,12 @@ class Confirmed:
     members: Members
 
 
+@dataclass(slots=True, eq=False)
 class Submission:
     """An operation on its way whose caller is told by a callback, at `deadline_s` (monotonic) at the latest."""
 
-    __slots__ = ("deadline_s", "on_reply")
-
-    def __init__(self, on_reply: OnReply, deadline_s: float) -> None:
-        self.on_reply = on_reply
-        self.deadline_s = deadline_s
+    on_reply: OnReply
+    deadline_s: float
 
 
 class Mailbox:
@@ -154,12 +153,15 @@ class Mailbox:
         return await self.ask_in_time(lambda token: Call(operation, token))
 
     def submit(self, operation: Operation, on_reply: OnReply) -> None:
-        """As `call`, for a face that keeps no task waiting: `on_reply` is told the result or the error, once and later.
+        """As `call`, for a face that keeps no task waiting: `on_reply` is called with the result and the error.
 
-        Raises at once what `call` raises where waiting would be in vain.
+        It is called exactly once, never before this returns. Raises at once what `call` raises where waiting would be
+        in vain.
         """
-        self._must_be_open()
-        self._must_not_be_in_vain()
+        waiting = len(self._waiting) + len(self._submitted)
+        if self._closing or self._store.trouble is not None or waiting >= self._calls_waiting_max:
+            self._must_be_open()
+            self._must_not_be_in_vain()
         submission = Submission(on_reply, monotonic() + self._call_timeout_s)
         self._submitted[submission] = None
         self._asked[submission] = Call(operation, submission)
@@ -191,7 +193,11 @@ class Mailbox:
         self._tick()
         try:
             while not (self._closing and not self._events and not self._asked):
-                await self._wait_for_events()
+                if self._arrived.is_set():
+                    await asyncio.sleep(0)  # what is answered leaves before the next turn begins
+                else:
+                    await self._arrived.wait()
+                self._arrived.clear()
                 await self._turn()
         finally:
             self._closing = True
@@ -205,21 +211,18 @@ class Mailbox:
         self._closing = True
         self._arrived.set()
 
-    async def _wait_for_events(self) -> None:
-        if self._arrived.is_set():
-            await asyncio.sleep(0)  # what is answered leaves before the next turn begins
-        else:
-            await self._arrived.wait()
-        self._arrived.clear()
-
     def _tick(self) -> None:
         """A turn even if nothing arrives: time is something that happens, too."""
         self._arrived.set()
         self._ticker = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
     async def _turn(self) -> None:
-        turn = self.node.turn(self._take_events(), wall_ms(), monotonic_ms())
-        if self._suspicious or not turn.commit.empty:
+        # without calls that nobody waits for any more: their callers may have repeated them
+        asked = [event for token, event in self._asked.items() if isinstance(token, Submission) or not token.done()]
+        events = [*self._events, *asked]
+        self._events, self._asked = [], {}
+        turn = self.node.turn(events, wall_ms(), monotonic_ms())
+        if turn.commit.delta or self._suspicious or not turn.commit.empty:
             self._suspicious = False
             self._turn_began_s = monotonic()
             await self._store.commit(turn.commit)
@@ -228,24 +231,18 @@ class Mailbox:
             self.confirmed = self._snapshot()
             for observe in self.observers if changed else ():
                 observe(changed)
-        told: list[tuple[Submission, Reply]] = []
+        call_soon = asyncio.get_running_loop().call_soon
         for effect in turn.effects:
             if type(effect) is not Reply:
                 self._release(effect)
-            elif type(effect.token) is Submission:
-                told.append((effect.token, effect))
-            else:
+                continue
+            token, result, error = effect
+            if type(token) is not Submission:
                 _deliver(effect)
-        self._tell_all(told)
+            elif self._submitted.pop(token, token) is None:  # it was not told before that its time is up
+                call_soon(token.on_reply, result, error)  # a face that fails at it must not take the turns with it
         async with self.turned:
             self.turned.notify_all()
-
-    def _take_events(self) -> list[Event]:
-        """All that waits, without calls that nobody waits for any more: their callers may have repeated them."""
-        asked = [event for token, event in self._asked.items() if isinstance(token, Submission) or not token.done()]
-        events = [*self._events, *asked]
-        self._events, self._asked = [], {}
-        return events
 
     def _enter(self, make: Callable[[asyncio.Future[Any]], Event]) -> asyncio.Future[Any]:
         self._must_be_open()
@@ -277,13 +274,8 @@ class Mailbox:
         return StoreUnavailable(reason, unchanged=not begun)
 
     def _tell(self, submission: Submission, error: Exception) -> None:
-        self._tell_all([(submission, Reply(submission, error=error))])
-
-    def _tell_all(self, told: list[tuple[Submission, Reply]]) -> None:
-        """Tells those not told before. A face that fails at it must not take the turns with it: hence not at once."""
-        told = [pair for pair in told if self._submitted.pop(pair[0], pair) is None]
-        if told:
-            asyncio.get_running_loop().call_soon(_answer, told)
+        del self._submitted[submission]
+        asyncio.get_running_loop().call_soon(submission.on_reply, None, error)
 
     def _must_be_open(self) -> None:
         if self._closing:
@@ -306,8 +298,9 @@ class Mailbox:
 
     def _snapshot(self) -> Confirmed:
         replica = self.node.replica
-        tombstones = len(replica.catalogue.tombstones)
-        return Confirmed(replica.clock.copy(), replica.stable.copy(), replica.digest, tombstones, replica.members)
+        catalogue, members = replica.catalogue, replica.members
+        clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
+        return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), members)
 
     def _fail_all(self) -> None:
         for future in self._waiting:
@@ -317,15 +310,6 @@ class Mailbox:
         for submission in list(self._submitted):
             fate = "nothing was changed" if submission in self._asked else "it may still take effect"
             self._tell(submission, Stopping(f"the worker stops; {fate}"))
-
-
-def _answer(told: list[tuple[Submission, Reply]]) -> None:
-    loop = asyncio.get_running_loop()
-    for submission, (_, result, error) in told:
-        try:
-            submission.on_reply(result, error)
-        except Exception as failure:  # noqa: BLE001  a caller's failure is its own
-            loop.call_exception_handler({"message": "a caller failed at its answer", "exception": failure})
 
 
 def _deliver(reply: Reply) -> None:

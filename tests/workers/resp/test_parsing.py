@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.resp.parsing import ProtocolError, RequestParser
+from workers.resp.careful import ProtocolError
+from workers.resp.parsing import RequestParser
 
 LIMIT = 1 << 20
 

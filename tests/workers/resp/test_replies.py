@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from tests.workers.resp.inprocess import InProcess, Peer, Transport
-from workers.resp.replies import Replies, WriteQueue
+from workers.resp.replies import Batch, Replies
 
 
 class Rig:
@@ -16,8 +17,20 @@ class Rig:
 
     def __init__(self, client: Any, unread_bytes_max: int = 1000) -> None:
         self.transport: Any = Transport()
-        self.replies = Replies(client, WriteQueue(), unread_bytes_max)
+        self.replies = Replies(client, unread_bytes_max)
         self.replies.attach(self.transport)
+
+    def expect(self, commands: int, *, muted: bool = False) -> Batch:
+        """A batch whose replies are still to come."""
+        batch = Batch(commands, muted)
+        self.replies.waiting.append(batch)
+        self.replies.in_flight += commands
+        return batch
+
+    def settle(self, batch: Batch, *replies: Any) -> None:
+        """The mailbox has answered."""
+        batch.replies = chain(replies, batch.behind)
+        self.replies.flush()
 
     async def written(self) -> bytes:
         """What has been written once all that was ready is out."""
@@ -31,30 +44,19 @@ async def rig() -> Rig:
 
 
 async def test_a_reply_waits_behind_those_that_are_still_to_come(rig: Rig) -> None:
-    first, second = rig.replies.expect(2, muted=False), rig.replies.expect(1, muted=False)
+    first, second = rig.expect(2), rig.expect(1)
     rig.replies.say(b"last")
-    second.settle([3])
-    rig.replies.flush()
-    assert (await rig.written(), rig.replies.in_flight, rig.replies.are_settled) == (b"", 3, False)
-    first.settle([1, 2])
-    rig.replies.flush()
+    rig.settle(second, 3)
+    assert (await rig.written(), rig.replies.in_flight, len(rig.replies.waiting)) == (b"", 3, 2)
+    rig.settle(first, 1, 2)
     assert await rig.written() == b":1\r\n:2\r\n:3\r\n$4\r\nlast\r\n"
-    assert (rig.replies.in_flight, rig.replies.are_settled) == (0, True)
-
-
-async def test_replies_that_are_not_wanted_are_left_out_and_what_is_behind_them_is_not(rig: Rig) -> None:
-    batch = rig.replies.expect(1, muted=True)
-    rig.replies.say(5)
-    batch.settle([1])
-    rig.replies.flush()
-    assert await rig.written() == b":5\r\n"
+    assert (rig.replies.in_flight, len(rig.replies.waiting)) == (0, 0)
 
 
 async def test_nothing_is_emitted_for_a_client_that_does_not_read(rig: Rig) -> None:
-    batch = rig.replies.expect(3, muted=False)
+    batch = rig.expect(3)
     rig.replies.is_slow = True
-    batch.settle([1, 2, 3])
-    rig.replies.flush()
+    rig.settle(batch, 1, 2, 3)
     assert await rig.written() == b":1\r\n"
     rig.replies.is_slow = False
     rig.replies.flush()
