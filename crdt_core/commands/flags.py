@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from crdt_core.commands.arguments import WRONG_TYPE
 from crdt_core.commands.command import Command
 from crdt_core.commands.replies import CommandError
-from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE
-from crdt_core.types import DWFLAG, EWFLAG, SLOT
+from crdt_core.types import DWFLAG, EWFLAG, FAMILIES, SLOT
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_FLAGS = (EWFLAG, DWFLAG)
+_FLAGS = FAMILIES["flag"]
 
 
 def _as_one_of(types: tuple[CrdtType, ...], found: Object | None) -> Object | None:
@@ -40,8 +39,9 @@ def _enable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
 
 def _disable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
     found = _as_one_of((type_,), session.take(args[0]))
-    if found is not None or type_ is DWFLAG:
-        session.replica.write(args[0], type_, SLOT, WINNING_TOMBSTONE if type_ is DWFLAG else TOMBSTONE)
+    write = type_.take_out(session.replica.view(args[0], type_), SLOT)
+    if write is not None:
+        session.replica.write(args[0], type_, *write)
     return int(found is not None)
 
 

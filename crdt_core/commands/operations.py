@@ -17,7 +17,6 @@ import orjson
 from crdt_core.codec.records import encode_part
 from crdt_core.errors import CounterOverflow, InvalidArgument, WrongType
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.lattice.siblings import WINNING_TOMBSTONE
 from crdt_core.types import (
     DWFLAG,
     EWFLAG,
@@ -32,9 +31,8 @@ from crdt_core.types import (
     View,
     encode_text,
 )
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust, check_amount, raise_share
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjusted, check_amount, raise_share
 from crdt_core.types.registers import set_at, set_now
-from crdt_core.types.sets import deny_element, remove_element
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import Stamp
@@ -115,14 +113,12 @@ class AdjustCounter:
     def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
         check_amount(self.amount)
         type_ = _resolve(replica, self.key, _COUNTERS, self.type, PNCOUNTER)
-        if self.decrement and type_ is GCOUNTER:
-            raise WrongType(_text(self.key), GCOUNTER.name, PNCOUNTER.name, "a grow-only counter cannot be decremented")
-        view = replica.view(self.key, type_)
+        if self.decrement and type_.grow_only:
+            raise WrongType(_text(self.key), type_.name, PNCOUNTER.name, "a grow-only counter cannot be decremented")
         signed = -self.amount if self.decrement else self.amount
-        write = adjust(view, replica.id.encode(), signed, self.key)
+        value, share = adjusted(replica.view(self.key, type_), replica.encoded_id, signed, self.key)
         if signed:
-            replica.write(self.key, type_, *write)
-        value: int = type_.value(replica.view(self.key, type_))
+            replica.write(self.key, type_, replica.encoded_id, share)
         return value
 
 
@@ -171,7 +167,7 @@ class AddToSet:
     def run(self, replica: Replica, now: Stamp) -> bool:  # noqa: ARG002
         type_ = _resolve(replica, self.key, _SETS, self.type, ORSET)
         absent = not replica.view(self.key, type_).shows(self.element)
-        if absent or type_ is not GSET:
+        if absent or not type_.grow_only:
             replica.write(self.key, type_, self.element, True)
         return absent
 
@@ -184,17 +180,14 @@ class RemoveFromSet:
     element: bytes
 
     def run(self, replica: Replica, now: Stamp) -> bool:  # noqa: ARG002
-        type_ = _held(replica, self.key, _SETS)
-        if type_ is GSET:
-            raise WrongType(_text(self.key), GSET.name, ORSET.name, "nothing can be removed from a grow-only set")
-        if type_ is RWSET:
-            was_there = replica.view(self.key, RWSET).shows(self.element)
-            replica.write(self.key, RWSET, *deny_element(self.element))
-            return was_there
-        write = remove_element(replica.view(self.key, ORSET), self.element)
+        type_ = _held(replica, self.key, _SETS) or ORSET
+        if type_.grow_only:
+            raise WrongType(_text(self.key), type_.name, ORSET.name, "nothing can be removed from a grow-only set")
+        view = replica.view(self.key, type_)
+        was_there, write = view.shows(self.element), type_.take_out(view, self.element)
         if write is not None:
-            replica.write(self.key, ORSET, *write)
-        return write is not None
+            replica.write(self.key, type_, *write)
+        return was_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +267,8 @@ class SetFlag:
         view = replica.view(self.key, type_)
         if self.enabled:
             replica.write(self.key, type_, SLOT, True)
-        elif view.shows(SLOT):
-            replica.write(self.key, type_, SLOT, WINNING_TOMBSTONE if type_ is DWFLAG else type_.removal(view, SLOT))
+        elif view.shows(SLOT) and (write := type_.take_out(view, SLOT)) is not None:
+            replica.write(self.key, type_, *write)
         return self.enabled
 
 
@@ -324,7 +317,7 @@ class Inspect(Read):
             str(encode_text(part)): orjson.Fragment(encode_part(found.type, held, state.replica_index))
             for part, held in sorted(found.parts.items())
         }
-        value = orjson.dumps(_json(found.type.value(View(found.parts, state.replica_index))))
+        value = orjson.dumps(found.type.value_json(View(found.parts, state.replica_index)))
         return Inspection(found.type.name, value, orjson.dumps(siblings), [other.type.name for other in hidden])
 
 
@@ -348,13 +341,3 @@ def _resolve(
 
 def _text(key: bytes) -> str:
     return key.decode("utf-8", "backslashreplace")
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return encode_text(value)
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    if isinstance(value, dict):
-        return {str(encode_text(name)): _json(item) for name, item in value.items()}
-    return value if not isinstance(value, int) or INT64_MIN <= value <= INT64_MAX else str(value)

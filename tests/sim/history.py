@@ -1,8 +1,8 @@
 """What has happened in a run, by the simulator's own account: who did what, having seen what.
 
-Every act of every commit has a bit of its own, and a `past`: the bits of all acts that its doer had seen, earlier acts
-of the same commit included. A replica's clock names a set of acts (`visible`), so what it must show is a comprehension
-over that set (`tests.sim.specs`), and what it must hold is one over the writes (`siblings`). Commits have bits, too.
+A replica's clock names a set of acts (`visible`). What the replica must show follows from that set, by the models of
+the types (`tests.crdt_core.types.models`). What it must hold is a comprehension over the writes (`siblings`). Commits
+have bits, as acts have.
 
 A dot is spent when its commit takes effect in the store: from then on others can read it. What is spent keeps its bytes
 for ever; a second commit under the same dot is the worst that can happen, and is noticed here.
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.codec.canonical import decode_delta
 from crdt_core.lattice.clocks import Dot, Stamp
-from crdt_core.lattice.siblings import TOMBSTONE, ObservedReset
-from tests.sim.specs import NOTHING, SPECS, stamp_of
+from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, ObservedReset
+from tests.crdt_core.types.models.account import Account
+from tests.crdt_core.types.models.model import Operation as Deed
 from tests.sim.violation import require
 
 if TYPE_CHECKING:
@@ -25,27 +26,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.deltas import Address
 
-__all__ = ["Act", "Deed", "History"]
-
-
-class Deed(NamedTuple):
-    """What one operation did. `type` is empty for a delete, which takes the key whatever it holds."""
-
-    key: bytes
-    type: str
-    verb: str
-    argument: Any = None
-    stamp: Stamp | None = None
-
-
-class Act(NamedTuple):
-    """A deed at its place in causality. `stamp` is what the specification makes of the deed's, `None` for no effect."""
-
-    bit: int
-    past: int
-    dot: Dot
-    deed: Deed
-    stamp: Stamp | None
+__all__ = ["Deed", "History"]
 
 
 class _Written(NamedTuple):
@@ -74,12 +55,9 @@ class History:
 
     def __init__(self) -> None:
         self._lines: defaultdict[str, _Line] = defaultdict(_Line)
-        self._acts: defaultdict[bytes, list[Act]] = defaultdict(list)
-        self._masks: defaultdict[bytes, int] = defaultdict(int)
+        self._account = Account()
         self._writes: defaultdict[Address, list[_Written]] = defaultdict(list)
         self.unspecified: set[bytes] = set()
-        self._shown: dict[tuple[bytes, int], dict[str, Any]] = {}
-        self._acts_count = 0
         self._commits_count = 0
 
     # What happened
@@ -107,7 +85,7 @@ class History:
         require(decoded.dot.counter == len(line.deltas), "no dot is left out", str(decoded.dot))
         grew = set_right or decoded.hlc > line.stamps[-1]
         require(grew, "hybrid clocks only grow, unless set right", f"{decoded.dot}: {decoded.hlc}")
-        line.acts.append(line.acts[-1] | self._record_acts(decoded.dot, self.visible(seen), deeds))
+        line.acts.append(line.acts[-1] | self._account.record(decoded.dot, self.visible(seen), deeds))
         line.pasts.append(self.commits(seen))
         bit = 1 << self._commits_count
         self._commits_count += 1
@@ -133,23 +111,12 @@ class History:
             del values[counter + 1 :]  # type: ignore[attr-defined]
         line.acknowledged = min(line.acknowledged, counter)
 
-    def _record_acts(self, dot: Dot, past: int, deeds: Sequence[Deed]) -> int:
-        made = 0
-        for deed in deeds:
-            bit = 1 << self._acts_count
-            self._acts_count += 1
-            seen = [act for act in self._acts[deed.key] if act.bit & (past | made)]
-            self._acts[deed.key].append(Act(bit, past | made, dot, deed, stamp_of(deed, seen)))
-            self._masks[deed.key] |= bit
-            made |= bit
-        return made
-
     # What must hold
 
     @property
     def keys(self) -> list[bytes]:
         """Every key that something was done to."""
-        return [key for key in self._acts if key not in self.unspecified]
+        return [key for key in self._account.keys if key not in self.unspecified]
 
     def acknowledged(self, replica: str) -> int:
         """Up to which counter callers were told that commits of `replica` are safe."""
@@ -187,12 +154,7 @@ class History:
 
     def shown(self, key: bytes, visible: int) -> dict[str, Any]:
         """What must show under `key`, by type, to who has seen the acts `visible`."""
-        mask = visible & self._masks[key]
-        found = self._shown.get((key, mask))
-        if found is None:
-            acts = [act for act in self._acts[key] if act.bit & mask]
-            found = self._shown[key, mask] = _specified(acts)
-        return found
+        return self._account.shown(key, visible)
 
     def lasting(self, commits: int) -> dict[Address, dict[Dot, Any]]:
         """Every live sibling that one who has seen `commits` must hold, and what diminishes it."""
@@ -210,7 +172,8 @@ class History:
             if written.bit & commits:
                 replaced |= written.past
         held = {w.dot: w.payload for w in writes if w.bit & commits & ~replaced}
-        if all(payload is TOMBSTONE or type(payload) is ObservedReset for payload in held.values()):
+        denied = any(payload is WINNING_TOMBSTONE for payload in held.values())
+        if denied or all(payload is TOMBSTONE or type(payload) is ObservedReset for payload in held.values()):
             return {}
         return {dot: payload for dot, payload in held.items() if payload is not TOMBSTONE}
 
@@ -218,12 +181,3 @@ class History:
         line = self._lines[replica]
         require(counter < len(line.deltas), "no commit is claimed that was never made", f"{replica}:{counter}")
         return line
-
-
-def _specified(acts: list[Act]) -> dict[str, Any]:
-    found = {}
-    for name in {act.deed.type: None for act in acts if act.deed.type}:
-        value = SPECS[name]([act for act in acts if act.deed.type in {name, ""}])
-        if value is not NOTHING:
-            found[name] = value
-    return found
