@@ -51,6 +51,9 @@ class ExpiryType(CrdtType):
         """Return all deadlines, sorted. Which of them count depends on what shows beside them."""
         return sorted({p for _, p in view.live(SLOT)}, key=lambda until: (until.deadline_ms, until.of or Dot("", 0)))
 
+    def value_json(self, view: View) -> list[Any]:
+        return [self.encode_payload(until) for until in self.value(view)]
+
     def encode_payload(self, payload: Payload) -> Any:
         """Return `[deadline]`, or `[deadline,"n1",7]` for a deadline of write n1:7."""
         return [payload.deadline_ms, *(payload.of or ())]
