@@ -1,8 +1,9 @@
-"""The types as objects of their own, for use without a fleet: a replica that holds one object.
+"""The types as objects, for use without a fleet: each object is a replica that holds nothing else.
 
-Each is made with the id of its replica, changed by its mutators, and merged with others of its kind in any order, any
-number of times. `to_state` is JSON-ready and `from_state` its inverse; a state restored under the same id goes on where
-it was, so two live objects must never share an id (a dot spent twice loses data).
+Make an object with the id of its replica, change it by its methods, and merge it with others of its kind, in any order
+and any number of times. `to_state` returns the state, ready for JSON, and `from_state` is its inverse. An object that
+is restored under the same id goes on where the state was saved. So two live objects must never share an id: a dot that
+is used twice loses data.
 
     >>> here, there = ORSet("n1"), ORSet("n2")
     >>> here.add("apple"); there.merge(here)
@@ -20,12 +21,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from crdt_core.codec.canonical import decode_patch, patch_value
 from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.lattice.siblings import WINNING_TOMBSTONE
 from crdt_core.replica.replica import Replica
 from crdt_core.types import DWFLAG, EWFLAG, GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, RWSET, SLOT
 from crdt_core.types.counters import adjust, check_amount
 from crdt_core.types.registers import Stamped, set_at, set_now
-from crdt_core.types.sets import deny_element, remove_element
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +40,7 @@ _NEVER = Stamp(0, 0)
 
 
 class SingleObject:
-    """What all of them share. `node_id` is the replica id; raises `InvalidArgument` for one that cannot be used."""
+    """What all objects share. `node_id` is the replica id. Raises `InvalidArgument` for an id that cannot be used."""
 
     type: ClassVar[CrdtType]
 
@@ -50,21 +49,21 @@ class SingleObject:
 
     @property
     def node_id(self) -> ReplicaId:
-        """The id of its replica."""
+        """The id of the object's replica."""
         return self._replica.id
 
     @property
     def clock(self) -> VersionVector:
-        """What it has seen."""
+        """The version vector of what the object has seen."""
         return self._replica.clock.copy()
 
     def clear(self) -> None:
-        """Removes all that has been seen here; what others do concurrently survives."""
+        """Remove all that has been seen here. What others do concurrently survives."""
         self._replica.delete(_KEY)
         self._replica.commit(_NEVER)
 
     def merge(self, other: Self) -> None:
-        """Takes in all that `other` has seen. Commutative, associative, idempotent.
+        """Take in all that `other` has seen. Commutative, associative, idempotent.
 
         Raises `InvalidArgument` for an object of another kind.
         """
@@ -73,12 +72,12 @@ class SingleObject:
         self._replica.join(other._replica.patch(None, _NEVER))
 
     def to_state(self) -> dict[str, Any]:
-        """The whole state, JSON-ready; equal states of one replica give equal values."""
+        """Return the whole state, ready for JSON. Equal states of one replica give equal values."""
         return patch_value(self._replica.patch(None, _NEVER))
 
     @classmethod
     def from_state(cls, node_id: ReplicaId, state: Mapping[str, Any]) -> Self:
-        """The object with that state, as replica `node_id`; raises `Malformed`."""
+        """Return the object with that state, as replica `node_id`. Raises `Malformed`."""
         patch = decode_patch(state)
         if patch.since is not None or any((part.key, part.type) != (_KEY, cls.type.name) for part in patch.parts):
             raise Malformed("state", f"not the full state of one {cls.type.name}")
@@ -90,7 +89,7 @@ class SingleObject:
         return f"<{type(self).__name__} {self.node_id} {self.value()!r}>"
 
     def value(self) -> Any:
-        """The value."""
+        """Return the value."""
         return self.type.value(self._view)
 
     @property
@@ -101,21 +100,33 @@ class SingleObject:
         self._replica.write(_KEY, self.type, part, payload)
         self._replica.commit(_NEVER)
 
+    def _take_out(self, part: bytes) -> bool:
+        """Remove one part, as far as it is seen, or more where removals win. Return whether it was there."""
+        view = self._view
+        was_there, write = view.shows(part), self.type.take_out(view, part)
+        if write is not None:
+            self._write(*write)
+        return was_there
+
+
+class Counter(SingleObject):
+    """What both counters share."""
+
+    def increment(self, amount: int = 1) -> None:
+        """Add `amount`, 0 to 2^63-1. Raises `InvalidArgument`, `CounterOverflow`."""
+        self._adjust(check_amount(amount))
+
     def _adjust(self, amount: int) -> None:
         self._write(*adjust(self._view, self.node_id.encode(), amount))
 
 
-class GCounter(SingleObject):
+class GCounter(Counter):
     """A counter that only grows."""
 
     type = GCOUNTER
 
-    def increment(self, amount: int = 1) -> None:
-        """Adds `amount`, 0 to 2^63-1; raises `InvalidArgument`, `CounterOverflow`."""
-        self._adjust(check_amount(amount))
 
-
-class PNCounter(SingleObject):
+class PNCounter(Counter):
     """A counter that grows and shrinks.
 
     >>> counter, other = PNCounter("n1"), PNCounter("n2")
@@ -127,60 +138,48 @@ class PNCounter(SingleObject):
 
     type = PNCOUNTER
 
-    def increment(self, amount: int = 1) -> None:
-        """Adds `amount`, 0 to 2^63-1; raises `InvalidArgument`, `CounterOverflow`."""
-        self._adjust(check_amount(amount))
-
     def decrement(self, amount: int = 1) -> None:
-        """Takes `amount` away, 0 to 2^63-1; raises `InvalidArgument`, `CounterOverflow`."""
+        """Take `amount` away, 0 to 2^63-1. Raises `InvalidArgument`, `CounterOverflow`."""
         self._adjust(-check_amount(amount))
 
 
-class GSet(SingleObject):
+class StringSet(SingleObject):
+    """What all sets of strings share."""
+
+    def add(self, element: str) -> None:
+        """Add `element`. A set that can also shrink records the add even if `element` is present.
+
+        So the add survives removes that have not seen it, unless removes win.
+        """
+        if not (self.type.grow_only and self.contains(element)):
+            self._write(_bytes(element), True)
+
+    def contains(self, element: str) -> bool:
+        """Return whether `element` is present."""
+        return self._view.shows(_bytes(element))
+
+    def value(self) -> set[str]:
+        """Return the elements."""
+        return {_text(element) for element in self._view.shown()}
+
+
+class GSet(StringSet):
     """A set of strings that only grows."""
 
     type = GSET
 
-    def add(self, element: str) -> None:
-        """Adds `element`; changes nothing where it is present."""
-        if not self.contains(element):
-            self._write(_bytes(element), True)
 
-    def contains(self, element: str) -> bool:
-        """Whether `element` is present."""
-        return self._view.shows(_bytes(element))
-
-    def value(self) -> set[str]:
-        """The elements."""
-        return {_text(element) for element in self._view.shown()}
-
-
-class ORSet(SingleObject):
+class ORSet(StringSet):
     """A set of strings where a concurrent add wins over a remove."""
 
     type = ORSET
 
-    def add(self, element: str) -> None:
-        """Adds `element`, anew where it is present: it survives removes that have not seen this add."""
-        self._write(_bytes(element), True)
-
     def remove(self, element: str) -> bool:
-        """Removes every add of `element` seen here; whether there was one."""
-        write = remove_element(self._view, _bytes(element))
-        if write is not None:
-            self._write(*write)
-        return write is not None
-
-    def contains(self, element: str) -> bool:
-        """Whether `element` is present."""
-        return self._view.shows(_bytes(element))
-
-    def value(self) -> set[str]:
-        """The elements."""
-        return {_text(element) for element in self._view.shown()}
+        """Remove every add of `element` that has been seen here. Return whether there was one."""
+        return self._take_out(_bytes(element))
 
 
-class RWSet(SingleObject):
+class RWSet(StringSet):
     """A set of strings where a concurrent remove wins over an add.
 
     >>> here, there = RWSet("n1"), RWSet("n2")
@@ -194,27 +193,13 @@ class RWSet(SingleObject):
 
     type = RWSET
 
-    def add(self, element: str) -> None:
-        """Adds `element`; it replaces the removes seen here, and loses to those that are concurrent."""
-        self._write(_bytes(element), True)
-
     def remove(self, element: str) -> bool:
-        """Removes `element`, and keeps concurrent adds of it out, also where it is not here; whether it was."""
-        was_there = self.contains(element)
-        self._write(*deny_element(_bytes(element)))
-        return was_there
-
-    def contains(self, element: str) -> bool:
-        """Whether `element` is present."""
-        return self._view.shows(_bytes(element))
-
-    def value(self) -> set[str]:
-        """The elements."""
-        return {_text(element) for element in self._view.shown()}
+        """Remove `element`, and keep concurrent adds of it out, even if it is not here. Return whether it was."""
+        return self._take_out(_bytes(element))
 
 
 class LWWRegister(SingleObject):
-    """A register where the write with the largest timestamp shows, ties going to the larger replica id.
+    """A register where the write with the largest timestamp shows. The larger replica id breaks a tie.
 
     >>> one, two = LWWRegister("n1"), LWWRegister("n2")
     >>> one.set("first", timestamp=0), two.set("second", timestamp=0)
@@ -226,10 +211,10 @@ class LWWRegister(SingleObject):
     type = LWWREGISTER
 
     def set(self, value: str, timestamp: int | None = None) -> bool:
-        """Writes `value` at `timestamp`, zero included; whether it took effect (an older one than what shows does not).
+        """Write `value` at `timestamp`, in ms, zero included. Return whether the write took effect.
 
-        Without a timestamp it is stamped just after what has been seen here. The core reads no clock: give one where
-        concurrent writes are to be ordered by time.
+        A write that is older than what shows does not. Without a timestamp the write is stamped just after what has
+        been seen here. The core reads no clock: give a timestamp to have concurrent writes ordered by time.
         """
         view = self._view
         write = set_now(view, _bytes(value), _NEVER) if timestamp is None else set_at(view, _bytes(value), timestamp)
@@ -238,12 +223,12 @@ class LWWRegister(SingleObject):
         return write is not None
 
     def get(self) -> str | None:
-        """The value that shows, `None` where nothing was written."""
+        """Return the value that shows, `None` if nothing was written."""
         value = self.type.value(self._view)
         return None if value is None else _text(value)
 
     def value(self) -> str | None:
-        """The same as `get`."""
+        """Return the same as `get`."""
         return self.get()
 
 
@@ -253,45 +238,44 @@ class MVRegister(SingleObject):
     type = MVREGISTER
 
     def set(self, value: str) -> None:
-        """Writes `value`, replacing all that has been seen here."""
+        """Write `value`, in place of all that has been seen here."""
         self._write(SLOT, Stamped(_bytes(value), *_NEVER))
 
     def get(self) -> list[str]:
-        """The concurrent values, in a stable order."""
+        """Return the concurrent values, in the order of their dots."""
         return [_text(value) for value in self.type.value(self._view)]
 
     def value(self) -> list[str]:
-        """The same as `get`."""
+        """Return the same as `get`."""
         return self.get()
 
 
-class EWFlag(SingleObject):
+class Flag(SingleObject):
+    """What both flags share."""
+
+    def enable(self) -> None:
+        """Enable the flag."""
+        self._write(SLOT, True)
+
+
+class EWFlag(Flag):
     """A flag where a concurrent enable wins over a disable."""
 
     type = EWFLAG
 
-    def enable(self) -> None:
-        """Sets it."""
-        self._write(SLOT, True)
-
     def disable(self) -> None:
-        """Unsets it, as far as it has been seen set."""
-        if self._view.shows(SLOT):
-            self._write(SLOT, self.type.removal(self._view, SLOT))
+        """Disable the flag, as far as it has been seen enabled."""
+        self._take_out(SLOT)
 
 
-class DWFlag(SingleObject):
+class DWFlag(Flag):
     """A flag where a concurrent disable wins over an enable."""
 
     type = DWFLAG
 
-    def enable(self) -> None:
-        """Sets it."""
-        self._write(SLOT, True)
-
     def disable(self) -> None:
-        """Unsets it, and outweighs concurrent enables, also where it is not set here."""
-        self._write(SLOT, WINNING_TOMBSTONE)
+        """Disable the flag, and outweigh concurrent enables, even if it is not enabled here."""
+        self._take_out(SLOT)
 
 
 def _bytes(text: str) -> bytes:

@@ -15,9 +15,8 @@ from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.commands.replies import CommandError
 from crdt_core.commands.strings import taken, text_of, write_text
-from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, STRING
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjust
-from crdt_core.types.registers import set_now
+from crdt_core.types import STRING
+from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from crdt_core.types.strings import incremented, integer
 
 if TYPE_CHECKING:
@@ -60,23 +59,22 @@ def _decrby(session: Session, args: list[bytes]) -> Reply:
 
 
 def _add_to_other(session: Session, found: Object, amount: int) -> int:
-    """As `_add`, to an object of another type that counts as a string."""
-    replica, view = session.replica, session.replica.catalogue.view(found)
+    """Add to a string of another type. What is written whole keeps its deadline, like what counts."""
+    replica, type_ = session.replica, found.type
     before = integer(text_of(session, found))
     if before is None:
         raise CommandError(NOT_AN_INTEGER)
     after = before + amount
     if not INT64_MIN <= after <= INT64_MAX:
         raise CommandError(_OVERFLOW)
-    if found.type is LWWREGISTER or found.type is MVREGISTER:
-        deadline_ms = session.deadline_ms(found.key)
-        replica.write(found.key, found.type, *set_now(view, b"%d" % after, session.now))
-        if deadline_ms is not None:
-            set_deadline(session, found.key, deadline_ms)
-    elif found.type is GCOUNTER and amount < 0:
+    if type_.grow_only and amount < 0:
         raise CommandError("ERR a grow-only counter cannot be decremented")
-    else:
-        replica.write(found.key, found.type, *adjust(view, replica.encoded_id, amount, found.key))
+    deadline_ms = session.deadline_ms(found.key)
+    for part, payload in type_.add_amount(replica.catalogue.view(found), replica.encoded_id, amount, session.now):
+        replica.write(found.key, type_, part, payload)
+    if deadline_ms != session.deadline_ms(found.key):
+        assert deadline_ms is not None
+        set_deadline(session, found.key, deadline_ms)
     return after
 
 

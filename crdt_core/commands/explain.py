@@ -1,6 +1,7 @@
 """DELTAIC.EXPLAIN and DELTAIC.SIBLINGS: which writes make up what a key shows, and why.
 
-Both show the state as it is, removals and what has expired included, and change nothing.
+Both show the state as it is, tombstones and expired keys included, and change nothing. What becomes of a live write is
+its type's to say (`CrdtType.explain`).
 
     DELTAIC.EXPLAIN c        type string, value 101, and of every write:
                              string ""  n1:7   ["100",1763700000000,0]   wins: it is the latest
@@ -17,22 +18,19 @@ import orjson
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.command import KEY, Command
-from crdt_core.commands.keys import redis_type
 from crdt_core.commands.replies import CommandError, Map
 from crdt_core.commands.session import RESERVED
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, ObservedReset, unfold
-from crdt_core.types import HASH, LWWREGISTER, MVREGISTER, SLOT, STRING
-from crdt_core.types.counters import Share, net
-from crdt_core.types.expiry import PERSISTED, Until, slot_write
-from crdt_core.types.hashes import slot_of
-from crdt_core.types.strings import integer, latest
+from crdt_core.types import View
+from crdt_core.types.contract import LiveWrite
+from crdt_core.types.expiry import slot_write
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
     from crdt_core.lattice.clocks import Dot
     from crdt_core.lattice.replica_index import ReplicaIndex
-    from crdt_core.lattice.siblings import Payload, Siblings
+    from crdt_core.lattice.siblings import Payload
     from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
@@ -42,7 +40,7 @@ _PARTS_MAX = 1 << 20
 
 
 class _Written(NamedTuple):
-    """One write, and where it stands."""
+    """One write, and the object and part that it is in."""
 
     link: Object
     part: bytes
@@ -51,17 +49,8 @@ class _Written(NamedTuple):
 
     @property
     def json(self) -> bytes:
+        """The payload as it is stored."""
         return b"null" if self.payload is TOMBSTONE else orjson.dumps(self.link.type.encode_payload(self.payload))
-
-    @property
-    def slot(self) -> Siblings:
-        """The slot that the part is, or is a share beside; `None` in other types."""
-        link, part = self.link, self.part
-        if link.type is STRING:
-            return link.parts.get(SLOT)
-        if link.type is HASH:
-            return link.parts.get(part if link.type.owner(part) is None else slot_of(part))
-        return link.parts.get(part) if link.type in (LWWREGISTER, MVREGISTER) else None
 
 
 def _explain(session: Session, args: list[bytes]) -> Reply:
@@ -83,7 +72,7 @@ def _explain(session: Session, args: list[bytes]) -> Reply:
     ]
     return Map(
         [
-            (b"type", redis_type(shown).encode() if shown is not None else b"none"),
+            (b"type", shown.type.redis_type.encode() if shown is not None else b"none"),
             (b"expires_ms", session.deadline_ms(args[0])),
             (b"hidden", [link.type.name.encode() for link in _hidden(links)]),
             (b"parts", sum(len(link.parts) for link in links)),
@@ -102,7 +91,7 @@ def _siblings(session: Session, args: list[bytes]) -> Reply:
 
 
 def _count(args: list[bytes]) -> int:
-    """At most so many writes are shown: `[COUNT n]`."""
+    """Return how many writes are shown at most: `[COUNT n]`."""
     if len(args) == 1:
         return _PARTS
     if len(args) != 3 or args[1].upper() != b"COUNT":
@@ -111,7 +100,7 @@ def _count(args: list[bytes]) -> int:
 
 
 def _links(session: Session, key: bytes) -> list[Object]:
-    """All objects under the key, what prevails first."""
+    """Return all objects under the key, the one that prevails first."""
     if key.startswith(RESERVED):
         raise CommandError("ERR keys that begin with 'deltaic:' are reserved")
     head = session.state.head(key)
@@ -122,11 +111,12 @@ def _links(session: Session, key: bytes) -> list[Object]:
 
 
 def _hidden(links: list[Object]) -> list[Object]:
+    """Return the objects that would show if the first did not prevail."""
     return [link for link in links[1:] if link.live and not link.type.attribute]
 
 
 def _writes(links: list[Object], replica_index: ReplicaIndex, count: int) -> list[_Written]:
-    """The first `count` writes, by part and dot."""
+    """Return the first `count` writes, by part and dot."""
     found: list[_Written] = []
     for link in links:
         for part in nsmallest(count - len(found), link.parts):
@@ -137,51 +127,20 @@ def _writes(links: list[Object], replica_index: ReplicaIndex, count: int) -> lis
 
 
 def _reason(session: Session, links: list[Object], written: _Written) -> str:
-    """What becomes of a write."""
-    link, payload = written.link, written.payload
+    """Return what becomes of a write."""
+    link, part, dot, payload = written
     if payload is TOMBSTONE:
         return "removes what it has seen"
     if payload is WINNING_TOMBSTONE:
         return "removes what it has seen, and keeps out what is concurrent"
     if isinstance(payload, ObservedReset):
-        owner = (link.type.owner(written.part) or b"").decode("utf-8", "replace")
+        owner = (link.type.owner(part) or b"").decode("utf-8", "replace")
         return f"takes away {payload.increments - payload.decrements} of what {owner} has added"
     if link in _hidden(links):
         return f"is hidden: {links[0].type.name} prevails over {link.type.name}"
-    if isinstance(payload, Until):
-        return _reason_of_deadline(session, links[0].key, payload)
-    return _reason_of_value(written, session.state.replica_index)
-
-
-def _reason_of_value(written: _Written, replica_index: ReplicaIndex) -> str:
-    siblings = unfold(written.link.parts.get(written.part))
-    winner = latest(written.slot, replica_index)
-    if isinstance(written.payload, Share):
-        amount = net(written.link.parts.get(written.part))
-        hides = winner is not None and integer(winner[1].value) is None
-        return f"would add {amount}, but what shows is no integer" if hides else f"adds {amount}"
-    denials = sorted(replica_index.unpack(dot) for dot, payload in siblings.items() if payload is WINNING_TOMBSTONE)
-    if denials:
-        return f"loses to {denials[0]}, which is concurrent and removes"
-    if len(siblings) == 1 or winner is None:
-        return "shows" if len(siblings) == 1 else "shows, beside what is concurrent"
-    if replica_index.unpack(winner[0]) == written.dot:
-        return "wins: it is the latest"
-    fate = "stands beside" if written.link.type is MVREGISTER else "loses to"
-    return f"{fate} {replica_index.unpack(winner[0])}, which is concurrent and later"
-
-
-def _reason_of_deadline(session: Session, key: bytes, until: Until) -> str:
-    head = session.state.head(key)
-    about = slot_write(head, session.state.replica_index) if head is not None else None
-    if until.of != about:
-        return f"does not count: it is about {until.of or 'no write'}, and what shows is {about or 'no write'}"
-    if until.deadline_ms == PERSISTED:
-        return "the key stays"
-    deadline_ms = session.deadline_ms(key)
-    if deadline_ms != until.deadline_ms:
-        return "is outlived by one that is concurrent"
-    return f"the key expires in {deadline_ms - session.wall_ms} ms" if deadline_ms > session.wall_ms else "has expired"
+    replica_index, head = session.state.replica_index, session.state.head(link.key)
+    shown_dot = slot_write(head, replica_index) if head is not None else None
+    return link.type.explain(LiveWrite(View(link.parts, replica_index), part, dot, payload, shown_dot, session.wall_ms))
 
 
 COMMANDS: tuple[Command[Session], ...] = (

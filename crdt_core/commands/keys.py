@@ -1,8 +1,8 @@
 """DEL, TYPE, RENAME, SCAN and their like: what can be done with a key, whatever it holds.
 
 COPY and RENAME write what shows at the source as new: values, not their history. So a counter's value is copied as a
-number; where another replica increments the old name concurrently, that stays under the old name. What takes the place
-of a set or a string keeps its type; else the policies for the new name say it, or else it is that of the source.
+number, and a concurrent increment of the old name stays under the old name. What takes the place of a set or a string
+keeps its type. Otherwise the policies for the new name say the type, or else it is that of the source.
 """
 
 from __future__ import annotations
@@ -12,31 +12,20 @@ from typing import TYPE_CHECKING
 from crdt_core.commands.arguments import NOT_AN_INTEGER, SYNTAX, parse_integer
 from crdt_core.commands.command import ALL_KEYS, KEY, NO_KEYS, TWO_KEYS, Command
 from crdt_core.commands.expiry import set_deadline
-from crdt_core.commands.hashes import write_field
 from crdt_core.commands.replies import OK, CommandError, Status
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
 from crdt_core.commands.session import RESERVED
-from crdt_core.commands.sets import SETS, type_in_place
-from crdt_core.commands.strings import STRINGS, text_of, write_text
-from crdt_core.lattice.siblings import shows
-from crdt_core.types import HASH, MVREGISTER, ORSET, RWSET, STRING, View
+from crdt_core.types import FAMILIES
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
     from crdt_core.types.object import Object
 
-__all__ = ["COMMANDS", "redis_type"]
+__all__ = ["COMMANDS"]
 
 _NO_KEY = "ERR no such key"
 _TRIES = 64
-
-
-def redis_type(found: Object) -> str:
-    """What TYPE says of an object that shows; types that Redis has not go by their own name."""
-    if found.type in STRINGS:
-        return "string"
-    return "set" if found.type in SETS else found.type.name
 
 
 def _delete(session: Session, args: list[bytes]) -> Reply:
@@ -49,7 +38,7 @@ def _exists(session: Session, args: list[bytes]) -> Reply:
 
 def _type(session: Session, args: list[bytes]) -> Reply:
     found = session.find(args[0])
-    return Status("none" if found is None else redis_type(found))
+    return Status("none" if found is None else found.type.redis_type)
 
 
 def _keys(session: Session, args: list[bytes]) -> Reply:
@@ -68,7 +57,7 @@ def _scan(session: Session, args: list[bytes]) -> Reply:
         [
             key
             for key in keys
-            if (pattern is None or matches(pattern, key)) and (wanted is None or redis_type(shown[key]) == wanted)
+            if (pattern is None or matches(pattern, key)) and wanted in (None, shown[key].type.redis_type)
         ],
     ]
 
@@ -138,26 +127,15 @@ def _copy(session: Session, args: list[bytes]) -> Reply:
 
 
 def _copy_to(session: Session, found: Object, target: bytes) -> None:
-    """Makes `target` what shows in `found`, in place of all that has been seen there."""
-    replica = session.replica
-    session.take(target)
+    """Make `target` what shows in `found`, in place of all that has been seen there."""
+    source = found.type
+    contents = source.contents(session.replica.catalogue.view(found))
+    if contents is None:
+        raise CommandError(f"ERR a key of type {source.name} cannot be copied or renamed")
     deadline_ms = session.deadline_ms(found.key)
-    if found.type in STRINGS:
-        otherwise = MVREGISTER if found.type is MVREGISTER else STRING
-        write_text(session, target, text_of(session, found), otherwise=otherwise)
-    elif found.type in SETS:
-        members = [part for part, siblings in found.parts.items() if shows(siblings)]
-        type_ = type_in_place(session, target, RWSET if found.type is RWSET else ORSET)
-        replica.delete(target)
-        for member in members:
-            replica.write(target, type_, member, True)
-    elif found.type is HASH:
-        fields = HASH.value(View(found.parts, replica.replica_index))
-        replica.delete(target)
-        for field, value in fields.items():
-            write_field(session, target, field, value)
-    else:
-        raise CommandError(f"ERR a key of type {found.type.name} cannot be copied or renamed")
+    session.take(target)
+    copied_as = source if source.plain else next(type_ for type_ in FAMILIES[source.family] if type_.plain)
+    session.overwrite(target, session.type_in_place(target, copied_as), contents)
     if deadline_ms is not None:
         set_deadline(session, target, deadline_ms)
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import OK
-from crdt_core.commands.strings import text_of, write_as
-from crdt_core.types import MVREGISTER, SLOT, View
-from crdt_core.types.registers import Stamped, newest_first
+from crdt_core.commands.strings import text_of
+from crdt_core.types import MVREGISTER, View
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
@@ -23,11 +22,7 @@ __all__ = ["COMMANDS"]
 
 def _mvset(session: Session, args: list[bytes]) -> Reply:
     session.take(args[0])
-    head = session.replica.head(args[0])
-    if head is None:
-        session.replica.write(args[0], MVREGISTER, SLOT, Stamped(args[1], *session.now))
-    else:
-        write_as(session, head, MVREGISTER, args[1])
+    session.overwrite(args[0], MVREGISTER, args[1])
     return OK
 
 
@@ -36,7 +31,7 @@ def _mvget(session: Session, args: list[bytes]) -> Reply:
     if found is None:
         return []
     if found.type is MVREGISTER:
-        return list(newest_first(View(found.parts, session.state.replica_index)))
+        return list(MVREGISTER.newest_first(View(found.parts, session.state.replica_index)))
     return [text_of(session, found)]
 
 

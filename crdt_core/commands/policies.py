@@ -1,14 +1,14 @@
-"""Which type a plain command makes where there is none: by the beginning of the key.
+"""Policies: which type a plain command makes of a new key, by the beginning of the key.
 
-A policy only ever decides about what is new. What is there keeps its type, whatever a policy says of it now, or said at
-the node that made it; where nodes that disagree make the same key concurrently, the order of types decides what shows.
+A policy only decides about new keys. An object that is there keeps its type, whatever a policy says now, or said at the
+node that made it. Where nodes that disagree make the same key concurrently, the order of types decides what shows.
 
     >>> from crdt_core.types import MVREGISTER, ORSET, RWSET
     >>> policies = Policies({b"ban:": RWSET, b"ban:old:": ORSET}, {b"": MVREGISTER})
-    >>> policies.set_type(b"ban:1").name, policies.set_type(b"ban:old:1").name, policies.set_type(b"cart:1")
-    ('rwset', 'orset', None)
-    >>> policies.string_type(b"any").name
-    'mvregister'
+    >>> [found and found.name for found in (policies.find("set", key) for key in (b"ban:1", b"ban:old:1", b"cart:1"))]
+    ['rwset', 'orset', None]
+    >>> policies.find("string", b"any").name, policies.find("hash", b"any")
+    ('mvregister', None)
 """
 
 from __future__ import annotations
@@ -24,34 +24,30 @@ if TYPE_CHECKING:
 __all__ = ["CommandOptions", "Policies"]
 
 
-class Policies:
-    """`sets` and `strings`: by prefix, the type of new sets, and of new strings. The longest prefix counts, of each."""
+_NO_POLICY: tuple[list[int], Mapping[bytes, CrdtType]] = ([], {})
 
-    __slots__ = ("_set_lengths", "_sets", "_string_lengths", "_strings")
+
+class Policies:
+    """The types of new sets, and of new strings, by the prefix of the key. The longest prefix counts, for each."""
+
+    __slots__ = ("_families",)
 
     def __init__(self, sets: Mapping[bytes, CrdtType], strings: Mapping[bytes, CrdtType]) -> None:
-        self._sets, self._set_lengths = sets, _longest_first(sets)
-        self._strings, self._string_lengths = strings, _longest_first(strings)
+        by_family = {"set": sets, "string": strings}
+        self._families = {family: (_longest_first(types), types) for family, types in by_family.items()}
 
-    def set_type(self, key: bytes) -> CrdtType | None:
-        """What SADD and its like make of `key`; `None` where no prefix of it says."""
-        return _find(self._sets, self._set_lengths, key)
-
-    def string_type(self, key: bytes) -> CrdtType | None:
-        """What SET and its like make of `key`; `None` where no prefix of it says."""
-        return _find(self._strings, self._string_lengths, key)
+    def find(self, family: str, key: bytes) -> CrdtType | None:
+        """Return the type that plain commands of `family` make of `key`; `None` if no prefix of the key says."""
+        lengths, by_prefix = self._families.get(family, _NO_POLICY)
+        for length in lengths:
+            found = by_prefix.get(key[:length])
+            if found is not None:
+                return found
+        return None
 
 
 def _longest_first(by_prefix: Mapping[bytes, CrdtType]) -> list[int]:
     return sorted({len(prefix) for prefix in by_prefix}, reverse=True)
-
-
-def _find(by_prefix: Mapping[bytes, CrdtType], lengths: list[int], key: bytes) -> CrdtType | None:
-    for length in lengths:
-        found = by_prefix.get(key[:length])
-        if found is not None:
-            return found
-    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.replies import CommandError
 from crdt_core.errors import TooLarge
-from crdt_core.types import ORSET, STRING
 from crdt_core.types.expiry import deadline_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from typing import Any
 
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.lattice.replica_index import ReplicaIndex
@@ -123,15 +123,34 @@ class Session:
         deadline_ms = deadline_of(head, self.state.replica_index)
         return deadline_ms is not None and deadline_ms <= self.wall_ms
 
-    def new_set(self, key: bytes, otherwise: CrdtType = ORSET) -> CrdtType:
-        """Return the type of a new set under `key`: what the policies say, or `otherwise` where they say nothing."""
+    def new_type(self, key: bytes, otherwise: CrdtType) -> CrdtType:
+        """Return the type of a new object under `key`: what the policies say of the family of `otherwise`, or that."""
         policies = self.options.policies
-        return otherwise if policies is None else policies.set_type(key) or otherwise
+        return otherwise if policies is None else policies.find(otherwise.family, key) or otherwise
 
-    def new_string(self, key: bytes, otherwise: CrdtType = STRING) -> CrdtType:
-        """Return the type of a new string under `key`: what the policies say, or `otherwise`."""
-        policies = self.options.policies
-        return otherwise if policies is None else policies.string_type(key) or otherwise
+    def type_in_place(self, key: bytes, otherwise: CrdtType) -> CrdtType:
+        """Return the type of an object that takes the place of what is under `key`.
+
+        A plain type of the family of `otherwise` stays. Anything else is followed by a new object, as in `new_type`.
+        """
+        before = self.find(key)
+        if before is not None and before.type.plain and before.type.family == otherwise.family:
+            return before.type
+        return self.new_type(key, otherwise)
+
+    def overwrite(self, key: bytes, type_: CrdtType, contents: Any) -> None:
+        """Make `contents`, in the form of its family, what shows under `key`, in place of all that has been seen there.
+
+        The object is of `type_`. All others under the key are removed, attributes such as a deadline included.
+        """
+        replica = self.replica
+        head = replica.head(key)
+        if head is not None:
+            for link in [link for link in head.chain() if link.live]:
+                if type_.collection or link.type is not type_:
+                    replica.remove(link)
+        for part, payload in type_.rewrite(replica.view(key, type_), contents, self.now):
+            replica.write(key, type_, part, payload)
 
     def must_fit(self, size: int) -> None:
         """Raise `CommandError` or `TooLarge` if a value of `size` bytes would be too long."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.command import ALL_KEYS, NO_KEYS, Command
 from crdt_core.commands.replies import CommandError, SetOf
-from crdt_core.commands.sets import members_of, seen_set, type_in_place
+from crdt_core.commands.sets import members_of, seen_set
+from crdt_core.types import ORSET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -50,12 +51,8 @@ def _algebra(combine: Combine, session: Session, args: list[bytes]) -> Reply:
 
 
 def _store(combine: Combine, session: Session, args: list[bytes]) -> Reply:
-    target, replica = args[0], session.replica
     members = _combined(session, args[1:], combine)
-    type_ = type_in_place(session, target)
-    replica.delete(target)
-    for member in members:
-        replica.write(target, type_, member, True)
+    session.overwrite(args[0], session.type_in_place(args[0], ORSET), members)
     return len(members)
 
 

@@ -14,8 +14,8 @@ from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, par
 from crdt_core.commands.command import KEY, TWO_KEYS, Command
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
-from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, shows
-from crdt_core.types import GSET, ORSET, RWSET
+from crdt_core.lattice.siblings import shows
+from crdt_core.types import FAMILIES, ORSET
 from crdt_core.types.counters import INT64_MAX
 
 if TYPE_CHECKING:
@@ -27,16 +27,13 @@ if TYPE_CHECKING:
 __all__ = [
     "COMMANDS",
     "REPEATS_MAX",
-    "SETS",
     "add_members",
     "members_of",
     "remove_members",
     "seen_set",
-    "type_in_place",
 ]
 
-SETS = (ORSET, GSET, RWSET)
-"""The types that count as sets."""
+_SETS = FAMILIES["set"]
 
 REPEATS_MAX = 1 << 20
 """How many members SRANDMEMBER gives that may repeat: a reply must fit the memory."""
@@ -49,7 +46,7 @@ _TRIES = 64
 
 def _as_set(found: Object | None) -> Object | None:
     """Returns `found`; raises `CommandError` if it is not a set."""
-    if found is not None and found.type is not ORSET and found.type not in SETS:
+    if found is not None and found.type is not ORSET and found.type not in _SETS:
         raise CommandError(WRONG_TYPE)
     return found
 
@@ -61,13 +58,15 @@ def seen_set(session: Session, key: bytes) -> Object | None:
 
 def _to_shrink(session: Session, key: bytes) -> Object | None:
     found = _as_set(session.take(key))
-    if found is not None and found.type is GSET:
+    if found is not None and found.type.grow_only:
         raise CommandError("ERR nothing can be removed from a grow-only set")
     return found
 
 
 def _take_out(session: Session, key: bytes, type_: CrdtType, member: bytes) -> None:
-    session.replica.write(key, type_, member, WINNING_TOMBSTONE if type_ is RWSET else TOMBSTONE)
+    write = type_.take_out(session.replica.view(key, type_), member)
+    if write is not None:
+        session.replica.write(key, type_, *write)
 
 
 def members_of(found: Object | None) -> list[bytes]:
@@ -99,13 +98,6 @@ def _choose_some(session: Session, found: Object, count: int) -> list[bytes]:
     return members[:count]
 
 
-def type_in_place(session: Session, target: bytes, otherwise: CrdtType = ORSET) -> CrdtType:
-    """The type of a set that takes the place of what is under `target`."""
-    before = session.find(target)
-    stays = before is not None and before.type in (ORSET, RWSET)
-    return before.type if before is not None and stays else session.new_set(target, otherwise)
-
-
 # One set
 
 
@@ -116,11 +108,11 @@ def add_members(session: Session, args: list[bytes], new: CrdtType | None = None
     """
     key, replica = args[0], session.replica
     found = _as_set(session.take(key))
-    type_ = found.type if found is not None else new or session.new_set(key)
+    type_ = found.type if found is not None else new or session.new_type(key, ORSET)
     added = 0
     for member in args[1:]:
         absent = found is None or not shows(found.parts.get(member))
-        if absent or type_ is not GSET:
+        if absent or not type_.grow_only:
             replica.write(key, type_, member, True)
         if found is None:
             found = replica.catalogue.find(key, type_.name)
@@ -136,14 +128,12 @@ def remove_members(session: Session, args: list[bytes], new: CrdtType | None = N
     """
     key = args[0]
     found = _to_shrink(session, key)
-    type_ = found.type if found is not None else new or session.new_set(key)
+    type_ = found.type if found is not None else new or session.new_type(key, ORSET)
     removed = 0
-    if found is not None or type_ is RWSET:
+    if found is not None or type_.removes_win:
         for member in args[1:]:
-            was_there = _has(found, member)
-            if was_there or type_ is RWSET:
-                _take_out(session, key, type_, member)
-            removed += was_there
+            removed += _has(found, member)
+            _take_out(session, key, type_, member)
     return removed
 
 
@@ -176,7 +166,7 @@ def _spop(session: Session, args: list[bytes]) -> Reply:
         return None if count is None else SetOf([])
     popped = [_choose(session, found)] if count is None else _choose_some(session, found, count)
     session.must_fit_reply(popped)
-    if len(popped) == found.live and found.type is not RWSET:
+    if len(popped) == found.live and not found.type.removes_win:
         session.replica.delete(args[0])
     else:
         for member in popped:
@@ -230,7 +220,7 @@ def _smove(session: Session, args: list[bytes]) -> Reply:
         return 0
     if source != target:
         _take_out(session, source, found.type, member)
-        session.replica.write(target, session.new_set(target) if into is None else into.type, member, True)
+        session.replica.write(target, session.new_type(target, ORSET) if into is None else into.type, member, True)
     return 1
 
 

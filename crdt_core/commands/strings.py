@@ -19,74 +19,48 @@ from crdt_core.commands.command import ALL_KEYS, KEY, PAIRS, Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.replies import OK, CommandError
 from crdt_core.commands.string_options import StringOptions
-from crdt_core.types import GCOUNTER, LWWREGISTER, MVREGISTER, PNCOUNTER, SLOT, STRING, View
+from crdt_core.types import SLOT, STRING
 from crdt_core.types.expiry import PERSISTED
-from crdt_core.types.registers import Stamped, set_now
-from crdt_core.types.strings import latest, overwrite, set_whole, text
+from crdt_core.types.registers import Stamped, overwrite
+from crdt_core.types.strings import set_whole
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
-    from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 
-__all__ = ["COMMANDS", "STRINGS", "taken", "text_of", "write_as", "write_text"]
-
-STRINGS = (STRING, PNCOUNTER, GCOUNTER, LWWREGISTER, MVREGISTER)
-"""The types that count as strings."""
-
-_WRITTEN_WHOLE = (STRING, MVREGISTER)
+__all__ = ["COMMANDS", "taken", "text_of", "write_text"]
 
 # What all share
 
 
 def text_of(session: Session, found: Object) -> bytes:
-    """The value of an object that shows; raises `CommandError` where it is no string."""
-    type_, parts = found.type, found.parts
-    if type_ is STRING:
-        return text(parts, session.state.replica_index) or b""
-    if type_ is LWWREGISTER or type_ is MVREGISTER:
-        newest = latest(parts.get(SLOT), session.state.replica_index)
-        return newest[1].value if newest is not None else b""
-    if type_ is PNCOUNTER or type_ is GCOUNTER:
-        return b"%d" % type_.value(View(parts, session.state.replica_index))
-    raise CommandError(WRONG_TYPE)
+    """Return the value of an object that shows. Raises `CommandError` if it is no string."""
+    text = found.type.text(found.parts, session.state.replica_index)
+    if text is None:
+        raise CommandError(WRONG_TYPE)
+    return text
 
 
-def write_text(
-    session: Session, key: bytes, value: bytes, *, keeps_deadline: bool = False, otherwise: CrdtType = STRING
-) -> None:
-    """Makes `value` the string under `key`, in place of all that has been seen there.
+def write_text(session: Session, key: bytes, value: bytes, *, keeps_deadline: bool = False) -> None:
+    """Make `value` the string under `key`, in place of all that has been seen there.
 
-    Where there is none it is of the type that the policies say, or of type `otherwise`.
+    A string keeps its type, if it is plain. Else the policies say the type.
     """
     replica = session.replica
     head = replica.head(key)
     if head is None:
-        replica.write(key, session.new_string(key, otherwise), SLOT, Stamped(value, *session.now))
+        replica.write(key, session.new_type(key, STRING), SLOT, Stamped(value, *session.now))
     elif head.type is STRING and SLOT in head.parts and len(head.parts) == 1 and head.live and not head.type_conflicts:
         replica.write(key, STRING, SLOT, overwrite(head.parts[SLOT], value, session.now, replica.replica_index))
     elif head.type is STRING and head.live and not head.type_conflicts:
         for part, payload in set_whole(replica.view(key, STRING), value, session.now):
             replica.write(key, STRING, part, payload)
     else:
-        shown = [link.type for link in head.showing()[:1] if link.type in _WRITTEN_WHOLE]
         deadline_ms = session.deadline_ms(key) if keeps_deadline else None
-        write_as(session, head, shown[0] if shown else session.new_string(key, otherwise), value)
+        session.overwrite(key, session.type_in_place(key, STRING), value)
         if deadline_ms is not None:
             set_deadline(session, key, deadline_ms)
-
-
-def write_as(session: Session, head: Object, type_: CrdtType, value: bytes) -> None:
-    """Makes `value` an object of `type_` in place of all that shows in the chain of `head`."""
-    replica, key = session.replica, head.key
-    for link in list(head.chain()):
-        if link.type is not type_ and link.live:
-            replica.remove(link)
-    view = replica.view(key, type_)
-    writes = set_whole(view, value, session.now) if type_ is STRING else [set_now(view, value, session.now)]
-    for part, payload in writes:
-        replica.write(key, type_, part, payload)
 
 
 def _text_at(session: Session, key: bytes) -> bytes | None:
@@ -109,8 +83,9 @@ def _get(session: Session, args: list[bytes]) -> Reply:
 
 
 def _mget(session: Session, args: list[bytes]) -> Reply:
+    replica_index = session.state.replica_index
     found = [session.find(key) for key in args]
-    values = [None if f is None or f.type not in STRINGS else text_of(session, f) for f in found]
+    values = [None if f is None else f.type.text(f.parts, replica_index) for f in found]
     session.must_fit_reply(values)
     return list(values)
 

@@ -36,6 +36,7 @@ __all__ = [
     "ObservedReset",
     "Payload",
     "Siblings",
+    "all_covered",
     "drop",
     "fold",
     "forget",
@@ -151,6 +152,11 @@ def shows(siblings: Siblings) -> bool:
         return False
     payloads = unfold(siblings).values()
     return not (any(payload is WINNING_TOMBSTONE for payload in payloads) or all(map(is_tombstone, payloads)))
+
+
+def all_covered(siblings: Siblings, dense_clock: DenseClock) -> bool:
+    """Return whether `dense_clock` has seen every live write of the part."""
+    return all(is_tombstone(payload) or covered(dot, dense_clock) for dot, payload in unfold(siblings).items())
 
 
 def has_tombstone(siblings: Siblings) -> bool:

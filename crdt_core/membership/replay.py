@@ -1,9 +1,8 @@
-"""Writing as new what a former id of this node had done and nobody had heard of when the fleet went on without it.
+"""Repeating under a new id what a former id of this node did, and no member had heard of, before the fleet went on.
 
-Its dots are refused everywhere, as they may be from before what all others have forgotten. What they meant is done
-again under the new id, after all that has happened since, and as gently as their authors would have it: an add is an
-add, an increment counts once more; a removal, or a value that would replace another, yields to what came up meanwhile.
-Where removals win they are done again whatever came up, and an add yields to a removal that it had not seen.
+All members refuse the former id's dots, which may be older than what they have forgotten. So its writes are made again
+under the new id, after everything that has happened since. Each type says what a write means then (`CrdtType.repeat`).
+A deleted collection is repeated for each part that shows only what the delete had seen.
 """
 
 from __future__ import annotations
@@ -13,116 +12,68 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crdt_core.lattice.clocks import Dot
-from crdt_core.lattice.replica_index import covered
-from crdt_core.lattice.siblings import WINNING_TOMBSTONE, is_tombstone, unfold
-from crdt_core.types import DWFLAG, EWFLAG, GCOUNTER, GSET, MEMBERS, MVREGISTER, ORSET, PNCOUNTER, RWSET, TYPES
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, Share, add_to_share, totals
-from crdt_core.types.expiry import Until
+from crdt_core.lattice.siblings import all_covered, is_tombstone
+from crdt_core.types import MEMBERS, TYPES
+from crdt_core.types.contract import FormerWrite
 from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, Standing
-from crdt_core.types.registers import Stamped
-from crdt_core.types.strings import latest
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId, Stamp
     from crdt_core.lattice.deltas import Address, Delta, Write
     from crdt_core.lattice.replica_index import DenseClock
-    from crdt_core.lattice.siblings import Siblings
+    from crdt_core.lattice.siblings import Payload
     from crdt_core.replica.replica import Replica
+    from crdt_core.types.contract import PartWrite
 
 __all__ = ["Replay", "is_final"]
 
-_COUNTERS = (PNCOUNTER, GCOUNTER)
-_ADDS = frozenset({ORSET.name, GSET.name, EWFLAG.name})
-_ADDS_UNLESS_DENIED = frozenset({RWSET.name, DWFLAG.name})
-
 
 def is_final(replica: Replica, former: ReplicaId) -> bool:
-    """Whether nobody will ever hear more of `former` than is known here."""
+    """Return whether no member will ever have more commits of `former` than this replica has."""
     standing = replica.members.standing(former)
     return standing is not None and (standing > Standing.LEAVING or replica.members.all_closed)
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Does again what `deltas` of id `former`, in their order, had done; yields how many writes that made."""
+    """An operation that repeats `deltas` of the id `former`, given in order. It yields how many writes it made."""
 
     former: ReplicaId
     deltas: tuple[Delta, ...]
 
     def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
-        known: dict[Address, tuple[int, int]] = {}
+        """Write what no other member has of the deltas."""
+        before: dict[Address, Payload] = {}
         sent = replica.whole_clock[self.former]
         made = 0
         for delta in self.deltas:
             if delta.dot.replica == self.former and delta.dot.counter > sent:
                 seen = replica.dense_clock_with_open(delta.deps)
-                made += sum(self._repeat(replica, write, seen, known) for write in delta.writes)
+                made += sum(self._repeat(replica, write, seen, sent, before) for write in delta.writes)
         fact = replica.members.facts.get(self.former)
         if fact is not None and fact.reason == ABSENT:
             replica.write(MEMBERS_KEY, MEMBERS, self.former.encode(), dataclasses.replace(fact, reason=LOST))
         return made
 
-    def _repeat(self, replica: Replica, write: Write, seen: DenseClock, known: dict[Address, tuple[int, int]]) -> int:
-        type_ = TYPES[write.type]
-        view = replica.view(write.key, type_)
+    def _repeat(
+        self, replica: Replica, write: Write, seen: DenseClock, sent: int, before: dict[Address, Payload]
+    ) -> int:
+        """Repeat one write, and return how many writes that made. `before` has the last live payload by address."""
         if write.key == MEMBERS_KEY:
             return 0
-        if write.part is None:
-            parts = [part for part in view.shown() if _yields(view.parts.get(part), seen)]
-            for part in parts:
-                replica.write(write.key, type_, part, type_.removal(view, part))
-            return len(parts)
-        held = view.parts.get(write.part)
-        if isinstance(write.payload, Share) or type_ in _COUNTERS:
-            return self._count(replica, write, known)
-        payload = write.payload
-        if payload is WINNING_TOMBSTONE:
-            again = True
-        elif is_tombstone(payload):
-            again = view.shows(write.part) and _yields(held, seen)
-        elif write.type in _ADDS:
-            again = True
-        elif write.type in _ADDS_UNLESS_DENIED:
-            again = all(covered(dot, seen) for dot, said in unfold(held).items() if said is WINNING_TOMBSTONE)
-        elif isinstance(payload, Stamped) and type_ is not MVREGISTER:
-            winner = latest(held, replica.replica_index)
-            again = winner is None or _yields(held, seen) or payload[1:] > winner[1][1:]
-        else:
-            again = _yields(held, seen)
-        if isinstance(payload, Until):
-            payload = self._renamed(replica, payload)
-        if again:
-            replica.write(write.key, type_, write.part, payload)
-        return again
-
-    def _renamed(self, replica: Replica, until: Until) -> Until:
-        """A deadline of a write that is done again is one of the write that does it."""
-        if until.of is None or until.of.replica != self.former or replica.whole_clock.covers(until.of):
-            return until
-        return until._replace(of=Dot(replica.id, replica.clock[replica.id] + 1))
-
-    def _count(self, replica: Replica, write: Write, known: dict[Address, tuple[int, int]]) -> int:
-        """Counts what a share had grown by. Shares are running totals: what was sent of them is known here."""
-        address, type_ = write[:3], TYPES[write.type]
-        share, part = write.payload, write.part
-        if part is None or type_.owner(part) != self.former.encode() or not isinstance(share, Share):
-            return 0
+        type_ = TYPES[write.type]
         view = replica.view(write.key, type_)
-        if address not in known:
-            sent = totals(view.parts.get(part))
-            known[address] = (max(sent.increments, share.base_increments), max(sent.decrements, share.base_decrements))
-        before, known[address] = known[address], (share.increments, share.decrements)
-        amount = (share.increments - before[0]) - (share.decrements - before[1])
-        if not amount:
-            return 0
-        own = part.removesuffix(self.former.encode()) + replica.id.encode()
-        grown = add_to_share(view.parts.get(own), amount)
-        if type_ in _COUNTERS and not INT64_MIN <= type_.value(view) + amount <= INT64_MAX:
-            return 0
-        replica.write(write.key, type_, own, grown)
-        return 1
-
-
-def _yields(siblings: Siblings, seen: DenseClock) -> bool:
-    """Whether all that shows in a part had been seen."""
-    return all(is_tombstone(payload) or covered(dot, seen) for dot, payload in unfold(siblings).items())
+        writes: list[PartWrite]
+        if write.part is None:
+            cleared = [part for part in view.shown() if all_covered(view.parts.get(part), seen)]
+            writes = [(part, type_.removal(view, part)) for part in cleared]
+        else:
+            address = write[:3]
+            dot = Dot(replica.id, replica.clock[replica.id] + 1)
+            last = before.get(address)
+            writes = type_.repeat(FormerWrite(view, write.part, write.payload, last, seen, self.former, sent, dot))
+            if not is_tombstone(write.payload):
+                before[address] = write.payload
+        for part, payload in writes:
+            replica.write(write.key, type_, part, payload)
+        return len(writes)

@@ -1,20 +1,21 @@
 """GCounter and PNCounter, with an exact observed reset.
 
-One part per replica: its *share*, the running totals of what that replica has added and taken away. Only the replica
-itself writes a share, so a write replaces the one before and the object never has more shares than replicas.
+There is one part per replica: its *share*, the running totals of what that replica has added and taken away. Only the
+replica itself writes its share. So a write replaces the one before, and an object has no more shares than replicas.
 
-The puzzle is the delete. It must take away what it saw and nothing else, although a concurrent increment at the owner
-has meanwhile replaced the very share that it saw. So a removal says what it saw (`ObservedReset`), as totals, which
-only grow: beside a newer share of totals (p, n) it leaves p and n less the totals it names. The owner's next write
-takes the spent totals over as the share's *base*, so churn of increments and deletes leaves one write per share.
+The difficulty is the delete. It must take away what it saw and nothing else, although a concurrent increment at the
+owner has replaced the very share that it saw. So a removal says what it saw (`ObservedReset`), as totals, which only
+grow. Beside a newer share of totals (p, n), it leaves p and n less the totals that it names. The owner's next write
+takes these totals over as the *base* of the share. So a counter that is incremented and deleted for ever has one write
+per share.
 
-    n1 adds 5          n1: (5, 0)                      value 5
-    n2 deletes         n1: Spent(5, 0)                 value 0    } concurrent
-    n1 adds 2          n1: (7, 0)                      value 7    }
-    both               n1: (7, 0) beside Spent(5, 0)   value 2
-    n1 adds 1          n1: (8, 0, base 5, 0)           value 3
+    n1 adds 5          n1: (5, 0)                               value 5
+    n2 deletes         n1: ObservedReset(5, 0)                  value 0    } concurrent
+    n1 adds 2          n1: (7, 0)                               value 7    }
+    both               n1: (7, 0) beside ObservedReset(5, 0)    value 2
+    n1 adds 1          n1: (8, 0, base 5, 0)                    value 3
 
-Source: state-based counters of Shapiro et al. 2011, section 3.1; the observed reset is ours (compare Baquero, Almeida,
+Source: state-based counters of Shapiro et al. 2011, section 3.1. The observed reset is ours (compare Baquero, Almeida,
 Lerche 2016, "The problem with embedded CRDT counters").
 """
 
@@ -26,23 +27,38 @@ import orjson
 
 from crdt_core.errors import CounterOverflow, InvalidArgument, Malformed, brief
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.lattice.siblings import ObservedReset, unfold
-from crdt_core.types.contract import CrdtType, View, encode_text
+from crdt_core.lattice.siblings import ObservedReset, shows, unfold
+from crdt_core.types.contract import CrdtType
+from crdt_core.types.text import encode_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crdt_core.lattice.clocks import Stamp
+    from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Payload, Siblings
+    from crdt_core.types.contract import FormerWrite, LiveWrite, PartWrite, View
 
 __all__ = [
+    "GCOUNTER",
     "INT64_MAX",
     "INT64_MIN",
-    "GCounterType",
-    "PNCounterType",
+    "PNCOUNTER",
+    "CounterType",
     "Share",
     "add_to_share",
     "adjust",
+    "adjusted",
+    "check_amount",
+    "decode_share",
+    "encode_share",
+    "net",
+    "observed_reset",
     "plus",
     "raise_share",
+    "repeat_share",
     "share_json",
+    "totals",
 ]
 
 INT64_MAX = 2**63 - 1
@@ -52,7 +68,7 @@ _new = tuple.__new__  # a named tuple's own way costs twice as much, and a share
 
 
 class Share(NamedTuple):
-    """One replica's part in a counter: what it added and took away ever, less the base that removals have spent."""
+    """One replica's part in a counter: what it has ever added and taken away, and the base that removals have reset."""
 
     increments: int
     decrements: int
@@ -61,7 +77,7 @@ class Share(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """A part folded: totals so far, and how much of them is spent."""
+    """A part folded: the totals so far, and the base that removals have reset."""
 
     increments: int
     decrements: int
@@ -70,85 +86,35 @@ class Totals(NamedTuple):
 
     @property
     def net(self) -> int:
+        """What the part adds to the value."""
         return self.increments - self.base_increments - (self.decrements - self.base_decrements)
 
 
-def totals(siblings: Siblings) -> Totals:
-    """The share among `siblings`, with all that is spent as its base; `ObservedReset` alone is a share of nothing.
-
-    >>> totals({1: Share(7, 0), 2: ObservedReset(5, 0)}).net
-    2
-    """
-    payloads = list(unfold(siblings).values())
-    spent = [(p.increments, p.decrements) for p in payloads if type(p) is ObservedReset]
-    shares = [p for p in payloads if type(p) is Share]
-    spent += [(p.base_increments, p.base_decrements) for p in shares]
-    base_increments = max((increments for increments, _ in spent), default=0)
-    base_decrements = max((decrements for _, decrements in spent), default=0)
-    return Totals(
-        max([base_increments, *(p.increments for p in shares)]),
-        max([base_decrements, *(p.decrements for p in shares)]),
-        base_increments,
-        base_decrements,
-    )
-
-
-def net(siblings: Siblings) -> int:
-    """What a share adds to the value."""
-    if type(siblings) is tuple and type(siblings[1]) is Share:
-        share = siblings[1]
-        return share[0] - share[1] - share[2] + share[3]
-    return totals(siblings).net
-
-
-def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[bytes, Share]:
-    """The write that adds `amount` (negative: takes away) to the counter, at `replica`; raises `CounterOverflow`.
-
-    `key` is only for the error. Not idempotent.
-    """
-    value = sum(net(siblings) for siblings in view.parts.values()) + amount
-    if not INT64_MIN <= value <= INT64_MAX:
-        raise CounterOverflow(str(encode_text(key)))
-    return replica, add_to_share(view.parts.get(replica), amount)
-
-
-def add_to_share(siblings: Siblings, amount: int) -> Share:
-    """The share after its owner has added `amount` (negative: taken away) to it."""
-    is_plain = type(siblings) is tuple and type(siblings[1]) is Share
-    return plus(siblings[1] if is_plain else Share(*totals(siblings)), amount)  # type: ignore[index]
-
-
-def plus(share: Share, amount: int) -> Share:
-    """`share` with `amount` added (negative: taken away)."""
-    increments, decrements, base_increments, base_decrements = share
-    if amount >= 0:
-        return _new(Share, (increments + amount, decrements, base_increments, base_decrements))
-    return _new(Share, (increments, decrements - amount, base_increments, base_decrements))
-
-
-def raise_share(view: View, part: bytes, total: int) -> Share | None:
-    """The write that says that the share of `part` has come to `total` increments; `None` where that is known.
-
-    For what is learned of a share by other ways than replication; shares are folded by their maximum, so that it
-    never counts twice.
-    """
-    now = totals(view.parts.get(part))
-    return Share(total, *now[1:]) if total > now.increments else None
-
-
 class CounterType(CrdtType):
-    """What both counters share; part: a replica id, payload: `Share`, or `ObservedReset` for a removal."""
+    """What both counters share. A part is a replica id; a payload is a `Share`, or an `ObservedReset` for a removal."""
+
+    redis_type = "string"
+    family = "string"
+    plain = False
 
     def value(self, view: View) -> int:
-        """The sum over all shares. May leave the 64-bit range where concurrent writes together do."""
-        return sum(net(siblings) for part, siblings in view.parts.items() if view.shows(part))
+        """Return the sum of all shares. Concurrent writes together may take it beyond 64 bits."""
+        return sum(net(siblings) for siblings in view.parts.values() if shows(siblings))
+
+    def text(self, parts: Mapping[bytes, Siblings], replica_index: ReplicaIndex) -> bytes:  # noqa: ARG002
+        return b"%d" % sum(net(siblings) for siblings in parts.values() if shows(siblings))
 
     def removal(self, view: View, part: bytes) -> Payload:
-        now = totals(view.parts.get(part))
-        return ObservedReset(now.increments, now.decrements)
+        return observed_reset(view.parts.get(part))
 
     def owner(self, part: bytes) -> bytes | None:
         return part
+
+    def contents(self, view: View) -> bytes:
+        return self.text(view.parts, view.replica_index)
+
+    def add_amount(self, view: View, replica: bytes, amount: int, now: Stamp) -> list[PartWrite]:  # noqa: ARG002
+        return [adjust(view, replica, amount)]
 
     def decode_part(self, value: Any) -> bytes:
         try:
@@ -163,19 +129,30 @@ class CounterType(CrdtType):
         return share_json(payload)
 
     def decode_payload(self, value: Any) -> Payload:
-        return decode_share(self.name, value)
+        payload = decode_share(self.name, value)
+        if self.grow_only and payload.decrements:
+            raise Malformed("payload", f"{self.name}: {brief(value)} has decrements")
+        return payload
+
+    def explain(self, write: LiveWrite) -> str:
+        return f"adds {net(write.view.parts.get(write.part))}"
+
+    def events(self, part: bytes, before: Siblings, now: Siblings) -> list[bytes]:  # noqa: ARG002
+        return [b"incrby"] if shows(now) else []
+
+    def repeat(self, write: FormerWrite) -> list[PartWrite]:
+        """Count an increment once more, unless the counter would leave 64 bits. A delete is not repeated."""
+        if type(write.payload) is not Share or write.part != write.former.encode():
+            return []
+        fits = INT64_MIN <= self.value(write.view) + _growth(write) <= INT64_MAX
+        return repeat_share(write) if fits else []
 
 
 class GCounterType(CounterType):
-    """A counter that only grows (but may be deleted whole)."""
+    """A counter that only grows, but may be deleted whole."""
 
     name = "gcounter"
-
-    def decode_payload(self, value: Any) -> Payload:
-        payload = super().decode_payload(value)
-        if payload.decrements:
-            raise Malformed("payload", f"{self.name}: {brief(value)} has decrements")
-        return payload
+    grow_only = True
 
 
 class PNCounterType(CounterType):
@@ -184,8 +161,129 @@ class PNCounterType(CounterType):
     name = "pncounter"
 
 
+GCOUNTER = GCounterType()
+PNCOUNTER = PNCounterType()
+
+
+# Folding shares
+
+
+def totals(siblings: Siblings) -> Totals:
+    """Return the totals of a part, with all that observed resets name as its base.
+
+    An `ObservedReset` alone is a share of nothing.
+
+    >>> totals({1: Share(7, 0), 2: ObservedReset(5, 0)}).net
+    2
+    """
+    payloads = list(unfold(siblings).values())
+    resets = [(p.increments, p.decrements) for p in payloads if type(p) is ObservedReset]
+    shares = [p for p in payloads if type(p) is Share]
+    resets += [(p.base_increments, p.base_decrements) for p in shares]
+    base_increments = max((increments for increments, _ in resets), default=0)
+    base_decrements = max((decrements for _, decrements in resets), default=0)
+    return Totals(
+        max([base_increments, *(p.increments for p in shares)]),
+        max([base_decrements, *(p.decrements for p in shares)]),
+        base_increments,
+        base_decrements,
+    )
+
+
+def net(siblings: Siblings) -> int:
+    """Return what a part adds to the value."""
+    if type(siblings) is tuple and type(siblings[1]) is Share:
+        share = siblings[1]
+        return share[0] - share[1] - share[2] + share[3]
+    return totals(siblings).net
+
+
+# Writing shares
+
+
+def adjusted(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[int, Share]:
+    """Return the counter's value once `replica` has added `amount` (negative: taken away), and its share then.
+
+    Raises `CounterOverflow`, for which alone `key` is given, where the value would leave 64 bits. Not idempotent.
+    """
+    value = sum(net(siblings) for siblings in view.parts.values()) + amount
+    if not INT64_MIN <= value <= INT64_MAX:
+        raise CounterOverflow(str(encode_text(key)))
+    return value, add_to_share(view.parts.get(replica), amount)
+
+
+def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[bytes, Share]:
+    """Return the write by which `replica` adds `amount` (negative: takes away). Raises `CounterOverflow`.
+
+    The arguments are those of `adjusted`.
+    """
+    return replica, adjusted(view, replica, amount, key)[1]
+
+
+def add_to_share(siblings: Siblings, amount: int) -> Share:
+    """Return the share of a part after its owner has added `amount` (negative: taken away)."""
+    is_plain = type(siblings) is tuple and type(siblings[1]) is Share
+    return plus(siblings[1] if is_plain else Share(*totals(siblings)), amount)  # type: ignore[index]
+
+
+def plus(share: Share, amount: int) -> Share:
+    """Return `share` with `amount` added (negative: taken away)."""
+    increments, decrements, base_increments, base_decrements = share
+    if amount >= 0:
+        return _new(Share, (increments + amount, decrements, base_increments, base_decrements))
+    return _new(Share, (increments, decrements - amount, base_increments, base_decrements))
+
+
+def observed_reset(siblings: Siblings) -> ObservedReset:
+    """Return the payload that removes a share: it takes away the totals that are seen."""
+    now = totals(siblings)
+    return ObservedReset(now.increments, now.decrements)
+
+
+def raise_share(view: View, part: bytes, total: int) -> Share | None:
+    """Return the share that says that the increments of `part` have come to `total`; `None` if that is known.
+
+    This is for what is learned of a share by other ways than replication. Shares fold to their maximum, so an increment
+    that arrives by both ways counts once.
+    """
+    now = totals(view.parts.get(part))
+    return Share(total, *now[1:]) if total > now.increments else None
+
+
+def repeat_share(write: FormerWrite) -> list[PartWrite]:
+    """Return the writes that repeat a `Share` of a former id: the share of the new id, grown by as much.
+
+    `write.part` is the share's, so it ends with the former id.
+    """
+    amount = _growth(write)
+    own = write.part.removesuffix(write.former.encode()) + write.dot.replica.encode()
+    return [(own, add_to_share(write.view.parts.get(own), amount))] if amount else []
+
+
+def _growth(write: FormerWrite) -> int:
+    """Return by how much a share had grown since its last write that is repeated, or else that others have."""
+    share, before = write.payload, write.before
+    if before is None:
+        sent = totals(write.view.parts.get(write.part))
+        before = Share(max(sent.increments, share.base_increments), max(sent.decrements, share.base_decrements))
+    return int(share.increments - before.increments - (share.decrements - before.decrements))
+
+
+def check_amount(amount: object) -> int:
+    """Return `amount` if it is an integer from 0 to 2^63-1. Raises `InvalidArgument`."""
+    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 <= amount <= INT64_MAX:
+        raise InvalidArgument("amount", f"{brief(amount)} is not an integer from 0 to {INT64_MAX}")
+    return amount
+
+
+# The codec of shares
+
+
 def encode_share(payload: Share | ObservedReset) -> Any:
-    """`[5,0]`, with a base `[8,0,5,0]`, a removal `{"spent":[5,0]}`; beyond 64 bits, decimal text."""
+    """Return a share as a JSON value: `[5,0]`, with a base `[8,0,5,0]`, an observed reset `{"spent":[5,0]}`.
+
+    A total beyond 64 bits is decimal text.
+    """
     if isinstance(payload, ObservedReset):
         return {"spent": [_encode_total(total) for total in payload]}
     increments, decrements, base_increments, base_decrements = payload
@@ -198,7 +296,7 @@ def encode_share(payload: Share | ObservedReset) -> Any:
 
 
 def share_json(payload: Share | ObservedReset) -> bytes:
-    """The JSON of `encode_share`; that of a plain share is written as often as anything."""
+    """Return the JSON of `encode_share`. That of a plain share is formatted here, as nothing is written more often."""
     if type(payload) is Share:
         increments, decrements, base_increments, base_decrements = payload
         if base_increments == base_decrements == 0 and increments <= INT64_MAX >= decrements:
@@ -207,20 +305,13 @@ def share_json(payload: Share | ObservedReset) -> bytes:
 
 
 def decode_share(name: str, value: Any) -> Share | ObservedReset:
-    """The inverse of `encode_share`, in an object of type `name`; raises `Malformed`."""
+    """Return the share in a JSON value, in an object of type `name`. Raises `Malformed`."""
     if isinstance(value, dict) and value.keys() == {"spent"}:
         return ObservedReset(*_decode_totals(name, value["spent"], (2,)))
     share = Share(*_decode_totals(name, value, (2, 4)))
     if share.increments < share.base_increments or share.decrements < share.base_decrements:
         raise Malformed("payload", f"{name}: {brief(value)} has spent more than it has")
     return share
-
-
-def check_amount(amount: object) -> int:
-    """`amount` itself if it is an integer from 0 to 2^63-1; raises `InvalidArgument`."""
-    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 <= amount <= INT64_MAX:
-        raise InvalidArgument("amount", f"{brief(amount)} is not an integer from 0 to {INT64_MAX}")
-    return amount
 
 
 def _decode_totals(name: str, value: Any, lengths: tuple[int, ...]) -> list[int]:

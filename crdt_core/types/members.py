@@ -1,16 +1,16 @@
 """Who belongs to the fleet: replicated facts, held in the replica itself like everything else.
 
-Because the facts travel causally, a replica that has heard of a change has heard of all that its author had seen. That
+The facts travel causally. So a replica that has heard of a change has heard of all that its author had seen. That
 answers the questions for which other systems need a vote:
 
-- *Joining.* A member writes the newcomer down before the newcomer may write anything, and the newcomer's state must
-  show it. So whatever anybody holds for stable, without having heard of the newcomer, the newcomer has.
+- *Joining.* A member writes the new replica id down before the new replica may write anything, and the new replica's
+  state must show it. So what a member takes for stable, without having heard of the new replica, the new replica has.
 - *Leaving.* An id that leaves must stop growing everywhere at the same dot. Every member that hears of it *closes* it:
-  from then on it takes that id's dots out of members' patches only, and says so. Who has seen the closings of all
-  members has, by causality, all dots of that id that anybody will ever have.
-- *Folding.* Once that is stable the id is sealed; once the seal is stable, nothing can be under way that was made
-  without all of the id's dots, and it is folded: it goes from every clock, while the dots that carry its name stay in
-  siblings and count as seen by everybody (`crdt_core.lattice.siblings.ReplicaIndex.folded`).
+  from then on the member takes that id's dots only out of members' patches, and writes down that it does. A replica
+  that has seen the closings of all members has, by causality, all dots of that id that anybody will ever have.
+- *Folding.* Once that is stable the id is *sealed*. Once the seal is stable, no message is under way that was made
+  without all of the id's dots, and the id is *folded*: it goes from every clock. The dots that carry its name stay in
+  siblings, and count as seen by everybody (`crdt_core.lattice.replica_index.ReplicaIndex.folded`).
 
     part        payload                                         states only ever rise:
     n1.2        ["active","n1","127.0.0.1:7001","redis://..."]  active < leaving < sealed < folded
@@ -27,23 +27,25 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.types.contract import CrdtType, View, decode_text
+from crdt_core.types.contract import CrdtType
+from crdt_core.types.text import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.lattice.siblings import Payload
+    from crdt_core.types.contract import View
 
-__all__ = ["ABSENT", "LOST", "MEMBERS_KEY", "REMOVED_BY_HAND", "Fact", "Members", "MembersType", "Standing"]
+__all__ = ["ABSENT", "LOST", "MEMBERS", "MEMBERS_KEY", "REMOVED_BY_HAND", "Fact", "Members", "MembersType", "Standing"]
 
 MEMBERS_KEY = b"deltaic:members"
-"""The key that holds them; no face shows it or writes to it."""
+"""The key of the one object of this type. No face shows it or writes to it."""
 
 REMOVED_BY_HAND = "removed"
 ABSENT = "absent"
 LOST = "lost"
-"""The reasons to leave. After the last two the node may come back under a new id by itself."""
+"""The reasons to leave. After `ABSENT` and `LOST` the node may come back by itself, under a new id."""
 
 _ADDRESS_LENGTH_MAX = 1024
 _REASON_LENGTH_MAX = 100
@@ -63,8 +65,8 @@ class Standing(IntEnum):
 class Fact:
     """What is known of one replica id of node `node`.
 
-    `grpc` and `redis`: where it is reached, empty where the fleet file says it. `reason` and `at_ms` (wall time): why
-    it leaves and since when. `final`: its last counter, once sealed.
+    `grpc` and `redis` are its addresses, empty if the fleet file has them. `reason` and `at_ms` (wall time) say why it
+    leaves and since when. `final` is its last counter, once it is sealed.
     """
 
     standing: Standing
@@ -77,13 +79,13 @@ class Fact:
 
 
 class MembersType(CrdtType):
-    """The one object of this type holds the fleet; part: a replica id, or `id/id` for a closing."""
+    """The facts about the fleet. A part is a replica id, or `id/id` for a closing."""
 
     name = "members"
     collection = True
 
     def value(self, view: View) -> Members:
-        """The facts, folded: of concurrent ones the one that has come furthest."""
+        """Return the facts. Of concurrent facts about one id, the one that has come furthest counts."""
         facts: dict[ReplicaId, Fact] = {}
         closings: dict[ReplicaId, set[ReplicaId]] = {}
         for part in sorted(view.shown()):
@@ -135,16 +137,19 @@ class MembersType(CrdtType):
         raise Malformed("payload", f"{self.name}: {brief(value)} is no fact about a member")
 
 
+MEMBERS = MembersType()
+
+
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The fleet as one replica knows it: what is said of each id, and who has closed which."""
+    """The fleet as one replica knows it: the fact about each id, and which ids have closed it."""
 
     facts: Mapping[ReplicaId, Fact]
     closings: Mapping[ReplicaId, tuple[ReplicaId, ...]]
 
     @classmethod
     def founders(cls, nodes: Iterable[str]) -> Members:
-        """A fleet in which nothing has changed yet: every node under its own name.
+        """Return a fleet in which nothing has changed yet: every node under its own name.
 
         >>> Members.founders(["n1", "n2"]).active
         {'n1': 'n1', 'n2': 'n2'}
@@ -152,7 +157,7 @@ class Members:
         return cls({node: Fact(Standing.ACTIVE, node) for node in nodes}, {})
 
     def joined(self, other: Members) -> Members:
-        """What both know together."""
+        """Return what both know together."""
         facts = dict(self.facts)
         for replica, fact in other.facts.items():
             facts[replica] = max(facts.get(replica, fact), fact)
@@ -164,7 +169,7 @@ class Members:
 
     @property
     def active(self) -> dict[str, ReplicaId]:
-        """Per node the id under which it takes part, the latest where there are several; sorted by node."""
+        """The id under which each node takes part, the latest if there are several; sorted by node."""
         found: dict[str, ReplicaId] = {}
         for replica, fact in self.facts.items():
             if fact.standing is Standing.ACTIVE:
@@ -174,30 +179,30 @@ class Members:
         return dict(sorted(found.items()))
 
     def ids_of(self, node: str) -> list[ReplicaId]:
-        """All ids of `node` that anything is known of, the latest last."""
+        """Return all known ids of `node`, the latest last."""
         return sorted((replica for replica, fact in self.facts.items() if fact.node == node), key=_order)
 
     def standing(self, replica: ReplicaId) -> Standing | None:
-        """How far `replica` has come; `None` where it is unknown."""
+        """Return how far the life of `replica` has come; `None` if it is unknown."""
         fact = self.facts.get(replica)
         return fact.standing if fact else None
 
     @property
     def leaving(self) -> dict[ReplicaId, Fact]:
-        """The ids that leave and are not sealed yet."""
+        """The ids that are leaving and not sealed yet."""
         return {replica: fact for replica, fact in self.facts.items() if fact.standing is Standing.LEAVING}
 
     @property
     def folded(self) -> dict[ReplicaId, int]:
-        """The last counters of the ids that are folded, of those that ever wrote."""
+        """The last counters of the folded ids that ever wrote."""
         return {r: fact.final for r, fact in self.facts.items() if fact.standing is Standing.FOLDED and fact.final}
 
     def given_up(self, clock: Mapping[ReplicaId, int]) -> list[ReplicaId]:
-        """The ids of which `clock` has more than anybody who stays will ever take in: they have ended before that.
+        """Return the ids of which `clock` has commits beyond their end, which no remaining member will ever take in.
 
-        No member that was known to whoever sealed an id is ever there: every one of them had closed it, so all that
-        any of them had of it was known to the sealer, and none has taken in more since. Who was added by a commit of
-        that id which nobody else had heard of by then always is: what adds it lies beyond the end.
+        A member that the sealer of an id knew has no such commits: it had closed the id, so the sealer knew all that it
+        had of the id, and it has taken in no more since. A replica has such commits if it was added by a commit of the
+        id that no other member had heard of when the id was sealed: that commit lies beyond the end.
 
         >>> gone = Fact(Standing.SEALED, "n3", reason=REMOVED_BY_HAND, final=4)
         >>> Members({"n3": gone}, {}).given_up({"n3": 4}), Members({"n3": gone}, {}).given_up({"n3": 5, "n4": 1})
@@ -208,9 +213,9 @@ class Members:
 
     @property
     def all_closed(self) -> bool:
-        """Whether every id that takes part has closed every id that leaves.
+        """Whether every active id has closed every leaving id.
 
-        Only then is the end of any of them known: one that leaves may have passed on dots of another that leaves.
+        Only then is the end of any leaving id known: one of them may have passed on dots of another.
         """
         taking_part = [replica for replica, fact in self.facts.items() if fact.standing is Standing.ACTIVE]
         return all(set(taking_part) <= set(self.closings.get(replica, ())) for replica in self.leaving)

@@ -18,10 +18,14 @@ __all__ = ["Object"]
 
 
 class Object:
-    """`parts` by name, `clears` as {dot: deps}, `live`: how many parts show something.
+    """One object of one type under one key.
 
-    `weight`: what an object that is no collection has added to the digest; `None` as long as nobody had to know.
-    `type_conflicts` are the objects of other types under the same key, listed by the one that was made here first.
+    `parts` has the siblings of each part by its name, and `clears` has `{dot: deps}` of each delete that is not stable.
+    `live` counts the parts that show. `weight` is what an object that is no collection has added to the digest, `None`
+    as long as nobody had to know.
+
+    The object that was made first under a key is its *head*. `type_conflicts` of the head are the other objects under
+    the key: those of other types, made concurrently, and attributes.
     """
 
     __slots__ = ("clears", "key", "live", "parts", "type", "type_conflicts", "weight")
@@ -36,19 +40,19 @@ class Object:
         self.type_conflicts: Sequence[Object] = ()
 
     def chain(self) -> Iterator[Object]:
-        """This object and its rivals."""
+        """Iterate over this object and its type conflicts."""
         yield self
         yield from self.type_conflicts
 
     def showing(self) -> list[Object]:
-        """Those of the chain that show something; the first prevails, the others are conflicts of type."""
+        """Return the objects of the chain that show, attributes left out. The first prevails over the others."""
         if not self.type_conflicts:
             return [self] if self.live and not self.type.attribute else []
         shown = (link for link in self.chain() if link.live and not link.type.attribute)
         return sorted(shown, key=lambda link: link.type.rank)
 
     def adopt(self, part: bytes, siblings: Siblings) -> Siblings:
-        """Sets the siblings of one part; what they were before."""
+        """Set the siblings of one part, and return those that it had."""
         before = self.parts.get(part)
         if siblings is None:
             self.parts.pop(part, None)
@@ -59,5 +63,5 @@ class Object:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is left of it, removals included."""
+        """Return whether nothing is left of the object, tombstones included."""
         return not self.parts and not self.clears

@@ -1,15 +1,16 @@
 """GSet, ORSet and RWSet: a part per member.
 
-An ORSet's add is a new write, also where the member is present: so it survives a concurrent remove, which takes away
-only the writes it has seen (add wins). There are no tags besides the dots and, at rest, no tombstones. Source: Bieniusa
+An ORSet's add is a new write, also if the member is present. So it survives a concurrent remove, which takes away only
+the writes that it has seen: adds win. There are no tags besides the dots and, at rest, no tombstones. Source: Bieniusa
 et al. 2012, "An optimized conflict-free replicated set", with the version vector shared by the whole replica.
 
-An RWSet's remove wins over adds that have not seen it, also the remove of a member that is not there: it is a write
-that denies the member, until an add that has seen it replaces it. Deleting the whole set denies nothing: it takes away
-what it saw, denials too. Source: the remove-wins set of Bieniusa et al. 2012, section 3.
+An RWSet's remove wins over adds that have not seen it, also the remove of a member that is not there. It writes a
+winning tombstone, which hides the member until an add that has seen the tombstone replaces it. Deleting the whole set
+hides nothing: it takes away what it saw, winning tombstones too. Source: the remove-wins set of Bieniusa et al. 2012,
+section 3.
 
-    A: SREM s x      x: n1:8 denies               } concurrent: both stand side by side, x is out
-    B: SADD s x      x: n2:5 adds                 }
+    A: SREM s x      x: n1:8 is a winning tombstone    } concurrent: both stand side by side, x is out
+    B: SADD s x      x: n2:5 adds                      }
     B: SADD s x      x: n2:6 adds, has seen n1:8, and replaces it: x is in
 """
 
@@ -17,31 +18,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE
-from crdt_core.types.contract import CrdtType, View, decode_grant
+from crdt_core.lattice.siblings import shows
+from crdt_core.types.contract import CrdtType, Shape
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Sequence
 
-    from crdt_core.lattice.siblings import Payload
+    from crdt_core.lattice.clocks import Stamp
+    from crdt_core.lattice.siblings import Siblings
+    from crdt_core.types.contract import PartWrite, View
 
-__all__ = ["GSetType", "ORSetType", "RWSetType", "deny_element", "remove_element"]
+__all__ = ["GSET", "ORSET", "RWSET", "GSetType", "ORSetType", "RWSetType", "SetType"]
 
 
 class SetType(CrdtType):
-    """What all sets share; part: the member, payload: `True`."""
+    """What all sets share. A part is a member; its payload is `True`."""
 
+    redis_type = "set"
+    family = "set"
     collection = True
+    shape = Shape.ELEMENTS
 
     def value(self, view: View) -> list[bytes]:
-        """The members, sorted."""
+        """Return the members, sorted."""
         return sorted(view.shown())
+
+    def contents(self, view: View) -> list[bytes]:
+        return list(view.shown())
+
+    def rewrite(self, view: View, contents: Sequence[bytes], now: Stamp) -> list[PartWrite]:  # noqa: ARG002
+        return [(member, True) for member in contents]
+
+    def events(self, part: bytes, before: Siblings, now: Siblings) -> list[bytes]:  # noqa: ARG002
+        if shows(now) is shows(before):
+            return []
+        return [b"sadd"] if shows(now) else [b"srem"]
 
 
 class GSetType(SetType):
-    """A set that only grows (but may be deleted whole)."""
+    """A set that only grows, but may be deleted whole."""
 
     name = "gset"
+    plain = False
+    grow_only = True
 
 
 class ORSetType(SetType):
@@ -51,19 +70,12 @@ class ORSetType(SetType):
 
 
 class RWSetType(SetType):
-    """A set where a concurrent remove wins over an add; payload: `True`, or `WINNING_TOMBSTONE` of a remove."""
+    """A set where a concurrent remove wins over an add. The payload of a remove is `WINNING_TOMBSTONE`."""
 
     name = "rwset"
-
-    def decode_payload(self, value: Any) -> Payload:
-        return decode_grant(self.name, value)
+    removes_win = True
 
 
-def deny_element(element: bytes) -> tuple[bytes, Payload]:
-    """The write that removes `element` from a set where removes win, also where it is not seen there."""
-    return element, WINNING_TOMBSTONE
-
-
-def remove_element(view: View, element: bytes) -> tuple[bytes, Payload] | None:
-    """The write that removes `element`; `None` where there is nothing seen to remove."""
-    return (element, TOMBSTONE) if view.shows(element) else None
+GSET = GSetType()
+ORSET = ORSetType()
+RWSET = RWSetType()

@@ -2,12 +2,11 @@
 
 A `World` runs steps over the production core. Beside the replicas it keeps what each has seen as a plain set of commits
 (`History`), by its own account: a delta is seen when it was taken, a patch brings all that its maker had seen. The
-specifications compute expected values from that account alone.
+specifications of the types' models compute expected values from that account alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
@@ -16,16 +15,13 @@ from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, 
 from crdt_core.codec.records import STATE, Record, decode_object, decode_part, object_hashes
 from crdt_core.errors import PatchTooNew
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
-from crdt_core.lattice.siblings import WINNING_TOMBSTONE, lasting
+from crdt_core.lattice.siblings import lasting
 from crdt_core.replica.replica import Applied, Replica
-from crdt_core.types import SLOT, TYPES
-from crdt_core.types.counters import add_to_share, adjust
-from crdt_core.types.expiry import PERSISTED, Until
-from crdt_core.types.hashes import remove_field, set_field, share_part, slot_part
-from crdt_core.types.members import Fact, Standing
-from crdt_core.types.registers import set_at, set_now
-from crdt_core.types.sets import deny_element, remove_element
-from crdt_core.types.strings import set_whole
+from crdt_core.types import TYPES
+from tests.crdt_core.types.models import MODELS
+from tests.crdt_core.types.models.account import Account
+from tests.crdt_core.types.models.model import DELETE, Operation
+from tests.crdt_core.types.models.payloads import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,177 +30,62 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.deltas import Address
     from crdt_core.lattice.siblings import Payload
-    from crdt_core.types import View
 
 T = TypeVar("T")
 
-NAMES = ("n1", "n2", "n3", "n4", "n5")
 KEYS = (b"k", b"\xff")
-ELEMENTS = (b"a", b"b", b"\xfe")
 NOW = Stamp(1, 0)
 PLENTY = 10**6
 
 
-# Operations: for every registered type, what can be done with it and how the mutators do it.
-
-
-class Operation(NamedTuple):
-    """One client operation. `type` is empty for `delete`, which takes the key whatever it holds."""
-
-    key: bytes
-    type: str
-    verb: str
-    argument: Any = None
+# Operations.
 
 
 def delete(key: bytes) -> Operation:
     """The operation that deletes `key`."""
-    return Operation(key, "", "delete")
-
-
-Verbs = list[tuple[str, "SearchStrategy[Any]"]]
-_ELEMENT = st.sampled_from(ELEMENTS)
-_FIELD = st.sampled_from([b"f", b"\0", b"f\0n1"])
-_NOTHING = st.none()
-
-_FACT = st.sampled_from(
-    [
-        Fact(Standing.ACTIVE, "n1", grpc="localhost:1", redis="redis://localhost:1"),
-        Fact(Standing.LEAVING, "n1", reason="lost", at_ms=1),
-        Fact(Standing.LEAVING, "n1", reason="lost", at_ms=2),
-        Fact(Standing.SEALED, "n1", reason="lost", at_ms=2, final=3),
-    ]
-)
-
-VERBS: dict[str, Verbs] = {
-    "pncounter": [("add", st.integers(-3, 9))],
-    "gcounter": [("add", st.integers(0, 9))],
-    "orset": [("add", _ELEMENT), ("remove", _ELEMENT)],
-    "gset": [("add", _ELEMENT)],
-    "rwset": [("add", _ELEMENT), ("remove", _ELEMENT)],
-    "lwwregister": [
-        ("set", st.tuples(_ELEMENT, st.integers(0, 4))),
-        ("set_at", st.tuples(_ELEMENT, st.integers(-1, 5))),
-    ],
-    "mvregister": [("set", _ELEMENT)],
-    "ewflag": [("enable", _NOTHING), ("disable", _NOTHING)],
-    "dwflag": [("enable", _NOTHING), ("disable", _NOTHING)],
-    "string": [
-        ("set", st.tuples(st.sampled_from([b"7", b"-2", b"x"]), st.integers(0, 4))),
-        ("add", st.integers(-3, 9)),
-    ],
-    "hash": [
-        ("set", st.tuples(_FIELD, st.sampled_from([b"7", b"-2", b"x"]), st.integers(0, 4))),
-        ("add", st.tuples(_FIELD, st.integers(-3, 9))),
-        ("remove", _FIELD),
-    ],
-    "expiry": [("until", st.builds(Until, st.sampled_from([1, 2, PERSISTED]), st.sampled_from([None, Dot("n1", 1)])))],
-    "members": [("say", st.tuples(st.sampled_from([b"n1", b"n1.2"]), _FACT))],
-}
-"""Type name -> its verbs, each with what their argument can be. A registered type must be listed here."""
-
-
-def mutate(view: View, replica: str, operation: Operation) -> list[tuple[bytes, Payload]]:  # noqa: PLR0911
-    """The writes by which the production code does `operation`."""
-    argument = operation.argument
-    match operation.type, operation.verb:
-        case "string", "set":
-            return set_whole(view, argument[0], Stamp(argument[1], 0))
-        case "string", "add":
-            part = replica.encode()
-            return [(part, add_to_share(view.parts.get(part), argument))]
-        case "hash", "set":
-            return set_field(view, slot_part(argument[0]), argument[1], Stamp(argument[2], 0))
-        case "hash", "add":
-            part = share_part(slot_part(argument[0]), replica)
-            return [(part, add_to_share(view.parts.get(part), argument[1]))]
-        case "hash", "remove":
-            return remove_field(view, slot_part(argument))
-        case "dwflag", "disable":
-            return [(SLOT, WINNING_TOMBSTONE)]
-    write = _mutate_one(view, replica, operation)
-    return [] if write is None else [write]
-
-
-def _mutate_one(view: View, replica: str, operation: Operation) -> tuple[bytes, Payload] | None:  # noqa: PLR0911
-    """The one write of operations that make no more; `None` where there is nothing to do."""
-    argument = operation.argument
-    match operation.type, operation.verb:
-        case (("pncounter" | "gcounter"), "add"):
-            return adjust(view, replica.encode(), argument)
-        case (("orset" | "gset" | "rwset"), "add"):
-            return argument, True
-        case "orset", "remove":
-            return remove_element(view, argument)
-        case "rwset", "remove":
-            return deny_element(argument)
-        case "lwwregister", "set":
-            return set_now(view, argument[0], Stamp(argument[1], 0))
-        case "lwwregister", "set_at":
-            return set_at(view, *argument)
-        case "mvregister", "set":
-            return set_now(view, argument, NOW)
-        case "members", "say":
-            return argument
-        case "expiry", "until":
-            return SLOT, argument
-        case (("ewflag" | "dwflag"), "enable"):
-            return SLOT, True
-        case "ewflag", "disable":
-            return (SLOT, TYPES["ewflag"].removal(view, SLOT)) if view.shows(SLOT) else None
-    raise AssertionError(f"no way to do {operation}")
+    return Operation(key, "", DELETE)
 
 
 def perform(replica: Replica, operation: Operation) -> None:
     """Does `operation` at `replica`, without committing it."""
-    if operation.verb == "delete":
+    if operation.verb == DELETE:
         replica.delete(operation.key)
         return
     type_ = TYPES[operation.type]
-    for write in mutate(replica.view(operation.key, type_), replica.id, operation):
-        replica.write(operation.key, type_, *write)
+    view = replica.view(operation.key, type_)
+    for part, payload in MODELS[operation.type].writes(view, replica.id, operation):
+        replica.write(operation.key, type_, part, payload)
 
 
 # What has happened, by the test's own account.
 
 
-class Act(NamedTuple):
-    """One operation as it happened: the `index`-th of commit `dot`. Its place in causality is `History.sees`."""
-
-    dot: Dot
-    index: int
-    operation: Operation
-
-
-@dataclass
 class History:
     """Every commit with the commits it had seen; the visible ones are a set, closed under `seen`."""
 
-    seen: dict[Dot, frozenset[Dot]] = field(default_factory=dict)
-    acts: dict[Dot, tuple[Act, ...]] = field(default_factory=dict)
-    stamps: dict[tuple[Dot, int], Stamp | None] = field(default_factory=dict)
-    """What the specification of the LWW register has worked out, by act."""
+    def __init__(self) -> None:
+        self.seen: dict[Dot, frozenset[Dot]] = {}
+        self._account = Account()
+        self._acts: dict[Dot, int] = {}
 
     def record(self, dot: Dot, seen: frozenset[Dot], operations: Iterable[Operation]) -> None:
         """Commit `dot` did `operations`, having seen `seen`."""
         assert dot not in self.seen
         self.seen[dot] = seen
-        self.acts[dot] = tuple(Act(dot, index, operation) for index, operation in enumerate(operations))
+        self._acts[dot] = self._account.record(dot, self._mask(seen), operations)
 
-    def sees(self, later: Act, earlier: Act) -> bool:
-        """Whether `earlier` is in the causal past of `later`; within one commit, the later sees the earlier."""
-        if later.dot == earlier.dot:
-            return earlier.index < later.index
-        return earlier.dot in self.seen[later.dot]
+    def shown(self, dots: Iterable[Dot]) -> dict[tuple[bytes, str], Any]:
+        """What must show to one that has seen the commits `dots`, by key and type."""
+        mask = self._mask(dots)
+        return {
+            (key, name): value for key in self._account.keys for name, value in self._account.shown(key, mask).items()
+        }
 
-    def visible(self, dots: Iterable[Dot], key: bytes, type_name: str) -> list[Act]:
-        """What was done to the object of that key and type, as far as `dots` show."""
-        return [
-            act
-            for dot in sorted(dots)
-            for act in self.acts[dot]
-            if act.operation.key == key and act.operation.type in {type_name, ""}
-        ]
+    def _mask(self, dots: Iterable[Dot]) -> int:
+        mask = 0
+        for dot in dots:
+            mask |= self._acts[dot]
+        return mask
 
 
 # Persisted records, as the store keeps them.
@@ -473,15 +354,29 @@ def _clock_of(dots: Iterable[Dot]) -> VersionVector:
 # Strategies.
 
 
-def operations(types: Sequence[str], keys: Sequence[bytes] = KEYS) -> SearchStrategy[Operation]:
+class Drawn:
+    """Choices that hypothesis makes, and makes smaller when a test fails."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+
+    def randint(self, least: int, most: int, /) -> int:
+        """An integer from `least` to `most`."""
+        return self._draw(st.integers(least, most))
+
+    def choice(self, items: Sequence[T], /) -> T:
+        """One of `items`."""
+        return self._draw(st.sampled_from(items))
+
+
+@st.composite
+def operations(draw: st.DrawFn, types: Sequence[str], keys: Sequence[bytes] = KEYS) -> Operation:
     """Operations on objects of `types`, and deletes."""
-    key = st.sampled_from(keys)
-    typed = [
-        st.builds(Operation, key, st.just(type_name), st.just(verb), argument)
-        for type_name in types
-        for verb, argument in VERBS[type_name]
-    ]
-    return st.one_of(*typed, st.builds(delete, key))
+    choices = Drawn(draw)
+    key, name = choices.choice(keys), choices.choice((*types, *types, ""))
+    if not name:
+        return delete(key)
+    return MODELS[name].operation(choices, key).at(Stamp(choices.randint(0, 4), 0))
 
 
 def commits(types: Sequence[str], keys: Sequence[bytes] = KEYS) -> SearchStrategy[Commit]:

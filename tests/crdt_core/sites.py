@@ -77,7 +77,7 @@ def simple(reply: Reply) -> Any:
     """The reply as text, numbers, sets and dicts."""
     match reply:
         case bytes():
-            return reply.decode()
+            return reply.decode("utf-8", "surrogateescape")
         case Status(text) | ErrorReply(text):
             return text
         case Map(items):

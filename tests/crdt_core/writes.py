@@ -9,7 +9,6 @@ from crdt_core.errors import InvalidArgument
 from crdt_core.types import MVREGISTER, ORSET, PNCOUNTER
 from crdt_core.types.counters import adjust
 from crdt_core.types.registers import set_now
-from crdt_core.types.sets import remove_element
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import Stamp
@@ -51,7 +50,7 @@ class Remove:
     element: bytes
 
     def run(self, replica: Replica, _now: Stamp) -> None:
-        write = remove_element(replica.view(self.key, ORSET), self.element)
+        write = ORSET.take_out(replica.view(self.key, ORSET), self.element)
         if write is not None:
             replica.write(self.key, ORSET, *write)
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import orjson
 from hypothesis import strategies as st
+
+from crdt_core.types import TYPES
+from tests.crdt_core.types.models import MODELS
 
 __all__ = ["HOSTILE", "HOSTILE_TOML", "mutated"]
 
@@ -37,18 +41,8 @@ HOSTILE: tuple[bytes, ...] = (
     *(b'{"b64":"/w=="}', b'{"b64":"!"}', b'{"b64":"/w="}', b'{"b64":""}', b'{"b64":"' + b"QUFB" * 20_000 + b'"}'),
     *(b'{"spent":[1,0]}', b'{"spent":[5,0]}', b'{"spent":[]}', b'{"n1:1":true}', b'{"n1":1}', b'{"n1":0}', b'{"":1}'),
     *(b'["ada",7,0]', b'["ada",9223372036854775807,9223372036854775807]', b"[5,3,2,0]", b"[0,0,1,0]", b"[1,0]"),
-    *(
-        b'"orset"',
-        b'"gset"',
-        b'"pncounter"',
-        b'"gcounter"',
-        b'"lwwregister"',
-        b'"mvregister"',
-        b'"ewflag"',
-        b'"rwset"',
-        b'"dwflag"',
-        b'"set"',
-    ),
+    *(orjson.dumps(name) for name in (*TYPES, "set")),
+    *(orjson.dumps(example.json) for model in MODELS.values() for example in model.examples),
     *(
         b'"v"',
         b'"clock"',

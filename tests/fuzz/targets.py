@@ -29,6 +29,7 @@ from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from crdt_core.types import TYPES
 from crdt_core.types.object import Object
+from tests.crdt_core.types.models.wire import delta_value, parts_value, patch_value, records, siblings_values
 from tests.fuzz.mutations import HOSTILE, HOSTILE_TOML
 from tests.invocations import command
 from workers.config.redis_url import options_of, shown
@@ -52,35 +53,17 @@ class Target:
     hostile: tuple[bytes, ...] = HOSTILE
 
 
-DELTA = (
-    b'{"v":1,"dot":"n1:3","deps":{"n1":2,"n2":1},"hlc":[5,0],"writes":[["bans","rwset","eve",false],'
-    b'["basket","orset",null,null],'
-    b'["basket","orset","apple",true],["basket","gset",{"b64":"/w=="},true],["hits","pncounter","n1",[5,3,2,0]],'
-    b'["hits","gcounter","n2",{"spent":[5,0]}],["name","lwwregister","",["ada",7,0]],["name","mvregister","","ada"],'
-    b'["off","dwflag","",false],["on","ewflag","",null]]}'
-)
-PARTS = (
-    b'[["bans","rwset","eve",{"n1:3":false,"n2:4":true}],["basket","orset",null,{"n2:2":{"n1":3,"n2":1}}],["basket","orset","apple",{"n1:3":true,"n2:4":null}],'
-    b'["hits","gcounter","n1",{"n1:2":["9223372036854775808",0],"n2:1":{"spent":[5,0]}}],'
-    b'["hits","pncounter","n1",{"n1:2":[9,1,3,0],"n2:1":{"spent":[5,0]}}],'
-    b'["name","lwwregister","",{"n1:3":["ada",7,0],"n2:3":["bob",-7,0]}],'
-    b'["name","mvregister","",{"n2:3":{"b64":"/w=="},"n2:4":["ada",7,0]}],["off","dwflag","",{"n2:3":false}],'
-    b'["on","ewflag","",{"n2:3":true}]]'
-)
-PATCH = (
-    b'{"v":1,"origin":"n2","since":{"n1":2},"clock":{"n1":3,"n2":4},"stable":{"n1":1},"hlc":[5,0],"parts":'
-    + PARTS
-    + b"}"
-)
-FULL = PATCH.replace(b'"since":{"n1":2}', b'"since":null')
-
-FROM_N1 = FULL.replace(b'"origin":"n2"', b'"origin":"n1"')
+DELTA = orjson.dumps(delta_value())
+DELTAS = [DELTA, *(orjson.dumps(delta_value([name])) for name in TYPES)]
+PARTS = orjson.dumps(parts_value())
+PATCH = orjson.dumps(patch_value())
+FULL = orjson.dumps(patch_value(since=None))
+FROM_N1 = orjson.dumps(patch_value(since=None, origin="n1"))
+PATCHES = [orjson.dumps(patch_value([name], since=since)) for name in TYPES for since in ({"n1": 2}, None)]
 
 MESSAGES = [
     b'{"v":1,"kind":"ask","from":"n1","round":"r","clock":{"n1":3,"n2":1}}',
-    b'{"v":1,"kind":"answer","from":"n1","round":"r","patch":'
-    + FULL.replace(b'"origin":"n2"', b'"origin":"n1"')
-    + b"}",
+    b'{"v":1,"kind":"answer","from":"n1","round":"r","patch":' + FROM_N1 + b"}",
     b'{"v":1,"kind":"push","from":"n2","round":"r","patch":' + FULL + b"}",
     b'{"v":1,"kind":"push","from":"n2","round":"r","after":["t",1],"patch":' + FULL + b"}",
     b'{"v":1,"kind":"chunk","from":"n2","round":"r","transfer":"t","number":0,"done":1,"of":7,"parts":' + PARTS + b"}",
@@ -96,14 +79,15 @@ HEADERS = [
     b'{"clock":"{}","stable":"{}","digest":"0000000000000000","hlc":"[0,0]","turn":"7"}',
 ]
 
-SIBLINGS = [b'{"n1:3":true,"n2:4":null}', b'{"n1:2":[9,1,3,0],"n2:1":{"spent":[5,0]}}', b'{"n1:1":"x"}']
+SIBLINGS = [orjson.dumps(value) for name in TYPES for value in siblings_values(name)]
+
+KINDS = [getattr(library, name) for name in library.__all__]
 
 HEARTBEAT = b'{"grpc":"h:1","pid":7,"redis_ms":1763700000000,"beat_ms":1763700000000}'
 
 OBJECTS = [
-    b'{"type":"pncounter","parts":{"n1":{"n1:9":[15,0]},"n2":{"n2:1":{"spent":[1,0]}}}}',
+    *(record for name in TYPES for record in records(name)),
     b'{"type":"orset","clears":{"n2:4":{"n1":3,"n2":3}},"rivals":[{"type":"gset"},{"type":"ewflag","parts":{"":{"n1:1":true}}}]}',
-    b'{"type":"lwwregister","parts":{"":{"n1:3":["ada",7,0]}}}',
 ]
 
 SETTINGS = b"""[nodes.n1]
@@ -185,7 +169,7 @@ def take_state(data: bytes) -> None:
     """Library states: whatever the standard library's JSON reads, which is more than orjson does."""
     with suppress(ValueError, RecursionError):  # no JSON: nobody would have got so far
         state = json.loads(data)
-        for kind in (library.ORSet, library.GCounter, library.PNCounter, library.LWWRegister, library.MVRegister):
+        for kind in KINDS:
             with suppress(Malformed):
                 taken = kind.from_state("n9", state)
                 taken.value()
@@ -269,8 +253,7 @@ def _goes_on(node: Node) -> None:
     calls = [
         command("DELTAIC.COUNTER.ADD", b"fresh", 1),
         command("SADD", b"more", b"x"),
-        command("GET", b"hits"),
-        command("DELTAIC.INSPECT", b"basket"),
+        *(command("DELTAIC.INSPECT", name.encode()) for name in TYPES),
     ]
     turn = node.turn(
         [Call(operation, number) for number, operation in enumerate(calls)], wall_ms=10_000_001, monotonic_ms=10_000_001
@@ -293,6 +276,12 @@ def _lives_on(replica: Replica) -> None:
     replica.take_changes()
 
 
+def _library_state(kind: Any) -> bytes:
+    """The state of one object, with every example of its type."""
+    parts = [["", *part[1:]] for part in parts_value([kind.type.name])]
+    return orjson.dumps(patch_value(since=None, parts=parts))
+
+
 def _object(data: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(data)
@@ -309,22 +298,18 @@ def _raw(value: Any) -> bytes:
 
 
 TARGETS: dict[str, Target] = {
-    "delta": Target(take_delta, [DELTA]),
-    "patch": Target(take_patch, [PATCH, FULL]),
+    "delta": Target(take_delta, DELTAS),
+    "patch": Target(take_patch, [PATCH, FULL, *PATCHES]),
     "message": Target(take_message, MESSAGES),
     "header": Target(take_header, HEADERS),
     "object": Target(take_object, OBJECTS),
-    "part": Target(
-        take_part, [b'{"n1:3":true,"n2:4":null}', b'{"n1:2":[9,1,3,0],"n2:1":{"spent":[5,0]}}', b'{"n1:1":"x"}']
-    ),
-    "state": Target(take_state, [FULL.replace(PARTS, b'[["","orset","apple",{"n1:3":true,"n2:4":null}]]')]),
+    "part": Target(take_part, SIBLINGS),
+    "state": Target(take_state, [_library_state(kind) for kind in KINDS]),
     "settings": Target(take_settings, [SETTINGS], (SettingsError,), HOSTILE_TOML),
     "maelstrom line": Target(take_line, LINES, (ValueError, RecursionError)),
     "redis url": Target(take_url, [b"rediss://u:p@h:1/2?ssl_ca_certs=/x", b"unix://:p@/s?db=1"], (ValueError,)),
-    "heartbeat": Target(
-        take_heartbeat, [b'{"grpc":"h:1","pid":7,"redis_ms":1763700000000,"beat_ms":1763700000000}'], ()
-    ),
-    "log entry": Target(take_log_entry, [DELTA], ()),
+    "heartbeat": Target(take_heartbeat, [HEARTBEAT], ()),
+    "log entry": Target(take_log_entry, DELTAS, ()),
     "inbox entry": Target(take_inbox_entry, MESSAGES, ()),
-    "caller's patch": Target(take_offer, [FULL, PATCH], (PeerError,)),
+    "caller's patch": Target(take_offer, [FULL, PATCH, *PATCHES], (PeerError,)),
 }

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from crdt_core.codec.header import decode_header
 from crdt_core.lattice.siblings import is_tombstone, lasting, shows, unfold
 from crdt_core.replica.catalogue import Catalogue
-from crdt_core.types import View
+from crdt_core.types import TYPES, View
 from crdt_core.types.members import ABSENT
-from tests.sim.specs import PREVAILING
 from tests.sim.violation import Violation, require
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import Dot
     from crdt_core.lattice.deltas import Address
+    from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.replica.replica import Replica
+    from crdt_core.types.object import Object
     from tests.sim.history import History
     from tests.sim.shell import Host, Process
     from tests.sim.world import World
@@ -84,8 +85,7 @@ def under_way(process: Process) -> None:
     visible = history.visible(process.confirmed_clock)
     for key in history.keys:
         head = confirmed_view.head(key)
-        showing = head.showing() if head is not None else []
-        got = {link.type.name: link.type.value(View(link.parts, confirmed_view.replica_index)) for link in showing}
+        got = values(head, confirmed_view.replica_index) if head is not None else {}
         if got != (wanted := history.shown(key, visible)):
             raise Violation("readers see what is confirmed", f"{_at(process)}, {key!r}: {got}, not {wanted}")
 
@@ -121,7 +121,7 @@ def compare_shown(history: History, replica: Replica, found: Shown) -> None:
         got = found.get(key, {})
         if got != wanted:
             raise Violation("what shows is what was specified", f"{replica.id}, {key!r}: {got}, not {wanted}")
-        if list(got) != [name for name in PREVAILING if name in wanted]:
+        if list(got) != [name for name in TYPES if name in wanted]:
             raise Violation("types prevail in their order", f"{replica.id}, {key!r}: {list(got)}")
 
 
@@ -168,7 +168,8 @@ def at_rest(world: World) -> None:
         absent = {id_.encode() for id_, fact in members.facts.items() if fact.reason == ABSENT}
         for head in replica.catalogue.objects.values():
             for link in head.chain():
-                dead = [p for p, siblings in link.parts.items() if not shows(siblings) and p not in absent]
+                gone = [part for part, siblings in link.parts.items() if not shows(siblings)]
+                dead = [part for part in gone if link.type.owner(part) not in absent]
                 require(not dead and not link.clears, "at rest only what lives is held", f"{_at(process)}: {dead}")
         loaded, _ = load(replica.id, host.store, 0, ())
         is_there = (loaded.whole_clock, loaded.digest, lasting_siblings(loaded))
@@ -182,13 +183,16 @@ def exchanging(process: Process) -> bool:
 
 
 def shown(replica: Replica) -> Shown:
-    """All that shows, by key and type, hidden types included, in the order in which they prevail."""
-    view = replica.catalogue.view
+    """All that shows, by key and type, hidden types and attributes included, in the order in which types prevail."""
     return {
-        key: {link.type.name: link.type.value(view(link)) for link in showing}
-        for key in replica.catalogue.objects
-        if (showing := replica.showing(key))
+        key: found for key, head in replica.catalogue.objects.items() if (found := values(head, replica.replica_index))
     }
+
+
+def values(head: Object, replica_index: ReplicaIndex) -> dict[str, Any]:
+    """The values of all objects of one key that show: those that prevail or would, and then attributes."""
+    links = [*head.showing(), *(link for link in head.chain() if link.live and link.type.attribute)]
+    return {link.type.name: link.type.value(View(link.parts, replica_index)) for link in links}
 
 
 def lasting_siblings(replica: Replica) -> dict[Address, dict[Dot, Any]]:

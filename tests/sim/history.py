@@ -1,9 +1,8 @@
 """The simulator's own record of a run: which replica did what, and what it had seen by then.
 
-Every act of every commit has a bit of its own, and a `past`: the bits of all acts that the replica had seen, earlier
-acts of the same commit included. The clock of a replica names a set of acts (`visible`). So what the replica must show
-is a comprehension over that set (`tests.sim.specs`), and what it must hold is one over the writes (`lasting`). Commits
-have bits, too.
+A replica's clock names a set of acts (`visible`). What the replica must show follows from that set, by the models of
+the types (`tests.crdt_core.types.models`). What it must hold is a comprehension over the writes (`siblings`). Commits
+have bits, as acts have.
 
 A dot is spent when its commit takes effect in the store, because others can read it from then on. The record keeps the
 bytes of every spent dot for ever. A second commit under the same dot is the worst bug there is, and fails the run here.
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.codec.canonical import decode_delta
 from crdt_core.lattice.clocks import Dot, Stamp
-from crdt_core.lattice.siblings import TOMBSTONE, ObservedReset
-from tests.sim.specs import NOTHING, SPECS, stamp_of
+from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, ObservedReset
+from tests.crdt_core.types.models.account import Account
+from tests.crdt_core.types.models.model import Operation as Deed
 from tests.sim.violation import require
 
 if TYPE_CHECKING:
@@ -26,27 +26,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.deltas import Address
 
-__all__ = ["Act", "Deed", "History"]
-
-
-class Deed(NamedTuple):
-    """What one command did. `type` is empty for a delete, which deletes the key whatever type it has."""
-
-    key: bytes
-    type: str
-    verb: str
-    argument: Any = None
-    stamp: Stamp | None = None
-
-
-class Act(NamedTuple):
-    """A deed at its place in causality. `stamp` is the stamp by the specification; `None` if the deed has no effect."""
-
-    bit: int
-    past: int
-    dot: Dot
-    deed: Deed
-    stamp: Stamp | None
+__all__ = ["Deed", "History"]
 
 
 class _Written(NamedTuple):
@@ -75,12 +55,9 @@ class History:
 
     def __init__(self) -> None:
         self._lines: defaultdict[str, _Line] = defaultdict(_Line)
-        self._acts: defaultdict[bytes, list[Act]] = defaultdict(list)
-        self._masks: defaultdict[bytes, int] = defaultdict(int)
+        self._account = Account()
         self._writes: defaultdict[Address, list[_Written]] = defaultdict(list)
         self.unspecified: set[bytes] = set()
-        self._shown: dict[tuple[bytes, int], dict[str, Any]] = {}
-        self._acts_count = 0
         self._commits_count = 0
 
     # What happened
@@ -108,7 +85,7 @@ class History:
         require(decoded.dot.counter == len(line.deltas), "no dot is left out", str(decoded.dot))
         grew = set_right or decoded.hlc > line.stamps[-1]
         require(grew, "hybrid clocks only grow, unless set right", f"{decoded.dot}: {decoded.hlc}")
-        line.acts.append(line.acts[-1] | self._record_acts(decoded.dot, self.visible(seen), deeds))
+        line.acts.append(line.acts[-1] | self._account.record(decoded.dot, self.visible(seen), deeds))
         line.pasts.append(self.commits(seen))
         bit = 1 << self._commits_count
         self._commits_count += 1
@@ -134,23 +111,12 @@ class History:
             del values[counter + 1 :]  # type: ignore[attr-defined]
         line.acknowledged = min(line.acknowledged, counter)
 
-    def _record_acts(self, dot: Dot, past: int, deeds: Sequence[Deed]) -> int:
-        made = 0
-        for deed in deeds:
-            bit = 1 << self._acts_count
-            self._acts_count += 1
-            seen = [act for act in self._acts[deed.key] if act.bit & (past | made)]
-            self._acts[deed.key].append(Act(bit, past | made, dot, deed, stamp_of(deed, seen)))
-            self._masks[deed.key] |= bit
-            made |= bit
-        return made
-
     # What must hold
 
     @property
     def keys(self) -> list[bytes]:
-        """Every key that a command has changed, unless what it shows is not specified."""
-        return [key for key in self._acts if key not in self.unspecified]
+        """Every key that something was done to."""
+        return [key for key in self._account.keys if key not in self.unspecified]
 
     def acknowledged(self, replica: str) -> int:
         """Return the highest commit of `replica` that a caller was told is safe."""
@@ -187,13 +153,8 @@ class History:
         return seen
 
     def shown(self, key: bytes, visible: int) -> dict[str, Any]:
-        """Return what must show under `key`, by type, at a replica that has seen the acts `visible`."""
-        mask = visible & self._masks[key]
-        found = self._shown.get((key, mask))
-        if found is None:
-            acts = [act for act in self._acts[key] if act.bit & mask]
-            found = self._shown[key, mask] = _specified(acts)
-        return found
+        """What must show under `key`, by type, to who has seen the acts `visible`."""
+        return self._account.shown(key, visible)
 
     def lasting(self, commits: int) -> dict[Address, dict[Dot, Any]]:
         """Return the live siblings, and the observed resets beside them, of a replica that has seen `commits`."""
@@ -211,7 +172,8 @@ class History:
             if written.bit & commits:
                 replaced |= written.past
         held = {w.dot: w.payload for w in writes if w.bit & commits & ~replaced}
-        if all(payload is TOMBSTONE or type(payload) is ObservedReset for payload in held.values()):
+        denied = any(payload is WINNING_TOMBSTONE for payload in held.values())
+        if denied or all(payload is TOMBSTONE or type(payload) is ObservedReset for payload in held.values()):
             return {}
         return {dot: payload for dot, payload in held.items() if payload is not TOMBSTONE}
 
@@ -219,12 +181,3 @@ class History:
         line = self._lines[replica]
         require(counter < len(line.deltas), "no commit is claimed that was never made", f"{replica}:{counter}")
         return line
-
-
-def _specified(acts: list[Act]) -> dict[str, Any]:
-    found = {}
-    for name in {act.deed.type: None for act in acts if act.deed.type}:
-        value = SPECS[name]([act for act in acts if act.deed.type in {name, ""}])
-        if value is not NOTHING:
-            found[name] = value
-    return found

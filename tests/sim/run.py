@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.sim import clients, faults, jobs
+from tests.sim import clients, faults, jobs, typed
 from tests.sim.planted import planted
 from tests.sim.rest import bring_to_rest
 from tests.sim.shell import start
@@ -57,6 +57,7 @@ def set_up(world: World) -> None:
     for host in world.hosts.values():
         start(host)
     world.every(world.plan.calls_every_ms, partial(clients.act, world))
+    world.every(world.plan.calls_every_ms * typed.CALLS_PER_ACT, partial(typed.act, world))
     world.every(world.plan.faults_every_ms, partial(faults.strike, world))
     world.every(world.plan.jobs_every_ms, partial(jobs.job, world))
 

@@ -11,6 +11,8 @@ from rich.console import Group
 from rich.table import Column, Table
 from rich.text import Text
 
+from crdt_core.types import TYPES
+from crdt_core.types.contract import Shape
 from workers.rpc.client import KeyView, NodeUnavailable
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ __all__ = ["age", "plain_table", "printable", "size", "value_text", "views_table
 _PLAIN_WORD = re.compile(r"[^\s,|\"{}()]+")
 _COMMON_MAX = 12
 _TEXT_MAX = 200
-_SETS = frozenset({"gset", "orset", "rwset"})
-_FLAGS = frozenset({"ewflag", "dwflag"})
 
 
 def plain_table(*columns: Column | str) -> Table:
@@ -73,16 +73,26 @@ def word(value: Any) -> str:
 
 
 def value_text(view: KeyView, others: Iterable[KeyView] = ()) -> Text:
-    """The value; of a set, what it has more than some of `others` in green, then in red what it lacks."""
+    """Return the value as people are shown it.
+
+    Of a set, what it has more than some of `others` is green, and what it lacks follows in red.
+    """
     if not view.type:
         return Text("no such key", style="dim")
-    if view.type in _SETS:
-        return _set_text(view, others)
-    if view.type == "mvregister":
-        return Text(" | ").join(Text(word(value)) for value in view.value)
-    if view.type in _FLAGS:
-        return Text("enabled" if view.value else "disabled")
+    match _shape(view):
+        case Shape.ELEMENTS:
+            return _set_text(view, others)
+        case Shape.ALTERNATIVES:
+            return Text(" | ").join(Text(word(value)) for value in view.value)
+        case Shape.SWITCH:
+            return Text("enabled" if view.value else "disabled")
     return Text(word(view.value))
+
+
+def _shape(view: KeyView) -> Shape:
+    """Return the shape of a value. A node of a later version may have types that are not known here."""
+    type_ = TYPES.get(view.type)
+    return Shape.VALUE if type_ is None else type_.shape
 
 
 def views_table(views: Mapping[str, KeyView | NodeUnavailable], *, dots: bool = False) -> RenderableType:
@@ -106,7 +116,7 @@ def views_table(views: Mapping[str, KeyView | NodeUnavailable], *, dots: bool = 
 
 def _set_text(view: KeyView, others: Iterable[KeyView]) -> Text:
     mine = _elements(view)
-    theirs = [_elements(other) for other in others if other.type in _SETS or not other.type]
+    theirs = [_elements(other) for other in others if _shape(other) is Shape.ELEMENTS or not other.type]
     common = [e for e in mine if all(e in other for other in theirs)]
     shown = common[:_COMMON_MAX] if theirs else common
     parts = [Text(word(e)) for e in shown]
@@ -121,7 +131,7 @@ def _set_text(view: KeyView, others: Iterable[KeyView]) -> Text:
 
 
 def _elements(view: KeyView) -> dict[str, None]:
-    if view.type not in _SETS:
+    if _shape(view) is not Shape.ELEMENTS:
         return {}
     return dict.fromkeys(e if isinstance(e, str) else json.dumps(e) for e in view.value)
 

@@ -23,7 +23,6 @@ from workers.system.clock import monotonic_ms, wall_ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.siblings import Siblings
     from crdt_core.node.events import Commit, Effect, Event, Operation
     from crdt_core.node.node import Node

@@ -60,7 +60,7 @@ def test_writes_show_at_once_and_travel_with_the_commit() -> None:
 
 def test_many_writes_to_one_part_share_a_commit_as_one_write() -> None:
     n1, n2 = pair()
-    delta = commit(n1, *[count(1)] * 100, *[Operation(b"r", "lwwregister", "set", (b"%d" % n, 5)) for n in range(9)])
+    delta = commit(n1, *[count(1)] * 100, *[Operation(b"r", "lwwregister", "set", b"%d" % n) for n in range(9)])
     assert [write[:3] for write in delta.writes] == [(b"c", "pncounter", b"n1"), (b"r", "lwwregister", SLOT)]
     n2.apply(delta)
     assert (n2.value(b"c"), n2.value(b"r")) == (100, b"8")

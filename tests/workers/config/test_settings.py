@@ -31,8 +31,8 @@ def test_policies_are_read_by_prefix() -> None:
         )
     )
     assert policies is not None
-    assert [policies.set_type(key) for key in (b"ban:1", "ban:é:1".encode(), b"other")] == [RWSET, ORSET, None]
-    assert [policies.string_type(key) for key in (b"ban:1", "ban:é:1".encode(), b"other")] == [
+    assert [policies.find("set", key) for key in (b"ban:1", "ban:é:1".encode(), b"other")] == [RWSET, ORSET, None]
+    assert [policies.find("string", key) for key in (b"ban:1", "ban:é:1".encode(), b"other")] == [
         STRING,
         STRING,
         MVREGISTER,
@@ -72,7 +72,7 @@ def test_the_environment_may_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DELTAIC_POLICIES", '{"ban:":{"sets":"remove-wins"}}')
     policies = policies_of(checked(NODES))
     assert policies is not None
-    assert policies.set_type(b"ban:1") is RWSET
+    assert policies.find("set", b"ban:1") is RWSET
 
 
 def test_policies_are_printed_with_the_other_settings(tmp_path: Any) -> None:

@@ -1,0 +1,59 @@
+"""One object under a key: how many of its parts show, and which of several objects prevails."""
+
+from __future__ import annotations
+
+from crdt_core.lattice.siblings import TOMBSTONE
+from crdt_core.types import EXPIRY, GSET, ORSET, PNCOUNTER, SLOT
+from crdt_core.types.expiry import Until
+from crdt_core.types.object import Object
+
+
+def holding(type_, part: bytes = b"a", payload=True) -> Object:
+    """An object of that type with one write in it."""
+    made = Object(b"k", type_)
+    made.adopt(part, 1 if payload is True else (1, payload))
+    return made
+
+
+def test_it_counts_the_parts_that_show() -> None:
+    made = Object(b"k", ORSET)
+    assert made.empty
+    assert made.adopt(b"a", 1) is None
+    assert made.adopt(b"b", (2, TOMBSTONE)) is None
+    assert (made.live, made.empty) == (1, False)
+    assert made.adopt(b"a", (3, TOMBSTONE)) == 1
+    assert made.live == 0
+    assert made.adopt(b"b", 4) == (2, TOMBSTONE)
+    assert made.live == 1
+    assert made.adopt(b"b", None) == 4
+    assert (made.live, list(made.parts)) == (0, [b"a"])
+    assert made.adopt(b"none", None) is None
+
+
+def test_a_clear_is_something_left() -> None:
+    made = Object(b"k", ORSET)
+    made.clears[1] = {}
+    assert not made.empty
+    assert made.showing() == []
+
+
+def test_the_object_of_the_type_that_stands_first_prevails() -> None:
+    head, counter, grow_only = holding(ORSET), holding(PNCOUNTER, b"n1", "share"), holding(GSET)
+    head.type_conflicts = [grow_only, counter]
+    assert list(head.chain()) == [head, grow_only, counter]
+    assert head.showing() == [counter, head, grow_only]
+    head.adopt(b"a", None)
+    assert head.showing() == [counter, grow_only]
+
+
+def test_an_attribute_never_shows() -> None:
+    expiry = holding(EXPIRY, SLOT, Until(5))
+    assert expiry.live == 1
+    assert expiry.showing() == []
+    head = holding(ORSET)
+    head.type_conflicts = [expiry]
+    assert head.showing() == [head]
+
+
+def test_only_a_collection_has_a_weight_from_the_beginning() -> None:
+    assert (Object(b"k", ORSET).weight, Object(b"k", PNCOUNTER).weight) == (0, None)
