@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
-from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.cron import CronScheduler
 from rq.serializers import JSONSerializer
@@ -19,6 +18,8 @@ from workers.wire.keys import queue_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from redis import Redis
 
 NAMES_OF_0_1_0 = ["workers.jobs.gossip_round", "workers.jobs.compact", "workers.jobs.audit"]
 FILE = """
