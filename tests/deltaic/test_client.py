@@ -282,7 +282,9 @@ def test_passwords_and_tls_are_told_by_the_url(tmp_path: Path, connect: Callable
         with pytest.raises(Refused) as caught:
             connect([f"rediss://:wrong@localhost:{port}?{trust}"]).counter("hits").increment()
         assert "wrong@" not in str(caught.value)
-        with pytest.raises(NoNodeAnswers, match="no TLS that both sides trust .unable to get local issuer certificate"):
+        with pytest.raises(
+            NoNodeAnswers, match=r"no TLS that both sides trust .unable to get local issuer certificate"
+        ):
             connect([f"rediss://:sesame@localhost:{port}"], SHORT).counter("hits").increment()
         with pytest.raises(NoNodeAnswers):
             connect([f"redis://:sesame@localhost:{port}"], SHORT).counter("hits").increment()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import time
@@ -440,3 +441,10 @@ class TestDemo:
         result = deltaic.run("demo", "--fast")
         assert result.returncode == 3
         assert result.stderr.startswith("deltaic: the fleet is cut already (n2 does not hear n1, ")
+
+
+# The command itself -----------------------------------------------------------------------------------------------
+
+
+def test_the_version_names_the_interpreter_too(nobody):
+    assert re.fullmatch(r"deltaic \d+\.\d+\.\d+\S*, CPython 3\.\d+\.\d+\S*\n", nobody("--version"))
