@@ -15,14 +15,17 @@ from uuid import uuid4
 import pytest
 from packaging.requirements import Requirement
 from redis import Redis
+from rq import Worker
 
 import deltaic
 from tests.packaging.environments import REPOSITORY, Environment, build
 from tests.support import free_port, wait_until
+from workers.config.settings import JobsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WORKERS = JobsSettings().workers
 PROTO = Path("proto/deltaic/v1/deltaic.proto")
 
 
@@ -154,12 +157,18 @@ def ports() -> dict[str, tuple[int, int]]:
 
 
 @pytest.fixture
-def fleet(installed: Environment, tmp_path: Path, ports) -> Iterator[tuple[subprocess.Popen[bytes], Path, str]]:
+def valkey() -> int:
+    """A port for the embedded Valkey."""
+    return free_port()
+
+
+@pytest.fixture
+def fleet(installed: Environment, tmp_path: Path, ports, valkey) -> Iterator[tuple[subprocess.Popen[bytes], Path, str]]:
     """`deltaic fleet` in an empty directory, its output, and what the environment of all its processes contains."""
-    directory, mark = tmp_path / "empty", f"DOOR_TEST={uuid4()}"
+    directory, mark = tmp_path / "empty", f"TEST_OF_THE_PACKAGE={uuid4()}"
     directory.mkdir()
-    redis = f"redis://127.0.0.1:{free_port()}/0"
-    settings = {
+    redis = f"redis://127.0.0.1:{valkey}/0"
+    settings = {"DELTAIC_VALKEY__PORT": str(valkey)} | {
         f"DELTAIC_NODES__{name.upper()}__{setting}": value
         for name, (grpc, resp) in ports.items()
         for setting, value in (("GRPC", f"127.0.0.1:{grpc}"), ("RESP", f"127.0.0.1:{resp}"), ("REDIS", redis))
@@ -195,7 +204,7 @@ def running(mark: str) -> list[int]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_fleet_runs_in_an_empty_directory_and_leaves_nothing_behind(fleet, ports) -> None:
+def test_a_fleet_runs_in_an_empty_directory_and_leaves_nothing_behind(fleet, ports, valkey) -> None:
     process, output, mark = fleet
 
     def is_up() -> bool:
@@ -207,7 +216,8 @@ def test_a_fleet_runs_in_an_empty_directory_and_leaves_nothing_behind(fleet, por
         assert n1.incr("hits") == 1
         wait_until(lambda: n5.get("hits") == b"1", 30, "the increment to arrive at the other node")
         assert n5.incr("hits") == 2
+    with Redis(port=valkey) as redis:
+        wait_until(lambda: len(Worker.all(connection=redis)) == WORKERS, 60, "the RQ workers to have begun")
     process.send_signal(signal.SIGINT)
-    process.wait(60)
-    assert "Traceback" not in output.read_text()
+    assert process.wait(60) == 0, output.read_text()
     assert running(mark) == []
