@@ -127,16 +127,22 @@ class Calls:
     def _choose(
         self, operation: Operation[T], journey: Journey, give_up_s: float, reasons: Mapping[str, str]
     ) -> Plan[str]:
-        """Choose the node for the next attempt, after a pause where all have failed just now."""
+        """Choose the node for the next attempt, after a pause where all have failed just now.
+
+        Past the deadline, only nodes that this call has not tried yet are left.
+        """
         while True:
             now_s = self._clock()
-            if now_s >= give_up_s:
-                is_behind = any(journey.behind.has_failed(node) for node in reasons)
-                raise (NodesBehind if is_behind else NoNodeAnswers)(operation.name, reasons)
+            is_late = now_s >= give_up_s
             for node in self._nodes:
+                if is_late and node in reasons:
+                    continue
                 if self._down.is_due(node, now_s) and journey.behind.is_due(node, now_s):
                     self._down.claim(node, now_s)
                     return node
+            if is_late:
+                is_behind = any(journey.behind.has_failed(node) for node in reasons)
+                raise (NodesBehind if is_behind else NoNodeAnswers)(operation.name, reasons)
             first_due_s = min(max(self._down.until_s(node), journey.behind.until_s(node)) for node in self._nodes)
             yield Pause(min(first_due_s - now_s, give_up_s - now_s, _PAUSE_MAX_S))
 

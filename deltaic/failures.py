@@ -70,7 +70,7 @@ def _reason(error: BaseException) -> str:
     while origin is not None:
         if isinstance(origin, ssl.SSLError):
             return f"no TLS that both sides trust ({getattr(origin, 'verify_message', None) or origin.reason})"
-        if isinstance(origin, OSError) and origin.errno in errno.errorcode:
+        if isinstance(origin, OSError) and origin.errno is not None and origin.errno in errno.errorcode:
             return os.strerror(origin.errno).lower()
         origin = origin.__cause__ or origin.__context__
     return str(error).rstrip(".")

@@ -20,8 +20,8 @@ class ClientOptions:
     `reply_timeout_s`: how long a node may take to reply. Longer: a frozen node is left later. Shorter: more writes end
     as `OutcomeUnknown`. A node itself waits for its Redis for `limits.write_timeout_ms` (10 s unless set).
 
-    `deadline_s`: how long a call looks for a node. After that no new attempt begins; an attempt that is under way may
-    still take its reply timeout.
+    `deadline_s`: how long a call goes from node to node. After that it tries no node a second time, so that it ends
+    after at most one more reply timeout per node.
 
     `await_timeout_s`: how long the client waits at one node until the node has the commits that the session has seen,
     before the client tries the next node. Below `reply_timeout_s`.

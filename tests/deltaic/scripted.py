@@ -32,11 +32,15 @@ def token_of(**clock: int) -> Token:
 
 @dataclass
 class ScriptedNode:
-    """A node that has seen `clock`. `failure`: how it does not answer. `reply`: what it replies to commands."""
+    """A node that has seen `clock`.
+
+    `failure`: how it does not answer, after `takes_s`. `reply`: what it replies to commands.
+    """
 
     clock: dict[str, int] = field(default_factory=dict)
     failure: NodeFailed | None = None
     reply: Any = b"fine"
+    takes_s: float = 0.0
 
     def answer(self, command: tuple[bytes, ...]) -> Any:
         match command:
@@ -72,6 +76,7 @@ class Scene:
                     self.now_s += step.seconds
                     step = plan.send([])
                 else:
+                    self.now_s += self.nodes[step.node].takes_s
                     failure = self.nodes[step.node].failure
                     step = plan.throw(failure) if failure else plan.send(self._replies(step))
         except StopIteration as end:

@@ -158,6 +158,13 @@ def test_where_all_nodes_are_down_the_call_waits_until_its_deadline_and_says_why
     assert max(scene.paused_s) <= 0.5
 
 
+def test_every_node_is_tried_even_where_the_first_one_outlasts_the_deadline() -> None:
+    scene = pair()
+    scene.nodes["n1"].failure, scene.nodes["n1"].takes_s = SILENT, 60
+    assert scene.play(READ) == b"fine"
+    assert scene.journey.node == "n2"
+
+
 def test_a_call_outwaits_a_short_failure_of_the_only_node() -> None:
     scene = Scene(n1=ScriptedNode(failure=DOWN))
     plan = scene.calls.plan(WRITE, scene.journey)
