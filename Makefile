@@ -21,7 +21,7 @@ endef
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help fleet test fuzz sim soak bench lint types contracts docs proto clean
+.PHONY: help fleet test fuzz sim soak bench lint types contracts rooms docs proto dist clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -30,18 +30,19 @@ help: ## Show this list
 fleet: $(VENV)/.runtime ## Start the fleet: embedded Valkey, five replicas, RQ workers and cron; Ctrl-C ends all of it
 	@$(BIN)/deltaic fleet
 
-test: $(VENV)/.dev ## Run every test
-	$(BIN)/pytest -n auto -m "not serial"
-	$(BIN)/pytest -m serial || [ $$? -eq 5 ] # 5: there are none
+# What one file needs is started once: a file's tests run in one process. Exit code 5: there are no such tests.
+test: $(VENV)/.dev ## Run every test, on fixed seeds
+	$(BIN)/pytest -n auto --dist loadfile --durations 20 -m "not serial"
+	$(BIN)/pytest --durations 20 -m serial || [ $$? -eq 5 ]
 
 SECONDS := 60
-fuzz: $(VENV)/.dev ## Spoilt bytes into every parser with fresh seeds, for SECONDS=60; a finding says how to play it again
+fuzz: $(VENV)/.dev ## Spoilt bytes into every parser with fresh seeds, for SECONDS=60; a finding says how to replay it
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 SEEDS := 1000
-FIRST := 0
+FIRST = $(shell date +%s)000
 
-sim: $(VENV)/.dev ## Simulate fleets with faults, one per seed: `make sim SEEDS=1000 FIRST=0`
+sim: $(VENV)/.dev ## Simulate fleets with faults, one per fresh seed; FIRST=0 SEEDS=1000: these seeds
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
 
 soak: $(VENV)/.dev ## Run five nodes through faults under load: make soak SECONDS=3600 SEED=1
@@ -69,18 +70,21 @@ proto: $(VENV)/.dev ## Generate workers/rpc from the gRPC contract
 	$(BIN)/python -m grpc_tools.protoc -Iworkers/rpc=proto/deltaic/v1 --python_out=. --pyi_out=. --grpc_python_out=. \
 	    proto/deltaic/v1/deltaic.proto
 
+dist: $(VENV)/.dev ## Build wheel and sdist into dist/
+	$(BIN)/python -m build
+
 clean: ## Remove the environment and the caches; the fleet's data in .deltaic stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: pyproject.toml
 	$(make_environment)
-	@$(PIP) install --editable .
+	@$(PIP) install --editable ".[server]"
 	@touch $@
 
 # pip knows dependency groups since 25.1.
 $(VENV)/.dev: $(VENV)/.runtime
 	@echo "Adding what the tests need"
 	@$(PIP) install --upgrade pip
-	@$(PIP) install --editable . --group dev
+	@$(PIP) install --editable ".[server]" --group dev
 	@touch $@

@@ -1,4 +1,8 @@
-"""Fleets for tests, and what their processes said when a test fails."""
+"""Fleets for tests, what their processes said when a test fails, and how much Hypothesis tries.
+
+The verdict rests on fixed seeds: Hypothesis derives its examples from the test. `--hypothesis-profile=deep` searches
+long with fresh ones; what it finds becomes an `@example`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,20 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fleet import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+settings.register_profile(
+    "fixed", deadline=None, max_examples=40, derandomize=True, suppress_health_check=_SLOW, print_blob=True
+)
+settings.register_profile("deep", settings.get_profile("fixed"), max_examples=3000, derandomize=False)
+settings.load_profile("fixed")
 
 
 def pytest_configure():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import inspect
+import os
 import random
 import socket
 import tempfile
@@ -17,7 +18,7 @@ import grpc
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["free_port", "wait_until", "wait_until_async"]
+__all__ = ["cpu_s", "free_port", "wait_until", "wait_until_async"]
 
 T = TypeVar("T")
 
@@ -78,6 +79,13 @@ def _pauses():
     while True:
         yield pause
         pause = min(0.1, pause * 1.5)
+
+
+def cpu_s(pid: int | None) -> float:
+    """The seconds that a processor has spent on process `pid`: how long it takes, however busy the machine is."""
+    assert pid is not None
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

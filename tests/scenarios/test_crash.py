@@ -22,8 +22,6 @@ from workers.wire.keys import FLEET, GROUP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.serial
-
 ALL = ("n1", "n2", "n3", "n4", "n5")
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from tests.fleet import Node
 
-pytestmark = pytest.mark.serial
-
 
 class Detour:
     """n1 of the fleet, with a proxy between it and its Redis."""

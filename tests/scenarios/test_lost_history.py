@@ -9,8 +9,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-import pytest
-
 from crdt_core.errors import InvariantBroken
 from tests.fleet import Fleet
 from tests.load import Load
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.server import ValkeyServer
-
-pytestmark = pytest.mark.serial
 
 
 def test_a_worker_that_starts_on_a_redis_that_was_set_back_comes_back_under_a_new_id(tmp_path, key):

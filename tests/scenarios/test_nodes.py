@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from tests.fleet import Node
 
-pytestmark = pytest.mark.serial
-
 LARGE = 20_000
 SECRET = "s3cret"  # noqa: S105
 OTHERS = ("n1", "n2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -15,6 +14,7 @@ from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
 from tests.fleet import Fleet
+from tests.support import cpu_s
 from workers.wire.keys import MESSAGE_FIELD, Keys
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 MEMBERS = 100_000
 CHUNK_BYTES = 64 << 10
-ANSWERED_WITHIN_S = 5.0
+WORK_S_MAX = 5.0
+"""Of the two workers' processor time, so much at most may pass until both have answered."""
 
 
 class Watcher:
@@ -73,6 +74,11 @@ def large_state() -> dict[str, Any]:
     return patch_value(author.patch(None, Stamp(1, 0)))
 
 
+def work_s(fleet: Fleet) -> float:
+    """What the workers have computed so far, in seconds."""
+    return sum(cpu_s(node.pid) for node in fleet.nodes.values())
+
+
 def test_a_node_that_is_behind_by_a_large_set_catches_up_in_small_messages_and_answers_meanwhile(fleet: Fleet) -> None:
     fleet.cut(["n1"], ["n2"])
     assert fleet["n2"].merge(large_state()) == MEMBERS
@@ -82,15 +88,15 @@ def test_a_node_that_is_behind_by_a_large_set_catches_up_in_small_messages_and_a
         fleet.heal()
         fleet.tell("n1", Round("large", ("n2",), fleet["n1"].keys.answer("large")))
         while "author" not in fleet["n1"].clock():
-            begun = time.monotonic()
+            begun = work_s(fleet)
             for name in ("n1", "n2"):
                 fleet[name].increment(f"meanwhile at {name}")
-            slowest_s, calls = max(slowest_s, time.monotonic() - begun), calls + 1
+            slowest_s, calls = max(slowest_s, work_s(fleet) - begun), calls + 1
     assert fleet["n1"].metrics()["chunks_received"] - before > 40
     assert len(watcher.sizes) > 20
     assert max(watcher.sizes) <= CHUNK_BYTES
     assert calls > 5
-    assert slowest_s < ANSWERED_WITHIN_S, "a turn that joins all of it is the longest"
+    assert slowest_s < WORK_S_MAX, "a turn that joins all of it is the longest"
     fleet.agree()
     assert len(fleet["n1"].elements("large")) == MEMBERS
     assert fleet.everywhere("counter", "meanwhile at n1") == fleet.everywhere("counter", "meanwhile at n2")

@@ -1,4 +1,4 @@
-"""The simulator finds nothing: on seeds that stay the same, and on some that nobody has tried before."""
+"""The simulator finds nothing on seeds that stay the same. `make sim` runs seeds that nobody has tried before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -22,7 +21,6 @@ from tests.sim.shell import start
 from tests.sim.world import World
 
 BATCH = 25
-FRESH = 40
 FOUND = [20887]
 """Seeds that found a mistake which is told by a named test, too."""
 
@@ -35,19 +33,13 @@ def fail_at_the_first(seeds: list[int]) -> None:
             pytest.fail(run.failure, pytrace=False)
 
 
-@pytest.mark.parametrize("first", range(0, 4 * BATCH, BATCH))
+@pytest.mark.parametrize("first", range(0, 6 * BATCH, BATCH))
 def test_seeds_that_stay_the_same_are_clean(first: int) -> None:
     fail_at_the_first(list(range(first, first + BATCH)))
 
 
 def test_seeds_that_found_something_are_clean() -> None:
     fail_at_the_first(FOUND)
-
-
-def test_seeds_that_nobody_has_tried_before_are_clean() -> None:
-    seeds = Random(time.time_ns()).sample(range(10**9), FRESH)
-    print(f"seeds {seeds}")
-    fail_at_the_first(seeds)
 
 
 def test_the_same_seed_is_the_same_run() -> None:

@@ -1,5 +1,5 @@
 """`python -m workers.cli`: the `deltaic` command, where it is not installed."""
 
-from workers.cli.app import main
+from workers.cli import main
 
 main()

@@ -1,11 +1,12 @@
-"""The `deltaic` command's root: its subcommands by name, each imported only when it is called.
+"""The root of the `deltaic` command: its subcommands by name. Each is imported when it is called, and not before.
 
-Errors of the tree in `crdt_core.errors` end the command with one line on stderr and the error's own exit code, so
-that scripts can tell a bad argument (2) from a world that is down (3); help and usage are click's.
+An error of the tree in `crdt_core.errors` ends the command with one line on stderr and the error's exit code. So a
+script can tell a bad argument (2) from a fleet that is down (3). Help and usage are click's.
 """
 
 from __future__ import annotations
 
+import platform
 import sys
 from importlib import import_module, metadata
 from pathlib import Path
@@ -43,11 +44,12 @@ COMMANDS = {
     "health": "workers.cli.data:health",
     "backup": "workers.cli.backup:backup",
     "restore": "workers.cli.backup:restore",
+    "completion": "workers.cli.completion:completion",
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are named."""
+    """A group that imports a command when the command is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -61,8 +63,22 @@ class LazyGroup(click.Group):
         return command
 
 
+def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        implementation = platform.python_implementation()
+        click.echo(f"deltaic {metadata.version('deltaic')}, {implementation} {platform.python_version()}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(metadata.version("deltaic"), prog_name="deltaic")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the versions and exit.",
+)
 @click.option(
     "--file",
     "-f",
@@ -77,7 +93,7 @@ def root(ctx: click.Context, fleet_file: Path | None) -> None:
 
 
 def main() -> None:
-    """The console script: runs the command, and turns an error of the tree into one line and its exit code."""
+    """Run the command; turn an error of the tree into one line and its exit code."""
     try:
         root(prog_name="deltaic")
     except DeltaicError as error:

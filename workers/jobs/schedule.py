@@ -1,8 +1,7 @@
-"""The schedule of the periodic jobs, for `rq cron workers.jobs.schedule`: a queue per node, intervals from the fleet
-file.
+"""The schedule of the periodic jobs: `rq cron workers.jobs.schedule` imports this module.
 
-RQ 2.12 schedules with its pickle serializer only: its scheduler names the class `Queue` and gives it no serializer. So
-that nothing here is ever pickled, the name is bound to a queue that serializes to JSON.
+Each node has a queue of its own; the intervals come from the fleet file. RQ's scheduler creates its queues without a
+serializer, and would pickle the jobs. This module replaces the class that the scheduler uses by one that writes JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from workers.config.settings import CRON_NODES_VARIABLE, load_settings
-from workers.jobs import maintenance as jobs
+from workers.jobs import audit, compact, gossip_round
 from workers.wire.keys import queue_name
 
 __all__: list[str] = []
@@ -27,13 +26,13 @@ rq.cron.Queue = functools.partial(Queue, serializer=JSONSerializer)  # type: ign
 
 
 def schedule() -> None:
-    """Registers the jobs of the nodes named in the environment, or of all."""
+    """Register the jobs of the nodes that the environment names, or of all nodes."""
     settings = load_settings()
     named = os.environ.get(CRON_NODES_VARIABLE)
     intervals = (
-        (jobs.gossip_round, settings.gossip.interval_s),
-        (jobs.compact, settings.jobs.compaction_interval_s),
-        (jobs.audit, settings.jobs.audit_interval_s),
+        (gossip_round, settings.gossip.interval_s),
+        (compact, settings.jobs.compaction_interval_s),
+        (audit, settings.jobs.audit_interval_s),
     )
     for node in named.split(",") if named else settings.nodes:
         settings.node(node)

@@ -9,6 +9,7 @@ import pytest
 
 from crdt_core.codec.canonical import decode_delta, encode_delta
 from crdt_core.codec.header import decode_header
+from crdt_core.commands import Session
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.lattice.clocks import HybridClock, Stamp
 from crdt_core.membership.changes import AddMember, RemoveMember
@@ -82,9 +83,9 @@ def test_a_turn_in_which_nothing_changes_has_nothing_to_commit() -> None:
 def test_readers_see_what_a_turn_did_once_it_is_confirmed() -> None:
     node = node_of()
     node.turn([Call(Count(b"hits"), "a")], WALL_MS, 0)
-    assert node.confirmed.head(b"hits") is None
+    assert not list(Session(node.confirmed, WALL_MS, 0).showing())
     node.confirm()
-    assert node.confirmed.head(b"hits") is not None
+    assert [found.key for found in Session(node.confirmed, WALL_MS, 0).showing()] == [b"hits"]
 
 
 def test_every_commit_has_a_stamp_later_than_all_before_and_the_header_has_the_latest() -> None:

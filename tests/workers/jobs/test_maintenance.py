@@ -178,10 +178,10 @@ def test_rq_schedules_and_runs_the_jobs_in_json_and_shows_them(fleet: Fleet, tmp
             for job_id in registry.get_job_ids()
         ]
         assert {job.func_name for job in done} >= {
-            "workers.jobs.maintenance.gossip_round",
-            "workers.jobs.maintenance.audit",
+            "workers.jobs.gossip_round",
+            "workers.jobs.audit",
         }
-        rounds = [job.return_value() for job in done if job.func_name == "workers.jobs.maintenance.gossip_round"]
+        rounds = [job.return_value() for job in done if job.func_name == "workers.jobs.gossip_round"]
         assert any("peers_contacted" in report for report in rounds)
         info = subprocess.run(
             [DELTAIC.with_name("rq"), "info", "--url", fleet.valkey.url], capture_output=True, text=True, timeout=30

@@ -533,7 +533,6 @@ def test_nobody_left_to_read_ends_the_fleet(stand_ins):
 
 
 @LINUX
-@pytest.mark.serial
 def test_the_real_fleet_survives_a_killed_replica_and_keeps_its_data(start, tmp_path):
     """Start, write, kill -9 a replica, read; end with Ctrl-C; start again, read."""
     path = fleet_file(tmp_path / "fleet.toml", nodes=5)
@@ -579,7 +578,6 @@ def hits(settings: FleetSettings, node: str) -> int | None:
         return None
 
 
-@pytest.mark.serial
 def test_a_node_that_comes_into_the_fleet_file_is_started_and_ended_when_it_goes(start, tmp_path):
     path = fleet_file(tmp_path / "fleet.toml")
     before, url, address = path.read_text(), url_of(path), f"127.0.0.1:{free_port()}"

@@ -5,7 +5,6 @@ The counterpart of `tests/scenarios/test_crash.py` at the Redis face.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,9 +117,7 @@ def test_a_redis_that_refuses_writes_is_named_by_its_own_word(
         redis.config_set(directive, 1)
         try:
             wait_until(lambda: str(raw.call(b"SET", key.encode(), b"lost")).startswith(word), 20, word)
-            began = time.monotonic()
             assert reader.call(b"GET", key.encode()) == b"before"
-            assert time.monotonic() - began < 1
         finally:
             redis.config_set(directive, 0)
         wait_until(lambda: raw.call(b"SET", key.encode(), b"after") == b"OK", 20, "writes to succeed again")

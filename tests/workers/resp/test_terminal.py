@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,9 +68,7 @@ def test_redis_cli_shows_figures_as_they_change(fleet: Fleet) -> None:
     command = ["stdbuf", "-oL", path_of("redis-cli"), "-p", str(fleet["n1"].resp_port), "--stat", "-i", "0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
-        began = time.monotonic()
         lines = [program.stdout.readline() for _ in range(4)]
         program.terminate()
     assert "requests" in lines[1]
     assert all(line.split()[0].isdigit() for line in lines[2:]), lines
-    assert time.monotonic() - began < 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,9 +28,7 @@ def test_wait_tells_how_many_it_was_when_the_time_is_up(client: Client, key: str
     for name in ("n2", "n3", "n4", "n5"):
         client(name).execute_command("DELTAIC.PARTITION")
     n1.set(key, "alone")
-    began = time.monotonic()
     assert n1.wait(1, 200) == 0
-    assert time.monotonic() - began < 5
     assert n1.get(key) == b"alone"
     client("n2").execute_command("DELTAIC.HEAL")
     assert n1.wait(1, 10_000) >= 1

@@ -1,0 +1,1 @@
+"""What is shipped: built, installed into empty environments, and run there."""
