@@ -51,7 +51,7 @@ class Replay:
 
     def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
         known: dict[Address, tuple[int, int]] = {}
-        sent = replica.whole_clock[self.former]
+        sent = replica.clock_with_folded[self.former]
         made = 0
         for delta in self.deltas:
             if delta.dot.replica == self.former and delta.dot.counter > sent:
@@ -97,7 +97,7 @@ class Replay:
 
     def _renamed(self, replica: Replica, until: Until) -> Until:
         """A deadline of a write that is done again is one of the write that does it."""
-        if until.of is None or until.of.replica != self.former or replica.whole_clock.covers(until.of):
+        if until.of is None or until.of.replica != self.former or replica.clock_with_folded.covers(until.of):
             return until
         return until._replace(of=Dot(replica.id, replica.clock[replica.id] + 1))
 

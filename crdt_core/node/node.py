@@ -17,12 +17,13 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.codec.deltas import decode_delta, encode_delta
 from crdt_core.codec.header import Header, encode_header
 from crdt_core.codec.messages import Admit, Answer, Ask, Compact, More, Push, Round, decode_message
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.errors import (
     CallerError,
-    ClaimRefused,
+    ImpossibleClock,
     InvalidArgument,
     Malformed,
     PatchTooNew,
@@ -33,7 +34,8 @@ from crdt_core.errors import (
     brief,
 )
 from crdt_core.lattice.clocks import HybridClock
-from crdt_core.membership.changes import AdmitIncarnation, Membership, RemoveMember
+from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
+from crdt_core.membership.membership import Membership
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
     Call,
@@ -295,7 +297,7 @@ class Node:
         except PatchTooNew:
             self.counts["patches_refused"] += 1
         except PeerError as error:
-            self.counts["claims_refused"] += isinstance(error, ClaimRefused)
+            self.counts["claims_refused"] += isinstance(error, ImpossibleClock)
             self._quarantine("inbox", entry, content, error, context)
 
     def _take_peer_message(self, message: PeerMessage, size: int, context: TurnContext) -> None:
@@ -316,7 +318,7 @@ class Node:
 
     def _was_left_behind(self, message: PeerMessage) -> bool:
         """Whether it is a question of one that holds what the fleet has given up."""
-        return isinstance(message, Ask | More) and bool(self.replica.members.given_up(message.clock))
+        return isinstance(message, Ask | More) and bool(self.replica.members.abandoned(message.clock))
 
     def _is_out_of_place(self, message: PeerMessage) -> bool:
         """Whether the sender would have to be a member to say that, and is not, or not under that id any more.
@@ -327,7 +329,7 @@ class Node:
         """
         if isinstance(message, Answer | Push) and message.sender in self.peers:
             patch = message.patch
-            if self.replica.members.given_up(patch.clock):
+            if self.replica.members.abandoned(patch.clock):
                 return True
             if patch.origin == self.membership.peers[message.sender]:
                 return False
@@ -379,7 +381,7 @@ class Node:
 
     def _check_leaving(self, patch: Patch) -> None:
         """Raises `InvalidArgument` where a caller's patch has more of an id that leaves: it ends alike for all."""
-        for replica, counter in self.replica.whole_clock.lacks(patch.clock).items():
+        for replica, counter in self.replica.clock_with_folded.lacks(patch.clock).items():
             if self.replica.members.standing(replica) not in {None, Standing.ACTIVE}:
                 raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")
 

@@ -91,7 +91,7 @@ class Rounds:
         exchange = Exchange(name, timeout_ms, pushes)
         self._ongoing[name] = _Ongoing(exchange, context.monotonic_ms + timeout_ms, token, answer_to)
         for peer in exchange.start(peers, context.monotonic_ms):
-            self._send(context, peer, Ask(self._name, name, self._replica.whole_clock.copy()))
+            self._send(context, peer, Ask(self._name, name, self._replica.clock_with_folded.copy()))
 
     def take(self, message: PeerMessage, size: int, context: TurnContext) -> None:
         """Takes in a peer's message that came as `size` bytes. Raises what joining a patch raises, and `Malformed`."""
@@ -154,7 +154,7 @@ class Rounds:
         for name, ongoing in list(self._ongoing.items()):
             exchange = ongoing.exchange
             exchange.expire(context.monotonic_ms)
-            for peer, clock in exchange.pushes_due(self._replica.whole_clock, context.monotonic_ms):
+            for peer, clock in exchange.pushes_due(self._replica.clock_with_folded, context.monotonic_ms):
                 self._start_sending(Push, peer, name, clock, context)
             if exchange.finished:
                 del self._ongoing[name]

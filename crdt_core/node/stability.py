@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from crdt_core.codec.messages import Compact
     from crdt_core.lattice.clocks import ReplicaId
-    from crdt_core.membership.changes import Membership
+    from crdt_core.membership.membership import Membership
     from crdt_core.node.options import NodeOptions
     from crdt_core.node.turn_context import TurnContext
     from crdt_core.replica.replica import Replica
@@ -97,7 +97,7 @@ class Stability:
         tombstones, replica_index = self._replica.catalogue.tombstones, self._replica.catalogue.replica_index
         weighed = weight = 0
         horizons = {
-            node: replica_index.dense_clock(replica_index.whole(self._published.get(id_, VersionVector())))
+            node: replica_index.dense_clock(replica_index.with_folded(self._published.get(id_, VersionVector())))
             for node, id_ in self._membership.peers.items()
         }
         held = dict.fromkeys(horizons, 0)

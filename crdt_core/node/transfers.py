@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from crdt_core.codec.canonical import check_patch
 from crdt_core.codec.messages import Answer, Chunk, Chunks, More, Push, encode_message
+from crdt_core.codec.patches import check_patch
 from crdt_core.replica.patch_walk import PatchWalk
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Transfers:
         incoming.done, incoming.of = message.done, message.of
         incoming.deadline_ms = self._deadline_ms(now_ms)
         self._counts["chunks_received"] += 1
-        clock = self._replica.whole_clock.copy()
+        clock = self._replica.clock_with_folded.copy()
         return More(self._name, message.round, message.transfer, incoming.expected, clock)
 
     def complete(self, message: Answer | Push) -> Patch | None:

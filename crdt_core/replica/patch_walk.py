@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import PackedPart, pack_part
+from crdt_core.codec.patches import EncodedPart, encode_part_once
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.lattice.replica_index import covered
 
@@ -46,22 +46,22 @@ class PatchWalk:
     def __init__(self, replica: Replica, since: VersionVector | None) -> None:
         self._replica = replica
         self._since = replica.outline(since or None, _NO_TIME).since
-        touched = replica.touched(self._since) if self._since is not None else None
+        touched = replica.changed_since(self._since) if self._since is not None else None
         self._changed = replica.catalogue.watch()
         self._frozen: Patch | None = None
         self._parts = self._walk(touched)
-        self._held: PackedPart | None = None
+        self._held: EncodedPart | None = None
         self.digest = 0
         self.done = 0
         self.of = replica.catalogue.size if touched is None else len(touched)
         self.ended = False
 
-    def take(self, room: int, looks: int) -> list[PackedPart]:
+    def take(self, room: int, looks: int) -> list[EncodedPart]:
         """The next parts: as many as fit into `room` bytes of JSON, but at least one.
 
         It looks at no more than `looks` parts, of which there may be none to tell of.
         """
-        taken: list[PackedPart] = []
+        taken: list[EncodedPart] = []
         if self._held is not None and self._frozen is None and self._held[:3] in self._changed:
             self._held = None  # it comes again, maybe in this very message
         for _ in range(looks):
@@ -70,7 +70,7 @@ class PatchWalk:
             if part is self:
                 self.ended = True
                 break
-            if not isinstance(part, PackedPart):
+            if not isinstance(part, EncodedPart):
                 continue
             room -= len(part.json) + bool(taken)
             if room < 0 and taken:
@@ -91,14 +91,14 @@ class PatchWalk:
         """Ends the record of changes."""
         self._replica.catalogue.unwatch(self._changed)
 
-    def _walk(self, touched: list[Address] | None) -> Iterator[PackedPart | None]:
+    def _walk(self, touched: list[Address] | None) -> Iterator[EncodedPart | None]:
         """A part, or `None`, for everything that is looked at."""
         for address in self._addresses(touched):
             listing = self._replica.listing(address) if address is not None else None
-            yield pack_part(listing) if listing is not None and listing.siblings else None
+            yield encode_part_once(listing) if listing is not None and listing.siblings else None
         for listing in self._freeze():
             self.done += 1
-            yield pack_part(listing)
+            yield encode_part_once(listing)
 
     def _addresses(self, touched: list[Address] | None) -> Iterator[Address | None]:
         """What the receiver lacks, and `None` for what it does not; what has changed meanwhile comes later."""

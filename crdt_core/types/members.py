@@ -192,7 +192,7 @@ class Members:
         """The last counters of the ids that are folded, of those that ever wrote."""
         return {r: fact.final for r, fact in self.facts.items() if fact.standing is Standing.FOLDED and fact.final}
 
-    def given_up(self, clock: Mapping[ReplicaId, int]) -> list[ReplicaId]:
+    def abandoned(self, clock: Mapping[ReplicaId, int]) -> list[ReplicaId]:
         """The ids of which `clock` has more than anybody who stays will ever take in: they have ended before that.
 
         No member that was known to whoever sealed an id is ever there: every one of them had closed it, so all that
@@ -200,7 +200,7 @@ class Members:
         that id which nobody else had heard of by then always is: what adds it lies beyond the end.
 
         >>> gone = Fact(Standing.SEALED, "n3", reason=REMOVED_BY_HAND, final=4)
-        >>> Members({"n3": gone}, {}).given_up({"n3": 4}), Members({"n3": gone}, {}).given_up({"n3": 5, "n4": 1})
+        >>> Members({"n3": gone}, {}).abandoned({"n3": 4}), Members({"n3": gone}, {}).abandoned({"n3": 5, "n4": 1})
         ([], ['n3'])
         """
         ended = ((replica, fact.final) for replica, fact in self.facts.items() if fact.standing > Standing.LEAVING)

@@ -20,11 +20,11 @@ __all__ = ["Object"]
 class Object:
     """`parts` by name, `clears` as {dot: deps}, `live`: how many parts show something.
 
-    `weight`: what an object that is no collection has added to the digest; `None` as long as nobody had to know.
+    `counted_hash`: what an object that is not a collection has added to the digest; `None` until that is needed.
     `type_conflicts` are the objects of other types under the same key, listed by the one that was made here first.
     """
 
-    __slots__ = ("clears", "key", "live", "parts", "type", "type_conflicts", "weight")
+    __slots__ = ("clears", "counted_hash", "key", "live", "parts", "type", "type_conflicts")
 
     def __init__(self, key: bytes, type_: CrdtType) -> None:
         self.key = key
@@ -32,7 +32,7 @@ class Object:
         self.parts: dict[bytes, Siblings] = {}
         self.clears: dict[PackedDot, VersionVector] = {}
         self.live = 0
-        self.weight: int | None = 0 if type_.collection else None
+        self.counted_hash: int | None = 0 if type_.collection else None
         self.type_conflicts: Sequence[Object] = ()
 
     def chain(self) -> Iterator[Object]:

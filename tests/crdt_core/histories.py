@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
-from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.codec.deltas import decode_delta, encode_delta
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.codec.records import STATE, Record, decode_object, decode_part, object_hashes
 from crdt_core.errors import PatchTooNew
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
@@ -225,9 +226,9 @@ def replay(store: Store, records: Iterable[Record]) -> None:
             del store[record.hash]
 
 
-def revive(saved: Replica, store: Store) -> Replica:
+def revive(saved: Replica, store: Store, touched_max: int = PLENTY) -> Replica:
     """A fresh replica that takes up what `saved` has persisted to `store` and its header."""
-    fresh = Replica(saved.id, saved._touched_max)
+    fresh = Replica(saved.id, touched_max)
     replica_index = fresh.catalogue.replica_index
     heads, known = [], {STATE}
     for key, value in store.get(STATE, {}).items():
@@ -353,6 +354,7 @@ class World:
     """`count` replicas and the messages between them. All messages go through the codec."""
 
     def __init__(self, count: int, touched_max: int = PLENTY) -> None:
+        self.touched_max = touched_max
         self.replicas = [Replica(name, touched_max) for name in NAMES[:count]]
         self.history = History()
         self.visible: list[frozenset[Dot]] = [frozenset()] * count
@@ -416,7 +418,7 @@ class World:
                 self._persist(at)
             case Restart():
                 self._persist(at)
-                self.replicas[at] = revive(self.replicas[at], self.stores[at])
+                self.replicas[at] = revive(self.replicas[at], self.stores[at], self.touched_max)
 
     def _commit(self, at: int, operations: Sequence[Operation]) -> None:
         replica = self.replicas[at]
@@ -437,7 +439,7 @@ class World:
         needed = self.history.seen[delta.dot]
         outcome = replica.apply(delta)
         if delta.dot in self.visible[to]:
-            assert outcome is Applied.BEFORE
+            assert outcome is Applied.DUPLICATE
         elif needed <= self.visible[to]:
             assert outcome is Applied.YES
             self.visible[to] |= {delta.dot}

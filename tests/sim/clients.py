@@ -138,7 +138,7 @@ def synchronise(world: World, process: Process) -> None:
 
 def carry(world: World, process: Process) -> None:
     """Somebody takes what a node knows beyond some clock to another node, by hand."""
-    counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.whole_clock.items()}
+    counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.clock_with_folded.items()}
     since = VersionVector({name: counter for name, counter in counters.items() if counter})
     process.put(PatchAsked(since, Carrier(world)))
 

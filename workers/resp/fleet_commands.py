@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.codec.canonical import decode_clock, encode_clock
+from crdt_core.codec.clocks import decode_clock, encode_clock
 from crdt_core.commands import OK, ErrorReply, Map
 from crdt_core.errors import Malformed, UnknownNode
 from crdt_core.node.events import RoundAsked
@@ -51,7 +51,7 @@ async def _await(connection: Connection, args: list[bytes]) -> Any:
 
 def _seen(connection: Connection) -> VersionVector:
     mailbox = connection.face.mailbox
-    return mailbox.node.replica.replica_index.whole(mailbox.confirmed.clock)
+    return mailbox.node.replica.replica_index.with_folded(mailbox.confirmed.clock)
 
 
 async def _partition(connection: Connection, args: list[bytes]) -> Any:

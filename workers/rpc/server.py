@@ -14,7 +14,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from crdt_core.codec.canonical import decode_clock, decode_patch
+from crdt_core.codec.clocks import decode_clock
+from crdt_core.codec.patches import decode_patch
 from crdt_core.commands.operations import (
     Inspect,
 )

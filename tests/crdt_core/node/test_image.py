@@ -178,9 +178,9 @@ def test_an_image_that_nobody_waits_for_costs_nothing_any_more() -> None:
     for number in range(50):
         turn(node, Call(AddToSet(b"set", b"e%d" % number), None))
     assert not piece_of(node).ended
-    assert node.replica.catalogue._watches
+    assert node.replica.catalogue.is_watched
     turn(node, ImageDropped("backup"))
-    assert not node.replica.catalogue._watches
+    assert not node.replica.catalogue.is_watched
     turn(node, ImageDropped("backup"))
 
 

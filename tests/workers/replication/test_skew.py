@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from crdt_core.codec.canonical import encode_patch
+from crdt_core.codec.patches import encode_patch
 from crdt_core.commands.operations import AdjustCounter
 from crdt_core.lattice.clocks import HybridClock, Stamp
 from crdt_core.lattice.deltas import Patch

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from crdt_core.codec.canonical import encode_patch
+from crdt_core.codec.patches import encode_patch
 from crdt_core.commands.operations import AddToSet, AdjustCounter, Delete, RemoveFromSet, SetFlag, SetRegister
 from crdt_core.errors import Fenced, InvariantBroken
 from crdt_core.lattice.clocks import Stamp
