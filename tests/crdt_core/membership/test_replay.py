@@ -1,10 +1,10 @@
-"""What a node did while the fleet went on without it is done again under its new id: once, and as a guest."""
+"""What a node wrote while the fleet went on without it is replayed under its new id: once, and yielding to others."""
 
 from __future__ import annotations
 
 import pytest
 
-from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.commands import Execute, lookup
 from crdt_core.commands.operations import (
     AddToSet,
@@ -31,7 +31,7 @@ HITS = AdjustCounter(b"hits", 1)
 
 @pytest.fixture
 def fleet() -> Fellows:
-    """n3 has counted 5, and is away now."""
+    """A fleet in which n3 has counted 5, and is away now."""
     fleet = Fellows(["n1", "n2", "n3"])
     fleet.do("n3", AdjustCounter(b"hits", 5))
     fleet.do("n2", AddToSet(b"s", b"old"), SetRegister(b"r", b"old"), SetRegister(b"t", b"old", 10))
@@ -48,7 +48,7 @@ def fence(fleet: Fellows) -> None:
 
 
 def come_back(fleet: Fellows) -> int:
-    """n3 comes back as n3.2; how many writes it made anew."""
+    """Let n3 come back as n3.2; return how many writes it replayed."""
     unsent = tuple(decode_delta(content) for _, content in fleet.logs["n3"])
     fleet.away = set()
     fleet.do("n1", AdmitIncarnation("n3", "n3.2"))
@@ -62,7 +62,7 @@ def come_back(fleet: Fellows) -> int:
 
 
 def commands(*lines: str) -> Execute:
-    """Redis's commands, at second 1000."""
+    """Return an operation that runs these Redis commands, at second 1000."""
     split = [line.encode().split() for line in lines]
     return Execute([(lookup(words[0], words[1:]), words[1:]) for words in split], 1_000_000, 0)
 
@@ -99,7 +99,7 @@ def test_what_was_sent_is_not_done_again(fleet):
 
 
 def test_a_counter_that_was_deleted_meanwhile_takes_only_what_was_new(fleet):
-    """Its share is forgotten everywhere, but for how much of it was spent: so much had been sent."""
+    """The share is forgotten everywhere but for its observed reset, which tells how much of it had been sent."""
     fleet.do("n3", AdjustCounter(b"hits", 2))
     fleet.do("n1", Delete(b"hits"))
     fence(fleet)
