@@ -1,34 +1,35 @@
-"""The one error tree, and whose fault each error is.
+"""The error tree. Every error that Deltaic raises on purpose is here, grouped by who caused it.
 
     DeltaicError
-    |-- CallerError                 the caller's fault: nothing was changed, repeating it as it is fails again
-    |   |-- InvalidArgument         an empty id, a negative amount, bytes that are no text
-    |   |   |-- TooLarge            longer than a limit that is a setting
-    |   |   `-- TooMany             more than a limit that is a setting
+    |-- CallerError                 caused by the caller: nothing was changed, the same call fails again
+    |   |-- InvalidArgument         an argument that no object accepts: an empty id, a negative amount, ...
+    |   |   |-- TooLarge            more bytes than a setting allows
+    |   |   `-- TooMany             more items than a setting allows
     |   |-- WrongType               the key holds an object of another type
     |   |-- CounterOverflow         the value would leave the 64-bit signed range
     |   |-- Unauthenticated         the password is missing or wrong
-    |   |-- UnknownNode             no node of that name in the fleet
-    |   `-- SettingsError           a fleet file or environment variable that cannot be used
-    |-- PeerError                   the peer's fault (or that of the line): the message is set aside, the node goes on
-    |   |-- Malformed               bytes that are no delta, patch, state or message
-    |   |-- ClaimRefused            a patch that claims commits of this very replica that it has not made
-    |   `-- PatchTooNew             a patch for someone who knew more than this replica does
-    |-- WorldError                  the world's fault: worth another try
-    |   |-- StoreUnavailable        Redis is away or refuses; it says whether a write may still take effect
-    |   |-- Overloaded              too many calls wait already: nothing was changed
+    |   |-- UnknownNode             the fleet has no node of that name
+    |   `-- SettingsError           an unknown setting, or a setting with an unusable value
+    |-- PeerError                   caused by a peer or the network: the message is quarantined, the node goes on
+    |   |-- Malformed               the bytes are not a valid delta, patch, state or message
+    |   |-- ImpossibleClock         the patch covers commits of this replica that this replica never made
+    |   `-- PatchTooNew             the patch builds on commits that this replica has not seen yet
+    |-- WorldError                  caused by the environment: the same call may succeed later
+    |   |-- StoreUnavailable        Redis does not answer, or refuses a command
+    |   |-- Overloaded              too many calls are waiting already: nothing was changed
     |   |-- AlreadyRunning          another live process owns the replica
     |   `-- Stopping                the worker is shutting down
-    |-- CorruptState                what Redis holds of the replica makes no sense: the worker stops, nothing is changed
-    |-- Fenced                      another process has taken this replica over: this one must end, and not come back
-    |-- Retired                     the fleet goes on without this replica id: the node has to come back under another
+    |-- CorruptState                what Redis holds for this replica cannot be read: the worker stops, changes nothing
+    |-- Fenced                      another process has taken over this replica: this process ends for good
+    |-- Retired                     this replica id has left the fleet: the node has to come back under a new id
     |-- NotAMember                  the fleet does not know this node, or has removed it
-    |-- HalfRestored                a restore into this node's Redis was not finished
-    |-- DigestMismatch              two replicas with equal clocks differ: an alarm
-    `-- InvariantBroken             a dot spent twice, a clock that ran backwards: never caught, the worker stops
+    |-- HalfRestored                a restore into this node's Redis was interrupted
+    |-- DigestMismatch              two replicas with equal clocks hold different states: an alarm
+    `-- InvariantBroken             a dot used twice, a clock that went backwards: never caught, the worker stops
 
-Every class says what a face needs: `grpc_code` (the name of a gRPC status code), `resp_line` (the error line of the
-Redis protocol) and `exit_code` (of the command line).
+Each class carries what a face needs to report it: `grpc_code` is the name of a gRPC status code, `resp_line`
+is the error line of the Redis protocol, `exit_code` is the exit code of the `deltaic` command. The instances carry the
+facts as fields.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ __all__ = [
     "WRONG_TYPE_LINE",
     "AlreadyRunning",
     "CallerError",
-    "ClaimRefused",
     "CorruptState",
     "CounterOverflow",
     "DeltaicError",
     "DigestMismatch",
     "Fenced",
     "HalfRestored",
+    "ImpossibleClock",
     "InvalidArgument",
     "InvariantBroken",
     "Malformed",
@@ -72,15 +73,15 @@ WRONG_TYPE_LINE = "WRONGTYPE Operation against a key holding the wrong kind of v
 
 
 def brief(value: object) -> str:
-    """`value` for an error's sentence: short, however long or deeply nested it is."""
+    """Return a short representation of `value` for an error text, however long or deeply nested `value` is."""
     try:
         return reprlib.repr(value)
-    except ValueError:  # an integer of more digits than Python spells out
+    except ValueError:  # Python refuses to print an integer of thousands of digits
         return f"this {type(value).__name__}"
 
 
 class DeltaicError(Exception):
-    """Base of all errors raised on purpose. `str()` is one line fit for a person."""
+    """Base class of all errors that are raised on purpose. `str()` gives one line for a person to read."""
 
     grpc_code: ClassVar[str] = "INTERNAL"
     exit_code: ClassVar[int] = 1
@@ -92,14 +93,14 @@ class DeltaicError(Exception):
 
 
 class CallerError(DeltaicError):
-    """The caller's fault; nothing was changed."""
+    """The caller caused the error. Nothing was changed, and the same call fails again."""
 
     grpc_code = "INVALID_ARGUMENT"
     exit_code = 2
 
 
 class InvalidArgument(CallerError):
-    """`field` had a `value` that no object accepts."""
+    """Argument `field` has a value that is not acceptable, because of `reason`."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -108,7 +109,7 @@ class InvalidArgument(CallerError):
 
 
 class TooLarge(InvalidArgument):
-    """`size` is over `limit`, both in bytes; `setting` names the limit."""
+    """Argument `field` has `size` bytes, more than the `limit` that `setting` sets."""
 
     def __init__(self, field: str, size: int, limit: int, setting: str) -> None:
         super().__init__(field, f"{size} bytes, over the limit of {limit} (setting {setting})")
@@ -118,7 +119,7 @@ class TooLarge(InvalidArgument):
 
 
 class TooMany(InvalidArgument):
-    """There would be `count` of `what`, over `limit`; `setting` names the limit."""
+    """The call would make `count` of `what`, more than the `limit` that `setting` sets."""
 
     grpc_code = "RESOURCE_EXHAUSTED"
 
@@ -130,7 +131,7 @@ class TooMany(InvalidArgument):
 
 
 class WrongType(CallerError):
-    """`key` holds an object of type `held`; the operation is for `wanted`."""
+    """The key holds an object of type `held`; the operation needs one of type `wanted`."""
 
     grpc_code = "FAILED_PRECONDITION"
 
@@ -158,7 +159,7 @@ class CounterOverflow(CallerError):
 
 
 class Unauthenticated(CallerError):
-    """The call did not show the password."""
+    """The call carries no password, or a wrong one."""
 
     grpc_code = "UNAUTHENTICATED"
 
@@ -167,7 +168,7 @@ class Unauthenticated(CallerError):
 
 
 class UnknownNode(CallerError):
-    """The fleet has no node `name`."""
+    """The fleet has no node `name`. `known` lists the nodes that it has."""
 
     grpc_code = "NOT_FOUND"
 
@@ -178,7 +179,7 @@ class UnknownNode(CallerError):
 
 
 class SettingsError(CallerError):
-    """A setting that is unknown or has a value that cannot be used."""
+    """Setting `setting` is unknown, or its value cannot be used because of `reason`."""
 
     def __init__(self, setting: str, reason: str) -> None:
         super().__init__(f"setting {setting}: {reason}")
@@ -187,13 +188,13 @@ class SettingsError(CallerError):
 
 
 class PeerError(DeltaicError):
-    """The peer's fault, or that of the line between; the message is set aside and the node goes on."""
+    """A peer or the network caused the error. The message is quarantined, and the node goes on."""
 
     grpc_code = "INVALID_ARGUMENT"
 
 
 class Malformed(PeerError):
-    """Bytes that are no valid `what`."""
+    """The bytes are not a valid `what`, because of `reason`."""
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"malformed {what}: {reason}")
@@ -201,41 +202,48 @@ class Malformed(PeerError):
         self.reason = reason
 
 
-class ClaimRefused(PeerError):
-    """A patch claims `claimed` commits of `replica`, which itself has made `made`.
+class ImpossibleClock(PeerError):
+    """A patch covers commit number `covered` of `replica`, but `replica` itself has made only `made` commits.
 
-    To believe it would spend the dots between twice. It is forged, or the replica's own store has lost them: that is
-    found out from what peers have published, not from a message that anybody can send.
+    Joining the patch would let this replica use the dots in between a second time. Either the patch is forged, or this
+    replica's own store has lost commits. What peers have published decides which, never a message that anybody can
+    send.
     """
 
-    def __init__(self, replica: str, claimed: int, made: int) -> None:
-        super().__init__(f"it claims {replica}:{claimed}, which {replica} has not made: it is at {made} itself")
+    def __init__(self, replica: str, covered: int, made: int) -> None:
+        super().__init__(f"its clock covers {replica}:{covered}, which {replica} has not made: it is at {made}")
         self.replica = replica
-        self.claimed = claimed
+        self.covered = covered
         self.made = made
 
 
 class PatchTooNew(PeerError):
-    """A patch made for a replica that knew more than this one: joining it could hide what lies between."""
+    """The patch builds on commits that this replica has not seen: joining it could hide those commits for ever.
+
+    `missing` gives, per replica id, the counter up to which this replica would need to have seen the commits.
+    """
 
     grpc_code = "FAILED_PRECONDITION"
 
     def __init__(self, missing: dict[str, int]) -> None:
         super().__init__(
-            f"the patch builds on deltas that are not here yet, up to {brief(missing)}: ask for one since this clock"
+            f"the patch builds on commits up to {brief(missing)} that have not arrived here; ask again with this clock"
         )
         self.missing = missing
 
 
 class WorldError(DeltaicError):
-    """The world's fault; the same call may succeed later."""
+    """The environment caused the error: the same call may succeed later."""
 
     grpc_code = "UNAVAILABLE"
     exit_code = 3
 
 
 class StoreUnavailable(WorldError):
-    """Redis is away or refuses. A write that fails so may still take effect, unless it is known to be `unchanged`."""
+    """Redis does not answer, or refuses the command.
+
+    A write that fails with this error may still take effect, unless `unchanged` says that it certainly will not.
+    """
 
     def __init__(self, reason: str, *, unchanged: bool = False) -> None:
         super().__init__(reason)
@@ -243,7 +251,7 @@ class StoreUnavailable(WorldError):
 
 
 class Overloaded(WorldError):
-    """`limit` calls wait for their turn already; `setting` names the limit. Nothing was changed."""
+    """`limit` calls are waiting for their turn already; `setting` sets that limit. Nothing was changed."""
 
     def __init__(self, limit: int, setting: str) -> None:
         super().__init__(f"{limit} calls wait already (setting {setting}); nothing was changed, try again later")
@@ -252,7 +260,7 @@ class Overloaded(WorldError):
 
 
 class AlreadyRunning(WorldError):
-    """Another live process owns replica `replica`."""
+    """The live process `owner` owns replica `replica`."""
 
     exit_code = 4
 
@@ -263,11 +271,11 @@ class AlreadyRunning(WorldError):
 
 
 class Stopping(WorldError):
-    """The worker is shutting down and takes no more work."""
+    """The worker is shutting down and accepts no more work."""
 
 
 class CorruptState(DeltaicError):
-    """What stands at `where` (a Redis key, and a field of it) is no state of a replica; a person must look at it."""
+    """The value at `where` (a Redis key and its field) is not the state of a replica. A person must look at it."""
 
     exit_code = 7
 
@@ -278,7 +286,7 @@ class CorruptState(DeltaicError):
 
 
 class Fenced(DeltaicError):
-    """Another process has taken replica `replica` over."""
+    """Another process has taken over replica `replica`: the fencing token in Redis is no longer this process's."""
 
     grpc_code = "UNAVAILABLE"
     exit_code = 5
@@ -289,7 +297,7 @@ class Fenced(DeltaicError):
 
 
 class Retired(DeltaicError):
-    """The fleet has written down that replica id `replica` leaves, for `reason`; it must not write any more."""
+    """The members have recorded that replica id `replica` leaves, for `reason`. The id must never write again."""
 
     grpc_code = "UNAVAILABLE"
     exit_code = 5
@@ -301,7 +309,7 @@ class Retired(DeltaicError):
 
 
 class NotAMember(DeltaicError):
-    """Node `node` does not take part, because of `reason`; `remedy` is the command that changes that."""
+    """Node `node` is not a member, because of `reason`; the command `remedy` makes it one."""
 
     grpc_code = "FAILED_PRECONDITION"
     exit_code = 8
@@ -314,7 +322,7 @@ class NotAMember(DeltaicError):
 
 
 class HalfRestored(DeltaicError):
-    """What the Redis of `node` holds is the beginning of a backup, and no replica."""
+    """The Redis of `node` holds only the first part of a backup image, not a whole replica."""
 
     grpc_code = "FAILED_PRECONDITION"
     exit_code = 7
@@ -325,7 +333,7 @@ class HalfRestored(DeltaicError):
 
 
 class DigestMismatch(DeltaicError):
-    """Replicas `peers` have seen exactly what `node` has, but hold another state."""
+    """Replicas `peers` and replica `node` have seen the same commits but hold different states."""
 
     exit_code = 6
 
@@ -336,6 +344,9 @@ class DigestMismatch(DeltaicError):
 
 
 class InvariantBroken(DeltaicError):
-    """What must hold does not. Never caught: the worker stops rather than spread it."""
+    """Something that must always hold does not hold.
+
+    Nothing catches this error: the worker stops before it spreads the damage.
+    """
 
     exit_code = 6

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from crdt_core.codec.canonical import decode_patch, patch_value
+from crdt_core.codec.patches import decode_patch, patch_value
 from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import orjson
 
-from crdt_core.codec.canonical import decode_clock, encode_clock
+from crdt_core.codec.clocks import decode_clock, encode_clock
 from crdt_core.errors import Malformed
 from crdt_core.lattice.clocks import VersionVector
 from deltaic.errors import InvalidArgument

@@ -1,1 +1,1 @@
-"""Canonical JSON of everything that is persisted or sent: deltas, patches, records, headers, messages."""
+"""The codec: the canonical JSON of everything that a replica sends or persists. Reading it is strict."""

@@ -1,7 +1,11 @@
-"""The replica's own fields of its persisted header: what it has seen, what is stable, its digest, its hybrid clock.
+"""The fields that a replica persists about itself in its header, with every commit.
 
-clock    {"n1":4,"n3":1}          stable   {"n1":3}
-digest   d3997b629729f449         hlc      [1763700000000,0]
+    clock    {"n1":4,"n3":1}        what the replica has seen
+    stable   {"n1":3}               its stable frontier
+    digest   d3997b629729f449       its digest: 64 bits as 16 hexadecimal digits
+    hlc      [1763700000000,0]      its hybrid logical clock
+
+The worker keeps more fields in the same Redis hash; they do not concern the core.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from crdt_core.codec.canonical import decode_clock, decode_stamp
+from crdt_core.codec.clocks import decode_clock, decode_stamp
 from crdt_core.errors import Malformed, brief
 from crdt_core.lattice.clocks import Stamp, VersionVector
 
@@ -24,7 +28,7 @@ _HEXADECIMAL = frozenset(b"0123456789abcdef")
 
 
 class Header(NamedTuple):
-    """What a replica persists about itself with every commit."""
+    """What a replica persists about itself. `digest` is from 0 to 2^64 - 1."""
 
     clock: VersionVector
     stable: VersionVector
@@ -33,7 +37,7 @@ class Header(NamedTuple):
 
 
 def encode_header(header: Header) -> dict[str, bytes]:
-    """The fields, by name."""
+    """Return the fields of `header` by name, each in its persisted form."""
     return {
         "clock": orjson.dumps(header.clock, option=orjson.OPT_SORT_KEYS),
         "stable": orjson.dumps(header.stable, option=orjson.OPT_SORT_KEYS),
@@ -43,7 +47,10 @@ def encode_header(header: Header) -> dict[str, bytes]:
 
 
 def decode_header(fields: Mapping[bytes, bytes]) -> Header:
-    """The inverse, other fields left aside; a replica that never committed has none of them. Raises `Malformed`.
+    """Return the header in `fields`, the fields of a Redis hash. Other fields are ignored.
+
+    A replica that has never committed has none of the four fields; its header is that of an empty replica. Raises
+    `Malformed` if only some of them are there, or if one of them cannot be read.
 
     >>> decode_header({}).clock
     VersionVector({})

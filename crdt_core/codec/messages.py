@@ -1,19 +1,19 @@
-"""What nodes and jobs put into a node's inbox, as canonical JSON.
+"""The messages that nodes and jobs put into a node's inbox, and their canonical JSON.
 
-    Ask      a peer is at `clock` and asks for what it lacks
-    Answer   ... which is this patch; its clock tells the asker what the answering side lacks in turn
-    Push     a patch that nobody asked for: the other half of an exchange
+    Ask      a peer tells its clock and asks for what it lacks
+    Answer   the patch that was asked for; its clock tells the asker what the answering node lacks in turn
+    Push     a patch that nobody asked for: the second half of an exchange
     Done     the push was joined, and brought `new` writes
-    Chunk    some parts of a patch that is too large for one message; the `Answer` or `Push` with the rest comes `after`
-    More     the chunks before `number` have come; the next one, please
-    Round    a job asks for an exchange with `peers`; the result goes to the key `answer_to`
-    Admit    a node that may not go on under its id asks to be written down under another
-    Compact  a job reports the published clocks of all members, and who is away; likewise
+    Chunk    some parts of a patch that is too large for one message; an `Answer` or `Push` with the rest comes `after`
+    More     the chunks before `number` have arrived; asks for the next one
+    Round    a job asks for a round of anti-entropy with `peers`; the result goes to the Redis key `answer_to`
+    Admit    a node that must not go on under its replica id asks to be admitted under a new one
+    Compact  a job reports the published clocks of all members, and which nodes are away; its answer goes to `answer_to`
 
-`round` ties a message to the exchange it belongs to. Messages may be lost, doubled, late or re-ordered: each is
-complete in itself, but for chunks and what comes after them, and joining is idempotent. A `transfer` is one attempt to
-send one patch in chunks: those of different attempts never make a patch together. `More` says what an `Ask` says, too,
-so that a sender that has forgotten the transfer can start anew.
+`round` ties a message to the round that it belongs to. Messages may be lost, doubled, late or reordered. Each message
+is complete in itself, and joining is idempotent. The exceptions are chunks and the message that comes after them: a
+`transfer` names one attempt to send one patch in chunks, and chunks of different attempts never make one patch. A
+`More` carries a clock like an `Ask`, so a sender that has forgotten the transfer can start a new one.
 """
 
 from __future__ import annotations
@@ -23,15 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from crdt_core.codec.canonical import (
-    FORMAT,
-    decode_clock,
-    decode_parts,
-    decode_patch,
-    parse_object,
-    parts_value,
-    patch_value,
-)
+from crdt_core.codec.canonical import FORMAT, parse_json, parse_object
+from crdt_core.codec.clocks import clock_value, decode_clock
+from crdt_core.codec.patches import decode_parts, decode_patch, parts_value, patch_value
 from crdt_core.errors import Malformed, brief
 
 if TYPE_CHECKING:
@@ -59,7 +53,7 @@ __all__ = [
 
 
 class Chunks(NamedTuple):
-    """The chunks that a patch's last message comes after: of which transfer, and how many."""
+    """The chunks that the last message of a patch comes after: `chunks` chunks of `transfer`."""
 
     transfer: str
     chunks: int
@@ -67,7 +61,7 @@ class Chunks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Node `sender`, at `clock`, asks for what it lacks."""
+    """Node `sender`, whose clock is `clock`, asks for what it lacks."""
 
     sender: str
     round: str
@@ -76,7 +70,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The patch that was asked for; with `after`, only what the chunks have not brought."""
+    """The patch that an `Ask` asked for. With `after`, it holds only the parts that the chunks have not brought."""
 
     sender: str
     round: str
@@ -86,7 +80,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A patch for a node that was found to be behind; with `after`, only what the chunks have not brought."""
+    """A patch for a node that is behind. With `after`, it holds only the parts that the chunks have not brought."""
 
     sender: str
     round: str
@@ -96,7 +90,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A push was joined; it brought `new` writes."""
+    """Node `sender` has joined a push, which brought it `new` writes."""
 
     sender: str
     round: str
@@ -105,9 +99,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some parts of a patch, the `number`th such message from 0. The sender has looked at `done` parts, about, `of`.
+    """Some parts of a patch. `number` counts the chunks of one transfer from 0.
 
-    A part that comes again replaces what came before.
+    The sender has looked at `done` parts out of about `of`. A part that comes again replaces the one that came before.
     """
 
     sender: str
@@ -121,7 +115,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """Node `sender`, now at `clock`, wants chunk `number` of the transfer, or whatever comes in its place."""
+    """Node `sender`, whose clock is `clock`, asks for chunk `number` of the transfer, or what comes in its place."""
 
     sender: str
     round: str
@@ -132,7 +126,7 @@ class More:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Node `sender` asks to be a member as `replica`; `grpc` and `redis` are where it is reached."""
+    """Node `sender` asks to become a member as `replica`. `grpc` and `redis` are the addresses where it is reached."""
 
     sender: str
     replica: str
@@ -142,7 +136,7 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A job's request for an exchange with `peers`."""
+    """A job asks for a round with `peers`. The node writes the result to the Redis key `answer_to`."""
 
     round: str
     peers: tuple[str, ...]
@@ -151,7 +145,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Compact:
-    """A job's report of the clocks that replica ids have published, and of the nodes that give no sign of life."""
+    """A job reports the clocks that replica ids have published, and the nodes that give no sign of life (`absent`)."""
 
     clocks: dict[str, VersionVector]
     absent: tuple[str, ...]
@@ -162,7 +156,7 @@ PeerMessage = Ask | Answer | Push | Done | Chunk | More
 Message = PeerMessage | Admit | Round | Compact
 
 _COUNT_MAX = 10**15
-"""No patch brings so many writes; and what all peers of a round report together stays a 64-bit number."""
+"""Counts are below this. No patch brings more writes, and the sum over all peers of a round fits into 64 bits."""
 
 _FIELDS: dict[str, tuple[str, ...]] = {
     "ask": ("v", "kind", "from", "round", "clock"),
@@ -178,19 +172,16 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def encode_message(message: Message) -> bytes:
-    """The message as canonical JSON."""
+    """Return `message` as canonical JSON."""
     return orjson.dumps({"v": FORMAT, "kind": type(message).__name__.lower(), **_fields(message)})
 
 
 def decode_message(data: bytes) -> Message:
-    """The inverse of `encode_message`; raises `Malformed`."""
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise Malformed("message", f"no JSON ({error})") from error
+    """Return the message in the canonical JSON `data`. Raises `Malformed`."""
+    value = parse_json("message", data)
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise Malformed("message", f"{brief(kind)} is no kind of message")
+        raise Malformed("message", f"{brief(kind)} is not a kind of message")
     optional = ("after",) if kind in {"answer", "push"} and "after" in value else ()
     fields = parse_object(kind, value, _FIELDS[kind] + optional)
     return _DECODERS[kind](fields)
@@ -226,18 +217,18 @@ def _fields(message: Message) -> dict[str, Any]:
     if isinstance(message, Round):
         return {"round": message.round, "peers": list(message.peers), "answer_to": message.answer_to}
     if isinstance(message, Compact):
-        clocks = {id_: _clock_value(clock) for id_, clock in sorted(message.clocks.items())}
+        clocks = {id_: clock_value(clock) for id_, clock in sorted(message.clocks.items())}
         return {"clocks": clocks, "absent": list(message.absent), "answer_to": message.answer_to}
     if isinstance(message, Admit):
-        where = {"grpc": message.grpc, "redis": message.redis}
-        return {"from": message.sender, "replica": message.replica, **where}
+        addresses = {"grpc": message.grpc, "redis": message.redis}
+        return {"from": message.sender, "replica": message.replica, **addresses}
     return {"from": message.sender, "round": message.round, **_content(message)}
 
 
 def _content(message: PeerMessage) -> dict[str, Any]:
     match message:
         case Ask():
-            return {"clock": _clock_value(message.clock)}
+            return {"clock": clock_value(message.clock)}
         case Answer() | Push():
             after = {} if message.after is None else {"after": list(message.after)}
             return {"patch": patch_value(message.patch), **after}
@@ -247,11 +238,7 @@ def _content(message: PeerMessage) -> dict[str, Any]:
             numbers = {"number": message.number, "done": message.done, "of": message.of}
             return {"transfer": message.transfer, **numbers, "parts": parts_value(message.parts)}
         case More():
-            return {"transfer": message.transfer, "number": message.number, "clock": _clock_value(message.clock)}
-
-
-def _clock_value(clock: VersionVector) -> dict[str, int]:
-    return dict(sorted(clock.items()))
+            return {"transfer": message.transfer, "number": message.number, "clock": clock_value(message.clock)}
 
 
 def _from(fields: Any) -> tuple[str, str]:
@@ -271,25 +258,25 @@ def _after(fields: Any) -> Chunks | None:
 def _text(fields: Any, name: str) -> str:
     value = fields[name]
     if not isinstance(value, str):
-        raise Malformed(name, f"{brief(value)} is no string")
+        raise Malformed(name, f"{brief(value)} is not a string")
     return value
 
 
 def _texts(fields: Any, name: str) -> tuple[str, ...]:
     value = fields[name]
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise Malformed(name, f"{brief(value)} is no list of strings")
+        raise Malformed(name, f"{brief(value)} is not a list of strings")
     return tuple(value)
 
 
 def _count(fields: Any, name: str) -> int:
     value = fields[name]
     if type(value) is not int or not 0 <= value < _COUNT_MAX:
-        raise Malformed(name, f"{brief(value)} is no count")
+        raise Malformed(name, f"{brief(value)} is not a count")
     return value
 
 
 def _clocks(value: Any) -> dict[str, VersionVector]:
     if not isinstance(value, dict):
-        raise Malformed("clocks", f"{brief(value)} is no object")
+        raise Malformed("clocks", f"{brief(value)} is not an object")
     return {node: decode_clock(clock) for node, clock in value.items()}

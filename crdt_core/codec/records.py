@@ -1,13 +1,18 @@
-"""A replica's state as records: which JSON stands in which field of which hash. The store only adds its key prefix.
+"""The persisted state of a replica, as records. A record is one field of one Redis hash, with its JSON value.
 
     hash                field   value
-    state               key     {"type":"pncounter","parts":{"n1":{"n1:9":[15,0]}}}   an object of few parts, whole
-    state               key     {"type":"orset"}   {"type":"orset","clears":{"n2:4":{"n1":3}}}   a collection's own data
-    obj:<key>           part    {"n1:3":true}   one part of a collection: a change rewrites only the parts it touched
-    rival:<type>:<key>  part    the same, for an object of another type made concurrently under the same key
+    state               key     {"type":"pncounter","parts":{"n1":{"n1:9":[15,0]}}}    an object with few parts, whole
+    state               key     {"type":"orset"}                                       a collection without clears
+    state               key     {"type":"orset","clears":{"n2:4":{"n1":3}}}            a collection with a clear
+    obj:<key>           part    {"n1:3":true}                                          one part of a collection
+    rival:<type>:<key>  part    {"n1:3":true}                                          the same, of a type conflict
 
-Rivals are listed inside the record of the object that was there first: `{"type":"orset","rivals":[{"type":"gset"}]}`.
-A record whose field is `None` drops its whole hash.
+A change rewrites only the records that it concerns: for a collection, those of the parts that it touched. The store
+adds only its own prefix to the names of the hashes.
+
+A *type conflict* is an object of another type that was made concurrently under the same key. The object that this
+replica met first is the *head* of the key. Its record lists the type conflicts:
+`{"type":"orset","rivals":[{"type":"gset"}]}`. An attribute of the key, such as its expiry, is listed in the same way.
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from crdt_core.codec.canonical import decode_clock, decode_dots, decode_type, encode_dots, parse_dot
+from crdt_core.codec.canonical import parse_json
+from crdt_core.codec.clocks import clock_value, decode_clock, parse_dot
+from crdt_core.codec.siblings import decode_siblings, decode_type, encode_siblings
 from crdt_core.errors import Malformed, brief
 from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
 from crdt_core.types.object import Object
@@ -35,7 +42,7 @@ __all__ = [
     "Record",
     "decode_object",
     "decode_part",
-    "encode_link",
+    "encode_object",
     "encode_part",
     "object_hashes",
     "object_record",
@@ -44,6 +51,7 @@ __all__ = [
 ]
 
 STATE = b"state"
+"""The hash that holds one record per key: the catalogue of all objects."""
 
 _ADDED = b'":true}'
 _COLLECTION_FIELDS = frozenset({"type", "clears"})
@@ -51,7 +59,7 @@ _SLOT_FIELDS = frozenset({"type", "parts"})
 
 
 class Record(NamedTuple):
-    """One field of one hash; `value` `None` removes the field, `field` `None` the hash."""
+    """One field of one hash. A `value` of `None` removes the field, a `field` of `None` the whole hash."""
 
     hash: bytes
     field: bytes | None
@@ -60,9 +68,10 @@ class Record(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Changes:
-    """The records of one commit, by hash: as a store wants them, and without an object for each.
+    """The records of one commit, grouped by hash as the store writes them, without one Python object for each.
 
-    `written`: fields and their values in turn. `removed`: fields that go. `dropped`: hashes that go.
+    `written` maps a hash to a flat list of fields and values in turn, `removed` maps a hash to the fields that go, and
+    `dropped` holds the hashes that go as a whole.
     """
 
     written: dict[bytes, list[bytes]] = field(default_factory=dict)
@@ -81,7 +90,7 @@ class Changes:
         yield from (Record(hash_, None, None) for hash_ in self.dropped)
 
     def add(self, record: Record) -> None:
-        """Adds what is not said yet of that field."""
+        """Add `record`. There must be no other record of the same field."""
         hash_, field, value = record
         if field is None:
             self.dropped[hash_] = None
@@ -91,112 +100,121 @@ class Changes:
             self.written.setdefault(hash_, []).extend((field, value))
 
 
-def parts_hash(head: Object, link: Object) -> bytes:
-    """The hash that holds the parts of `link`, a collection in the chain of `head`."""
-    return b"obj:" + link.key if link is head else b"rival:%s:%s" % (link.type.name.encode(), link.key)
+def parts_hash(head: Object, object_: Object) -> bytes:
+    """Return the hash that holds the parts of the collection `object_`. `head` is the head of the same key."""
+    if object_ is head:
+        return b"obj:" + object_.key
+    return b"rival:%s:%s" % (object_.type.name.encode(), object_.key)
 
 
-def part_record(head: Object, link: Object, part: bytes, replica_index: ReplicaIndex) -> Record:
-    """The record of one part of a collection."""
-    siblings = link.parts.get(part)
-    value = None if siblings is None else encode_part(link.type, siblings, replica_index)
-    return Record(parts_hash(head, link), part, value)
+def part_record(head: Object, object_: Object, part: bytes, replica_index: ReplicaIndex) -> Record:
+    """Return the record of one part of `object_`, a collection. It removes the field of a part without siblings."""
+    siblings = object_.parts.get(part)
+    value = None if siblings is None else encode_part(object_.type, siblings, replica_index)
+    return Record(parts_hash(head, object_), part, value)
 
 
 def object_record(head: Object, replica_index: ReplicaIndex) -> Record:
-    """The catalogue's record of an object and its rivals; removes it where all of them are empty."""
-    if all(link.empty for link in head.chain()):
+    """Return the record of a key in the hash `STATE`: its head and the type conflicts.
+
+    The record removes the field if all of these objects are empty.
+    """
+    if all(object_.empty for object_ in head.chain()):
         return Record(STATE, head.key, None)
-    value = encode_link(head, head.parts, replica_index)
+    value = encode_object(head, head.parts, replica_index)
     if head.type_conflicts:
-        type_conflicts = b",".join(encode_link(link, link.parts, replica_index) for link in head.type_conflicts)
-        value = b'%b,"rivals":[%b]}' % (value[:-1], type_conflicts)
+        conflicts = b",".join(encode_object(other, other.parts, replica_index) for other in head.type_conflicts)
+        value = b'%b,"rivals":[%b]}' % (value[:-1], conflicts)
     return Record(STATE, head.key, value)
 
 
-def encode_link(link: Object, parts: Mapping[bytes, Siblings], replica_index: ReplicaIndex) -> bytes:
-    """One object of a catalogue's record, with `parts` if it is none that keeps its parts in a hash of their own."""
-    type_ = link.type
+def encode_object(object_: Object, parts: Mapping[bytes, Siblings], replica_index: ReplicaIndex) -> bytes:
+    """Return `object_` as the canonical JSON that the hash `STATE` holds.
+
+    The JSON contains `parts`, unless `object_` is a collection: a collection keeps its parts in a hash of its own.
+    """
+    type_ = object_.type
     if not type_.collection:
-        # The names of such parts are replica ids, or empty: JSON as they stand.
-        shown = [b'"%b":%b' % (part, encode_part(type_, held, replica_index)) for part, held in parts.items()]
-        listed = shown[0] if len(shown) == 1 else b",".join(sorted(shown))
-        return b'{"type":"%b","parts":{%b}}' % (type_.encoded_name, listed)
-    if not link.clears:
+        # The names of such parts are replica ids or empty, so they need no escaping.
+        listed = [b'"%b":%b' % (part, encode_part(type_, held, replica_index)) for part, held in parts.items()]
+        joined = listed[0] if len(listed) == 1 else b",".join(sorted(listed))
+        return b'{"type":"%b","parts":{%b}}' % (type_.encoded_name, joined)
+    if not object_.clears:
         return b'{"type":"%b"}' % type_.encoded_name
-    clears = sorted((replica_index.unpack(dot), deps) for dot, deps in link.clears.items())
-    listed = orjson.dumps({str(dot): dict(sorted(deps.items())) for dot, deps in clears})
-    return b'{"type":"%b","clears":%b}' % (type_.encoded_name, listed)
+    clears = sorted((replica_index.unpack(dot), deps) for dot, deps in object_.clears.items())
+    encoded = orjson.dumps({str(dot): clock_value(deps) for dot, deps in clears})
+    return b'{"type":"%b","clears":%b}' % (type_.encoded_name, encoded)
 
 
 def encode_part(type_: CrdtType, siblings: Siblings, replica_index: ReplicaIndex) -> bytes:
-    """The siblings of one part, of an object of type `type_`, as canonical JSON."""
+    """Return the siblings of one part, of an object of type `type_`, as canonical JSON. There is at least one."""
     if type(siblings) is int:
-        return b'{"%b:%d":true}' % replica_index.written(siblings)
+        return b'{"%b:%d":true}' % replica_index.unpack_encoded(siblings)
     if type(siblings) is tuple:
         dot, payload = siblings
-        replica, counter = replica_index.written(dot)
+        replica, counter = replica_index.unpack_encoded(dot)
         return b'{"%b:%d":%b}' % (replica, counter, b"null" if payload is TOMBSTONE else type_.payload_json(payload))
-    return encode_dots(type_, {replica_index.unpack(dot): payload for dot, payload in unfold(siblings).items()})
+    return encode_siblings(type_, {replica_index.unpack(dot): payload for dot, payload in unfold(siblings).items()})
 
 
 def decode_object(key: bytes, value: bytes, replica_index: ReplicaIndex) -> Object:
-    """The object (with its rivals) in a catalogue record; collections come without parts. Raises `Malformed`."""
-    fields = _json_object("object", value)
-    type_conflicts = fields.pop("rivals", [])
-    if not isinstance(type_conflicts, list):
-        raise Malformed("object", "rivals are no list")
-    head = _decode_link(key, fields, replica_index)
-    head.type_conflicts = [_decode_link(key, rival, replica_index) for rival in type_conflicts]
-    if len({link.type for link in head.chain()}) <= len(type_conflicts):
+    """Return the head of `key`, with its type conflicts, from the record `value` in the hash `STATE`.
+
+    Collections come without their parts; `object_hashes` says where those are. Raises `Malformed`.
+    """
+    fields = _parse_record("object", value)
+    conflicts = fields.pop("rivals", [])
+    if not isinstance(conflicts, list):
+        raise Malformed("object", "rivals are not a list")
+    head = _decode_one(key, fields, replica_index)
+    head.type_conflicts = [_decode_one(key, conflict, replica_index) for conflict in conflicts]
+    if len({object_.type for object_ in head.chain()}) <= len(conflicts):
         raise Malformed("object", "it lists one type twice")
     return head
 
 
 def object_hashes(head: Object) -> Iterator[tuple[Object, bytes]]:
-    """The collections in the chain of `head`, each with the hash that holds its parts."""
-    return ((link, parts_hash(head, link)) for link in head.chain() if link.type.collection)
+    """Yield each collection under the key of `head`, with the hash that holds its parts."""
+    return ((object_, parts_hash(head, object_)) for object_ in head.chain() if object_.type.collection)
 
 
-def decode_part(link: Object, value: bytes, replica_index: ReplicaIndex) -> Siblings:
-    """The siblings in a part's record; raises `Malformed`."""
-    if value.endswith(_ADDED) and value.startswith(b'{"'):  # nearly all of them
-        dot = replica_index.read(value[2 : -len(_ADDED)])
+def decode_part(object_: Object, value: bytes, replica_index: ReplicaIndex) -> Siblings:
+    """Return the siblings in the record `value` of one part of `object_`. Raises `Malformed`."""
+    if value.endswith(_ADDED) and value.startswith(b'{"'):  # the short way, for nearly all parts
+        dot = replica_index.pack_encoded(value[2 : -len(_ADDED)])
         if dot is not None:
             return dot
-    return _pack(link, _json_object("part", value), replica_index)
+    return _pack(object_, _parse_record("part", value), replica_index)
 
 
-def _decode_link(key: bytes, fields: Any, replica_index: ReplicaIndex) -> Object:
+def _decode_one(key: bytes, fields: Any, replica_index: ReplicaIndex) -> Object:
     if not isinstance(fields, dict):
-        raise Malformed("object", f"{brief(fields)} is no object")
-    link = Object(key, decode_type(fields.get("type")))
-    foreign = fields.keys() - (_COLLECTION_FIELDS if link.type.collection else _SLOT_FIELDS)
-    if foreign:
-        raise Malformed("object", f"{link.type.name} has no {brief(sorted(foreign))}")
+        raise Malformed("object", f"{brief(fields)} is not an object")
+    object_ = Object(key, decode_type(fields.get("type")))
+    unknown = fields.keys() - (_COLLECTION_FIELDS if object_.type.collection else _SLOT_FIELDS)
+    if unknown:
+        raise Malformed("object", f"{object_.type.name} has no field {brief(sorted(unknown))}")
     for part, siblings in _members(fields, "parts"):
-        link.adopt(link.type.decode_part(part), _pack(link, siblings, replica_index))
+        object_.adopt(object_.type.decode_part(part), _pack(object_, siblings, replica_index))
     for dot, deps in _members(fields, "clears"):
-        link.clears[replica_index.pack(*parse_dot(dot))] = decode_clock(deps)
-    return link
+        object_.clears[replica_index.pack(*parse_dot(dot))] = decode_clock(deps)
+    return object_
 
 
-def _pack(link: Object, value: Any, replica_index: ReplicaIndex) -> Siblings:
-    return fold({replica_index.pack(*dot): payload for dot, payload in decode_dots(link.type, value).items()})
+def _pack(object_: Object, value: Any, replica_index: ReplicaIndex) -> Siblings:
+    siblings = decode_siblings(object_.type, value)
+    return fold({replica_index.pack(*dot): payload for dot, payload in siblings.items()})
 
 
 def _members(fields: dict[str, Any], name: str) -> Iterable[tuple[str, Any]]:
     value = fields.get(name, {})
     if not isinstance(value, dict):
-        raise Malformed("object", f"{name} {brief(value)} are no object")
+        raise Malformed("object", f"{name} {brief(value)} are not an object")
     return value.items()
 
 
-def _json_object(what: str, data: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(what, f"no JSON ({error})") from error
+def _parse_record(what: str, data: bytes) -> dict[str, Any]:
+    value = parse_json(what, data)
     if not isinstance(value, dict):
-        raise Malformed(what, f"{brief(value)} is no object")
+        raise Malformed(what, f"{brief(value)} is not an object")
     return value

@@ -1,4 +1,7 @@
-"""Fractional numbers as Redis counts with them: a C compiler's `long double`, 64 bits of mantissa, written plainly.
+"""Fractional numbers as Redis computes them: a C `long double` with a mantissa of 64 bits.
+
+A number is a `Fraction`, which Python computes exactly, and each result is rounded to 64 bits. So every machine gives
+the same results, and they are those of Redis on x86-64.
 
 >>> write_float(add_floats(parse_float(b"0.1"), parse_float(b"0.2")))
 b'0.3'
@@ -27,7 +30,10 @@ _INFINITIES = frozenset((b"inf", b"infinity"))
 
 
 def parse_float(text: bytes, refusal: str = NOT_A_FLOAT) -> Fraction | None:
-    """The number in `text`, `None` for an infinite one; raises `CommandError`."""
+    """Return the number in `text`, decimal or hexadecimal, or `None` if it is infinite.
+
+    Raises `CommandError`, with the text `refusal`, for anything else and for numbers that a `long double` cannot hold.
+    """
     unsigned = text[1:] if text[:1] in (b"+", b"-") else text
     if unsigned.lower() in _INFINITIES:
         return None
@@ -54,7 +60,7 @@ def parse_float(text: bytes, refusal: str = NOT_A_FLOAT) -> Fraction | None:
 
 
 def add_floats(one: Fraction | None, other: Fraction | None) -> Fraction:
-    """The sum; raises `CommandError` where it is infinite."""
+    """Return the sum. Raises `CommandError` if it is infinite; `None` stands for an infinite operand."""
     if one is None or other is None:
         raise CommandError(INFINITE)
     found = _rounded(one + other)
@@ -64,7 +70,7 @@ def add_floats(one: Fraction | None, other: Fraction | None) -> Fraction:
 
 
 def write_float(number: Fraction) -> bytes:
-    """The number with up to 17 decimals, and no more than it needs."""
+    """Return `number` as Redis prints it: with up to 17 decimals, and no trailing zeros."""
     scaled = round(abs(number) * 10**_DECIMALS)
     whole, decimals = divmod(scaled, 10**_DECIMALS)
     text = f"{whole}.{decimals:0{_DECIMALS}d}".rstrip("0").rstrip(".")
@@ -81,7 +87,7 @@ def _parse_hexadecimal(text: bytes, refusal: str) -> Fraction:
 
 
 def _rounded(number: Fraction) -> Fraction:
-    """The number that a mantissa of 64 bits holds, nearest to `number`; of two, the even one."""
+    """Return the number nearest to `number` that a mantissa of 64 bits holds; of two equally near, the even one."""
     if not number:
         return number
     size = abs(number)

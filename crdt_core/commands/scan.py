@@ -1,8 +1,10 @@
-"""Patterns, and the cursors of SCAN and its like.
+"""The cursors and options of SCAN, SSCAN and HSCAN, and the patterns of KEYS.
 
-A cursor is a place in the order of the names' hashes, so it needs no memory at the server, and holds whatever comes and
-goes meanwhile: what is there from the beginning of a scan to its end is seen, and seen once. Names of one hash come
-together. Every step looks at all names, as sorting them once costs less than keeping them sorted.
+A cursor is a position in the order of the names' hashes (CRC-32). So the server remembers nothing between two calls,
+and a cursor stays valid whatever is added or removed meanwhile. A name that exists from the first call to the last is
+returned exactly once. Names with equal hashes are returned together.
+
+Each call looks at all names: that costs less than keeping the names sorted for the few scans there are.
 """
 
 from __future__ import annotations
@@ -25,7 +27,11 @@ _NOT_FOR_NAMES = "ERR NOVALUES option can only be used in HSCAN"
 
 
 class ScanOptions(NamedTuple):
-    """What a scan was asked for: a pattern (`None`: everything), about how many, which type, and names alone."""
+    """The options of one scan.
+
+    `pattern` is `None` if every name matches. `about` is roughly how many names a call returns. `type` is the Redis
+    type of the keys to return, or `None` for all. `names_only` leaves out the values of a hash.
+    """
 
     pattern: bytes | None = None
     about: int = _COUNT
@@ -34,14 +40,17 @@ class ScanOptions(NamedTuple):
 
 
 def parse_cursor(text: bytes) -> int:
-    """The cursor; raises `CommandError`."""
+    """Return the cursor in `text`, which is from 0 to 2^64 - 1. Raises `CommandError`."""
     if not text.isdigit() or len(text) > 20 or int(text) >= 2**64:
         raise CommandError("ERR invalid cursor")
     return int(text)
 
 
 def parse_scan(args: list[bytes], known: Iterable[bytes]) -> ScanOptions:
-    """The options behind a cursor, of those that are `known`; raises `CommandError`."""
+    """Return the options in `args`, the arguments after the cursor.
+
+    `known` lists the names of the options that the command has. Raises `CommandError` for any other argument.
+    """
     options = ScanOptions()
     rest = iter(args)
     for arg in rest:
@@ -73,7 +82,9 @@ def _parse_type(name: bytes) -> str:
 
 
 def page(names: Iterable[bytes], cursor: int, count: int) -> tuple[int, list[bytes]]:
-    """The next `count` names from `cursor` on, or a few more, and the cursor after them; 0 at the end.
+    """Return the next cursor, and the names from `cursor` on: about `count` of them.
+
+    The next cursor is 0 after the last name. There are more than `count` names only if their hashes are equal.
 
     >>> page([b"a", b"b", b"c"], 0, 2)
     (3904355907, [b'c', b'b'])
@@ -91,9 +102,10 @@ def page(names: Iterable[bytes], cursor: int, count: int) -> tuple[int, list[byt
 
 
 def matches(pattern: bytes, name: bytes) -> bool:
-    r"""Whether `name` is like `pattern`, as in KEYS: `*`, `?`, `[ab]`, `[^a-c]`, `\*`. In time len * len at most.
+    r"""Return whether `name` matches `pattern`: `*`, `?`, `[ab]`, `[^a-c]` and `\*`, as in KEYS.
 
-    The empty name is like the empty pattern alone, as Redis has it.
+    The time is at most proportional to the product of the two lengths. Only the empty pattern matches the empty name,
+    as in Redis.
 
     >>> matches(b"h[^a-d]*\\*", b"hello*"), matches(b"*a*b", b"xaab"), matches(b"?", b"")
     (True, True, False)
@@ -119,7 +131,7 @@ def matches(pattern: bytes, name: bytes) -> bool:
 
 
 def _matches_one(pattern: bytes, at: int, byte: int) -> int:
-    """Where the pattern goes on after the element at `at`, if that is like `byte`; else 0."""
+    """Return where the pattern goes on after its element at `at`, or 0 if that element does not match `byte`."""
     sign = pattern[at]
     if sign == 0x3F:
         return at + 1
@@ -131,7 +143,7 @@ def _matches_one(pattern: bytes, at: int, byte: int) -> int:
 
 
 def _matches_class(pattern: bytes, at: int, byte: int) -> int:
-    """As `_matches_one`, inside of brackets; what is not closed ends with the pattern."""
+    """Do the same as `_matches_one` for the class that begins at `at`. An unclosed class ends with the pattern."""
     inverted = pattern[at : at + 1] == b"^"
     at += inverted
     found = False

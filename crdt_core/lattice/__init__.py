@@ -1,1 +1,1 @@
-"""The algebra: clocks, dots, siblings, the one rule that writes and joins them; deltas and patches as plain values."""
+"""The algebra: dots, clocks and siblings, the one rule that writes and joins siblings, and the values that travel."""

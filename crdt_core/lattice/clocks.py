@@ -1,9 +1,13 @@
 """Dots, version vectors and the hybrid logical clock.
 
-A *dot* (replica id, counter) names one commit. A *version vector* says, per replica, up to which counter everything has
-been seen: as deltas are applied in causal order, that is the whole causal context and needs no cloud of single dots
-(Almeida, Shoker, Baquero 2018, section 7, "causal consistency"). The hybrid clock orders what causality leaves
-unordered (Kulkarni et al. 2014). Nothing here reads a clock: wall time is an argument.
+A *dot* `(replica id, counter)` names one commit. A *version vector* maps each replica id to a counter, and says that
+all commits of that replica up to that counter have been seen. Replicas apply deltas in causal order, so a version
+vector describes the whole causal context of a replica. Single dots beyond it ("dot clouds") cannot occur. Source:
+Almeida, Shoker, Baquero 2018, section 7 (causal consistency).
+
+The *hybrid logical clock* orders commits that causality leaves unordered. Source: Kulkarni et al. 2014.
+
+Nothing in this module reads a clock: wall time is always an argument.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Dot", "HybridClock", "ReplicaId", "Stamp", "VersionVector", "check_replica_id"]
 
 ReplicaId = str
-"""A node's name plus, after a data loss, its incarnation: `n1`, `n1.2`. Used by one uninterrupted history only."""
+"""The name of one uninterrupted history: the node's name, plus an incarnation after a data loss. `n1`, `n1.2`."""
 
 _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _ID_LENGTH_MAX = 128
@@ -26,7 +30,11 @@ _LOGICAL_MAX = 2**63 - 1
 
 
 def check_replica_id(replica: object) -> ReplicaId:
-    """`replica` itself, if it is a valid id: 1 to 128 of letters, digits, `_`, `.`, `-`; raises `InvalidArgument`."""
+    """Return `replica` if it is a valid replica id.
+
+    A valid id has 1 to 128 characters out of letters, digits, `_`, `.` and `-`. Raises `InvalidArgument` for anything
+    else.
+    """
     if not isinstance(replica, str) or not 0 < len(replica) <= _ID_LENGTH_MAX or not _ID_LETTERS.issuperset(replica):
         raise InvalidArgument(
             "replica id", f"{brief(replica)} is not 1 to {_ID_LENGTH_MAX} of letters, digits, '_', '.', '-'"
@@ -35,24 +43,28 @@ def check_replica_id(replica: object) -> ReplicaId:
 
 
 class Dot(NamedTuple):
-    """The name of one commit: `counter` starts at 1 and rises by one with each commit of `replica`."""
+    """The name of one commit. `counter` starts at 1 and rises by one with each commit of `replica`."""
 
     replica: ReplicaId
     counter: int
 
     def __str__(self) -> str:
-        """`n1:7`, as persisted."""
+        """Return the persisted text form, for example `n1:7`."""
         return f"{self.replica}:{self.counter}"
 
 
 class VersionVector(dict[ReplicaId, int]):
-    """Per replica, the counter up to which all of its commits have been seen; an absent replica counts as 0.
+    """Per replica id, the counter up to which all commits have been seen. An absent replica id counts as 0.
 
-    >>> here, there = VersionVector(n1=2), VersionVector(n1=1, n2=1)
-    >>> here.concurrent_with(there), VersionVector(n1=1) <= here
-    (True, True)
-    >>> here.merge(there); here
-    VersionVector({'n1': 2, 'n2': 1})
+    Two replicas that have each committed once are concurrent. After a merge, the first has seen both commits:
+
+    >>> n1, n2 = VersionVector(n1=1), VersionVector(n2=1)
+    >>> n1.concurrent_with(n2), n1.lacks(n2)
+    (True, VersionVector({'n2': 1}))
+    >>> n1.merge(n2); n1
+    VersionVector({'n1': 1, 'n2': 1})
+    >>> n2 <= n1, n1 <= n2, n1.covers(Dot("n2", 1)), n1.covers(Dot("n2", 2))
+    (True, False, True, False)
     """
 
     __slots__ = ()
@@ -64,64 +76,74 @@ class VersionVector(dict[ReplicaId, int]):
         return f"VersionVector({dict.__repr__(self)})"
 
     def increment(self, replica: ReplicaId) -> int:
-        """Counts one more commit of `replica`; the new counter."""
+        """Count one more commit of `replica`, and return its counter."""
         self[replica] = counter = self[replica] + 1
         return counter
 
     def merge(self, other: Mapping[ReplicaId, int]) -> None:
-        """Raises every entry to the larger of both (the pointwise maximum)."""
+        """Raise every entry to the larger of both: the pointwise maximum, which is the join of version vectors."""
         for replica, counter in other.items():
             self[replica] = max(self[replica], counter)
 
     def advance(self, dot: Dot) -> None:
-        """Counts in the commit `dot`, which must be the next of its replica; raises `InvariantBroken`."""
+        """Count the commit `dot`. Raises `InvariantBroken` if it is not the next commit of its replica."""
         if dot.counter != self[dot.replica] + 1:
             raise InvariantBroken(f"dot {dot} does not follow {dot.replica}:{self[dot.replica]}")
         self[dot.replica] = dot.counter
 
     def covers(self, dot: Dot) -> bool:
-        """Whether commit `dot` has been seen."""
+        """Return whether this clock has seen the commit `dot`."""
         return dot.counter <= self[dot.replica]
 
     def __le__(self, other: Mapping[ReplicaId, int]) -> bool:
-        """Whether `other` has seen all that this has."""
+        """Return whether `other` dominates this clock: it has seen every commit that this clock has seen."""
         return all(counter <= other.get(replica, 0) for replica, counter in self.items())
 
     def concurrent_with(self, other: VersionVector) -> bool:
-        """Whether each has seen something that the other has not."""
+        """Return whether each clock has seen a commit that the other has not."""
         return not self <= other and not other <= self
 
     def lacks(self, other: Mapping[ReplicaId, int]) -> VersionVector:
-        """The entries of `other` that are ahead of this."""
+        """Return the entries of `other` that are ahead of this clock."""
         return VersionVector({replica: counter for replica, counter in other.items() if counter > self[replica]})
 
     def copy(self) -> VersionVector:
-        """An independent copy."""
+        """Return an independent copy."""
         return VersionVector(self)
 
     @classmethod
     def floor(cls, clocks: Iterable[VersionVector]) -> VersionVector:
-        """The pointwise minimum: what every one of `clocks` has seen."""
+        """Return the pointwise minimum: what every one of `clocks` has seen. `clocks` must not be empty.
+
+        >>> VersionVector.floor([VersionVector(n1=3, n2=1), VersionVector(n1=2)])
+        VersionVector({'n1': 2})
+        """
         first, *rest = clocks
         floor = {replica: min([counter, *(clock[replica] for clock in rest)]) for replica, counter in first.items()}
         return cls({replica: counter for replica, counter in floor.items() if counter})
 
 
 class Stamp(NamedTuple):
-    """A point of hybrid time: physical milliseconds and, within one, a logical counter (below 2^63)."""
+    """A point in hybrid time: wall time in milliseconds, and a logical counter that orders events within one of them.
+
+    Both are from 0 to 2^63 - 1.
+    """
 
     ms: int
     logical: int
 
     def successor(self) -> Stamp:
-        """The smallest stamp after this one; the last of its millisecond is its own, so that all can be persisted."""
+        """Return the smallest stamp after this one.
+
+        The last stamp of a millisecond is its own successor: a larger logical counter could not be persisted.
+        """
         return Stamp(self.ms, min(self.logical + 1, _LOGICAL_MAX))
 
 
 class HybridClock:
-    """The hybrid logical clock of one replica: it follows wall time, and never runs backwards.
+    """The hybrid logical clock of one replica. It follows wall time and never goes backwards.
 
-    The one exception is `set_right`, after wall time itself did.
+    The one exception is `reset_if_ahead`, for a wall clock that was wrong and has been corrected.
 
     >>> clock = HybridClock()
     >>> clock.tick(wall_ms=100), clock.tick(wall_ms=90)
@@ -137,19 +159,21 @@ class HybridClock:
         self.last = last or Stamp(0, 0)
 
     def tick(self, wall_ms: int) -> Stamp:
-        """A stamp later than all that this clock gave or observed."""
+        """Return a stamp that is later than every stamp this clock has returned or adopted."""
         self.last = Stamp(wall_ms, 0) if wall_ms > self.last.ms else self.last.successor()
         return self.last
 
-    def set_right(self, wall_ms: int, ahead_ms_max: int) -> int:
-        """Starts anew at wall time where this clock is more than `ahead_ms_max` ahead of it; by how much, else 0.
+    def reset_if_ahead(self, wall_ms: int, ahead_ms_max: int) -> int:
+        """Reset this clock to wall time if it is more than `ahead_ms_max` ahead of it.
 
-        Only a wall clock that was wrong brings it there: stamps that far ahead are not taken over. To stay would have
-        every peer refuse its stamps until wall time has caught up. Nothing needs it to stay: what has seen a write
-        replaces it, whatever their stamps say.
+        Returns by how many milliseconds the clock was ahead, or 0 if it was not reset.
+
+        Only a wall clock that was wrong can bring the hybrid clock so far ahead, because `observe` does not adopt such
+        stamps. A clock that stayed ahead would have its stamps refused by every peer until wall time catches up. The
+        reset is safe: a write that has seen another write replaces it, whatever the stamps of the two say.
 
         >>> clock = HybridClock(Stamp(9000, 3))
-        >>> clock.set_right(wall_ms=8500, ahead_ms_max=1000), clock.set_right(wall_ms=100, ahead_ms_max=1000)
+        >>> clock.reset_if_ahead(wall_ms=8500, ahead_ms_max=1000), clock.reset_if_ahead(wall_ms=100, ahead_ms_max=1000)
         (0, 8900)
         >>> clock.tick(wall_ms=100)
         Stamp(ms=100, logical=1)
@@ -161,10 +185,12 @@ class HybridClock:
         return ahead_ms
 
     def observe(self, stamp: Stamp, wall_ms: int, ahead_ms_max: int) -> int:
-        """How many ms `stamp` is ahead of `wall_ms`; it is taken over unless that is more than `ahead_ms_max`.
+        """Adopt `stamp`, which a peer sent, unless it is more than `ahead_ms_max` ahead of `wall_ms`.
 
-        A stamp that is not taken over cannot drag this clock into the future. Causality does not need it: a write that
-        has seen another replaces it, whatever their stamps say.
+        Returns by how many milliseconds `stamp` is ahead of `wall_ms`; negative if it is behind.
+
+        A stamp that is not adopted cannot drag this clock into the future. Causality does not depend on the stamp: a
+        write that has seen another write replaces it, whatever the stamps of the two say.
         """
         ahead_ms = stamp.ms - wall_ms
         if stamp > self.last and ahead_ms <= ahead_ms_max:

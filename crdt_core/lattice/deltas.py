@@ -1,7 +1,7 @@
-"""What travels between replicas: deltas (one commit each) and patches (what a clock lacks). Plain values, no behaviour.
+"""The values that travel between replicas: a delta (one commit) and a patch (what a given clock lacks).
 
-Both name dots by replica id, so they mean the same everywhere; each replica packs them by its own roster when it takes
-them in.
+These are plain values without behaviour. They name dots by replica id, so they mean the same at every replica. A
+replica that takes one in packs the dots by its own replica index (`crdt_core.lattice.replica_index`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["Address", "Delta", "Patch", "PatchPart", "Write"]
 
 Address = tuple[bytes, str, bytes | None]
-"""(key, type name, part); the part `None` stands for the object's clears."""
+"""`(key, type name, part)`: where siblings are stored. The part `None` stands for the clears of the object."""
 
 
 class Write(NamedTuple):
-    """One write of a commit. `part` is `None` for a *clear*: it removes all that the commit had seen of the object."""
+    """One write of a commit, at the address `(key, type, part)`.
+
+    A `part` of `None` is a *clear*: it removes everything of the object that the commit had seen. A clear has no
+    payload.
+    """
 
     key: bytes
     type: str
@@ -30,10 +34,11 @@ class Write(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one commit did.
+    """What one commit wrote.
 
-    `deps` is the clock it was made on (so `deps[dot.replica] == dot.counter - 1`); a write replaces the siblings that
-    `deps` covers. `hlc` is the hybrid time of the commit. At most one write per address; clears come before parts.
+    `deps` is the clock of the replica just before the commit, so `deps[dot.replica] == dot.counter - 1`. A write
+    replaces the siblings whose dots `deps` covers. `hlc` is the hybrid time of the commit. `writes` holds at most one
+    write per address; the clears come first.
     """
 
     dot: Dot
@@ -43,9 +48,9 @@ class Delta:
 
 
 class PatchPart(NamedTuple):
-    """The siblings of one part, removals included; for `part` `None`, the object's clears as `{dot: deps}`.
+    """All siblings of one part, tombstones included. For the part `None`: the clears of the object, as `{dot: deps}`.
 
-    No siblings: the origin holds nothing there, whatever it has said before.
+    Empty `siblings` say that the origin holds nothing at this address, whatever it listed there earlier.
     """
 
     key: bytes
@@ -56,11 +61,11 @@ class PatchPart(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Everything that replica `origin`, at `clock`, knows beyond `since`, as one consistent snapshot.
+    """One consistent snapshot of everything that replica `origin` knows at `clock`, beyond what `since` covers.
 
-    `since` is `None` for a full state: then a part that is not listed is empty at the origin. Otherwise a part that is
-    not listed has had no write beyond `since`, and only a replica that has seen `since` can join the patch.
-    `stable` is the frontier up to which the origin has forgotten removals.
+    `since` is `None` for a full state: a part that is not listed is empty at the origin. Otherwise a part that is not
+    listed has had no write beyond `since`, and only a replica that has seen `since` can join the patch. `stable` is the
+    stable frontier of the origin: it may have forgotten tombstones up to there. `hlc` is the origin's hybrid time.
     """
 
     origin: ReplicaId

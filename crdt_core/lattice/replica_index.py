@@ -1,8 +1,8 @@
-"""The replica ids that one replica has met, each with a small number, so that a dot fits one integer.
+"""The replica index: a small number for each replica id that one replica knows, so that a dot fits into one integer.
 
-A dot is packed as `counter << 12 | number of the replica`. A dense clock is a version vector as a list by those
-numbers, which makes the question "has this clock seen that dot?" one comparison. Both are local to one replica:
-whatever leaves it names replica ids.
+A *packed dot* is `counter << 12 | number of the replica id`. A *dense clock* is a version vector as a list, indexed by
+those numbers. The question "has this clock seen that dot?" then costs one comparison (`covered`). The numbers are local
+to one replica: everything that leaves the replica names replica ids.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["REPLICAS_MAX", "DenseClock", "PackedDot", "ReplicaIndex", "covered"]
 
 PackedDot = int
+"""A dot as one integer, by the numbers of one `ReplicaIndex`."""
+
 DenseClock = list[int]
-"""A version vector by the numbers of a `ReplicaIndex`; replicas beyond its end count as 0."""
+"""A version vector as a list, by the numbers of one `ReplicaIndex`. Replica ids beyond its end count as 0."""
 
 _INDEX_BITS = 12
 _INDEX_MASK = (1 << _INDEX_BITS) - 1
@@ -30,14 +32,21 @@ _ZERO = ord("0")
 _COUNTER_DIGITS_MAX = 15
 
 REPLICAS_MAX = 1 << _INDEX_BITS
-"""Replica ids that one replica can tell apart."""
+"""How many replica ids one replica can tell apart."""
 
 
 class ReplicaIndex:
-    """The replica ids one replica has met, numbered, so that a dot fits one integer. Local: indices never leave it.
+    """The replica ids that one replica has met, each with its number.
 
-    `encoded`: the ids as bytes, as the names of parts hold them. `folded`: the last counters of ids that every member
-    has seen the end of. They are in no clock any more.
+    `ids` lists the ids by number, `encoded` the same as bytes (part names contain them in this form). `folded` maps
+    each folded replica id to its final counter. A *folded* id has left the fleet, and every member has seen all of its
+    commits. So no clock lists it any more; its dots count as seen.
+
+    >>> index = ReplicaIndex()
+    >>> dot = index.pack("n1", 7); index.unpack(dot)
+    Dot(replica='n1', counter=7)
+    >>> covered(dot, index.dense_clock({"n1": 7, "n2": 1})), covered(dot, index.dense_clock({"n1": 6}))
+    (True, False)
     """
 
     __slots__ = ("_encoded_index", "_index", "encoded", "folded", "ids")
@@ -50,7 +59,10 @@ class ReplicaIndex:
         self._encoded_index: dict[bytes, int] = {}
 
     def index(self, replica: ReplicaId) -> int:
-        """The number of `replica`, given at its first use; raises `Malformed` for one too many."""
+        """Return the number of `replica`, which gets one at its first use.
+
+        Raises `Malformed` if the index is full: a peer's message named one replica id too many.
+        """
         found = self._index.get(replica)
         if found is None:
             if len(self.ids) >= REPLICAS_MAX:
@@ -62,20 +74,23 @@ class ReplicaIndex:
         return found
 
     def pack(self, replica: ReplicaId, counter: int) -> PackedDot:
-        """The dot as one integer."""
+        """Return the dot as one integer. Raises `Malformed` like `index`."""
         index = self._index.get(replica)
         return counter << _INDEX_BITS | (self.index(replica) if index is None else index)
 
     def unpack(self, packed: PackedDot) -> Dot:
-        """The inverse of `pack`."""
+        """Return the dot that `pack` packed."""
         return Dot(self.ids[packed & _INDEX_MASK], packed >> _INDEX_BITS)
 
-    def written(self, packed: PackedDot) -> tuple[bytes, int]:
-        """The dot with its id as bytes, for who writes it out."""
+    def unpack_encoded(self, packed: PackedDot) -> tuple[bytes, int]:
+        """Return the dot as `(encoded replica id, counter)`, for code that writes it out as bytes."""
         return self.encoded[packed & _INDEX_MASK], packed >> _INDEX_BITS
 
-    def read(self, text: bytes) -> PackedDot | None:
-        """The dot in its text form, in bytes; `None` for any other text, or where the id is not known here."""
+    def pack_encoded(self, text: bytes) -> PackedDot | None:
+        """Return the packed dot of the text form `b"n1:7"`.
+
+        Returns `None` for any other text, and for a replica id that has no number yet.
+        """
         replica, _, counter = text.rpartition(b":")
         index = self._encoded_index.get(replica)
         if index is None or not counter.isdigit() or counter[0] == _ZERO or len(counter) > _COUNTER_DIGITS_MAX:
@@ -83,24 +98,33 @@ class ReplicaIndex:
         return int(counter) << _INDEX_BITS | index
 
     def dense_clock(self, clock: Mapping[ReplicaId, int]) -> DenseClock:
-        """`clock` by index; raises `Malformed` where its ids do not all fit, and then numbers none of them."""
-        strangers = clock.keys() - self._index.keys()
-        if len(self.ids) + len(strangers) > REPLICAS_MAX:
+        """Return `clock` as a dense clock; replica ids without a number get one.
+
+        Raises `Malformed`, and numbers none of them, if the index has no room for all.
+        """
+        unknown = clock.keys() - self._index.keys()
+        if len(self.ids) + len(unknown) > REPLICAS_MAX:
             raise Malformed("clock", f"with its {len(clock)} replica ids there would be more than {REPLICAS_MAX}")
         for replica in clock:
             self.index(replica)
-        return self.known_dense_clock(clock)
+        return self.dense_clock_of_known(clock)
 
-    def known_dense_clock(self, clock: Mapping[ReplicaId, int]) -> DenseClock:
-        """`clock` by index, as far as dots were packed by now: it numbers nobody, so that asking costs no number."""
+    def dense_clock_of_known(self, clock: Mapping[ReplicaId, int]) -> DenseClock:
+        """Return `clock` as a dense clock, without the replica ids that have no number.
+
+        It covers every dot that this index has packed so far, and a mere question uses up no number.
+        """
         return [clock.get(replica, 0) for replica in self.ids]
 
-    def whole(self, clock: VersionVector) -> VersionVector:
-        """`clock`, which is of a member that has folded what this one has, with the folded ids back in it."""
+    def with_folded(self, clock: VersionVector) -> VersionVector:
+        """Return `clock` with the folded replica ids put back.
+
+        The result is right only for the clock of a replica that has folded the same ids, or still lists them itself.
+        """
         return VersionVector({**self.folded, **clock}) if self.folded else clock
 
 
 def covered(dot: PackedDot, dense_clock: DenseClock) -> bool:
-    """Whether `horizon` has seen `dot`."""
+    """Return whether `dense_clock` has seen the commit `dot`."""
     index = dot & _INDEX_MASK
     return index < len(dense_clock) and dot >> _INDEX_BITS <= dense_clock[index]

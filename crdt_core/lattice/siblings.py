@@ -1,22 +1,30 @@
 """The siblings of one part, and the one rule by which they are written and joined.
 
-A *part* is the smallest thing that can conflict (a set's member, a register's slot, one replica's share of a counter);
-its siblings are its live writes, `{dot: payload}`. **A write replaces every sibling that it has seen and leaves the
-concurrent ones.** That rule alone is add-wins, the multi-value register and the observed remove (the dot stores of
-Almeida, Shoker, Baquero 2018, section 6, with the causal context shared by the whole replica).
+A *part* is the smallest thing that can conflict: a member of a set, the slot of a register, one replica's share of a
+counter. Its *siblings* are its live writes, `{dot: payload}`. The rule:
 
-A removal is a write too: its payload is `TOMBSTONE`, or a `ObservedReset` that also says what it has seen. It shows
-nothing, and is forgotten once every replica has it. A `WINNING_TOMBSTONE` is a removal that also hides what is
-concurrent to it; it and what it hides are forgotten together, once every replica has both.
+    A write replaces every sibling that it has seen, and leaves the concurrent ones.
 
-Nearly every part has one sibling, and most of those are set members without a payload. So that a million of them fit,
-a dot is packed into one integer (counter, and a small index for the replica: see `ReplicaIndex`), and siblings are
-kept in the least that holds them:
+This rule alone gives the add-wins set, the multi-value register and the observed remove. Source: the dot stores of
+Almeida, Shoker, Baquero 2018, section 6, with one causal context for the whole replica.
 
-    int               one sibling, payload `True`
+A removal is a write, too. Its payload is one of three:
+
+- `TOMBSTONE` says only that something was removed.
+- `ObservedReset` also says which totals of a counter's share the removal had seen.
+- `WINNING_TOMBSTONE` also hides what is concurrent to it.
+
+A removal shows nothing. It is forgotten once every replica has it. A winning tombstone and the siblings that it hides
+are forgotten together, once every replica has all of them.
+
+Nearly every part has one sibling, and most of those are set members without a payload. A million of them must fit into
+memory. So a dot is packed into one integer (`crdt_core.lattice.replica_index`), and siblings have the smallest form
+that holds them:
+
+    None              no siblings
+    int               one sibling with payload `True`: its dot
     (dot, payload)    one sibling
-    {dot: payload}    several: a real conflict
-    None              none
+    {dot: payload}    several siblings: a real conflict
 """
 
 from __future__ import annotations
@@ -50,25 +58,27 @@ __all__ = [
 ]
 
 Payload = Any
-"""What a write says; its shape is the type's own. Immutable."""
+"""What a write says. Its shape is up to the type of the object. Immutable."""
 
 Siblings = int | tuple[PackedDot, Payload] | dict[PackedDot, Payload] | None
+"""The siblings of one part, in one of the four forms that the module docstring lists."""
+
 TOMBSTONE = None
 """The payload of a plain removal."""
 
 WINNING_TOMBSTONE = False
-"""The payload of a removal that wins: nothing shows in its part until what has seen it replaces or clears it."""
+"""The payload of a removal that wins: the part shows nothing until a write or clear that has seen it removes it."""
 
 
 class ObservedReset(NamedTuple):
-    """The payload of a counter's removal: the totals of the share that it has seen, and so takes away."""
+    """The payload of a counter's removal: the totals of the share that the removal has seen, and so takes away."""
 
     increments: int
     decrements: int
 
 
 def unfold(siblings: Siblings) -> dict[PackedDot, Payload]:
-    """The siblings as a dict; not to be changed."""
+    """Return the siblings as a dict. The caller must not change it."""
     if siblings is None:
         return {}
     if type(siblings) is int:
@@ -80,7 +90,7 @@ def unfold(siblings: Siblings) -> dict[PackedDot, Payload]:
 
 
 def fold(siblings: dict[PackedDot, Payload]) -> Siblings:
-    """The least form that holds `siblings`; owns the dict from then on."""
+    """Return the smallest form that holds `siblings`. The caller must not change the dict afterwards."""
     if len(siblings) > 1:
         return siblings
     for dot, payload in siblings.items():
@@ -89,16 +99,19 @@ def fold(siblings: dict[PackedDot, Payload]) -> Siblings:
 
 
 def write(siblings: Siblings, deps: DenseClock | None, dot: PackedDot, payload: Payload) -> Siblings:
-    """The siblings after the write `dot` that had seen `deps` (`None`: all of them).
+    """Return the siblings after the write `dot`, made at the clock `deps`; `None`: it has seen all of `siblings`.
+
+    Replicas n1 and n2 each write without having seen the other's write: both siblings stay. Then n3, which has seen
+    only n1's write, writes: its write replaces that one.
 
     >>> from crdt_core.lattice.replica_index import ReplicaIndex
-    >>> replica_index = ReplicaIndex(); a, b = replica_index.pack("n1", 1), replica_index.pack("n2", 1)
-    >>> one = write(None, None, a, "x")
-    >>> both = write(one, replica_index.dense_clock({}), b, "y")     # has not seen n1:1
-    >>> sorted(unfold(both).values())
+    >>> index = ReplicaIndex(); a, b, c = (index.pack(replica, 1) for replica in ("n1", "n2", "n3"))
+    >>> only_a = write(None, index.dense_clock({}), a, "x")
+    >>> a_and_b = write(only_a, index.dense_clock({}), b, "y")
+    >>> sorted(unfold(a_and_b).values())
     ['x', 'y']
-    >>> unfold(write(both, replica_index.dense_clock({"n1": 1}), replica_index.pack("n3", 1), "z")).values()
-    dict_values(['y', 'z'])
+    >>> sorted(unfold(write(a_and_b, index.dense_clock({"n1": 1}), c, "z")).values())
+    ['y', 'z']
     """
     if deps is not None and siblings is not None:
         kept = {d: p for d, p in unfold(siblings).items() if not covered(d, deps) and d != dot}
@@ -109,14 +122,26 @@ def write(siblings: Siblings, deps: DenseClock | None, dot: PackedDot, payload: 
 
 
 def drop(siblings: Siblings, deps: DenseClock) -> Siblings:
-    """The siblings that a clear which had seen `deps` leaves."""
+    """Return the siblings that remain after a clear made at the clock `deps`: those that it had not seen."""
     return fold({d: p for d, p in unfold(siblings).items() if not covered(d, deps)})
 
 
 def join(
     mine: Siblings, my_clock: DenseClock, theirs: Mapping[PackedDot, Payload], their_clock: DenseClock
 ) -> Siblings:
-    """What either side holds and the other has not removed: the common ones, and those the other has not seen."""
+    """Return the lattice join of one part at two replicas, each with the clock of its replica.
+
+    A sibling stays if both replicas hold it, or if one holds it and the other has not seen it. A sibling that a replica
+    has seen and does not hold was replaced or removed there: it goes. Commutative, associative and idempotent.
+
+    Both replicas have seen n1:1. Here it is still held; there n2:1 has replaced it. After the join only n2:1 is left:
+
+    >>> from crdt_core.lattice.replica_index import ReplicaIndex
+    >>> index = ReplicaIndex(); old, new = index.pack("n1", 1), index.pack("n2", 1)
+    >>> here, there = index.dense_clock({"n1": 1}), index.dense_clock({"n1": 1, "n2": 1})
+    >>> join((old, "old"), here, {new: "new"}, there) == (new, "new")
+    True
+    """
     held = unfold(mine)
     kept = {d: p for d, p in held.items() if d in theirs or not covered(d, their_clock)}
     kept.update({d: p for d, p in theirs.items() if d not in held and not covered(d, my_clock)})
@@ -124,16 +149,17 @@ def join(
 
 
 def is_tombstone(payload: Payload) -> bool:
-    """Whether a payload shows nothing."""
+    """Return whether `payload` is one of the three removals."""
     return payload is TOMBSTONE or payload is WINNING_TOMBSTONE or type(payload) is ObservedReset
 
 
 def lasting(siblings: Siblings) -> dict[PackedDot, Payload]:
-    """The siblings that make up the part's state at rest: none unless the part shows something.
+    """Return the siblings that do not depend on which removals this replica has forgotten already.
 
-    A `ObservedReset` lasts as long as a live write stands beside it, which it diminishes. Two replicas with the same
-    clock have the same lasting siblings, whichever removals each has already forgotten: so the digest is taken over
-    these.
+    There are none if the part shows nothing. An `ObservedReset` is lasting while a live write stands beside it, because
+    it lowers what that write shows.
+
+    Two replicas with equal clocks have equal lasting siblings. So the digest covers exactly these.
     """
     if not shows(siblings):
         return {}
@@ -141,7 +167,7 @@ def lasting(siblings: Siblings) -> dict[PackedDot, Payload]:
 
 
 def shows(siblings: Siblings) -> bool:
-    """Whether the part has a live write, and none that denies it."""
+    """Return whether the part shows something: it has a live write, and no winning tombstone hides it."""
     kind = type(siblings)
     if kind is int:
         return True
@@ -160,17 +186,25 @@ def all_covered(siblings: Siblings, dense_clock: DenseClock) -> bool:
 
 
 def has_tombstone(siblings: Siblings) -> bool:
-    """Whether one of the writes removes."""
+    """Return whether one of the siblings is a removal."""
     if type(siblings) is dict:
         return any(map(is_tombstone, siblings.values()))
     return siblings is not None and not shows(siblings)
 
 
 def forget(siblings: Siblings, stable: DenseClock) -> Siblings:
-    """The siblings without the removals that every replica has.
+    """Return the siblings without the removals that can be forgotten, given the stable frontier `stable`.
 
-    `ObservedReset`s go together or not at all: a share that starts anew must not meet evidence about its former life.
-    What is denied goes with what denies it, or it would come up again.
+    - A plain tombstone is forgotten as soon as it is stable.
+    - The observed resets of a part are forgotten together, once all siblings are stable and the part shows nothing. A
+      share that starts anew must not meet a reset from its former life.
+    - A winning tombstone is forgotten together with what it hides, under the same condition. Otherwise what it hid
+      would show again.
+
+    >>> from crdt_core.lattice.replica_index import ReplicaIndex
+    >>> index = ReplicaIndex(); removed, added = index.pack("n1", 1), index.pack("n2", 1)
+    >>> forget({removed: TOMBSTONE, added: True}, index.dense_clock({"n1": 1})) == added
+    True
     """
     held = unfold(siblings)
     if not shows(siblings) and all(covered(d, stable) for d in held):

@@ -1,1 +1,1 @@
-"""Who belongs to the fleet: under which id a node goes on, how members come and go, replaying unsent writes."""
+"""Membership: under which replica id a node runs, how members come and go, and how unsent writes are replayed."""

@@ -1,143 +1,42 @@
-"""What a node does about the fleet's members: whom it takes for its peers, what it writes down, what it owes to
-changes.
+"""Changes of the members, as operations: a member is added, removed, or comes back under a new replica id.
 
-Changes are operations (a member is added, removed, or comes back under a new id); the rest is duty, done by every node
-in the turn in which it learns: closing an id that leaves, and, by the first node of the fleet, sealing and folding it.
-The reasons are with the facts, in `crdt_core.types.members`.
+Each operation writes facts about replica ids into the members' object. `crdt_core.types.members` describes the facts
+and gives the reasons. What each node owes to such changes is in `crdt_core.membership.membership`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crdt_core.errors import InvalidArgument, Retired, UnknownNode
+from crdt_core.errors import InvalidArgument, UnknownNode
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.lattice.replica_index import covered
-from crdt_core.lattice.siblings import TOMBSTONE, unfold
-from crdt_core.membership.identity import next_incarnation
+from crdt_core.membership.incarnations import next_incarnation
 from crdt_core.types import MEMBERS
 from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, REMOVED_BY_HAND, Fact, Standing
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId, Stamp
-    from crdt_core.membership.identity import Sponsor
     from crdt_core.replica.replica import Replica
-    from crdt_core.types.members import Members
 
-__all__ = ["AddMember", "AdmitIncarnation", "Membership", "RemoveMember", "RetireFormer"]
+__all__ = ["AddMember", "AdmitIncarnation", "RemoveMember", "RetireFormer", "write_fact"]
 
 
-class Membership:
-    """The members as node `name` sees them from `replica`; `sponsor` is whom it asks as long as it is none itself."""
+def write_fact(replica: Replica, part: str, payload: Fact | bool | None) -> None:
+    """Write one fact into the members' object.
 
-    def __init__(self, name: str, replica: Replica, sponsor: Sponsor | None = None) -> None:
-        self._name = name
-        self._replica = replica
-        self._sponsor = sponsor
-        self._read: Members | None = None
-        self._peers: dict[str, ReplicaId] = {}
-        self._admitted = False
-        self._settled: Members | None = None
-
-    @property
-    def peers(self) -> dict[str, ReplicaId]:
-        """The other nodes that take part, each with the id under which it does."""
-        self._follow()
-        return self._peers
-
-    @property
-    def is_admitted(self) -> bool:
-        """Whether this replica sees itself among the members: only then may it write."""
-        self._follow()
-        return self._admitted
-
-    def knows(self, node: str) -> bool:
-        """Whether `node` is another one that takes part, or once did."""
-        return node != self._name and (node in self.peers or bool(self._replica.members.ids_of(node)))
-
-    def check(self) -> None:
-        """Raises `Retired` where this replica's id has left the fleet, or the fleet goes on without what it has.
-
-        The latter befalls nobody whom those who stay have heard of (`Members.given_up`): it was added by one that was
-        removed before anybody else had heard of it. Nobody takes anything of it in, so it must not go on.
-        """
-        fact = self._replica.members.facts.get(self._replica.id)
-        if fact is not None and fact.standing is not Standing.ACTIVE:
-            raise Retired(self._replica.id, fact.reason or fact.standing.name.lower())
-        if self._replica.given_up:
-            lost = ", ".join(sorted(self._replica.given_up))
-            raise Retired(self._replica.id, f"it holds commits of {lost} that the others have given up")
-
-    def owes(self) -> bool:
-        """Whether there may be something to write down: something was heard of members, or has become stable."""
-        members = self._replica.members
-        if members is self._settled or not self.is_admitted:
-            return False
-        if len(members.facts) == len(members.active):
-            self._settled = members
-        return members is not self._settled
-
-    def settle(self, now: Stamp) -> None:
-        """Writes down what this node owes: closings, and if it is the first of the fleet, seals and folds."""
-        members, replica = self._replica.members, self._replica
-        for leaving in members.leaving:
-            if replica.id not in members.closings.get(leaving, ()):
-                _say(replica, f"{leaving}/{replica.id}", True)
-        if self._name == next(iter(members.active)):
-            self._settle_for_all(members, now)
-        self._settled = members
-
-    def stability_moved(self) -> None:
-        """What was not stable may be so now."""
-        self._settled = None
-
-    def _settle_for_all(self, members: Members, now: Stamp) -> None:
-        """Seals what all have closed and hold whole, folds what is sealed for all; closings have then had their day.
-
-        Where two sponsors, apart, have each written down an id of one node, the one that is not used leaves.
-        """
-        replica = self._replica
-        for id_, fact in members.facts.items():
-            if fact.standing is Standing.ACTIVE and members.active[fact.node] != id_:
-                _say(replica, id_, Fact(Standing.LEAVING, fact.node, reason=LOST, at_ms=now.ms))
-            if fact.standing is Standing.LEAVING and members.all_closed and self._is_stable_whole(id_):
-                _say(replica, id_, dataclasses.replace(fact, standing=Standing.SEALED, final=replica.clock[id_]))
-            elif fact.standing is Standing.SEALED and self._is_stable(id_):
-                _say(replica, id_, dataclasses.replace(fact, standing=Standing.FOLDED))
-            if fact.standing > Standing.LEAVING:
-                for closer in members.closings.get(id_, ()):
-                    _say(replica, f"{id_}/{closer}", TOMBSTONE)
-
-    def _is_stable_whole(self, id_: ReplicaId) -> bool:
-        return self._replica.stable[id_] == self._replica.clock[id_]
-
-    def _is_stable(self, part: str) -> bool:
-        """Whether every member has the fact `part`, and so all that its author had seen."""
-        replica_index = self._replica.catalogue.replica_index
-        found = self._replica.catalogue.find(MEMBERS_KEY, MEMBERS.name)
-        dense_clock = replica_index.dense_clock(self._replica.stable)
-        return found is not None and all(covered(dot, dense_clock) for dot in unfold(found.parts.get(part.encode())))
-
-    def _follow(self) -> None:
-        members = self._replica.members
-        if members is self._read:
-            return
-        self._read = members
-        active = members.active
-        self._admitted = active.get(self._name) == self._replica.id
-        if self._admitted:
-            self._peers = {node: replica for node, replica in active.items() if node != self._name}
-        elif self._sponsor is not None:
-            self._peers = {self._sponsor.node: self._sponsor.replica}
+    `part` is a replica id and `payload` a `Fact` about it; or `part` is `<closed id>/<closing id>` and `payload` is
+    `True`. A `payload` of `None` removes the part.
+    """
+    replica.write(MEMBERS_KEY, MEMBERS, part.encode(), payload)
 
 
 @dataclass(frozen=True, slots=True)
 class AddMember:
-    """Writes node `node` down as a member; yields the replica id under which it is to join.
+    """Add node `node` as a member. The result is the replica id under which the node has to join.
 
-    Raises `InvalidArgument` where it takes part already. An id that was ever used is not used again.
+    A replica id that was ever used is not used again. Raises `InvalidArgument` if the node is a member already, or has
+    an impossible name.
     """
 
     node: str
@@ -151,13 +50,16 @@ class AddMember:
         known = replica.members.ids_of(self.node)
         new = next_incarnation(self.node, known) if known else self.node
         _write_founders(replica)
-        _say(replica, new, Fact(Standing.ACTIVE, self.node, grpc=self.grpc, redis=self.redis))
+        write_fact(replica, new, Fact(Standing.ACTIVE, self.node, grpc=self.grpc, redis=self.redis))
         return new
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveMember:
-    """Writes down that node `node` leaves, for `reason`; yields its replica id. Raises `UnknownNode`."""
+    """Remove node `node` from the members, because of `reason`. The result is its replica id, which now leaves.
+
+    Raises `UnknownNode` if the node is not a member, and `InvalidArgument` if the node is this one.
+    """
 
     node: str
     reason: str = REMOVED_BY_HAND
@@ -175,9 +77,10 @@ class RemoveMember:
 
 @dataclass(frozen=True, slots=True)
 class AdmitIncarnation:
-    """Writes down that node `node`, which was or is a member, comes back as `new`; yields whether that was news.
+    """Admit node `node`, which is or was a member, under the new replica id `new`. Its former ids leave.
 
-    Its former ids leave. Raises `UnknownNode` for a node that is none, or was removed.
+    The result is `False` if `new` was recorded before, and nothing changes then. Raises `UnknownNode` if the node was
+    never a member, or was removed by hand.
     """
 
     node: str
@@ -194,17 +97,20 @@ class AdmitIncarnation:
             return False
         _write_founders(replica)
         _retire(replica, self.node, LOST, now)
-        _say(replica, check_replica_id(self.new), Fact(Standing.ACTIVE, self.node, grpc=self.grpc, redis=self.redis))
+        admitted = Fact(Standing.ACTIVE, self.node, grpc=self.grpc, redis=self.redis)
+        write_fact(replica, check_replica_id(self.new), admitted)
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class RetireFormer:
-    """Writes down that `former`, an id under which node `node` once wrote, leaves; yields whether that was news.
+    """Record that `former`, a replica id under which node `node` once wrote, leaves.
 
-    A node that was left behind may come back from an id that nobody who stays has ever heard of. Its end has to become
-    known like that of any other, before what it had not sent can be done again. The id of another node, out of whose
-    backup this one comes, is left to that node.
+    The result is `False` if anything was recorded of `former` before, and nothing changes then. The same holds for an
+    id of another node: a node that comes from another node's backup leaves that id alone.
+
+    A node may come back from an id that no remaining member has ever heard of. The members must learn of the end of
+    that id, like that of any other, before the writes that it had not sent can be replayed.
     """
 
     node: str
@@ -215,22 +121,19 @@ class RetireFormer:
         if not is_its_own or replica.members.standing(self.former) is not None:
             return False
         _write_founders(replica)
-        _say(replica, self.former, Fact(Standing.LEAVING, self.node, reason=ABSENT, at_ms=now.ms))
+        write_fact(replica, self.former, Fact(Standing.LEAVING, self.node, reason=ABSENT, at_ms=now.ms))
         return True
 
 
 def _write_founders(replica: Replica) -> None:
-    """Before the first change: who the members are so far."""
+    """Record the founders as members, if this is the first change."""
     if not replica.showing(MEMBERS_KEY):
         for id_, fact in replica.members.facts.items():
-            _say(replica, id_, fact)
+            write_fact(replica, id_, fact)
 
 
 def _retire(replica: Replica, node: str, reason: str, now: Stamp) -> None:
+    """Record that every active replica id of `node` leaves."""
     for id_, fact in replica.members.facts.items():
         if fact.node == node and fact.standing is Standing.ACTIVE:
-            _say(replica, id_, Fact(Standing.LEAVING, node, reason=reason, at_ms=now.ms))
-
-
-def _say(replica: Replica, part: str, payload: Fact | bool | None) -> None:
-    replica.write(MEMBERS_KEY, MEMBERS, part.encode(), payload)
+            write_fact(replica, id_, Fact(Standing.LEAVING, node, reason=reason, at_ms=now.ms))

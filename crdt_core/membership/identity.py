@@ -1,80 +1,49 @@
-"""Under which id a node may go on when it starts: decided once, from what its Redis and those of its peers hold.
+"""The decision under which replica id a starting node may run.
 
-An id is used by one uninterrupted history only: a dot spent twice loses data silently. So a node resumes its id only
-if it can know that its Redis has lost nothing: the server has not been restarted since the last commit, or every
-member can be asked, and none has seen more of it than it has itself. Otherwise it comes back under a new id, which a
-running member must have written down first (the *sponsor*; why, is said in `crdt_core.types.members`). This module
-only chooses.
+A replica id names one uninterrupted history, because a dot that is used twice loses data silently. So a node resumes
+its id only if it can know that its Redis has lost nothing:
 
-A node that was added by a member which was gone before anybody else had heard of it holds commits that the others
-have given up, its own addition among them. It can agree with nobody, under whatever id, and does not go on unless it is
-added anew; what it alone has written is then done again.
+- the Redis server has not been restarted since the last commit, or
+- every member can be asked, and none has seen more commits of the id than the node's own Redis holds.
 
-A backup is a state at a clock, which any node may take up as that of a new id of its own: what the fleet has done since
-then comes from the sponsor, as to a replica that was away. Only a backup that holds commits which the fleet has given
-up is of no use to a fleet that lives: it would bring dots that may mean something else by now.
+Otherwise the node comes back under a new id. A running member, its *sponsor*, must first record the new id among the
+members (`crdt_core.types.members` says why). This module only decides; it reads and writes nothing.
+
+Two cases need more than that:
+
+*Commits that the fleet has abandoned.* A member may add a node and then be removed before any other member has heard of
+the addition. The new node then holds commits that the others have abandoned, its own addition among them. It could
+never agree with the others, whatever its id. So it does not run until it is added again. Then it starts from the
+fleet's state, and replays what only it has written.
+
+*Backup images.* An image is a state at a clock. Any node may take it up under a new id of its own, and fetch what has
+happened since from its sponsor, like a replica that was away. An image with commits that the fleet has abandoned is the
+exception: it would bring back dots that may mean something else by now. A running fleet has no use for it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crdt_core.errors import HalfRestored, NotAMember
-from crdt_core.lattice.clocks import VersionVector, check_replica_id
-from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Members, Standing
+from crdt_core.membership.evidence import OperatorOverride, combined_members
+from crdt_core.membership.incarnations import next_incarnation
+from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from crdt_core.lattice.clocks import ReplicaId
+    from crdt_core.membership.evidence import NodeEvidence
+    from crdt_core.types.members import Members
 
-__all__ = [
-    "ComeBack",
-    "Decision",
-    "Join",
-    "NodeEvidence",
-    "OperatorOverride",
-    "Resume",
-    "Sponsor",
-    "Wait",
-    "decide",
-    "incarnation",
-    "known_members",
-    "next_incarnation",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeEvidence:
-    """What a node's Redis holds about its replica. `replica` is empty where there is none yet.
-
-    `founders`: the fleet's nodes when it was made; none for one that joined. `joining`: its state is not complete yet.
-    `former`: an id whose unsent writes are still to be replayed. `restored`: it comes out of a backup, whose id
-    `replica` then is; `restoring`: it is only the beginning of one. `doubtful`: the server was restarted since the last
-    commit, or is another one. `owned`: a worker has claimed it and not given it up. `running`: that one gives signs of
-    life. `run_id`: of the server's process. `met`: per other node, the run id of its server when this life of the
-    worker first read there.
-    """
-
-    replica: ReplicaId = ""
-    clock: VersionVector = field(default_factory=VersionVector)
-    members: Members = field(default_factory=lambda: Members({}, {}))
-    founders: Sequence[str] = ()
-    joining: bool = False
-    former: ReplicaId = ""
-    restored: bool = False
-    restoring: bool = False
-    doubtful: bool = False
-    owned: bool = False
-    run_id: str = ""
-    met: Mapping[str, str] = field(default_factory=dict)
-    running: bool = False
+__all__ = ["ComeBack", "Decision", "Join", "Resume", "Sponsor", "Wait", "decide"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sponsor:
-    """The member that a newcomer asks for its state."""
+    """The member that records a node's new replica id, or gives a joining node its state."""
 
     node: str
     replica: ReplicaId
@@ -82,7 +51,7 @@ class Sponsor:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on as `replica`, of a fleet that was founded by `founders`."""
+    """Go on as `replica`, in the fleet that was created with the nodes `founders`."""
 
     replica: ReplicaId
     founders: Sequence[str]
@@ -90,9 +59,9 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Fetch the state from `sponsor`, as `replica`, which it has written down already.
+    """Fetch the state from `sponsor`, as `replica`. The members have recorded that id already.
 
-    `fresh`: what the node's Redis holds belongs to a former life, of which only unsent writes count.
+    `fresh`: discard the state that the node's Redis holds; only its unsent writes are replayed.
     """
 
     replica: ReplicaId
@@ -102,9 +71,10 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class ComeBack:
-    """Have `sponsor` write down the new id `replica`, then fetch what is missing from it.
+    """Have `sponsor` record the new id `replica`, then fetch what is missing from `sponsor`.
 
-    Without a sponsor there is nobody else, and the node writes itself down. `fresh` as in `Join`.
+    A `sponsor` of `None` says that there is no other member: the node records its new id itself. `fresh` is the same as
+    in `Join`.
     """
 
     replica: ReplicaId
@@ -115,27 +85,18 @@ class ComeBack:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Ask again soon: nothing can be decided for this `reason`.
+    """Ask again soon: nothing can be decided yet, because of `reason`.
 
-    `vouch`: which field of `OperatorOverride` would end the waiting; empty where none does.
+    `override` names the field of `OperatorOverride` that would end the waiting; empty if none would.
     """
 
     reason: str
-    vouch: str = ""
+    override: str = ""
 
 
 Decision = Resume | Join | ComeBack | Wait
 
-
-@dataclass(frozen=True, slots=True)
-class OperatorOverride:
-    """What an operator vouches for.
-
-    `trusting`: the node's Redis has lost nothing. `unsponsored`: no other member runs that could write the node down.
-    """
-
-    trusting: bool = False
-    unsponsored: bool = False
+_NO_OVERRIDE = OperatorOverride()
 
 
 def decide(
@@ -145,35 +106,38 @@ def decide(
     *,
     nonce: str,
     patient: bool = False,
-    override: OperatorOverride = OperatorOverride(),
+    override: OperatorOverride = _NO_OVERRIDE,
 ) -> Decision:
-    """What node `name` is to do; `others`: the records of the fleet's other nodes, `None` where unreachable.
+    """Return what node `name` is to do when it starts.
 
-    `nonce` keeps ids apart where not everybody could be asked. `patient`: wait for the unreachable rather than go on
-    without them. Raises `NotAMember` and `HalfRestored`.
+    `own` is the evidence in the node's own Redis. `others` maps every other node to its evidence, or to `None` if its
+    Redis does not answer. `nonce` keeps new ids apart if not every member could be asked. If `patient`, the node waits
+    for members that do not answer; otherwise it goes on without them.
+
+    Raises `NotAMember` if the node does not belong to the fleet, and `HalfRestored` if a restore was interrupted.
     """
     if own.restoring:
         raise HalfRestored(name)
-    everybody = (name, *others)
-    members = known_members((own, *others.values()), everybody, own)
-    if members.given_up(own.clock) and not own.restored:
-        members = known_members(others.values(), everybody)
-    case = _Case(name, own, others, members, nonce, override)
-    if case.is_unheard_of and case.unreachable:
-        return case.wait_to_be_heard_of()
-    case.check_membership()
+    nodes = (name, *others)
+    members = combined_members((own, *others.values()), nodes, own)
+    if members.abandoned(own.clock) and not own.restored:
+        members = combined_members(others.values(), nodes)
+    situation = _Situation(name, own, others, members, nonce, override)
+    if situation.is_unheard_of and situation.unreachable:
+        return situation.wait_to_be_heard_of()
+    situation.check_membership()
     if not own.replica:
-        return case.with_nothing()
+        return situation.decide_when_empty()
     if own.restored:
-        return case.with_a_backup()
-    if own.replica != case.active:
-        return case.with_a_former_id()
-    return case.with_its_id(patient=patient)
+        return situation.decide_with_backup()
+    if own.replica != situation.active_id:
+        return situation.decide_with_former_id()
+    return situation.decide_with_active_id(patient=patient)
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """All that is known, and the choices in it."""
+class _Situation:
+    """All evidence, who the members are according to it, and the decision in each case."""
 
     name: str
     own: NodeEvidence
@@ -183,86 +147,84 @@ class _Case:
     override: OperatorOverride
 
     def check_membership(self) -> None:
+        """Raise `NotAMember` if the node does not belong to the fleet."""
         ids = self.members.ids_of(self.name)
         remedy = f"deltaic node add {self.name}"
         if self.is_unheard_of:
-            raise NotAMember(self.name, "nobody who stays in the fleet has heard that it was added", remedy)
+            raise NotAMember(self.name, "no remaining member has heard that it was added", remedy)
         if not ids:
             raise NotAMember(self.name, "it is not a member of this fleet", remedy)
-        if self.active is None and self.members.facts[ids[-1]].reason == REMOVED_BY_HAND:
+        if self.active_id is None and self.members.facts[ids[-1]].reason == REMOVED_BY_HAND:
             raise NotAMember(self.name, "it was removed from this fleet", remedy)
 
-    @property
-    def is_unheard_of(self) -> bool:
-        """Whether it was added by a member that was gone before any of those who stay had heard of it."""
-        return bool(self._left_behind) and not self.members.ids_of(self.name)
-
     def wait_to_be_heard_of(self) -> Wait:
-        """It may have been added anew by one that does not answer just now."""
+        """Wait for the members that do not answer: one of them may have added the node again."""
         silent = ", ".join(self.unreachable)
-        return Wait(f"nobody who answers has heard that it was added, and the Redis of {silent} does not answer")
+        return Wait(f"no member that answers has heard that it was added, and the Redis of {silent} does not answer")
 
-    def with_nothing(self) -> Decision:
-        """Its Redis is empty: the node is new, or has lost everything."""
-        if self._seen:
+    def decide_when_empty(self) -> Decision:
+        """Decide for a node whose Redis is empty: the node is new, or its Redis has lost everything."""
+        if self._seen_by_others:
             return self._come_back("its Redis has lost everything", fresh=True)
         if self.unreachable and not self.override.trusting:
             silent = ", ".join(self.unreachable)
             return Wait(f"it starts for the first time, and the Redis of {silent} does not answer", "trusting")
-        if self.active == self.name and not self._has_changed:
+        if self.active_id == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
-        return self.join(self.active or self.name, fresh=True)
+        return self._join(self.active_id or self.name, fresh=True)
 
-    def with_a_former_id(self) -> Decision:
-        """The fleet has written down that its id leaves: for an absence, or because it was lost."""
-        former = self.members.facts.get(self.own.replica)
-        fresh = bool(self._left_behind) or (former is not None and former.reason in {ABSENT, REMOVED_BY_HAND})
-        if self.active is not None and fresh and not self._seen and not self.unreachable:
-            return self.join(self.active, fresh=True)
+    def decide_with_former_id(self) -> Decision:
+        """Decide for a node whose id leaves the fleet: the node was absent for too long, or had lost commits."""
+        fact = self.members.facts.get(self.own.replica)
+        fresh = bool(self._abandoned) or (fact is not None and fact.reason in {ABSENT, REMOVED_BY_HAND})
+        if self.active_id is not None and fresh and not self._seen_by_others and not self.unreachable:
+            return self._join(self.active_id, fresh=True)
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
 
-    def with_a_backup(self) -> Decision:
-        """It holds the state of a backup, of this node or another."""
-        reason = "its state comes out of a backup"
-        former = self.members.facts.get(self.own.replica)
-        if former is not None and former.reason in {ABSENT, REMOVED_BY_HAND}:
+    def decide_with_backup(self) -> Decision:
+        """Decide for a node whose state comes from a backup image, made by this node or another."""
+        reason = "its state comes from a backup"
+        fact = self.members.facts.get(self.own.replica)
+        if fact is not None and fact.reason in {ABSENT, REMOVED_BY_HAND}:
             return self._come_back(f"{reason} of {self.own.replica}, which has left the fleet", fresh=True)
-        given_up = self._given_up()
-        if given_up and self._sponsor() is not None:
-            what = ", ".join(given_up)
-            return self._come_back(f"{reason} that holds commits which the fleet has given up, of {what}", fresh=True)
+        abandoned = self._abandoned_in_backup()
+        if abandoned and self._sponsor() is not None:
+            ids = ", ".join(abandoned)
+            return self._come_back(f"{reason} with commits of {ids} that the fleet has abandoned", fresh=True)
         return self._come_back(reason, fresh=False)
 
-    def with_its_id(self, *, patient: bool) -> Decision:
-        at, silent = self.own.clock[self.own.replica], ", ".join(self.unreachable)
-        if what := ", ".join(self._left_behind):
-            return self._come_back(f"it holds commits which the fleet has given up, of {what}", fresh=True)
-        if self._seen > at:
-            return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {self._seen}", fresh=False)
+    def decide_with_active_id(self, *, patient: bool) -> Decision:
+        """Decide for a node whose id is the one under which it is a member."""
+        at, seen = self.own.clock[self.own.replica], self._seen_by_others
+        if ids := ", ".join(self._abandoned):
+            return self._come_back(f"it holds commits of {ids} that the fleet has abandoned", fresh=True)
+        if seen > at:
+            return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {seen}", fresh=False)
         if not self.own.doubtful or self.override.trusting:
             return self._go_on()
-        return self._in_doubt(silent, patient=patient)
+        return self._decide_in_doubt(patient=patient)
 
-    def _in_doubt(self, silent: str, *, patient: bool) -> Decision:
-        """Its Redis was restarted: it may have lost commits, and others may know that or not."""
-        if elders := ", ".join(self._elders):
-            return self._come_back(f"its Redis was restarted, and {elders} may know what it lost", fresh=False)
+    def _decide_in_doubt(self, *, patient: bool) -> Decision:
+        """Decide for a node whose Redis was restarted. It may have lost commits, and other nodes may know of them."""
+        silent = ", ".join(self.unreachable)
+        if witnesses := ", ".join(self._witnesses):
+            return self._come_back(f"its Redis was restarted, and {witnesses} may know what it lost", fresh=False)
         if patient and silent:
-            reason = f"its Redis was restarted, and that of {silent} does not answer, which may have seen more"
+            reason = f"its Redis was restarted; that of {silent} does not answer and may hold more of its commits"
             return Wait(reason, "trusting")
-        if patient and (unsure := ", ".join(self._unsure)):
-            return Wait(f"its Redis was restarted, and that of {unsure}, too: whether a worker lives there shows soon")
+        if patient and (undecided := ", ".join(self._undecided)):
+            return Wait(f"its Redis and that of {undecided} were restarted; whether a worker runs there is known soon")
         if silent:
             return self._come_back(f"its Redis was restarted, and {silent} may have seen what it lost", fresh=False)
         return self._go_on()
 
     def _go_on(self) -> Decision:
-        """Under its id, of which nothing was lost: by the state that it has, or by one that it has yet to fetch."""
+        """Keep the id, of which nothing was lost. A node that was still joining fetches the rest of its state."""
         if self.own.joining:
-            return self.join(self.own.replica, fresh=False)
+            return self._join(self.own.replica, fresh=False)
         return Resume(self.own.replica, self.own.founders)
 
-    def join(self, replica: ReplicaId, *, fresh: bool) -> Join | Wait:
+    def _join(self, replica: ReplicaId, *, fresh: bool) -> Join | Wait:
         sponsor = self._sponsor()
         if sponsor is None:
             return Wait("it is to join the fleet, but no member runs that could give it the state")
@@ -271,24 +233,22 @@ class _Case:
     def _come_back(self, reason: str, *, fresh: bool) -> ComeBack | Wait:
         sponsor = self._sponsor()
         if sponsor is None and self.members.active.keys() - {self.name} and not self.override.unsponsored:
-            waits = f"{reason}; it comes back under a new id, but no member runs that could write it down"
-            return Wait(waits, "unsponsored")
+            return Wait(f"{reason}; it needs a new id, but no member runs that could record it", "unsponsored")
         if sponsor is None and fresh and self.own.replica:
-            return Wait(f"{reason}; what it holds gives way to the fleet's state, but no member runs that has it")
+            return Wait(f"{reason}; it has to start from the fleet's state, but no member runs that has it")
         known = [*self.members.ids_of(self.name), self.own.replica or self.name]
-        return ComeBack(
-            next_incarnation(self.name, known, self.nonce if self.unreachable else ""), sponsor, reason, fresh
-        )
+        nonce = self.nonce if self.unreachable else ""
+        return ComeBack(next_incarnation(self.name, known, nonce), sponsor, reason, fresh)
 
     @property
-    def active(self) -> ReplicaId | None:
+    def active_id(self) -> ReplicaId | None:
+        """The id under which the node is a member, or `None` if it is not one."""
         return self.members.active.get(self.name)
 
     @property
-    def _seen(self) -> int:
-        """How many commits of its present id others have seen."""
-        replica = self.active or self.members.ids_of(self.name)[-1]
-        return max((record.clock[replica] for record in self.others.values() if record is not None), default=0)
+    def is_unheard_of(self) -> bool:
+        """Whether the node was added by a member that was gone before any remaining member heard of it."""
+        return bool(self._abandoned) and not self.members.ids_of(self.name)
 
     @property
     def unreachable(self) -> list[str]:
@@ -296,118 +256,73 @@ class _Case:
         return [node for node in self.members.active if node != self.name and self.others.get(node) is None]
 
     @property
-    def _elders(self) -> list[str]:
-        """The running nodes that have read from an earlier process of its Redis.
+    def _seen_by_others(self) -> int:
+        """How many commits of the node's latest id the other nodes have seen."""
+        replica = self.active_id or self.members.ids_of(self.name)[-1]
+        return max((other.clock[replica] for other in self.others.values() if other is not None), default=0)
 
-        What they read there may be about to be committed: no header tells yet.
+    @property
+    def _witnesses(self) -> list[str]:
+        """The running nodes that have read from an earlier process of the node's Redis.
+
+        They may be about to commit something that this Redis has lost. No header tells yet.
         """
         return [
             node
-            for node, record in self.others.items()
-            if record is not None and record.running and record.met.get(self.name, self.own.run_id) != self.own.run_id
+            for node, other in self.others.items()
+            if other is not None and other.running and other.met.get(self.name, self.own.run_id) != self.own.run_id
         ]
 
     @property
-    def _unsure(self) -> list[str]:
-        """The nodes whose Redis may have lost commits, too: their workers, if they live, give them back soon."""
-        records = self.others.items()
-        return [node for node, record in records if record and record.owned and record.doubtful and not record.running]
+    def _undecided(self) -> list[str]:
+        """The nodes whose Redis may have lost commits, too. If a worker runs there, it soon gives them back."""
+        others = self.others.items()
+        return [node for node, other in others if other and other.owned and other.doubtful and not other.running]
 
     @property
     def _has_changed(self) -> bool:
-        """Whether the fleet's members are others than its founders."""
-        return any(record.members.facts for record in (self.own, *self.others.values()) if record is not None)
+        """Whether the members have changed since the fleet was created."""
+        return any(one.members.facts for one in (self.own, *self.others.values()) if one is not None)
 
     @property
-    def _left_behind(self) -> list[ReplicaId]:
-        """The ids of which the node's own state holds more than where the others have written down that they end."""
-        return [] if self.own.restored else self.members.given_up(self.own.clock)
+    def _abandoned(self) -> list[ReplicaId]:
+        """The replica ids of which the node holds commits that the fleet has abandoned; empty for a backup."""
+        return [] if self.own.restored else self.members.abandoned(self.own.clock)
 
-    def _given_up(self) -> list[ReplicaId]:
-        """The ids of which the state of a backup holds more than the others will ever take in."""
-        told = known_members(self.others.values(), (self.name, *self.others))
-        return [id_ for id_, counter in sorted(self.own.clock.items()) if counter > self._last_of(id_, told, counter)]
+    def _abandoned_in_backup(self) -> list[ReplicaId]:
+        """The replica ids of which the backup holds commits that the other nodes will never take in."""
+        told = combined_members(self.others.values(), (self.name, *self.others))
+        return [id_ for id_, held in sorted(self.own.clock.items()) if held > self._last_possible(id_, told, held)]
 
-    def _last_of(self, replica: ReplicaId, told: Members, otherwise: int) -> int:
-        """The last counter of `replica` that may still come in, by what the others have told; else `otherwise`.
+    def _last_possible(self, replica: ReplicaId, told: Members, held: int) -> int:
+        """Return the last counter of `replica` that the other nodes may still take in, by what they have recorded.
 
-        An id that leaves is closed by each member at what it has seen: whoever takes this node's place has yet to do
-        so, unless it did so in its former life. And a running worker knows its own commits.
+        Returns `held` if nothing that they have recorded excludes it. `told` is what they know of the members. Each
+        member closes a leaving id at what it has seen of it. The id may still grow until whoever takes this node's
+        place has closed it, too, unless this node did so in its former life. A running worker knows all commits of its
+        own id.
         """
         fact = told.facts.get(replica)
         if fact is None:
-            return otherwise
+            return held
         if fact.standing > Standing.LEAVING:
             return fact.final
         if fact.standing is Standing.LEAVING:
-            closed = self.active is None or self.active in told.closings.get(replica, ())
-            return max((r.clock[replica] for r in self.others.values() if r), default=0) if closed else otherwise
+            closed = self.active_id is None or self.active_id in told.closings.get(replica, ())
+            return max((o.clock[replica] for o in self.others.values() if o), default=0) if closed else held
         owner = self.others.get(fact.node)
-        return owner.clock[replica] if owner and owner.running and owner.replica == replica else otherwise
+        return owner.clock[replica] if owner and owner.running and owner.replica == replica else held
 
     def _sponsor(self) -> Sponsor | None:
-        """The running member that has seen most; one that is about to come back itself is none."""
-        found = [
-            (sum(record.clock.values()), node)
-            for node, record in self.others.items()
-            if node != self.name and record is not None and record.running and not record.joining
-            if record.replica and self.members.active.get(node) == record.replica
-            if not self.members.given_up(record.clock)
+        """Return the running member that has seen most. A node that has to come back itself cannot be a sponsor."""
+        candidates = [
+            (sum(other.clock.values()), node)
+            for node, other in self.others.items()
+            if node != self.name and other is not None and other.running and not other.joining
+            if other.replica and self.members.active.get(node) == other.replica
+            if not self.members.abandoned(other.clock)
         ]
-        if not found:
+        if not candidates:
             return None
-        _, node = max(found)
+        _, node = max(candidates)
         return Sponsor(node, self.members.active[node])
-
-
-def known_members(
-    records: Iterable[NodeEvidence | None], named: Iterable[str], own: NodeEvidence | None = None
-) -> Members:
-    """What all that answer know together; before anything has changed the founders, or else the nodes `named`.
-
-    What only an id knows that leaves, or one that holds what the others have given up, nobody may ever hear: it does
-    not count, unless that is what there is to go by (the record `own` of a node that decides, or no other one).
-    """
-    known = [record for record in records if record is not None]
-    members = _joined(known)
-    staying = [record for record in known if record is own or not _is_left_behind(record, members)]
-    if staying:
-        members = _joined(staying)
-    if members.facts:
-        return members
-    founded = next((record.founders for record in known if record.founders), None)
-    return Members.founders(founded if founded is not None else named)
-
-
-def _joined(records: Iterable[NodeEvidence]) -> Members:
-    members = Members({}, {})
-    for record in records:
-        members = members.joined(record.members)
-    return members
-
-
-def _is_left_behind(record: NodeEvidence, members: Members) -> bool:
-    has_left = (members.standing(record.replica) or Standing.ACTIVE) is not Standing.ACTIVE
-    return has_left or bool(members.given_up(record.clock))
-
-
-def incarnation(replica: ReplicaId, node: str) -> int:
-    """Which life of `node` the id names: 1 for the bare name.
-
-    >>> incarnation("n1", "n1"), incarnation("n1.3", "n1"), incarnation("n1.3-c0de", "n1")
-    (1, 3, 3)
-    """
-    number, _, _ = replica.removeprefix(node).removeprefix(".").partition("-")
-    return int(number) if number.isdigit() else 1
-
-
-def next_incarnation(node: str, known: Iterable[ReplicaId], nonce: str = "") -> ReplicaId:
-    """An id of `node` after all that are `known`.
-
-    Where not every member could be asked there may be ids that nobody here knows: `nonce` then keeps them apart.
-
-    >>> next_incarnation("n1", ["n1", "n1.4"]), next_incarnation("n1", ["n1"], "c0de")
-    ('n1.5', 'n1.2-c0de')
-    """
-    number = max((incarnation(replica, node) for replica in known), default=1) + 1
-    return check_replica_id(f"{node}.{number}" + (f"-{nonce}" if nonce else ""))

@@ -44,7 +44,7 @@ class Replay:
     def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
         """Write what no other member has of the deltas."""
         before: dict[Address, Payload] = {}
-        sent = replica.whole_clock[self.former]
+        sent = replica.clock_with_folded[self.former]
         made = 0
         for delta in self.deltas:
             if delta.dot.replica == self.former and delta.dot.counter > sent:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from crdt_core.codec.canonical import FORMAT, check_patch, decode_parts, parse_object, parts_value
+from crdt_core.codec.canonical import FORMAT, parse_object
 from crdt_core.codec.header import Header, decode_header, encode_header
+from crdt_core.codec.patches import check_patch, decode_parts, parts_value
 from crdt_core.errors import InvalidArgument, Malformed, WorldError, brief
 from crdt_core.lattice.clocks import check_replica_id
 from crdt_core.lattice.deltas import Patch

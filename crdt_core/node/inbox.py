@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.messages import Admit, Answer, Ask, Compact, More, Push, Round, decode_message
-from crdt_core.errors import ClaimRefused, Malformed, PatchTooNew, PeerError, brief
+from crdt_core.errors import ImpossibleClock, Malformed, PatchTooNew, PeerError, brief
 from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
 from crdt_core.types.members import ABSENT
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from crdt_core.codec.messages import PeerMessage
-    from crdt_core.membership.changes import Membership
+    from crdt_core.membership.membership import Membership
     from crdt_core.node.events import MessagesRead
     from crdt_core.node.peers import Peers
     from crdt_core.node.rounds import Rounds
@@ -72,7 +72,7 @@ class Inbox:
         except PatchTooNew:
             self._counts["patches_refused"] += 1
         except PeerError as error:
-            self._counts["claims_refused"] += isinstance(error, ClaimRefused)
+            self._counts["claims_refused"] += isinstance(error, ImpossibleClock)
             context.quarantine("inbox", entry, content, str(error))
 
     def _start_round(self, message: Round, context: TurnContext) -> None:
@@ -101,7 +101,7 @@ class Inbox:
         It was added by a member that left before anybody here could hear of it. It gets an answer, because the answer
         tells it that the fleet goes on without those commits.
         """
-        return isinstance(message, Ask | More) and bool(self._replica.members.given_up(message.clock))
+        return isinstance(message, Ask | More) and bool(self._replica.members.abandoned(message.clock))
 
     def _is_out_of_place(self, message: PeerMessage) -> bool:
         """Whether only a member may send this message, and the sender is none, or not under this replica id.
@@ -112,7 +112,7 @@ class Inbox:
         """
         if isinstance(message, Answer | Push) and message.sender in self._peers.names:
             patch = message.patch
-            if self._replica.members.given_up(patch.clock):
+            if self._replica.members.abandoned(patch.clock):
                 return True
             if patch.origin == self._membership.peers[message.sender]:
                 return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.errors import ClaimRefused
+from crdt_core.errors import ImpossibleClock
 from crdt_core.node.events import StampAhead
 from crdt_core.replica.replica import Applied
 
@@ -48,12 +48,12 @@ class Ingest:
     def join(self, patch: Patch, source: str, context: TurnContext) -> int:
         """Joins a patch that `source` sent; returns how many writes were new.
 
-        Raises `ClaimRefused` where the patch claims commits of this replica that the replica has not made, and what
+        Raises `ImpossibleClock` where the patch claims commits of this replica that the replica has not made, and what
         `Replica.join` raises.
         """
         own = self._replica.id
         if patch.clock[own] > self._replica.clock[own] and not self._options.believes_claims:
-            raise ClaimRefused(own, patch.clock[own], self._replica.clock[own])
+            raise ImpossibleClock(own, patch.clock[own], self._replica.clock[own])
         new = self._replica.join(patch)
         self._observe(patch.hlc, source, context)
         self._counts["patches_joined"] += 1
@@ -62,7 +62,7 @@ class Ingest:
 
     def set_clock_right(self, node: str, context: TurnContext) -> None:
         """Brings the hybrid clock back where the wall clock of `node`, this one, was wrong and is set right now."""
-        ahead_ms = self._hlc.set_right(context.wall_ms, self._options.skew_refuse_ms)
+        ahead_ms = self._hlc.reset_if_ahead(context.wall_ms, self._options.skew_refuse_ms)
         if ahead_ms:
             self._counts["clock_set_right"] += 1
             context.effects.append(StampAhead(node, ahead_ms, refused=True))

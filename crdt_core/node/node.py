@@ -24,11 +24,12 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import encode_delta, encode_patch
+from crdt_core.codec.deltas import encode_delta
 from crdt_core.codec.header import Header, encode_header
+from crdt_core.codec.patches import encode_patch
 from crdt_core.errors import CallerError, UnknownNode, WorldError
 from crdt_core.lattice.clocks import HybridClock, VersionVector
-from crdt_core.membership.changes import Membership
+from crdt_core.membership.membership import Membership
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
     Call,
@@ -143,7 +144,7 @@ class Node:
                 context.calls.append(event)
             else:
                 self._take(event, context)
-        if replica.members is not self._checked or replica.given_up:
+        if replica.members is not self._checked or replica.abandoned:
             self.membership.check()
             self._checked = replica.members
         self._rounds.advance(context)

@@ -57,7 +57,7 @@ class OfferedPatches:
 
     def _check_leaving(self, patch: Patch) -> None:
         """Raises `InvalidArgument` where the patch has more commits of a leaving id: its end must be one for all."""
-        for replica, counter in self._replica.whole_clock.lacks(patch.clock).items():
+        for replica, counter in self._replica.clock_with_folded.lacks(patch.clock).items():
             if self._replica.members.standing(replica) not in {None, Standing.ACTIVE}:
                 raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.errors import Malformed
 from crdt_core.node.events import Reply
 from crdt_core.replica.replica import Applied
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.lattice.deltas import Delta
-    from crdt_core.membership.changes import Membership
+    from crdt_core.membership.membership import Membership
     from crdt_core.node.events import DeltasRead
     from crdt_core.node.ingest import Ingest
     from crdt_core.node.options import NodeOptions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from crdt_core.membership.changes import Membership
+    from crdt_core.membership.membership import Membership
 
 __all__ = ["Peers"]
 

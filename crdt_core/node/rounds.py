@@ -212,7 +212,7 @@ class Rounds:
             return
         for exchange in found:
             if exchange.state is State.ANSWERED:
-                is_behind = round_.pushes and not self._replica.whole_clock <= exchange.clock
+                is_behind = round_.pushes and not self._replica.clock_with_folded <= exchange.clock
                 event = Event.ALL_ANSWERED_AND_BEHIND if is_behind else Event.ALL_ANSWERED_AND_LEVEL
                 self._feed(exchange, event, context, clock=exchange.clock)
 
@@ -240,7 +240,7 @@ class Rounds:
         self._keep(exchange, is_own=is_own)
         match action:
             case Action.SEND_ASK:
-                self._send(context, exchange, Ask(self._name, exchange.round, self._replica.whole_clock.copy()))
+                self._send(context, exchange, Ask(self._name, exchange.round, self._replica.clock_with_folded.copy()))
             case Action.SEND_FIRST:
                 assert clock is not None
                 self._begin_sending(exchange, clock, context)
@@ -298,7 +298,7 @@ class Rounds:
         incoming = exchange.incoming
         incoming.take(chunk, size)
         self._counts["chunks_received"] += 1
-        clock = self._replica.whole_clock.copy()
+        clock = self._replica.clock_with_folded.copy()
         self._send(context, exchange, More(self._name, exchange.round, chunk.transfer, incoming.expected, clock))
 
     def _is_crowded(self, exchange: Exchange, states: frozenset[State]) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from crdt_core.codec.messages import Compact
     from crdt_core.lattice.clocks import ReplicaId
-    from crdt_core.membership.changes import Membership
+    from crdt_core.membership.membership import Membership
     from crdt_core.node.options import NodeOptions
     from crdt_core.node.turn_context import TurnContext
     from crdt_core.replica.replica import Replica
@@ -108,7 +108,7 @@ class Stability:
         tombstones, replica_index = self._replica.catalogue.tombstones, self._replica.catalogue.replica_index
         weighed = weight = 0
         dense_clocks = {
-            node: replica_index.dense_clock(replica_index.whole(self._published.get(id_, VersionVector())))
+            node: replica_index.dense_clock(replica_index.with_folded(self._published.get(id_, VersionVector())))
             for node, id_ in self._membership.peers.items()
         }
         held = dict.fromkeys(dense_clocks, 0)

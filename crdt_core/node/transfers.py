@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from crdt_core.codec.canonical import check_patch
 from crdt_core.codec.messages import Answer, Chunk, Chunks, Push, encode_message
+from crdt_core.codec.patches import check_patch
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import HybridClock

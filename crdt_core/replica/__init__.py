@@ -1,1 +1,1 @@
-"""One replica's state: the catalogue of objects, its changes and its digest, and how deltas and patches act on it."""
+"""One replica's state: the catalogue of its objects with changes and digest, and how deltas and patches act on it."""

@@ -1,21 +1,25 @@
-"""The objects of one replica, and what changed in them since the last commit.
+"""The catalogue: all objects of one replica, and what changed in them since the last commit.
 
-Every change of a part goes through `put`, which keeps what is derived: how many parts of an object show something,
-where removals wait to be forgotten, and the journal of what each changed part was before. From the journal,
-`take_changes` yields the records to persist and carries the digest forward: it costs what changed. Until `confirm`, the
-journal stays as `in_flight`: from it `crdt_core.replica.committed_view` shows what was there before.
+Every change of a part goes through `put`. `put` keeps up to date what is derived from the parts: how many parts of an
+object show something, and where tombstones wait to be forgotten. It also keeps a journal: for each changed part, its
+siblings before the change.
 
-Each part is encoded once in it: the same bytes are persisted and, for the digest, weighed (`crdt_core.replica.digest`).
+From the journal, `take_changes` makes the records to persist and carries the digest forward. Its cost depends on what
+changed, not on the size of the state. Each changed part is encoded once, and the same bytes are persisted and hashed
+for the digest (`crdt_core.replica.digest`).
+
+After `take_changes`, the journal stays available as `in_flight` until `confirm` says that the commit is persisted.
+`crdt_core.replica.committed_view` uses it to show the state before the commit.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.records import STATE, Changes, encode_link, encode_part, object_record, part_record, parts_hash
+from crdt_core.codec.records import STATE, Changes, encode_object, encode_part, object_record, part_record, parts_hash
 from crdt_core.lattice.replica_index import ReplicaIndex
 from crdt_core.lattice.siblings import has_tombstone, shows
-from crdt_core.replica.digest import DIGEST_MASK, part_weight, slots_weight
+from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash
 from crdt_core.types import View
 from crdt_core.types.object import Object
 
@@ -34,16 +38,19 @@ __all__ = ["Catalogue"]
 
 
 class Catalogue:
-    """All objects of a replica by key. `digest` speaks of the state at the last `take_changes`.
+    """All objects of one replica.
 
-    `tombstones`: the addresses that hold removals, oldest first. `expiring`: the keys that may have a deadline. `size`:
-    how many parts there are. `in_flight`: what the parts that the last `take_changes` persists were before, as long as
-    it is not confirmed; asking for the next ones implies that it is.
+    `objects` maps each key to its head, the object that was made first there; `Object.chain` gives the type conflicts,
+    too. `digest` is the digest of the state at the last `take_changes`. `tombstones` holds the addresses with removals,
+    the oldest first. `expiring` holds the keys that may have a deadline. `size` is the number of parts.
+
+    `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. It is
+    empty once the commit is confirmed. The next `take_changes` implies that the last one is confirmed.
     """
 
     __slots__ = (
         "_journal",
-        "_relisted",
+        "_stale_keys",
         "_watches",
         "digest",
         "expiring",
@@ -64,85 +71,89 @@ class Catalogue:
         self.size = 0
         self._watches: list[dict[Address, None]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
-        self._relisted: dict[bytes, None] = {}
+        self._stale_keys: dict[bytes, None] = {}
 
     def find(self, key: bytes, type_name: str) -> Object | None:
-        """The object of this type under `key`."""
+        """Return the object of type `type_name` under `key`, or `None`."""
         head = self.objects.get(key)
         if head is None or head.type.name == type_name:
             return head
         if not head.type_conflicts:
             return None
-        return next((link for link in head.type_conflicts if link.type.name == type_name), None)
+        return next((other for other in head.type_conflicts if other.type.name == type_name), None)
 
     def ensure(self, key: bytes, type_: CrdtType) -> Object:
-        """The object of this type under `key`, made where there is none."""
+        """Return the object of type `type_` under `key`. It is made if there is none."""
         found = self.find(key, type_.name)
         if found is None:
             found = Object(key, type_)
-            found.weight = 0
-            self._list(found)
-            self._relisted[key] = None
+            found.counted_hash = 0
+            self._add(found)
+            self._stale_keys[key] = None
             if type_.attribute:
                 self.expiring[key] = None
         return found
 
-    def _list(self, found: Object) -> None:
-        """Adds an object to those under its key: the first one heads them, unless it is an attribute."""
-        head = self.objects.setdefault(found.key, found)
-        if head.type.attribute and not found.type.attribute:
-            self.objects[found.key], found.type_conflicts, head.type_conflicts = found, [head, *head.type_conflicts], ()
-        elif head is not found:
-            head.type_conflicts = [*head.type_conflicts, found]
+    def _add(self, new: Object) -> None:
+        """Add an object to those under its key. It becomes the head if there are none, or only attributes."""
+        head = self.objects.setdefault(new.key, new)
+        if head.type.attribute and not new.type.attribute:
+            self.objects[new.key], new.type_conflicts, head.type_conflicts = new, [head, *head.type_conflicts], ()
+        elif head is not new:
+            head.type_conflicts = [*head.type_conflicts, new]
 
     def showing(self, key: bytes) -> list[Object]:
-        """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
+        """Return the objects under `key` that show something. The first one prevails, the others are type conflicts."""
         head = self.objects.get(key)
         return head.showing() if head else []
 
     def view(self, found: Object | None) -> View:
-        """What mutators and queries see of it."""
+        """Return what mutators and queries see of `found`. For `None`, that is an object without parts."""
         return View(found.parts if found else {}, self.replica_index)
 
     def addresses(self) -> Iterator[Address]:
-        """Every part, and every object that has clears.
+        """Yield the address of every part, and of the clears of every object that has some.
 
-        It may be read on while they change: what is added or goes meanwhile comes or not, the rest comes once.
+        The catalogue may change while the caller iterates. An address that is added or removed meanwhile is yielded or
+        not; every other address is yielded once.
         """
         for head in list(self.objects.values()):
-            for link in list(head.chain()):
-                if link.clears:
-                    yield link.key, link.type.name, None
-                for part in list(link.parts):
-                    yield link.key, link.type.name, part
+            for object_ in list(head.chain()):
+                if object_.clears:
+                    yield object_.key, object_.type.name, None
+                for part in list(object_.parts):
+                    yield object_.key, object_.type.name, part
 
     def watch(self) -> dict[Address, None]:
-        """A record of every address that changes from now on, in whatever way, until it is given to `unwatch`."""
+        """Return a dict that collects every address that changes from now on, in whatever way.
+
+        Each change costs something extra until the dict is given to `unwatch`.
+        """
         changed: dict[Address, None] = {}
         self._watches.append(changed)
         return changed
 
     @property
     def is_watched(self) -> bool:
-        """Whether changes are being recorded for somebody."""
+        """Whether a dict that `watch` returned still collects changes."""
         return bool(self._watches)
 
     def unwatch(self, changed: dict[Address, None]) -> None:
-        """Ends a record; again is no harm."""
+        """Stop collecting into `changed`, which `watch` returned. Idempotent."""
         self._watches = [watched for watched in self._watches if watched is not changed]
 
     def put(self, found: Object, part: bytes, siblings: Siblings) -> None:
-        """Sets the siblings of one part."""
+        """Set the siblings of `part` of `found`; `None` removes the part."""
         self.put_at((found.key, found.type.name, part), found, siblings)
 
     def put_at(self, address: tuple[bytes, str, bytes], found: Object, siblings: Siblings) -> None:
-        """Sets the siblings of the part at `address`, which is one of `found`."""
+        """Do the same as `put`, for a caller that has the address of the part at hand."""
         parts, part = found.parts, address[2]
         before = parts.get(part)
         if before == siblings:
             return
-        if found.weight is None:
-            found.weight = slots_weight(found, self.replica_index)
+        if found.counted_hash is None:
+            found.counted_hash = object_hash(found, self.replica_index)
         if siblings is None:
             del parts[part]
             self.size -= 1
@@ -153,64 +164,67 @@ class Catalogue:
         found.live += alive - shows(before)
         self._journal.setdefault(address, before)
         if not alive or type(siblings) is dict:
-            self._mark(address, has_tombstone(siblings))
+            self._note_tombstone(address, has_tombstone(siblings))
         elif self.tombstones:
             self.tombstones.pop(address, None)
         for changed in self._watches:
             changed[address] = None
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
-        """Sets the clears of an object."""
+        """Set the clears of `found`, as `{dot: deps}`."""
         if clears != found.clears:
             found.clears = clears
-            self._relisted[found.key] = None
-            self._mark((found.key, found.type.name, None), bool(clears))
+            self._stale_keys[found.key] = None
+            self._note_tombstone((found.key, found.type.name, None), bool(clears))
             for changed in self._watches:
                 changed[found.key, found.type.name, None] = None
 
     def adopt(self, head: Object) -> None:
-        """Takes in an object that is persisted already, and counted in the digest."""
+        """Add the head of a key, with its type conflicts. They are persisted, and counted in the digest, already.
+
+        For objects that were loaded from the store. The parts of collections must have been loaded, too.
+        """
         self.objects[head.key] = head
-        for link in head.chain():
-            if link.type.attribute:
+        for object_ in head.chain():
+            if object_.type.attribute:
                 self.expiring[head.key] = None
-            self.size += len(link.parts)
-            for part, siblings in link.parts.items():
+            self.size += len(object_.parts)
+            for part, siblings in object_.parts.items():
                 if type(siblings) is not int and has_tombstone(siblings):
-                    self.tombstones[link.key, link.type.name, part] = None
-            if link.clears:
-                self.tombstones[link.key, link.type.name, None] = None
+                    self.tombstones[object_.key, object_.type.name, part] = None
+            if object_.clears:
+                self.tombstones[object_.key, object_.type.name, None] = None
 
     def take_changes(self) -> Changes:
-        """The records that persist everything changed since the last call; the digest follows."""
-        journal, relisted = self._journal, self._relisted
-        self._journal, self._relisted, self.in_flight = {}, {}, journal
+        """Return the records that persist everything that changed since the last call, and update the digest."""
+        journal, stale_keys = self._journal, self._stale_keys
+        self._journal, self._stale_keys, self.in_flight = {}, {}, journal
         changes = Changes()
-        link: Object | None = None
+        object_: Object | None = None
         for (key, type_name, part), before in journal.items():
-            if link is None or link.key != key or link.type.name != type_name:
-                link = self.objects[key]
-                if link.type.name != type_name:
-                    link = self.find(key, type_name)
-                    assert link is not None
-                if link.type.collection:
-                    hash_ = self._begin(link, relisted, changes)
+            if object_ is None or object_.key != key or object_.type.name != type_name:
+                object_ = self.objects[key]
+                if object_.type.name != type_name:
+                    object_ = self.find(key, type_name)
+                    assert object_ is not None
+                if object_.type.collection:
+                    hash_ = self._take_hash(object_, stale_keys, changes)
                 else:
-                    relisted[key] = None
-            if link.type.collection:
-                self._take_part(link, hash_, part, before, changes)
+                    stale_keys[key] = None
+            if object_.type.collection:
+                self._take_part(object_, hash_, part, before, changes)
         state: list[bytes] = []
-        for key in relisted:
+        for key in stale_keys:
             head = self.objects[key]
             if not head.parts or head.type_conflicts or head.type.collection:
-                self._take_object(head, state, changes)
+                self._take_key(head, state, changes)
                 continue
-            value = encode_link(head, head.parts, self.replica_index)
+            value = encode_object(head, head.parts, self.replica_index)
             is_lasting = not self.tombstones or not any(map(has_tombstone, head.parts.values()))
-            assert head.weight is not None, "it was weighed before it was changed"
-            weight = slots_weight(head, self.replica_index, value if is_lasting else None)
-            self.digest += weight - head.weight
-            head.weight = weight
+            assert head.counted_hash is not None, "an object is hashed before its first change"
+            new = object_hash(head, self.replica_index, value if is_lasting else None)
+            self.digest += new - head.counted_hash
+            head.counted_hash = new
             state.append(key)
             state.append(value)
         if state:
@@ -218,71 +232,78 @@ class Catalogue:
         self.digest &= DIGEST_MASK
         return changes
 
-    def _begin(self, link: Object, relisted: dict[bytes, None], changes: Changes) -> bytes:
-        """The hash that changed parts of a collection go to, if it has any left."""
-        hash_ = parts_hash(self.objects[link.key], link)
-        if not link.parts:
+    def _take_hash(self, object_: Object, stale_keys: dict[bytes, None], changes: Changes) -> bytes:
+        """Return the hash that holds the parts of a collection. If no parts are left, the hash is dropped."""
+        hash_ = parts_hash(self.objects[object_.key], object_)
+        if not object_.parts:
             changes.dropped[hash_] = None
-            if link.empty:
-                relisted[link.key] = None
+            if object_.empty:
+                stale_keys[object_.key] = None
         return hash_
 
-    def _take_part(self, link: Object, hash_: bytes, part: bytes, before: Siblings, changes: Changes) -> None:
-        siblings, replica_index = link.parts.get(part), self.replica_index
+    def _take_part(self, object_: Object, hash_: bytes, part: bytes, before: Siblings, changes: Changes) -> None:
+        siblings, replica_index = object_.parts.get(part), self.replica_index
         if siblings is not None:
-            value = encode_part(link.type, siblings, replica_index)
+            value = encode_part(object_.type, siblings, replica_index)
             changes.written.setdefault(hash_, []).extend((part, value))
-            self.digest += part_weight(link, part, siblings, replica_index, value)
-        elif link.parts:
+            self.digest += part_hash(object_, part, siblings, replica_index, value)
+        elif object_.parts:
             changes.removed.setdefault(hash_, []).append(part)
         if before is not None:
-            self.digest -= part_weight(link, part, before, replica_index)
+            self.digest -= part_hash(object_, part, before, replica_index)
 
-    def _take_object(self, head: Object, state: list[bytes], changes: Changes) -> None:
-        """Adds the record of an object and its rivals to `state`, or to what is removed."""
-        for link in head.chain():
-            if link.weight is not None and not link.type.collection:
-                self._weigh(link)
+    def _take_key(self, head: Object, state: list[bytes], changes: Changes) -> None:
+        """Add the record of a key to `state`, or to the removed fields if nothing is left under the key."""
+        for object_ in head.chain():
+            if object_.counted_hash is not None and not object_.type.collection:
+                self._count_hash(object_)
         self._prune(head)
-        _, key, found = object_record(head, self.replica_index)
+        _, key, record = object_record(head, self.replica_index)
         assert key is not None
-        if found is None:
+        if record is None:
             changes.removed.setdefault(STATE, []).append(key)
             del self.objects[key]
         else:
-            state.extend((key, found))
+            state.extend((key, record))
 
-    def _weigh(self, link: Object) -> None:
-        assert link.weight is not None, "it was weighed before it was changed"
-        weight = slots_weight(link, self.replica_index)
-        self.digest += weight - link.weight
-        link.weight = weight
+    def _count_hash(self, object_: Object) -> None:
+        """Replace what `object_`, which is not a collection, has added to the digest."""
+        assert object_.counted_hash is not None, "an object is hashed before its first change"
+        new = object_hash(object_, self.replica_index)
+        self.digest += new - object_.counted_hash
+        object_.counted_hash = new
 
     def has_changed(self, keys: AbstractSet[bytes]) -> bool:
-        """Whether a change under one of `keys` waits for `take_changes`; it costs what has changed."""
-        return any(key in keys for key, _, _ in self._journal) or not keys.isdisjoint(self._relisted)
+        """Return whether something under one of `keys` has changed since the last `take_changes`.
+
+        The cost depends on what changed, not on the number of keys.
+        """
+        return any(key in keys for key, _, _ in self._journal) or not keys.isdisjoint(self._stale_keys)
 
     def confirm(self) -> None:
-        """What `take_changes` yielded last is persisted."""
+        """Note that the last `take_changes` is persisted: readers are shown the state after it from now on."""
         self.in_flight = {}
 
     def records(self) -> Iterator[Record]:
-        """The records that hold everything, for a store that holds nothing; no changes meanwhile."""
+        """Yield the records that persist the whole state, for a store that holds nothing.
+
+        The catalogue must not change while the caller iterates.
+        """
         for head in self.objects.values():
             yield object_record(head, self.replica_index)
-            for link in head.chain():
-                if link.type.collection:
-                    yield from (part_record(head, link, part, self.replica_index) for part in link.parts)
+            for object_ in head.chain():
+                if object_.type.collection:
+                    yield from (part_record(head, object_, part, self.replica_index) for part in object_.parts)
 
     def _prune(self, head: Object) -> None:
-        """Drops rivals of which nothing is left."""
+        """Drop the type conflicts of which nothing is left."""
         if head.type_conflicts:
-            head.type_conflicts = [link for link in head.type_conflicts if not link.empty]
-        if head.key in self.expiring and not any(link.type.attribute and not link.empty for link in head.chain()):
+            head.type_conflicts = [other for other in head.type_conflicts if not other.empty]
+        if head.key in self.expiring and not any(o.type.attribute and not o.empty for o in head.chain()):
             del self.expiring[head.key]
 
-    def _mark(self, address: Address, marked: bool) -> None:
-        if marked:
+    def _note_tombstone(self, address: Address, present: bool) -> None:
+        if present:
             self.tombstones[address] = None
         elif self.tombstones:
             self.tombstones.pop(address, None)

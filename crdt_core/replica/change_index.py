@@ -1,7 +1,8 @@
-"""Which addresses each recent commit touched, so that a patch costs what changed and not how much there is.
+"""The change index: which addresses each recent commit changed. So a patch costs what changed, not the whole state.
 
-Per origin, the touched addresses in the order of their counters, bounded in all: what is too old is forgotten, and
-`since` then says that it cannot tell (the caller scans instead). It is derived data: losing it costs time only.
+The index holds a bounded number of addresses. When it is full, it forgets the oldest commits. For a clock that needs
+forgotten commits, `since` says so, and the caller looks through the whole state instead. The index is derived data:
+losing it costs time only.
 """
 
 from __future__ import annotations
@@ -21,26 +22,41 @@ __all__ = ["ChangeIndex"]
 
 
 class ChangeIndex:
-    """An index from dots to addresses. It answers for clocks at or above `floor`; older entries are gone."""
+    """An index from dots to the addresses that they changed, of at most `limit` addresses in all.
 
-    __slots__ = ("_count", "_entries", "_limit", "floor")
+    It knows every commit that `floor` does not cover, and answers for clocks that cover `floor`.
+
+    >>> from crdt_core.lattice.clocks import Dot
+    >>> index = ChangeIndex(limit=2)
+    >>> for counter in 1, 2, 3: index.add(Dot("n1", counter), [(b"key", "orset", b"%d" % counter)])
+    >>> index.floor, index.since(VersionVector(n1=2))
+    (VersionVector({'n1': 1}), {(b'key', 'orset', b'3'): None})
+    >>> index.since(VersionVector()) is None
+    True
+    """
+
+    __slots__ = ("_entries", "_limit", "_size", "floor")
 
     def __init__(self, limit: int, floor: VersionVector | None = None) -> None:
         self.floor = floor.copy() if floor else VersionVector()
         self._limit = limit
-        self._count = 0
+        self._size = 0
         self._entries: dict[ReplicaId, deque[tuple[int, tuple[Address, ...]]]] = {}
 
-    def record(self, dot: Dot, addresses: Iterable[Address]) -> None:
-        """Commit `dot` touched `addresses`; per origin, counters must not fall."""
+    def __len__(self) -> int:
+        """Return how many addresses the index holds."""
+        return self._size
+
+    def add(self, dot: Dot, addresses: Iterable[Address]) -> None:
+        """Note that the commit `dot` changed `addresses`. The counters of one replica id must not fall."""
         entry = tuple(addresses)
         self._entries.setdefault(dot.replica, deque()).append((dot.counter, entry))
-        self._count += len(entry)
-        while self._count > self._limit:
+        self._size += len(entry)
+        while self._size > self._limit:
             self._forget_oldest(max(self._entries, key=lambda replica: len(self._entries[replica])))
 
     def since(self, clock: VersionVector) -> dict[Address, None] | None:
-        """The addresses touched beyond `clock`, each once; `None` where that is no longer known."""
+        """Return the addresses that commits beyond `clock` changed, each once, or `None` if that is forgotten."""
         if not self.floor <= clock:
             return None
         found: dict[Address, None] = {}
@@ -53,12 +69,12 @@ class ChangeIndex:
         return found
 
     def forget(self, stable: VersionVector) -> None:
-        """Drops what every replica has: nobody asks for it any more."""
+        """Forget the commits that `stable` covers: every replica has them, so nobody asks for them any more."""
         for replica, entries in self._entries.items():
             while entries and entries[0][0] <= stable[replica]:
                 self._forget_oldest(replica)
 
     def _forget_oldest(self, replica: ReplicaId) -> None:
         counter, addresses = self._entries[replica].popleft()
-        self._count -= len(addresses)
+        self._size -= len(addresses)
         self.floor.merge({replica: counter})

@@ -1,11 +1,11 @@
-"""What a part, or an object, adds to the digest: a hash over its lasting siblings, summed up by the catalogue.
+"""The digest: a 64-bit sum of hashes over the lasting siblings of a replica. Equal clocks must mean equal digests.
 
-The sum does not depend on the order of changes, and removals that may be forgotten do not count: so replicas with
-equal clocks have equal digests, or something is wrong. It guards against mistakes and decay and not against malice,
-hence XXH3, which costs next to nothing.
+A sum does not depend on the order of the changes. Lasting siblings (`crdt_core.lattice.siblings.lasting`) do not depend
+on which removals a replica has forgotten. So two replicas with equal clocks and different digests have gone wrong. The
+digest guards against mistakes and decay, not against malice; hence XXH3, which costs next to nothing.
 
-An object whose parts are all in its one record is weighed whole, so that what it added before need not be worked out
-again (`Object.weight`); of a collection, each part is.
+An object whose parts are all in its one record is hashed as a whole, and remembers what it has added to the digest
+(`Object.counted_hash`): so its state before a change need not be encoded again. A collection is hashed part by part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest
 
-from crdt_core.codec.records import encode_link, encode_part
+from crdt_core.codec.records import encode_object, encode_part
 from crdt_core.lattice.siblings import fold, has_tombstone, lasting
 
 if TYPE_CHECKING:
@@ -22,34 +22,37 @@ if TYPE_CHECKING:
     from crdt_core.lattice.siblings import Siblings
     from crdt_core.types.object import Object
 
-__all__ = ["DIGEST_MASK", "part_weight", "slots_weight"]
+__all__ = ["DIGEST_MASK", "object_hash", "part_hash"]
 
 DIGEST_MASK = (1 << 64) - 1
 
 
-def slots_weight(link: Object, replica_index: ReplicaIndex, encoded: bytes | None = None) -> int:
-    """The weight of an object that is no collection.
+def object_hash(object_: Object, replica_index: ReplicaIndex, encoded: bytes | None = None) -> int:
+    """Return what `object_`, which is not a collection, adds to the digest: 0 if nothing in it is lasting.
 
-    `encoded`: what `encode_link` yields, if that is at hand, and nothing in it is a removal.
+    A caller that has the result of `encode_object` at hand may pass it as `encoded`, if `object_` holds no removal.
     """
     if encoded is None:
-        parts = {part: left for part, held in link.parts.items() if (left := fold(lasting(held))) is not None}
+        parts = {part: left for part, held in object_.parts.items() if (left := fold(lasting(held))) is not None}
         if not parts:
             return 0
-        encoded = encode_link(link, parts, replica_index)
-    key = link.key
+        encoded = encode_object(object_, parts, replica_index)
+    key = object_.key
     return xxh3_64_intdigest(b"%d:%b%b" % (len(key), key, encoded))
 
 
-def part_weight(
-    link: Object, part: bytes, siblings: Siblings, replica_index: ReplicaIndex, encoded: bytes | None = None
+def part_hash(
+    object_: Object, part: bytes, siblings: Siblings, replica_index: ReplicaIndex, encoded: bytes | None = None
 ) -> int:
-    """The weight of one part of a collection; `encoded` is what `encode_part` yields, if that is at hand."""
+    """Return what one part of the collection `object_` adds to the digest: 0 if nothing in it is lasting.
+
+    A caller that has the result of `encode_part` for these siblings at hand may pass it as `encoded`.
+    """
     if type(siblings) is not int:
         if has_tombstone(siblings):
             siblings, encoded = fold(lasting(siblings)), None
         if siblings is None:
             return 0
-    key, type_ = link.key, link.type
+    key, type_ = object_.key, object_.type
     value = encoded or encode_part(type_, siblings, replica_index)
     return xxh3_64_intdigest(b"%d:%b%b:%d:%b%b" % (len(key), key, type_.encoded_name, len(part), part, value))

@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import PackedPart, pack_part
+from crdt_core.codec.patches import EncodedPart, encode_part_once
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.lattice.replica_index import covered
 
@@ -51,22 +51,22 @@ class PatchWalk:
     def __init__(self, replica: Replica, since: VersionVector | None) -> None:
         self._replica = replica
         self._since = replica.outline(since or None, _NO_TIME).since
-        touched = replica.touched(self._since) if self._since is not None else None
+        touched = replica.changed_since(self._since) if self._since is not None else None
         self._changed = replica.catalogue.watch()
         self._frozen: Patch | None = None
         self._parts = self._walk(touched)
-        self._held: PackedPart | None = None
+        self._held: EncodedPart | None = None
         self.digest = 0
         self.done = 0
         self.of = replica.catalogue.size if touched is None else len(touched)
         self.ended = False
 
-    def take(self, room: int, looks: int) -> list[PackedPart]:
+    def take(self, room: int, looks: int) -> list[EncodedPart]:
         """Returns the next parts: as many as fit into `room` bytes of JSON, but at least one.
 
         Looks at no more than `looks` parts. If the receiver lacks none of them, the result is empty.
         """
-        taken: list[PackedPart] = []
+        taken: list[EncodedPart] = []
         if self._held is not None and self._frozen is None and self._held[:3] in self._changed:
             self._held = None  # it is listed again later, perhaps in this message
         for _ in range(looks):
@@ -75,7 +75,7 @@ class PatchWalk:
             if part is self:
                 self.ended = True
                 break
-            if not isinstance(part, PackedPart):
+            if not isinstance(part, EncodedPart):
                 continue
             room -= len(part.json) + bool(taken)
             if room < 0 and taken:
@@ -96,14 +96,14 @@ class PatchWalk:
         """Stops recording changes; closing twice is harmless."""
         self._replica.catalogue.unwatch(self._changed)
 
-    def _walk(self, touched: list[Address] | None) -> Iterator[PackedPart | None]:
+    def _walk(self, touched: list[Address] | None) -> Iterator[EncodedPart | None]:
         """Yields a part for each address that has siblings, and `None` for each other address."""
         for address in self._addresses(touched):
             listing = self._replica.listing(address) if address is not None else None
-            yield pack_part(listing) if listing is not None and listing.siblings else None
+            yield encode_part_once(listing) if listing is not None and listing.siblings else None
         for listing in self._freeze():
             self.done += 1
-            yield pack_part(listing)
+            yield encode_part_once(listing)
 
     def _addresses(self, touched: list[Address] | None) -> Iterator[Address | None]:
         """Yields each address that the receiver lacks, and `None` for each other; changed ones come later."""

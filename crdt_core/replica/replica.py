@@ -1,8 +1,11 @@
-"""The replica: one CRDT of all objects under one causal context, as a state machine without I/O, clock or randomness.
+"""The replica: one CRDT of all objects under one causal context. A state machine without I/O, clock or randomness.
 
-Local writes are collected and become one delta at `commit`; peers' deltas are `apply`ed in causal order; a replica that
-is behind joins a patch. All three end in the same sibling rule, and equal clocks mean equal states. What must be
-persisted comes from `take_changes`, and nothing may leave the node before it is.
+Local writes are collected, and `commit` makes one delta of them. `apply` takes in a peer's delta, in causal order.
+`join` takes in a patch, for a replica that is behind. All three end in the same rule (`crdt_core.lattice.siblings`), so
+replicas with equal clocks have equal states. `take_changes` gives what must be persisted; nothing may leave the node
+before that is persisted.
+
+Two replicas count concurrently, and then hear of each other:
 
     >>> from crdt_core.types import PNCOUNTER
     >>> from crdt_core.types.counters import adjust
@@ -11,12 +14,12 @@ persisted comes from `take_changes`, and nothing may leave the node before it is
     >>> n2.write(b"hits", PNCOUNTER, *adjust(n2.view(b"hits", PNCOUNTER), b"n2", 3))
     >>> from_n1, from_n2 = n1.commit(Stamp(1, 0)), n2.commit(Stamp(1, 0))
     >>> n1.apply(from_n2), n2.apply(from_n1), n1.apply(from_n2)
-    (<Applied.YES: 1>, <Applied.YES: 1>, <Applied.BEFORE: 2>)
+    (<Applied.YES: 1>, <Applied.YES: 1>, <Applied.DUPLICATE: 2>)
     >>> n1.value(b"hits"), n2.value(b"hits"), n1.clock == n2.clock
     (5, 5, True)
 
-Source: delta-state CRDTs and causal CRDTs, Almeida, Shoker, Baquero 2018; causal stability, Baquero, Almeida, Shoker
-2014 (pure operation-based CRDTs, section 5).
+Sources: delta-state and causal CRDTs, Almeida, Shoker, Baquero 2018; causal stability, Baquero, Almeida, Shoker 2014
+(pure operation-based CRDTs, section 5).
 """
 
 from __future__ import annotations
@@ -29,10 +32,12 @@ from crdt_core.errors import InvariantBroken, Malformed, PatchTooNew, brief
 from crdt_core.lattice.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
 from crdt_core.lattice.deltas import Delta, Patch, PatchPart, Write
 from crdt_core.lattice.replica_index import covered
-from crdt_core.lattice.siblings import drop, fold, forget, join, unfold, write
+from crdt_core.lattice.siblings import fold, unfold
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.change_index import ChangeIndex
-from crdt_core.types import MEMBERS, TYPES
+from crdt_core.replica.forgetting import forget_stable
+from crdt_core.replica.joining import apply_writes, join_parts
+from crdt_core.types import MEMBERS
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
@@ -47,156 +52,164 @@ if TYPE_CHECKING:
 
 __all__ = ["Applied", "Replica"]
 
-_new = tuple.__new__  # a named tuple's own way costs twice as much, and a write is made for every part
-
 
 class Applied(Enum):
-    """What became of a delta."""
+    """What became of a delta that was offered to `Replica.apply`."""
 
     YES = 1
-    BEFORE = 2
-    """It had been seen already: nothing changed."""
+    """It was applied."""
+    DUPLICATE = 2
+    """The replica had seen it already: nothing changed."""
     EARLY = 3
-    """Something it builds on is missing: nothing changed, offer it again later."""
+    """The replica has not seen something that the delta builds on: nothing changed, offer the delta again later."""
+
+
+_new = tuple.__new__  # a named tuple's own way costs twice as much, and a write is made for every part
 
 
 class Replica:
     """One replica's state and causal context.
 
-    `encoded_id`: its id as bytes, the name of its shares. `head(key)` is the first made of the objects under `key`; the
-    others are its rivals.
-    `clock`: what it has seen. `stable`: what every member has seen, as far as it knows; removals up to there may be
-    forgotten. `members`: who belongs to the fleet, as far as it has heard; `founders` until something has changed. Ids
-    that are folded there are in neither clock. `given_up`: the ids of which it holds commits that the
-    fleet goes on without; it can agree with nobody any more. `touched_max` bounds the index of recent writes
-    (addresses).
+    `clock` is what the replica has seen, `stable` its stable frontier: what every member has seen, as far as this
+    replica knows. Removals up to there may be forgotten. Neither contains folded replica ids
+    (`crdt_core.lattice.replica_index`); `clock_with_folded` does.
+
+    `members` says who belongs to the fleet, as far as this replica has heard. These are the nodes in `founders` until
+    the first change of members. `abandoned` holds the replica ids of which this replica has commits that the rest of
+    the fleet has abandoned: it can never agree with the fleet again.
+
+    `encoded_id` is the replica id as bytes, which is the name of this replica's shares. `head(key)` is the object under
+    `key` that this replica met first, or `None`. `change_index_max` bounds the number of addresses in the change index.
     """
 
-    def __init__(self, replica: ReplicaId, touched_max: int = 200_000, founders: Sequence[str] = ()) -> None:
+    def __init__(self, replica: ReplicaId, change_index_max: int = 200_000, founders: Sequence[str] = ()) -> None:
         self.id = check_replica_id(replica)
         self.encoded_id = replica.encode()
         self.clock = VersionVector()
         self.stable = VersionVector()
         self.catalogue = Catalogue()
         self.replica_index = self.catalogue.replica_index
-        """The ids behind packed dots."""
+        """The replica ids behind the packed dots of this replica."""
         self.head: Callable[[bytes], Object | None] = self.catalogue.objects.get
-        self._touched_max = touched_max
-        self._change_index = ChangeIndex(touched_max)
-        self._open: dict[Address, Payload] = {}
-        self._dot: PackedDot = 0  # of the commit that is open
-        self._clears = self._writes_members = False  # what the commit that is open holds
+        self._change_index_max = change_index_max
+        self._change_index = ChangeIndex(change_index_max)
+        self._uncommitted: dict[Address, Payload] = {}
+        self._clears = self._writes_members = False  # what the uncommitted writes hold
+        self._dot: PackedDot = 0  # the dot of the uncommitted writes, if there are any
         self._founders = Members.founders(founders)
         self.members = self._founders
-        self.given_up: set[ReplicaId] = set()
+        self.abandoned: set[ReplicaId] = set()
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
-        """Takes up a persisted state; `objects` were decoded with this replica's roster.
+        """Take up the persisted state. `objects` were decoded with the replica index of this replica.
 
-        Raises `Malformed` for a write that the clock does not cover: every peer would refuse what carries it.
+        Raises `Malformed` if an object holds a write that `clock` does not cover: every peer would refuse such a state.
         """
         self.clock, self.stable, self.catalogue.digest = clock.copy(), stable.copy(), digest
-        self._change_index = ChangeIndex(self._touched_max, floor=clock)
+        self._change_index = ChangeIndex(self._change_index_max, floor=clock)
         for head in objects:
             self.catalogue.adopt(head)
         self._read_members()
-        dense_clock = self.catalogue.replica_index.dense_clock(self.whole_clock)
+        dense_clock = self.catalogue.replica_index.dense_clock(self.clock_with_folded)
         for head in objects:
-            for link in head.chain():
-                for part, siblings in link.parts.items():
+            for object_ in head.chain():
+                for part, siblings in object_.parts.items():
                     if type(siblings) is not int or not covered(siblings, dense_clock):
-                        self._must_cover(dense_clock, link, part, siblings)
-                self._must_cover(dense_clock, link, None, fold(link.clears))
+                        self._require_covered(dense_clock, object_, part, siblings)
+                self._require_covered(dense_clock, object_, None, fold(object_.clears))
 
     def resume(self, state: Patch) -> None:
-        """Takes up a full state saved by this very replica, own writes included; only a replica still empty can."""
+        """Take up a full state that this very replica has saved, its own writes included.
+
+        Raises `InvariantBroken` if this replica is not empty, or `state` is not a full state.
+        """
         if self.clock or state.since is not None:
-            raise InvariantBroken("only an empty replica resumes, and only from a full state")
-        self._take_in(state)
+            raise InvariantBroken("only an empty replica can resume, and only from a full state")
+        self._join(state)
 
     # Queries
 
     @property
     def founders(self) -> tuple[str, ...]:
-        """The nodes of the fleet when it was founded, as far as this replica was told."""
+        """The nodes that were members when the fleet was created, as far as this replica was told."""
         return tuple(self._founders.active)
 
     @property
     def digest(self) -> int:
-        """A 64-bit hash of the state at the last `take_changes`; equal clocks must have equal digests."""
+        """The digest of the state at the last `take_changes`: 64 bits. Equal clocks must mean equal digests."""
         return self.catalogue.digest
 
     @property
-    def whole_clock(self) -> VersionVector:
-        """What it has seen, ids that are folded included: the clock that others are told."""
-        return self.catalogue.replica_index.whole(self.clock)
+    def clock_with_folded(self) -> VersionVector:
+        """What this replica has seen, folded replica ids included: the clock that goes into messages."""
+        return self.catalogue.replica_index.with_folded(self.clock)
 
     def keys(self) -> Iterator[bytes]:
-        """Every key that holds anything."""
+        """Iterate over the keys that hold anything, removals included."""
         return iter(self.catalogue.objects)
 
     def showing(self, key: bytes) -> list[Object]:
-        """The objects under `key` that show something; the first prevails, the others are conflicts of type."""
+        """Return the objects under `key` that show something. The first one prevails, the others are type conflicts."""
         return self.catalogue.showing(key)
 
     def view(self, key: bytes, type_: CrdtType) -> View:
-        """What mutators and queries of `type_` see under `key`."""
+        """Return what mutators and queries of `type_` see under `key`."""
         return self.catalogue.view(self.catalogue.find(key, type_.name))
 
     def value(self, key: bytes) -> Any:
-        """The value of the object that prevails under `key`; `None` where there is none."""
+        """Return the value of the object that prevails under `key`, or `None` if nothing shows there."""
         showing = self.showing(key)
         return showing[0].type.value(self.catalogue.view(showing[0])) if showing else None
 
     def dense_clock_with_open(self, seen: VersionVector) -> DenseClock:
-        """What `seen` covers, and what is being written here just now."""
+        """Return `seen` as a dense clock that also covers this replica's uncommitted writes."""
         replica_index = self.catalogue.replica_index
         return replica_index.dense_clock(VersionVector({**seen, self.id: self.clock[self.id] + 1}))
 
     # Local writes
 
     def write(self, key: bytes, type_: CrdtType, part: bytes, payload: Payload) -> None:
-        """Writes one part, replacing all its siblings; visible here at once, elsewhere with the next `commit`."""
+        """Write one part, replacing all its siblings. The write shows here at once, elsewhere after the `commit`."""
         catalogue = self.catalogue
         found = catalogue.objects.get(key)
         if found is None or found.type is not type_:
             found = catalogue.ensure(key, type_)
-        if not self._open:
+        if not self._uncommitted:
             self._dot = catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
         if type_ is MEMBERS:
             self._writes_members = True
         address = (key, type_.name, part)
         catalogue.put_at(address, found, self._dot if payload is True else (self._dot, payload))
-        self._open[address] = payload
+        self._uncommitted[address] = payload
 
     def clear(self, key: bytes, type_: CrdtType) -> None:
-        """Removes all that has been seen of one collection, in one write."""
+        """Remove everything of one collection that this replica has seen, in one write."""
         found = self.catalogue.ensure(key, type_)
-        if not self._open:
+        if not self._uncommitted:
             self._dot = self.catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
         self._writes_members |= type_ is MEMBERS
         self._clears = True
         for part in list(found.parts):
             self.catalogue.put(found, part, None)
-            self._open.pop((key, type_.name, part), None)
-        self.catalogue.put_clears(found, {self._dot: self.whole_clock.copy()})
-        self._open[key, type_.name, None] = None
+            self._uncommitted.pop((key, type_.name, part), None)
+        self.catalogue.put_clears(found, {self._dot: self.clock_with_folded.copy()})
+        self._uncommitted[key, type_.name, None] = None
 
     def delete(self, key: bytes) -> bool:
-        """Removes all that has been seen under `key`, conflicts of type and attributes included.
+        """Remove everything under `key` that this replica has seen, type conflicts and attributes included.
 
-        Yields whether there was anything that showed.
+        Returns whether anything showed under `key` before.
         """
         head = self.catalogue.objects.get(key)
         if head is None:
             return False
         showing = bool(head.showing())
-        for found in [link for link in head.chain() if link.live]:
+        for found in [object_ for object_ in head.chain() if object_.live]:
             self.remove(found)
         return showing
 
     def remove(self, found: Object) -> None:
-        """Removes all that has been seen of one object."""
+        """Remove everything of one object that this replica has seen."""
         view = self.catalogue.view(found)
         if found.type.collection:
             remainders = found.type.remainders(view)
@@ -208,17 +221,20 @@ class Replica:
             self.write(found.key, found.type, part, found.type.removal(view, part))
 
     def commit(self, hlc: Stamp) -> Delta | None:
-        """Everything written since the last commit, as one delta under one new dot; `None` where nothing was."""
-        if not self._open:
+        """Return everything written since the last commit as one delta, or `None` if nothing was written.
+
+        The delta has one new dot, and `hlc` as its hybrid time.
+        """
+        if not self._uncommitted:
             return None
-        opened, self._open = self._open, {}
-        writes = tuple([_new(Write, (*address, payload)) for address, payload in opened.items()])
+        written, self._uncommitted = self._uncommitted, {}
+        writes = tuple([_new(Write, (*address, payload)) for address, payload in written.items()])
         if self._clears:
             self._clears, writes = False, tuple(sorted(writes, key=_clears_first))
         dot = Dot(self.id, self.clock[self.id] + 1)
         delta = Delta(dot, VersionVector(self.clock), hlc, writes)
         self.clock[self.id] = dot.counter
-        self._change_index.record(dot, opened)
+        self._change_index.add(dot, written)
         if self._writes_members:
             self._writes_members = False
             self._read_members()
@@ -227,59 +243,55 @@ class Replica:
     # Replication
 
     def apply(self, delta: Delta) -> Applied:
-        """Takes in a peer's delta, if all it builds on is here. Idempotent; all of it becomes visible at once.
+        """Take in a peer's delta if this replica has seen everything that the delta builds on. Idempotent.
 
-        Raises `InvariantBroken` for a delta of this replica's own that it has not made, and `Malformed`, with nothing
-        changed, for one of a replica too many.
+        All writes of the delta become visible together. Raises `InvariantBroken` for a delta under this replica's own
+        id that this replica has not made, and `Malformed` if the replica index has no room for the delta's replica id.
         """
-        self._must_be_closed()
-        replica_index, whole = self.catalogue.replica_index, self.whole_clock
-        if whole.covers(delta.dot):
-            return Applied.BEFORE
+        self._require_no_open_writes()
+        seen = self.clock_with_folded
+        if seen.covers(delta.dot):
+            return Applied.DUPLICATE
         if delta.dot.replica == self.id:
-            raise InvariantBroken(f"{delta.dot} is not known to {self.id} itself, which is at {self.clock[self.id]}")
-        if not delta.deps <= whole:
+            raise InvariantBroken(f"{self.id} has not made {delta.dot}: its own clock is at {self.clock[self.id]}")
+        if not delta.deps <= seen:
             return Applied.EARLY
-        seen = replica_index.whole(delta.deps)  # whoever folded an id has told so in what this delta builds on
-        dot = replica_index.pack(*delta.dot)
-        deps = replica_index.known_dense_clock(seen)
-        for key, type_name, part, payload in delta.writes:
-            found = self.catalogue.ensure(key, TYPES[type_name])
-            if part is None:
-                self._clear(found, dot, seen, deps)
-            else:
-                self.catalogue.put(found, part, write(found.parts.get(part), deps, dot, payload))
-        self._count_in(delta, [write[:3] for write in delta.writes])
+        # If the maker has folded an id, this replica has folded it, too: the fold is part of what the delta builds on.
+        apply_writes(self.catalogue, delta, self.catalogue.replica_index.with_folded(delta.deps))
+        self._advance(delta, [write[:3] for write in delta.writes])
         return Applied.YES
 
     def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
-        """What a replica at clock `since` lacks; the full state for `None`, or if it lacks forgotten removals."""
+        """Return what a replica with the clock `since` lacks.
+
+        Returns the full state for `None`, and for a clock that lacks removals which this replica has forgotten.
+        """
         outline = self.outline(since, hlc)
-        listings = map(self.listing, self._addresses_since(outline.since))
-        return replace(outline, parts=tuple(part for part in listings if part.siblings))
+        parts = map(self.listing, self._addresses_since(outline.since))
+        return replace(outline, parts=tuple(part for part in parts if part.siblings))
 
     def outline(self, since: VersionVector | None, hlc: Stamp) -> Patch:
-        """The patch for a replica at `since`, as of now, without its parts."""
-        self._must_be_closed()
+        """Return the same as `patch`, but without the parts."""
+        self._require_no_open_writes()
         replica_index = self.catalogue.replica_index
-        if since is not None and not replica_index.whole(self.stable) <= since:
+        if since is not None and not replica_index.with_folded(self.stable) <= since:
             since = None
         return Patch(
             origin=self.id,
             since=since.copy() if since is not None else None,
-            clock=self.whole_clock.copy(),
-            stable=replica_index.whole(self.stable).copy(),
+            clock=self.clock_with_folded.copy(),
+            stable=replica_index.with_folded(self.stable).copy(),
             hlc=hlc,
             parts=(),
         )
 
-    def touched(self, since: VersionVector) -> list[Address] | None:
-        """The addresses written beyond `since`; `None` where that is not known any more."""
-        touched = self._change_index.since(since)
-        return None if touched is None else list(touched)
+    def changed_since(self, since: VersionVector) -> list[Address] | None:
+        """Return the addresses that commits beyond `since` changed, or `None` if the change index no longer knows."""
+        changed = self._change_index.since(since)
+        return None if changed is None else list(changed)
 
     def siblings(self, address: Address) -> dict[PackedDot, Payload]:
-        """The siblings of one part, or the clears of one object; not to be changed."""
+        """Return the siblings of one part, or the clears of one object. The caller must not change the dict."""
         key, type_name, part = address
         found = self.catalogue.find(key, type_name)
         if found is None:
@@ -287,152 +299,104 @@ class Replica:
         return found.clears if part is None else unfold(found.parts.get(part))
 
     def listing(self, address: Address) -> PatchPart:
-        """One part as it is now, as a patch lists it; without siblings if there is nothing."""
+        """Return one part as it is now, in the form that a patch has it. It has no siblings if nothing is there."""
         unpack = self.catalogue.replica_index.unpack
         return PatchPart(*address, {unpack(dot): payload for dot, payload in self.siblings(address).items()})
 
     def join(self, patch: Patch) -> int:
-        """Takes in a patch; how many writes were new. Idempotent.
+        """Take in a patch, and return how many of its writes were new here. Idempotent.
 
-        Raises `PatchTooNew` where it is for a replica that has seen more than this one, `Malformed` where it names more
-        replicas than can be told apart, and `InvariantBroken` where it knows commits of this replica that the replica
-        itself does not; nothing is changed then.
+        Raises, with nothing changed:
+
+        - `PatchTooNew` if the patch was made for a replica that had seen more than this one;
+        - `Malformed` if the replica index has no room for the patch's replica ids;
+        - `InvariantBroken` if the patch covers commits of this replica that this replica has not made.
         """
-        self._must_be_closed()
+        self._require_no_open_writes()
         if patch.clock[self.id] > self.clock[self.id]:
-            claimed, own = patch.clock[self.id], self.clock[self.id]
-            raise InvariantBroken(f"{patch.origin} has seen {self.id}:{claimed}, {self.id} itself is at {own}")
-        whole = self.whole_clock
-        if patch.since is not None and not patch.since <= whole:
-            raise PatchTooNew(dict(whole.lacks(patch.since)))
-        return self._take_in(patch)
+            covered_, own = patch.clock[self.id], self.clock[self.id]
+            raise InvariantBroken(f"{patch.origin} has seen {self.id}:{covered_}, but {self.id} itself is at {own}")
+        seen = self.clock_with_folded
+        if patch.since is not None and not patch.since <= seen:
+            raise PatchTooNew(dict(seen.lacks(patch.since)))
+        return self._join(patch)
 
     def stabilise(self, stable: VersionVector, tombstones_max: int) -> int:
-        """Every member has seen `stable`: forgets removals up to there; how many wait on.
+        """Raise the stable frontier to `stable`, and forget removals up to there.
 
-        What was spent of the counts of an id that left for its absence stays: it may come back and tell how much more
-        it had counted. At most `tombstones_max` addresses are looked at. The caller vouches that this replica has
-        applied everything that each member did before it had seen `stable`.
+        The caller vouches for two things: every member has seen `stable`; and everything that a member did before it
+        had seen `stable` has been applied here.
+
+        Looks at no more than `tombstones_max` addresses with removals. Returns how many addresses still hold removals.
+        The observed resets of shares whose owner was excluded for its absence stay: that node may come back, and its
+        unsent writes tell how much more it had counted.
         """
-        self._must_be_closed()
+        self._require_no_open_writes()
         self.stable.merge(stable)
         self._change_index.forget(self.stable)
         replica_index = self.catalogue.replica_index
-        dense_clock = replica_index.known_dense_clock(replica_index.whole(self.stable))
-        tombstones = self.catalogue.tombstones
-        held = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason == ABSENT}
-        for address in list(tombstones)[:tombstones_max]:
-            found = self.catalogue.find(address[0], address[1])
-            assert found is not None
-            del tombstones[address]
-            if address[2] is not None and found.type.owner(address[2]) in held:
-                tombstones[address] = None
-                continue
-            if address[2] is None:
-                self.catalogue.put_clears(found, {d: c for d, c in found.clears.items() if not covered(d, dense_clock)})
-                if found.clears:
-                    tombstones[address] = None
-            else:
-                left = forget(found.parts.get(address[2]), dense_clock)
-                if left == found.parts.get(address[2]):
-                    tombstones[address] = None
-                else:
-                    self.catalogue.put(found, address[2], left)
-        return len(tombstones)
+        dense_clock = replica_index.dense_clock_of_known(replica_index.with_folded(self.stable))
+        absent = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason == ABSENT}
+        forget_stable(self.catalogue, dense_clock, tombstones_max, kept_owners=absent)
+        return len(self.catalogue.tombstones)
 
     def take_changes(self) -> Changes:
-        """The records that persist all changes since the last call; all local writes must be committed."""
-        if self._open:
-            self._must_be_closed()
+        """Return the records that persist all changes since the last call. All writes must be committed."""
+        if self._uncommitted:
+            self._require_no_open_writes()
         return self.catalogue.take_changes()
 
-    def _take_in(self, patch: Patch) -> int:
+    def _join(self, patch: Patch) -> int:
         replica_index = self.catalogue.replica_index
-        mine, theirs = replica_index.dense_clock(self.whole_clock), replica_index.dense_clock(patch.clock)
-        learned: dict[PackedDot, list[Address]] = {}
-        listed: set[Address] = set()
-        for part in sorted(patch.parts, key=lambda part: part.part is not None):
-            packed = {replica_index.pack(*dot): payload for dot, payload in part.siblings.items()}
-            listed.add(part[:3])
-            if packed or self.catalogue.find(part.key, part.type) is not None:
-                found = self.catalogue.ensure(part.key, TYPES[part.type])
-                self._join_part(found, part.part, packed, mine, theirs)
-            for dot in packed:
-                if not covered(dot, mine):
-                    learned.setdefault(dot, []).append(part[:3])
-        if patch.since is None:
-            for address in [address for address in self.catalogue.addresses() if address not in listed]:
-                found = self.catalogue.ensure(address[0], TYPES[address[1]])
-                self._join_part(found, address[2], {}, mine, theirs)
+        mine, theirs = replica_index.dense_clock(self.clock_with_folded), replica_index.dense_clock(patch.clock)
+        new = join_parts(self.catalogue, patch, mine, theirs)
         self.clock.merge(patch.clock)
         self.stable.merge(patch.stable)
-        for dot in sorted(learned):
-            self._change_index.record(replica_index.unpack(dot), learned[dot])
+        for dot in sorted(new):
+            self._change_index.add(replica_index.unpack(dot), new[dot])
         self._read_members()
-        return sum(map(len, learned.values()))
+        return sum(map(len, new.values()))
 
-    def _must_cover(self, dense_clock: DenseClock, link: Object, part: bytes | None, siblings: Siblings) -> None:
+    def _require_covered(
+        self, dense_clock: DenseClock, object_: Object, part: bytes | None, siblings: Siblings
+    ) -> None:
         for packed in unfold(siblings):
             if not covered(packed, dense_clock):
-                place = brief(link.key if part is None else (link.key, part))
-                raise Malformed(
-                    "object", f"{place} holds {self.catalogue.replica_index.unpack(packed)}, beyond the clock"
-                )
+                place = brief(object_.key if part is None else (object_.key, part))
+                dot = self.catalogue.replica_index.unpack(packed)
+                raise Malformed("object", f"{place} holds {dot}, which the clock does not cover")
 
-    def _must_be_closed(self) -> None:
-        if self._open:
-            raise InvariantBroken(f"{self.id} has {len(self._open)} writes that are not committed")
+    def _require_no_open_writes(self) -> None:
+        if self._uncommitted:
+            raise InvariantBroken(f"{self.id} has {len(self._uncommitted)} writes that are not committed")
 
-    def _count_in(self, delta: Delta, addresses: Collection[Address]) -> None:
+    def _advance(self, delta: Delta, addresses: Collection[Address]) -> None:
         self.clock.advance(delta.dot)
-        self._change_index.record(delta.dot, addresses)
+        self._change_index.add(delta.dot, addresses)
         if any(key == MEMBERS_KEY for key, _, _ in addresses):
             self._read_members()
 
     def _read_members(self) -> None:
-        """Takes up what the members' object says; ids that were folded go from the clocks.
+        """Read who the members are, and take newly folded replica ids out of the clocks.
 
-        Once they have gone, it cannot be told any more that they went further here: it is looked at before, and kept.
+        `abandoned` must be worked out before that: without its entry in the clock, a folded id does not tell any more
+        that this replica has more of its commits than the fleet took in.
         """
-        said = MEMBERS.value(self.view(MEMBERS_KEY, MEMBERS))
-        self.members = said if said.facts else self._founders
-        self.given_up.update(self.members.given_up(self.whole_clock))
+        recorded = MEMBERS.value(self.view(MEMBERS_KEY, MEMBERS))
+        self.members = recorded if recorded.facts else self._founders
+        self.abandoned.update(self.members.abandoned(self.clock_with_folded))
         self.catalogue.replica_index.folded.update(self.members.folded)
         for replica in self.catalogue.replica_index.folded:
             self.clock.pop(replica, None)
             self.stable.pop(replica, None)
 
-    def _clear(self, found: Object, dot: PackedDot, seen: VersionVector, deps: DenseClock) -> None:
-        for part, siblings in list(found.parts.items()):
-            self.catalogue.put(found, part, drop(siblings, deps))
-        kept = {d: c for d, c in found.clears.items() if not covered(d, deps)}
-        self.catalogue.put_clears(found, {**kept, dot: seen})
-
-    def _join_part(
-        self,
-        found: Object,
-        part: bytes | None,
-        theirs: dict[PackedDot, Payload],
-        mine: DenseClock,
-        their_clock: DenseClock,
-    ) -> None:
-        if part is not None:
-            self.catalogue.put(found, part, join(found.parts.get(part), mine, theirs, their_clock))
-            return
-        for dot, seen in theirs.items():
-            if not covered(dot, mine):
-                dense_clock = self.catalogue.replica_index.known_dense_clock(seen)
-                for name, siblings in list(found.parts.items()):
-                    self.catalogue.put(found, name, drop(siblings, dense_clock))
-        self.catalogue.put_clears(found, unfold(join(found.clears, mine, theirs, their_clock)))
-
     def _addresses_since(self, since: VersionVector | None) -> list[Address]:
         if since is None:
             return list(self.catalogue.addresses())
-        touched = self.touched(since)
-        if touched is not None:
-            return touched
-        dense_clock = self.catalogue.replica_index.known_dense_clock(since)
+        changed = self.changed_since(since)
+        if changed is not None:
+            return changed
+        dense_clock = self.catalogue.replica_index.dense_clock_of_known(since)
         return [a for a in self.catalogue.addresses() if any(not covered(dot, dense_clock) for dot in self.siblings(a))]
 
 

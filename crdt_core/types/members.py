@@ -197,7 +197,7 @@ class Members:
         """The last counters of the folded ids that ever wrote."""
         return {r: fact.final for r, fact in self.facts.items() if fact.standing is Standing.FOLDED and fact.final}
 
-    def given_up(self, clock: Mapping[ReplicaId, int]) -> list[ReplicaId]:
+    def abandoned(self, clock: Mapping[ReplicaId, int]) -> list[ReplicaId]:
         """Return the ids of which `clock` has commits beyond their end, which no remaining member will ever take in.
 
         A member that the sealer of an id knew has no such commits: it had closed the id, so the sealer knew all that it
@@ -205,7 +205,7 @@ class Members:
         id that no other member had heard of when the id was sealed: that commit lies beyond the end.
 
         >>> gone = Fact(Standing.SEALED, "n3", reason=REMOVED_BY_HAND, final=4)
-        >>> Members({"n3": gone}, {}).given_up({"n3": 4}), Members({"n3": gone}, {}).given_up({"n3": 5, "n4": 1})
+        >>> Members({"n3": gone}, {}).abandoned({"n3": 4}), Members({"n3": gone}, {}).abandoned({"n3": 5, "n4": 1})
         ([], ['n3'])
         """
         ended = ((replica, fact.final) for replica, fact in self.facts.items() if fact.standing > Standing.LEAVING)

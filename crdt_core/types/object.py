@@ -21,14 +21,14 @@ class Object:
     """One object of one type under one key.
 
     `parts` has the siblings of each part by its name, and `clears` has `{dot: deps}` of each delete that is not stable.
-    `live` counts the parts that show. `weight` is what an object that is no collection has added to the digest, `None`
-    as long as nobody had to know.
+    `live` counts the parts that show. `counted_hash` is what an object that is no collection has
+    added to the digest, `None` as long as nobody had to know.
 
     The object that was made first under a key is its *head*. `type_conflicts` of the head are the other objects under
     the key: those of other types, made concurrently, and attributes.
     """
 
-    __slots__ = ("clears", "key", "live", "parts", "type", "type_conflicts", "weight")
+    __slots__ = ("clears", "counted_hash", "key", "live", "parts", "type", "type_conflicts")
 
     def __init__(self, key: bytes, type_: CrdtType) -> None:
         self.key = key
@@ -36,7 +36,7 @@ class Object:
         self.parts: dict[bytes, Siblings] = {}
         self.clears: dict[PackedDot, VersionVector] = {}
         self.live = 0
-        self.weight: int | None = 0 if type_.collection else None
+        self.counted_hash: int | None = 0 if type_.collection else None
         self.type_conflicts: Sequence[Object] = ()
 
     def chain(self) -> Iterator[Object]:

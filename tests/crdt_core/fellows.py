@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.codec.messages import Compact, encode_message
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import Call, DeltasRead, LinksRead, MessagesRead, Reply, RoundAsked, Send, Tick
@@ -65,10 +65,12 @@ class Fellows:
         """Everybody who is here hears of everything."""
         present = [name for name in self.nodes if name not in self.away]
         while True:
-            before = [(dict(self.nodes[name].replica.whole_clock), len(self.inboxes[name])) for name in present]
+            before = [(dict(self.nodes[name].replica.clock_with_folded), len(self.inboxes[name])) for name in present]
             for name in present:
                 self.turn(name, *self._heard(name, present), Tick())
-            if before == [(dict(self.nodes[name].replica.whole_clock), len(self.inboxes[name])) for name in present]:
+            if before == [
+                (dict(self.nodes[name].replica.clock_with_folded), len(self.inboxes[name])) for name in present
+            ]:
                 return
 
     def sync(self, name: str) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
-from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.codec.deltas import decode_delta, encode_delta
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.codec.records import STATE, Record, decode_object, decode_part, object_hashes
 from crdt_core.errors import PatchTooNew
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
@@ -319,7 +320,7 @@ class World:
         needed = self.history.seen[delta.dot]
         outcome = replica.apply(delta)
         if delta.dot in self.visible[to]:
-            assert outcome is Applied.BEFORE
+            assert outcome is Applied.DUPLICATE
         elif needed <= self.visible[to]:
             assert outcome is Applied.YES
             self.visible[to] |= {delta.dot}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.codec.canonical import decode_patch, encode_patch
 from crdt_core.codec.messages import encode_message
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import Call, DeltasRead, JobAnswer, MessagesRead, Reply, RoundAsked, Send, Tick
 from crdt_core.node.node import Node

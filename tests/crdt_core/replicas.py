@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import decode_patch, encode_patch
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.histories import (
     NOW,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.codec.deltas import decode_delta, encode_delta
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.commands import CommandOptions, ErrorReply, Execute, Map, SetOf, Status, lookup
 from crdt_core.lattice.clocks import HybridClock, Stamp
 from crdt_core.replica.replica import Applied, Replica

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from crdt_core import library
-from crdt_core.codec.canonical import decode_delta, decode_patch, encode_delta, encode_patch
+from crdt_core.codec.deltas import decode_delta, encode_delta
 from crdt_core.codec.header import decode_header, encode_header
 from crdt_core.codec.messages import decode_message, encode_message
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.codec.records import decode_object, decode_part, encode_part
 from crdt_core.errors import Malformed, PeerError, SettingsError
 from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector

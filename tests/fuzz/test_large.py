@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from crdt_core.codec.canonical import decode_clock, decode_delta, decode_patch
+from crdt_core.codec.clocks import decode_clock
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.codec.header import decode_header
 from crdt_core.codec.messages import Done, decode_message, encode_message
+from crdt_core.codec.patches import decode_patch
 from crdt_core.errors import Malformed, SettingsError, UnknownNode, brief
 from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector
 from crdt_core.lattice.replica_index import REPLICAS_MAX

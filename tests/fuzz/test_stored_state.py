@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from crdt_core.codec.canonical import decode_patch, encode_patch
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.errors import CorruptState, InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
@@ -146,11 +146,21 @@ def test_a_spoilt_field_is_named_or_can_be_lived_with_and_nothing_is_deleted(
         (KEYS.header, "format", "2", "deltaic:{n1} format cannot be read: b'2' is not 1"),
         (KEYS.header, "format", "junk", "deltaic:{n1} format cannot be read"),
         (KEYS.state, "counter", "[]", "deltaic:{n1}:state field b'counter' cannot be read"),
-        (KEYS.state, "set", '{"type":"orset","parts":{}}', "orset has no ['parts']"),
+        (KEYS.state, "set", '{"type":"orset","parts":{}}', "orset has no field ['parts']"),
         (KEYS.state, "set", '{"type":"orset","rivals":[{"type":"orset"}]}', "lists one type twice"),
-        (KEYS.state, "flag", '{"type":"ewflag","parts":{"":{"n1:99":true}}}', "holds n1:99, beyond the clock"),
+        (
+            KEYS.state,
+            "flag",
+            '{"type":"ewflag","parts":{"":{"n1:99":true}}}',
+            "holds n1:99, which the clock does not cover",
+        ),
         (f"{KEYS.header}:obj:set", "pear", "\xff", "deltaic:{n1}:obj:set field b'pear' cannot be read: malformed part"),
-        (f"{KEYS.header}:obj:set", "pear", '{"n9:1":true}', "(b'set', b'pear') holds n9:1, beyond the clock"),
+        (
+            f"{KEYS.header}:obj:set",
+            "pear",
+            '{"n9:1":true}',
+            "(b'set', b'pear') holds n9:1, which the clock does not cover",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(
@@ -210,7 +220,7 @@ def test_a_worker_that_finds_its_state_spoilt_ends_with_a_line_and_stays_down(st
     assert done.returncode == CorruptState.exit_code == 7
     assert CorruptState.exit_code in STAY_DOWN
     (line,) = [line for line in done.stderr.splitlines() if "event=" not in line]
-    assert line.startswith("deltaic: deltaic:{n1}:state field b'counter' cannot be read: malformed object: no JSON")
+    assert line.startswith("deltaic: deltaic:{n1}:state field b'counter' cannot be read: malformed object: not JSON")
     assert spoilt(hashes_of(fleet.redis())) == before
     restore(fleet.redis(), hashes)
     fleet["n1"].start().wait_until_serving()

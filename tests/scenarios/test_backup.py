@@ -16,7 +16,7 @@ import grpc
 import orjson
 import pytest
 
-from crdt_core.codec.canonical import encode_patch
+from crdt_core.codec.patches import encode_patch
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
@@ -306,7 +306,7 @@ def test_a_backup_from_before_its_id_was_folded_brings_nothing_to_the_fleet(flee
     fleet["n1"].start().wait_until_serving()
     fleet.agree()
     assert fleet["n1"].replica_id() == "n1.3"
-    assert "given up, of n1" in fleet["n1"].log.read_text()
+    assert "commits of n1 that the fleet has abandoned" in fleet["n1"].log.read_text()
     assert fleet.everywhere("counter", "hits") == [101] * 3
     assert not any(fleet.quarantined(name) for name in fleet.nodes)
 
@@ -447,7 +447,7 @@ def test_a_restore_that_is_refused_changes_nothing(fleet: Fleet, tmp_path: Path)
         (b"", b"cut short"),
         (spoilt, b"checksum"),
         (content + b"{}\n", b"goes on after its end"),
-        (b"deltaic = 1\n", b"line 1: no JSON"),
+        (b"deltaic = 1\n", b"line 1: not JSON"),
     ):
         file.write_bytes(wrong)
         done = deltaic(fleet, "restore", file, "--node", "n1", "--force")

@@ -103,7 +103,7 @@ BAD: dict[str, tuple[Callable[[Node], Any], grpc.StatusCode, str]] = {
         NOT_FOUND,
         "unknown node 'n9'; this fleet has",
     ),
-    "a patch that is no JSON": (merge(b"junk"), INVALID, "malformed patch: no JSON"),
+    "a patch that is no JSON": (merge(b"junk"), INVALID, "malformed patch: not JSON"),
     "a patch of a later version": (merge(patch(v=2)), INVALID, "format version 2"),
     "a patch that invents a peer's writes": (merge(patch(clock={"n2": 10**9})), INVALID, "it claims n2:1000000000"),
     "a patch that invents this node's own writes": (merge(patch(clock={"n1": 10**9})), INVALID, "n1 has not made"),

@@ -182,7 +182,7 @@ def test_a_patch_cut_short_is_refused_and_changes_nothing(fleet, key):
     before = fleet.views(["n1"])
     for length in (0, 1, len(patch) // 2, len(patch) - 1):
         entry = fleet.tell("n1", b'{"v":1,"kind":"push","from":"n2","round":"r","patch":' + patch[:length])
-        assert "no JSON" in set_aside(fleet, "n1", entry)["reason"]
+        assert "not JSON" in set_aside(fleet, "n1", entry)["reason"]
     assert fleet.views(["n1"]) == before
 
 
@@ -208,7 +208,7 @@ def test_a_foreign_entry_in_a_log_is_set_aside_and_holds_nobody_up(fleet, key, p
     for name in ("n1", "n3", "n4", "n5"):
         item = set_aside(fleet, name, entry)
         assert (item["source"], item["content"]) == ("log of n2", "\ufffd{")
-        assert item["reason"].startswith("malformed delta: no JSON")
+        assert item["reason"].startswith("malformed delta: not JSON")
 
     for _ in range(3):
         fleet["n2"].increment(key, 10)
@@ -287,7 +287,7 @@ def with_deps_that_are_no_clock(delta, dot):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (truncated, "malformed delta: no JSON"),
+        (truncated, "malformed delta: not JSON"),
         (of_another_version, "malformed delta: format version 2 is not 1"),
         (claiming_another_nodes_dot, "stands in the log of n2"),
         (claiming_another_place, "stands at entry"),
@@ -323,20 +323,20 @@ def push(patch):
 
 PATCH = {"v": 1, "origin": "n2", "since": {}, "clock": {"n2": 10**6}, "stable": {}, "hlc": [0, 0], "parts": []}
 JUNK_MESSAGES = {
-    "no JSON": (b"{", "malformed message: no JSON"),
-    "no UTF-8": (b'"\xff"', "malformed message: no JSON"),
-    "nothing": (b"", "malformed message: no JSON"),
-    "no object": (b"[1]", "is no kind of message"),
-    "no kind of ours": (b'{"v":1,"kind":"gossip"}', "'gossip' is no kind of message"),
+    "no JSON": (b"{", "malformed message: not JSON"),
+    "no UTF-8": (b'"\xff"', "malformed message: not JSON"),
+    "nothing": (b"", "malformed message: not JSON"),
+    "no object": (b"[1]", "is not a kind of message"),
+    "no kind of ours": (b'{"v":1,"kind":"gossip"}', "'gossip' is not a kind of message"),
     "another version": (b'{"v":2,"kind":"done","from":"n2","round":"r","new":1}', "format version 2 is not 1"),
     "a field missing": (b'{"v":1,"kind":"done","from":"n2","round":"r"}', "malformed done: fields"),
     "an unknown sender": (b'{"v":1,"kind":"ask","from":"n9","round":"r","clock":{}}', "'n9' is no peer of n1"),
     "itself as sender": (b'{"v":1,"kind":"ask","from":"n1","round":"r","clock":{}}', "'n1' is no peer of n1"),
-    "a clock that is none": (b'{"v":1,"kind":"ask","from":"n2","round":"r","clock":{"n2":true}}', "is no counter"),
-    "a patch that is none": (push("all of it"), "is no object"),
-    "a part of three": (push({**PATCH, "parts": [["k", "orset", "a"]]}), "has not four elements"),
-    "a part twice": (push({**PATCH, "parts": [["k", "orset", "a", {"n2:1": True}]] * 2}), "is listed twice"),
-    "a part without siblings": (push({**PATCH, "parts": [["k", "orset", "a", {}]]}), "is no object of dots"),
+    "a clock that is none": (b'{"v":1,"kind":"ask","from":"n2","round":"r","clock":{"n2":true}}', "is not a counter"),
+    "a patch that is none": (push("all of it"), "is not an object"),
+    "a part of three": (push({**PATCH, "parts": [["k", "orset", "a"]]}), "does not have four elements"),
+    "a part twice": (push({**PATCH, "parts": [["k", "orset", "a", {"n2:1": True}]] * 2}), "it lists one part twice"),
+    "a part without siblings": (push({**PATCH, "parts": [["k", "orset", "a", {}]]}), "is not an object of dots"),
     "a dot that is none": (push({**PATCH, "parts": [["k", "orset", "a", {"n2": True}]]}), "is not replica:counter"),
     "a dot beyond its clock": (
         push({**PATCH, "parts": [["k", "orset", "a", {"n3:1": True}]]}),
@@ -349,7 +349,7 @@ JUNK_MESSAGES = {
             {"v": 1, "kind": "chunk", "from": "n2", "round": "r", "transfer": "t-1", "number": 0, "done": 1, "of": 2}
             | {"parts": [["k", "orset", "a", {"n2:1": True}]] * 2}
         ),
-        "is listed twice",
+        "it lists one part twice",
     ),
     "a frontier ahead of its clock": (push({**PATCH, "stable": {"n3": 1}}), "stable frontier is ahead"),
 }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 from redis.exceptions import RedisError
 
-from crdt_core.codec.canonical import patch_value
 from crdt_core.codec.messages import Round
+from crdt_core.codec.patches import patch_value
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET

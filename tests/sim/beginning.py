@@ -19,16 +19,8 @@ from crdt_core.codec.records import decode_part
 from crdt_core.errors import NotAMember
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.lattice.replica_index import ReplicaIndex
-from crdt_core.membership.identity import (
-    ComeBack,
-    Decision,
-    NodeEvidence,
-    OperatorOverride,
-    Resume,
-    Sponsor,
-    Wait,
-    decide,
-)
+from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
+from crdt_core.membership.identity import ComeBack, Decision, Resume, Sponsor, Wait, decide
 from crdt_core.types import MEMBERS, View
 from crdt_core.types.members import MEMBERS_KEY
 from crdt_core.types.object import Object

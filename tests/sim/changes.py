@@ -35,8 +35,8 @@ def add_a_node(world: World, host: Host) -> bool:
 def _knows_the_end(world: World, host: Host, name: str) -> bool:
     """Whether `host` has heard of all that any node has given up of what `name` holds, as `deltaic node add` asks."""
     clock = read_evidence(world.hosts[name]).clock
-    ended = {id_ for other in world.hosts.values() for id_ in read_evidence(other).members.given_up(clock)}
-    return ended <= set(read_evidence(host).members.given_up(clock))
+    ended = {id_ for other in world.hosts.values() for id_ in read_evidence(other).members.abandoned(clock)}
+    return ended <= set(read_evidence(host).members.abandoned(clock))
 
 
 def remove_a_node(world: World, host: Host) -> bool:

@@ -34,7 +34,7 @@ Shown = dict[bytes, dict[str, Any]]
 def confirmed(process: Process) -> None:
     """What must hold after each confirmed commit."""
     replica, world = process.node.replica, process.world
-    clock = replica.whole_clock
+    clock = replica.clock_with_folded
     require(process.confirmed_clock <= clock, "clocks only grow", _at(process))
     process.confirmed_clock = clock.copy()
     if process.host.process is not process:
@@ -50,7 +50,7 @@ def confirmed(process: Process) -> None:
 def started(process: Process) -> None:
     """What must hold for a process that has loaded what is there."""
     replica, host, history = process.node.replica, process.host, process.world.history
-    clock = replica.whole_clock
+    clock = replica.clock_with_folded
     if host.lost or not clock:
         host.lost = False
         host.confirmed_clock = clock.copy()
@@ -95,7 +95,7 @@ def nothing_lost(process: Process) -> None:
     replica = process.node.replica
     acknowledged = process.world.history.acknowledged(replica.id)
     require(
-        acknowledged <= replica.whole_clock[replica.id],
+        acknowledged <= replica.clock_with_folded[replica.id],
         "no acknowledged write is lost",
         f"{_at(process)}: {acknowledged}",
     )
@@ -104,7 +104,7 @@ def nothing_lost(process: Process) -> None:
 def shallow(process: Process) -> None:
     """No effect is there without its cause, and what shows is what must show."""
     replica, world = process.node.replica, process.world
-    history, clock = world.history, replica.whole_clock
+    history, clock = world.history, replica.clock_with_folded
     missing = history.causes(clock) & ~history.commits(clock)
     require(not missing, "no effect comes before its cause", _at(process))
     found = shown(replica)
@@ -115,7 +115,7 @@ def shallow(process: Process) -> None:
 
 def compare_shown(history: History, replica: Replica, found: Shown) -> None:
     """Exactly what was done and not undone shows: so transactions show whole, and nothing unseen is removed."""
-    visible = history.visible(replica.whole_clock)
+    visible = history.visible(replica.clock_with_folded)
     for key in history.keys:
         wanted = history.shown(key, visible)
         got = found.get(key, {})
@@ -128,7 +128,7 @@ def compare_shown(history: History, replica: Replica, found: Shown) -> None:
 def deep(history: History, replica: Replica) -> None:
     """Part by part, what is held is what was written and not replaced; what is derived agrees with it."""
     held = lasting_siblings(replica)
-    wanted = history.lasting(history.commits(replica.whole_clock))
+    wanted = history.lasting(history.commits(replica.clock_with_folded))
     if held != wanted:
         wrong = [a for a in held.keys() | wanted.keys() if held.get(a) != wanted.get(a)]
         address = min(wrong, key=repr)
@@ -152,8 +152,8 @@ def at_rest(world: World) -> None:
     require({p.host.name for p in living} == set(members.active), "at rest all members run", repr(members.active))
     for process in living:
         host, replica = process.host, process.node.replica
-        clock = replica.whole_clock
-        require(clock == living[0].node.replica.whole_clock, "at rest everybody knows everything", _at(process))
+        clock = replica.clock_with_folded
+        require(clock == living[0].node.replica.clock_with_folded, "at rest everybody knows everything", _at(process))
         for id_, made in world.history.made().items():
             fully = id_ not in members.active.values() or clock[id_] == made
             require(fully, "at rest everybody knows everything", f"{_at(process)}: {id_} has made {made}")
@@ -172,7 +172,7 @@ def at_rest(world: World) -> None:
                 dead = [part for part in gone if link.type.owner(part) not in absent]
                 require(not dead and not link.clears, "at rest only what lives is held", f"{_at(process)}: {dead}")
         loaded, _ = load(replica.id, host.store, 0, ())
-        is_there = (loaded.whole_clock, loaded.digest, lasting_siblings(loaded))
+        is_there = (loaded.clock_with_folded, loaded.digest, lasting_siblings(loaded))
         remembered = (clock, replica.digest, lasting_siblings(replica))
         require(is_there == remembered, "what is persisted is what is remembered", host.name)
 
@@ -234,4 +234,4 @@ def digest_from_scratch(replica: Replica) -> int:
 
 
 def _at(process: Process) -> str:
-    return f"{process.host.name} at {dict(process.node.replica.whole_clock)}"
+    return f"{process.host.name} at {dict(process.node.replica.clock_with_folded)}"

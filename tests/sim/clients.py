@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.codec.canonical import decode_patch
+from crdt_core.codec.patches import decode_patch
 from crdt_core.commands import Invocation, lookup
 from crdt_core.errors import CallerError, InvalidArgument, PatchTooNew
 from crdt_core.lattice.clocks import Stamp, VersionVector
@@ -172,7 +172,7 @@ def synchronise(world: World, process: Process) -> None:
 
 def carry(world: World, process: Process) -> None:
     """Take the patch of one node since a random clock to another node, by hand."""
-    counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.whole_clock.items()}
+    counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.clock_with_folded.items()}
     since = VersionVector({name: counter for name, counter in counters.items() if counter})
     process.put(PatchAsked(since, Carrier(world)))
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.lattice.clocks import Dot, Stamp
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, ObservedReset
 from tests.crdt_core.types.models.account import Account

@@ -20,7 +20,7 @@ from crdt_core.node import node, rounds
 from crdt_core.node.exchange import Exchange
 from crdt_core.node.stability import Stability
 from crdt_core.node.transfers import Incoming
-from crdt_core.replica import catalogue, replica
+from crdt_core.replica import catalogue, forgetting, joining
 from crdt_core.replica.committed_view import CommittedView
 from crdt_core.replica.replica import Applied, Replica
 from crdt_core.types import SLOT
@@ -166,12 +166,12 @@ def _send_again_unseen(_original: Any) -> Any:
 
 
 def _blind_weight(original: Any) -> Any:
-    def slots_weight(link: Object, replica_index: Any, _encoded: Any = None) -> int:
+    def object_hash(link: Object, replica_index: Any, _encoded: Any = None) -> int:
         blind = Object(link.key, link.type)
         blind.parts = {part: min(unfold(held)) for part, held in link.parts.items()}
         return int(original(blind, replica_index))
 
-    return slots_weight
+    return object_hash
 
 
 def _forgetful_clock(original: Any) -> Any:
@@ -224,19 +224,19 @@ PLANTS: dict[str, Plant] = {
     "a patch joined although chunks of it are missing": Plant(rounds, "whole_patch", _complete_anyway),
     "readers shown what is not confirmed": Plant(CommittedView, "head", _hurried_head),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
-    "markers dropped before they are stable": Plant(replica, "forget", _forget_at_once),
-    "what is spent forgotten beside a live share": Plant(replica, "forget", _forget_spent_alone),
+    "markers dropped before they are stable": Plant(forgetting, "forget", _forget_at_once),
+    "what is spent forgotten beside a live share": Plant(forgetting, "forget", _forget_spent_alone),
     "markers never dropped": Plant(Replica, "stabilise", lambda _: lambda *_: 0),
     "clocks counted as published before all that came before is here": Plant(Stability, "take", _believe_every_clock),
     "a dot used twice": Plant(Replica, "restore", _resume_one_earlier),
-    "a join that keeps what was removed": Plant(replica, "join", _keep_removed),
-    "a clear that drops concurrent writes": Plant(replica, "drop", lambda _: lambda *_: None),
-    "a removal that drops concurrent writes": Plant(replica, "write", _remove_wins),
+    "a join that keeps what was removed": Plant(joining, "join", _keep_removed),
+    "a clear that drops concurrent writes": Plant(joining, "drop", lambda _: lambda *_: None),
+    "a removal that drops concurrent writes": Plant(joining, "write", _remove_wins),
     "effects released before the commit": Plant(Process, "_send_commit", _release_first),
     "a header persisted without its records": Plant(catalogue.Catalogue, "take_changes", _lose_records),
     "a commit without fencing": Plant(Store, "execute", _never_fenced),
     "a commit sent again without looking": Plant(Process, "_look_up", _send_again_unseen),
-    "a digest blind for payloads": Plant(catalogue, "slots_weight", _blind_weight),
+    "a digest blind for payloads": Plant(catalogue, "object_hash", _blind_weight),
     "a hybrid clock that forgets at a restart": Plant(HybridClock, "__init__", _forgetful_clock),
     "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner),
     "an exchange that waits for ever": Plant(Exchange, "is_overdue", lambda _: lambda *_: False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.membership.identity import OperatorOverride
+from crdt_core.membership.evidence import OperatorOverride
 from tests.sim import checks, jobs
 from tests.sim.changes import settle_in
 from tests.sim.shell import start

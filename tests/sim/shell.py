@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.codec.header import decode_header
 from crdt_core.codec.messages import Answer, Push, encode_message
 from crdt_core.codec.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
 from crdt_core.errors import Malformed, Retired
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
-from crdt_core.membership.identity import OperatorOverride
+from crdt_core.membership.evidence import OperatorOverride
 from crdt_core.membership.replay import is_final
 from crdt_core.node.events import (
     Call,
@@ -180,7 +180,7 @@ class Process:
         self.setup = setup
         self.alive = True
         self.confirmed_turn = watched.turn
-        self.confirmed_clock = node.replica.whole_clock.copy()
+        self.confirmed_clock = node.replica.clock_with_folded.copy()
         self._watched = watched
         self.owner = watched.owner
         self._beginning = beginning
@@ -231,7 +231,7 @@ class Process:
         if replica.members.facts[former].reason == REMOVED_BY_HAND:
             return ()
         found = []
-        for _, content in self.host.store.read_log(former, replica.whole_clock[former], PLENTY):
+        for _, content in self.host.store.read_log(former, replica.clock_with_folded[former], PLENTY):
             with suppress(Malformed):
                 found.append(decode_delta(content))
         self.world.counts["deltas replayed"] += len(found)
@@ -365,7 +365,7 @@ class Process:
             return
         if turn.commit.records:
             checks.under_way(self)
-        seen = self.node.replica.whole_clock.copy()
+        seen = self.node.replica.clock_with_folded.copy()
         if turn.commit.delta is not None:
             seen[self.node.replica.id] -= 1
         self._flight = Flight(turn, self.confirmed_turn + 1, events, seen)
@@ -525,7 +525,7 @@ def _run(host: Host, beginning: Bootstrap) -> None:
     if host.process is not None:
         host.succeeded.append(host.process)
     host.process = Process(host, node, setup, beginning)
-    world.note(host.name, "starts as", replica.id, "at", dict(replica.whole_clock))
+    world.note(host.name, "starts as", replica.id, "at", dict(replica.clock_with_folded))
     checks.started(host.process)
     host.process.begin()
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from crdt_core.membership.identity import NodeEvidence
+    from crdt_core.membership.evidence import NodeEvidence
     from tests.fleet import Fleet
 
 __all__ = ["Faults"]

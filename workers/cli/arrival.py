@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_core.errors import DeltaicError
-from crdt_core.membership.identity import incarnation
+from crdt_core.membership.incarnations import incarnation
 from workers.cli.display import printable, size
 from workers.replication.heartbeat import said_lately
 from workers.storage.evidence import read_evidence

@@ -16,7 +16,7 @@ from rich.table import Column
 from rich.text import Text
 
 from crdt_core.errors import AlreadyRunning, InvalidArgument, WorldError
-from crdt_core.membership.identity import NodeEvidence
+from crdt_core.membership.evidence import NodeEvidence
 from crdt_core.types.members import Standing
 from workers.cli.arrival import watch_arrival
 from workers.cli.display import age, plain_table
@@ -219,7 +219,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     record = _record_of_newcomer(census, name)
     replica = census.members.active.get(name)
     if replica is not None and any(isinstance(r, NodeEvidence) and r.replica for r in census.records.values()):
-        goes_on = record.replica == replica and not census.members.given_up(record.clock)
+        goes_on = record.replica == replica and not census.members.abandoned(record.clock)
         if goes_on and not record.joining:
             raise InvalidArgument(name, f"it is a member already, as {replica}")
         return replica, ""
@@ -238,7 +238,7 @@ def _record_of_newcomer(census: Census, name: str) -> NodeEvidence:
         return record
     if record.running:
         raise AlreadyRunning(record.replica or name, "a worker that is no member of this fleet")
-    left_behind = census.members.given_up(record.clock)
+    left_behind = census.members.abandoned(record.clock)
     if record.replica and record.replica not in census.members.facts and not left_behind:
         where = Keys(name).header
         raise InvalidArgument(
@@ -253,8 +253,8 @@ def _check_knows_the_end(census: Census, record: NodeEvidence, member: str) -> N
     Whoever hears of the addition has then heard of that, too, and takes nothing of it in.
     """
     own = census.record(member)
-    known = own.members.given_up(record.clock) if own is not None else []
-    if unheard := [replica for replica in census.members.given_up(record.clock) if replica not in known]:
+    known = own.members.abandoned(record.clock) if own is not None else []
+    if unheard := [replica for replica in census.members.abandoned(record.clock) if replica not in known]:
         raise WorldError(f"{member} has not heard yet where {', '.join(unheard)} ended: try again, or --via another")
 
 

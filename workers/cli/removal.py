@@ -15,7 +15,7 @@ import orjson
 from rich.console import Console
 
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
-from crdt_core.membership.identity import NodeEvidence
+from crdt_core.membership.evidence import NodeEvidence
 from workers.cli.display import age, printable
 from workers.config.settings import default_fleet_file, load_settings
 from workers.fleet.members import Census, take_census

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import uvloop
 
-from crdt_core.membership.identity import OperatorOverride
+from crdt_core.membership.evidence import OperatorOverride
 from workers.cli.logs import configure_logging
 from workers.config.settings import load_settings
 from workers.worker.worker import run_worker

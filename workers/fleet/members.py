@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.errors import DeltaicError, SettingsError
-from crdt_core.membership.identity import NodeEvidence, known_members
+from crdt_core.membership.evidence import NodeEvidence, combined_members
 from workers.config.settings import checked_node
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 from workers.replication.heartbeat import said_lately
@@ -76,7 +76,7 @@ async def take_census(settings: FleetSettings) -> Census:
             if said and said.get("waits"):
                 waits[name] = str(said["waits"])
         known = [record for record in records.values() if isinstance(record, NodeEvidence)]
-        members = known_members(known, settings.nodes)
+        members = combined_members(known, settings.nodes)
         wider = with_members(settings, members)
         if wider is settings:
             return Census(settings, members, records, waits)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.codec.canonical import decode_clock
+from crdt_core.codec.clocks import decode_clock
 from crdt_core.errors import DeltaicError, Malformed
-from crdt_core.membership.identity import NodeEvidence, known_members
+from crdt_core.membership.evidence import NodeEvidence, combined_members
 from workers.fleet.agreement import grouped, judge
 from workers.fleet.lag import measure_lag, measure_logs
 from workers.fleet.node_view import NodeView
@@ -50,7 +50,7 @@ async def look(settings: FleetSettings, redis: FleetRedis, clients: FleetClient)
             views[name].problem = answer.reason
         else:
             _read(views[name], answer, list(settings.peers_of(name)), at_ms)
-    members = known_members((_evidence(view) for view in views.values()), settings.nodes)
+    members = combined_members((_evidence(view) for view in views.values()), settings.nodes)
     for name, view in views.items():
         ids = members.ids_of(name)
         fact = members.facts[members.active.get(name, ids[-1])] if ids else None

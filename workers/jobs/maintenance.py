@@ -17,7 +17,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from crdt_core.codec.canonical import decode_clock
+from crdt_core.codec.clocks import decode_clock
 from crdt_core.codec.messages import Compact, Round, encode_message
 from crdt_core.errors import DeltaicError, DigestMismatch, Malformed, UnknownNode
 from crdt_core.types.members import Members
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from crdt_core.codec.messages import Message
     from crdt_core.lattice.clocks import VersionVector
-    from crdt_core.membership.identity import NodeEvidence
+    from crdt_core.membership.evidence import NodeEvidence
     from workers.config.settings import FleetSettings
 
 __all__ = ["audit", "compact", "gossip_round"]

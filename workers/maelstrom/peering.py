@@ -15,7 +15,7 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.codec.messages import encode_message
 from crdt_core.errors import Malformed
 from crdt_core.node.events import DeltasRead, MessagesRead, RoundAsked, Send

@@ -50,7 +50,7 @@ class NodeAccess:
     @property
     def seen(self) -> VersionVector:
         """What this node has seen, up to the last confirmed commit."""
-        return self._node.replica.replica_index.whole(self._mailbox.confirmed.clock)
+        return self._node.replica.replica_index.with_folded(self._mailbox.confirmed.clock)
 
     @property
     def keys_with_deadline(self) -> int:

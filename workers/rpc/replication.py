@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.codec.canonical import decode_clock, decode_patch
+from crdt_core.codec.clocks import decode_clock
+from crdt_core.codec.patches import decode_patch
 from crdt_core.errors import InvalidArgument
 from crdt_core.node.events import PatchAsked, PatchOffered, RoundAsked
 from crdt_core.types.members import MEMBERS_KEY

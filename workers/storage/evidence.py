@@ -14,7 +14,7 @@ from crdt_core.codec.header import decode_header
 from crdt_core.codec.records import decode_part
 from crdt_core.errors import Malformed, StoreUnavailable
 from crdt_core.lattice.replica_index import ReplicaIndex
-from crdt_core.membership.identity import NodeEvidence
+from crdt_core.membership.evidence import NodeEvidence
 from crdt_core.types import MEMBERS, View
 from crdt_core.types.members import MEMBERS_KEY, Members
 from crdt_core.types.object import Object

@@ -58,7 +58,7 @@ class Memory:
             )
         header = dict(pairs(fields))
         claim.check_sole(header.get(b"owner"), clients)
-        if not decode_header(header).clock <= self.node.replica.whole_clock:
+        if not decode_header(header).clock <= self.node.replica.clock_with_folded:
             raise InvariantBroken(f"{keys.node}: another process has gone on with the history that Redis lost")
         return await _collections(keys, catalogue)
 

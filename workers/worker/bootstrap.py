@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailable, UnknownNode, WorldError
-from crdt_core.membership.identity import ComeBack, Join, NodeEvidence, Resume, Wait, decide
+from crdt_core.membership.identity import ComeBack, Join, Resume, Wait, decide
 from workers.config.redis_url import publishable
 from workers.replication.heartbeat import beat
 from workers.storage.evidence import read_evidence
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crdt_core.lattice.clocks import ReplicaId
-    from crdt_core.membership.identity import OperatorOverride, Sponsor
+    from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
+    from crdt_core.membership.identity import Sponsor
     from workers.config.settings import NodeSettings
     from workers.storage.store import Store
     from workers.wire.peers import Peers
@@ -102,7 +103,7 @@ async def _forget_whom_it_met(name: str, redis: Redis) -> None:
 
 def _remedy(decision: Wait) -> dict[str, str]:
     """By which option of `deltaic replica` the waiting could be ended, if by any; its help says when that is safe."""
-    return {"remedy": _OPTIONS[decision.vouch]} if decision.vouch else {}
+    return {"remedy": _OPTIONS[decision.override]} if decision.override else {}
 
 
 async def _evidence_of_peers(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from redis.exceptions import RedisError
 
-from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.errors import Malformed, UnknownNode
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
 from crdt_core.membership.replay import is_final
@@ -140,7 +140,7 @@ async def replay_former(own: Redis, beginning: Bootstrap, mailbox: Mailbox) -> N
         async with mailbox.turned:
             await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
         key = Keys(node.name, former).log
-        deltas = await _unsent(own, key, node.replica.whole_clock[former])
+        deltas = await _unsent(own, key, node.replica.clock_with_folded[former])
         by_hand = node.replica.members.facts[former].reason == REMOVED_BY_HAND
         if by_hand and deltas:
             log.warning("unsent_writes_dropped", node=node.name, former=former, commits=len(deltas), reason="removed")

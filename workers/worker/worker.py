@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from crdt_core.errors import Fenced, InvariantBroken, NotAMember, Retired, StoreUnavailable
-from crdt_core.membership.identity import OperatorOverride
+from crdt_core.membership.evidence import OperatorOverride
 from crdt_core.node.events import LinksRead, StampAhead
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions

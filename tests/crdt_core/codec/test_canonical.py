@@ -12,18 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_core.codec.canonical import (
-    decode_clock,
-    decode_delta,
-    decode_patch,
-    encode_clock,
-    encode_delta,
-    encode_dots,
-    encode_patch,
-    parse_dot,
-)
-from crdt_core.codec.canonical import patch_value as encoded_patch
+from crdt_core.codec.clocks import decode_clock, encode_clock, parse_dot
+from crdt_core.codec.deltas import decode_delta, encode_delta
+from crdt_core.codec.patches import decode_patch, encode_patch
+from crdt_core.codec.patches import patch_value as encoded_patch
 from crdt_core.codec.records import decode_object, decode_part, encode_part, object_record
+from crdt_core.codec.siblings import encode_siblings
 from crdt_core.errors import CallerError, Malformed, PeerError
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.deltas import Delta, Patch, PatchPart, Write
@@ -147,7 +141,7 @@ def test_a_payload_is_written_as_it_was_published(type_name: str) -> None:
         assert type_.decode_payload(json) == payload
         assert type_.encode_payload(payload) == json
         assert type_.payload_json(payload) == orjson.dumps(json)
-        assert encode_dots(type_, {Dot("n1", 7): payload}) == b'{"n1:7":' + orjson.dumps(json) + b"}"
+        assert encode_siblings(type_, {Dot("n1", 7): payload}) == b'{"n1:7":' + orjson.dumps(json) + b"}"
 
 
 @every_type
@@ -175,7 +169,7 @@ def test_a_part_comes_back_from_its_record(type_name: str, data: st.DataObject) 
     value = encode_part(
         link.type, fold({replica_index.pack(*dot): payload for dot, payload in siblings.items()}), replica_index
     )
-    assert value == encode_dots(link.type, siblings)
+    assert value == encode_siblings(link.type, siblings)
     back = {other.unpack(dot): payload for dot, payload in unfold(decode_part(link, value, other)).items()}
     assert back == siblings
 

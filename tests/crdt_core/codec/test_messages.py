@@ -1,4 +1,4 @@
-"""Messages travel as canonical JSON: what is read again is the same, and what is no message says why."""
+"""Messages travel as canonical JSON: they come back as they were, and anything else is refused with the reason."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
-from crdt_core.codec.canonical import pack_part
 from crdt_core.codec.messages import (
+    Admit,
     Answer,
     Ask,
     Chunk,
     Chunks,
+    Compact,
     Done,
     Message,
     More,
@@ -21,6 +22,7 @@ from crdt_core.codec.messages import (
     decode_message,
     encode_message,
 )
+from crdt_core.codec.patches import encode_part_once
 from crdt_core.errors import Malformed
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.deltas import Patch, PatchPart
@@ -46,6 +48,8 @@ MESSAGES: list[Message] = [
     Chunk("n2", "r", "s-1", 1, 9, 9, ()),
     More("n1", "r", "s-1", 2, CLOCK),
     Round("r", ("n2", "n3"), "answer"),
+    Admit("n3", "n3.2", "127.0.0.1:7003", "redis://127.0.0.1:7103"),
+    Compact({"n1": CLOCK, "n2": VersionVector()}, ("n3",), "answer"),
 ]
 
 
@@ -57,21 +61,26 @@ def test_a_message_is_read_again_as_it_was_written(message: Message) -> None:
 
 
 def test_a_part_that_is_encoded_beforehand_gives_the_same_message() -> None:
-    packed = Chunk("n2", "r", "s-1", 0, 5, 9, tuple(map(pack_part, reversed(PARTS))))
+    packed = Chunk("n2", "r", "s-1", 0, 5, 9, tuple(map(encode_part_once, reversed(PARTS))))
     assert encode_message(packed) == encode_message(Chunk("n2", "r", "s-1", 0, 5, 9, PARTS))
 
 
 CHUNK = orjson.loads(encode_message(Chunk("n2", "r", "s-1", 0, 5, 9, PARTS)))
 ANSWER = orjson.loads(encode_message(Answer("n2", "r", PATCH)))
+COMPACT = orjson.loads(encode_message(Compact({}, (), "answer")))
 PART = ["fruit", "orset", "apple", {"n2:5": True}]
 JUNK: dict[str, tuple[dict[str, Any], str]] = {
     "a number that is none": ({**CHUNK, "number": -1}, "malformed number"),
     "a truth for a number": ({**CHUNK, "of": True}, "malformed of"),
     "no transfer": ({**CHUNK, "transfer": None}, "malformed transfer"),
     "parts that are no list": ({**CHUNK, "parts": {}}, "malformed parts"),
-    "a part twice": ({**CHUNK, "parts": [PART, PART]}, "is listed twice"),
-    "no siblings, but not said so": ({**CHUNK, "parts": [[*PART[:3], {}]]}, "is no object of dots"),
+    "a part twice": ({**CHUNK, "parts": [PART, PART]}, "it lists one part twice"),
+    "no siblings, but not said so": ({**CHUNK, "parts": [[*PART[:3], {}]]}, "is not an object of dots"),
     "clears of what has none": ({**CHUNK, "parts": [["hits", "pncounter", None, None]]}, "clears"),
+    "no message": ({"v": 1}, "None is not a kind of message"),
+    "a kind to come": ({"v": 1, "kind": "gossip"}, "'gossip' is not a kind of message"),
+    "clocks that are no object": ({**COMPACT, "clocks": []}, "malformed clocks"),
+    "absent nodes that are no list": ({**COMPACT, "absent": "n3"}, "malformed absent"),
     "a field too many": ({**CHUNK, "after": ["s-1", 1]}, "malformed chunk: fields"),
     "after what is no list": ({**ANSWER, "after": None}, "is not [transfer, chunks]"),
     "after three": ({**ANSWER, "after": ["s", 1, 2]}, "is not [transfer, chunks]"),
@@ -81,7 +90,7 @@ JUNK: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", JUNK)
-def test_what_is_no_message_is_refused_with_its_reason(what: str) -> None:
+def test_anything_else_is_refused_with_the_reason(what: str) -> None:
     value, reason = JUNK[what]
     with pytest.raises(Malformed) as refused:
         decode_message(orjson.dumps(value))

@@ -127,6 +127,16 @@ def test_a_stamp_too_far_ahead_is_reported_and_not_taken_over(
     assert clock.last == (max(last, stamp) if ahead_ms <= ahead_ms_max else last)
 
 
+@given(STAMPS, MS, st.integers(0, 10**6))
+def test_a_clock_far_ahead_of_wall_time_goes_back_to_it(last: Stamp, wall_ms: int, ahead_ms_max: int) -> None:
+    clock = HybridClock(last)
+    ahead_ms = clock.reset_if_ahead(wall_ms, ahead_ms_max)
+    if last.ms - wall_ms > ahead_ms_max:
+        assert (ahead_ms, clock.last) == (last.ms - wall_ms, Stamp(wall_ms, 0))
+    else:
+        assert (ahead_ms, clock.last) == (0, last)
+
+
 def test_ticks_follow_wall_time_and_count_on_while_it_stands_still() -> None:
     clock = HybridClock()
     assert [clock.tick(ms) for ms in (5, 5, 4, 6)] == [Stamp(5, 0), Stamp(5, 1), Stamp(5, 2), Stamp(6, 0)]
@@ -139,7 +149,7 @@ def test_a_tick_is_later_than_what_was_observed() -> None:
 
 
 def test_the_last_logical_counter_of_a_millisecond_is_not_passed() -> None:
-    """One more could be written here and read nowhere: a peer that says 2^63-1 would so silence this node."""
+    """One more could be written here but read nowhere: a peer that sends 2^63 - 1 would silence this node."""
     last = Stamp(7, 2**63 - 1)
     assert last.successor() == last
     assert Stamp(7, 0).successor() == Stamp(7, 1)

@@ -1,20 +1,21 @@
-"""The sibling rule: a write replaces what it has seen and leaves what is concurrent; joins and forgetting follow."""
+"""The sibling rule: a write replaces what it has seen and leaves what is concurrent. Joins and forgetting follow it."""
 
 from __future__ import annotations
 
-import pytest
+from itertools import zip_longest
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_core.errors import Malformed
-from crdt_core.lattice.clocks import Dot, VersionVector
 from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import (
     TOMBSTONE,
+    WINNING_TOMBSTONE,
     ObservedReset,
     drop,
     fold,
     forget,
+    has_tombstone,
     is_tombstone,
     join,
     lasting,
@@ -23,52 +24,31 @@ from crdt_core.lattice.siblings import (
     write,
 )
 
-ROSTER = ReplicaIndex()
-DOTS = st.builds(ROSTER.pack, st.sampled_from(["n1", "n2", "n3"]), st.integers(1, 4))
+INDEX = ReplicaIndex()
+DOTS = st.builds(INDEX.pack, st.sampled_from(["n1", "n2", "n3"]), st.integers(1, 4))
 PAYLOADS = st.sampled_from([True, "x", "y", TOMBSTONE, ObservedReset(5, 0)])
 SIBLINGS = st.dictionaries(DOTS, PAYLOADS, max_size=4)
-HORIZONS = st.dictionaries(st.sampled_from(["n1", "n2", "n3"]), st.integers(1, 4)).map(ROSTER.dense_clock)
+CLOCKS = st.dictionaries(st.sampled_from(["n1", "n2", "n3"]), st.integers(1, 4)).map(INDEX.dense_clock)
 
-A1, A2, B1, C1 = (ROSTER.pack(name, counter) for name, counter in (("n1", 1), ("n1", 2), ("n2", 1), ("n3", 1)))
+A1, A2, B1, C1 = (INDEX.pack(name, counter) for name, counter in (("n1", 1), ("n1", 2), ("n2", 1), ("n3", 1)))
 
 
 def seen(**clock: int) -> list[int]:
-    """A horizon."""
-    return ROSTER.dense_clock(clock)
+    """A dense clock."""
+    return INDEX.dense_clock(clock)
 
 
 def held(dots: dict, dense_clock: list[int]) -> dict:
-    """What of `dots` a replica at `dense_clock` can hold."""
+    """Return those of `dots` that a replica at `dense_clock` can hold."""
     return {dot: payload for dot, payload in dots.items() if covered(dot, dense_clock)}
 
 
-# Dots and forms.
+def upper(*clocks: list[int]) -> list[int]:
+    """Return the pointwise maximum of dense clocks."""
+    return [max(counters) for counters in zip_longest(*clocks, fillvalue=0)]
 
 
-@given(st.sampled_from(["n1", "n2", "n9"]), st.integers(1, 2**50))
-def test_a_packed_dot_unpacks_to_itself(replica: str, counter: int) -> None:
-    replica_index = ReplicaIndex()
-    replica_index.index("n0")
-    assert replica_index.unpack(replica_index.pack(replica, counter)) == Dot(replica, counter)
-
-
-@given(st.dictionaries(st.sampled_from(["n1", "n2", "n9"]), st.integers(1, 9)), st.integers(1, 9))
-def test_a_horizon_covers_what_its_clock_covers(clock: dict[str, int], counter: int) -> None:
-    replica_index = ReplicaIndex()
-    dense_clock = replica_index.dense_clock(clock)
-    for replica in ("n1", "n2", "n9", "n10"):
-        dot = replica_index.pack(replica, counter)
-        assert covered(dot, dense_clock) == VersionVector(clock).covers(Dot(replica, counter))
-
-
-def test_a_roster_that_is_full_refuses_whoever_comes_next() -> None:
-    """By an error that sets the message aside, not by one that stops the worker each time it reads it."""
-    replica_index = ReplicaIndex()
-    for number in range(4096):
-        assert replica_index.index(f"n{number}") == number
-    with pytest.raises(Malformed):
-        replica_index.pack("n4096", 1)
-    assert replica_index.index("n4095") == 4095
+# Forms.
 
 
 @given(SIBLINGS)
@@ -83,17 +63,17 @@ def test_siblings_are_kept_in_the_least_form_that_holds_them(siblings: dict) -> 
 # Writing.
 
 
-@given(SIBLINGS, HORIZONS, PAYLOADS)
+@given(SIBLINGS, CLOCKS, PAYLOADS)
 def test_a_write_replaces_what_it_has_seen_and_leaves_the_rest(
     siblings: dict, deps: list[int], payload: object
 ) -> None:
-    dot = ROSTER.pack("n1", 9)
+    dot = INDEX.pack("n1", 9)
     after = unfold(write(fold(dict(siblings)), deps, dot, payload))
     assert after == {**{d: p for d, p in siblings.items() if not covered(d, deps)}, dot: payload}
     assert unfold(write(fold(dict(siblings)), None, dot, payload)) == {dot: payload}
 
 
-@given(SIBLINGS, HORIZONS)
+@given(SIBLINGS, CLOCKS)
 def test_a_clear_removes_what_it_has_seen(siblings: dict, deps: list[int]) -> None:
     assert unfold(drop(fold(dict(siblings)), deps)) == {d: p for d, p in siblings.items() if not covered(d, deps)}
 
@@ -111,18 +91,24 @@ def test_a_join_drops_what_the_other_has_seen_and_does_not_hold() -> None:
     assert join(None, seen(n1=1, n2=1), {A1: "removed here"}, seen(n1=1)) is None
 
 
-@given(SIBLINGS, HORIZONS, HORIZONS)
+@given(SIBLINGS, CLOCKS, CLOCKS)
 def test_a_join_is_commutative_and_idempotent(dots: dict, one: list[int], other: list[int]) -> None:
     """Two replicas at `one` and `other`, each holding any part of what it has seen."""
     mine, theirs = held(dots, one), held(dict(list(dots.items())[1:]), other)
     there = join(fold(dict(theirs)), other, mine, one)
     here = join(fold(dict(mine)), one, theirs, other)
     assert unfold(here) == unfold(there)
-    upper = [
-        max(pair)
-        for pair in zip(*(dense_clock + [0] * (3 - len(dense_clock)) for dense_clock in (one, other)), strict=True)
-    ]
-    assert unfold(join(here, upper, theirs, other)) == unfold(here)
+    assert unfold(join(here, upper(one, other), theirs, other)) == unfold(here)
+
+
+@given(SIBLINGS, CLOCKS, CLOCKS, CLOCKS)
+def test_a_join_is_associative(dots: dict, one: list[int], two: list[int], three: list[int]) -> None:
+    """Three replicas, each of which has removed another third of what it has seen."""
+    held_by = [held(dict(list(dots.items())[at::3]), clock) for at, clock in enumerate((one, two, three))]
+    a, b, c = (fold(dict(parts)) for parts in held_by)
+    left = join(join(a, one, held_by[1], two), upper(one, two), held_by[2], three)
+    right = join(a, one, unfold(join(b, two, unfold(c), three)), upper(two, three))
+    assert unfold(left) == unfold(right)
 
 
 # What shows, lasts, and may be forgotten.
@@ -131,16 +117,34 @@ def test_a_join_is_commutative_and_idempotent(dots: dict, one: list[int], other:
 @given(SIBLINGS)
 def test_a_part_shows_if_one_of_its_siblings_is_no_removal(siblings: dict) -> None:
     assert shows(fold(dict(siblings))) == any(not is_tombstone(payload) for payload in siblings.values())
+    assert has_tombstone(fold(dict(siblings))) == any(is_tombstone(payload) for payload in siblings.values())
 
 
-def test_plain_removals_do_not_last_and_spent_totals_last_beside_a_share() -> None:
+def test_a_winning_tombstone_hides_what_is_concurrent_to_it() -> None:
+    both = {A1: WINNING_TOMBSTONE, B1: True}
+    assert not shows(dict(both))
+    assert lasting(dict(both)) == {}
+    assert has_tombstone(dict(both))
+    assert unfold(write(dict(both), seen(n1=1), C1, True)) == {B1: True, C1: True}, (
+        "a write that has seen it replaces it"
+    )
+
+
+def test_a_winning_tombstone_is_forgotten_together_with_what_it_hides() -> None:
+    """Otherwise what it hid would show again."""
+    both = {A1: WINNING_TOMBSTONE, B1: True}
+    assert unfold(forget(dict(both), seen(n1=1))) == both
+    assert forget(dict(both), seen(n1=1, n2=1)) is None
+
+
+def test_plain_tombstones_do_not_last_and_observed_resets_last_beside_a_share() -> None:
     assert lasting(fold({A1: TOMBSTONE})) == {}
     assert lasting({A1: TOMBSTONE, B1: "live"}) == {B1: "live"}
     assert lasting(fold({A1: ObservedReset(5, 0)})) == {}
     assert lasting({A1: ObservedReset(5, 0), B1: "share"}) == {A1: ObservedReset(5, 0), B1: "share"}
 
 
-@given(SIBLINGS, HORIZONS)
+@given(SIBLINGS, CLOCKS)
 def test_forgetting_leaves_what_lasts_and_what_is_not_stable(siblings: dict, stable: list[int]) -> None:
     left = unfold(forget(fold(dict(siblings)), stable))
     assert left.items() <= siblings.items()
@@ -148,8 +152,8 @@ def test_forgetting_leaves_what_lasts_and_what_is_not_stable(siblings: dict, sta
     assert all(dot in left for dot in siblings if not covered(dot, stable))
 
 
-def test_spent_totals_are_forgotten_together_or_not_at_all() -> None:
-    """A share that starts anew must not meet evidence about its former life."""
+def test_observed_resets_are_forgotten_together_or_not_at_all() -> None:
+    """A share that starts anew must not meet a reset from its former life."""
     both = {A1: ObservedReset(5, 0), B1: ObservedReset(6, 0)}
     assert unfold(forget(dict(both), seen(n1=1))) == both
     assert forget(dict(both), seen(n1=1, n2=1)) is None

@@ -50,7 +50,7 @@ def test_a_removed_members_writes_stay_and_its_id_goes_from_every_clock(fleet):
         replica = fleet.nodes[name].replica
         assert replica.members.standing("n3") is Standing.FOLDED
         assert replica.clock.keys() == replica.stable.keys() == {"n1", "n2"}
-        assert replica.whole_clock["n3"] == 1
+        assert replica.clock_with_folded["n3"] == 1
         assert not replica.members.closings
         assert fleet.value(name, b"hits") == 3
     agree(fleet, "n1", "n2")
@@ -426,7 +426,7 @@ def test_what_the_fleet_has_given_up_does_not_come_in_by_one_that_was_added_anew
     fleet.turn("n1", LinksRead(frozenset({"n3"})))
     fleet.turn("n1", MessagesRead([("1-0", encode_message(Push("n4", "r", patch)))]))
     assert fleet.turn("n1", DeltasRead("n4", fleet.logs["n4"], object())) == [0]
-    assert fleet.nodes["n1"].replica.whole_clock["n3"] == 1
+    assert fleet.nodes["n1"].replica.clock_with_folded["n3"] == 1
     assert fleet.value("n1", b"hits") == 3
     fleet.away = {"n3"}
     with pytest.raises(Retired, match="given up"):

@@ -1,4 +1,4 @@
-"""Under which id a node may go on, case by case: never under one of which anybody may have seen more."""
+"""Under which replica id a node may run, case by case: never under one of which anybody may have seen more."""
 
 from __future__ import annotations
 
@@ -8,25 +8,16 @@ import pytest
 
 from crdt_core.errors import HalfRestored, NotAMember
 from crdt_core.lattice.clocks import VersionVector
-from crdt_core.membership.identity import (
-    ComeBack,
-    Decision,
-    Join,
-    NodeEvidence,
-    OperatorOverride,
-    Resume,
-    Sponsor,
-    Wait,
-    decide,
-)
+from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
+from crdt_core.membership.identity import ComeBack, Decision, Join, Resume, Sponsor, Wait, decide
 from crdt_core.types.members import ABSENT, LOST, REMOVED_BY_HAND, Fact, Members, Standing
 
 FOUNDERS = ("n1", "n2", "n3")
 NOTHING = NodeEvidence()
 
 
-def record(node: str, *, n1: int = 0, **more: int) -> NodeEvidence:
-    """A founder's record that has seen as much of others."""
+def evidence(node: str, *, n1: int = 0, **more: int) -> NodeEvidence:
+    """Return the evidence of the founder `node`, which runs and has this clock."""
     clock = VersionVector({id_: counter for id_, counter in {"n1": n1, **more}.items() if counter})
     return NodeEvidence(node, clock, founders=FOUNDERS, running=True)
 
@@ -49,13 +40,13 @@ def leaving(node: str, reason: str) -> Fact:
     return Fact(Standing.LEAVING, node, reason=reason)
 
 
-N2, N3 = record("n2", n1=5), record("n3", n1=7)
-OWN = record("n1", n1=7)
+N2, N3 = evidence("n2", n1=5), evidence("n3", n1=7)
+OWN = evidence("n1", n1=7)
 
 
 def test_a_fleet_that_starts_for_the_first_time_is_founded() -> None:
     assert choose(NOTHING, n2=NOTHING, n3=NOTHING) == Resume("n1", FOUNDERS)
-    assert choose(NOTHING, n2=record("n2"), n3=NOTHING) == Resume("n1", FOUNDERS)
+    assert choose(NOTHING, n2=evidence("n2"), n3=NOTHING) == Resume("n1", FOUNDERS)
 
 
 def test_nobody_founds_a_fleet_whose_other_nodes_do_not_answer_unless_an_operator_vouches() -> None:
@@ -70,7 +61,7 @@ def test_a_node_goes_on_where_it_was() -> None:
 
 
 def test_a_redis_of_which_others_have_seen_more_than_it_holds_has_lost_commits() -> None:
-    decision = choose(record("n1", n1=6), n2=N2, n3=N3)
+    decision = choose(evidence("n1", n1=6), n2=N2, n3=N3)
     assert decision == ComeBack("n1.2", Sponsor("n3", "n3"), decision.reason, fresh=False)
     assert "it is at 6, others have seen 7" in decision.reason
 
@@ -81,8 +72,8 @@ def test_an_empty_redis_whose_node_others_have_seen_has_lost_everything() -> Non
     )
 
 
-def test_ids_stay_apart_where_not_everybody_could_be_asked() -> None:
-    decision = choose(record("n1", n1=6), n2=None, n3=N3)
+def test_new_ids_have_a_nonce_if_not_every_member_could_be_asked() -> None:
+    decision = choose(evidence("n1", n1=6), n2=None, n3=N3)
     assert isinstance(decision, ComeBack)
     assert decision.replica == "n1.2-c0de"
 
@@ -98,7 +89,7 @@ def test_a_restarted_redis_is_not_trusted_while_somebody_cannot_be_asked() -> No
 
 
 def test_what_a_running_node_has_read_may_be_about_to_be_committed() -> None:
-    """No header tells yet; the node went on under its id and spent the dot again. Found by the simulator."""
+    """Found by the simulator: no header told of the commit yet, so the node kept its id and used the dot again."""
     doubtful = replace(OWN, doubtful=True, run_id="new")
     elder = replace(N2, met={"n1": "old"})
     decision = choose(doubtful, n2=elder, n3=N3)
@@ -109,7 +100,7 @@ def test_what_a_running_node_has_read_may_be_about_to_be_committed() -> None:
 
 
 def test_a_node_whose_redis_was_restarted_too_is_given_time_to_show_that_it_lives() -> None:
-    """Its header was behind what its worker knew, and gave back a moment later. Found by the simulator."""
+    """Found by the simulator: a header was behind its worker, which gave the lost commits back a moment later."""
     doubtful = replace(OWN, doubtful=True, run_id="new")
     set_back = replace(N2, doubtful=True, owned=True, running=False)
     assert isinstance(choose(doubtful, n2=set_back, n3=N3, patient=True), Wait)
@@ -117,8 +108,8 @@ def test_a_node_whose_redis_was_restarted_too_is_given_time_to_show_that_it_live
     assert choose(doubtful, n2=replace(set_back, owned=False), n3=N3, patient=True) == Resume("n1", FOUNDERS)
 
 
-def test_who_comes_back_itself_is_no_sponsor() -> None:
-    lost = record("n1", n1=6)
+def test_a_node_that_comes_back_itself_is_no_sponsor() -> None:
+    lost = evidence("n1", n1=6)
     assert isinstance(choose(lost, n2=replace(N2, running=False), n3=replace(N3, joining=True)), Wait)
     decision = choose(lost, n2=replace(N2, running=False), n3=replace(N3, joining=True), unsponsored=True)
     assert decision == ComeBack("n1.2", None, decision.reason, fresh=False)
@@ -127,10 +118,10 @@ def test_who_comes_back_itself_is_no_sponsor() -> None:
 def test_a_lone_node_needs_no_sponsor() -> None:
     own = NodeEvidence("n1", VersionVector(n1=3), founders=("n1",), restored=True, doubtful=True)
     decision = decide("n1", own, {}, nonce="c0de")
-    assert decision == ComeBack("n1.2", None, "its state comes out of a backup", fresh=False)
+    assert decision == ComeBack("n1.2", None, "its state comes from a backup", fresh=False)
 
 
-def test_a_newcomer_joins_under_the_id_that_was_written_down() -> None:
+def test_a_newcomer_joins_under_the_id_that_was_recorded() -> None:
     ids = ("n1", "n2", "n3")
     announced = with_members(N2, active("n1"), active("n2"), active("n3"), ids=ids)
     assert choose(NOTHING, n2=replace(announced, clock=VersionVector()), n3=NOTHING) == Join(
@@ -146,16 +137,16 @@ def test_a_node_that_was_killed_while_it_joined_joins_on() -> None:
 
 
 def test_a_node_that_lost_commits_of_the_id_under_which_it_joined_takes_another() -> None:
-    """Found by the simulator: its Redis was set back to when it still joined, and it joined again under the same id."""
+    """Found by the simulator: a Redis was set back to the time of joining, and the node joined under the same id."""
     own = NodeEvidence("n1.2", VersionVector(), joining=True)
     facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
-    n2 = with_members(record("n2", n1=5, **{"n1.2": 3}), *facts, ids=("n1", "n1.2", "n2", "n3"))
+    n2 = with_members(evidence("n2", n1=5, **{"n1.2": 3}), *facts, ids=("n1", "n1.2", "n2", "n3"))
     decision = choose(own, n2=n2, n3=N3)
     assert decision == ComeBack("n1.3", Sponsor("n2", "n2"), decision.reason, fresh=False)
 
 
-def test_what_only_a_removed_node_has_written_down_does_not_count() -> None:
-    """Found by the simulator: n1 joined for ever under an id that n3 had written down while n2 removed n3."""
+def test_what_only_a_removed_node_has_recorded_does_not_count() -> None:
+    """Found by the simulator: n1 joined for ever under an id that n3 had recorded while n2 removed n3."""
     own = NodeEvidence("n1.2", VersionVector(), joining=True)
     n2 = with_members(N2, active("n1"), active("n2"), leaving("n3", REMOVED_BY_HAND), ids=FOUNDERS)
     facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
@@ -164,7 +155,7 @@ def test_what_only_a_removed_node_has_written_down_does_not_count() -> None:
     assert decision == ComeBack("n1.3", Sponsor("n2", "n2"), decision.reason, fresh=False)
 
 
-def test_a_stranger_and_one_that_was_removed_do_not_run() -> None:
+def test_a_stranger_and_a_removed_node_do_not_run() -> None:
     with pytest.raises(NotAMember, match="deltaic node add n9"):
         decide("n9", NOTHING, {"n1": OWN, "n2": N2}, nonce="")
     removed = with_members(N2, leaving("n1", REMOVED_BY_HAND), active("n2"), active("n3"), ids=FOUNDERS)
@@ -172,20 +163,20 @@ def test_a_stranger_and_one_that_was_removed_do_not_run() -> None:
         choose(OWN, n2=removed, n3=N3)
 
 
-def test_one_that_was_fenced_comes_back_with_nothing_but_its_unsent_writes() -> None:
+def test_a_fenced_node_comes_back_with_nothing_but_its_unsent_writes() -> None:
     fenced = with_members(N2, leaving("n1", ABSENT), active("n2"), active("n3"), ids=FOUNDERS)
     decision = choose(OWN, n2=fenced, n3=N3)
     assert decision == ComeBack("n1.2", Sponsor("n3", "n3"), decision.reason, fresh=True)
 
 
-def test_one_that_was_fenced_does_not_give_up_its_state_for_none() -> None:
+def test_a_fenced_node_does_not_give_up_its_state_for_none() -> None:
     fenced = with_members(N2, leaving("n1", ABSENT), active("n2"), active("n3"), ids=FOUNDERS)
     away, gone = replace(fenced, running=False), replace(N3, running=False)
     assert isinstance(choose(OWN, n2=away, n3=gone, unsponsored=True), Wait)
 
 
-def test_one_that_was_written_down_under_a_new_id_but_did_not_note_it_takes_another() -> None:
-    """It was killed in between; the id may have been used by a life that this Redis has lost."""
+def test_a_node_that_was_admitted_under_a_new_id_but_did_not_note_it_takes_another() -> None:
+    """It was killed in between. A life that this Redis has lost may have used the new id."""
     facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
     n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))
     decision = choose(OWN, n2=n2, n3=N3)
@@ -194,14 +185,14 @@ def test_one_that_was_written_down_under_a_new_id_but_did_not_note_it_takes_anot
 
 
 def restored(replica: str = "n1", **clock: int) -> NodeEvidence:
-    """What a node's Redis holds after a restore."""
+    """Return what a node's Redis holds after a restore."""
     return NodeEvidence(replica, VersionVector(clock), founders=FOUNDERS, restored=True, doubtful=True)
 
 
-def test_a_backup_is_taken_up_under_a_new_id_whosever_it_was() -> None:
-    decision = choose(restored(n1=7, n2=3), n2=record("n2", n1=9, n2=5), n3=N3)
+def test_a_backup_of_any_node_is_taken_up_under_a_new_id() -> None:
+    decision = choose(restored(n1=7, n2=3), n2=evidence("n2", n1=9, n2=5), n3=N3)
     assert decision == ComeBack("n1.2", Sponsor("n2", "n2"), decision.reason, fresh=False)
-    of_n2 = choose(restored("n2", n1=7, n2=3), n2=record("n2", n1=9, n2=5), n3=N3)
+    of_n2 = choose(restored("n2", n1=7, n2=3), n2=evidence("n2", n1=9, n2=5), n3=N3)
     assert of_n2 == decision
 
 
@@ -211,13 +202,13 @@ def test_a_backup_waits_for_a_sponsor_unless_an_operator_vouches_that_nobody_run
     assert decision == ComeBack("n1.2", None, decision.reason, fresh=False)
 
 
-def test_the_beginning_of_a_backup_is_no_replica() -> None:
+def test_a_part_of_a_backup_is_no_replica() -> None:
     with pytest.raises(HalfRestored, match="deltaic restore"):
         choose(NodeEvidence(restoring=True), n2=N2, n3=N3)
 
 
 def since_gone(n1: Fact, closers: tuple[str, ...] = ()) -> NodeEvidence:
-    """What n2 says after node n1 has come back as n1.2."""
+    """Return the evidence of n2 after node n1 has come back as n1.2."""
     facts = dict(zip(("n1", "n1.2", "n2", "n3"), (n1, active("n1"), active("n2"), active("n3")), strict=True))
     return replace(N2, clock=VersionVector({"n1": 5, "n1.2": 1}), members=Members(facts, {"n1": closers}))
 
@@ -233,10 +224,10 @@ def since_gone(n1: Fact, closers: tuple[str, ...] = ()) -> NodeEvidence:
         (since_gone(leaving("n1", ABSENT)), True),
     ],
 )
-def test_a_backup_with_commits_that_the_fleet_has_given_up_brings_nothing_to_it(n2: NodeEvidence, fresh: bool) -> None:
-    """n1 had done 7 commits when it was backed up; the fleet heard of 5 and went on with n1.2.
+def test_a_backup_with_commits_that_the_fleet_has_abandoned_brings_nothing_to_it(n2: NodeEvidence, fresh: bool) -> None:
+    """The backup holds 7 commits of n1; the fleet has heard of 5, and went on with n1.2.
 
-    As long as n1.2 has not said that it takes nothing more of n1, the fleet waits for whoever takes its place.
+    Until n1.2 has closed n1, the fleet waits for the node that takes the place of n1.2.
     """
     n3 = replace(n2, replica="n3")
     decision = choose(restored(n1=7), n2=n2, n3=n3)
@@ -247,7 +238,7 @@ def test_a_backup_with_commits_that_the_fleet_has_given_up_brings_nothing_to_it(
     assert known.fresh is (n2.members.facts["n1"].reason == ABSENT)
 
 
-def test_what_the_fleet_has_given_up_is_taken_up_where_nobody_of_it_runs() -> None:
+def test_commits_that_the_fleet_has_abandoned_are_taken_up_if_no_member_runs() -> None:
     n2 = replace(since_gone(Fact(Standing.SEALED, "n1", reason=LOST, final=5)), running=False)
     decision = choose(restored(n1=7), n2=n2, n3=NOTHING, unsponsored=True)
     assert isinstance(decision, ComeBack)
@@ -255,8 +246,8 @@ def test_what_the_fleet_has_given_up_is_taken_up_where_nobody_of_it_runs() -> No
 
 
 def test_a_running_node_knows_its_own_commits_better_than_a_backup() -> None:
-    """n2 was backed up at 7, set back to 5, and has gone on: what it does next is not what the backup says."""
-    n2 = record("n2", n2=5)
+    """n2 was backed up at 7 and set back to 5. It runs on, so its next commits are not those in the backup."""
+    n2 = evidence("n2", n2=5)
     decision = choose(restored("n2", n2=7), n2=n2, n3=N3)
     assert isinstance(decision, ComeBack)
     assert decision.fresh
@@ -265,7 +256,7 @@ def test_a_running_node_knows_its_own_commits_better_than_a_backup() -> None:
     assert not asleep.fresh
 
 
-# Added by one that left before anybody else had heard of it
+# Added by a member that left before anybody else had heard of the addition
 
 
 GONE = Fact(Standing.SEALED, "n3", reason=REMOVED_BY_HAND, final=4)
@@ -273,13 +264,13 @@ UNHEARD = ("n2", "n3", "n4")
 
 
 def added_by_n3(id_: str = "n1") -> NodeEvidence:
-    """What n1's Redis holds, which n3 had added with its 21st commit."""
+    """Return what the Redis of n1 holds, after n3 has added n1 with its 21st commit."""
     own = NodeEvidence(id_, VersionVector({"n2": 5, "n3": 21, "n4": 1, id_: 6}))
     return with_members(own, *map(active, ("n2", "n3", "n4")), active("n1"), ids=(*UNHEARD, id_))
 
 
 def staying(node: str, n3: Fact = GONE, *known: Fact, ids: tuple[str, ...] = ()) -> NodeEvidence:
-    """What a node that stays says, after n3 has gone; `known`: of n1."""
+    """Return the evidence of a remaining node after n3 has gone. `known`: its facts about n1."""
     seen = NodeEvidence(node, VersionVector(n2=9, n3=4, n4=2), running=True)
     return with_members(seen, active("n2"), n3, active("n4"), *known, ids=(*UNHEARD, *ids))
 
@@ -291,20 +282,20 @@ def choose_unheard(
 
 
 @pytest.mark.parametrize("end", [GONE, replace(GONE, standing=Standing.FOLDED)])
-def test_who_was_added_by_one_that_left_before_anybody_else_had_heard_of_it_does_not_run(end: Fact) -> None:
-    """It served for ever what nobody took in. Found by the simulator, seed 20887."""
-    with pytest.raises(NotAMember, match=r"nobody who stays in the fleet has heard.*deltaic node add n1"):
+def test_a_node_whose_addition_no_remaining_member_heard_of_does_not_run(end: Fact) -> None:
+    """Found by the simulator, seed 20887: the node served for ever, and nobody took in what it wrote."""
+    with pytest.raises(NotAMember, match=r"no remaining member has heard.*deltaic node add n1"):
         choose_unheard(added_by_n3(), n2=staying("n2", end), n4=staying("n4", end))
 
 
-def test_who_was_added_unheard_waits_for_whoever_may_have_added_it_anew() -> None:
+def test_a_node_whose_addition_nobody_heard_of_waits_for_members_that_may_have_added_it_again() -> None:
     decision = choose_unheard(added_by_n3(), n2=staying("n2"), n4=None)
     assert isinstance(decision, Wait)
     assert "the Redis of n4 does not answer" in decision.reason
 
 
-def test_who_was_added_unheard_goes_on_until_that_has_ended_without_it() -> None:
-    """They may hear of it still, or have: nobody has heard it all."""
+def test_a_node_whose_addition_nobody_heard_of_goes_on_until_its_adder_is_sealed_without_it() -> None:
+    """The others may still hear of its addition, or have heard of it: nobody has heard everything."""
     going_on = Resume("n1", ())
     leaves = staying("n2", leaving("n3", REMOVED_BY_HAND))
     assert choose_unheard(added_by_n3(), n2=leaves, n4=None) == going_on
@@ -313,33 +304,33 @@ def test_who_was_added_unheard_goes_on_until_that_has_ended_without_it() -> None
     assert choose_unheard(added_by_n3(), n2=heard, n4=staying("n4", replace(GONE, final=21))) == going_on
 
 
-def test_who_was_added_unheard_and_then_anew_comes_back_with_nothing_but_its_unsent_writes() -> None:
+def test_a_node_that_is_added_again_comes_back_with_nothing_but_its_unsent_writes() -> None:
     n2 = staying("n2", GONE, active("n1"), ids=("n1",))
     decision = choose_unheard(added_by_n3(), n2=n2, n4=staying("n4"))
     assert decision == ComeBack("n1.2", Sponsor("n4", "n4"), decision.reason, fresh=True)
-    assert "commits which the fleet has given up, of n3" in decision.reason
+    assert "commits of n3 that the fleet has abandoned" in decision.reason
     assert isinstance(choose_unheard(added_by_n3(), n2=replace(n2, running=False), n4=None), Wait)
 
 
-def test_who_was_added_unheard_joins_under_another_id_that_was_written_down() -> None:
+def test_a_node_whose_addition_nobody_heard_of_joins_under_another_id_that_was_recorded() -> None:
     facts = (Fact(Standing.FOLDED, "n1", reason=REMOVED_BY_HAND), active("n1"))
     n2 = staying("n2", GONE, *facts, ids=("n1", "n1.3"))
     n4 = staying("n4")
     assert choose_unheard(added_by_n3("n1.2"), n2=n2, n4=n4) == Join("n1.3", Sponsor("n4", "n4"), fresh=True)
 
 
-def test_who_was_removed_and_added_anew_unheard_does_not_run() -> None:
+def test_a_removed_node_whose_second_addition_nobody_heard_of_does_not_run() -> None:
     n2 = staying("n2", GONE, Fact(Standing.FOLDED, "n1", reason=REMOVED_BY_HAND), ids=("n1",))
     with pytest.raises(NotAMember, match="was removed"):
         choose_unheard(added_by_n3("n1.2"), n2=n2, n4=staying("n4"))
 
 
-def test_one_that_was_added_unheard_speaks_for_nobody_and_sponsors_nobody() -> None:
-    """n5, added by n3 like n1, knows n1: those who stay do not, though they have added n5 anew."""
+def test_a_node_whose_addition_nobody_heard_of_speaks_for_nobody_and_sponsors_nobody() -> None:
+    """n5, which n3 added like n1, knows n1. The remaining members do not, though they have added n5 again."""
     n5 = replace(added_by_n3(), replica="n5", running=True, clock=VersionVector(n2=90, n3=21, n5=70))
     n5 = replace(n5, members=n5.members.joined(Members({"n5": active("n5")}, {})))
     others = {"n2": staying("n2"), "n3": None, "n4": staying("n4", GONE, active("n5"), ids=("n5",)), "n5": n5}
-    with pytest.raises(NotAMember, match="nobody who stays"):
+    with pytest.raises(NotAMember, match="no remaining member"):
         decide("n1", added_by_n3(), others, nonce="c0de")
     with pytest.raises(NotAMember, match="it is not a member"):
         decide("n1", NOTHING, others, nonce="c0de")
@@ -348,7 +339,7 @@ def test_one_that_was_added_unheard_speaks_for_nobody_and_sponsors_nobody() -> N
     assert decision == ComeBack("n1.2", Sponsor("n4", "n4"), decision.reason, fresh=True)
 
 
-def test_one_that_was_removed_with_more_than_the_others_have_joins_again_under_the_id_of_its_addition() -> None:
+def test_a_removed_node_with_more_commits_than_the_others_have_joins_under_the_id_of_its_addition() -> None:
     facts = (replace(GONE, node="n1"), active("n1"), active("n2"), active("n3"))
     n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))
     decision = choose(OWN, n2=replace(n2, clock=VersionVector(n1=4, n2=1)), n3=replace(N3, clock=VersionVector()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crdt_core.codec.canonical import decode_delta
+from crdt_core.codec.deltas import decode_delta
 from crdt_core.commands import Execute, lookup
 from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
 from crdt_core.membership.identity import Sponsor

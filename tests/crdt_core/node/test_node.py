@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from crdt_core.codec.canonical import decode_delta, encode_delta
+from crdt_core.codec.deltas import decode_delta, encode_delta
 from crdt_core.codec.header import decode_header
 from crdt_core.commands import Session
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode

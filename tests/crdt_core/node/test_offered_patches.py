@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crdt_core.codec.canonical import decode_patch, encode_patch
+from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.errors import InvalidArgument, PatchTooNew, TooMany
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.deltas import Patch, PatchPart

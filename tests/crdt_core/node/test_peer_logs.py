@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.canonical import encode_delta
+from crdt_core.codec.deltas import encode_delta
 from crdt_core.codec.messages import Ask
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import DeltasRead, LinksRead, Reply, Send, Tick

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.membership.changes import AddMember, Membership
+from crdt_core.membership.changes import AddMember
+from crdt_core.membership.membership import Membership
 from crdt_core.node.peers import Peers
 from crdt_core.replica.replica import Replica
 

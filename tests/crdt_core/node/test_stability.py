@@ -7,7 +7,7 @@ import pytest
 
 from crdt_core.codec.messages import Compact
 from crdt_core.lattice.clocks import Stamp, VersionVector
-from crdt_core.membership.changes import Membership
+from crdt_core.membership.membership import Membership
 from crdt_core.node.events import JobAnswer
 from crdt_core.node.options import NodeOptions
 from crdt_core.node.stability import Stability

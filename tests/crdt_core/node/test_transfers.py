@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from crdt_core.codec.canonical import encode_patch
 from crdt_core.codec.messages import Answer, Ask, Chunk, Chunks, More, Push, Round, decode_message, encode_message
+from crdt_core.codec.patches import encode_patch
 from crdt_core.lattice.clocks import Dot, VersionVector
 from crdt_core.lattice.deltas import Patch, PatchPart
 from crdt_core.node.events import MessagesRead, SendFailed
@@ -341,7 +341,7 @@ def test_a_message_that_claims_commits_of_this_node_that_it_never_made_is_set_as
     assert net.state("n1") == before
     assert net["n1"].counts["claims_refused"] == 1
     (reason,) = net.quarantined
-    assert "claims n1:5, which n1 has not made" in reason
+    assert "covers n1:5, which n1 has not made" in reason
     assert net.flying == []
 
 

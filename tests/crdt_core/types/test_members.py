@@ -69,6 +69,6 @@ def test_a_folded_id_that_wrote_is_known_by_its_last_counter() -> None:
 
 def test_a_clock_beyond_the_end_of_an_id_holds_what_was_given_up() -> None:
     members = Members({**ACTIVE, "n3": ended(Standing.SEALED, "n3", 4)}, {})
-    assert members.given_up({"n3": 4, "n1": 9}) == []
-    assert members.given_up({"n3": 5}) == ["n3"]
-    assert Members({"n3": leaving("n3")}, {}).given_up({"n3": 99}) == []
+    assert members.abandoned({"n3": 4, "n1": 9}) == []
+    assert members.abandoned({"n3": 5}) == ["n3"]
+    assert Members({"n3": leaving("n3")}, {}).abandoned({"n3": 99}) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from crdt_core.codec.canonical import encode_delta
+from crdt_core.codec.deltas import encode_delta
 from crdt_core.codec.messages import Push, encode_message
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.replica.replica import Replica

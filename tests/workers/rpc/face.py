@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
-from crdt_core.codec.canonical import encode_patch
+from crdt_core.codec.patches import encode_patch
 from crdt_core.errors import InvalidArgument
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica

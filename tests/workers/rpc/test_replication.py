@@ -9,7 +9,7 @@ import grpc
 import orjson
 import pytest
 
-from crdt_core.codec.canonical import decode_patch
+from crdt_core.codec.patches import decode_patch
 from crdt_core.errors import InvalidArgument, TooLarge
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.deltas import Patch, PatchPart
@@ -56,7 +56,7 @@ async def test_a_patch_that_makes_no_sense_is_the_caller_s_error() -> None:
     async with serving() as face:
         code, words = await code_and_words(face.replication.Merge(pb.MergeRequest(patch=b"junk")))
         assert code is CODE.INVALID_ARGUMENT
-        assert words.startswith("malformed patch: no JSON")
+        assert words.startswith("malformed patch: not JSON")
 
 
 async def test_the_patch_since_a_clock_brings_another_replica_up_to_this_one() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from crdt_core.codec.canonical import encode_patch
+from crdt_core.codec.patches import encode_patch
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import Call
 from crdt_core.node.node import Node

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.codec.canonical import decode_clock, encode_clock
+from crdt_core.codec.clocks import decode_clock, encode_clock
 from crdt_core.commands import OK, ErrorReply
 from crdt_core.commands.arguments import NOT_AN_INTEGER
 from crdt_core.errors import Malformed

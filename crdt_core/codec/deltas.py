@@ -1,0 +1,65 @@
+"""The canonical JSON of a delta: what one commit wrote, as the log and the peers get it.
+
+    {"v":1,"dot":"n1:7","deps":{"n1":6,"n2":3},"hlc":[1763700000000,0],
+     "writes":[["hits","pncounter","n1",[15,0]],["fruit","orset",null,null]]}
+
+A write is `[key, type, part, payload]`. A part of `null` is a clear; it has no payload.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from crdt_core.codec.canonical import FORMAT, parse_list, parse_object, parse_row
+from crdt_core.codec.clocks import decode_clock, decode_stamp, parse_dot
+from crdt_core.codec.siblings import decode_payload, decode_type
+from crdt_core.errors import Malformed, brief
+from crdt_core.lattice.deltas import Delta, Write
+from crdt_core.lattice.siblings import TOMBSTONE
+from crdt_core.types import TYPES, decode_text, encode_text
+
+__all__ = ["decode_delta", "encode_delta"]
+
+
+def encode_delta(delta: Delta) -> bytes:
+    """Return `delta` as canonical JSON."""
+    replica, counter = delta.dot
+    writes: list[list[Any]] = []
+    for key, name, part, payload in delta.writes:
+        value = payload
+        if payload is not True and payload is not TOMBSTONE:
+            value = orjson.Fragment(TYPES[name].payload_json(payload))
+        try:
+            writes.append([key.decode(), name, None if part is None else part.decode(), value])
+        except UnicodeDecodeError:
+            writes.append([encode_text(key), name, None if part is None else encode_text(part), value])
+    deps, hlc = dict(sorted(delta.deps.items())), list(delta.hlc)
+    return orjson.dumps({"v": FORMAT, "dot": f"{replica}:{counter}", "deps": deps, "hlc": hlc, "writes": writes})
+
+
+def decode_delta(data: bytes) -> Delta:
+    """Return the delta in the canonical JSON `data`.
+
+    Raises `Malformed`, also for a dot that does not follow its `deps`, and for two writes to one address.
+    """
+    fields = parse_object("delta", data, ("v", "dot", "deps", "hlc", "writes"))
+    dot = parse_dot(fields["dot"])
+    deps = decode_clock(fields["deps"])
+    if deps[dot.replica] != dot.counter - 1:
+        raise Malformed("delta", f"{dot} does not follow its own deps {brief(dict(deps))}")
+    writes = tuple(_decode_write(write) for write in parse_list("writes", fields["writes"]))
+    if len({write[:3] for write in writes}) != len(writes):
+        raise Malformed("delta", "it has two writes to one part")
+    return Delta(dot, deps, decode_stamp(fields["hlc"]), writes)
+
+
+def _decode_write(value: Any) -> Write:
+    key, name, part, payload = parse_row("write", value)
+    type_ = decode_type(name)
+    if part is None:
+        if payload is not None or not type_.collection:
+            raise Malformed("write", "a clear must be of a collection and have no payload")
+        return Write(decode_text(key), type_.name, None, None)
+    return Write(decode_text(key), type_.name, type_.decode_part(part), decode_payload(type_, payload))

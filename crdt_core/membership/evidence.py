@@ -1,0 +1,99 @@
+"""Evidence: what the Redis of each node says about its replica, and what follows from all of it for the membership.
+
+A starting node reads the evidence of every node that it can reach (`NodeEvidence`). `crdt_core.membership.identity`
+decides on it under which replica id the node may run. An operator who knows more can override a missing piece of
+evidence (`OperatorOverride`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from crdt_core.lattice.clocks import VersionVector
+from crdt_core.types.members import Members, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from crdt_core.lattice.clocks import ReplicaId
+
+__all__ = ["NodeEvidence", "OperatorOverride", "combined_members"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvidence:
+    """What the Redis of one node says about its replica.
+
+    - `replica`: the replica id, empty if there is no replica yet.
+    - `clock`, `members`: what the replica has seen, and who it knows as members.
+    - `founders`: the nodes that were members when the fleet was created; empty for a node that joined later.
+    - `joining`: the replica is still fetching its state from a sponsor.
+    - `former`: a former replica id of the node whose unsent writes are still to be replayed.
+    - `restored`: the state comes from a backup image, and `replica` is the id of that image.
+    - `restoring`: a restore was interrupted, so only a part of a backup image is there.
+    - `doubtful`: the Redis server was restarted since the last commit, or is another server: it may have lost commits.
+    - `owned`: a worker owns the replica, or ended without giving the ownership up.
+    - `run_id`: the id of the Redis server's process.
+    - `met`: per other node, the run id of its server when the present worker first read from it.
+    - `running`: the worker that owns the replica gives signs of life.
+    """
+
+    replica: ReplicaId = ""
+    clock: VersionVector = field(default_factory=VersionVector)
+    members: Members = field(default_factory=lambda: Members({}, {}))
+    founders: Sequence[str] = ()
+    joining: bool = False
+    former: ReplicaId = ""
+    restored: bool = False
+    restoring: bool = False
+    doubtful: bool = False
+    owned: bool = False
+    run_id: str = ""
+    met: Mapping[str, str] = field(default_factory=dict)
+    running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOverride:
+    """What an operator vouches for, in place of evidence that is missing.
+
+    `trusting`: the node's Redis has lost nothing. `unsponsored`: no other member runs that could sponsor the node.
+    """
+
+    trusting: bool = False
+    unsponsored: bool = False
+
+
+def combined_members(
+    evidence: Iterable[NodeEvidence | None], nodes: Iterable[str], own: NodeEvidence | None = None
+) -> Members:
+    """Return what all nodes that answered know of the members together. A `None` stands for a node without an answer.
+
+    Before the first change of members, the members are the founders. If nobody knows the founders, they are `nodes`.
+
+    Some evidence is left out: that of a node whose replica id leaves, and that of a node which holds commits that the
+    others have abandoned. Nobody else may ever hear of what only such a node knows. It counts only as `own`, the
+    evidence of the node that decides, and if there is no other evidence.
+    """
+    answered = [one for one in evidence if one is not None]
+    members = _joined(answered)
+    staying = [one for one in answered if one is own or not _is_left_behind(one, members)]
+    if staying:
+        members = _joined(staying)
+    if members.facts:
+        return members
+    founders = next((one.founders for one in answered if one.founders), None)
+    return Members.founders(founders if founders is not None else nodes)
+
+
+def _joined(evidence: Iterable[NodeEvidence]) -> Members:
+    members = Members({}, {})
+    for one in evidence:
+        members = members.joined(one.members)
+    return members
+
+
+def _is_left_behind(evidence: NodeEvidence, members: Members) -> bool:
+    has_left = (members.standing(evidence.replica) or Standing.ACTIVE) is not Standing.ACTIVE
+    return has_left or bool(members.abandoned(evidence.clock))

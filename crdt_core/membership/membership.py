@@ -1,0 +1,143 @@
+"""What a node does about the members of its fleet: whom it takes as peers, and what it owes when members change.
+
+When a replica id leaves, every node *closes* it: from then on the node takes in no more commits of that id, and it
+records that. The first node of the fleet, by name, also *seals* the id once all members have closed it, and *folds* it
+once the seal is stable. Each node does its part in the turn in which it learns of the change.
+`crdt_core.types.members` gives the reasons.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from crdt_core.errors import Retired
+from crdt_core.lattice.replica_index import covered
+from crdt_core.lattice.siblings import TOMBSTONE, unfold
+from crdt_core.membership.changes import write_fact
+from crdt_core.types import MEMBERS
+from crdt_core.types.members import LOST, MEMBERS_KEY, Fact, Standing
+
+if TYPE_CHECKING:
+    from crdt_core.lattice.clocks import ReplicaId, Stamp
+    from crdt_core.membership.identity import Sponsor
+    from crdt_core.replica.replica import Replica
+    from crdt_core.types.members import Members
+
+__all__ = ["Membership"]
+
+
+class Membership:
+    """The members of the fleet, as node `name` knows them from `replica`.
+
+    A node that is not a member yet knows no peers of its own; its only peer is then `sponsor`, if it has one.
+    """
+
+    def __init__(self, name: str, replica: Replica, sponsor: Sponsor | None = None) -> None:
+        self._name = name
+        self._replica = replica
+        self._sponsor = sponsor
+        self._followed: Members | None = None
+        self._peers: dict[str, ReplicaId] = {}
+        self._admitted = False
+        self._settled: Members | None = None
+
+    @property
+    def peers(self) -> dict[str, ReplicaId]:
+        """The other members: node name to replica id."""
+        self._follow()
+        return self._peers
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether this replica sees its own id among the members. Only then may it write."""
+        self._follow()
+        return self._admitted
+
+    def knows(self, node: str) -> bool:
+        """Return whether `node` is another node that is or was a member."""
+        return node != self._name and (node in self.peers or bool(self._replica.members.ids_of(node)))
+
+    def check(self) -> None:
+        """Raise `Retired` if this replica must not go on under its id.
+
+        That is so if the id has left the fleet, or if the replica holds commits that the others have abandoned.
+
+        The latter cannot happen to a node that the remaining members have heard of (`Members.abandoned`). It happens to
+        a node that was added by a member which was removed before anybody else had heard of the addition. No member
+        takes in anything of such a node, so it must not go on.
+        """
+        fact = self._replica.members.facts.get(self._replica.id)
+        if fact is not None and fact.standing is not Standing.ACTIVE:
+            raise Retired(self._replica.id, fact.reason or fact.standing.name.lower())
+        if self._replica.abandoned:
+            ids = ", ".join(sorted(self._replica.abandoned))
+            raise Retired(self._replica.id, f"it holds commits of {ids} that the others have abandoned")
+
+    def owes(self) -> bool:
+        """Return whether `settle` may have something to record.
+
+        That can be so after news of the members, and after the stable frontier has moved.
+        """
+        members = self._replica.members
+        if members is self._settled or not self.is_admitted:
+            return False
+        if len(members.facts) == len(members.active):
+            self._settled = members
+        return members is not self._settled
+
+    def settle(self, now: Stamp) -> None:
+        """Record what this node owes: it closes ids that leave; the first node of the fleet seals and folds ids."""
+        members, replica = self._replica.members, self._replica
+        for leaving in members.leaving:
+            if replica.id not in members.closings.get(leaving, ()):
+                write_fact(replica, f"{leaving}/{replica.id}", True)
+        if self._name == next(iter(members.active)):
+            self._settle_for_all(members, now)
+        self._settled = members
+
+    def stability_moved(self) -> None:
+        """Note that the stable frontier has moved: facts that were not stable may be stable now."""
+        self._settled = None
+
+    def _settle_for_all(self, members: Members, now: Stamp) -> None:
+        """Seal each id that all members have closed, and fold each id whose seal is stable.
+
+        The closings of an id are removed once it is sealed. Two sponsors that do not hear of each other may have
+        recorded two new ids of one node; the one that the node does not use leaves.
+        """
+        replica = self._replica
+        for id_, fact in members.facts.items():
+            if fact.standing is Standing.ACTIVE and members.active[fact.node] != id_:
+                write_fact(replica, id_, Fact(Standing.LEAVING, fact.node, reason=LOST, at_ms=now.ms))
+            if fact.standing is Standing.LEAVING and members.all_closed and self._is_stable_whole(id_):
+                write_fact(replica, id_, dataclasses.replace(fact, standing=Standing.SEALED, final=replica.clock[id_]))
+            elif fact.standing is Standing.SEALED and self._is_stable(id_):
+                write_fact(replica, id_, dataclasses.replace(fact, standing=Standing.FOLDED))
+            if fact.standing > Standing.LEAVING:
+                for closer in members.closings.get(id_, ()):
+                    write_fact(replica, f"{id_}/{closer}", TOMBSTONE)
+
+    def _is_stable_whole(self, id_: ReplicaId) -> bool:
+        """Return whether every member has every commit of `id_` that this replica has."""
+        return self._replica.stable[id_] == self._replica.clock[id_]
+
+    def _is_stable(self, part: str) -> bool:
+        """Return whether every member has the fact `part`, and so everything that the author of the fact had seen."""
+        replica_index = self._replica.catalogue.replica_index
+        found = self._replica.catalogue.find(MEMBERS_KEY, MEMBERS.name)
+        dense_clock = replica_index.dense_clock(self._replica.stable)
+        return found is not None and all(covered(dot, dense_clock) for dot in unfold(found.parts.get(part.encode())))
+
+    def _follow(self) -> None:
+        """Read the members again if they have changed."""
+        members = self._replica.members
+        if members is self._followed:
+            return
+        self._followed = members
+        active = members.active
+        self._admitted = active.get(self._name) == self._replica.id
+        if self._admitted:
+            self._peers = {node: replica for node, replica in active.items() if node != self._name}
+        elif self._sponsor is not None:
+            self._peers = {self._sponsor.node: self._sponsor.replica}

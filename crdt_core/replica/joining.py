@@ -1,0 +1,105 @@
+"""How one delta or one patch of a peer changes the catalogue, part by part.
+
+`crdt_core.replica.replica` decides whether the delta or the patch may be taken in at all. These functions do it. All of
+them end in the one rule of `crdt_core.lattice.siblings`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.lattice.replica_index import covered
+from crdt_core.lattice.siblings import drop, join, unfold, write
+from crdt_core.types import TYPES
+
+if TYPE_CHECKING:
+    from crdt_core.lattice.clocks import VersionVector
+    from crdt_core.lattice.deltas import Address, Delta, Patch
+    from crdt_core.lattice.replica_index import DenseClock, PackedDot
+    from crdt_core.lattice.siblings import Payload
+    from crdt_core.replica.catalogue import Catalogue
+    from crdt_core.types.object import Object
+
+__all__ = ["apply_writes", "join_parts"]
+
+
+def apply_writes(catalogue: Catalogue, delta: Delta, deps: VersionVector) -> None:
+    """Write everything that `delta` wrote. `deps` are the deps of the delta, with folded replica ids put back.
+
+    Raises `Malformed`, with nothing changed, if the delta's replica id is one too many for the replica index.
+    """
+    dot = catalogue.replica_index.pack(*delta.dot)
+    dense_deps = catalogue.replica_index.dense_clock_of_known(deps)
+    for key, type_name, part, payload in delta.writes:
+        found = catalogue.ensure(key, TYPES[type_name])
+        if part is None:
+            _apply_clear(catalogue, found, dot, deps, dense_deps)
+        else:
+            catalogue.put(found, part, write(found.parts.get(part), dense_deps, dot, payload))
+
+
+def join_parts(
+    catalogue: Catalogue, patch: Patch, my_clock: DenseClock, their_clock: DenseClock
+) -> dict[PackedDot, list[Address]]:
+    """Join every part of `patch` with that of the catalogue. For a full state, join the parts that it leaves out, too.
+
+    `my_clock` and `their_clock` are the clocks of the replica and of the patch, with folded replica ids put back.
+    Returns the addresses of the writes that were new here, by dot.
+    """
+    replica_index = catalogue.replica_index
+    new: dict[PackedDot, list[Address]] = {}
+    listed: set[Address] = set()
+    for part in sorted(patch.parts, key=lambda part: part.part is not None):  # clears first
+        theirs = {replica_index.pack(*dot): payload for dot, payload in part.siblings.items()}
+        listed.add(part[:3])
+        if theirs or catalogue.find(part.key, part.type) is not None:
+            _join_at(catalogue, part[:3], my_clock, theirs, their_clock)
+        for dot in theirs:
+            if not covered(dot, my_clock):
+                new.setdefault(dot, []).append(part[:3])
+    if patch.since is None:
+        for address in [address for address in catalogue.addresses() if address not in listed]:
+            _join_at(catalogue, address, my_clock, {}, their_clock)
+    return new
+
+
+def _join_at(
+    catalogue: Catalogue,
+    address: Address,
+    my_clock: DenseClock,
+    theirs: dict[PackedDot, Payload],
+    their_clock: DenseClock,
+) -> None:
+    key, type_name, part = address
+    found = catalogue.ensure(key, TYPES[type_name])
+    if part is None:
+        _join_clears(catalogue, found, my_clock, theirs, their_clock)
+    else:
+        catalogue.put(found, part, join(found.parts.get(part), my_clock, theirs, their_clock))
+
+
+def _join_clears(
+    catalogue: Catalogue,
+    found: Object,
+    my_clock: DenseClock,
+    theirs: dict[PackedDot, VersionVector],
+    their_clock: DenseClock,
+) -> None:
+    for dot, deps in theirs.items():
+        if not covered(dot, my_clock):
+            _drop_parts(catalogue, found, catalogue.replica_index.dense_clock_of_known(deps))
+    catalogue.put_clears(found, unfold(join(found.clears, my_clock, theirs, their_clock)))
+
+
+def _apply_clear(
+    catalogue: Catalogue, found: Object, dot: PackedDot, deps: VersionVector, dense_deps: DenseClock
+) -> None:
+    """Remove what a clear had seen: parts, and earlier clears."""
+    _drop_parts(catalogue, found, dense_deps)
+    kept = {clear: seen for clear, seen in found.clears.items() if not covered(clear, dense_deps)}
+    catalogue.put_clears(found, {**kept, dot: deps})
+
+
+def _drop_parts(catalogue: Catalogue, found: Object, deps: DenseClock) -> None:
+    for part, siblings in list(found.parts.items()):
+        catalogue.put(found, part, drop(siblings, deps))

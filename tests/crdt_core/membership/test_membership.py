@@ -1,0 +1,81 @@
+"""Membership: whom a node takes as peers, and what it records when a replica id leaves."""
+
+from __future__ import annotations
+
+import pytest
+
+from crdt_core.errors import Retired
+from crdt_core.membership.changes import RemoveMember
+from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.membership import Membership
+from crdt_core.replica.replica import Replica
+from crdt_core.types.members import Standing
+from tests.crdt_core.histories import NOW
+
+
+def seen_by(replica: Replica, name: str = "n1", sponsor: Sponsor | None = None) -> Membership:
+    """What node `name` makes of the members that `replica` knows."""
+    return Membership(name, replica, sponsor)
+
+
+def test_the_founders_are_peers_until_something_changes() -> None:
+    membership = seen_by(Replica("n1", founders=["n1", "n2", "n3"]))
+    assert membership.is_admitted
+    assert membership.peers == {"n2": "n2", "n3": "n3"}
+    assert not membership.owes()
+    assert [membership.knows(node) for node in ("n1", "n2", "n9")] == [False, True, False]
+
+
+def test_a_node_that_is_not_admitted_knows_only_its_sponsor() -> None:
+    assert seen_by(Replica("n4"), "n4").peers == {}
+    joining = seen_by(Replica("n4"), "n4", Sponsor("n2", "n2.3"))
+    assert not joining.is_admitted
+    assert joining.peers == {"n2": "n2.3"}
+
+
+def test_a_member_closes_a_leaving_id_once() -> None:
+    replica = Replica("n2", founders=["n1", "n2", "n3"])
+    RemoveMember("n3").run(replica, NOW)
+    replica.commit(NOW)
+    membership = seen_by(replica, "n2")
+    assert membership.owes()
+    membership.settle(NOW)
+    delta = replica.commit(NOW)
+    assert delta is not None
+    assert [(write.part, write.payload) for write in delta.writes] == [(b"n3/n2", True)]
+    membership.settle(NOW)
+    assert replica.commit(NOW) is None
+    assert not membership.owes(), "sealing and folding are the duty of n1"
+    membership.stability_moved()
+    assert membership.owes()
+
+
+def test_only_the_first_node_of_the_fleet_seals_and_folds() -> None:
+    """And each only when it is stable; the closings go with the seal."""
+    replica = Replica("n1", founders=["n1", "n3"])
+    RemoveMember("n3").run(replica, NOW)
+    replica.commit(NOW)
+    membership = seen_by(replica)
+    standings = []
+    for _ in range(3):
+        membership.settle(NOW)
+        replica.commit(NOW)
+        standings.append((replica.members.standing("n3"), dict(replica.members.closings)))
+        replica.stabilise(replica.clock, 100)
+    assert standings == [
+        (Standing.LEAVING, {"n3": ("n1",)}),
+        (Standing.SEALED, {"n3": ("n1",)}),
+        (Standing.FOLDED, {}),
+    ]
+
+
+def test_a_replica_whose_id_leaves_is_retired() -> None:
+    replica = Replica("n3", founders=["n1", "n3"])
+    membership = seen_by(replica, "n3")
+    membership.check()
+    other = Replica("n1", founders=["n1", "n3"])
+    RemoveMember("n3", "absent").run(other, NOW)
+    other.commit(NOW)
+    replica.join(other.patch(None, NOW))
+    with pytest.raises(Retired, match=r"replica n3 has left the fleet \(absent\)"):
+        membership.check()

@@ -1,0 +1,156 @@
+"""The catalogue: what it derives from the parts is right after every change, and `take_changes` costs what changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from crdt_core.codec.records import STATE, Record
+from crdt_core.lattice.clocks import VersionVector
+from crdt_core.lattice.siblings import TOMBSTONE
+from crdt_core.replica.catalogue import Catalogue
+from crdt_core.types import EXPIRY, GSET, ORSET, PNCOUNTER, SLOT
+from crdt_core.types.counters import Share
+from crdt_core.types.expiry import Until
+from crdt_core.types.object import Object
+from tests.crdt_core.histories import Store, replay
+
+KEY = b"fruit"
+APPLE = (KEY, "orset", b"apple")
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    """A set `fruit` with the member `apple`, whose changes are taken and confirmed."""
+    made = Catalogue()
+    made.put(made.ensure(KEY, ORSET), b"apple", made.replica_index.pack("n1", 1))
+    made.take_changes()
+    made.confirm()
+    return made
+
+
+def test_a_part_counts_as_live_while_it_shows_something(catalogue: Catalogue) -> None:
+    fruit, dot = catalogue.ensure(KEY, ORSET), catalogue.replica_index.pack
+    assert (fruit.live, catalogue.size, catalogue.tombstones) == (1, 1, {})
+    catalogue.put(fruit, b"apple", (dot("n1", 2), TOMBSTONE))
+    assert (fruit.live, catalogue.size, catalogue.tombstones) == (0, 1, {APPLE: None})
+    catalogue.put(fruit, b"apple", {dot("n1", 2): TOMBSTONE, dot("n2", 1): True})
+    assert (fruit.live, catalogue.size, catalogue.tombstones) == (1, 1, {APPLE: None})
+    catalogue.put(fruit, b"apple", dot("n1", 3))
+    assert (fruit.live, catalogue.size, catalogue.tombstones) == (1, 1, {})
+    catalogue.put(fruit, b"apple", None)
+    assert (fruit.live, catalogue.size, catalogue.tombstones) == (0, 0, {})
+
+
+def test_clears_are_removals_that_wait_to_be_forgotten(catalogue: Catalogue) -> None:
+    fruit = catalogue.ensure(KEY, ORSET)
+    catalogue.put_clears(fruit, {catalogue.replica_index.pack("n1", 2): VersionVector(n1=1)})
+    assert catalogue.tombstones == {(KEY, "orset", None): None}
+    assert list(catalogue.addresses()) == [(KEY, "orset", None), APPLE]
+    catalogue.put_clears(fruit, {})
+    assert catalogue.tombstones == {}
+
+
+def test_the_head_of_a_key_lists_the_objects_of_other_types(catalogue: Catalogue) -> None:
+    fruit, counter = catalogue.ensure(KEY, ORSET), catalogue.ensure(KEY, PNCOUNTER)
+    assert list(catalogue.objects[KEY].chain()) == [fruit, counter]
+    assert catalogue.find(KEY, "pncounter") is counter
+    assert catalogue.find(KEY, "gset") is None
+    assert catalogue.find(b"nuts", "orset") is None
+    assert catalogue.showing(KEY) == [fruit], "the counter shows nothing yet"
+    assert catalogue.ensure(KEY, PNCOUNTER) is counter
+
+
+def test_an_attribute_is_never_the_head(catalogue: Catalogue) -> None:
+    """A deadline may arrive before the object that it is about; the object's parts are then found all the same."""
+    expiry = catalogue.ensure(b"nuts", EXPIRY)
+    catalogue.put(expiry, SLOT, (catalogue.replica_index.pack("n2", 1), Until(5)))
+    nuts = catalogue.ensure(b"nuts", GSET)
+    assert list(catalogue.objects[b"nuts"].chain()) == [nuts, expiry]
+    assert list(catalogue.expiring) == [b"nuts"]
+
+
+def test_a_watch_collects_every_change_until_it_ends(catalogue: Catalogue) -> None:
+    fruit, dot = catalogue.ensure(KEY, ORSET), catalogue.replica_index.pack
+    changed, other = catalogue.watch(), catalogue.watch()
+    catalogue.put(fruit, b"apple", catalogue.objects[KEY].parts[b"apple"])
+    assert changed == {}, "nothing has changed"
+    catalogue.put(fruit, b"pear", dot("n1", 2))
+    catalogue.put_clears(fruit, {dot("n1", 3): VersionVector(n1=2)})
+    assert changed == other == {(KEY, "orset", b"pear"): None, (KEY, "orset", None): None}
+    catalogue.unwatch(changed)
+    catalogue.unwatch(changed)
+    catalogue.put(fruit, b"apple", None)
+    assert APPLE not in changed
+    assert APPLE in other
+    catalogue.unwatch(other)
+    assert not catalogue.is_watched
+
+
+def test_the_addresses_can_be_read_while_they_change(catalogue: Catalogue) -> None:
+    fruit = catalogue.ensure(KEY, ORSET)
+    for number in range(5):
+        catalogue.put(fruit, b"%d" % number, catalogue.replica_index.pack("n1", 2 + number))
+    walk = catalogue.addresses()
+    assert next(walk) == APPLE
+    catalogue.put(fruit, b"3", None)
+    catalogue.put(catalogue.ensure(b"nuts", ORSET), b"new", catalogue.replica_index.pack("n1", 9))
+    left = [address[2] for address in walk if address[0] == KEY]
+    assert len(left) == len(set(left))
+    assert set(left) >= {b"0", b"1", b"2", b"4"}
+
+
+def test_what_is_in_flight_is_what_was_there_before(catalogue: Catalogue) -> None:
+    fruit, dot = catalogue.ensure(KEY, ORSET), catalogue.replica_index.pack
+    catalogue.put(fruit, b"apple", dot("n1", 2))
+    catalogue.put(fruit, b"apple", dot("n1", 3))
+    catalogue.put(fruit, b"pear", dot("n1", 3))
+    assert catalogue.has_changed({KEY})
+    assert not catalogue.has_changed({b"nuts"})
+    catalogue.take_changes()
+    assert catalogue.in_flight == {APPLE: dot("n1", 1), (KEY, "orset", b"pear"): None}
+    assert not catalogue.has_changed({KEY})
+    catalogue.confirm()
+    assert catalogue.in_flight == {}
+
+
+def test_an_object_of_one_record_is_hashed_as_it_was_before_its_first_change() -> None:
+    """One that was loaded is not hashed when it is loaded, so it must be when it is first changed."""
+    loaded, made = Catalogue(), Catalogue()
+    dot = loaded.replica_index.pack
+    counter = Object(b"hits", PNCOUNTER)
+    counter.adopt(b"n1", (dot("n1", 1), Share(5, 0)))
+    loaded.adopt(counter)
+    loaded.digest = before = digest_of(made, [(1, 5)])
+    loaded.put(counter, b"n1", (dot("n1", 2), Share(6, 0)))
+    loaded.take_changes()
+    assert loaded.digest == digest_of(made, [(2, 6)]) != before
+
+
+def digest_of(catalogue: Catalogue, shares: list[tuple[int, int]]) -> int:
+    """The digest of `catalogue` after n1 has counted so at these commits."""
+    for counter, total in shares:
+        hits = catalogue.ensure(b"hits", PNCOUNTER)
+        catalogue.put(hits, b"n1", (catalogue.replica_index.pack("n1", counter), Share(total, 0)))
+        catalogue.take_changes()
+    return catalogue.digest
+
+
+def test_the_records_of_everything_make_the_same_store_as_the_changes_did(catalogue: Catalogue) -> None:
+    dot = catalogue.replica_index.pack
+    store: Store = {}
+    replay(store, catalogue.records())
+    catalogue.put(catalogue.ensure(KEY, GSET), b"nut", dot("n2", 1))
+    catalogue.put(catalogue.ensure(b"hits", PNCOUNTER), b"n2", (dot("n2", 1), Share(1, 0)))
+    catalogue.put(catalogue.ensure(KEY, ORSET), b"apple", None)
+    replay(store, catalogue.take_changes())
+    everything: Store = {}
+    replay(everything, catalogue.records())
+    assert store == everything
+    assert store[STATE][KEY] == b'{"type":"orset","rivals":[{"type":"gset"}]}'
+
+
+def test_an_object_of_which_nothing_is_left_goes_with_its_records(catalogue: Catalogue) -> None:
+    catalogue.put(catalogue.ensure(KEY, ORSET), b"apple", None)
+    assert list(catalogue.take_changes()) == [Record(STATE, KEY, None), Record(b"obj:fruit", None, None)]
+    assert catalogue.objects == {}
+    assert catalogue.digest == 0

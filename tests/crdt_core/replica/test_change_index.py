@@ -1,0 +1,74 @@
+"""The change index answers exactly for clocks beyond what it has forgotten, and never holds more than its limit."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_core.lattice.clocks import Dot, VersionVector
+from crdt_core.replica.change_index import ChangeIndex
+
+NAMES = ("n1", "n2", "n3")
+ADDRESSES = st.lists(st.builds(lambda n: (b"key", "orset", b"%d" % n), st.integers(0, 9)), max_size=3)
+COMMITS = st.lists(st.tuples(st.sampled_from(NAMES), ADDRESSES), max_size=30)
+CLOCKS = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 12)).map(VersionVector)
+
+
+def filled(commits: list, limit: int) -> tuple[ChangeIndex, VersionVector, dict[Dot, list]]:
+    """Return an index of `commits`, their clock, and what each of them changed."""
+    index, clock, changed = ChangeIndex(limit), VersionVector(), {}
+    for replica, addresses in commits:
+        dot = Dot(replica, clock.increment(replica))
+        changed[dot] = addresses
+        index.add(dot, addresses)
+    return index, clock, changed
+
+
+@given(COMMITS, st.integers(0, 20), CLOCKS)
+def test_it_answers_with_what_was_changed_beyond_a_clock_or_not_at_all(
+    commits: list, limit: int, since: VersionVector
+) -> None:
+    index, _, changed = filled(commits, limit)
+    found = index.since(since)
+    if found is None:
+        assert not index.floor <= since
+    else:
+        assert set(found) == {
+            address for dot, addresses in changed.items() if not since.covers(dot) for address in addresses
+        }
+
+
+@given(COMMITS, st.integers(0, 20))
+def test_it_never_holds_more_than_its_limit(commits: list, limit: int) -> None:
+    index, clock, changed = filled(commits, limit)
+    assert len(index) <= limit
+    assert index.floor <= clock
+    assert len(index) == sum(len(addresses) for dot, addresses in changed.items() if not index.floor.covers(dot))
+
+
+@given(COMMITS, CLOCKS)
+def test_what_is_stable_is_forgotten_and_the_rest_is_not(commits: list, stable: VersionVector) -> None:
+    index, clock, changed = filled(commits, 1000)
+    index.forget(stable)
+    assert len(index) == sum(len(addresses) for dot, addresses in changed.items() if not stable.covers(dot))
+    index.forget(clock)
+    assert len(index) == 0
+    assert index.since(clock) == {}
+
+
+def test_an_index_that_starts_at_a_clock_knows_nothing_from_before() -> None:
+    """That of a replica that was loaded: nobody has noted what its former life changed."""
+    clock = VersionVector(n1=5)
+    index = ChangeIndex(10, floor=clock)
+    clock.increment("n1")
+    assert index.since(VersionVector(n1=4)) is None
+    assert index.since(VersionVector(n1=5)) == {}
+
+
+def test_the_replica_with_the_most_commits_is_forgotten_first() -> None:
+    index = ChangeIndex(4)
+    index.add(Dot("n2", 1), [(b"rare", "orset", b"a")])
+    for counter in range(1, 9):
+        index.add(Dot("n1", counter), [(b"busy", "orset", b"%d" % counter)])
+    assert index.floor == {"n1": 5}
+    assert (b"rare", "orset", b"a") in (index.since(VersionVector(n1=8)) or {})

@@ -1,0 +1,118 @@
+"""What a delta or a patch changes in the catalogue, part by part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crdt_core.errors import Malformed
+from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
+from crdt_core.lattice.deltas import Delta, Patch, PatchPart, Write
+from crdt_core.lattice.replica_index import REPLICAS_MAX
+from crdt_core.lattice.siblings import unfold
+from crdt_core.replica.catalogue import Catalogue
+from crdt_core.replica.joining import apply_writes, join_parts
+from crdt_core.types import ORSET
+
+NOW = Stamp(1, 0)
+KEY = b"fruit"
+
+
+def holding(**members: Dot) -> Catalogue:
+    """A catalogue whose set `fruit` has these members, each with one dot."""
+    made = Catalogue()
+    for member, dot in members.items():
+        made.put(made.ensure(KEY, ORSET), member.encode(), made.replica_index.pack(*dot))
+    return made
+
+
+def held(catalogue: Catalogue) -> dict[bytes, set[Dot]]:
+    """The members of `fruit` with their dots."""
+    found = catalogue.find(KEY, "orset")
+    parts: Any = found.parts if found else {}
+    return {part: {catalogue.replica_index.unpack(dot) for dot in unfold(parts[part])} for part in parts}
+
+
+def write(catalogue: Catalogue, dot: Dot, deps: VersionVector, *parts: bytes | None) -> None:
+    writes = tuple(Write(KEY, "orset", part, None if part is None else True) for part in parts)
+    apply_writes(catalogue, Delta(dot, deps, NOW, writes), deps)
+
+
+def join(
+    catalogue: Catalogue, mine: VersionVector, theirs: VersionVector, *parts: PatchPart, full: bool = False
+) -> Any:
+    """Join a patch from a replica at clock `theirs`; return the new dots with what they wrote."""
+    patch = Patch("n2", None if full else VersionVector(), theirs, VersionVector(), NOW, parts)
+    index = catalogue.replica_index
+    new = join_parts(catalogue, patch, index.dense_clock(mine), index.dense_clock(theirs))
+    return {index.unpack(dot): [address[2] for address in addresses] for dot, addresses in new.items()}
+
+
+def test_a_write_replaces_what_its_deps_cover_and_joins_what_they_do_not() -> None:
+    catalogue = holding(apple=Dot("n1", 1), pear=Dot("n1", 2))
+    write(catalogue, Dot("n2", 1), VersionVector(n1=1), b"apple", b"pear")
+    assert held(catalogue) == {b"apple": {Dot("n2", 1)}, b"pear": {Dot("n1", 2), Dot("n2", 1)}}
+
+
+def test_a_clear_removes_what_its_deps_cover_earlier_clears_too() -> None:
+    catalogue = holding(apple=Dot("n1", 1), pear=Dot("n1", 2))
+    write(catalogue, Dot("n2", 1), VersionVector(n1=1), None)
+    assert held(catalogue) == {b"pear": {Dot("n1", 2)}}
+    fruit, index = catalogue.ensure(KEY, ORSET), catalogue.replica_index
+    assert fruit.clears == {index.pack("n2", 1): {"n1": 1}}
+    write(catalogue, Dot("n2", 2), VersionVector(n1=2, n2=1), None, b"fig")
+    assert held(catalogue) == {b"fig": {Dot("n2", 2)}}
+    assert fruit.clears == {index.pack("n2", 2): {"n1": 2, "n2": 1}}
+
+
+def test_a_delta_of_one_replica_id_too_many_changes_nothing() -> None:
+    catalogue = Catalogue()
+    for number in range(REPLICAS_MAX):
+        catalogue.replica_index.index(f"m{number}")
+    with pytest.raises(Malformed):
+        write(catalogue, Dot("n2", 1), VersionVector(), b"apple")
+    assert catalogue.objects == {}
+
+
+def test_a_part_that_a_patch_does_not_list_stays_unless_the_patch_is_a_full_state() -> None:
+    mine, theirs = VersionVector(n1=1), VersionVector(n1=1, n2=1)
+    pear = PatchPart(KEY, "orset", b"pear", {Dot("n2", 1): True})
+    catalogue = holding(apple=Dot("n1", 1))
+    assert join(catalogue, mine, theirs, pear) == {Dot("n2", 1): [b"pear"]}
+    assert held(catalogue) == {b"apple": {Dot("n1", 1)}, b"pear": {Dot("n2", 1)}}
+    catalogue = holding(apple=Dot("n1", 1))
+    assert join(catalogue, mine, theirs, pear, full=True) == {Dot("n2", 1): [b"pear"]}
+    assert held(catalogue) == {b"pear": {Dot("n2", 1)}}, "the maker of the state has seen the apple and removed it"
+
+
+def test_a_full_state_leaves_what_its_maker_has_not_seen() -> None:
+    catalogue = holding(apple=Dot("n1", 1), fig=Dot("n1", 2))
+    join(catalogue, VersionVector(n1=2), VersionVector(n1=1), full=True)
+    assert held(catalogue) == {b"fig": {Dot("n1", 2)}}
+
+
+def test_a_clear_in_a_patch_removes_what_it_had_seen_and_only_once() -> None:
+    theirs = VersionVector(n1=1, n2=1)
+    clear = PatchPart(KEY, "orset", None, {Dot("n2", 1): VersionVector(n1=1)})
+    catalogue = holding(apple=Dot("n1", 1), fig=Dot("n1", 2))
+    assert join(catalogue, VersionVector(n1=2), theirs, clear) == {Dot("n2", 1): [None]}
+    assert held(catalogue) == {b"fig": {Dot("n1", 2)}}
+    assert join(catalogue, VersionVector(n1=2, n2=1), theirs, clear) == {}
+    assert held(catalogue) == {b"fig": {Dot("n1", 2)}}
+
+
+def test_a_clear_and_a_part_of_one_patch_are_joined_in_that_order() -> None:
+    """The part was written after the clear, so the clear must not remove it, wherever it stands in the patch."""
+    theirs = VersionVector(n1=1, n2=2)
+    part = PatchPart(KEY, "orset", b"apple", {Dot("n2", 2): True})
+    clear = PatchPart(KEY, "orset", None, {Dot("n2", 1): VersionVector(n1=1)})
+    catalogue = holding(apple=Dot("n1", 1))
+    join(catalogue, VersionVector(n1=1), theirs, part, clear)
+    assert held(catalogue) == {b"apple": {Dot("n2", 2)}}
+
+
+def test_an_empty_listing_makes_no_object() -> None:
+    catalogue = Catalogue()
+    assert join(catalogue, VersionVector(), VersionVector(n2=1), PatchPart(KEY, "orset", b"apple", {})) == {}
+    assert catalogue.objects == {}

@@ -1,0 +1,1 @@
+"""Scripts that check and describe this repository. They are not part of the packages."""
