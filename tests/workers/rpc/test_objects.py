@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis import Redis
+from redis.exceptions import ResponseError
 
 from crdt_core.commands import COMMANDS, Invocation
 from crdt_core.errors import CounterOverflow, InvalidArgument, WrongType
@@ -21,6 +23,7 @@ from workers.system.clock import wall_ms
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tests.fleet import Fleet
     from workers.turns.mailbox import Mailbox
 
 LARGEST = 2**63 - 1
@@ -189,3 +192,34 @@ async def test_a_batch_is_one_commit() -> None:
         assert (added.add_to_set.added, list(shown.get_set.elements)) == (True, ["x"])
         assert "'s' is of type orset" in refused.error.message
         assert mailbox.confirmed.clock == {"n1": 1}
+
+
+# Both faces of a real node
+
+
+def test_what_is_written_over_grpc_can_be_typed_in_redis_cli_and_the_other_way_round(shared_fleet: Fleet) -> None:
+    node = shared_fleet["n1"]
+    node.increment("faces:c", 5, kind=pb.GROW_ONLY_COUNTER)
+    node.set("faces:r", "old", timestamp=0)
+    with closing(Redis(port=node.resp_port, protocol=3)) as redis:
+        typed = redis.execute_command
+        assert typed("DELTAIC.COUNTER.ADD", "faces:c", 2) == 7
+        assert typed("DELTAIC.COUNTER.GET", "faces:c") == {b"kind": b"gcounter", b"value": 7}
+        assert typed("DELTAIC.REGISTER.SET", "faces:r", "older", "TIMESTAMP", -1) == 0
+        assert typed("DELTAIC.REGISTER.GET", "faces:r")[b"timestamp"] == 0
+        assert typed("DELTAIC.SET.ADD", "faces:s", "x", "KIND", "gset") == 1
+        assert typed("DELTAIC.FLAG.SET", "faces:f", 1) == 1
+        assert typed("DELTAIC.INSPECT", "faces:s")[b"value"] == b'["x"]'
+        with pytest.raises(ResponseError, match=r"^WRONGTYPE .*: a grow-only counter cannot be decremented$"):
+            typed("DELTAIC.COUNTER.SUBTRACT", "faces:c", 1)
+        with pytest.raises(ResponseError, match=r"wrong number of arguments for 'deltaic\.counter\.get' command"):
+            typed("DELTAIC.COUNTER.GET")
+        with redis.pipeline(transaction=True) as transaction:
+            transaction.execute_command("DELTAIC.COUNTER.ADD", "faces:c", 1)
+            transaction.execute_command("DELTAIC.SET.REMOVE", "faces:s", "x")
+            transaction.execute_command("DELTAIC.SET.GET", "faces:s")
+            counted, refused, members = transaction.execute(raise_on_error=False)
+        assert (counted, members) == (8, {b"kind": b"gset", b"members": [b"x"]})
+        assert isinstance(refused, ResponseError)
+    assert (node.counter("faces:c"), node.elements("faces:s"), node.values("faces:r")) == (8, ["x"], {"old"})
+    assert node.objects.GetFlag(pb.GetFlagRequest(flag_id="faces:f"), timeout=10).enabled
