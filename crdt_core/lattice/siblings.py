@@ -57,7 +57,7 @@ TOMBSTONE = None
 """The payload of a plain removal."""
 
 WINNING_TOMBSTONE = False
-"""The payload of a removal that wins. Nothing shows in its part until a write that has seen it replaces it, or a clear."""
+"""The payload of a removal that wins. Its part shows nothing until a write that has seen it replaces or clears it."""
 
 
 class ObservedReset(NamedTuple):
