@@ -19,6 +19,7 @@ import orjson
 
 from crdt_core.codec.canonical import decode_clock, decode_dots, decode_type, encode_dots, parse_dot
 from crdt_core.errors import Malformed, brief
+from crdt_core.lattice.replica_index import INDEX_BITS, INDEX_MASK
 from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
 from crdt_core.types.object import Object
 
@@ -132,11 +133,11 @@ def encode_link(link: Object, parts: Mapping[bytes, Siblings], replica_index: Re
 def encode_part(type_: CrdtType, siblings: Siblings, replica_index: ReplicaIndex) -> bytes:
     """The siblings of one part, of an object of type `type_`, as canonical JSON."""
     if type(siblings) is int:
-        return b'{"%b:%d":true}' % replica_index.written(siblings)
+        return b'{"%b:%d":true}' % (replica_index.encoded[siblings & INDEX_MASK], siblings >> INDEX_BITS)
     if type(siblings) is tuple:
         dot, payload = siblings
-        replica, counter = replica_index.written(dot)
-        return b'{"%b:%d":%b}' % (replica, counter, b"null" if payload is TOMBSTONE else type_.payload_json(payload))
+        json = b"null" if payload is TOMBSTONE else type_.payload_json(payload)
+        return b'{"%b:%d":%b}' % (replica_index.encoded[dot & INDEX_MASK], dot >> INDEX_BITS, json)
     return encode_dots(type_, {replica_index.unpack(dot): payload for dot, payload in unfold(siblings).items()})
 
 

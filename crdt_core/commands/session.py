@@ -5,6 +5,7 @@ In a turn the session's state is the replica itself; outside of turns it is what
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from crdt_core.commands.policies import CommandOptions
@@ -48,6 +49,7 @@ class Keyspace(Protocol):
         """Every key that may show something; nothing may change meanwhile."""
 
 
+@dataclass(slots=True, eq=False)
 class Session:
     """What a command runs on.
 
@@ -56,22 +58,16 @@ class Session:
     alike for the same seed. `options`: what the settings say.
     """
 
-    __slots__ = ("_head", "_random", "now", "options", "replica", "state", "wall_ms")
-
     state: Keyspace
-    replica: Replica
-    now: Stamp
-
-    def __init__(self, state: Keyspace, wall_ms: int, seed: int, options: CommandOptions = _DEFAULTS) -> None:
-        self.state = state
-        self._head = state.head
-        self.wall_ms = wall_ms
-        self.options = options
-        self._random = seed
+    wall_ms: int
+    seed: int
+    options: CommandOptions = _DEFAULTS
+    replica: Replica = field(init=False)
+    now: Stamp = field(init=False)
 
     def random(self, below: int) -> int:
         """The next choice from 0 to `below` - 1 (SplitMix64; Steele, Lea, Flood 2014)."""
-        self._random = z = (self._random + 0x9E3779B97F4A7C15) & _MASK64
+        self.seed = z = (self.seed + 0x9E3779B97F4A7C15) & _MASK64
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _MASK64
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _MASK64
         return (z ^ (z >> 31)) % below
@@ -80,7 +76,7 @@ class Session:
         """The object that shows under `key`; `None` where there is none, or it has expired."""
         if key.startswith(RESERVED):
             raise CommandError("ERR keys that begin with 'deltaic:' are reserved")
-        head = self._head(key)
+        head = self.state.head(key)
         if head is None:
             return None
         if not head.type_conflicts:

@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["REPLICAS_MAX", "DenseClock", "PackedDot", "ReplicaIndex", "covered"]
+__all__ = ["INDEX_BITS", "INDEX_MASK", "REPLICAS_MAX", "DenseClock", "PackedDot", "ReplicaIndex", "covered"]
 
 PackedDot = int
 DenseClock = list[int]
 """A version vector by the numbers of a `ReplicaIndex`; replicas beyond its end count as 0."""
 
-_INDEX_BITS = 12
-_INDEX_MASK = (1 << _INDEX_BITS) - 1
+INDEX_BITS = 12
+"""How many bits of a packed dot are the number of its replica."""
+INDEX_MASK = (1 << INDEX_BITS) - 1
 
 _ZERO = ord("0")
 _COUNTER_DIGITS_MAX = 15
 
-REPLICAS_MAX = 1 << _INDEX_BITS
+REPLICAS_MAX = 1 << INDEX_BITS
 """Replica ids that one replica can tell apart."""
 
 
@@ -64,15 +65,15 @@ class ReplicaIndex:
     def pack(self, replica: ReplicaId, counter: int) -> PackedDot:
         """The dot as one integer."""
         index = self._index.get(replica)
-        return counter << _INDEX_BITS | (self.index(replica) if index is None else index)
+        return counter << INDEX_BITS | (self.index(replica) if index is None else index)
 
     def unpack(self, packed: PackedDot) -> Dot:
         """The inverse of `pack`."""
-        return Dot(self.ids[packed & _INDEX_MASK], packed >> _INDEX_BITS)
+        return Dot(self.ids[packed & INDEX_MASK], packed >> INDEX_BITS)
 
     def written(self, packed: PackedDot) -> tuple[bytes, int]:
         """The dot with its id as bytes, for who writes it out."""
-        return self.encoded[packed & _INDEX_MASK], packed >> _INDEX_BITS
+        return self.encoded[packed & INDEX_MASK], packed >> INDEX_BITS
 
     def read(self, text: bytes) -> PackedDot | None:
         """The dot in its text form, in bytes; `None` for any other text, or where the id is not known here."""
@@ -80,7 +81,7 @@ class ReplicaIndex:
         index = self._encoded_index.get(replica)
         if index is None or not counter.isdigit() or counter[0] == _ZERO or len(counter) > _COUNTER_DIGITS_MAX:
             return None
-        return int(counter) << _INDEX_BITS | index
+        return int(counter) << INDEX_BITS | index
 
     def dense_clock(self, clock: Mapping[ReplicaId, int]) -> DenseClock:
         """`clock` by index; raises `Malformed` where its ids do not all fit, and then numbers none of them."""
@@ -102,5 +103,5 @@ class ReplicaIndex:
 
 def covered(dot: PackedDot, dense_clock: DenseClock) -> bool:
     """Whether `horizon` has seen `dot`."""
-    index = dot & _INDEX_MASK
-    return index < len(dense_clock) and dot >> _INDEX_BITS <= dense_clock[index]
+    index = dot & INDEX_MASK
+    return index < len(dense_clock) and dot >> INDEX_BITS <= dense_clock[index]

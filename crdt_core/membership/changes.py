@@ -30,7 +30,10 @@ __all__ = ["AddMember", "AdmitIncarnation", "Membership", "RemoveMember", "Retir
 
 
 class Membership:
-    """The members as node `name` sees them from `replica`; `sponsor` is whom it asks as long as it is none itself."""
+    """The members as node `name` sees them from `replica`; `sponsor` is whom it asks as long as it is none itself.
+
+    `settled`: the members, as they were when nothing was left to write down.
+    """
 
     def __init__(self, name: str, replica: Replica, sponsor: Sponsor | None = None) -> None:
         self._name = name
@@ -39,7 +42,7 @@ class Membership:
         self._read: Members | None = None
         self._peers: dict[str, ReplicaId] = {}
         self._admitted = False
-        self._settled: Members | None = None
+        self.settled: Members | None = None
 
     @property
     def peers(self) -> dict[str, ReplicaId]:
@@ -73,11 +76,11 @@ class Membership:
     def owes(self) -> bool:
         """Whether there may be something to write down: something was heard of members, or has become stable."""
         members = self._replica.members
-        if members is self._settled or not self.is_admitted:
+        if members is self.settled or not self.is_admitted:
             return False
         if len(members.facts) == len(members.active):
-            self._settled = members
-        return members is not self._settled
+            self.settled = members
+        return members is not self.settled
 
     def settle(self, now: Stamp) -> None:
         """Writes down what this node owes: closings, and if it is the first of the fleet, seals and folds."""
@@ -87,11 +90,11 @@ class Membership:
                 _say(replica, f"{leaving}/{replica.id}", True)
         if self._name == next(iter(members.active)):
             self._settle_for_all(members, now)
-        self._settled = members
+        self.settled = members
 
     def stability_moved(self) -> None:
         """What was not stable may be so now."""
-        self._settled = None
+        self.settled = None
 
     def _settle_for_all(self, members: Members, now: Stamp) -> None:
         """Seals what all have closed and hold whole, folds what is sealed for all; closings have then had their day.

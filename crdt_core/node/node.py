@@ -37,6 +37,7 @@ from crdt_core.membership.changes import AdmitIncarnation, Membership, RemoveMem
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
     Call,
+    Confirmed,
     DeltasRead,
     ImageAsked,
     ImageDropped,
@@ -62,7 +63,7 @@ from crdt_core.replica.replica import Applied
 from crdt_core.types.members import ABSENT, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from crdt_core.codec.messages import PeerMessage
     from crdt_core.lattice.clocks import ReplicaId
@@ -120,8 +121,6 @@ class Node:
         self.stability = Stability(replica, self.membership, self.options)
         self.joins = not self.membership.is_admitted
         self._checked: Members | None = None
-        self.confirm: Callable[[], None] = replica.catalogue.confirm
-        """The commit of the last turn is durable: what it did may be shown."""
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
         """Takes in `events`; what to commit, and what may happen then.
@@ -142,7 +141,8 @@ class Node:
         if replica.members is not self._checked or replica.given_up:
             self.membership.check()
             self._checked = replica.members
-        self._rounds.advance(context)
+        if any(self._rounds.under_way):
+            self._rounds.advance(context)
         delta = self._write(context)
         commit = context.commit
         if self.joins and self.membership.is_admitted:
@@ -159,6 +159,14 @@ class Node:
         self.counts["turns"] += 1
         self.counts["commits"] += delta is not None
         return Turn(commit, context.effects)
+
+    def confirm(self) -> Confirmed:
+        """The commit of the last turn is durable; returns what may be told of the replica now, as it may be shown."""
+        replica = self.replica
+        catalogue = replica.catalogue
+        catalogue.in_flight = {}
+        clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
+        return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), replica.members)
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -213,7 +221,7 @@ class Node:
                 context.effects.append(Reply(call.token, call.operation.run(self.replica, now)))
             except CallerError as error:
                 context.effects.append(Reply(call.token, error=error))
-        if self.membership.owes():
+        if self.replica.members is not self.membership.settled and self.membership.owes():
             self.membership.settle(now)
         return self.replica.commit(now)
 

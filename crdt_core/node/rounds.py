@@ -71,6 +71,8 @@ class Rounds:
         self._counts = counts
         self._started = 0
         self._ongoing: dict[str, _Ongoing] = {}
+        self.under_way = (self._ongoing, *self._transfers.under_way)
+        """Tables: where all are empty, `advance` has nothing to do."""
 
     def start(
         self,

@@ -96,6 +96,8 @@ class Transfers:
         self._started = 0
         self._outgoing: dict[Place, _Outgoing] = {}
         self._incoming: dict[Place, _Incoming] = {}
+        self.under_way = (self._outgoing, self._incoming)
+        """Tables: where both are empty, `expire` has nothing to do."""
 
     @property
     def arriving(self) -> tuple[Arriving, ...]:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from crdt_core.errors import InvariantBroken, Malformed, PatchTooNew, brief
 from crdt_core.lattice.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
 from crdt_core.lattice.deltas import Delta, Patch, PatchPart, Write
-from crdt_core.lattice.replica_index import covered
+from crdt_core.lattice.replica_index import INDEX_BITS, covered
 from crdt_core.lattice.siblings import drop, fold, forget, join, unfold, write
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.change_index import ChangeIndex
@@ -80,6 +80,7 @@ class Replica:
         self.catalogue = Catalogue()
         self.replica_index = self.catalogue.replica_index
         """The ids behind packed dots."""
+        self._own_index = self.replica_index.index(self.id)
         self.head: Callable[[bytes], Object | None] = self.catalogue.objects.get
         self._touched_max = touched_max
         self._change_index = ChangeIndex(touched_max)
@@ -162,7 +163,7 @@ class Replica:
         if found is None or found.type is not type_:
             found = catalogue.ensure(key, type_)
         if not self._open:
-            self._dot = catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
+            self._dot = self.clock[self.id] + 1 << INDEX_BITS | self._own_index
         if type_ is MEMBERS:
             self._writes_members = True
         address = (key, type_.name, part)
@@ -173,7 +174,7 @@ class Replica:
         """Removes all that has been seen of one collection, in one write."""
         found = self.catalogue.ensure(key, type_)
         if not self._open:
-            self._dot = self.catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
+            self._dot = self.clock[self.id] + 1 << INDEX_BITS | self._own_index
         self._writes_members |= type_ is MEMBERS
         self._clears = True
         for part in list(found.parts):

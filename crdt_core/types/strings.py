@@ -27,7 +27,6 @@ from crdt_core.types.counters import (
     decode_share,
     encode_share,
     net,
-    plus,
     share_json,
     totals,
 )
@@ -52,6 +51,8 @@ __all__ = [
     "set_whole",
     "written_json",
 ]
+
+_new = tuple.__new__  # a named tuple's own way costs twice as much, and a share is made for every increment
 
 
 class StringType(CrdtType):
@@ -184,7 +185,13 @@ def incremented(
     """
     siblings = parts.get(part)
     if len(parts) == 1 and type(siblings) is tuple and type(share := siblings[1]) is Share:
-        return share[0] - share[1] - share[2] + share[3] + amount, plus(share, amount)
+        increments, decrements, base_increments, base_decrements = share
+        if amount >= 0:
+            increments += amount
+        else:
+            decrements -= amount
+        after = increments - decrements - base_increments + base_decrements
+        return after, _new(Share, (increments, decrements, base_increments, base_decrements))
     before = fold_counted(parts.get(SLOT), [held for name, held in parts.items() if name], replica_index)
     return None if before is None else (before + amount, add_to_share(siblings, amount))
 
