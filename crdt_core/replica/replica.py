@@ -80,7 +80,7 @@ class Replica:
         self.catalogue = Catalogue()
         self.replica_index = self.catalogue.replica_index
         """The ids behind packed dots."""
-        self._own_index = self.replica_index.index(self.id)
+        self._own_index: int | None = None  # of this replica, from its first write on
         self.head: Callable[[bytes], Object | None] = self.catalogue.objects.get
         self._touched_max = touched_max
         self._change_index = ChangeIndex(touched_max)
@@ -163,7 +163,10 @@ class Replica:
         if found is None or found.type is not type_:
             found = catalogue.ensure(key, type_)
         if not self._open:
-            self._dot = self.clock[self.id] + 1 << INDEX_BITS | self._own_index
+            own = self._own_index
+            if own is None:
+                own = self._own_index = catalogue.replica_index.index(self.id)
+            self._dot = self.clock[self.id] + 1 << INDEX_BITS | own
         if type_ is MEMBERS:
             self._writes_members = True
         address = (key, type_.name, part)
@@ -174,7 +177,7 @@ class Replica:
         """Removes all that has been seen of one collection, in one write."""
         found = self.catalogue.ensure(key, type_)
         if not self._open:
-            self._dot = self.clock[self.id] + 1 << INDEX_BITS | self._own_index
+            self._dot = self.catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
         self._writes_members |= type_ is MEMBERS
         self._clears = True
         for part in list(found.parts):
