@@ -1,8 +1,8 @@
-"""EXPIRE, TTL and their like, and the sweep that deletes what has expired.
+"""EXPIRE, TTL and their like, and the sweep that deletes expired keys.
 
-Expired is what the wall clock of a replica says: from then on no command there sees the key, and the next that writes
-to it, or the sweep, deletes it. That is an observed delete: what another replica has written concurrently survives, and
-has no time to live unless it was given one.
+A key expires when the wall clock of the replica says so. From then on no command at that replica sees the key. The next
+command that writes to the key deletes it, or the sweep does. That is an observed delete: a concurrent write of another
+replica survives, without a time to live unless it has one of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_KEY, _NO_DEADLINE = -2, -1
 
 
 def set_deadline(session: Session, key: bytes, deadline_ms: int) -> None:
-    """What shows under `key` expires at that wall time; at once if that is past."""
+    """Has the object that shows under `key` expire at that wall time; deletes it at once if the time is past."""
     if deadline_ms <= session.wall_ms:
         session.replica.delete(key)
         return
@@ -40,9 +40,9 @@ def set_deadline(session: Session, key: bytes, deadline_ms: int) -> None:
 
 
 class DeleteExpired:
-    """Deletes what has expired by wall time `wall_ms`, an operation; yields how many keys that were.
+    """An operation: deletes the keys that have expired by wall time `wall_ms`; yields how many they are.
 
-    It looks at `looks` keys that have a deadline, those first that it has not looked at for longest.
+    It looks at no more than `looks` keys that have a deadline, beginning with those at which it looked longest ago.
     """
 
     __slots__ = ("looks", "wall_ms")
@@ -61,7 +61,7 @@ class DeleteExpired:
         return swept
 
     def _sweep(self, replica: Replica, key: bytes) -> bool:
-        """Whether the key had expired. What is said about nothing, or about what is no more, goes as well."""
+        """Returns whether the key had expired. Also removes a deadline that is about an object that is gone."""
         head = replica.catalogue.objects[key]
         expiry = next((link for link in head.chain() if link.type is EXPIRY and link.live), None)
         if expiry is None:
@@ -99,7 +99,7 @@ def _parse_options(args: list[bytes]) -> set[bytes]:
 
 
 def _may(options: set[bytes], current_ms: int | None, deadline_ms: int) -> bool:
-    """Whether the options let a key with that deadline have the new one; `None` is later than any."""
+    """Says whether the options let a key with deadline `current_ms` have the new one; `None` is later than any."""
     if current_ms is None:
         return not options & {b"XX", b"GT"}
     if b"GT" in options:

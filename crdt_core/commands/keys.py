@@ -1,8 +1,9 @@
-"""DEL, TYPE, RENAME, SCAN and their like: what can be done with a key, whatever it holds.
+"""DEL, TYPE, RENAME, SCAN and their like: commands on keys of any type.
 
-COPY and RENAME write what shows at the source as new: values, not their history. So a counter's value is copied as a
-number; where another replica increments the old name concurrently, that stays under the old name. What takes the place
-of a set or a string keeps its type; else the policies for the new name say it, or else it is that of the source.
+COPY and RENAME write the value that shows at the source as new, without its history. A counter is copied as a number,
+and a concurrent increment of the old name stays under the old name. A copy onto a set or a string keeps the type of
+that set or string. Otherwise the policies for the new name say the type; where they say nothing, it is that of the
+source.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _TRIES = 64
 
 
 def redis_type(found: Object) -> str:
-    """What TYPE says of an object that shows; types that Redis has not go by their own name."""
+    """Returns what TYPE says of an object that shows. A type that Redis does not have goes by its own name."""
     if found.type in STRINGS:
         return "string"
     return "set" if found.type in SETS else found.type.name

@@ -1,7 +1,7 @@
-"""Which type a plain command makes where there is none: by the beginning of the key.
+"""Policies: which type a plain command gives to a new key, by the prefix of the key.
 
-A policy only ever decides about what is new. What is there keeps its type, whatever a policy says of it now, or said at
-the node that made it; where nodes that disagree make the same key concurrently, the order of types decides what shows.
+A policy decides about new keys only. A key that exists keeps its type, whatever a policy says of it now, or said at the
+node that made it. If nodes that disagree make the same key concurrently, the order of types decides which one shows.
 
     >>> from crdt_core.types import MVREGISTER, ORSET, RWSET
     >>> policies = Policies({b"ban:": RWSET, b"ban:old:": ORSET}, {b"": MVREGISTER})
@@ -25,7 +25,7 @@ __all__ = ["CommandOptions", "Policies"]
 
 
 class Policies:
-    """`sets` and `strings`: by prefix, the type of new sets, and of new strings. The longest prefix counts, of each."""
+    """The types of new sets and of new strings, by prefix. Of several prefixes of a key, the longest decides."""
 
     __slots__ = ("_set_lengths", "_sets", "_string_lengths", "_strings")
 
@@ -34,11 +34,11 @@ class Policies:
         self._strings, self._string_lengths = strings, _longest_first(strings)
 
     def set_type(self, key: bytes) -> CrdtType | None:
-        """What SADD and its like make of `key`; `None` where no prefix of it says."""
+        """Returns the type of a new set under `key`; `None` if there is no policy for it."""
         return _find(self._sets, self._set_lengths, key)
 
     def string_type(self, key: bytes) -> CrdtType | None:
-        """What SET and its like make of `key`; `None` where no prefix of it says."""
+        """Returns the type of a new string under `key`; `None` if there is no policy for it."""
         return _find(self._strings, self._string_lengths, key)
 
 
@@ -56,10 +56,10 @@ def _find(by_prefix: Mapping[bytes, CrdtType], lengths: list[int], key: bytes) -
 
 @dataclass(frozen=True, slots=True)
 class CommandOptions:
-    """What the settings say of commands.
+    """The settings of commands.
 
-    `policies`: `None` where there are none. `value_bytes_max`: how long a value may get. `reply_bytes_max`: how long a
-    reply may be; what would be longer is refused.
+    `policies`: `None` where there are none. `value_bytes_max`: the largest value. `reply_bytes_max`: the largest reply;
+    a command whose reply would be larger is refused.
     """
 
     policies: Policies | None = None

@@ -1,7 +1,7 @@
-"""What a command answers: plain values that know nothing of protocol versions.
+"""The replies of commands: plain values, independent of the version of the protocol.
 
-Whoever writes a reply to a connection chooses its form there. A command that is refused raises `CommandError` and has
-changed nothing; the text of the error is the whole line that Redis would send.
+The face that writes a reply chooses its form. A command that is refused raises `CommandError` and has changed nothing.
+The text of the error is the whole line that Redis would send.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SetOf(NamedTuple):
 
 
 Reply: TypeAlias = "int | bytes | float | Status | ErrorReply | Map | Pairs | SetOf | list[Reply] | None"
-"""An integer, a bulk string, a double, null, a list and so on, in whatever protocol."""
+"""An integer, a bulk string, a double, a status, an error, a collection of replies, or null."""
 
 OK = Status("OK")
 

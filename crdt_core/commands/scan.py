@@ -1,8 +1,9 @@
 """Patterns, and the cursors of SCAN and its like.
 
-A cursor is a place in the order of the names' hashes, so it needs no memory at the server, and holds whatever comes and
-goes meanwhile: what is there from the beginning of a scan to its end is seen, and seen once. Names of one hash come
-together. Every step looks at all names, as sorting them once costs less than keeping them sorted.
+A cursor is a place in the order of the hashes of names. So the server keeps nothing for it, and it stays valid whatever
+is added or removed meanwhile: a name that is there during the whole scan is returned exactly once. Names with the same
+hash are returned together. Every step looks at all names, because sorting them now and then costs less than keeping
+them sorted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NOT_FOR_NAMES = "ERR NOVALUES option can only be used in HSCAN"
 
 
 class ScanOptions(NamedTuple):
-    """What a scan was asked for: a pattern (`None`: everything), about how many, which type, and names alone."""
+    """The options of a scan: the pattern (`None`: every name), about how many, of which type, names without values."""
 
     pattern: bytes | None = None
     about: int = _COUNT
@@ -34,14 +35,14 @@ class ScanOptions(NamedTuple):
 
 
 def parse_cursor(text: bytes) -> int:
-    """The cursor; raises `CommandError`."""
+    """Returns the cursor in `text`; raises `CommandError`."""
     if not text.isdigit() or len(text) > 20 or int(text) >= 2**64:
         raise CommandError("ERR invalid cursor")
     return int(text)
 
 
 def parse_scan(args: list[bytes], known: Iterable[bytes]) -> ScanOptions:
-    """The options behind a cursor, of those that are `known`; raises `CommandError`."""
+    """Returns the options behind a cursor; raises `CommandError` for one that is not `known`."""
     options = ScanOptions()
     rest = iter(args)
     for arg in rest:
@@ -73,7 +74,7 @@ def _parse_type(name: bytes) -> str:
 
 
 def page(names: Iterable[bytes], cursor: int, count: int) -> tuple[int, list[bytes]]:
-    """The next `count` names from `cursor` on, or a few more, and the cursor after them; 0 at the end.
+    """Returns the cursor for the next step (0 at the end), and `count` names from `cursor` on, or a few more.
 
     >>> page([b"a", b"b", b"c"], 0, 2)
     (3904355907, [b'c', b'b'])
@@ -91,9 +92,9 @@ def page(names: Iterable[bytes], cursor: int, count: int) -> tuple[int, list[byt
 
 
 def matches(pattern: bytes, name: bytes) -> bool:
-    r"""Whether `name` is like `pattern`, as in KEYS: `*`, `?`, `[ab]`, `[^a-c]`, `\*`. In time len * len at most.
+    r"""Says whether `name` matches `pattern`, as in KEYS: `*`, `?`, `[ab]`, `[^a-c]`, `\*`.
 
-    The empty name is like the empty pattern alone, as Redis has it.
+    It takes at most len(pattern) * len(name) steps. As in Redis, only the empty pattern matches the empty name.
 
     >>> matches(b"h[^a-d]*\\*", b"hello*"), matches(b"*a*b", b"xaab"), matches(b"?", b"")
     (True, True, False)
@@ -119,7 +120,7 @@ def matches(pattern: bytes, name: bytes) -> bool:
 
 
 def _matches_one(pattern: bytes, at: int, byte: int) -> int:
-    """Where the pattern goes on after the element at `at`, if that is like `byte`; else 0."""
+    """Returns where the pattern goes on after the element at `at` if that matches `byte`, else 0."""
     sign = pattern[at]
     if sign == 0x3F:
         return at + 1
@@ -131,7 +132,7 @@ def _matches_one(pattern: bytes, at: int, byte: int) -> int:
 
 
 def _matches_class(pattern: bytes, at: int, byte: int) -> int:
-    """As `_matches_one`, inside of brackets; what is not closed ends with the pattern."""
+    """As `_matches_one`, within brackets. Brackets that are not closed end with the pattern."""
     inverted = pattern[at : at + 1] == b"^"
     at += inverted
     found = False

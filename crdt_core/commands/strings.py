@@ -1,12 +1,11 @@
-"""GET, SET and their like, on everything that counts as a string; `counting` has INCR and its like.
+"""GET, SET and their like, on every type that counts as a string. INCR and its like are in `counting`.
 
-That is the type `string`, the multi-value register, and what other faces have made: counters and last-writer-wins
-registers. INCR and its like work on all of these as they are. Whatever writes a string whole keeps to the type that
-shows, if that is `string` or the multi-value register; else it deletes what it has seen, and makes what the policies
-say.
+Those types are `string`, the multi-value register, and what other faces make: counters and last-writer-wins registers.
+A command that writes a string whole keeps the type of a `string` or of a multi-value register. It deletes what it sees
+of any other type, and makes the type that the policies say.
 
-Of a multi-value register these commands see the newest value, and a write replaces all values that it has seen;
-`multivalue` has the commands that show all of them.
+Of a multi-value register these commands see the newest value, and a write replaces all values that it has seen. The
+commands in `multivalue` show all values.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _WRITTEN_WHOLE = (STRING, MVREGISTER)
 
 
 def text_of(session: Session, found: Object) -> bytes:
-    """The value of an object that shows; raises `CommandError` where it is no string."""
+    """Returns the value of an object that shows; raises `CommandError` if it is not a string."""
     type_, parts = found.type, found.parts
     if type_ is STRING:
         return text(parts, session.state.replica_index) or b""
@@ -56,9 +55,10 @@ def text_of(session: Session, found: Object) -> bytes:
 def write_text(
     session: Session, key: bytes, value: bytes, *, keeps_deadline: bool = False, otherwise: CrdtType = STRING
 ) -> None:
-    """Makes `value` the string under `key`, in place of all that has been seen there.
+    """Makes `value` the string under `key`, in place of everything that this replica sees there.
 
-    Where there is none it is of the type that the policies say, or of type `otherwise`.
+    A new string is of the type that the policies say, or of type `otherwise`. `keeps_deadline`: the key keeps its time
+    to live.
     """
     replica = session.replica
     head = replica.head(key)
@@ -78,7 +78,7 @@ def write_text(
 
 
 def write_as(session: Session, head: Object, type_: CrdtType, value: bytes) -> None:
-    """Makes `value` an object of `type_` in place of all that shows in the chain of `head`."""
+    """Makes `value` an object of `type_`, in place of all objects that show in the chain of `head`."""
     replica, key = session.replica, head.key
     for link in list(head.chain()):
         if link.type is not type_ and link.live:
@@ -95,7 +95,10 @@ def _text_at(session: Session, key: bytes) -> bytes | None:
 
 
 def taken(session: Session, key: bytes) -> bytes | None:
-    """The string under `key`, for a command that writes; raises `CommandError` where it is none."""
+    """Returns the string under `key`, `None` if there is none, for a command that writes.
+
+    Raises `CommandError` for another type.
+    """
     found = session.take(key)
     return None if found is None else text_of(session, found)
 
