@@ -26,6 +26,7 @@ from crdt_core.codec.canonical import parse_json
 from crdt_core.codec.clocks import clock_value, decode_clock, parse_dot
 from crdt_core.codec.siblings import decode_siblings, decode_type, encode_siblings
 from crdt_core.errors import Malformed, brief
+from crdt_core.lattice.replica_index import INDEX_BITS, INDEX_MASK
 from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
 from crdt_core.types.object import Object
 
@@ -149,11 +150,11 @@ def encode_object(object_: Object, parts: Mapping[bytes, Siblings], replica_inde
 def encode_part(type_: CrdtType, siblings: Siblings, replica_index: ReplicaIndex) -> bytes:
     """Return the siblings of one part, of an object of type `type_`, as canonical JSON. There is at least one."""
     if type(siblings) is int:
-        return b'{"%b:%d":true}' % replica_index.unpack_encoded(siblings)
+        return b'{"%b:%d":true}' % (replica_index.encoded[siblings & INDEX_MASK], siblings >> INDEX_BITS)
     if type(siblings) is tuple:
         dot, payload = siblings
-        replica, counter = replica_index.unpack_encoded(dot)
-        return b'{"%b:%d":%b}' % (replica, counter, b"null" if payload is TOMBSTONE else type_.payload_json(payload))
+        json = b"null" if payload is TOMBSTONE else type_.payload_json(payload)
+        return b'{"%b:%d":%b}' % (replica_index.encoded[dot & INDEX_MASK], dot >> INDEX_BITS, json)
     return encode_siblings(type_, {replica_index.unpack(dot): payload for dot, payload in unfold(siblings).items()})
 
 

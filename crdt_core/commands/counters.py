@@ -20,7 +20,7 @@ from crdt_core.commands.replies import Map
 from crdt_core.errors import CounterOverflow, WrongType
 from crdt_core.lattice.clocks import check_replica_id
 from crdt_core.types import GCOUNTER, PNCOUNTER, View
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share, check_amount, raise_share
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjusted, check_amount, raise_share
 from crdt_core.types.strings import integer
 
 if TYPE_CHECKING:
@@ -36,16 +36,13 @@ def _add(sign: int, session: Session, args: list[bytes]) -> Reply:
     key, amount = args[0], sign * _amount(args[1])
     wanted = _KINDS.parse(parse_options(args[2:], b"KIND"))
     type_ = _KINDS.resolve(session.take(key), wanted, PNCOUNTER)
-    if sign < 0 and type_ is GCOUNTER:
+    if sign < 0 and type_.grow_only:
         hint = "a grow-only counter cannot be decremented"
-        raise WrongType(key_text(key), GCOUNTER.name, PNCOUNTER.name, hint)
+        raise WrongType(key_text(key), type_.name, PNCOUNTER.name, hint)
     replica = session.replica
-    view = replica.view(key, type_)
-    value: int = type_.value(view) + amount
-    if not INT64_MIN <= value <= INT64_MAX:
-        raise CounterOverflow(key_text(key))
+    value, share = adjusted(replica.view(key, type_), replica.encoded_id, amount, key)
     if amount:
-        replica.write(key, type_, replica.encoded_id, add_to_share(view.parts.get(replica.encoded_id), amount))
+        replica.write(key, type_, replica.encoded_id, share)
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.policies import CommandOptions
@@ -21,30 +22,26 @@ __all__ = ["Execute", "read"]
 _DEFAULTS = CommandOptions()
 
 
+@dataclass(slots=True, eq=False)
 class Execute:
     """An operation: runs commands in their order, as one commit. Yields their replies, refusals included.
 
     A command that is refused changes nothing and does not stop the others. `wall_ms` is the time of day, `seed` what
-    random choices come from, `options` what the settings say.
+    random choices come from, `options` what the settings say. `counter`: once it has run, the counter of the commit
+    that holds what it has written, if it has written anything.
     """
 
-    __slots__ = ("commands", "options", "seed", "wall_ms")
-
-    def __init__(
-        self,
-        commands: list[tuple[Command[Session], list[bytes]]],
-        wall_ms: int,
-        seed: int,
-        options: CommandOptions = _DEFAULTS,
-    ) -> None:
-        self.commands = commands
-        self.wall_ms = wall_ms
-        self.seed = seed
-        self.options = options
+    commands: list[tuple[Command[Session], list[bytes]]]
+    wall_ms: int
+    seed: int
+    options: CommandOptions = _DEFAULTS
+    counter: int = 0
 
     def run(self, replica: Replica, now: Stamp) -> list[Reply]:
         """The replies, one per command."""
-        session = Session.in_turn(replica, now, self.wall_ms, self.seed, self.options)
+        self.counter = replica.clock[replica.id] + 1
+        session = Session(replica, self.wall_ms, self.seed, self.options)
+        session.replica, session.now = replica, now
         replies: list[Reply] = []
         for command, args in self.commands:
             try:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.kinds import Kinds
 from crdt_core.errors import InvalidArgument, brief
-from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE
 from crdt_core.types import DWFLAG, EWFLAG, SLOT
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def _enable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
 def _disable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
     found = session.take(args[0])
     _KINDS.resolve(found, type_, type_)
-    if found is not None or type_ is DWFLAG:
-        session.replica.write(args[0], type_, SLOT, WINNING_TOMBSTONE if type_ is DWFLAG else TOMBSTONE)
+    _take_out(session, args[0], type_)
     return int(found is not None)
 
 
@@ -52,8 +50,14 @@ def _set(session: Session, args: list[bytes]) -> Reply:
     if enabled:
         session.replica.write(args[0], type_, SLOT, True)
     elif found is not None:
-        session.replica.write(args[0], type_, SLOT, WINNING_TOMBSTONE if type_ is DWFLAG else TOMBSTONE)
+        _take_out(session, args[0], type_)
     return int(enabled)
+
+
+def _take_out(session: Session, key: bytes, type_: CrdtType) -> None:
+    write = type_.take_out(session.replica.view(key, type_), SLOT)
+    if write is not None:
+        session.replica.write(key, type_, *write)
 
 
 def _enabled(session: Session, args: list[bytes]) -> Reply:

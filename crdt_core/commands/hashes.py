@@ -1,6 +1,6 @@
-"""HSET and its like. A field is a string of its own: set whole, and counted on top.
+"""HSET and its like. Each field is a string of its own: it is set whole, and increments count on top of it.
 
-HLEN and what lists fields look at every part, as a field may have several.
+A field may have several parts, so HLEN and the commands that list fields look at every part.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["COMMANDS", "write_field"]
 
 
 def write_field(session: Session, key: bytes, field: bytes, value: bytes) -> bool:
-    """Makes `value` the field's, in place of all that has been seen of it; whether there was nothing."""
+    """Sets a field to `value`, in place of everything that this replica sees of it; returns whether it was absent."""
     replica, slot = session.replica, slot_part(field)
     view = replica.view(key, HASH)
     writes = set_field(view, slot, value, session.now)

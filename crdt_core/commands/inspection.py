@@ -6,7 +6,7 @@ DELTAIC.SIBLINGS show every write of a key, whether it shows or not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -14,7 +14,6 @@ from crdt_core.codec.records import encode_part
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import Map
 from crdt_core.types import View, encode_text
-from crdt_core.types.counters import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
@@ -35,7 +34,34 @@ def _inspect(session: Session, args: list[bytes]) -> Reply:
             for part, held in sorted(found.parts.items())
         }
     )
-    value = orjson.dumps(_json(found.type.value(View(found.parts, index))))
+    value = orjson.dumps(found.type.value_json(View(found.parts, index)))
+    session.must_fit_reply_of(len(siblings) + len(value))
+    return Map(
+        [
+            (b"type", found.type.encoded_name),
+            (b"value", value),
+            (b"siblings", siblings),
+            (b"conflicts", [other.type.encoded_name for other in head.showing()[1:]]),
+        ]
+    )
+
+
+COMMANDS"]
+
+
+def _inspect(session: Session, args: list[bytes]) -> Reply:
+    found = session.find(args[0])
+    head = session.state.head(args[0])
+    if found is None or head is None:
+        return None
+    index = session.state.replica_index
+    siblings = orjson.dumps(
+        {
+            str(encode_text(part)): orjson.Fragment(encode_part(found.type, held, index))
+            for part, held in sorted(found.parts.items())
+        }
+    )
+    value = orjson.dumps(found.type.value_json(View(found.parts, index)))
     session.must_fit_reply_of(len(siblings) + len(value))
     return Map(
         [

@@ -1,4 +1,4 @@
-"""DEL, TYPE, RENAME, SCAN and their like: what can be done with a key, whatever it holds.
+"""DEL, TYPE, RENAME, SCAN and their like: commands on keys of any type.
 
 COPY and RENAME write what shows at the source as new: values, not their history. So a counter's value is copied as a
 number, and a concurrent increment of the old name stays under the old name. What takes the place of a set or a string

@@ -52,10 +52,10 @@ def _longest_first(by_prefix: Mapping[bytes, CrdtType]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class CommandOptions:
-    """What the settings say of commands.
+    """The settings of commands.
 
-    `policies`: `None` where there are none. `value_bytes_max`: how long a value may get. `reply_bytes_max`: how long a
-    reply may be; what would be longer is refused.
+    `policies`: `None` where there are none. `value_bytes_max`: the largest value. `reply_bytes_max`: the largest reply;
+    a command whose reply would be larger is refused.
     """
 
     policies: Policies | None = None

@@ -44,7 +44,7 @@ class SetOf(NamedTuple):
 
 
 Reply: TypeAlias = "int | bytes | float | Status | ErrorReply | Map | Pairs | SetOf | list[Reply] | None"
-"""An integer, a bulk string, a double, null, a list and so on, in whatever protocol."""
+"""An integer, a bulk string, a double, a status, an error, a collection of replies, or null."""
 
 OK = Status("OK")
 

@@ -9,6 +9,7 @@ command that writes (`take`) deletes it first. So a key expires alike for every 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from crdt_core.commands.policies import CommandOptions
@@ -52,6 +53,7 @@ class Keyspace(Protocol):
         """Every key that may show something. The keyspace must not change while this is read."""
 
 
+@dataclass(slots=True, eq=False)
 class Session:
     """What a command runs on.
 
@@ -60,18 +62,12 @@ class Session:
     expire. `random(n)` chooses below n, always alike for the same seed. `options` are the settings of commands.
     """
 
-    __slots__ = ("_head", "_random", "now", "options", "replica", "state", "wall_ms")
-
     state: Keyspace
-    replica: Replica
-    now: Stamp
-
-    def __init__(self, state: Keyspace, wall_ms: int, seed: int, options: CommandOptions = _DEFAULTS) -> None:
-        self.state = state
-        self._head = state.head
-        self.wall_ms = wall_ms
-        self.options = options
-        self._random = seed
+    wall_ms: int
+    seed: int
+    options: CommandOptions = _DEFAULTS
+    replica: Replica = field(init=False)
+    now: Stamp = field(init=False)
 
     @classmethod
     def in_turn(
@@ -84,7 +80,7 @@ class Session:
 
     def random(self, below: int) -> int:
         """Return the next choice from 0 to `below` - 1 (SplitMix64; Steele, Lea, Flood 2014)."""
-        self._random = z = (self._random + 0x9E3779B97F4A7C15) & _MASK64
+        self.seed = z = (self.seed + 0x9E3779B97F4A7C15) & _MASK64
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _MASK64
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _MASK64
         return (z ^ (z >> 31)) % below
@@ -93,7 +89,7 @@ class Session:
         """Return the object that shows under `key`; `None` where there is none, or it has expired."""
         if key.startswith(RESERVED):
             raise CommandError("ERR keys that begin with 'deltaic:' are reserved")
-        head = self._head(key)
+        head = self.state.head(key)
         if head is None:
             return None
         if not head.type_conflicts:

@@ -1,12 +1,11 @@
-"""GET, SET and their like, on everything that counts as a string; `counting` has INCR and its like.
+"""GET, SET and their like, on every type that counts as a string. INCR and its like are in `counting`.
 
-That is the type `string`, the multi-value register, and what other faces have made: counters and last-writer-wins
-registers. INCR and its like work on all of these as they are. Whatever writes a string whole keeps to the type that
-shows, if that is `string` or the multi-value register; else it deletes what it has seen, and makes what the policies
-say.
+Those types are `string`, the multi-value register, and what other faces make: counters and last-writer-wins registers.
+A command that writes a string whole keeps the type of a `string` or of a multi-value register. It deletes what it sees
+of any other type, and makes the type that the policies say.
 
-Of a multi-value register these commands see the newest value, and a write replaces all values that it has seen;
-`multivalue` has the commands that show all of them.
+Of a multi-value register these commands see the newest value, and a write replaces all values that it has seen. The
+commands in `multivalue` show all values.
 """
 
 from __future__ import annotations
@@ -69,7 +68,10 @@ def _text_at(session: Session, key: bytes) -> bytes | None:
 
 
 def taken(session: Session, key: bytes) -> bytes | None:
-    """The string under `key`, for a command that writes; raises `CommandError` where it is none."""
+    """Returns the string under `key`, `None` if there is none, for a command that writes.
+
+    Raises `CommandError` for another type.
+    """
     found = session.take(key)
     return None if found is None else text_of(session, found)
 

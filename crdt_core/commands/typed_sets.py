@@ -12,7 +12,7 @@ from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.kinds import Kinds, key_text, parse_options
 from crdt_core.commands.replies import Map
 from crdt_core.errors import WrongType
-from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, shows
+from crdt_core.lattice.siblings import shows
 from crdt_core.types import GSET, ORSET, RWSET, View
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _add(session: Session, args: list[bytes]) -> Reply:
     found = session.take(key)
     type_ = _KINDS.resolve(found, wanted, ORSET)
     absent = found is None or not shows(found.parts.get(element))
-    if absent or type_ is not GSET:
+    if absent or not type_.grow_only:
         session.replica.write(key, type_, element, True)
     return int(absent)
 
@@ -43,10 +43,11 @@ def _remove(session: Session, args: list[bytes]) -> Reply:
     if found is None:
         return 0
     type_, there = found.type, shows(found.parts.get(element))
-    if type_ is GSET:
-        raise WrongType(key_text(key), GSET.name, ORSET.name, "nothing can be removed from a grow-only set")
-    if there or type_ is RWSET:
-        session.replica.write(key, type_, element, WINNING_TOMBSTONE if type_ is RWSET else TOMBSTONE)
+    if type_.grow_only:
+        raise WrongType(key_text(key), type_.name, ORSET.name, "nothing can be removed from a grow-only set")
+    write = type_.take_out(session.replica.view(key, type_), element)
+    if write is not None:
+        session.replica.write(key, type_, *write)
     return int(there)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["REPLICAS_MAX", "DenseClock", "PackedDot", "ReplicaIndex", "covered"]
+__all__ = ["INDEX_BITS", "INDEX_MASK", "REPLICAS_MAX", "DenseClock", "PackedDot", "ReplicaIndex", "covered"]
 
 PackedDot = int
 """A dot as one integer, by the numbers of one `ReplicaIndex`."""
@@ -25,13 +25,14 @@ PackedDot = int
 DenseClock = list[int]
 """A version vector as a list, by the numbers of one `ReplicaIndex`. Replica ids beyond its end count as 0."""
 
-_INDEX_BITS = 12
-_INDEX_MASK = (1 << _INDEX_BITS) - 1
+INDEX_BITS = 12
+"""How many bits of a packed dot are the number of its replica."""
+INDEX_MASK = (1 << INDEX_BITS) - 1
 
 _ZERO = ord("0")
 _COUNTER_DIGITS_MAX = 15
 
-REPLICAS_MAX = 1 << _INDEX_BITS
+REPLICAS_MAX = 1 << INDEX_BITS
 """How many replica ids one replica can tell apart."""
 
 
@@ -76,15 +77,15 @@ class ReplicaIndex:
     def pack(self, replica: ReplicaId, counter: int) -> PackedDot:
         """Return the dot as one integer. Raises `Malformed` like `index`."""
         index = self._index.get(replica)
-        return counter << _INDEX_BITS | (self.index(replica) if index is None else index)
+        return counter << INDEX_BITS | (self.index(replica) if index is None else index)
 
     def unpack(self, packed: PackedDot) -> Dot:
         """Return the dot that `pack` packed."""
-        return Dot(self.ids[packed & _INDEX_MASK], packed >> _INDEX_BITS)
+        return Dot(self.ids[packed & INDEX_MASK], packed >> INDEX_BITS)
 
     def unpack_encoded(self, packed: PackedDot) -> tuple[bytes, int]:
         """Return the dot as `(encoded replica id, counter)`, for code that writes it out as bytes."""
-        return self.encoded[packed & _INDEX_MASK], packed >> _INDEX_BITS
+        return self.encoded[packed & INDEX_MASK], packed >> INDEX_BITS
 
     def pack_encoded(self, text: bytes) -> PackedDot | None:
         """Return the packed dot of the text form `b"n1:7"`.
@@ -95,7 +96,7 @@ class ReplicaIndex:
         index = self._encoded_index.get(replica)
         if index is None or not counter.isdigit() or counter[0] == _ZERO or len(counter) > _COUNTER_DIGITS_MAX:
             return None
-        return int(counter) << _INDEX_BITS | index
+        return int(counter) << INDEX_BITS | index
 
     def dense_clock(self, clock: Mapping[ReplicaId, int]) -> DenseClock:
         """Return `clock` as a dense clock; replica ids without a number get one.
@@ -126,5 +127,5 @@ class ReplicaIndex:
 
 def covered(dot: PackedDot, dense_clock: DenseClock) -> bool:
     """Return whether `dense_clock` has seen the commit `dot`."""
-    index = dot & _INDEX_MASK
-    return index < len(dense_clock) and dot >> _INDEX_BITS <= dense_clock[index]
+    index = dot & INDEX_MASK
+    return index < len(dense_clock) and dot >> INDEX_BITS <= dense_clock[index]

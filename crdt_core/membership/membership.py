@@ -40,7 +40,7 @@ class Membership:
         self._followed: Members | None = None
         self._peers: dict[str, ReplicaId] = {}
         self._admitted = False
-        self._settled: Members | None = None
+        self.settled: Members | None = None
 
     @property
     def peers(self) -> dict[str, ReplicaId]:
@@ -80,11 +80,11 @@ class Membership:
         That can be so after news of the members, and after the stable frontier has moved.
         """
         members = self._replica.members
-        if members is self._settled or not self.is_admitted:
+        if members is self.settled or not self.is_admitted:
             return False
         if len(members.facts) == len(members.active):
-            self._settled = members
-        return members is not self._settled
+            self.settled = members
+        return members is not self.settled
 
     def settle(self, now: Stamp) -> None:
         """Record what this node owes: it closes ids that leave; the first node of the fleet seals and folds ids."""
@@ -94,11 +94,11 @@ class Membership:
                 write_fact(replica, f"{leaving}/{replica.id}", True)
         if self._name == next(iter(members.active)):
             self._settle_for_all(members, now)
-        self._settled = members
+        self.settled = members
 
     def stability_moved(self) -> None:
         """Note that the stable frontier has moved: facts that were not stable may be stable now."""
-        self._settled = None
+        self.settled = None
 
     def _settle_for_all(self, members: Members, now: Stamp) -> None:
         """Seal each id that all members have closed, and fold each id whose seal is stable.

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId, Stamp, VersionVector
     from crdt_core.lattice.deltas import Delta, Patch
     from crdt_core.replica.replica import Replica
+    from crdt_core.types.members import Members
 
 __all__ = [
     "Call",
     "Commit",
+    "Confirmed",
     "DeltasRead",
     "Effect",
     "Event",
@@ -267,6 +269,17 @@ class StampAhead:
 
 
 Effect = Reply | Send | JobAnswer | StampAhead
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What the replica was at its last confirmed commit: the only thing that may be told about it."""
+
+    clock: VersionVector
+    stable: VersionVector
+    digest: int
+    tombstones: int
+    members: Members
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from crdt_core.membership.membership import Membership
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
     Call,
+    Confirmed,
     DeltasRead,
     ImageAsked,
     ImageDropped,
@@ -59,7 +60,7 @@ from crdt_core.node.turn_context import TurnContext
 from crdt_core.replica.committed_view import CommittedView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from crdt_core.lattice.deltas import Delta
     from crdt_core.membership.identity import Sponsor
@@ -125,8 +126,6 @@ class Node:
             counts=counts,
         )
         self._checked: Members | None = None
-        self.confirm: Callable[[], None] = replica.catalogue.confirm
-        """The commit of the last turn is durable: what it did may be shown."""
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
         """Takes in `events`; returns what to commit, and what may happen then.
@@ -147,7 +146,8 @@ class Node:
         if replica.members is not self._checked or replica.abandoned:
             self.membership.check()
             self._checked = replica.members
-        self._rounds.advance(context)
+        if any(self._rounds.under_way):
+            self._rounds.advance(context)
         delta = self._write(context)
         commit = context.commit
         if self.joins and self.membership.is_admitted:
@@ -166,6 +166,14 @@ class Node:
         if commit.quarantined:
             self.counts["quarantined"] += len(commit.quarantined)
         return Turn(commit, context.effects)
+
+    def confirm(self) -> Confirmed:
+        """The commit of the last turn is durable; returns what may be told of the replica now, as it may be shown."""
+        replica = self.replica
+        catalogue = replica.catalogue
+        catalogue.in_flight = {}
+        clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
+        return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), replica.members)
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -235,7 +243,7 @@ class Node:
                 context.effects.append(Reply(call.token, call.operation.run(self.replica, now)))
             except CallerError as error:
                 context.effects.append(Reply(call.token, error=error))
-        if self.membership.owes():
+        if self.replica.members is not self.membership.settled and self.membership.owes():
             self.membership.settle(now)
         return self.replica.commit(now)
 

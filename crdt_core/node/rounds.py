@@ -95,6 +95,8 @@ class Rounds:
         self._counts = counts
         self._exchanges: dict[tuple[str, str], Exchange] = {}
         self._rounds: dict[str, _Round] = {}
+        self.under_way = (self._exchanges, self._rounds)
+        """Tables: while both are empty, `advance` has nothing to do."""
         self._rounds_started = 0
         self._transfers_started = 0
 

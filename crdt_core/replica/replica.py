@@ -176,7 +176,7 @@ class Replica:
             found = catalogue.ensure(key, type_)
         if not self._uncommitted:
             self._dot = catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
-        if type_ is MEMBERS:
+        if key == MEMBERS_KEY:
             self._writes_members = True
         address = (key, type_.name, part)
         catalogue.put_at(address, found, self._dot if payload is True else (self._dot, payload))
@@ -187,7 +187,7 @@ class Replica:
         found = self.catalogue.ensure(key, type_)
         if not self._uncommitted:
             self._dot = self.catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
-        self._writes_members |= type_ is MEMBERS
+        self._writes_members |= key == MEMBERS_KEY
         self._clears = True
         for part in list(found.parts):
             self.catalogue.put(found, part, None)

@@ -28,7 +28,6 @@ from crdt_core.types.counters import (
     encode_share,
     net,
     observed_reset,
-    plus,
     repeat_share,
 )
 from crdt_core.types.registers import (
@@ -60,6 +59,8 @@ __all__ = [
     "integer",
     "set_whole",
 ]
+
+_new = tuple.__new__  # a named tuple's own way costs twice as much, and a share is made for every increment
 
 
 class WrittenType(CrdtType):
@@ -198,7 +199,13 @@ def incremented(
     """
     siblings = parts.get(part)
     if len(parts) == 1 and type(siblings) is tuple and type(share := siblings[1]) is Share:
-        return share[0] - share[1] - share[2] + share[3] + amount, plus(share, amount)
+        increments, decrements, base_increments, base_decrements = share
+        if amount >= 0:
+            increments += amount
+        else:
+            decrements -= amount
+        after = increments - decrements - base_increments + base_decrements
+        return after, _new(Share, (increments, decrements, base_increments, base_decrements))
     before = fold_counted(parts.get(SLOT), [held for name, held in parts.items() if name], replica_index)
     return None if before is None else (before + amount, add_to_share(siblings, amount))
 

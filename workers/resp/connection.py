@@ -150,7 +150,7 @@ class Connection(Client, asyncio.Protocol):
         batch = Batch(len(commands), muted)
         replies.waiting.append(batch)
         replies.in_flight += batch.commands
-        executed = partial(self._executed, batch, whole)
+        executed = partial(self._executed, batch, execute, whole)
         try:
             services.node.submit(execute if watch is None else Guarded(watch, execute), executed)
         except DeltaicError as error:
@@ -236,9 +236,9 @@ class Connection(Client, asyncio.Protocol):
         self._answer(task.result() if error is None else refusal(error))
         self.advance()
 
-    def _executed(self, batch: Batch, whole: bool, result: Any, error: Exception | None) -> None:
+    def _executed(self, batch: Batch, execute: Execute, whole: bool, result: Any, error: Exception | None) -> None:
         """The mailbox has answered."""
-        self.written = self.services.node.own_counter
+        self.written = max(self.written, execute.counter)
         replies: Iterable[Any]
         if error is not None:
             replies = repeat(refusal(error), 1 if whole else batch.commands)

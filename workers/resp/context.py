@@ -12,15 +12,17 @@ from itertools import count
 from secrets import randbits, token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
-from workers.resp.channels import Channels
 from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crdt_core.commands import Command, CommandOptions, CommandTable, Session
     from workers.config.settings import LimitSettings
     from workers.resp.acknowledgements import Acknowledgements
+    from workers.resp.announcer import Announcer
+    from workers.resp.channels import Channels
     from workers.resp.node_access import NodeAccess
     from workers.resp.transaction import Transaction, Watch
 
@@ -55,43 +57,34 @@ class ServerFacts:
         self.commands = self.connections_received = self.connections_refused = 0
 
 
+@dataclass(kw_only=True, eq=False)
 class Services:
-    """What all clients of a face share.
+    """What all clients of a face share."""
 
-    `table`: every command there is. `options` and `limits`: the settings. `password`: what clients must show, `None`
-    where all are let in. `clients`: those that are connected, by number. `watches`: what anybody watches. `next_seed()`
-    is what the next command's random choices come from.
-    """
-
-    def __init__(
-        self,
-        node: NodeAccess,
-        table: CommandTable,
-        acknowledgements: Acknowledgements,
-        options: CommandOptions,
-        limits: LimitSettings,
-        *,
-        password: str | None,
-        tls: bool,
-    ) -> None:
-        self.node = node
-        self.table = table
-        self.acknowledgements = acknowledgements
-        self.options = options
-        self.limits = limits
-        self.password = password.encode() if password is not None else None
-        self.server = ServerFacts(limits.connections_max, tls)
-        self.channels = Channels()
-        self.clients: dict[int, Client] = {}
-        self.watches: WeakSet[Watch] = WeakSet()
-        self.next_seed = count(randbits(64), _SEED_STEP).__next__
+    node: NodeAccess
+    table: CommandTable
+    """Every command there is."""
+    channels: Channels
+    announcer: Announcer
+    """Tells clients what commits have changed."""
+    acknowledgements: Acknowledgements
+    """How far the peers have seen this node's commits."""
+    options: CommandOptions
+    limits: LimitSettings
+    server: ServerFacts
+    password: bytes | None
+    """What clients must show; `None` where all are let in."""
+    clients: dict[int, Client] = field(default_factory=dict)
+    """Those that are connected, by number."""
+    next_seed: Callable[[], int] = field(default_factory=lambda: count(randbits(64), _SEED_STEP).__next__)
+    """What the next command's random choices come from."""
 
 
 class Client(ABC):
     """One client, numbered `id`, as commands see it.
 
-    `written`: the counter of this node's last commit that has writes of the client. `mute`: the client wants no replies
-    (`off`), or not the next one (`skip`). `trusted`: it has logged in. Times are monotonic.
+    `written`: no commit of this node that holds writes of the client has a larger counter. `trusted`: it has logged in.
+    `mute`: it wants no replies (`off`), or not the next one (`skip`). Times are monotonic.
     """
 
     def __init__(self, id_: int, services: Services) -> None:

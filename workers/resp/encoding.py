@@ -1,7 +1,7 @@
-"""Replies to bytes, in RESP2 or RESP3.
+"""Encodes replies, in RESP2 or RESP3.
 
-The core's replies are plain values (`crdt_core.commands`); three more are only known here: a push, a list that is null
-(an EXEC that a WATCH has stopped), and no reply at all.
+The core's replies are plain values (`crdt_core.commands`). Three more exist only here: a push, a null list (the reply
+of EXEC where a watched key has changed), and no reply at all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["NOTHING", "NULL_LIST", "Push", "encode"]
 
 
 class Push(NamedTuple):
-    """What a client is told without having asked: a message of a channel."""
+    """What a client is sent without having asked for it: a message of a channel."""
 
     items: list[Any]
 
@@ -24,7 +24,7 @@ class _Nothing:
 
 
 class _NullList:
-    """A null where a list was to be expected."""
+    """A null in place of a list."""
 
 
 NOTHING = _Nothing()
@@ -32,7 +32,7 @@ NULL_LIST = _NullList()
 
 
 def encode(reply: Any, *, resp3: bool) -> bytes:
-    """The bytes of `reply`.
+    """Returns the bytes of `reply`.
 
     >>> encode([1, b"two", None, Map([(b"three", 3.5)])], resp3=False)
     b'*4\\r\\n:1\\r\\n$3\\r\\ntwo\\r\\n$-1\\r\\n*2\\r\\n$5\\r\\nthree\\r\\n$3\\r\\n3.5\\r\\n'
@@ -101,5 +101,5 @@ def _scalar(reply: Any, resp3: bool) -> bytes:
 
 
 def _line(text: str) -> bytes:
-    """One line, whatever is in it: clients would take what follows for the next reply."""
+    """Returns `text` as one line: a client would take a second line for the next reply."""
     return text.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape")

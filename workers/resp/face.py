@@ -11,20 +11,18 @@ import structlog
 
 from crdt_core.commands import CommandOptions
 from workers.resp.acknowledgements import Acknowledgements
+from workers.resp.announcer import Announcer
+from workers.resp.channels import Channels
 from workers.resp.commands.table import TABLE
 from workers.resp.connection import Connection
-from workers.resp.context import Services
+from workers.resp.context import ServerFacts, Services
 from workers.resp.node_access import NodeAccess
-from workers.resp.notifications import announce
-from workers.system.clock import wall_ms
 from workers.system.ports import PortTaken, split_address
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
 
     from crdt_core.commands import Policies
-    from crdt_core.lattice.siblings import Siblings
     from workers.config.settings import LimitSettings
     from workers.replication.links import Links
     from workers.replication.published import Published
@@ -61,21 +59,22 @@ class RespFace:
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        node, channels = NodeAccess(mailbox, links), Channels()
         self._services = Services(
-            NodeAccess(mailbox, links),
-            TABLE,
-            Acknowledgements(mailbox.node, published),
-            CommandOptions(policies, limits.value_bytes_max, limits.output_bytes_max),
-            limits,
-            password=password,
-            tls=tls is not None,
+            node=node,
+            table=TABLE,
+            channels=channels,
+            announcer=Announcer(node, mailbox.node.replica.catalogue, channels),
+            acknowledgements=Acknowledgements(mailbox.node, published),
+            options=CommandOptions(policies, limits.value_bytes_max, limits.output_bytes_max),
+            limits=limits,
+            server=ServerFacts(limits.connections_max, tls is not None),
+            password=password.encode() if password is not None else None,
         )
-        self._catalogue = mailbox.node.replica.catalogue
         self._tls = tls
         self._last_id = 0
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
-        mailbox.observers.append(self._changed)
 
     async def start(self, node: str, address: str) -> None:
         """Serves node `node` at `address` (host:port); raises `PortTaken`."""
@@ -125,16 +124,6 @@ class RespFace:
         self._services.clients.pop(connection.id, None)
         if not self._services.clients:
             self._empty.set()
-
-    def _changed(self, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
-        """Tells those who watch keys, and those who listen, what a confirmed commit has changed."""
-        services = self._services
-        if services.watches:
-            keys = {key for key, _, _ in changed}
-            for watch in services.watches:
-                watch.changed = watch.changed or not keys.isdisjoint(watch.keys)
-        if not services.channels.silent:
-            announce(changed, self._catalogue, wall_ms(), services.channels.publish)
 
 
 def _room_for(connections: int) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.node.events import RoundResult
     from workers.replication.links import Links
-    from workers.turns.mailbox import Mailbox
+    from workers.turns.mailbox import Mailbox, Observer
 
 __all__ = ["NodeAccess"]
 
@@ -72,6 +72,15 @@ class NodeAccess:
             "markers": confirmed.tombstones,
             **{name: node.counts[name] for name in sorted(node.counts)},
         }
+
+    def observe(self, observer: Observer) -> None:
+        """Has `observer` called with the changes of every commit that is confirmed from now on."""
+        if observer not in self._mailbox.observers:
+            self._mailbox.observers.append(observer)
+
+    def stop_observing(self, observer: Observer) -> None:
+        """Ends `observe`."""
+        self._mailbox.observers.remove(observer)
 
     async def wait_until_seen(self, clock: VersionVector, timeout_s: float | None) -> int:
         """Waits until this node has seen `clock`; returns how many commits it still lacks when the time is up.

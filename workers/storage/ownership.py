@@ -46,6 +46,7 @@ class Ownership:
 
     `silence_s`: how long Redis may owe an answer and say nothing before its connection is given up. `turn`: the number
     of the last commit that Redis has confirmed to this process. `run_id`: of the Redis process that it speaks to.
+    `wire`: the connection that watches the header; before `take`, one that is closed.
     """
 
     def __init__(self, node: str, url: str, token: str, *, silence_s: float = 5.0) -> None:
@@ -55,19 +56,12 @@ class Ownership:
         self._keys = Keys(node)
         self._url = url
         self._silence_s = silence_s
-        self._wire: Wire | None = None
+        self.wire = Wire(silence_s)
 
     @property
     def connected(self) -> bool:
         """Whether the connection that holds the replica stands, as far as is known."""
-        return self._wire is not None and self._wire.open
-
-    @property
-    def wire(self) -> Wire:
-        """The connection that watches the header; raises `StoreUnavailable` before there is one."""
-        if self._wire is None:
-            raise StoreUnavailable("the replica was not claimed")
-        return self._wire
+        return self.wire.open
 
     @property
     def fields(self) -> dict[str, bytes]:
@@ -90,7 +84,7 @@ class Ownership:
                 raise
             return wire
 
-        self._wire = await until_redis_answers(attempt, self._url)
+        self.wire = await until_redis_answers(attempt, self._url)
         log.info("replica_claimed", node=self._keys.node, takeover=takeover)
 
     async def renew(self, heard: Callable[[str], None]) -> int:
@@ -105,7 +99,7 @@ class Ownership:
             info, _, watched = await ok(wire, [_SERVER, *self.watch()])
             return wire, info, watched
 
-        self._wire, info, watched = await until_redis_answers(attempt, self._url, heard)
+        self.wire, info, watched = await until_redis_answers(attempt, self._url, heard)
         self.run_id = run_id(info)
         return self.place(watched)
 

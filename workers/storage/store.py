@@ -180,9 +180,19 @@ class Store:
         reached, turn = confirmed, confirmed + 1
         while reached < turn:
             try:
-                header = self._header_fields(commit, turn)
-                attempt = self._attempt if reached >= confirmed else self._repersist
-                reached = await attempt(commit, turn, header)
+                header = {"turn": b"%d" % turn, **commit.header}
+                if self._header.get("run_id") != self._claim.run_id:
+                    header["run_id"] = self._claim.run_id
+                if reached < confirmed:
+                    reached = await self._repersist(commit, turn, header)
+                    continue
+                replies = await self._claim.wire.send(self._buffer.commands(commit, header))
+                executed, watched = replies[-3], replies[-1]
+                is_as_expected = watched == [self._token, header["turn"]] and type(executed) is list
+                if is_as_expected and hiredis.ReplyError not in map(type, executed):
+                    reached = turn
+                else:
+                    reached = await self._judge(replies, commit)
             except StoreUnavailable as error:
                 self._note(str(error))
                 log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
@@ -193,21 +203,6 @@ class Store:
 
     def _new_buffer(self) -> CommitBuffer:
         return CommitBuffer(self.keys, self._log_entries_max, self._claim.watch())
-
-    async def _attempt(self, commit: Commit, turn: int, header: dict[str, bytes]) -> int:
-        """The turn that Redis is at after it was sent `commit`."""
-        replies = await self._claim.wire.send(self._buffer.commands(commit, header))
-        executed, watched = replies[-3], replies[-1]
-        is_as_expected = watched == [self._token, header["turn"]] and type(executed) is list
-        if is_as_expected and hiredis.ReplyError not in map(type, executed):
-            return turn
-        return await self._judge(replies, commit)
-
-    def _header_fields(self, commit: Commit, turn: int) -> dict[str, bytes]:
-        fields = {"turn": b"%d" % turn, **commit.header}
-        if self._header.get("run_id") != self._claim.run_id:
-            fields["run_id"] = self._claim.run_id
-        return fields
 
     async def _judge(self, replies: list[Any], commit: Commit) -> int:
         """The turn that Redis is at, by its `replies` to the end of a transaction that does `commit`.

@@ -11,14 +11,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import structlog
 
 from crdt_core.errors import Overloaded, Stopping, StoreUnavailable
-from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import Call, MessagesRead, Reply
-from workers.system.clock import monotonic_ms, wall_ms
+from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,15 +26,15 @@ if TYPE_CHECKING:
     from crdt_core.node.events import Commit, Effect, Event, Operation
     from crdt_core.node.node import Node
     from crdt_core.replica.committed_view import CommittedView
-    from crdt_core.types.members import Members
     from workers.wire.retry import Trouble
 
-    OnReply = Callable[[Any, Exception | None], None]
-    Observer = Callable[[Mapping[tuple[bytes, str, bytes], Siblings]], None]
-
-__all__ = ["Commits", "Confirmed", "Mailbox", "Submission"]
+__all__ = ["Commits", "Mailbox", "Observer", "Submission"]
 
 log = structlog.get_logger()
+
+OnReply: TypeAlias = "Callable[[Any, Exception | None], None]"
+Observer: TypeAlias = "Callable[[Mapping[tuple[bytes, str, bytes], Siblings]], None]"
+"""Is shown what each part that a commit has changed was before."""
 
 _TICK_S = 0.25
 
@@ -54,17 +53,6 @@ class Commits(Protocol):
 
     async def commit(self, commit: Commit) -> None:
         """Returns once `commit` is durable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """What the replica was at its last confirmed commit: the only thing that may be told about it."""
-
-    clock: VersionVector
-    stable: VersionVector
-    digest: int
-    tombstones: int
-    members: Members
 
 
 @dataclass(slots=True, eq=False)
@@ -108,7 +96,7 @@ class Mailbox:
         self._suspicious = False
         self._turn_began_s = monotonic()
         self.turned = asyncio.Condition()
-        self.confirmed = self._snapshot()
+        self.confirmed = node.confirm()
 
     @property
     def persisted(self) -> int:
@@ -220,15 +208,14 @@ class Mailbox:
         asked = [event for token, event in self._asked.items() if isinstance(token, Submission) or not token.done()]
         events = [*self._events, *asked]
         self._events, self._asked = [], {}
-        turn = self.node.turn(events, wall_ms(), monotonic_ms())
+        turn = self.node.turn(events, wall_ms(), int(monotonic() * 1000))
         if turn.commit.delta or self._suspicious or not turn.commit.empty:
             self._suspicious = False
             self._turn_began_s = monotonic()
             await self._store.commit(turn.commit)
             changed = self.node.replica.catalogue.in_flight
-            self.node.confirm()
-            self.confirmed = self._snapshot()
-            for observe in self.observers if changed else ():
+            self.confirmed = self.node.confirm()
+            for observe in list(self.observers) if changed else ():
                 observe(changed)
         call_soon = asyncio.get_running_loop().call_soon
         for effect in turn.effects:
@@ -294,12 +281,6 @@ class Mailbox:
         """Why there was no confirmation."""
         trouble = self._store.trouble
         return trouble.reason if trouble else f"no answer for {monotonic() - self._turn_began_s:.1f} s"
-
-    def _snapshot(self) -> Confirmed:
-        replica = self.node.replica
-        catalogue, members = replica.catalogue, replica.members
-        clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
-        return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), members)
 
     def _fail_all(self) -> None:
         for future in self._waiting:

@@ -1,4 +1,4 @@
-"""The port of the face, and what commits tell those who watch and listen."""
+"""The port of the face: it serves, it may be taken, and it ends politely."""
 
 from __future__ import annotations
 
@@ -49,16 +49,3 @@ async def test_what_is_under_way_is_answered_before_the_end() -> None:
         await stopping
         assert await reader.read() == b":1\r\n"
         writer.close()
-
-
-async def test_a_commit_is_told_to_those_who_watch_and_listen() -> None:
-    async with InProcess() as made:
-        watching, listening, writing = made.connect(), made.connect(), made.connect()
-        await watching.call(b"WATCH", b"k")
-        await listening.call(b"SUBSCRIBE", b"__keyspace@0__:k")
-        await writing.call(b"SET", b"other", b"v")
-        assert await watching.send((b"MULTI",), (b"PING",), (b"EXEC",)).replies(3) == [b"OK", b"QUEUED", [b"PONG"]]
-        await watching.call(b"WATCH", b"k")
-        await writing.call(b"SET", b"k", b"v")
-        assert await watching.send((b"MULTI",), (b"PING",), (b"EXEC",)).replies(3) == [b"OK", b"QUEUED", None]
-        assert await listening.reply() == [b"message", b"__keyspace@0__:k", b"set"]

@@ -19,6 +19,7 @@ __all__ = ["COMMANDS"]
 
 def _subscribing(kind: bytes, subscribe: Callable[[Channels, Client, bytes], None]) -> Any:
     def run(client: Client, args: list[bytes]) -> Any:
+        client.services.announcer.follow()
         for name in args:
             subscribe(client.services.channels, client, name)
             client.say(Push([kind, name, client.subscriptions]))

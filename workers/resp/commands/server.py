@@ -61,7 +61,7 @@ def _clients(services: Services) -> dict[str, Any]:
         "connected_clients": len(services.clients),
         "maxclients": services.server.connections_max,
         "blocked_clients": sum(client.is_waiting for client in services.clients.values()),
-        "watching_clients": len(services.watches),
+        "watching_clients": len(services.announcer.watches),
         "pubsub_clients": sum(bool(client.subscriptions) for client in services.clients.values()),
     }
 

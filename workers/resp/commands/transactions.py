@@ -47,7 +47,7 @@ def _watch(client: Client, args: list[bytes]) -> Any:
     if client.watch is None:
         client.watch = Watch()
     client.watch.keys.update(args)
-    client.services.watches.add(client.watch)
+    client.services.announcer.watch(client.watch)
     return OK
 
 

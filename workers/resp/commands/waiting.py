@@ -30,7 +30,8 @@ def _wait(client: Client, args: list[bytes]) -> Any:
         return ErrorReply(NOT_AN_INTEGER)
     if timeout_ms < 0:
         return ErrorReply("ERR timeout is negative")
-    return client.services.acknowledgements.wait(client.written, wanted, timeout_ms / 1000 or None)
+    counter = min(client.written, client.services.node.own_counter)
+    return client.services.acknowledgements.wait(counter, wanted, timeout_ms / 1000 or None)
 
 
 def _token(client: Client, _args: list[bytes]) -> bytes:

@@ -1,0 +1,52 @@
+"""Clients are told what commits have changed, and a commit that nobody follows costs nothing."""
+
+from __future__ import annotations
+
+import gc
+
+from tests.workers.resp.inprocess import InProcess
+
+
+async def test_a_commit_is_told_to_those_who_watch_and_listen() -> None:
+    async with InProcess() as made:
+        watching, listening, writing = made.connect(), made.connect(), made.connect()
+        await watching.call(b"WATCH", b"k")
+        await listening.call(b"SUBSCRIBE", b"__keyspace@0__:k")
+        await writing.call(b"SET", b"other", b"v")
+        assert await watching.send((b"MULTI",), (b"PING",), (b"EXEC",)).replies(3) == [b"OK", b"QUEUED", [b"PONG"]]
+        await watching.call(b"WATCH", b"k")
+        await writing.call(b"SET", b"k", b"v")
+        assert await watching.send((b"MULTI",), (b"PING",), (b"EXEC",)).replies(3) == [b"OK", b"QUEUED", None]
+        assert await listening.reply() == [b"message", b"__keyspace@0__:k", b"set"]
+
+
+async def test_commits_are_followed_only_while_somebody_watches_or_listens() -> None:
+    async with InProcess() as made:
+        client, writing = made.connect(), made.connect()
+        observers = made.mailbox.observers
+        assert observers == []
+        await client.call(b"WATCH", b"k")
+        await client.call(b"SUBSCRIBE", b"news")
+        assert len(observers) == 1
+        await client.call(b"UNSUBSCRIBE", b"news")
+        await writing.call(b"SET", b"other", b"v")
+        assert len(observers) == 1
+        await client.call(b"UNWATCH")
+        gc.collect()
+        await writing.call(b"SET", b"other", b"w")
+        assert observers == []
+
+
+async def test_a_watch_is_known_as_long_as_the_exec_that_waits_for_its_turn() -> None:
+    """It once ended with EXEC: a commit that was confirmed before EXEC's turn went unnoticed."""
+    async with InProcess() as made:
+        client, writing = made.connect(), made.connect()
+        await client.call(b"WATCH", b"k")
+        made.store.open.clear()
+        made.store.committing.clear()
+        writing.send((b"SET", b"k", b"theirs"))
+        await made.store.committing.wait()
+        client.send((b"MULTI",), (b"SET", b"k", b"mine"), (b"EXEC",))
+        made.store.open.set()
+        assert (await client.replies(3))[-1] is None
+        assert await client.call(b"GET", b"k") == b"theirs"

@@ -1,0 +1,53 @@
+"""Tells clients what confirmed commits have changed: those who watch keys, and those who listen to notifications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from workers.resp.notifications import announce
+from workers.system.clock import wall_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crdt_core.lattice.siblings import Siblings
+    from crdt_core.replica.catalogue import Catalogue
+    from workers.resp.channels import Channels
+    from workers.resp.node_access import NodeAccess
+    from workers.resp.transaction import Watch
+
+__all__ = ["Announcer"]
+
+
+class Announcer:
+    """Follows the commits of `node`, whose objects are in `catalogue`, for `channels` and for `watches`.
+
+    It follows them only while somebody watches or listens; otherwise a commit costs nothing here.
+    """
+
+    def __init__(self, node: NodeAccess, catalogue: Catalogue, channels: Channels) -> None:
+        self.watches: WeakSet[Watch] = WeakSet()
+        self._node = node
+        self._catalogue = catalogue
+        self._channels = channels
+
+    def watch(self, watch: Watch) -> None:
+        """Has `watch` know of every commit from now on that changes one of its keys."""
+        self.watches.add(watch)
+        self._node.observe(self._changed)
+
+    def follow(self) -> None:
+        """Somebody listens to a channel from now on."""
+        self._node.observe(self._changed)
+
+    def _changed(self, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
+        """A commit is confirmed that has changed the parts in `changed`, which says what each was before."""
+        if self.watches:
+            keys = {key for key, _, _ in changed}
+            for watch in self.watches:
+                watch.changed = watch.changed or not keys.isdisjoint(watch.keys)
+        if not self._channels.silent:
+            announce(changed, self._catalogue, wall_ms(), self._channels.publish)
+        elif not self.watches:
+            self._node.stop_observing(self._changed)
