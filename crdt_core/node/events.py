@@ -209,7 +209,7 @@ class Commit:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to persist."""
-        return not (self.records or self.delta or self.header or self.acknowledged or self.quarantined)
+        return not (self.delta or self.header or self.acknowledged or self.quarantined or self.records)
 
 
 # Effects

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from crdt_core.codec.canonical import encode_delta, encode_patch
 from crdt_core.codec.header import Header, encode_header
 from crdt_core.errors import CallerError, UnknownNode, WorldError
-from crdt_core.lattice.clocks import HybridClock
+from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.changes import Membership
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
@@ -131,10 +131,13 @@ class Node:
         without this replica id. After an error nothing of the turn may be committed.
         """
         context = TurnContext(wall_ms, monotonic_ms)
-        clock_before = self.replica.clock.copy()
+        clock_before = VersionVector(self.replica.clock)
         self._ingest.set_clock_right(self.name, context)
         for event in events:
-            self._take(event, context)
+            if type(event) is Call:
+                context.calls.append(event)
+            else:
+                self._take(event, context)
         self.membership.check()
         self._rounds.advance(context)
         delta = self._write(context)
@@ -145,7 +148,7 @@ class Node:
         commit.records = self.replica.take_changes()
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
-        if self.replica.clock != clock_before or commit.records or commit.header:
+        if commit.header or self.replica.clock != clock_before or commit.records:
             commit.header.update(self.header())
         for asked in context.images:
             self._make_image(asked, context)
@@ -186,8 +189,6 @@ class Node:
 
     def _take(self, event: Event, context: TurnContext) -> None:
         match event:
-            case Call():
-                context.calls.append(event)
             case DeltasRead():
                 self._logs.take(event, context)
             case MessagesRead():

@@ -39,7 +39,7 @@ async def _await(connection: Connection, args: list[bytes]) -> Any:
         return ErrorReply("ERR timeout is not an integer or out of range")
     turned = connection.face.mailbox.turned
     try:
-        async with asyncio.timeout(int(args[1]) / 1000 or None), turned:
+        async with asyncio.timeout(int(args[1]) / 1000 or None):
             await turned.wait_for(lambda: clock <= _seen(connection))
     except TimeoutError:
         missing = sum(_seen(connection).lacks(clock).values()) - sum(
