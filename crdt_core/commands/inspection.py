@@ -46,44 +46,6 @@ def _inspect(session: Session, args: list[bytes]) -> Reply:
     )
 
 
-COMMANDS"]
-
-
-def _inspect(session: Session, args: list[bytes]) -> Reply:
-    found = session.find(args[0])
-    head = session.state.head(args[0])
-    if found is None or head is None:
-        return None
-    index = session.state.replica_index
-    siblings = orjson.dumps(
-        {
-            str(encode_text(part)): orjson.Fragment(encode_part(found.type, held, index))
-            for part, held in sorted(found.parts.items())
-        }
-    )
-    value = orjson.dumps(found.type.value_json(View(found.parts, index)))
-    session.must_fit_reply_of(len(siblings) + len(value))
-    return Map(
-        [
-            (b"type", found.type.encoded_name),
-            (b"value", value),
-            (b"siblings", siblings),
-            (b"conflicts", [other.type.encoded_name for other in head.showing()[1:]]),
-        ]
-    )
-
-
-def _json(value: Any) -> Any:
-    """Return `value` as orjson writes it: bytes as text, integers beyond 64 bits as decimal text."""
-    if isinstance(value, bytes):
-        return encode_text(value)
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    if isinstance(value, dict):
-        return {str(encode_text(name)): _json(item) for name, item in value.items()}
-    return value if not isinstance(value, int) or INT64_MIN <= value <= INT64_MAX else str(value)
-
-
 COMMANDS: tuple[Command[Session], ...] = (
     Command(
         "deltaic",

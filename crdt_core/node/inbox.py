@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from crdt_core.codec.messages import PeerMessage
     from crdt_core.membership.membership import Membership
-    from crdt_core.node.events import MessagesRead
+    from crdt_core.node.events import MessagesRead, Operation
     from crdt_core.node.peers import Peers
     from crdt_core.node.rounds import Rounds
     from crdt_core.node.stability import Stability
@@ -64,9 +64,11 @@ class Inbox:
                 case Round():
                     self._start_round(message, context)
                 case Compact():
-                    context.own += [RemoveMember(node, ABSENT) for node in self._stability.take(message, context)]
+                    overdue = self._stability.take(message, context)
+                    self._write(context, *(RemoveMember(node, ABSENT) for node in overdue))
                 case Admit():
-                    context.own.append(AdmitIncarnation(message.sender, message.replica, message.grpc, message.redis))
+                    new = AdmitIncarnation(message.sender, message.replica, message.grpc, message.redis)
+                    self._write(context, new)
                 case _:
                     self._take_peer_message(message, len(content), context)
         except PatchTooNew:
@@ -74,6 +76,17 @@ class Inbox:
         except PeerError as error:
             self._counts["claims_refused"] += isinstance(error, ImpossibleClock)
             context.quarantine("inbox", entry, content, str(error))
+
+    def _write(self, context: TurnContext, *operations: Operation) -> None:
+        """Has the turn run `operations`, unless the node is no member yet: it must not write before it is.
+
+        Nobody would ever close an id that wrote and is not among the members. Who asked to be written down asks again,
+        or asks another member.
+        """
+        if self._membership.is_admitted:
+            context.own.extend(operations)
+        else:
+            self._counts["messages_dropped"] += bool(operations)
 
     def _start_round(self, message: Round, context: TurnContext) -> None:
         """Starts a job's round, without the peers with which an exchange of this node's is under way."""

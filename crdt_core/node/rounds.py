@@ -141,6 +141,8 @@ class Rounds:
 
     def advance(self, context: TurnContext) -> None:
         """Gives up on silent peers, begins the second halves that are due, and ends the rounds that are over."""
+        if not self._exchanges and not self._rounds:
+            return
         for exchange in [found for found in self._exchanges.values() if found.is_overdue(context.monotonic_ms)]:
             if exchange.state in INCOMING or exchange.state in OUTGOING:
                 self._counts["transfers_expired"] += 1

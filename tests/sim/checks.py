@@ -12,6 +12,7 @@ from crdt_core.lattice.siblings import is_tombstone, lasting, shows, unfold
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.types import TYPES, View
 from crdt_core.types.members import ABSENT
+from tests.sim.persisted import load
 from tests.sim.violation import Violation, require
 
 if TYPE_CHECKING:
@@ -144,8 +145,6 @@ def deep(history: History, replica: Replica) -> None:
 
 def at_rest(world: World) -> None:
     """Every member knows everything, holds nothing else, and waits for nobody."""
-    from tests.sim.shell import load
-
     running = [host.process for host in world.hosts.values() if host.process is not None and host.lives]
     living = [process for process in running if not process.node.joins]
     members = living[0].node.replica.members

@@ -12,27 +12,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 from crdt_core.codec.records import Changes
+from crdt_core.errors import StoreUnavailable
 from crdt_core.lattice import siblings
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
 from crdt_core.node import node, rounds
 from crdt_core.node.exchange import Exchange
+from crdt_core.node.node import Node
 from crdt_core.node.stability import Stability
 from crdt_core.node.transfers import Incoming
 from crdt_core.replica import catalogue, forgetting, joining
-from crdt_core.replica.committed_view import CommittedView
 from crdt_core.replica.replica import Applied, Replica
 from crdt_core.types import SLOT
 from crdt_core.types.object import Object
 from crdt_core.types.registers import LWWRegisterType
 from tests.sim.shell import Process
 from tests.sim.store import Store
+from workers.turns.loop import TurnLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from crdt_core.lattice.deltas import Delta, Patch
+    from crdt_core.node.events import Reply
 
 __all__ = ["PLANTS", "planted"]
 
@@ -115,15 +118,6 @@ def _forget_spent_alone(_original: Any) -> Any:
     return forget
 
 
-def _believe_every_clock(original: Any) -> Any:
-    def take(self: Stability, message: Any, context: Any) -> Any:
-        for peer, clock in message.clocks.items():
-            self._published.setdefault(peer, VersionVector()).merge(clock)
-        return original(self, message, context)
-
-    return take
-
-
 def _resume_one_earlier(original: Any) -> Any:
     def restore(self: Replica, clock: VersionVector, *args: Any) -> None:
         original(self, VersionVector({name: n - (name == self.id) for name, n in clock.items()}), *args)
@@ -140,10 +134,10 @@ def _keep_removed(_original: Any) -> Any:
 
 def _release_first(original: Any) -> Any:
     def send_commit(self: Process) -> None:
-        flight = self._flight
+        flight = self.flight
         assert flight is not None
-        effects, flight.effects = flight.effects, []
-        self._release(effects, flight.commit.counter)
+        self.loop.confirm()
+        self.release(flight.commit.counter)
         original(self)
 
     return send_commit
@@ -158,9 +152,9 @@ def _never_fenced(original: Any) -> Any:
 
 def _send_again_unseen(_original: Any) -> Any:
     def look_up(self: Process, flight: Any) -> None:
-        if flight is self._flight:
-            self._watched = self.host.store.watch()
-            self._send_commit()
+        if flight is self.flight:
+            self.watched = self.host.store.watch()
+            self.send_commit()
 
     return look_up
 
@@ -207,8 +201,21 @@ def _join_without_a_chunk(original: Any) -> Any:
     return take
 
 
-def _hurried_head(_original: Any) -> Any:
-    return lambda self, key: self._catalogue.objects.get(key)
+def _confirm_at_once(original: Any) -> Any:
+    def turn(self: Node, *args: Any) -> Any:
+        made = original(self, *args)
+        self.confirm()
+        return made
+
+    return turn
+
+
+def _always_unchanged(original: Any) -> Any:
+    def give_up_late(self: TurnLoop, now_s: float) -> list[Reply]:
+        error = StoreUnavailable("no confirmation in time; nothing was changed", unchanged=True)
+        return [reply._replace(error=error) for reply in original(self, now_s)]
+
+    return give_up_late
 
 
 def _complete_anyway(original: Any) -> Any:
@@ -222,20 +229,23 @@ PLANTS: dict[str, Plant] = {
     "a patch that claims more than it carries": Plant(Replica, "patch", _shorter_patch),
     "a chunk that loses a part": Plant(Incoming, "take", _join_without_a_chunk),
     "a patch joined although chunks of it are missing": Plant(rounds, "whole_patch", _complete_anyway),
-    "readers shown what is not confirmed": Plant(CommittedView, "head", _hurried_head),
+    "readers shown what is not confirmed": Plant(Node, "turn", _confirm_at_once),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
     "markers dropped before they are stable": Plant(forgetting, "forget", _forget_at_once),
     "what is spent forgotten beside a live share": Plant(forgetting, "forget", _forget_spent_alone),
     "markers never dropped": Plant(Replica, "stabilise", lambda _: lambda *_: 0),
-    "clocks counted as published before all that came before is here": Plant(Stability, "take", _believe_every_clock),
+    "clocks counted as published before all that came before is here": Plant(
+        Stability, "may_count", lambda _: lambda *_: True
+    ),
     "a dot used twice": Plant(Replica, "restore", _resume_one_earlier),
     "a join that keeps what was removed": Plant(joining, "join", _keep_removed),
     "a clear that drops concurrent writes": Plant(joining, "drop", lambda _: lambda *_: None),
     "a removal that drops concurrent writes": Plant(joining, "write", _remove_wins),
-    "effects released before the commit": Plant(Process, "_send_commit", _release_first),
+    "effects released before the commit": Plant(Process, "send_commit", _release_first),
     "a header persisted without its records": Plant(catalogue.Catalogue, "take_changes", _lose_records),
+    "a call under way that is said to have changed nothing": Plant(TurnLoop, "give_up_late", _always_unchanged),
     "a commit without fencing": Plant(Store, "execute", _never_fenced),
-    "a commit sent again without looking": Plant(Process, "_look_up", _send_again_unseen),
+    "a commit sent again without looking": Plant(Process, "look_up", _send_again_unseen),
     "a digest blind for payloads": Plant(catalogue, "object_hash", _blind_weight),
     "a hybrid clock that forgets at a restart": Plant(HybridClock, "__init__", _forgetful_clock),
     "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner),

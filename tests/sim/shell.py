@@ -1,10 +1,10 @@
-"""A node: its store, and the process that runs on it, which does what `workers.turns.mailbox` and
-`workers.storage.store` do.
+"""A node: its store, and the process that runs on it, which is another shell of the production turn loop.
 
-A process drains its mailbox, runs one turn of the production node, sends the commit to its store, and lets the effects
-out only when the store has confirmed it. An answer that does not come is looked up by the turn's number. A process can
-die at every point of that (`KILL_POINTS`), stall, and be succeeded by another while it still believes in itself. Every
-process comes to life by `start`.
+The turn loop (`workers.turns.loop`) decides what a turn takes and what leaves when; here are virtual time, and a commit
+that can go wrong. A process sends the commit to its store, and lets the effects out once the store has confirmed it, as
+`workers.turns.mailbox` and `workers.storage.store` do. An answer that does not come is looked up by the number of the
+turn. A process can die at every point of that (`KILL_POINTS`), stall, and be succeeded by another while it still takes
+itself for the owner. Every process comes to life by `start`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.deltas import decode_delta
-from crdt_core.codec.header import decode_header
 from crdt_core.codec.messages import Answer, Push, encode_message
-from crdt_core.codec.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
-from crdt_core.errors import Malformed, Retired
+from crdt_core.errors import Malformed, Retired, Stopping, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
 from crdt_core.membership.evidence import OperatorOverride
@@ -28,6 +26,8 @@ from crdt_core.node.events import (
     JobAnswer,
     LinksRead,
     MessagesRead,
+    PatchAsked,
+    PatchOffered,
     ReplayAsked,
     Reply,
     RoundAsked,
@@ -35,27 +35,27 @@ from crdt_core.node.events import (
     SendFailed,
     Tick,
 )
-from crdt_core.node.node import Node
-from crdt_core.replica.replica import Replica
 from crdt_core.types.members import REMOVED_BY_HAND
 from tests.sim import checks
 from tests.sim.beginning import Bootstrap
+from tests.sim.flight import Flight, ObservedNode, Told, with_token
+from tests.sim.persisted import all_records, load
 from tests.sim.plan import EPOCH_MS, PLENTY, Setup
 from tests.sim.store import Store
 from tests.sim.tail import Nobody, Tail
 from tests.sim.violation import require
+from workers.turns.loop import TurnLoop
+from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from crdt_core.codec.header import Header
     from crdt_core.lattice.deltas import Delta
-    from crdt_core.node.events import Commit, Effect, Event, Turn
-    from tests.sim.history import Deed
-    from tests.sim.store import Hashes, Watched
+    from crdt_core.node.events import Event
+    from tests.sim.store import Watched
     from tests.sim.world import World
 
-__all__ = ["KILL_POINTS", "Host", "Process", "load", "start"]
+__all__ = ["KILL_POINTS", "Host", "Process", "start"]
 
 KILL_POINTS = ("before the commit", "during the commit", "after the commit", "before the effects", "amid the effects")
 _ANSWER_TIMEOUT_MS = 60
@@ -68,6 +68,7 @@ _UNKNOWN = "is no peer of {}"
 NOTHING_VOUCHED = OperatorOverride()
 _RESTART_MS = (0, 30, 300, 1500)
 _BATCH = 64
+_CALL_TIMEOUT_S = 1.0
 
 
 class Host:
@@ -145,22 +146,6 @@ class Host:
             start(self)
 
 
-class Flight:
-    """A turn whose commit is under way. `seen`: the clock that its own writes were made on."""
-
-    def __init__(self, turn: Turn, number: int, events: list[Event], seen: VersionVector) -> None:
-        self.commit: Commit = turn.commit
-        self.effects = turn.effects
-        self.turn = number
-        self.seen = seen
-        self.replays = any(isinstance(event, ReplayAsked) for event in events)
-        self._calls = [event for event in events if isinstance(event, Call)]
-
-    def deeds(self) -> list[Deed]:
-        """What the turn's calls did."""
-        return [deed for call in self._calls if (deed := call.token.deed) is not None]
-
-
 @dataclass(slots=True)
 class _Inbox:
     """What the process has read of its inbox."""
@@ -170,9 +155,13 @@ class _Inbox:
 
 
 class Process:
-    """One run of a node's worker."""
+    """One run of a node's worker.
 
-    def __init__(self, host: Host, node: Node, setup: Setup, beginning: Bootstrap) -> None:
+    `flight` is the turn whose commit is under way; `trouble` says since when the store does not take it. `watched` is
+    what the process knows of its store. `released_counter`: the counter of the commit whose effects leave, 0 for none.
+    """
+
+    def __init__(self, host: Host, node: ObservedNode, setup: Setup, beginning: Bootstrap) -> None:
         watched = host.store.watch()
         self.host = host
         self.node = node
@@ -181,14 +170,16 @@ class Process:
         self.alive = True
         self.confirmed_turn = watched.turn
         self.confirmed_clock = node.replica.clock_with_folded.copy()
-        self._watched = watched
+        self.watched = watched
         self.owner = watched.owner
+        self.trouble: Trouble | None = None
+        self.loop = TurnLoop(node, self, self._wake, call_timeout_s=_CALL_TIMEOUT_S, calls_waiting_max=PLENTY)
+        self.released_counter = 0
         self._beginning = beginning
         self._header = dict(host.store.header)
         self._former = beginning.former
-        self._events: list[Event] = []
         self._turn_due = False
-        self._flight: Flight | None = None
+        self.flight: Flight | None = None
         self._stalled: list[Callable[[], None]] | None = None
         self._inbox = _Inbox(set())
         self._links: frozenset[str] | None = None
@@ -296,15 +287,28 @@ class Process:
     def beat(self) -> None:
         """A sign of life, again and again: a tick, and a look at the header, which may have lost what it had."""
         self.put(Tick())
-        if self._flight is None:
+        self._tell(self.loop.give_up_late(self._now_s))
+        if self.flight is None:
             self._watch_store()
         if not self.world.resting:
             self.later(_TICK_MS, self.beat)
 
     def put(self, event: Event) -> None:
-        """Puts an event into the mailbox."""
-        self._events.append(event)
-        self._wake()
+        """Puts an event into the turn loop; its token, if it has one, is told the reply."""
+        token = getattr(event, "token", None)
+        if token is None:
+            self.loop.put(event)
+            return
+        told = Told(self, token)
+        try:
+            if isinstance(event, Call):
+                self.loop.submit(event.operation, told, self._now_s)
+            elif isinstance(event, PatchAsked | PatchOffered):
+                self.loop.ask_in_time(partial(with_token, event), told, self._now_s)
+            else:
+                self.loop.ask(partial(with_token, event), told)
+        except (StoreUnavailable, Stopping) as error:
+            told(None, error)
 
     def refresh_links(self) -> frozenset[str]:
         """The peers that the node does not listen to now, as its own Redis says."""
@@ -340,41 +344,46 @@ class Process:
 
     # Turns
 
+    @property
+    def _now_s(self) -> float:
+        return self.world.now_ms / 1000
+
     def _wake(self) -> None:
-        if not self._turn_due and self._flight is None:
+        if not self._turn_due and self.flight is None:
             self._turn_due = True
             self.later(self.world.rng.randint(0, 1), self._take_turn)
 
     def _take_turn(self) -> None:
         self._turn_due = False
-        if self._flight is not None or not self._events:
+        if self.flight is not None or not self.loop.is_due:
             return
-        events, self._events = self._events, []
         try:
-            wall_ms = EPOCH_MS + self.world.now_ms + self.host.skew_ms
-            turn = run_turn(self.node, events, wall_ms, self.world.now_ms)
+            commit = self.loop.begin(EPOCH_MS + self.world.now_ms + self.host.skew_ms, self.world.now_ms)
         except Retired as end:
             self.world.counts["retired"] += 1
             self.give_up(str(end))
             return
+        events = self.node.batch
+        for event in events:
+            dropped = isinstance(event, Call) and event.token.on_reply.is_dropped
+            require(not dropped, "a call of which nothing was changed is not run later", self.host.name)
         self.host.set_right |= self.node.counts.pop("clock_set_right", 0) > 0
         self.world.note(self.host.name, "turns on", *(type(event).__name__ for event in events))
-        if turn.commit.empty:
-            self.node.confirm()
-            self._release(turn.effects, 0)
+        if commit is None:
+            self.release(0)
             return
-        if turn.commit.records:
+        if commit.records:
             checks.under_way(self)
         seen = self.node.replica.clock_with_folded.copy()
-        if turn.commit.delta is not None:
+        if commit.delta is not None:
             seen[self.node.replica.id] -= 1
-        self._flight = Flight(turn, self.confirmed_turn + 1, events, seen)
+        self.flight = Flight(commit, self.confirmed_turn + 1, events, seen)
         if not self._die_at("before the commit"):
-            self._send_commit()
+            self.send_commit()
 
-    def _send_commit(self) -> None:
+    def send_commit(self) -> None:
         """Sends the commit on its way. What the process knows of it afterwards is only what it is answered."""
-        flight, world, watched = self._flight, self.world, self._watched
+        flight, world, watched = self.flight, self.world, self.watched
         assert flight is not None
         mishap, self.host.mishap = self.host.mishap, ""
         if mishap:
@@ -384,42 +393,45 @@ class Process:
             delay_ms = world.rng.randint(0, 3) + (2 * _ANSWER_TIMEOUT_MS if mishap == "late" else 0)
             world.later(delay_ms, partial(self._execute, flight, watched.version, answers=not mishap))
         if mishap:
-            self.later(_ANSWER_TIMEOUT_MS, partial(self._look_up, flight))
+            self.later(_ANSWER_TIMEOUT_MS, partial(self.look_up, flight))
         self._die_at("during the commit")
 
     def _execute(self, flight: Flight, version: int, *, answers: bool) -> None:
         """The store's side: it executes what comes, also from a process that has died since."""
         store = self.host.store
         if store.down:
-            self.later(_ANSWER_TIMEOUT_MS, partial(self._look_up, flight))
+            self.later(_ANSWER_TIMEOUT_MS, partial(self.look_up, flight))
             return
         if store.execute(flight.commit, flight.turn, version):
             self.host.executed(flight)
         if answers and not self._die_at("after the commit"):
             self.later(self.world.rng.randint(0, 3), partial(self._take_answer, flight, store.watch()))
 
-    def _look_up(self, flight: Flight) -> None:
+    def look_up(self, flight: Flight) -> None:
         """Connects anew and looks how far the store is."""
+        if self.trouble is None:
+            self.trouble = Trouble(self._now_s, "no answer")
         if self.host.store.down:
-            self.later(_RETRY_MS, partial(self._look_up, flight))
+            self.later(_RETRY_MS, partial(self.look_up, flight))
         else:
             self._take_answer(flight, self.host.store.watch())
 
     def _take_answer(self, flight: Flight, watched: Watched) -> None:
-        if flight is not self._flight or not self._still_owns(watched):
+        if flight is not self.flight or not self._still_owns(watched):
             return
         if watched.turn >= flight.turn:
             self._confirm(flight)
         elif watched.turn < self.confirmed_turn:
             self._write_anew(flight)
         else:
-            self._send_commit()
+            self.send_commit()
 
     def _still_owns(self, watched: Watched) -> bool:
-        self._watched = watched
+        self.watched = watched
         if watched.owner != self.owner:
             self.world.note(self.host.name, "is fenced", self.owner)
             self.world.counts["fenced"] += 1
+            self._tell(self.loop.end())
             self.end()
             return False
         return True
@@ -427,28 +439,34 @@ class Process:
     def _confirm(self, flight: Flight) -> None:
         self.confirmed_turn = flight.turn
         self._header.update({name.encode(): value for name, value in flight.commit.header.items()})
-        self._flight = None
+        self.flight = self.trouble = None
         if self._die_at("before the effects"):
             return
-        self.node.confirm()
+        self.loop.confirm()
         checks.confirmed(self)
         self._follow_members()
-        self._release(flight.effects, flight.commit.counter)
-        if self._events:
+        self.release(flight.commit.counter)
+        if self.loop.is_due:
             self._wake()
 
     # What goes out
 
-    def _release(self, effects: list[Effect], counter: int) -> None:
-        for number, effect in enumerate(effects):
+    def release(self, counter: int) -> None:
+        """Lets out the effects of a turn, whose commit has `counter`; 0 if the node itself wrote nothing."""
+        self.released_counter = counter
+        for number, effect in enumerate(self.loop.release()):
             if number and self._die_at("amid the effects"):
                 return
             if isinstance(effect, Reply):
-                effect.token.answer(effect, counter)
+                self._tell([effect])
             elif isinstance(effect, Send):
                 self._send(effect)
             elif isinstance(effect, JobAnswer):
                 self.world.counts["jobs answered"] += 1
+
+    def _tell(self, replies: Iterable[Reply]) -> None:
+        for reply in replies:
+            reply.token.on_reply(reply.result, reply.error)
 
     def _send(self, effect: Send) -> None:
         message = effect.message
@@ -483,7 +501,7 @@ class Process:
                 self.host.store.append(flight.commit.counter, flight.commit.delta)
             self.host.executed(flight)
         self.host.lost = False
-        self._watched = self.host.store.watch()
+        self.watched = self.host.store.watch()
         if flight is not None:
             self._confirm(flight)
 
@@ -518,7 +536,7 @@ def _run(host: Host, beginning: Bootstrap) -> None:
     setup = Setup.draw(world.rng)
     replica, header = load(beginning.replica, host.store, setup.touched_max, beginning.founders)
     session = f"s{host.starts}"
-    node = Node(
+    node = ObservedNode(
         host.name, replica, session, sponsor=beginning.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
     )
     node.stability.restore(host.store.header)
@@ -528,40 +546,3 @@ def _run(host: Host, beginning: Bootstrap) -> None:
     world.note(host.name, "starts as", replica.id, "at", dict(replica.clock_with_folded))
     checks.started(host.process)
     host.process.begin()
-
-
-def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> tuple[Replica, Header]:
-    """The replica that `store` holds, and the header it comes with."""
-    replica = Replica(id_, touched_max, founders)
-    replica_index = replica.catalogue.replica_index
-    heads, known = [], {STATE}
-    for key, value in store.hashes.get(STATE, {}).items():
-        head = decode_object(key, value, replica_index)
-        for link, hash_ in object_hashes(head):
-            known.add(hash_)
-            for part, siblings in store.hashes.get(hash_, {}).items():
-                link.adopt(part, decode_part(link, siblings, replica_index))
-        heads.append(head)
-    require(store.hashes.keys() <= known, "no hash is left behind that no object names")
-    header = decode_header(store.header)
-    replica.restore(header.clock, header.stable, header.digest, heads)
-    return replica, header
-
-
-def all_records(replica: Replica) -> Hashes:
-    """The whole state as the store keeps it."""
-    catalogue = replica.catalogue
-    hashes: Hashes = {}
-    for head in catalogue.objects.values():
-        records = [object_record(head, catalogue.replica_index)]
-        for link, _ in object_hashes(head):
-            records += [part_record(head, link, part, catalogue.replica_index) for part in link.parts]
-        for record in records:
-            if record.field is not None and record.value is not None:
-                hashes.setdefault(record.hash, {})[record.field] = record.value
-    return hashes
-
-
-def run_turn(node: Node, events: list[Event], wall_ms: int, now_ms: int) -> Turn:
-    """One turn of the production node, at a virtual time."""
-    return node.turn(events, wall_ms, now_ms)

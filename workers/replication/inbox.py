@@ -79,8 +79,7 @@ class Inbox:
 
     async def _wait_for_turns(self) -> None:
         mailbox = self._mailbox
-        async with mailbox.turned:
-            await mailbox.turned.wait_for(lambda: mailbox.messages_waiting <= _WAITING_MAX)
+        await mailbox.turned.wait_for(lambda: mailbox.messages_waiting <= _WAITING_MAX)
 
 
 def _content(fields: dict[bytes, bytes]) -> bytes | None:

@@ -7,6 +7,7 @@ The cursor is the replica's own clock entry for the peer, so a restart resumes e
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -100,8 +101,5 @@ class Tail:
         def progressed() -> bool:
             return clock != before or self._cursor() > stuck_at
 
-        async with self._mailbox.turned:
-            try:
-                await asyncio.wait_for(self._mailbox.turned.wait_for(progressed), _STUCK_S)
-            except TimeoutError:
-                return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._mailbox.turned.wait_for(progressed), _STUCK_S)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.node.events import RoundResult
     from workers.replication.links import Links
-    from workers.turns.mailbox import Mailbox, Observer
+    from workers.turns.loop import Observer
+    from workers.turns.mailbox import Mailbox
 
 __all__ = ["NodeAccess"]
 
@@ -87,10 +88,9 @@ class NodeAccess:
 
         `timeout_s`: `None` for no limit.
         """
-        turned = self._mailbox.turned
         try:
-            async with asyncio.timeout(timeout_s), turned:
-                await turned.wait_for(lambda: clock <= self.seen)
+            async with asyncio.timeout(timeout_s):
+                await self._mailbox.turned.wait_for(lambda: clock <= self.seen)
         except TimeoutError:
             seen = self.seen
             missing = seen.lacks(clock)

@@ -95,8 +95,7 @@ async def follow(peers: Peers, links: Links, mailbox: Mailbox, *, batch: int) ->
                     tails[peer, replica] = children.start(_know_no_way(peer))
                 else:
                     tails[peer, replica] = children.start(_meet_and_read(mailbox.node.name, peer, peers, tail))
-            async with mailbox.turned:
-                await mailbox.turned.wait_for(partial(_differ, tails, mailbox))
+            await mailbox.turned.wait_for(partial(_differ, tails, mailbox))
 
 
 async def _meet_and_read(name: str, peer: str, peers: Peers, tail: Tail) -> None:
@@ -134,11 +133,9 @@ async def replay_former(own: Redis, beginning: Bootstrap, mailbox: Mailbox) -> N
     """Writes as new what the former id had not sent, then lives on idly until cancelled."""
     former, node = beginning.former, mailbox.node
     if former:
-        async with mailbox.turned:
-            await mailbox.turned.wait_for(lambda: node.membership.is_admitted)
+        await mailbox.turned.wait_for(lambda: node.membership.is_admitted)
         await mailbox.ask(lambda token: Call(RetireFormer(node.name, former), token))
-        async with mailbox.turned:
-            await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
+        await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
         key = Keys(node.name, former).log
         deltas = await _unsent(own, key, node.replica.clock_with_folded[former])
         by_hand = node.replica.members.facts[former].reason == REMOVED_BY_HAND

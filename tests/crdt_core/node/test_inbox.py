@@ -107,6 +107,18 @@ def test_a_node_that_may_not_go_on_under_its_id_is_written_down_under_another() 
     assert turn.commit.quarantined == [], "it is refused, and nobody waits for the answer"
 
 
+def test_a_node_that_is_no_member_yet_writes_nobody_down() -> None:
+    """It did: an old question was in its inbox. Its id had then written, was in no list of members, and never left.
+
+    (Seed 1104 of the simulator.)
+    """
+    newcomer = Node("n4", Replica("n4", founders=FOUNDERS), "s", sponsor=Sponsor("n1", "n1"))
+    turn = newcomer.turn([read(encode_message(Admit("n2", "n2.2", "", "")))], 1, 0)
+    assert turn.commit.delta is None
+    assert newcomer.replica.clock == {}
+    assert newcomer.counts["messages_dropped"] == 1
+
+
 def test_a_patch_for_one_that_has_seen_more_is_counted_and_dropped() -> None:
     node = node_of()
     patch = Patch("n2", VersionVector(n2=4), VersionVector(n2=5), VersionVector(), Stamp(1, 0), ())

@@ -11,10 +11,10 @@ import pytest
 
 from crdt_core.codec.messages import Done
 from crdt_core.commands import COMMANDS, read
-from crdt_core.errors import InvalidArgument, Overloaded, Stopping, StoreUnavailable
+from crdt_core.errors import Fenced, InvalidArgument, Overloaded, Stopping, StoreUnavailable
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import PatchAsked, RoundAsked, Send, SendFailed
-from tests.invocations import command
+from tests.crdt_core.writes import Count, Look, Refuse
 from tests.support import wait_until_async
 from tests.workers.mailboxes import SlowStore, end, open_mailbox
 from workers.replication.outbox import Outbox
@@ -37,16 +37,16 @@ async def test_a_call_that_was_given_up_before_its_turn_is_not_begun() -> None:
     """Its caller has probably repeated it. One whose commit was under way may still take effect, and here does."""
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
-    under_way = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)))
+    under_way = asyncio.create_task(mailbox.call(Count(KEY, 1)))
     await store.committing.wait()
-    waiting = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10)))
+    waiting = asyncio.create_task(mailbox.call(Count(KEY, 10)))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     store.back.set()
     assert await under_way == 1
-    assert await mailbox.call(command("GET", KEY)) == b"1"
+    assert await mailbox.call(Look(KEY)) == 1
     await end(mailbox, turns, store)
 
 
@@ -54,10 +54,10 @@ async def test_a_read_is_answered_at_once_while_a_commit_is_under_way_and_does_n
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     store.back.set()
-    assert await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)) == 1
+    assert await mailbox.call(Count(KEY, 1)) == 1
     store.back.clear()
     store.committing.clear()
-    written = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10)))
+    written = asyncio.create_task(mailbox.call(Count(KEY, 10)))
     await store.committing.wait()
     assert shown(mailbox) == 1
     store.back.set()
@@ -71,7 +71,7 @@ async def test_a_read_is_answered_at_once_while_a_commit_is_under_way_and_does_n
 async def test_whoever_waits_in_vain_is_told_why_and_whether_it_may_still_happen() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=0.05)
-    begun = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)))
+    begun = asyncio.create_task(mailbox.call(Count(KEY, 1)))
     await store.committing.wait()
     store.trouble = Trouble(monotonic(), "Redis refuses: OOM")
     waiting = asyncio.create_task(mailbox.ask_in_time(lambda token: PatchAsked(VersionVector(), token)))
@@ -86,29 +86,29 @@ async def test_whoever_waits_in_vain_is_told_why_and_whether_it_may_still_happen
 async def test_while_redis_is_known_to_be_in_trouble_nobody_waits_in_vain() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=30)
-    begun = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)))
+    begun = asyncio.create_task(mailbox.call(Count(KEY, 1)))
     await store.committing.wait()
     store.trouble = Trouble(monotonic() - 31, "READONLY")
     with pytest.raises(StoreUnavailable, match=r"no commit for 31 s \(READONLY\); nothing was changed"):
-        await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10))
+        await mailbox.call(Count(KEY, 10))
     store.trouble = None
     store.back.set()
     assert await begun == 1
-    assert await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10)) == 11
+    assert await mailbox.call(Count(KEY, 10)) == 11
     await end(mailbox, turns, store)
 
 
 async def test_no_more_calls_wait_than_the_limit_says() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60, calls_waiting_max=3)
-    waiting = [asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1))) for _ in range(3)]
+    waiting = [asyncio.create_task(mailbox.call(Count(KEY, 1))) for _ in range(3)]
     await store.committing.wait()
     with pytest.raises(Overloaded, match=r"3 calls wait already \(setting limits\.calls_waiting_max\)"):
-        await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10))
+        await mailbox.call(Count(KEY, 10))
     assert shown(mailbox) is None
     store.back.set()
     await asyncio.gather(*waiting)
-    assert await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 10)) == 13
+    assert await mailbox.call(Count(KEY, 10)) == 13
     await end(mailbox, turns, store)
 
 
@@ -118,9 +118,9 @@ async def test_calls_that_were_given_up_leave_nothing_behind() -> None:
     mailbox, turns = open_mailbox(store, call_timeout_s=0.001, calls_waiting_max=1)
     for _ in range(10):
         with pytest.raises(StoreUnavailable):
-            await mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1))
+            await mailbox.call(Count(KEY, 1))
+    assert mailbox.calls_waiting == 0
     await end(mailbox, turns, store)
-    assert mailbox.node.replica.value(KEY) in (None, 1), "only a call whose commit was under way has happened"
 
 
 async def test_a_round_is_not_waited_for_for_ever() -> None:
@@ -167,8 +167,8 @@ async def test_a_submission_is_told_once_and_after_its_commit() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[tuple[Any, Exception | None]] = []
-    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 1), lambda *said: told.append(said))
-    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, -1), lambda *said: told.append(said))
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said))
+    mailbox.submit(Refuse(), lambda *said: told.append(said))
     await store.committing.wait()
     assert told == []
     assert shown(mailbox) is None
@@ -185,14 +185,15 @@ async def test_submissions_whose_time_is_up_are_told_and_those_not_begun_never_h
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=0.05, calls_waiting_max=2)
     told: list[Any] = []
-    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 1), lambda *said: told.append(said[1]))
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]))
     await store.committing.wait()
-    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 10), lambda *said: told.append(said[1]))
+    mailbox.submit(Count(KEY, 10), lambda *said: told.append(said[1]))
     with pytest.raises(Overloaded):
-        mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 100), lambda *said: told.append(said[1]))
+        mailbox.submit(Count(KEY, 100), lambda *said: told.append(said[1]))
     await wait_until_async(lambda: len(told) == 2, what="both to be told")
     begun, waiting = told
     assert (begun.unchanged, waiting.unchanged) == (False, True)
+    assert mailbox.calls_waiting == 0
     await end(mailbox, turns, store)
     assert mailbox.node.replica.value(KEY) == 1
     assert len(told) == 2
@@ -202,14 +203,14 @@ async def test_submissions_that_wait_when_the_worker_stops_are_told() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[Any] = []
-    mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 1), lambda *said: told.append(said[1]))
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]))
     await store.committing.wait()
     turns.cancel()
     await asyncio.gather(turns, return_exceptions=True)
     await wait_until_async(lambda: told, what="it to be told")
     assert isinstance(told[0], Stopping)
     with pytest.raises(Stopping):
-        mailbox.submit(command("DELTAIC.COUNTER.ADD", KEY, 1), lambda *said: told.append(said[1]))
+        mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]))
     with pytest.raises(Stopping):
         _ = mailbox.state
 
@@ -219,10 +220,85 @@ async def test_observers_see_what_a_commit_has_changed_once_it_is_confirmed() ->
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     seen: list[set[bytes]] = []
     mailbox.observers.append(lambda changed: seen.append({key for key, _, _ in changed}))
-    calling = asyncio.create_task(mailbox.call(command("DELTAIC.COUNTER.ADD", KEY, 1)))
+    calling = asyncio.create_task(mailbox.call(Count(KEY, 1)))
     await store.committing.wait()
     assert seen == []
     store.back.set()
     await calling
     assert seen == [{KEY}]
     await end(mailbox, turns, store)
+
+
+async def test_a_caller_that_fails_at_its_answer_does_not_take_the_turns_with_it() -> None:
+    store = SlowStore()
+    store.back.set()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    told: list[Any] = []
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    mailbox.submit(Count(KEY, 1), fail)
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said))
+    await wait_until_async(lambda: told, what="the other to be told")
+    assert told == [(2, None)]
+    assert isinstance(failures[0]["exception"], ZeroDivisionError)
+    assert await mailbox.call(Count(KEY, 1)) == 3
+    await end(mailbox, turns, store)
+
+
+async def test_time_passes_for_a_node_to_which_nothing_happens() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    before = mailbox.node.counts["turns"]
+    await wait_until_async(lambda: mailbox.node.counts["turns"] > before + 1, what="turns of a node that is left alone")
+    await end(mailbox, turns, store)
+
+
+async def test_a_suspicion_makes_a_commit_though_there_is_nothing_to_persist() -> None:
+    """The commit finds out whether Redis still has the replica."""
+    store = SlowStore()
+    store.back.set()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    mailbox.suspect()
+    await wait_until_async(lambda: mailbox.persisted == 1, what="an empty commit")
+    await end(mailbox, turns, store)
+    assert mailbox.confirmed.clock == {}
+
+
+async def test_what_the_mailbox_tells_of_the_replica_is_what_was_confirmed_last() -> None:
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    calling = asyncio.create_task(mailbox.call(Count(KEY, 1)))
+    await store.committing.wait()
+    assert mailbox.confirmed.clock == {}
+    store.back.set()
+    await calling
+    assert mailbox.confirmed.clock == {"n1": 1}
+    assert mailbox.confirmed.digest == mailbox.node.replica.digest
+    assert mailbox.messages_waiting == 0
+    await end(mailbox, turns, store)
+
+
+async def test_a_store_that_must_not_go_on_ends_the_turns_and_everybody_is_told() -> None:
+    class Lost(SlowStore):
+        async def commit(self, _commit: object) -> None:
+            await super().commit(_commit)
+            raise Fenced("n1")
+
+    store = Lost()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    begun = asyncio.create_task(mailbox.call(Count(KEY, 1)))
+    await store.committing.wait()
+    waiting = asyncio.create_task(mailbox.call(Count(KEY, 1)))
+    await asyncio.sleep(0)
+    store.back.set()
+    with pytest.raises(Fenced):
+        await turns
+    with pytest.raises(Stopping, match="it may still take effect"):
+        await begun
+    with pytest.raises(Stopping, match="nothing was changed"):
+        await waiting
+    assert mailbox.calls_waiting == 0

@@ -1,0 +1,50 @@
+"""What a store holds of a replica: read into a fresh replica at a start, or written anew from one in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.codec.header import decode_header
+from crdt_core.codec.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
+from crdt_core.replica.replica import Replica
+from tests.sim.violation import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crdt_core.codec.header import Header
+    from tests.sim.store import Hashes, Store
+
+__all__ = ["all_records", "load"]
+
+
+def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> tuple[Replica, Header]:
+    """The replica that `store` holds, and the header that it comes with."""
+    replica = Replica(id_, touched_max, founders)
+    replica_index = replica.catalogue.replica_index
+    heads, known = [], {STATE}
+    for key, value in store.hashes.get(STATE, {}).items():
+        head = decode_object(key, value, replica_index)
+        for link, hash_ in object_hashes(head):
+            known.add(hash_)
+            for part, siblings in store.hashes.get(hash_, {}).items():
+                link.adopt(part, decode_part(link, siblings, replica_index))
+        heads.append(head)
+    require(store.hashes.keys() <= known, "no hash is left behind that no object names")
+    header = decode_header(store.header)
+    replica.restore(header.clock, header.stable, header.digest, heads)
+    return replica, header
+
+
+def all_records(replica: Replica) -> Hashes:
+    """The whole state as a store keeps it."""
+    catalogue = replica.catalogue
+    hashes: Hashes = {}
+    for head in catalogue.objects.values():
+        records = [object_record(head, catalogue.replica_index)]
+        for link, _ in object_hashes(head):
+            records += [part_record(head, link, part, catalogue.replica_index) for part in link.parts]
+        for record in records:
+            if record.field is not None and record.value is not None:
+                hashes.setdefault(record.hash, {})[record.field] = record.value
+    return hashes

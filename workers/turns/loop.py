@@ -1,0 +1,272 @@
+"""The turn loop, without I/O and without a clock: what a turn takes, and what may leave once its commit is durable.
+
+A shell drives the loop. The worker's shell is `workers.turns.mailbox`; the simulator has another.
+
+    put, ask, ask_in_time, submit    something arrives; the loop calls `wake` if that makes a turn due
+    begin                            one turn of the node on all that waits; returns what to commit
+    confirm                          that commit is durable: from now on readers see it
+    release                          observers are shown what has changed; returns the effects that may leave
+    give_up_late                     returns what to tell the callers whose time is up
+    close, end                       no more calls; returns what to tell whoever still waits
+
+What arrives between `begin` and `release` waits for the next turn, so all of it shares the next commit. Nothing leaves
+before `confirm`: the loop hands out no effect of a turn whose commit is under way.
+
+Every caller is told once: its reply, that its time is up, or that the worker stops. The last two say whether the call
+may still take effect. It may from the moment its turn has begun. A call whose caller has left before that is dropped.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from crdt_core.errors import InvariantBroken, Overloaded, Stopping, StoreUnavailable
+from crdt_core.node.events import Call, MessagesRead, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from crdt_core.lattice.siblings import Siblings
+    from crdt_core.node.events import Commit, Effect, Event, Operation
+    from crdt_core.node.node import Node
+    from workers.wire.retry import Trouble
+
+
+__all__ = ["Observer", "OnReply", "Troubled", "TurnLoop", "Waiter"]
+
+OnReply: TypeAlias = "Callable[[Any, Exception | None], None]"
+"""Is told the result or the error."""
+
+Observer: TypeAlias = "Callable[[Mapping[tuple[bytes, str, bytes], Siblings]], None]"
+"""Is shown what each part that a commit changed was before."""
+
+_MAY_HAPPEN, _UNCHANGED = "it may still take effect", "nothing was changed"
+
+
+class Troubled(Protocol):
+    """The store, as far as the loop needs to know it."""
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Since when and why the store does not take the commit under way; `None` where nothing is amiss."""
+
+
+class Waiter:
+    """A caller that waits. `on_reply` is told the result or the error, once.
+
+    The caller waits for `patience_s`, until `deadline_s` (monotonic).
+    """
+
+    __slots__ = ("deadline_s", "on_reply", "patience_s")
+
+    def __init__(self, on_reply: OnReply, patience_s: float, deadline_s: float) -> None:
+        self.on_reply = on_reply
+        self.patience_s = patience_s
+        self.deadline_s = deadline_s
+
+
+class TurnLoop:
+    """The turns of `node`, whose commits go to `store`. The loop calls `wake` when a turn becomes due.
+
+    A caller waits for `call_timeout_s` at most, and at most `calls_waiting_max` callers wait. `observers` are shown
+    what each part that a commit changed was before. `confirmed` is the replica at its last confirmed commit. A turn
+    `is_due` where something has arrived since the last one began. Once the loop `is_closing`, it takes no more calls.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        store: Troubled,
+        wake: Callable[[], None],
+        *,
+        call_timeout_s: float,
+        calls_waiting_max: int,
+    ) -> None:
+        self.node = node
+        self.observers: list[Observer] = []
+        self.confirmed = node.confirm()
+        self.is_due = False
+        self.is_closing = False
+        self._store = store
+        self._wake = wake
+        self._call_timeout_s = call_timeout_s
+        self._calls_waiting_max = calls_waiting_max
+        self._events: list[Event] = []
+        self._asked: dict[Waiter, Event] = {}
+        self._begun: dict[Waiter, Event] = {}
+        self._effects: list[Effect] = []
+        self._changed: Mapping[tuple[bytes, str, bytes], Siblings] = {}
+        self._is_committing = False
+        self._is_suspicious = False
+        self._began_s: float | None = None
+
+    # What arrives
+
+    def put(self, event: Event) -> None:
+        """Adds an event that nobody waits for."""
+        self._events.append(event)
+        self._become_due()
+
+    def suspect(self) -> None:
+        """Has the next turn commit even if it changes nothing: the commit finds out whether Redis lost the replica."""
+        self._is_suspicious = True
+        self._become_due()
+
+    def submit(self, operation: Operation, on_reply: OnReply, now_s: float) -> None:
+        """Has a caller's operation run; `on_reply` is told the result or the error, later and once.
+
+        Raises `Stopping`, `Overloaded` where too many callers wait, and `StoreUnavailable` where the store is known not
+        to take the commit in time.
+        """
+        is_full = len(self._asked) + len(self._begun) >= self._calls_waiting_max
+        if is_full or self.is_closing or (self._is_committing and self._store.trouble is not None):
+            self._check_hope(now_s)
+        patience_s = self._call_timeout_s
+        waiter = Waiter(on_reply, patience_s, now_s + patience_s)
+        self._asked[waiter] = Call(operation, waiter)
+        if not self.is_due:
+            self._become_due()
+
+    def ask(self, make: Callable[[Waiter], Event], on_reply: OnReply) -> Waiter:
+        """Adds the event that `make` builds around a token. Its caller waits for as long as it takes.
+
+        Raises `Stopping`.
+        """
+        self.check_open()
+        return self._enter(make, Waiter(on_reply, inf, inf))
+
+    def ask_in_time(
+        self, make: Callable[[Waiter], Event], on_reply: OnReply, now_s: float, *, extra_s: float = 0
+    ) -> Waiter:
+        """As `ask`, for a caller that waits `extra_s` longer than for a call; raises what `submit` raises."""
+        self._check_hope(now_s)
+        patience_s = self._call_timeout_s + extra_s
+        return self._enter(make, Waiter(on_reply, patience_s, now_s + patience_s))
+
+    def leave(self, waiter: Waiter) -> None:
+        """The caller is gone. A call whose turn has not begun is dropped, as the caller may have repeated it."""
+        self._asked.pop(waiter, None)
+        self._begun.pop(waiter, None)
+
+    def close(self) -> None:
+        """Takes no more calls. The loop is over when what waits has had its turn."""
+        self.is_closing = True
+        self._become_due()
+
+    # Who waits
+
+    @property
+    def calls_waiting(self) -> int:
+        """How many callers wait."""
+        return len(self._asked) + len(self._begun)
+
+    @property
+    def messages_waiting(self) -> int:
+        """How many inbox messages wait for their turn."""
+        return sum(len(event.entries) for event in self._events if isinstance(event, MessagesRead))
+
+    @property
+    def next_deadline_s(self) -> float:
+        """When the time of the first caller is up; infinity where nobody's is limited."""
+        return min((waiter.deadline_s for waiting in (self._begun, self._asked) for waiter in waiting), default=inf)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the loop is closed, and all that had arrived has had its turn."""
+        return self.is_closing and not self._events and not self._asked
+
+    def check_open(self) -> None:
+        """Raises `Stopping` where the loop is closing."""
+        if self.is_closing:
+            raise Stopping("the worker is shutting down; try another node, or again")
+
+    # Turns
+
+    def begin(self, wall_ms: int, monotonic_ms: int) -> Commit | None:
+        """Runs one turn of the node on all that waits; returns what to commit, `None` for nothing.
+
+        Raises what `Node.turn` raises: then the replica must not go on.
+        """
+        if self._is_committing:
+            raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
+        events = [*self._events, *self._asked.values()]
+        self._begun.update(self._asked)
+        self._events, self._asked, self.is_due = [], {}, False
+        turn = self.node.turn(events, wall_ms, monotonic_ms)
+        self._effects = turn.effects
+        if turn.commit.empty and not self._is_suspicious:
+            return None
+        self._is_suspicious, self._is_committing, self._began_s = False, True, monotonic_ms / 1000
+        return turn.commit
+
+    def confirm(self) -> None:
+        """The commit that `begin` returned is durable."""
+        self._is_committing = False
+        self._changed = self.node.replica.catalogue.in_flight
+        self.confirmed = self.node.confirm()
+
+    def release(self) -> list[Effect]:
+        """Shows observers what the commit has changed; returns the effects of the turn, in their order.
+
+        The token of each reply is the `Waiter` to tell. Replies that nobody waits for any more are left out.
+        """
+        if self._is_committing:
+            raise InvariantBroken(f"{self.node.name}: effects leave while their commit is under way")
+        changed, self._changed = self._changed, {}
+        for observe in list(self.observers) if changed else ():
+            observe(changed)
+        effects, self._effects = self._effects, []
+        begun = self._begun
+        return [e for e in effects if type(e) is not Reply or begun.pop(e.token, None) is not None]
+
+    def give_up_late(self, now_s: float) -> list[Reply]:
+        """Returns the replies to callers whose time is up: why, and whether the call may still take effect."""
+        replies = []
+        for waiting in (self._begun, self._asked):
+            for waiter in [found for found in waiting if found.deadline_s <= now_s]:
+                del waiting[waiter]
+                replies.append(Reply(waiter, error=self._too_late(waiter, now_s, begun=waiting is self._begun)))
+        return replies
+
+    def end(self) -> list[Reply]:
+        """The loop is over, or cannot go on: returns the replies to whoever still waits."""
+        self.is_closing = True
+        begun, self._begun = self._begun, {}
+        asked, self._asked = self._asked, {}
+        return [*_stopping(begun, _MAY_HAPPEN), *_stopping(asked, _UNCHANGED)]
+
+    def _become_due(self) -> None:
+        if not self.is_due:
+            self.is_due = True
+            self._wake()
+
+    def _enter(self, make: Callable[[Waiter], Event], waiter: Waiter) -> Waiter:
+        self._asked[waiter] = make(waiter)
+        self._become_due()
+        return waiter
+
+    def _check_hope(self, now_s: float) -> None:
+        """Raises where to wait would be in vain."""
+        self.check_open()
+        if self.calls_waiting >= self._calls_waiting_max:
+            raise Overloaded(self._calls_waiting_max, "limits.calls_waiting_max")
+        trouble = self._store.trouble
+        if trouble is not None and now_s - trouble.since_s > self._call_timeout_s:
+            lasting_s = now_s - trouble.since_s
+            raise StoreUnavailable(f"no commit for {lasting_s:.0f} s ({trouble.reason}); {_UNCHANGED}", unchanged=True)
+
+    def _too_late(self, waiter: Waiter, now_s: float, *, begun: bool) -> StoreUnavailable:
+        fate = _MAY_HAPPEN if begun else _UNCHANGED
+        reason = f"no confirmation from Redis within {waiter.patience_s:g} s ({self._cause(now_s)}); {fate}"
+        return StoreUnavailable(reason, unchanged=not begun)
+
+    def _cause(self, now_s: float) -> str:
+        """Why there was no confirmation."""
+        if (trouble := self._store.trouble) is not None:
+            return trouble.reason
+        return "no turn has begun" if self._began_s is None else f"no answer for {now_s - self._began_s:.1f} s"
+
+
+def _stopping(waiting: Iterable[Waiter], fate: str) -> list[Reply]:
+    return [Reply(waiter, error=Stopping(f"the worker stops; {fate}")) for waiter in waiting]
