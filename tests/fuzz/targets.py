@@ -31,10 +31,11 @@ from crdt_core.replica.replica import Replica
 from crdt_core.types import TYPES
 from crdt_core.types.object import Object
 from tests.fuzz.mutations import HOSTILE, HOSTILE_TOML
-from workers.config.redis_url import options_of, shown
-from workers.config.settings import FleetSettings, load_settings
+from workers.config.loading import load_settings
+from workers.config.redis_url import options_of, redacted
+from workers.config.settings import FleetSettings
 from workers.maelstrom.protocol import parse
-from workers.replication.skew import read_heartbeat
+from workers.replication.heartbeat import read_heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +201,7 @@ def take_settings(data: bytes) -> None:
     assert isinstance(settings, FleetSettings)
     for node in settings.nodes.values():
         options_of(node.redis)
-        assert "pass" not in shown(node.redis) or "pass@" not in node.redis
+        assert "pass" not in redacted(node.redis) or "pass@" not in node.redis
 
 
 def take_line(data: bytes) -> None:
@@ -211,7 +212,7 @@ def take_line(data: bytes) -> None:
 
 def take_url(data: bytes) -> None:
     url = data.decode("utf-8", "replace")
-    shown(url)
+    redacted(url)
     options_of(url)
 
 

@@ -21,7 +21,7 @@ from crdt_core.library import ORSet
 from crdt_core.node.events import Call, DeltasRead, MessagesRead, PatchAsked, PatchOffered, Reply
 from crdt_core.node.node import Node, NodeOptions
 from crdt_core.replica.replica import Replica
-from workers.config.settings import checked, load_settings
+from workers.config.loading import checked, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The periodic jobs, run by RQ's own workers.
 
-RQ stores the names of these functions in its queues, so the names `workers.jobs.gossip_round` and its like stay.
+RQ stores the names of these functions in its queues, so `workers.jobs.gossip_round` and the others keep their names.
 """
 
 from workers.jobs.maintenance import audit, compact, gossip_round

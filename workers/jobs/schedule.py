@@ -14,7 +14,7 @@ import rq.cron
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from workers.config.settings import CRON_NODES_VARIABLE, load_settings
+from workers.config.loading import CRON_NODES_VARIABLE, load_settings
 from workers.jobs import maintenance as jobs
 from workers.wire.keys import queue_name
 

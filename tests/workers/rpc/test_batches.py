@@ -16,7 +16,8 @@ from tests.client import channel_to
 from tests.fleet import Fleet, code_of
 from tests.support import free_port, wait_until, wait_until_async
 from tests.workers.turns.test_mailbox import SlowStore, end, open_mailbox
-from workers.config.settings import LimitSettings, load_settings
+from workers.config.loading import load_settings
+from workers.config.settings import LimitSettings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.batches import Batches
 from workers.rpc.client import FleetClient, NodeUnavailable, Refused
