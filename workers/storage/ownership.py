@@ -113,11 +113,16 @@ class Ownership:
         return self.turn_reached(watched)
 
     async def release(self) -> None:
-        """Give the ownership up, so that the next process gets it without waiting. Raises `Fenced` if it was lost."""
+        """Give the ownership up, so that the next process gets it without waiting. Raises `Fenced` if it was lost.
+
+        The token is read again first: a WATCH that began after another process had taken over would not notice that.
+        """
         wire = self.wire
-        replies = await wire.send([("MULTI",), ("HDEL", self._keys.header, "owner"), ("EXEC",)])
+        *_, watched = await wire.send(self.watch())
+        is_other = isinstance(watched, list) and watched[0] not in {None, self.token.encode()}
+        released = None if is_other else (await wire.send(_delete_owner(self._keys)))[-1]
         wire.close()
-        if replies[-1] is None:
+        if released is None:
             raise Fenced(self._keys.node)
 
     async def ask(self, *commands: RedisCommand) -> list[Any]:
@@ -224,6 +229,10 @@ class Ownership:
         prefix = _connection_name(self._keys.node, "")
         other_owner = re.compile(rf" name={re.escape(prefix)}(?!{self.token} )[^ -]+ ".encode())
         return other_owner.search(clients) is not None
+
+
+def _delete_owner(keys: Keys) -> list[RedisCommand]:
+    return [("MULTI",), ("HDEL", keys.header, "owner"), ("EXEC",)]
 
 
 def _connection_name(node: str, token: str) -> str:

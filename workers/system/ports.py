@@ -57,10 +57,11 @@ def is_loopback(host: str) -> bool:
 
 
 def reserve_port(host: str, port: int, *, wanted_by: str, setting: str) -> socket.socket:
-    """Return a socket that is bound to the port and never listens. Nobody else can bind the port until it is closed.
+    """Return a socket that is bound to the port and does not listen. Nobody listens on the port at that moment.
 
-    Raises `PortTaken` where another process has the port, and `SettingsError` where `host` is no address of this
-    machine.
+    Until the socket is closed, the kernel does not choose the port for anybody who asks for any free port. A server
+    that asks for this port still gets it. Raises `PortTaken` where another process listens on the port, and
+    `SettingsError` where `host` is no address of this machine.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -40,7 +40,7 @@ class Wire(asyncio.Protocol):
     """
 
     def __init__(self, silence_s: float) -> None:
-        self.silence_s = silence_s
+        self._silence_s = silence_s
         self._received_s = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
         self._reader = hiredis.Reader()
@@ -71,6 +71,18 @@ class Wire(asyncio.Protocol):
             raise
         finally:
             self._waiter = None
+
+    @property
+    def silence_s(self) -> float:
+        """How long Redis may owe replies and send nothing; a new value applies at once."""
+        return self._silence_s
+
+    @silence_s.setter
+    def silence_s(self, silence_s: float) -> None:
+        self._silence_s = silence_s
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._check_silence()
 
     @property
     def open(self) -> bool:
@@ -115,10 +127,10 @@ class Wire(asyncio.Protocol):
         silent_s = self._loop.time() - self._received_s
         if self._waiter is None:
             self._watchdog = None
-        elif silent_s < self.silence_s:
-            self._watchdog = self._loop.call_later(self.silence_s - silent_s, self._check_silence)
+        elif silent_s < self._silence_s:
+            self._watchdog = self._loop.call_later(self._silence_s - silent_s, self._check_silence)
         else:
-            self._fail(f"Redis gave no answer for {self.silence_s:g} s")
+            self._fail(f"Redis gave no answer for {self._silence_s:g} s")
             self.close()
 
 
