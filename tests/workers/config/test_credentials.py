@@ -16,6 +16,8 @@ from workers.config.settings import SecuritySettings
 if TYPE_CHECKING:
     from pathlib import Path
 
+SECRET = "s3cret"  # noqa: S105
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
@@ -56,7 +58,7 @@ def test_a_password_may_come_from_a_file_with_one_line(tmp_path: Path) -> None:
     file = tmp_path / "password"
     for content in (b"s3cret", b"s3cret\n", b"s3cret\r\n"):
         file.write_bytes(content)
-        assert Credentials.read(SecuritySettings(password_file=file)).password == "s3cret"
+        assert Credentials.read(SecuritySettings(password_file=file)).password == SECRET
     for content in (b"", b"\n", b"two words\n", b"one\ntwo\n", "geheimnis-ß".encode()):
         file.write_bytes(content)
         with pytest.raises(SettingsError, match=r"security\.password_file: must hold one line of printable ASCII"):
@@ -101,7 +103,7 @@ def test_a_certificate_that_is_none_is_named_with_its_setting(files: dict[str, P
 
 
 def test_an_open_face_that_others_can_reach_is_warned_of(files: dict[str, Path]) -> None:
-    password = SecuritySettings(password="s3cret")
+    password = SecuritySettings(password=SECRET)
     with structlog.testing.capture_logs() as logs:
         warn_of_exposure("grpc", "127.0.0.1:7101", SecuritySettings())
         assert logs == []

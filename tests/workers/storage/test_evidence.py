@@ -76,7 +76,7 @@ async def test_a_header_that_makes_no_sense_is_malformed_and_a_refusal_is_said(b
     with pytest.raises(Malformed):
         await read_evidence("n1", redis)
     bench.redis.set(bench.keys.met, "a string")
-    with pytest.raises(StoreUnavailable, match="the Redis of n1 refuses: .*WRONGTYPE"):
+    with pytest.raises(StoreUnavailable, match=r"the Redis of n1 refuses: .*WRONGTYPE"):
         await read_evidence("n1", redis)
 
 

@@ -32,8 +32,8 @@ async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
         await opened.store.release()
 
 
-async def load(server: ValkeyServer, replica: Replica) -> LoadedHeader:
-    ownership = Ownership("n1", server.url, "reader")
+async def load(url: str, replica: Replica) -> LoadedHeader:
+    ownership = Ownership("n1", url, "reader")
     await ownership.acquire(takeover=True)
     try:
         return await load_state(ownership, Keys("n1"), replica)
@@ -44,7 +44,7 @@ async def load(server: ValkeyServer, replica: Replica) -> LoadedHeader:
 
 async def test_every_shape_of_object_comes_whole(bench: Bench, server: ValkeyServer) -> None:
     replica = Replica("n1")
-    header = await load(server, replica)
+    header = await load(server.url, replica)
     assert whole_state(replica) == whole_state(bench.node.replica)
     assert len(replica.value(b"many")) == SET_OF_MANY
     assert (header.turn, header.hlc) == (4, bench.node.hlc.last)
@@ -54,7 +54,7 @@ async def test_every_shape_of_object_comes_whole(bench: Bench, server: ValkeySer
 async def test_an_empty_redis_is_an_empty_replica(server: ValkeyServer) -> None:
     server.client().flushdb()
     replica = Replica("n1")
-    header = await load(server, replica)
+    header = await load(server.url, replica)
     assert (header.turn, replica.clock, len(replica.catalogue.objects)) == (0, {}, 0)
 
 
@@ -69,15 +69,15 @@ async def test_an_empty_redis_is_an_empty_replica(server: ValkeyServer) -> None:
     ],
 )
 async def test_what_cannot_be_read_names_its_place(
-    bench: Bench, server: ValkeyServer, hash_: bytes, field: str, value: str, where: str
+    bench: Bench, hash_: bytes, field: str, value: str, where: str
 ) -> None:
     bench.redis.hset(bench.keys.record(hash_) if hash_ else bench.keys.header, field, value)
     with pytest.raises(CorruptState, match=where):
-        await load(server, Replica("n1"))
+        await load(bench.url, Replica("n1"))
 
 
 async def test_a_key_of_another_kind_names_its_place(bench: Bench, server: ValkeyServer) -> None:
     bench.redis.delete(bench.keys.record(b"obj:few"))
     bench.redis.set(bench.keys.record(b"obj:few"), "a string")
     with pytest.raises(CorruptState, match=r"deltaic:\{n1\}:obj:few cannot be read: it holds another kind"):
-        await load(server, Replica("n1"))
+        await load(server.url, Replica("n1"))

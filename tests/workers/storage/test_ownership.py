@@ -23,8 +23,8 @@ def empty(server: ValkeyServer) -> None:
     server.client().flushdb()
 
 
-async def owned(server: ValkeyServer, token: str = "one", *, takeover: bool = False, node: str = "n1") -> Ownership:
-    ownership = Ownership(node, server.url, token)
+async def owned(server: ValkeyServer, name: str = "one", *, takeover: bool = False, node: str = "n1") -> Ownership:
+    ownership = Ownership(node, server.url, name)
     await ownership.acquire(takeover=takeover)
     return ownership
 

@@ -89,7 +89,7 @@ def test_a_whole_state_deletes_before_it_writes() -> None:
     deleted = [key for name, *keys in commands if name == "UNLINK" for key in keys]
     assert deleted == [b"deltaic:{n1}:state", b"deltaic:{n1}:obj:gone", b"deltaic:{n1}:obj:fruit"]
     names = [name for name, *_ in commands]
-    assert names == sorted(names, key="UNLINK HSET".split().index)
+    assert names == sorted(names, key=["UNLINK", "HSET"].index)
     written = {command[1]: list(command[2::2]) for command in commands if command[0] == "HSET"}
     assert written[b"deltaic:{n1}:obj:fruit"] == [b"apple"]
     assert sorted(written[b"deltaic:{n1}:state"]) == [b"fruit", b"open"]

@@ -8,7 +8,6 @@ import pytest
 
 from crdt_core.commands.operations import AdjustCounter
 from crdt_core.errors import Fenced, InvalidArgument, Malformed, StoreUnavailable
-from crdt_core.membership.identity import NodeEvidence
 from crdt_core.node.events import ImageAsked, Reply
 from crdt_core.replica.replica import Replica
 from tests.support import free_port
@@ -22,6 +21,7 @@ from workers.wire.keys import Keys
 from workers.wire.peers import redis_client
 
 if TYPE_CHECKING:
+    from crdt_core.membership.identity import NodeEvidence
     from crdt_core.node.image import Image
     from tests.server import ValkeyServer
     from workers.config.settings import FleetSettings

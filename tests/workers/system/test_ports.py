@@ -22,9 +22,9 @@ def test_a_reserved_port_is_not_served_and_is_there_for_the_server_that_wants_it
 
 
 def test_any_port_may_be_asked_for() -> None:
-    with reserve_port("127.0.0.1", 0, wanted_by="a test", setting="none") as one:
-        with reserve_port("127.0.0.1", 0, wanted_by="a test", setting="none") as other:
-            assert one.getsockname()[1] != other.getsockname()[1]
+    one, other = (reserve_port("127.0.0.1", 0, wanted_by="a test", setting="none") for _ in range(2))
+    with one, other:
+        assert one.getsockname()[1] != other.getsockname()[1]
 
 
 def test_a_port_on_which_somebody_listens_is_taken() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from crdt_core.errors import UnknownNode
 from crdt_core.types.members import Fact, Members, Standing
-from tests.server import ValkeyServer
 from tests.support import wait_until_async
 from workers.config.loading import checked
 from workers.wire.peers import Peers
+
+if TYPE_CHECKING:
+    from tests.server import ValkeyServer
 
 
 def peers_of(n1: str, **others: str) -> Peers:

@@ -28,7 +28,8 @@ def test_waiting_ends_when_the_server_comes(tmp_path: Path) -> None:
 
 
 def test_a_refused_password_is_not_waited_for_and_not_shown(tmp_path: Path) -> None:
-    server = ValkeyServer(tmp_path, password="s3cret").start()
+    secret = "s3cret"  # noqa: S105
+    server = ValkeyServer(tmp_path, password=secret).start()
     try:
         with pytest.raises(StoreUnavailable, match="the server refuses the user or password") as refused:
             wait_for_redis(f"redis://:wr0ng@127.0.0.1:{server.port}/0", print)
