@@ -125,6 +125,11 @@ class Ownership:
         if released is None:
             raise Fenced(self._keys.node)
 
+    def close(self) -> None:
+        """Close the connection, whether the node is owned or not; the token stays in the header. Idempotent."""
+        if self._wire is not None:
+            self._wire.close()
+
     async def ask(self, *commands: RedisCommand) -> list[Any]:
         """Send `commands` and return their replies; raises as `workers.wire.replies.send_checked` does."""
         return await send_checked(self.wire, list(commands))

@@ -107,6 +107,10 @@ class Store:
         """Give the ownership up. Raises `Fenced` if it was lost."""
         await self._ownership.release()
 
+    def close(self) -> None:
+        """Close the connection; see `Ownership.close`."""
+        self._ownership.close()
+
     async def begin(self, replica: ReplicaId, fields: Mapping[str, bytes], *, discard: bool = False) -> None:
         """Write into the header that the node goes on as `replica`, together with `fields`. Raises `Fenced`.
 

@@ -101,6 +101,7 @@ class Life:
             await _release(self._store, self._peers.redis(self._name), self._name)
             raise
         finally:
+            self._store.close()
             await self._peers.close()
 
     async def _load(self, *, takeover: bool) -> tuple[Bootstrap, Node]:
