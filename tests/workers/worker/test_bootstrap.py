@@ -136,11 +136,11 @@ async def test_a_new_id_is_written_down_by_a_member_that_runs_before_it_is_used(
     parts = {part: f'{{"n2:{number}":{fact}}}' for number, (part, fact) in enumerate(facts.items(), 2)}
     client.hset(Keys("n2").members.decode(), mapping=parts)
     decision = await deciding
-    assert (decision.replica, decision.former, decision.unsponsored) == ("n1.2", "n1", False)
+    assert (decision.replica, decision.former, decision.unsponsored) == ("n1.2", "", False)
     assert decision.sponsor is not None
     assert decision.sponsor.node == "n2"
     header = starting.header()
-    assert (header[b"replica"], header[b"joining"], header[b"former"]) == (b"n1.2", b"1", b"n1")
+    assert (header[b"replica"], header[b"joining"], header[b"former"]) == (b"n1.2", b"1", b"")
 
 
 async def test_a_node_alone_comes_back_by_itself_when_its_operator_vouches_for_it(starting: Starting) -> None:
