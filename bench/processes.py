@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from bench.errors import ProcessFailed
 from workers.config.settings import ValkeySettings
 from workers.processes.embedded import HOST, server_arguments, server_binary
-from workers.system.ports import claim
+from workers.system.ports import reserve_port
 
 if TYPE_CHECKING:
     import socket
@@ -199,7 +199,7 @@ class Site:
 
     def _port(self) -> int:
         """A free port. The socket that holds it never listens, and keeps the kernel from giving it to anybody else."""
-        held: socket.socket = claim(HOST, 0, wanted_by="the benchmark", setting="its ports")
+        held: socket.socket = reserve_port(HOST, 0, wanted_by="the benchmark", setting="its ports")
         self._cleanup.callback(held.close)
         port: int = held.getsockname()[1]
         return port

@@ -83,7 +83,7 @@ async def load(url: str) -> Replica:
     """The replica as the store loads it, which has been lived with."""
     store, replica = Store("n1", url, "of-a-test", 1000), Replica("n1", founders=["n1", "n2"])
     try:
-        await store.claim(takeover=True)
+        await store.acquire(takeover=True)
         await store.load(replica)
     finally:
         with suppress(StoreUnavailable):  # it closes the connection where it refuses
@@ -202,7 +202,7 @@ def test_an_owner_that_is_no_text_is_an_owner_that_has_died(stored: tuple[Fleet,
 
     async def claim() -> None:
         store = Store("n1", fleet.valkey.url, "of-a-test", 1000)
-        await store.claim(takeover=False)
+        await store.acquire(takeover=False)
         await store.release()
         await asyncio.sleep(0)
 

@@ -24,7 +24,7 @@ from tests.crdt_core.histories import values
 from tests.fleet import DELTAIC, Fleet, code_of
 from tests.load import Load
 from tests.support import wait_until
-from workers.config.settings import load_settings
+from workers.config.loading import load_settings
 from workers.jobs import maintenance as jobs
 from workers.rpc import deltaic_pb2 as pb
 from workers.storage.ownership import Ownership
@@ -326,7 +326,7 @@ def test_a_whole_fleet_comes_back_from_one_backup(fleet: Fleet, tmp_path: Path, 
     for name in ("n1", *also):
         restore(fleet, file, name)
     fleet["n1"].start()
-    wait_until(lambda: fleet["n1"].times_logged("node_waits"), 30, "n1 to wait for a sponsor")
+    wait_until(lambda: fleet["n1"].times_logged("bootstrap_delayed"), 30, "n1 to wait for a sponsor")
     assert fleet["n1"].stop() == 0
     fleet["n1"].start("--unsponsored").wait_until_serving()
     for name in ("n2", "n3"):
@@ -367,19 +367,19 @@ class Killed(Exception):
 def restore_until(fleet: Fleet, file: Path, node: str, step: int | None) -> None:
     """A restore that ends before its `step`th write to Redis, or its last, as if it had been killed there."""
     writes = count()
-    put = Ownership.put
+    transact = Ownership.transact
 
-    async def put_or_die(claim: Ownership, *commands: RedisCommand) -> None:
+    async def transact_or_die(ownership: Ownership, *commands: RedisCommand) -> None:
         if "restored" in commands[-1] if step is None else next(writes) == step:
-            claim.wire.close()
+            ownership.wire.close()
             raise Killed
-        await put(claim, *commands)
+        await transact(ownership, *commands)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ownership, "put", put_or_die)
-        patch.setattr("workers.storage.requests._BATCH_COMMANDS", 3)
-        patch.setattr("workers.storage.requests._FIELDS_PER_COMMAND", 20)
-        patch.setattr("workers.storage.restore._KEYS_PER_SCAN", 1)
+        patch.setattr(Ownership, "transact", transact_or_die)
+        patch.setattr("workers.storage.requests.BATCH_COMMANDS", 3)
+        patch.setattr("workers.storage.requests.FIELDS_PER_COMMAND", 20)
+        patch.setattr("workers.storage.restore.KEYS_PER_SCAN", 1)
         asyncio.run(restore_image(load_settings(fleet.directory / "fleet.toml"), node, read(file), force=True))
 
 

@@ -20,7 +20,7 @@ from crdt_core.node.turn_context import QUARANTINED_BYTES_MAX
 from tests.fleet import DELTAIC, Fleet, code_of
 from tests.server import ValkeyServer
 from tests.support import wait_until, wait_until_async
-from workers.config.settings import checked
+from workers.config.loading import checked
 from workers.replication.outbox import Outbox
 from workers.wire.keys import Keys
 from workers.wire.peers import Peers

@@ -32,7 +32,8 @@ from tests.fleet import DELTAIC, code_of
 from tests.server import ValkeyServer
 from tests.support import free_port, wait_until
 from workers.config.credentials import Credentials, warn_of_exposure
-from workers.config.settings import SecuritySettings, load_settings
+from workers.config.loading import load_settings
+from workers.config.settings import SecuritySettings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.deltaic_pb2_grpc import ControlServiceStub
 from workers.system.ports import is_loopback

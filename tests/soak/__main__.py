@@ -119,8 +119,8 @@ class Soak:
         lines += [f"  {kind:<8} " + _listed({f.value: self.ledger.calls[kind, f] for f in Fate}) for kind in kinds]
         lines.append(f"faults     {self.faults.counts.total()}: " + _listed(self.faults.counts))
         lines.append(
-            f"restarts   {self.keeper.restarts}; new incarnations {self._logged('node_comes_back')}; "
-            f"Redis given back what it had lost {self._logged('repersisted')} times"
+            f"restarts   {self.keeper.restarts}; new incarnations {self._logged('incarnation_chosen')}; "
+            f"Redis given back what it had lost {self._logged('redis_refilled')} times"
         )
         lines.append("syncs      " + _listed({name: metrics[name] for name in SHOWN}) + " (since the last restarts)")
         lines.append("jobs       " + _listed(self.jobs.runs))

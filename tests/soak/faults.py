@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from tests.fleet import DELTAIC
 from tests.support import wait_until
-from workers.storage.evidence import evidence_of, questions
+from workers.storage.evidence import evidence_commands, evidence_of
 from workers.wire.keys import PAUSED, Keys
 
 if TYPE_CHECKING:
@@ -243,7 +243,9 @@ class Faults:
         return False
 
     def _evidence(self, name: str) -> NodeEvidence:
-        return evidence_of(name, [self.fleet.redis(name).execute_command(*question) for question in questions(name)])
+        return evidence_of(
+            name, [self.fleet.redis(name).execute_command(*question) for question in evidence_commands(name)]
+        )
 
 
 def _has_all(record: NodeEvidence, own: NodeEvidence) -> bool:

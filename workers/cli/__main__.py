@@ -1,4 +1,4 @@
-"""`python -m workers.cli`: the `deltaic` command, where it is not installed."""
+"""Runs the `deltaic` command as `python -m workers.cli`, for an environment in which it is not installed."""
 
 from workers.cli import main
 

@@ -1,4 +1,4 @@
-"""`deltaic backup` and `deltaic restore`: an image of one node in a file, and back into a node's Redis."""
+"""`deltaic backup` and `deltaic restore`: save a backup image of one node in a file, and load it into a Redis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from crdt_core.errors import InvalidArgument
 from workers.cli.logs import configure_logging
-from workers.config.settings import load_settings
+from workers.config.loading import load_settings
 from workers.rpc.client import FleetClient, NodeUnavailable
 from workers.storage.restore import read_image
 from workers.storage.restore import restore as restore_image
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
 __all__ = ["backup", "restore"]
 
 _STANDARD = "-"
-FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+_FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 
 
 @click.command()
-@FILE
+@_FILE
 @click.option("--node", help="The node to back up; default: the first of the fleet that answers.")
 @click.pass_obj
 def backup(fleet_file: Path | None, file: str, node: str | None) -> None:
-    """Write an image of one node to FILE ('-': standard output), while the node serves.
+    """Write a backup image of one node to FILE ('-': standard output), while the node serves.
 
-    It holds all that the node knows at one moment. FILE appears, or is replaced, only when the image is whole.
+    The image holds everything that the node knows at one moment. FILE appears, or is replaced, only when the image is
+    complete.
     """
     try:
         with _target(file) as target:
@@ -48,16 +49,16 @@ def backup(fleet_file: Path | None, file: str, node: str | None) -> None:
 
 
 @click.command()
-@FILE
-@click.option("--node", required=True, help="The node whose Redis takes the image up; its worker must not run.")
+@_FILE
+@click.option("--node", required=True, help="The node whose Redis receives the image; its worker must not run.")
 @click.option("--force", is_flag=True, help="Replace the replica that the Redis holds.")
 @click.pass_obj
 def restore(fleet_file: Path | None, file: str, node: str, *, force: bool) -> None:
-    """Put the image in FILE ('-': standard input), of this node or another, into the Redis of a node.
+    """Write the backup image in FILE ('-': standard input), of this node or another, into the Redis of a node.
 
-    Started again, the node takes the state up under a new replica id, which a running member writes down, and fetches
-    what the fleet has done since: nothing that was removed meanwhile comes back. Where no other member runs, start it
-    with `deltaic replica NODE --unsponsored`; the others then fetch their state from it.
+    When the node starts again, it takes a new replica id, which a running member writes down, and fetches what the
+    fleet has done since the backup: nothing that was removed meanwhile comes back. If no other member runs, start the
+    node with `deltaic replica NODE --unsponsored`; the others then fetch their state from it.
     """
     configure_logging("warning")
     settings = load_settings(fleet_file)
@@ -82,7 +83,10 @@ async def _fetch(fleet_file: Path | None, node: str | None, target: BinaryIO, fi
 
 
 async def _copy(client: NodeClient, target: BinaryIO, console: Console) -> int:
-    """Fetches the image and writes it; its size in bytes. Raises `NodeUnavailable`, also where it ends early."""
+    """Fetch the image and write it to `target`; return its size in bytes.
+
+    Raises `NodeUnavailable`, also where the node ends the image early.
+    """
     size, ended = 0, False
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total} parts"))
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as progress:
@@ -98,7 +102,7 @@ async def _copy(client: NodeClient, target: BinaryIO, console: Console) -> int:
 
 @contextmanager
 def _target(file: str) -> Iterator[BinaryIO]:
-    """Where the image is written to: a file that gets its name when it is whole and on the disk."""
+    """Yield the file to write the image to; it gets its name when the block has succeeded and the disk has it."""
     if file == _STANDARD:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

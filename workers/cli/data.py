@@ -18,7 +18,7 @@ from rich.text import Text
 from crdt_core.errors import InvalidArgument
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from workers.cli.display import plain_table, value_text, views_table, word
-from workers.config.settings import load_settings
+from workers.config.loading import load_settings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.client import FleetClient, KeyView, NodeUnavailable
 

@@ -1,4 +1,4 @@
-"""How the commands show things to people: ages, clocks, values, and the nodes' views of keys side by side."""
+"""Formats what the commands show to people: ages, sizes, values, and the nodes' views of a key side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-__all__ = ["age", "plain_table", "printable", "size", "value_text", "views_table"]
+__all__ = ["age", "plain_table", "printable", "size", "value_text", "views_table", "word"]
 
 _PLAIN_WORD = re.compile(r"[^\s,|\"{}()]+")
 _COMMON_MAX = 12
@@ -28,12 +28,12 @@ _TEXT_MAX = 200
 
 
 def plain_table(*columns: Column | str) -> Table:
-    """An empty table in the style of all commands."""
+    """Return an empty table in the style of all commands."""
     return Table(*columns, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
 
 
 def age(ms: int) -> str:
-    """A span of time in one number.
+    """Return a span of milliseconds as one number with its unit.
 
     >>> [age(ms) for ms in (7, 1234, 75_000, 9_000_000)]
     ['7ms', '1.2s', '1min', '2h']
@@ -45,7 +45,7 @@ def age(ms: int) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes in one number.
+    """Return a number of bytes as one number with its unit.
 
     >>> [size(count) for count in (7, 91_234, 2_345_678)]
     ['7 B', '91 kB', '2.3 MB']
@@ -57,7 +57,7 @@ def size(count: int) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` without anything that a terminal would obey, and not endless.
+    """Return `text` without control characters that a terminal would obey, shortened if it is long.
 
     >>> printable("a\\x1b[31mb")
     'a\\\\x1b[31mb'
@@ -67,7 +67,7 @@ def printable(text: str) -> str:
 
 
 def word(value: Any) -> str:
-    """A value as one word, in quotes where it would not be one."""
+    """Return a value as one word, in quotes if it has spaces or punctuation."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return printable(text) if _PLAIN_WORD.fullmatch(text) else printable(json.dumps(text, ensure_ascii=False))
 
@@ -96,7 +96,10 @@ def _shape(view: KeyView) -> Shape:
 
 
 def views_table(views: Mapping[str, KeyView | NodeUnavailable], *, dots: bool = False) -> RenderableType:
-    """Every node's view of one key, a row each; nodes that see the same carry the same colour."""
+    """Return a table with a row per node for one key. Nodes that show the same value have the same colour.
+
+    With `dots`, a further column shows the siblings, each with its dot.
+    """
     seen = [view for view in views.values() if isinstance(view, KeyView)]
     colours = _colours(seen)
     table = plain_table(Column("node", no_wrap=True), "type", Column("value", overflow="fold"))
@@ -155,7 +158,7 @@ def _identity(view: KeyView) -> str:
 
 
 def _colours(seen: list[KeyView]) -> dict[str, str]:
-    """A colour per distinct view; none where all are equal."""
+    """Return a colour for each distinct view; none if all views are equal."""
     distinct = list(dict.fromkeys(map(_identity, seen)))
     palette = ("cyan", "magenta", "yellow", "blue", "green")
     return {} if len(distinct) < 2 else {view: palette[i % len(palette)] for i, view in enumerate(distinct)}

@@ -1,6 +1,6 @@
-"""`deltaic fleet` and the processes it consists of: the embedded server, the RQ workers, the scheduler.
+"""`deltaic fleet` and the processes that it consists of: the embedded server, the RQ workers, the scheduler.
 
-The fleet runs the Procfile; each of its lines is a command that can be run alone, in any order, on any machine.
+The fleet runs a Procfile. Each of its commands can also be run alone, in any order, on any machine.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rich.panel import Panel
 from rich.table import Column, Table
 
 from crdt_core.errors import InvalidArgument, SettingsError
-from workers.config.redis_url import shown
-from workers.config.settings import CRON_NODES_VARIABLE, FILE_VARIABLE, default_fleet_file, load_settings
+from workers.config.loading import CRON_NODES_VARIABLE, FILE_VARIABLE, default_fleet_file, load_settings
+from workers.config.redis_url import redacted
 from workers.processes.embedded import HOST, become_server, server_binary, wants_embedded
-from workers.processes.procfile import fleet_lines, read_procfile, written
-from workers.system.ports import claim, split_address
+from workers.processes.procfile import fleet_commands, procfile_text, read_procfile
+from workers.system.ports import reserve_port, split_address
 from workers.wire.keys import queue_name
 from workers.wire.readiness import wait_for_redis
 
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cron", "fleet", "jobs", "procfile", "valkey"]
 
-CRON_MODULE = "workers.jobs.schedule"
-RQ_URL_VARIABLE = "RQ_REDIS_URL"  # in the environment, because a command line shows its password to everyone
+_CRON_MODULE = "workers.jobs.schedule"
+_RQ_URL_VARIABLE = "RQ_REDIS_URL"
+"""RQ gets its URL in the environment, because every user of the machine can read a command line and its password."""
 
 
 @click.command()
@@ -49,16 +50,17 @@ RQ_URL_VARIABLE = "RQ_REDIS_URL"  # in the environment, because a command line s
 def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
     """Run the whole fleet: embedded Valkey, a replica per node, RQ workers and cron. Ctrl-C ends all of it.
 
-    A replica that dies is started again and does not disturb the others. Data stays for the next start.
+    A replica that dies is restarted and does not disturb the others. The data stays for the next start.
 
-    Nodes that come into the fleet file (`deltaic node add` writes them there) are started, those that go from it are
-    ended, while it runs; with a Procfile, change that and start anew, or run `deltaic replica NODE` beside it.
+    While the fleet runs, nodes that are added to the fleet file (as `deltaic node add` does) are started, and nodes
+    that are taken out of it are ended. If you use a Procfile, change it and start the fleet again instead, or run
+    `deltaic replica NODE` beside the fleet.
     """
-    from workers.processes.runner import FleetRunner  # noqa: PLC0415  the other commands have no use for honcho
+    from workers.processes.runner import FleetRunner  # noqa: PLC0415  the other commands do not need honcho
 
     settings = load_settings(ctx.obj)
     commands = _commands(settings, procfile_path)
-    _preflight(settings)
+    _check_can_start(settings)
     console = Console()
     console.print(f"Starting {len(settings.nodes)} replicas ...")
     runner = FleetRunner(
@@ -66,7 +68,7 @@ def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
         env=_environment(ctx.obj),
         awaited=_awaited(settings),
         show_up=lambda: console.print(_banner(settings, ctx.obj)),
-        changed=_FileWatch(ctx.obj or default_fleet_file()) if _is_own(procfile_path) else lambda: None,
+        changed=_FileWatch(ctx.obj or default_fleet_file()) if _uses_fleet_file(procfile_path) else lambda: None,
     )
     ctx.exit(runner.run())
 
@@ -74,8 +76,8 @@ def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
 @click.command()
 @click.pass_context
 def procfile(ctx: click.Context) -> None:
-    """Print the Procfile of the fleet file."""
-    click.echo(written(fleet_lines(load_settings(ctx.obj))), nl=False)
+    """Print the Procfile for the fleet file."""
+    click.echo(procfile_text(fleet_commands(load_settings(ctx.obj))), nl=False)
 
 
 @click.command()
@@ -85,16 +87,16 @@ def valkey(ctx: click.Context) -> None:
     become_server(load_settings(ctx.obj).valkey)
 
 
-NODES = click.option("--node", "names", multiple=True, help="Only for this node; may be repeated. Default: all.")
+_NODES = click.option("--node", "names", multiple=True, help="Only for this node; may be repeated. Default: all nodes.")
 
 
 @click.command()
-@NODES
+@_NODES
 @click.pass_context
 def jobs(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Run the RQ workers of the nodes' queues.
 
-    One Redis at a time: where the nodes' queues are in several, name the nodes of one.
+    They work for one Redis at a time: if the queues are in several, name the nodes of one.
     """
     settings = load_settings(ctx.obj)
     nodes, url = _jobs_redis(settings, names)
@@ -102,23 +104,23 @@ def jobs(ctx: click.Context, names: tuple[str, ...]) -> None:
     options = ["--num-workers", str(settings.jobs.workers), "--worker-class", "rq.worker.SimpleWorker"]
     _become_rq(
         ["worker-pool", "--quiet", "--serializer", "json", *options, *map(queue_name, nodes)],
-        _environment(ctx.obj) | {RQ_URL_VARIABLE: url},
+        _environment(ctx.obj) | {_RQ_URL_VARIABLE: url},
     )
 
 
 @click.command()
-@NODES
+@_NODES
 @click.pass_context
 def cron(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Run the scheduler that puts the periodic jobs into the nodes' queues.
 
-    One Redis at a time: where the nodes' queues are in several, name the nodes of one.
+    It works for one Redis at a time: if the queues are in several, name the nodes of one.
     """
     nodes, url = _jobs_redis(load_settings(ctx.obj), names)
     wait_for_redis(url, click.echo)
     _become_rq(
-        ["cron", "--logging-level", "warning", CRON_MODULE],
-        _environment(ctx.obj) | {RQ_URL_VARIABLE: url, CRON_NODES_VARIABLE: ",".join(nodes)},
+        ["cron", "--logging-level", "warning", _CRON_MODULE],
+        _environment(ctx.obj) | {_RQ_URL_VARIABLE: url, CRON_NODES_VARIABLE: ",".join(nodes)},
     )
 
 
@@ -127,17 +129,18 @@ def _become_rq(arguments: Sequence[str], env: dict[str, str]) -> NoReturn:
 
 
 def _jobs_redis(settings: FleetSettings, names: Sequence[str]) -> tuple[list[str], str]:
-    """The chosen nodes, and the URL of the one Redis that holds their queues."""
+    """Return the chosen nodes (all if `names` is empty), and the URL of the one Redis that holds their queues."""
     for name in names:
         if name not in settings.nodes:
             reason = (
-                f"the fleet file has no [nodes.{name}]; jobs and cron need it, also for a member by its address only"
+                f"the fleet file has no [nodes.{name}]; jobs and cron need it, even for a member whose address the "
+                "others know"
             )
             raise InvalidArgument("--node", reason)
     nodes = {name: settings.node(name) for name in names or settings.nodes}
     urls = {node.jobs_url for node in nodes.values()}
     if len(urls) > 1:
-        places = ", ".join(f"{name} at {shown(node.jobs_url)}" for name, node in nodes.items())
+        places = ", ".join(f"{name} at {redacted(node.jobs_url)}" for name, node in nodes.items())
         raise InvalidArgument(
             "--node", f"the queues are in {len(urls)} Redis databases ({places}): name the nodes of one"
         )
@@ -145,7 +148,7 @@ def _jobs_redis(settings: FleetSettings, names: Sequence[str]) -> tuple[list[str
 
 
 def _environment(fleet_file: Path | None) -> dict[str, str]:
-    """The environment of this command's processes: they find its fleet file and the programs beside it."""
+    """Return the environment for the fleet's processes: they find this fleet file, and the programs of this Python."""
     programs = str(Path(sys.executable).parent)
     return os.environ | {
         FILE_VARIABLE: str((fleet_file or default_fleet_file()).absolute()),
@@ -155,24 +158,27 @@ def _environment(fleet_file: Path | None) -> dict[str, str]:
 
 
 def _awaited(settings: FleetSettings) -> dict[str, tuple[str, int]]:
-    """Where the fleet's processes accept connections once they are up, by name."""
+    """Return host and port of each process that accepts connections when it is up, by name."""
     server = {"Valkey": (HOST, settings.valkey.port)} if wants_embedded(settings) else {}
     return server | {name: split_address(node.bind_address) for name, node in settings.nodes.items()}
 
 
 def _commands(settings: FleetSettings, procfile_path: Path | None) -> dict[str, str]:
-    if _is_own(procfile_path):
-        return fleet_lines(settings)
+    if _uses_fleet_file(procfile_path):
+        return fleet_commands(settings)
     return read_procfile(procfile_path or Path("Procfile"), settings)
 
 
-def _is_own(procfile_path: Path | None) -> bool:
-    """Whether the processes are those of the fleet file, rather than those of somebody's Procfile."""
+def _uses_fleet_file(procfile_path: Path | None) -> bool:
+    """Return whether the processes come from the fleet file, and not from a Procfile."""
     return procfile_path is None and not Path("Procfile").exists()
 
 
 class _FileWatch:
-    """Called, yields the fleet's lines if the fleet file has changed since the last call; raises `SettingsError`."""
+    """A callable that returns the fleet's commands if the fleet file has changed since the last call, else `None`.
+
+    Raises `SettingsError` if the changed file cannot be used.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -183,7 +189,7 @@ class _FileWatch:
         if stamp == self._seen:
             return None
         self._seen = stamp
-        return fleet_lines(load_settings(self._path))
+        return fleet_commands(load_settings(self._path))
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
@@ -193,19 +199,19 @@ class _FileWatch:
         return status.st_mtime_ns, status.st_size
 
 
-def _preflight(settings: FleetSettings) -> None:
-    """Finds what would keep the fleet from starting, before anything is started; raises what it finds first."""
+def _check_can_start(settings: FleetSettings) -> None:
+    """Raise the first problem that would keep a process of the fleet from starting, before any is started."""
     _refuse_shared_addresses(settings)
-    with ExitStack() as claims:
+    with ExitStack() as reserved:
         if wants_embedded(settings):
             server_binary()
             setting = "valkey.port and the nodes' Redis URLs"
-            claims.enter_context(claim(HOST, settings.valkey.port, wanted_by="Valkey", setting=setting))
+            reserved.enter_context(reserve_port(HOST, settings.valkey.port, wanted_by="Valkey", setting=setting))
         for name, node in settings.nodes.items():
             for setting, address in node.listens_at.items():
                 host, port = split_address(address)
                 wanted = f"nodes.{name}.{setting}"
-                claims.enter_context(claim(host, port, wanted_by=f"replica {name}", setting=wanted))
+                reserved.enter_context(reserve_port(host, port, wanted_by=f"replica {name}", setting=wanted))
 
 
 def _refuse_shared_addresses(settings: FleetSettings) -> None:
@@ -215,7 +221,8 @@ def _refuse_shared_addresses(settings: FleetSettings) -> None:
             first = owners.setdefault(address, f"{name}.{setting}")
             if first != f"{name}.{setting}":
                 shown_setting = "grpc" if setting == "bind" else setting
-                raise SettingsError(f"nodes.{name}.{shown_setting}", f"{address} is also that of {first.split('.')[0]}")
+                reason = f"{address} is also the address of {first.split('.')[0]}"
+                raise SettingsError(f"nodes.{name}.{shown_setting}", reason)
 
 
 def _banner(settings: FleetSettings, fleet_file: Path | None) -> Panel:
@@ -227,28 +234,29 @@ def _banner(settings: FleetSettings, fleet_file: Path | None) -> Panel:
         where.add_row("Valkey", f"{HOST}:{server.port}", f"keeps its data in {server.directory}")
     for name, node in settings.nodes.items():
         faces = f"{node.grpc} (gRPC)" + (f", {node.resp} (Redis)" if node.resp else "")
-        where.add_row(name, faces, shown(node.redis))
+        where.add_row(name, faces, redacted(node.redis))
     command = _invocation(fleet_file)
     then = Table.grid(Column(style="bold", overflow="fold"), Column(style="dim"), padding=(0, 2))
-    for arguments, what in NEXT_STEPS:
+    for arguments, what in _NEXT_STEPS:
         then.add_row(f"{command} {arguments}", what)
     then.add_row("Ctrl-C", "end all of it; the data stays")
     return Panel(Group(where, "", then), title=f"Deltaic: {len(settings.nodes)} replicas are up", expand=False)
 
 
-NEXT_STEPS = (
+_NEXT_STEPS = (
     ("status", "who is up, and how far behind whom"),
     ("demo", "watch two replicas part and agree again"),
 )
 
 
 def _invocation(fleet_file: Path | None) -> str:
-    """What to type to reach this command from here."""
+    """Return what to type to run this command from the working directory."""
     own = Path(sys.executable).with_name("deltaic")
     found = shutil.which("deltaic")
-    command = "deltaic" if found and Path(found) == own else _from_here(own)
-    return shlex.join([command, *(["-f", _from_here(fleet_file)] if fleet_file else [])])
+    command = "deltaic" if found and Path(found) == own else _shortest(own)
+    return shlex.join([command, *(["-f", _shortest(fleet_file)] if fleet_file else [])])
 
 
-def _from_here(path: Path) -> str:
+def _shortest(path: Path) -> str:
+    """Return the path as it is, or relative to the working directory, whichever is shorter."""
     return min(str(path), os.path.relpath(path), key=len)

@@ -1,4 +1,4 @@
-"""`deltaic keep`: runs a command, and starts it again when it dies."""
+"""`deltaic keep`: runs a command, and restarts it when it dies."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ __all__ = ["keep"]
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def keep(ctx: click.Context, command: tuple[str, ...]) -> None:
-    """Run COMMAND and start it again, after a growing pause, whenever it dies.
+    """Run COMMAND, and restart it after a growing pause whenever it dies.
 
-    SIGTERM, SIGINT and SIGHUP are passed on and end both; so does the end of the process that started this. An
-    exit code that another try cannot mend is not tried again: 2 (usage, settings) ends this too; 4 and 5
-    (another process runs the replica), 6 (an invariant is broken), 7 (its state in Redis cannot be read) and 8
-    (the fleet has no such member) leave it waiting, so that a runner of Procfiles does not end the others.
+    SIGTERM, SIGINT and SIGHUP are passed on and end both; so does the end of the process that started this one. There
+    is no other try after an exit code that another try cannot change: 2 (usage, settings) ends this command too;
+    after 4 and 5 (another process runs the replica), 6 (an invariant is broken), 7 (its state in Redis cannot be
+    read) and 8 (the fleet has no such member) this command waits, so that a runner of Procfiles does not end the
+    other processes.
     """
     fleet_file: Path | None = ctx.obj
     if fleet_file is not None:

@@ -1,6 +1,6 @@
-"""`deltaic partition` and `deltaic heal`: who hears whom.
+"""`deltaic partition` and `deltaic heal`: set which nodes hear each other.
 
-They write the links in the nodes' Redis, so dead workers are no obstacle.
+They write the links into the Redis of the nodes, so they also work while workers are dead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from crdt_core.errors import StoreUnavailable
 from workers.cli.display import plain_table
-from workers.config.settings import load_settings
+from workers.config.loading import load_settings
 from workers.fleet.partitions import healed_links, partition_cuts, set_links
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 
@@ -34,19 +34,19 @@ __all__ = ["heal", "matrix_table", "partition"]
 @click.argument("parts", nargs=-1, required=True)
 @click.pass_obj
 def partition(fleet_file: Path | None, parts: tuple[str, ...]) -> None:
-    """Cut nodes from each other.
+    """Cut nodes off from each other.
 
-    PARTS are groups of nodes; no group hears another, and the nodes that are in none are one more group:
+    PARTS are groups of nodes. No group hears another, and the nodes that are in no group form one more group:
 
     \b
       deltaic partition n3                  n3 is alone
       deltaic partition n1,n2 n3,n4,n5      two sides
       deltaic partition 'n1->n3'            one direction: n3 does not hear n1
 
-    The shell needs the quotes around an arrow. Links that are paused already stay so; `deltaic heal` opens them.
+    The shell needs the quotes around an arrow. Links that are paused already stay paused; `deltaic heal` opens them.
     """
     settings = load_settings(fleet_file)
-    _set(settings, partition_cuts(parts, list(settings.nodes)), paused=True)
+    _set_and_show(settings, partition_cuts(parts, list(settings.nodes)), paused=True)
 
 
 @click.command()
@@ -61,11 +61,11 @@ def heal(fleet_file: Path | None, parts: tuple[str, ...]) -> None:
       deltaic heal 'n1->n3'     one direction: n3 hears n1 again
     """
     settings = load_settings(fleet_file)
-    _set(settings, healed_links(parts, list(settings.nodes)), paused=False)
+    _set_and_show(settings, healed_links(parts, list(settings.nodes)), paused=False)
 
 
 def matrix_table(matrix: Matrix) -> RenderableType:
-    """A row per listener, a column per speaker."""
+    """Return a table with a row per listener and a column per speaker."""
     table = plain_table(Column("hears", no_wrap=True), *(Column(name, justify="center") for name in matrix))
     for listener, row in matrix.items():
         table.add_row(listener, *(_cell(listener, speaker, row) for speaker in matrix))
@@ -80,14 +80,15 @@ def _cell(listener: str, speaker: str, row: dict[str, bool] | NodeStoreUnavailab
     return Text("yes", style="green") if row[speaker] else Text("no", style="bold red")
 
 
-def _set(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> None:
+def _set_and_show(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> None:
+    """Pause or open `cuts`, and print all links; raises `StoreUnavailable` if some could not be set."""
     matrix = asyncio.run(_set_links(settings, cuts, paused=paused))
     Console().print(matrix_table(matrix), "", _summary(matrix), sep="\n")
     rows = {listener: matrix[listener] for listener in sorted({listener for listener, _ in cuts})}
-    missed = {listener: row for listener, row in rows.items() if isinstance(row, NodeStoreUnavailable)}
-    if missed:
-        reasons = "; ".join(dict.fromkeys(map(str, missed.values())))
-        raise StoreUnavailable(f"the links of {', '.join(missed)} could not be set: {reasons}")
+    failed = {listener: row for listener, row in rows.items() if isinstance(row, NodeStoreUnavailable)}
+    if failed:
+        reasons = "; ".join(dict.fromkeys(map(str, failed.values())))
+        raise StoreUnavailable(f"the links of {', '.join(failed)} could not be set: {reasons}")
 
 
 async def _set_links(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> Matrix:
@@ -97,7 +98,7 @@ async def _set_links(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -
 
 def _summary(matrix: Matrix) -> Text:
     known = {listener: row for listener, row in matrix.items() if not isinstance(row, NodeStoreUnavailable)}
-    cut = sum(not hears for row in known.values() for hears in row.values())
-    if cut:
-        return Text(f"paused links: {cut}; where it says no, the row does not hear the column", style="yellow")
-    return Text("everyone hears everyone" if len(known) == len(matrix) else "no link known is paused", style="green")
+    paused = sum(not hears for row in known.values() for hears in row.values())
+    if paused:
+        return Text(f"paused links: {paused}; where it says no, the row does not hear the column", style="yellow")
+    return Text("everyone hears everyone" if len(known) == len(matrix) else "no known link is paused", style="green")

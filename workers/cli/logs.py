@@ -1,4 +1,7 @@
-"""How the long-running commands log. A module of its own: a node of a test bench starts without the workers' faces."""
+"""Configures the log of the long-running commands.
+
+It is a module of its own so that a node of the Maelstrom test bench starts without importing the workers' faces.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ __all__ = ["configure_logging"]
 
 
 def configure_logging(level: str) -> None:
-    """Events with their fields, a line each, on stderr: for people on a terminal, logfmt elsewhere."""
+    """Log events of `level` and above to stderr, one per line with their fields.
+
+    The lines are coloured for people on a terminal, and logfmt elsewhere.
+    """
     terminal = sys.stderr.isatty()
     logfmt = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
     structlog.configure(

@@ -12,31 +12,35 @@ from workers.maelstrom.workloads import WORKLOADS
 
 __all__ = ["maelstrom"]
 
-DEFAULT = MaelstromOptions()
+_DEFAULT = MaelstromOptions()
 
 
 @click.command()
 @click.argument("workload", type=click.Choice(list(WORKLOADS)))
 @click.option(
     "--interval-ms",
-    default=DEFAULT.interval_ms,
+    default=_DEFAULT.interval_ms,
     show_default=True,
     type=click.IntRange(1),
-    help="Time between rounds with random peers; less: what was lost is repaired sooner, at more messages.",
+    help="Time between two rounds with random peers; less: lost messages are repaired sooner, with more messages.",
 )
 @click.option(
-    "--fanout", default=DEFAULT.fanout, show_default=True, type=click.IntRange(1), help="Random peers a round."
+    "--fanout",
+    default=_DEFAULT.fanout,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Random peers that a round exchanges with.",
 )
 @click.option(
     "--batch-ms",
-    default=DEFAULT.batch_ms,
+    default=_DEFAULT.batch_ms,
     show_default=True,
     type=click.IntRange(0),
-    help="Least time between two batches of changes to one peer; more: fewer messages, later.",
+    help="Least time between two batches of changes to one peer; more: fewer messages, which arrive later.",
 )
-@click.option("--redis", metavar="URL", help="Keep the state in this Redis, and go on from it; default: in memory.")
+@click.option("--redis", metavar="URL", help="Keep the state in this Redis and resume from it; default: in memory.")
 def maelstrom(workload: str, interval_ms: int, fanout: int, batch_ms: int, redis: str | None) -> None:
-    """Run one node that speaks the Maelstrom protocol: requests a line each on stdin, replies on stdout.
+    """Run one node that speaks the Maelstrom protocol: one request per line on stdin, replies on stdout.
 
     The bench's workloads are echo, broadcast, g-set, g-counter and pn-counter; the course's are course-g-set, or-set,
     gossip and counter. The end of the input ends the node; diagnostics go to stderr.

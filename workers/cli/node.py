@@ -1,7 +1,7 @@
-"""`deltaic node`: who belongs to the fleet, and changing that while it runs.
+"""`deltaic node`: lists the members of the fleet, and adds and removes them while it runs.
 
-A change is written down by one running member and reaches the others like any write. What a command then waits for (the
-newcomer to be up, the removed worker to have stopped) comes about without it: interrupting it undoes nothing.
+One running member writes a change down, and it reaches the others like any write. What a command then waits for (the
+new node to be up, the removed worker to have stopped) happens without the command: interrupting it undoes nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rich.text import Text
 from crdt_core.errors import AlreadyRunning, InvalidArgument, WorldError
 from crdt_core.membership.evidence import NodeEvidence
 from crdt_core.types.members import Standing
-from workers.cli.arrival import watch_arrival
 from workers.cli.display import age, plain_table
+from workers.cli.join_progress import watch_joining
 from workers.cli.removal import VIA, remove, serving_member
 from workers.config.fleet_file import add_section, resp_beside
-from workers.config.redis_url import publishable, shown
-from workers.config.settings import checked_node, default_fleet_file, load_settings
-from workers.fleet.members import Census, take_census
+from workers.config.loading import checked_node, default_fleet_file, load_settings
+from workers.config.redis_url import publishable, redacted
+from workers.fleet.members import FleetMembers, read_members
 from workers.fleet.stores import NodeStoreUnavailable
 from workers.rpc.client import FleetClient
 from workers.system.clock import wall_ms
@@ -38,33 +38,33 @@ if TYPE_CHECKING:
 
 __all__ = ["node"]
 
-INTERRUPTED = 130
-WIDE = 100
+_INTERRUPTED = 130
+_WIDE = 100
 
 
 @click.group()
 def node() -> None:
-    """List the members of the fleet, add and remove them while it runs."""
+    """List the members of the fleet; add and remove them while it runs."""
 
 
-# List
+# List -------------------------------------------------------------------------------------------------------------
 
 
 @node.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per replica id.")
 @click.pass_obj
 def list_(fleet_file: Path | None, *, as_json: bool) -> None:
-    """List every replica id that is or was a member: since when it is not, its addresses, whether its worker runs.
+    """List every replica id that is or was a member, with its addresses, and whether its worker runs.
 
-    A node that comes back after a loss or an absence does so under a new id: n1, n1.2, n1.3.
+    A node that comes back after a loss or an absence has a new id: n1, n1.2, n1.3.
     """
-    census = asyncio.run(take_census(load_settings(fleet_file)))
-    ids = list(_ids(census))
+    fleet = asyncio.run(read_members(load_settings(fleet_file)))
+    ids = list(_ids(fleet))
     if as_json:
         click.echo(orjson.dumps(ids, option=orjson.OPT_INDENT_2))
         return
     console = Console()
-    wide = console.width >= WIDE
+    wide = console.width >= _WIDE
     names = ["node", "replica", "standing", "since", "worker", "gRPC", *(["resp", "Redis"] if wide else [])]
     table = plain_table(*(Column(name, overflow="fold") for name in names))
     for id_ in ids:
@@ -75,17 +75,19 @@ def list_(fleet_file: Path | None, *, as_json: bool) -> None:
     console.print(table)
 
 
-def _ids(census: Census) -> list[dict[str, Any]]:
-    facts = sorted(census.members.facts.items(), key=lambda item: (item[1].node, len(item[0]), item[0]))
-    known = [_id_json(census, replica, fact) for replica, fact in facts]
-    strangers = [name for name in census.settings.nodes if not census.members.ids_of(name)]
-    return known + [_stranger_json(census.settings.nodes[name], name) for name in strangers]
+def _ids(fleet: FleetMembers) -> list[dict[str, Any]]:
+    """Return the JSON objects of all ids that are known, and of the nodes of the fleet file that have none."""
+    facts = sorted(fleet.members.facts.items(), key=lambda item: (item[1].node, len(item[0]), item[0]))
+    known = [_id_json(fleet, replica, fact) for replica, fact in facts]
+    never_members = [name for name in fleet.settings.nodes if not fleet.members.ids_of(name)]
+    return known + [_never_member_json(fleet.settings.nodes[name], name) for name in never_members]
 
 
-def _id_json(census: Census, replica: str, fact: Fact) -> dict[str, Any]:
-    """What `deltaic node list --json` says of an id; `null` is what cannot be known."""
-    named, record = census.settings.nodes.get(fact.node), census.record(fact.node)
+def _id_json(fleet: FleetMembers, replica: str, fact: Fact) -> dict[str, Any]:
+    """Return what `deltaic node list --json` says of an id; `null` is what cannot be known."""
+    settings, evidence = fleet.settings.nodes.get(fact.node), fleet.evidence(fact.node)
     takes_part = fact.standing is Standing.ACTIVE
+    is_own = evidence is not None and (evidence.replica == replica or not evidence.replica)
     return {
         "node": fact.node,
         "replica": replica,
@@ -93,20 +95,20 @@ def _id_json(census: Census, replica: str, fact: Fact) -> dict[str, Any]:
         "reason": fact.reason or None,
         "since_ms": fact.at_ms or None,
         "last_commit": fact.final or None,
-        "grpc": named.grpc if named else fact.grpc,
-        "resp": named.resp if named else None,
-        "redis": shown(named.redis if named else fact.redis),
-        "running": None if record is None else record.running and (record.replica == replica or not record.replica),
-        "joining": takes_part and record is not None and (record.joining or record.replica != replica),
-        "waits": census.waits.get(fact.node) if takes_part else None,
+        "grpc": settings.grpc if settings else fact.grpc,
+        "resp": settings.resp if settings else None,
+        "redis": redacted(settings.redis if settings else fact.redis),
+        "running": None if evidence is None else evidence.running and is_own,
+        "joining": takes_part and evidence is not None and (evidence.joining or evidence.replica != replica),
+        "waits": fleet.waits.get(fact.node) if takes_part else None,
     }
 
 
-def _stranger_json(named: NodeSettings, name: str) -> dict[str, Any]:
+def _never_member_json(settings: NodeSettings, name: str) -> dict[str, Any]:
     nothing = dict.fromkeys(("replica", "reason", "since_ms", "last_commit"))
     return {
-        "node": name, **nothing, "standing": "no member", "grpc": named.grpc, "resp": named.resp,
-        "redis": shown(named.redis), "running": False, "joining": False, "waits": None, "replica": "-",
+        "node": name, **nothing, "standing": "no member", "grpc": settings.grpc, "resp": settings.resp,
+        "redis": redacted(settings.redis), "running": False, "joining": False, "waits": None, "replica": "-",
     }  # fmt: skip
 
 
@@ -126,14 +128,18 @@ def _worker(id_: dict[str, Any]) -> Text:
     return Text("down", style="bold red") if id_["standing"] == "active" else Text("-")
 
 
-# Add
+# Add --------------------------------------------------------------------------------------------------------------
 
 
 @node.command()
 @click.argument("name")
-@click.option("--grpc", metavar="HOST:PORT", help="Where its worker is dialled; needed where the fleet file is silent.")
-@click.option("--redis", metavar="URL", help="Its Redis, as everybody reaches it; needed like --grpc.")
-@click.option("--resp", metavar="HOST:PORT", help="Where clients of Redis reach it; by default as at the other nodes.")
+@click.option(
+    "--grpc", metavar="HOST:PORT", help="Its gRPC address; required if the fleet file does not name the node."
+)
+@click.option("--redis", metavar="URL", help="Its Redis, as every node reaches it; required like --grpc.")
+@click.option(
+    "--resp", metavar="HOST:PORT", help="Its address for Redis clients; default: chosen as the other nodes do."
+)
 @VIA
 @click.option("--no-wait", is_flag=True, help="Do not wait until the node is up.")
 @click.pass_context
@@ -149,14 +155,14 @@ def add(
 ) -> None:
     """Add the node NAME to the running fleet, and wait until it is up.
 
-    The node fetches the state from a member, in chunks, and serves once it has all of it. If the fleet file does not
-    name the node, its section is added there. The other members' files may name it or not: the addresses travel with
-    the addition, unless its Redis URL has a password, which is written down nowhere. Ctrl-C ends the waiting; the
-    node stays added.
+    The node fetches the state from a member, in chunks, and serves when it has all of it. If the fleet file does not
+    name the node, its section is added there. The other members' files need not name it: its addresses travel with
+    the addition. An exception is a Redis URL with a password, which is written down nowhere. Ctrl-C ends the waiting;
+    the node stays added.
 
     \b
     Exit code: 0  the node is up, or was added with --no-wait
-               2  it cannot be added as it is
+               2  it cannot be added like this
                3  no member or not the new node's Redis can be reached
                4  a worker of another fleet runs there
              130  interrupted while waiting
@@ -168,9 +174,9 @@ def add(
     console.print(f"{by}: {name} is a member now, as {replica}" if by else f"{name} is a member already, as {replica}")
     file = ctx.obj or default_fleet_file()
     if name not in settings.nodes:
-        written = add_section(file, name, new)
-        copied = "" if written == file else ", a copy of the fleet file that comes with Deltaic"
-        console.print(f"wrote its section into {written}{copied}")
+        changed = add_section(file, name, new)
+        copied = "" if changed == file else ", a copy of the fleet file that comes with Deltaic"
+        console.print(f"wrote its section into {changed}{copied}")
         if new.resp is not None:
             console.print(f"it will speak the Redis protocol at {new.resp}")
     if not publishable(new.redis):
@@ -181,81 +187,92 @@ def add(
     if no_wait:
         return
     try:
-        asyncio.run(watch_arrival(name, replica, new))
+        asyncio.run(watch_joining(name, replica, new))
     except KeyboardInterrupt:
         console.print(f"\n{name} stays a member; `deltaic status` shows it, `deltaic node remove {name}` undoes it")
-        ctx.exit(INTERRUPTED)
+        ctx.exit(_INTERRUPTED)
 
 
 def _addresses(
     settings: FleetSettings, name: str, grpc: str | None, redis: str | None, resp: str | None
 ) -> NodeSettings:
-    named = settings.nodes.get(name)
-    if named is None:
+    """Return the addresses of the new node, from the fleet file or the options; raises `InvalidArgument`."""
+    in_file = settings.nodes.get(name)
+    if in_file is None:
         if grpc is None or redis is None:
             raise InvalidArgument(name, "the fleet file does not name it: --grpc and --redis are needed")
         new = checked_node(name, grpc=grpc, redis=redis, resp=resp)
-        return new if resp else checked_node(name, grpc=grpc, redis=redis, resp=_resp_of(settings, new))
+        return new if resp else checked_node(name, grpc=grpc, redis=redis, resp=_default_resp(settings, new))
     for option, given, held in (
-        ("--grpc", grpc, named.grpc), ("--redis", redis, named.redis), ("--resp", resp, named.resp),
+        ("--grpc", grpc, in_file.grpc), ("--redis", redis, in_file.redis), ("--resp", resp, in_file.resp),
     ):  # fmt: skip
         if given not in {None, held}:
-            says = "nothing of it" if held is None else shown(held)
-            raise InvalidArgument(option, f"the fleet file says {says}; leave it out, or change the file")
-    return named
+            says = "does not set it" if held is None else f"says {redacted(held)}"
+            raise InvalidArgument(option, f"the fleet file {says}; omit the option, or change the file")
+    return in_file
 
 
-def _resp_of(settings: FleetSettings, new: NodeSettings) -> str | None:
-    """Where it speaks the Redis protocol unless it is told; nowhere if another face would be in its way."""
+def _default_resp(settings: FleetSettings, new: NodeSettings) -> str | None:
+    """Return the address for Redis clients, chosen as the other nodes do; `None` if another face has that address."""
     resp = resp_beside(settings.nodes.values(), new.grpc)
     taken = {address for node in settings.nodes.values() for address in node.listens_at.values()}
     return resp if resp not in {*taken, new.grpc} else None
 
 
 async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str | None) -> tuple[str, str]:
-    """The id of the new member, and who wrote it down: nobody if it is written down already, and not up yet."""
+    """Add the node, and return its replica id and the member that wrote it down.
+
+    If the node was added before and is not up yet, nothing is written, and the second part is empty. Raises
+    `InvalidArgument` if it is up.
+    """
     wider = settings.model_copy(update={"nodes": settings.nodes | {name: new}})
-    census = await take_census(wider)
-    record = _record_of_newcomer(census, name)
-    replica = census.members.active.get(name)
-    if replica is not None and any(isinstance(r, NodeEvidence) and r.replica for r in census.records.values()):
-        goes_on = record.replica == replica and not census.members.abandoned(record.clock)
-        if goes_on and not record.joining:
+    fleet = await read_members(wider)
+    evidence = _evidence_of_newcomer(fleet, name)
+    replica = fleet.members.active.get(name)
+    any_replica = any(isinstance(e, NodeEvidence) and e.replica for e in fleet.evidence_by_node.values())
+    if replica is not None and any_replica:
+        goes_on = evidence.replica == replica and not fleet.members.abandoned(evidence.clock)
+        if goes_on and not evidence.joining:
             raise InvalidArgument(name, f"it is a member already, as {replica}")
         return replica, ""
-    async with FleetClient(census.settings) as clients:
-        member = await serving_member(clients, census, via, but=name)
-        _check_knows_the_end(census, record, member.name)
+    async with FleetClient(fleet.settings) as clients:
+        member = await serving_member(clients, fleet, via, but=name)
+        _check_knows_given_up(fleet, evidence, member.name)
         return await member.add_node(name, new), member.name
 
 
-def _record_of_newcomer(census: Census, name: str) -> NodeEvidence:
-    """What its Redis holds; raises where that speaks against an addition."""
-    record = census.records[name]
-    if isinstance(record, NodeStoreUnavailable):
-        raise record
-    if name in census.members.active:
-        return record
-    if record.running:
-        raise AlreadyRunning(record.replica or name, "a worker that is no member of this fleet")
-    left_behind = census.members.abandoned(record.clock)
-    if record.replica and record.replica not in census.members.facts and not left_behind:
+def _evidence_of_newcomer(fleet: FleetMembers, name: str) -> NodeEvidence:
+    """Return what the new node's Redis holds.
+
+    Raises `NodeStoreUnavailable` if it cannot be read, `AlreadyRunning` if a worker of another fleet runs there, and
+    `InvalidArgument` if it holds a replica of another fleet.
+    """
+    evidence = fleet.evidence_by_node[name]
+    if isinstance(evidence, NodeStoreUnavailable):
+        raise evidence
+    if name in fleet.members.active:
+        return evidence
+    if evidence.running:
+        raise AlreadyRunning(evidence.replica or name, "a worker that is no member of this fleet")
+    was_given_up = fleet.members.abandoned(evidence.clock)
+    if evidence.replica and evidence.replica not in fleet.members.facts and not was_given_up:
         where = Keys(name).header
         raise InvalidArgument(
             name, f"its Redis holds a replica of another fleet at {where}: delete that, or choose another"
         )
-    return record
+    return evidence
 
 
-def _check_knows_the_end(census: Census, record: NodeEvidence, member: str) -> None:
-    """Raises where `member` has not heard that what the newcomer's Redis holds was given up.
+def _check_knows_given_up(fleet: FleetMembers, evidence: NodeEvidence, member: str) -> None:
+    """Raise `WorldError` if the newcomer's Redis holds commits that the fleet has given up and `member` does not know.
 
-    Whoever hears of the addition has then heard of that, too, and takes nothing of it in.
+    The member that writes the addition down has to know. Then every node that hears of the addition has also heard
+    which commits were given up, and takes none of them in.
     """
-    own = census.record(member)
-    known = own.members.abandoned(record.clock) if own is not None else []
-    if unheard := [replica for replica in census.members.abandoned(record.clock) if replica not in known]:
-        raise WorldError(f"{member} has not heard yet where {', '.join(unheard)} ended: try again, or --via another")
+    own = fleet.evidence(member)
+    known = own.members.abandoned(evidence.clock) if own is not None else []
+    if unknown := [replica for replica in fleet.members.abandoned(evidence.clock) if replica not in known]:
+        raise WorldError(f"{member} has not heard yet where {', '.join(unknown)} ended: try again, or --via another")
 
 
 def _how_to_start(name: str) -> str:

@@ -1,7 +1,8 @@
-"""`deltaic node remove`: what the removal of a member would lose, and the removal.
+"""`deltaic node remove`: removes a member from the fleet, and says beforehand what that would lose.
 
-What a node alone knows is told by headers: its own entry in its own clock, against the most that any other member has
-seen of it. A node that runs hands that over before it goes.
+Headers tell which commits have reached no other member: the node's own entry in its own clock, compared with the
+highest entry for it in the clock of any other member. A node that runs sends those commits to the others before it is
+removed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from rich.console import Console
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
 from crdt_core.membership.evidence import NodeEvidence
 from workers.cli.display import age, printable
-from workers.config.settings import default_fleet_file, load_settings
-from workers.fleet.members import Census, take_census
+from workers.config.loading import default_fleet_file, load_settings
+from workers.fleet.members import FleetMembers, read_members
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 from workers.rpc.client import FleetClient, NodeUnavailable
 from workers.system.clock import wall_ms
@@ -32,15 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["VIA", "remove", "serving_member"]
 
-STOP_WAIT_S = 30.0
-_AGAIN_S = 0.2
+_STOP_TIMEOUT_S = 30.0
+_CHECK_INTERVAL_S = 0.2
 
-VIA = click.option("--via", help="The member that is to write the change down; default: the first that serves.")
+VIA = click.option("--via", help="The member that writes the change down; default: the first that serves.")
 
 
-async def serving_member(clients: FleetClient, census: Census, via: str | None, *, but: str) -> NodeClient:
-    """The member that is to write a change down; raises `UnknownNode`, `WorldError`."""
-    members = [name for name in census.members.active if name != but and name in clients.nodes]
+async def serving_member(clients: FleetClient, fleet: FleetMembers, via: str | None, *, but: str) -> NodeClient:
+    """Return the member that is to write a change down: `via`, or the first that serves, but never the node `but`.
+
+    Raises `UnknownNode` if `via` is no such member, and `WorldError` if no member serves.
+    """
+    members = [name for name in fleet.members.active if name != but and name in clients.nodes]
     if via is not None and via not in members:
         raise UnknownNode(via, members)
     for name in [via] if via is not None else members:
@@ -52,15 +56,17 @@ async def serving_member(clients: FleetClient, census: Census, via: str | None, 
 @click.command()
 @click.argument("name")
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
-@click.option("--force", is_flag=True, help="Also where the node knows what nobody else does, or cannot be asked.")
+@click.option(
+    "--force", is_flag=True, help="Remove it even if it has commits that no other member has, or cannot be asked."
+)
 @VIA
 @click.pass_obj
 def remove(fleet_file: Path | None, name: str, *, dry_run: bool, force: bool, via: str | None) -> None:
     """Remove the node NAME from the running fleet. What it wrote stays; its worker stops by itself.
 
-    If it runs and has commits that nobody else has, it first exchanges with all others. What it alone knows then, or a
-    Redis of it that cannot be read, needs --force. Its replica id goes from all clocks when every member has heard of
-    the removal. `deltaic node add` makes it a member again, under a new id.
+    If it runs and has commits that no other member has, it first exchanges with all others. If it still has such
+    commits then, or its Redis cannot be read, --force is needed. Its replica id leaves all clocks when every member
+    has heard of the removal. `deltaic node add` makes it a member again, under a new id.
 
     \b
     Exit code: 0  it is removed, and its worker has stopped
@@ -75,61 +81,62 @@ async def _remove(
     settings: FleetSettings, name: str, *, dry_run: bool, force: bool, via: str | None, file: Path
 ) -> None:
     console = Console(soft_wrap=True, markup=False, highlight=False)
-    census = await take_census(settings)
-    replica = _removable(census, name)
+    fleet = await read_members(settings)
+    replica = _replica_to_remove(fleet, name)
     if dry_run:
-        for line in [*_facts_of(census, name), *await _held_back(census, name)]:
+        for line in [*_findings(fleet, name), *await _held_back(fleet, name)]:
             console.print(line)
         return
-    async with FleetClient(census.settings) as clients:
-        member = await serving_member(clients, census, via, but=name)
-        if census.alone(name) and _runs(census, name):
-            await _hand_over(clients.nodes[name], console)
-            census = await take_census(settings)
-        lost = census.alone(name)
-        if lost != 0 and not force:
-            raise InvalidArgument(name, f"{_only_there(lost)}; --force removes it all the same")
+    async with FleetClient(fleet.settings) as clients:
+        member = await serving_member(clients, fleet, via, but=name)
+        if fleet.unseen_commits(name) and _runs(fleet, name):
+            await _send_to_others(clients.nodes[name], console)
+            fleet = await read_members(settings)
+        unseen = fleet.unseen_commits(name)
+        if unseen != 0 and not force:
+            raise InvalidArgument(name, f"{_unseen_words(unseen)}; --force removes it all the same")
         await member.remove_node(name)
     console.print(f"{member.name}: {name} is no member any more")
-    if lost is None:
-        console.print(f"{name}: its Redis does not answer: what it alone knew is lost to the others", style="yellow")
+    if unseen is None:
+        text = f"{name}: its Redis does not answer; commits that reached no other member are lost to the others"
+        console.print(text, style="yellow")
     else:
-        await _until_stopped(census.settings, name)
-        if _runs(census, name):
+        await _wait_until_stopped(fleet.settings, name)
+        if _runs(fleet, name):
             console.print("its worker has stopped")
-        lost = await _alone_after(census.settings, name, replica)
-    if lost:
-        left = f"{_commits(lost)} that only it had stay in its Redis, and reach nobody"
-        console.print(f"{name}: {left}", style="yellow")
-    console.print(f"its id {replica} will be folded away when all members have heard of it", style="dim")
+        unseen = await _unseen_after_removal(fleet.settings, name, replica)
+    if unseen:
+        text = f"{_commits(unseen)} of its own reached no other member, and remain only in its Redis"
+        console.print(f"{name}: {text}", style="yellow")
+    console.print(f"its id {replica} leaves the clocks when all members have heard of the removal", style="dim")
     if name in settings.nodes:
         console.print(f"take [nodes.{name}] out of {file}", style="dim")
 
 
-def _removable(census: Census, name: str) -> str:
-    """The id under which it is a member; raises `UnknownNode`, `InvalidArgument`."""
-    if name in census.members.active:
-        return census.members.active[name]
-    found = census.fact(name)
-    if found is None:
-        raise UnknownNode(name, list(census.members.active))
-    _, fact = found
+def _replica_to_remove(fleet: FleetMembers, name: str) -> str:
+    """Return the replica id of the member `name`; raises `UnknownNode`, or `InvalidArgument` for a former member."""
+    if name in fleet.members.active:
+        return fleet.members.active[name]
+    latest = fleet.latest(name)
+    if latest is None:
+        raise UnknownNode(name, list(fleet.members.active))
+    _, fact = latest
     raise InvalidArgument(name, f"it is no member any more ({fact.reason}, {age(max(0, wall_ms() - fact.at_ms))} ago)")
 
 
-def _runs(census: Census, name: str) -> bool:
-    record = census.record(name)
-    return record is not None and record.running
+def _runs(fleet: FleetMembers, name: str) -> bool:
+    evidence = fleet.evidence(name)
+    return evidence is not None and evidence.running
 
 
-def _only_there(count: int | None) -> str:
+def _unseen_words(count: int | None) -> str:
     if count is None:
-        return "its Redis does not answer, so what it alone knows cannot be told"
-    return f"{_commits(count)} of its own it alone knows"
+        return "its Redis does not answer, so commits that reached no other member cannot be counted"
+    return f"{_commits(count)} of its own reached no other member"
 
 
 def _commits(count: int) -> str:
-    """A number of commits.
+    """Return a number of commits in words.
 
     >>> _commits(1), _commits(2)
     ('1 commit', '2 commits')
@@ -137,65 +144,70 @@ def _commits(count: int) -> str:
     return f"{count} commit" + ("" if count == 1 else "s")
 
 
-def _facts_of(census: Census, name: str) -> list[str]:
-    """What a removal would find."""
-    replica, alone = census.members.active[name], census.alone(name)
-    record = census.records.get(name)
-    if isinstance(record, NodeEvidence):
-        state = "it runs; it would stop by itself" if record.running else "its worker does not run"
-        commits = f"what it wrote stays: {_commits(record.clock[replica])}"
+def _findings(fleet: FleetMembers, name: str) -> list[str]:
+    """Return what a removal would find and do, a line each."""
+    replica, unseen = fleet.members.active[name], fleet.unseen_commits(name)
+    evidence = fleet.evidence_by_node.get(name)
+    if isinstance(evidence, NodeEvidence):
+        state = "it runs; it would stop by itself" if evidence.running else "its worker does not run"
+        commits = f"what it wrote stays: {_commits(evidence.clock[replica])}"
     else:
-        reason = "nothing says where that is" if record is None else printable(str(record))
-        state, commits = f"its Redis does not answer: {reason}", "what it wrote, as far as known, stays"
-    if alone == 0:
-        only = "all of them are known to others"
-    elif alone is None or not _runs(census, name):
-        only = f"{_only_there(alone)}: only --force would remove it"
+        reason = "its address is unknown" if evidence is None else printable(str(evidence))
+        state, commits = f"its Redis does not answer: {reason}", "what it wrote stays, as far as others have it"
+    if unseen == 0:
+        others = "other members have all of them"
+    elif unseen is None or not _runs(fleet, name):
+        others = f"{_unseen_words(unseen)}: only --force would remove it"
     else:
-        only = f"{_only_there(alone)}: it would exchange with all others first"
-    return [f"{name} is a member, as {replica}", state, commits, only]
+        others = f"{_unseen_words(unseen)}: it would exchange with all others first"
+    return [f"{name} is a member, as {replica}", state, commits, others]
 
 
-async def _held_back(census: Census, name: str) -> list[str]:
-    """The removal markers that wait for it, as the others last weighed them."""
-    others = [node for node in census.members.active if node != name and node in census.settings.nodes]
-    async with FleetRedis(census.settings) as redis:
+async def _held_back(fleet: FleetMembers, name: str) -> list[str]:
+    """Return a line about the tombstones that wait for the node, from the others' last compactions; else no line."""
+    others = [node for node in fleet.members.active if node != name and node in fleet.settings.nodes]
+    async with FleetRedis(fleet.settings) as redis:
         answers = await redis.ask({other: [("HGET", Keys(other).header, "waiting")] for other in others})
     held = 0
     for answer in answers.values():
         if not isinstance(answer, NodeStoreUnavailable) and answer[0]:
             with contextlib.suppress(orjson.JSONDecodeError, AttributeError, TypeError):
                 held = max(held, orjson.loads(answer[0]).get("held_by", {}).get(name, 0))
-    return [f"{held} removal markers wait for it; the others would forget them"] if held else []
+    return [f"{held} tombstones wait for it; the others would drop them"] if held else []
 
 
-async def _hand_over(client: NodeClient, console: Console) -> None:
+async def _send_to_others(client: NodeClient, console: Console) -> None:
+    """Make the node exchange with all others before it is removed."""
     try:
         result = await client.sync_all()
     except NodeUnavailable as error:
-        console.print(f"{client.name} did not hand over what it knows: {error.reason}", style="yellow")
+        console.print(f"{client.name} did not send its commits to the others: {error.reason}", style="yellow")
         return
     contacted = " ".join(result.peers_contacted) or "nobody"
-    console.print(f"{client.name} has handed over what it alone knew, to {contacted}")
+    console.print(f"{client.name} has sent its commits to {contacted}")
 
 
-async def _until_stopped(settings: FleetSettings, name: str) -> None:
-    """Waits for the end of its worker; raises `WorldError` where that does not come."""
+async def _wait_until_stopped(settings: FleetSettings, name: str) -> None:
+    """Return when the node's worker has stopped; raises `WorldError` if it still runs after some time."""
     try:
-        async with asyncio.timeout(STOP_WAIT_S):
-            while _runs(await take_census(settings), name):  # noqa: ASYNC110
-                await asyncio.sleep(_AGAIN_S)
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            while _runs(await read_members(settings), name):  # noqa: ASYNC110
+                await asyncio.sleep(_CHECK_INTERVAL_S)
     except TimeoutError:
-        raise WorldError(f"{name} has not heard of its removal within {STOP_WAIT_S:g} s: stop its worker") from None
+        reason = f"{name} has not heard of its removal within {_STOP_TIMEOUT_S:g} s: stop its worker"
+        raise WorldError(reason) from None
 
 
-async def _alone_after(settings: FleetSettings, name: str, replica: str) -> int:
-    """What it had still written when it was removed already, and nobody took in."""
-    census = await take_census(settings)
-    own = census.record(name)
-    others = [census.record(other) for other in census.members.active]
+async def _unseen_after_removal(settings: FleetSettings, name: str, replica: str) -> int:
+    """Return how many commits of `replica` no member has or ever will have.
+
+    It counts commits made after the members had written down where the id ends.
+    """
+    fleet = await read_members(settings)
+    own = fleet.evidence(name)
+    others = [fleet.evidence(other) for other in fleet.members.active]
     if own is None or own.replica != replica:
         return 0
-    final = census.members.facts[replica].final
-    seen = max((record.clock[replica] for record in others if record is not None), default=0)
+    final = fleet.members.facts[replica].final
+    seen = max((evidence.clock[replica] for evidence in others if evidence is not None), default=0)
     return max(0, own.clock[replica] - max(seen, final))

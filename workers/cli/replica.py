@@ -9,7 +9,7 @@ import uvloop
 
 from crdt_core.membership.evidence import OperatorOverride
 from workers.cli.logs import configure_logging
-from workers.config.settings import load_settings
+from workers.config.loading import load_settings
 from workers.worker.worker import run_worker
 
 if TYPE_CHECKING:
@@ -17,35 +17,34 @@ if TYPE_CHECKING:
 
 __all__ = ["replica"]
 
-LEVELS = ("debug", "info", "warning", "error")
+_LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command()
 @click.argument("node")
-@click.option("--takeover", is_flag=True, help="Take the replica over from a process that still holds it.")
+@click.option("--takeover", is_flag=True, help="Take the replica over from a process that still owns it.")
 @click.option(
     "--trust-redis",
     is_flag=True,
-    help="Believe that the node's Redis has lost nothing, though not every other node can be asked. Safe only if it "
-    "was stopped in order, or syncs every write (appendfsync always): else writes of this node may be lost silently.",
+    help="Believe that the node's Redis has lost nothing, even though not every other node can be asked. Safe only if "
+    "that Redis was shut down in order, or syncs every write to the disk (appendfsync always). Otherwise writes of "
+    "this node may be lost silently.",
 )
 @click.option(
     "--unsponsored",
     is_flag=True,
-    help="Come back under a new replica id although no other member runs that could write it down. Safe only if no "
-    "other member runs anywhere, also where this node cannot reach it.",
+    help="Come back under a new replica id even though no other member runs that could write it down. Safe only if no "
+    "other member runs anywhere, not even where this node cannot reach it.",
 )
-@click.option(
-    "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
-)
+@click.option("--log-level", default="info", show_default=True, type=click.Choice(_LOG_LEVELS))
 @click.pass_obj
 def replica(
     fleet_file: Path | None, node: str, *, takeover: bool, trust_redis: bool, unsponsored: bool, log_level: str
 ) -> None:
     """Run the replica worker of NODE until SIGTERM or Ctrl-C.
 
-    A second worker for a node that runs already is refused; with --takeover the former one is fenced and stops.
-    A node that the fleet does not know, or has removed, does not run: exit code 8.
+    A second worker for a node that already runs is refused. With --takeover, the former worker is fenced and stops
+    instead. A node that the fleet does not know, or has removed, does not run: exit code 8.
     """
     configure_logging(log_level)
     override = OperatorOverride(trusting=trust_redis, unsponsored=unsponsored)

@@ -1,4 +1,4 @@
-"""`deltaic settings`: every setting with its value, its default and what it means."""
+"""`deltaic settings`: prints every setting with its value, its default and its meaning."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from workers.config.redis_url import shown
-from workers.config.settings import ENV_PREFIX, NodeSettings, default_fleet_file, load_settings
+from workers.config.loading import default_fleet_file, load_settings
+from workers.config.redis_url import redacted
+from workers.config.settings import ENV_PREFIX, NodeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ Plain = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class _Setting:
-    """One setting; `variable` is the environment variable that overrides it, `required` says it has no default."""
+    """One setting. `variable` is the environment variable that overrides it; a `required` one has no default."""
 
     name: str
     value: Plain
@@ -45,7 +46,7 @@ class _Setting:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per setting.")
 @click.pass_context
 def settings(ctx: click.Context, as_json: bool) -> None:
-    """Print every setting with its value, default and meaning."""
+    """Print every setting with its value, its default and its meaning."""
     loaded = load_settings(ctx.obj)
     found = list(_settings_of(loaded))
     if as_json:
@@ -79,6 +80,7 @@ def _nodes(loaded: FleetSettings) -> Table:
 
 
 def _settings_of(section: BaseModel, path: tuple[str, ...] = ()) -> Iterator[_Setting]:
+    """Yield every setting in `section`, which stands at `path` in the fleet file, and in its subsections."""
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         if isinstance(value, BaseModel):
@@ -102,9 +104,9 @@ def _setting(path: tuple[str, ...], value: object, field: FieldInfo) -> _Setting
 
 
 def _plain(value: object) -> Plain:
-    """`value` as JSON has it, URLs without their passwords."""
+    """Return `value` as JSON can hold it, and a URL without its password."""
     if isinstance(value, str) and "://" in value:
-        return shown(value)
+        return redacted(value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

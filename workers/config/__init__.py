@@ -1,1 +1,1 @@
-"""The fleet file and everything that it sets: addresses, limits, credentials, policies."""
+"""The settings of a fleet: the fleet file, the environment, addresses, limits, credentials, policies."""

@@ -1,8 +1,8 @@
-"""What the faces and their clients show each other: a password, and certificates. Read once, at the entry point.
+"""The password and the certificates with which faces and clients prove who they are. Read once, at the entry point.
 
-The password is a bearer token in the metadata of gRPC calls, and what Redis's clients say with AUTH. With a certificate
-of its own a face speaks TLS, and nothing else; with a CA, too, its clients must show a certificate that the CA has
-signed (mutual TLS). Clients over gRPC then trust the CA and no other.
+The password is a bearer token in the metadata of gRPC calls, and the argument of AUTH for Redis clients. A face with a
+certificate speaks only TLS. With a CA as well, its clients must show a certificate that this CA has signed (mutual
+TLS), and gRPC clients trust this CA and no other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SCHEME = "Bearer "
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The password and the PEM texts; `None` where there are none. Nothing of them is ever shown."""
+    """The password and the PEM texts of the gRPC face; `None` for what is not set. The `repr` shows none of them."""
 
     password: str | None = field(default=None, repr=False)
     certificate: bytes | None = field(default=None, repr=False)
@@ -43,7 +43,7 @@ class Credentials:
 
     @classmethod
     def read(cls, security: SecuritySettings) -> Credentials:
-        """What the settings name; raises `SettingsError` for a file that cannot be used."""
+        """Return the content of the files that the settings name; raises `SettingsError` for an unusable file."""
         return cls(
             _password(security),
             _content("security.grpc_certificate", security.grpc_certificate),
@@ -53,19 +53,25 @@ class Credentials:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What a client sends with every call."""
+        """The metadata that a client sends with every call."""
         return () if self.password is None else ((_HEADER, _SCHEME + self.password),)
 
     def admits(self, metadata: Iterable[tuple[str, str | bytes]]) -> bool:
-        """Whether a call with that metadata knows the password; it takes the same time however much of it is right."""
+        """Return whether a call's metadata carries the password; always true where there is no password.
+
+        The comparison takes the same time however much of the given password is right.
+        """
         if self.password is None:
             return True
         given = next((value for name, value in metadata if name == _HEADER), "")
-        shown = given.encode() if isinstance(given, str) else given
-        return hmac.compare_digest(shown, (_SCHEME + self.password).encode())
+        sent = given.encode() if isinstance(given, str) else given
+        return hmac.compare_digest(sent, (_SCHEME + self.password).encode())
 
     def for_server(self) -> grpc.ServerCredentials | None:
-        """How the face speaks TLS; `None`: it does not. Raises `SettingsError` for a CA without a certificate."""
+        """Return the TLS credentials of the gRPC face, or `None` if it speaks plain text.
+
+        Raises `SettingsError` for a CA without a certificate.
+        """
         if self.certificate is None or self.key is None:
             if self.ca is not None:
                 raise SettingsError("security.grpc_ca", "needs grpc_certificate and grpc_key beside it")
@@ -75,7 +81,10 @@ class Credentials:
         )
 
     def for_client(self) -> grpc.ChannelCredentials | None:
-        """How a client speaks TLS; `None`: it does not. Without a CA it trusts those of the machine."""
+        """Return the TLS credentials of a gRPC client, or `None` if it speaks plain text.
+
+        Without a CA of its own, the client trusts the CAs of the machine.
+        """
         if self.certificate is None and self.ca is None:
             return None
         if self.ca is None:
@@ -84,7 +93,10 @@ class Credentials:
 
 
 def resp_tls(security: SecuritySettings) -> ssl.SSLContext | None:
-    """How the Redis face speaks TLS; `None`: it does not. Raises `SettingsError` for a file that cannot be used."""
+    """Return the TLS context of the Redis face, or `None` if it speaks plain text.
+
+    Raises `SettingsError` for an unusable file.
+    """
     if security.resp_certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -92,7 +104,7 @@ def resp_tls(security: SecuritySettings) -> ssl.SSLContext | None:
     _content("security.resp_key", security.resp_key)
     _content("security.resp_ca", security.resp_ca)
     try:
-        context.load_cert_chain(security.resp_certificate, security.resp_key, _refused_passphrase)
+        context.load_cert_chain(security.resp_certificate, security.resp_key, _no_passphrase)
     except ssl.SSLError as error:
         raise SettingsError("security.resp_certificate", f"cannot be used with resp_key: {error.reason}") from error
     if security.resp_ca is not None:
@@ -105,7 +117,10 @@ def resp_tls(security: SecuritySettings) -> ssl.SSLContext | None:
 
 
 def warn_of_exposure(face: str, address: str, security: SecuritySettings) -> None:
-    """Logs which settings would protect a face (`grpc`, `resp`) that others can reach at `address` (host:port)."""
+    """Log which settings would protect a face that other machines can reach; log nothing if it is protected.
+
+    `face` is `grpc` or `resp`, `address` the host:port on which it listens.
+    """
     unset = []
     if security.password is None and security.password_file is None:
         unset.append("security.password_file")
@@ -115,8 +130,8 @@ def warn_of_exposure(face: str, address: str, security: SecuritySettings) -> Non
         log.warning("face_unprotected", face=face, address=address, unset=" ".join(unset))
 
 
-def _refused_passphrase() -> str:
-    """What a key that wants a passphrase is told: nobody sits at a worker's terminal to give it."""
+def _no_passphrase() -> str:
+    """Return no passphrase for an encrypted key: no person sits at a worker's terminal who could type one."""
     return ""
 
 
@@ -133,10 +148,11 @@ def _password(security: SecuritySettings) -> str | None:
 
 
 def _content(setting: str, path: Path | None) -> bytes | None:
+    """Return the content of the file that `setting` names; `None` if it is not set. Raises `SettingsError`."""
     if path is None:
         return None
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no path"
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise SettingsError(setting, f"{path} cannot be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""The policies of the fleet file, as the core's types."""
+"""Turns the policies of the fleet file into the core's `Policies`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _STRINGS: Mapping[str, CrdtType] = {"last-writer-wins": STRING, "multi-value": M
 
 
 def policies_of(settings: FleetSettings) -> Policies | None:
-    """What the fleet file says of new keys; `None` where it says nothing."""
-    said = {prefix.encode(): policy for prefix, policy in settings.policies.items()}
-    if not said:
+    """Return the types that new keys get, by key prefix; `None` where the fleet file has no policies."""
+    policies = {prefix.encode(): policy for prefix, policy in settings.policies.items()}
+    if not policies:
         return None
     return Policies(
-        {prefix: _SETS[policy.sets] for prefix, policy in said.items() if policy.sets is not None},
-        {prefix: _STRINGS[policy.strings] for prefix, policy in said.items() if policy.strings is not None},
+        {prefix: _SETS[policy.sets] for prefix, policy in policies.items() if policy.sets is not None},
+        {prefix: _STRINGS[policy.strings] for prefix, policy in policies.items() if policy.strings is not None},
     )

@@ -1,10 +1,10 @@
-"""What a Redis URL says, read as redis-py reads it, and how it is shown: never with its password.
+"""Parses Redis URLs as redis-py does, and shows them without their passwords.
 
     redis://[user[:password]@]host[:port][/db]      rediss://... the same over TLS      unix://[user:password@]/path[?db=0]
 
-Characters that mean something in a URL are percent-encoded in users and passwords. TLS is told in the query, by the
-names of redis-py: `ssl_ca_certs` (file), `ssl_ca_path` (directory), `ssl_certfile` and `ssl_keyfile` (what the client
-shows), `ssl_check_hostname`, `ssl_cert_reqs`, ...
+Characters with a meaning in URLs are percent-encoded in users and passwords. TLS options are in the query, under the
+names of redis-py: `ssl_ca_certs` (file), `ssl_ca_path` (directory), `ssl_certfile` and `ssl_keyfile` (the client's
+certificate and key), `ssl_check_hostname`, `ssl_cert_reqs`, ...
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from crdt_core.errors import SettingsError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["options_of", "publishable", "shown", "tls_of"]
+__all__ = ["options_of", "publishable", "redacted", "tls_of"]
 
-FORM = "must be redis://, rediss:// or unix://, with user and password percent-encoded"
+_FORM = "must be redis://, rediss:// or unix://, with user and password percent-encoded"
 _OPTIONS = frozenset({"db", "username", "password"})
 _HIDDEN = "***"
 
 
 def options_of(url: str) -> Any:
-    """The URL's parts, as a redis-py connection that never connects; raises `ValueError`, which quotes nothing of it.
+    """Return the options in `url` as the attributes of a redis-py connection that never connects.
 
-    An option that the commit path would not know is refused: it would hold for some of the connections only.
+    Raises `ValueError`, whose text quotes nothing of the URL. An option that `workers.wire.connection` does not know is
+    refused: otherwise it would apply to some of the worker's connections only.
     """
     try:
         parts: dict[str, Any] = dict(parse_url(url))
@@ -40,14 +41,14 @@ def options_of(url: str) -> Any:
     except TypeError:
         pass
     except (ValueError, RedisError):
-        raise ValueError(FORM) from None  # what is quoted there may be a piece of the password
-    raise ValueError("has an option that is not known here: there are db, username, password and redis-py's ssl_...")
+        raise ValueError(_FORM) from None  # The original text may quote a piece of the password.
+    raise ValueError("has an unknown option; known are db, username, password and redis-py's ssl_...")
 
 
 def tls_of(url: str) -> ssl.SSLContext | None:
-    """How to speak TLS with the Redis at `url`, `None` where it is not to be spoken; reads the files that are named.
+    """Return the TLS context for the Redis at `url`, or `None` for a URL without TLS.
 
-    Raises `SettingsError` where they cannot be used.
+    Reads the files that the URL names. Raises `SettingsError` where they cannot be used.
     """
     options = options_of(url)
     if not isinstance(options, SSLConnection):
@@ -55,38 +56,38 @@ def tls_of(url: str) -> ssl.SSLContext | None:
     try:
         context: ssl.SSLContext = options.ssl_context.get()
     except (OSError, ValueError, RedisError) as error:
-        raise SettingsError(f"Redis URL {shown(url)}", f"its TLS files cannot be used: {error}") from error
+        raise SettingsError(f"Redis URL {redacted(url)}", f"its TLS files cannot be used: {error}") from error
     return context
 
 
-def shown(url: str) -> str:
-    """`url` without its password, fit for a terminal or a log; also for one that is none.
+def redacted(url: str) -> str:
+    """Return `url` without its password, for terminals and logs. It accepts text that is no URL, too.
 
-    >>> shown("redis://deltaic:s3cret@10.0.0.1:6379/0")
+    >>> redacted("redis://deltaic:s3cret@10.0.0.1:6379/0")
     'redis://deltaic:***@10.0.0.1:6379/0'
-    >>> shown("redis://:s/3#c@10.0.0.1"), shown("rediss://h?password=s3cret&ssl_ca_certs=/ca.pem")
+    >>> redacted("redis://:s/3#c@10.0.0.1"), redacted("rediss://h?password=s3cret&ssl_ca_certs=/ca.pem")
     ('redis://:***@10.0.0.1', 'rediss://h?password=***&ssl_ca_certs=/ca.pem')
     """
     scheme, separator, rest = url.partition("://")
     rest, _, query = rest.partition("?")
-    if "@" in query:  # a password that should have been percent-encoded ends there
+    if "@" in query:  # The "?" belongs to a password that should have been percent-encoded, and ends at the "@".
         return f"{scheme}{separator}{_HIDDEN}"
     credentials, at, address = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
     options = [(name, _hidden(name, value)) for name, value in parse_qsl(query)]
-    asked = f"?{urlencode(options, safe='/*:')}" if options else ""
-    return f"{scheme}{separator}{user}{colon}{_HIDDEN if colon else ''}{at}{address}{asked}"
+    shown_query = f"?{urlencode(options, safe='/*:')}" if options else ""
+    return f"{scheme}{separator}{user}{colon}{_HIDDEN if colon else ''}{at}{address}{shown_query}"
 
 
 def publishable(url: str) -> str:
-    """`url` as members may write it down for all to read: nothing where there is a password in it.
+    """Return `url` if all members may read it, and an empty string if it holds a password.
 
-    Then every node's fleet file has to name that node.
+    In the second case, the fleet file of every node has to name the node that uses it.
 
     >>> publishable("redis://10.0.0.1:6379/0"), publishable("redis://:s3cret@10.0.0.1:6379/0")
     ('redis://10.0.0.1:6379/0', '')
     """
-    return url if shown(url) == url else ""
+    return url if redacted(url) == url else ""
 
 
 def _hidden(name: str, value: str) -> str:

@@ -1,7 +1,7 @@
-"""Who belongs to the fleet, as an operator's command finds it out: what all nodes' Redis say.
+"""Finds out which nodes belong to the fleet, from the Redis of all nodes. It changes nothing.
 
-The fleet file says where to ask first. Members that it does not name are asked at the addresses that were written down
-when they were added. It changes nothing.
+The fleet file says whose Redis to read first. A member that the file does not name is read at the address that was
+published when it was added.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.errors import DeltaicError, SettingsError
 from crdt_core.membership.evidence import NodeEvidence, combined_members
-from workers.config.settings import checked_node
+from workers.config.loading import checked_node
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
-from workers.replication.heartbeat import said_lately
-from workers.storage.evidence import evidence_of, questions
+from workers.replication.heartbeat import fresh_fields
+from workers.storage.evidence import evidence_commands, evidence_of
 from workers.wire.keys import FLEET
 
 if TYPE_CHECKING:
@@ -25,78 +25,82 @@ if TYPE_CHECKING:
     from workers.config.settings import FleetSettings, NodeSettings
     from workers.fleet.stores import Replies
 
-__all__ = ["Census", "take_census", "with_members"]
+__all__ = ["FleetMembers", "read_members", "with_members"]
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
-    """What all that answer know together.
+class FleetMembers:
+    """What all nodes whose Redis answers know together about the members.
 
-    `settings` names all members, also those that the fleet file does not. `records`: what each node's Redis
-    says, or why it does not. `waits`: the nodes whose workers cannot decide yet under which id they go on, and why.
+    `settings` names all members, including those that the fleet file does not name. `evidence_by_node`: what each
+    node's Redis says, or why it says nothing. `waits`: the nodes whose workers cannot decide yet on their replica id,
+    and why.
     """
 
     settings: FleetSettings
     members: Members
-    records: Mapping[str, NodeEvidence | NodeStoreUnavailable]
+    evidence_by_node: Mapping[str, NodeEvidence | NodeStoreUnavailable]
     waits: Mapping[str, str]
 
-    def record(self, node: str) -> NodeEvidence | None:
-        """What the Redis of `node` says; `None` where that is unknown."""
-        found = self.records.get(node)
+    def evidence(self, node: str) -> NodeEvidence | None:
+        """Return what the Redis of `node` says; `None` where it cannot be read."""
+        found = self.evidence_by_node.get(node)
         return found if isinstance(found, NodeEvidence) else None
 
-    def fact(self, node: str) -> tuple[str, Fact] | None:
-        """The latest id of `node` and what is known of it; `None` where it never was a member."""
+    def latest(self, node: str) -> tuple[str, Fact] | None:
+        """Return the latest replica id of `node` and its fact; `None` if the node never was a member."""
         ids = self.members.ids_of(node)
         latest = self.members.active.get(node, ids[-1] if ids else None)
         return None if latest is None else (latest, self.members.facts[latest])
 
-    def alone(self, node: str) -> int | None:
-        """How many commits of the member `node` no other member's Redis has seen; `None` where that cannot be known."""
-        own, replica = self.record(node), self.members.active[node]
+    def unseen_commits(self, node: str) -> int | None:
+        """Return how many commits of the member `node` no other member's Redis has; `None` where that is unknown."""
+        own, replica = self.evidence(node), self.members.active[node]
         if own is None:
             return None
-        others = [self.record(other) for other in self.members.active if other != node]
-        seen = max((record.clock[replica] for record in others if record is not None), default=0)
+        others = [self.evidence(other) for other in self.members.active if other != node]
+        seen = max((evidence.clock[replica] for evidence in others if evidence is not None), default=0)
         return max(0, own.clock[replica] - seen) if own.replica == replica else 0
 
 
-async def take_census(settings: FleetSettings) -> Census:
-    """Asks everybody who is known, until nobody new is heard of."""
-    records: dict[str, NodeEvidence | NodeStoreUnavailable] = {}
+async def read_members(settings: FleetSettings) -> FleetMembers:
+    """Read the Redis of every known node, until no further member is found, and return what they say."""
+    evidence: dict[str, NodeEvidence | NodeStoreUnavailable] = {}
     waits: dict[str, str] = {}
     while True:
         async with FleetRedis(settings) as redis:
-            new = [name for name in settings.nodes if name not in records]
-            answers = await redis.ask({name: [*questions(name), ("HGET", FLEET, name), ("TIME",)] for name in new})
+            new = [name for name in settings.nodes if name not in evidence]
+            commands = {name: [*evidence_commands(name), ("HGET", FLEET, name), ("TIME",)] for name in new}
+            answers = await redis.ask(commands)
         for name, answer in answers.items():
-            records[name] = answer if isinstance(answer, NodeStoreUnavailable) else _evidence(name, answer[:-2])
-            said = None if isinstance(answer, NodeStoreUnavailable) else _said(answer)
-            if said and said.get("waits"):
-                waits[name] = str(said["waits"])
-        known = [record for record in records.values() if isinstance(record, NodeEvidence)]
+            evidence[name] = answer if isinstance(answer, NodeStoreUnavailable) else _evidence(name, answer[:-2])
+            fields = None if isinstance(answer, NodeStoreUnavailable) else _heartbeat_fields(answer)
+            if fields and fields.get("waits"):
+                waits[name] = str(fields["waits"])
+        known = [found for found in evidence.values() if isinstance(found, NodeEvidence)]
         members = combined_members(known, settings.nodes)
         wider = with_members(settings, members)
         if wider is settings:
-            return Census(settings, members, records, waits)
+            return FleetMembers(settings, members, evidence, waits)
         settings = wider
 
 
 def with_members(settings: FleetSettings, members: Members) -> FleetSettings:
-    """`settings` with the members that they do not name; themselves where there are none."""
-    written: dict[str, NodeSettings] = {}
+    """Return `settings` with the members that they do not name; the same object if there is no such member."""
+    published: dict[str, NodeSettings] = {}
     for node, replica in members.active.items():
         fact = members.facts[replica]
         if node not in settings.nodes:
             with suppress(SettingsError):
-                written[node] = checked_node(node, grpc=fact.grpc, redis=fact.redis)
-    return settings.model_copy(update={"nodes": settings.nodes | written}) if written else settings
+                published[node] = checked_node(node, grpc=fact.grpc, redis=fact.redis)
+    return settings.model_copy(update={"nodes": settings.nodes | published}) if published else settings
 
 
-def _said(replies: Replies) -> dict[str, Any] | None:
-    beat, time = replies[-2:]
-    return None if isinstance(beat, Exception) or isinstance(time, Exception) else said_lately(beat, time)
+def _heartbeat_fields(replies: Replies) -> dict[str, Any] | None:
+    value, redis_time = replies[-2:]
+    if isinstance(value, Exception) or isinstance(redis_time, Exception):
+        return None
+    return fresh_fields(value, redis_time)
 
 
 def _evidence(name: str, replies: Replies) -> NodeEvidence | NodeStoreUnavailable:

@@ -1,7 +1,8 @@
-"""Cutting the fleet into parts that do not hear each other, and putting it together again.
+"""Partitions the fleet: computes the links to pause or to open, and sets them in the Redis of the nodes.
 
-A *cut* is one direction: (listener, speaker), the listener takes nothing from the speaker. It is a field of the
-listener's links in its own Redis, so it can be set while workers are dead, and they obey it when they are back.
+A *cut* is one direction: (listener, speaker), which means that the listener reads nothing from the speaker. It is a
+field of the listener's links, in the listener's own Redis. So it can be set while the worker is dead, and the worker
+obeys it when it is back.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ if TYPE_CHECKING:
     from workers.fleet.stores import FleetRedis, Replies
     from workers.wire.connection import RedisCommand
 
-__all__ = ["Cut", "Matrix", "healed_links", "partition_cuts", "read_links", "set_links"]
+__all__ = ["Cut", "Matrix", "healed_links", "partition_cuts", "set_links"]
 
 Cut = tuple[str, str]
 """(listener, speaker)."""
 
 Matrix = dict[str, dict[str, bool] | NodeStoreUnavailable]
-"""Per listener and speaker whether it listens, or why that cannot be read."""
+"""Per listener and speaker whether the listener reads from the speaker; or why the listener's links are unknown."""
 
 _ARROW = re.compile(r"->|→")
 
 
 def partition_cuts(words: Sequence[str], nodes: Sequence[str]) -> set[Cut]:
-    """The cuts of the fleet `nodes` that `words` ask for; raises `UnknownNode`, `InvalidArgument`.
+    """Return the cuts that `words` ask for, in a fleet of `nodes`; raises `UnknownNode` and `InvalidArgument`.
 
-    Groups of nodes, and the nodes that are in none as one more group, do not hear each other. `n1->n2` is one
-    direction: n2 does not hear n1.
+    A word is a group of nodes, or a direction. No group hears another; the nodes that are in no group form one more
+    group. The direction `n1->n2` means that n2 does not hear n1.
 
     >>> five = ["n1", "n2", "n3", "n4", "n5"]
     >>> sorted(partition_cuts(["n1->n3,n4"], five))
@@ -65,9 +66,9 @@ def partition_cuts(words: Sequence[str], nodes: Sequence[str]) -> set[Cut]:
 
 
 def healed_links(words: Sequence[str], nodes: Sequence[str]) -> set[Cut]:
-    """The links that `words` ask to open: all without words, all of the nodes named, or one direction.
+    """Return the links that `words` ask to open: all without words, all of the named nodes, or one direction.
 
-    Raises `UnknownNode`, `InvalidArgument`.
+    Raises `UnknownNode` and `InvalidArgument`.
     """
     everything = set(permutations(nodes, 2))
     healed = set() if words else everything
@@ -81,22 +82,14 @@ def healed_links(words: Sequence[str], nodes: Sequence[str]) -> set[Cut]:
 
 
 async def set_links(redis: FleetRedis, settings: FleetSettings, cuts: Iterable[Cut], *, paused: bool) -> Matrix:
-    """Pauses or opens `cuts`, wherever Redis answers; all links as they are then. Idempotent."""
+    """Pause or open `cuts` wherever Redis answers, and return all links as they are afterwards. Idempotent."""
     changes: dict[str, list[str]] = {}
     for listener, speaker in sorted(cuts):
         changes.setdefault(listener, []).extend((speaker, PAUSED if paused else OPEN))
-    return await _ask(redis, settings, {name: [("HSET", Keys(name).links, *pairs)] for name, pairs in changes.items()})
-
-
-async def read_links(redis: FleetRedis, settings: FleetSettings) -> Matrix:
-    """Who listens to whom."""
-    return await _ask(redis, settings, {})
-
-
-async def _ask(redis: FleetRedis, settings: FleetSettings, changes: dict[str, list[RedisCommand]]) -> Matrix:
-    replies = await redis.ask(
-        {name: [*changes.get(name, []), ("HGETALL", Keys(name).links)] for name in settings.nodes}
-    )
+    writes: dict[str, list[RedisCommand]] = {
+        name: [("HSET", Keys(name).links, *pairs)] for name, pairs in changes.items()
+    }
+    replies = await redis.ask({name: [*writes.get(name, []), ("HGETALL", Keys(name).links)] for name in settings.nodes})
     return {name: _row(answer, settings.peers_of(name)) for name, answer in replies.items()}
 
 
@@ -110,7 +103,7 @@ def _row(answer: Replies | NodeStoreUnavailable, peers: Iterable[str]) -> dict[s
 
 
 def _direction(word: str, nodes: Sequence[str]) -> set[Cut]:
-    """The cuts of `speakers->listeners`."""
+    """Return the cuts of the direction `speakers->listeners`."""
     sides = _ARROW.split(word)
     if len(sides) != 2:
         raise InvalidArgument(repr(word), "has more than one arrow")
@@ -122,13 +115,13 @@ def _direction(word: str, nodes: Sequence[str]) -> set[Cut]:
 
 
 def _names(word: str, nodes: Sequence[str]) -> list[str]:
-    """The nodes in a comma-separated list, each once."""
+    """Return the nodes in a comma-separated list, each once."""
     names = [name.strip() for name in word.split(",") if name.strip()]
     if not names:
         raise InvalidArgument(repr(word), "names no node; a direction is written 'n1->n3', in quotes")
     for name in names:
         if name not in nodes and name.removesuffix("-") in nodes:
-            raise InvalidArgument(repr(word), "the shell has eaten an arrow: write 'n1->n3' in quotes")
+            raise InvalidArgument(repr(word), "the shell has taken the '>' of an arrow: write 'n1->n3' in quotes")
         if name not in nodes:
             raise UnknownNode(name, list(nodes))
     return list(dict.fromkeys(names))

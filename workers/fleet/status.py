@@ -1,7 +1,7 @@
-"""Looking at the fleet: who is up, who is how far behind whom, whose states agree.
+"""Reads the status of the fleet: which nodes are up, how far they are behind each other, whether their states agree.
 
-Most of it is read from Redis, so that it is known of dead workers too; only the markers, and whether a worker serves,
-come from the workers. It changes nothing.
+Most of it comes from Redis, so it is known of dead workers too. Only the number of tombstones, and whether a worker
+serves, come from the workers. Reading the status changes nothing.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import orjson
 from crdt_core.codec.clocks import decode_clock
 from crdt_core.errors import DeltaicError, Malformed
 from crdt_core.membership.evidence import NodeEvidence, combined_members
-from workers.fleet.agreement import grouped, judge
-from workers.fleet.lag import measure_lag, measure_logs
-from workers.fleet.node_view import NodeView
+from workers.fleet.agreement import fill_in_agreement, group_by_clock
+from workers.fleet.fleet_status import Away, FleetStatus
+from workers.fleet.lag import fill_in_lag, fill_in_log_lengths
+from workers.fleet.node_status import NodeStatus
 from workers.fleet.stores import NodeStoreUnavailable
-from workers.fleet.view import Away, FleetView
-from workers.replication.skew import read_heartbeat
-from workers.storage.evidence import founders_in, members_in
+from workers.replication.heartbeat import read_heartbeat
+from workers.storage.evidence import decode_founders, decode_members
 from workers.system.clock import wall_ms
 from workers.wire.keys import AUDIT, FLEET, OPEN, PAUSED, Keys
 
@@ -34,60 +34,63 @@ if TYPE_CHECKING:
     from workers.rpc.client import FleetClient, NodeClient
     from workers.wire.connection import RedisCommand
 
-__all__ = ["look"]
+__all__ = ["read_status"]
 
+_STATUS_TIMEOUT_S = 1.0
 _MEMBERSHIP_FIELDS = ("founders", "joining", "absent", "waiting")
 
 
-async def look(settings: FleetSettings, redis: FleetRedis, clients: FleetClient) -> FleetView:
-    """The fleet as it is now; takes a few seconds where something does not answer."""
-    views = {name: NodeView(name, node) for name, node in settings.nodes.items()}
-    asked = asyncio.create_task(_ask_workers(views.values(), clients))
-    replies = await redis.ask({name: _commands(name) for name in views})
+async def read_status(settings: FleetSettings, redis: FleetRedis, clients: FleetClient) -> FleetStatus:
+    """Return the fleet's present status. Takes a few seconds where a Redis or a worker does not answer."""
+    nodes = {name: NodeStatus(name, node) for name, node in settings.nodes.items()}
+    asking_workers = asyncio.create_task(_ask_workers(nodes.values(), clients))
+    replies = await redis.ask({name: _commands(name) for name in nodes})
     at_ms = wall_ms()
     for name, answer in replies.items():
         if isinstance(answer, NodeStoreUnavailable):
-            views[name].problem = answer.reason
+            nodes[name].problem = answer.reason
         else:
-            _read(views[name], answer, list(settings.peers_of(name)), at_ms)
-    members = combined_members((_evidence(view) for view in views.values()), settings.nodes)
-    for name, view in views.items():
+            _fill_in(nodes[name], answer, list(settings.peers_of(name)), at_ms)
+    members = combined_members((_evidence(node) for node in nodes.values()), settings.nodes)
+    for name, node in nodes.items():
         ids = members.ids_of(name)
         fact = members.facts[members.active.get(name, ids[-1])] if ids else None
-        view.standing, view.left_for = (fact.standing, fact.reason) if fact else (None, "")
-    part = {name: view for name, view in views.items() if view.takes_part}
-    await measure_logs(views, redis)
-    await measure_lag(part, redis)
-    await asked
-    _compare_clocks(part.values())
-    groups = grouped(view for view in part.values() if not view.joining)
-    judge(views, groups)
-    return FleetView(at_ms, views, groups, members, _away(part, settings.membership.fence_after_s * 1000))
+        node.standing, node.left_because = (fact.standing, fact.reason) if fact else (None, "")
+    taking_part = {name: node for name, node in nodes.items() if node.takes_part}
+    await fill_in_log_lengths(nodes, redis)
+    await fill_in_lag(taking_part, redis)
+    await asking_workers
+    _compare_clocks(taking_part.values())
+    groups = group_by_clock(node for node in taking_part.values() if not node.joining)
+    fill_in_agreement(nodes, groups)
+    away = _away(taking_part, settings.membership.fence_after_s * 1000)
+    return FleetStatus(at_ms, nodes, groups, members, away)
 
 
-def _evidence(view: NodeView) -> NodeEvidence | None:
-    """What is known of the members from a node that could be read."""
-    return (
-        None if view.clock is None else NodeEvidence(replica=view.replica, members=view.members, founders=view.founders)
-    )
+def _evidence(node: NodeStatus) -> NodeEvidence | None:
+    """Return what a node's Redis says about the members; `None` if it could not be read."""
+    if node.clock is None:
+        return None
+    return NodeEvidence(replica=node.replica, members=node.members, founders=node.founders)
 
 
-def _away(views: Mapping[str, NodeView], fence_after_ms: int) -> dict[str, Away]:
-    """Who is away, as the nodes found out that did so last: those that can be reached."""
-    reports = [view for view in views.values() if view.up and view.problem is None]
-    names = {name for view in reports for name in view.absent if name in views and not views[name].up}
-    decidable = 2 * (len(views) - len(names)) > len(views)
+def _away(nodes: Mapping[str, NodeStatus], fence_after_ms: int) -> dict[str, Away]:
+    """Return the members that are away, from the last compactions of the nodes that can be reached."""
+    reporting = [node for node in nodes.values() if node.up and node.problem is None]
+    names = {name for node in reporting for name in node.absent if name in nodes and not nodes[name].up}
+    has_majority = 2 * (len(nodes) - len(names)) > len(nodes)
     found = {}
     for name in sorted(names):
-        ms = max(view.absent.get(name, 0) for view in reports)
-        held = max((view.waiting for view in reports), key=lambda waiting: _held(waiting, name), default={})
-        tombstones = _held(held, name)
-        size = round(_count(held, "bytes") * tombstones / max(1, _count(held, "markers")))
-        found[name] = Away(ms, max(0, fence_after_ms - ms) if decidable else None, tombstones, size)
+        ms = max(node.absent.get(name, 0) for node in reporting)
+        waiting = max((node.waiting for node in reporting), key=lambda waiting: _held_back(waiting, name), default={})
+        tombstones = _held_back(waiting, name)
+        size = round(_count(waiting, "bytes") * tombstones / max(1, _count(waiting, "markers")))
+        found[name] = Away(ms, max(0, fence_after_ms - ms) if has_majority else None, tombstones, size)
     return found
 
 
-def _held(waiting: Mapping[str, Any], name: str) -> int:
+def _held_back(waiting: Mapping[str, Any], name: str) -> int:
+    """Return how many of the `waiting` tombstones wait for node `name`."""
     held_by = waiting.get("held_by")
     return _count(held_by, name) if isinstance(held_by, dict) else 0
 
@@ -97,24 +100,18 @@ def _count(fields: Mapping[str, Any], name: str) -> int:
     return found if type(found) is int else 0
 
 
-# What workers say
+async def _ask_workers(nodes: Iterable[NodeStatus], clients: FleetClient) -> None:
+    await asyncio.gather(*(_ask_worker(node, clients.nodes[node.name]) for node in nodes))
 
 
-async def _ask_workers(views: Iterable[NodeView], clients: FleetClient) -> None:
-    await asyncio.gather(*(_ask_worker(view, clients.nodes[view.name]) for view in views))
-
-
-async def _ask_worker(view: NodeView, client: NodeClient) -> None:
-    view.serving = await client.serving()
-    if not view.serving:
+async def _ask_worker(node: NodeStatus, client: NodeClient) -> None:
+    node.serving = await client.serving()
+    if not node.serving:
         return
     try:
-        view.tombstones = (await client.status(timeout_s=1.0)).metrics.get("markers")
+        node.tombstones = (await client.status(timeout_s=_STATUS_TIMEOUT_S)).metrics.get("markers")
     except DeltaicError:
-        view.tombstones = None
-
-
-# What Redis holds
+        node.tombstones = None
 
 
 def _commands(name: str) -> list[RedisCommand]:
@@ -131,31 +128,32 @@ def _commands(name: str) -> list[RedisCommand]:
     ]
 
 
-def _read(view: NodeView, replies: Replies, peers: list[str], at_ms: int) -> None:
+def _fill_in(node: NodeStatus, replies: Replies, peers: list[str], at_ms: int) -> None:
+    """Set the fields of `node` from the replies to `_commands`, which arrived at wall time `at_ms`."""
     errors = [reply for reply in replies if isinstance(reply, Exception)]
     if errors:
-        view.problem = str(errors[0])
+        node.problem = str(errors[0])
         return
-    header, members, view.inbox, view.quarantine, links, beat, time, audit = replies
+    header, members, node.inbox, node.quarantine, links, beat, redis_time, audit = replies
     clock, stable, digest, replica, round_, founders, joining, absent, waiting = header
     try:
-        view.clock, view.stable = _clock(clock), _clock(stable)
-        view.members, view.founders = members_in(members), founders_in(founders)
+        node.clock, node.stable = _clock(clock), _clock(stable)
+        node.members, node.founders = decode_members(members), decode_founders(founders)
     except (Malformed, orjson.JSONDecodeError) as error:
-        view.clock = view.stable = None
-        view.problem = f"{Keys(view.name).header} cannot be read: {error}"
+        node.clock = node.stable = None
+        node.problem = f"{Keys(node.name).header} cannot be read: {error}"
         return
-    view.digest = digest.decode("ascii", "backslashreplace") if digest else None
-    view.replica = replica.decode("utf-8", "backslashreplace") if replica else view.name
-    view.links = {peer: PAUSED if links.get(peer.encode()) == PAUSED.encode() else OPEN for peer in peers}
-    view.round, view.audit = _report(round_), _report(audit)
-    view.joining, view.doing = bool(joining), _object(beat)
-    view.absent = {name: ms for name, ms in _object(absent).items() if type(ms) is int}
-    view.waiting = _object(waiting)
-    heartbeat = read_heartbeat(beat, time)
+    node.digest = digest.decode("ascii", "backslashreplace") if digest else None
+    node.replica = replica.decode("utf-8", "backslashreplace") if replica else node.name
+    node.links = {peer: PAUSED if links.get(peer.encode()) == PAUSED.encode() else OPEN for peer in peers}
+    node.round, node.audit = _report(round_), _report(audit)
+    node.joining, node.heartbeat = bool(joining), _object(beat)
+    node.absent = {name: ms for name, ms in _object(absent).items() if type(ms) is int}
+    node.waiting = _object(waiting)
+    heartbeat = read_heartbeat(beat, redis_time)
     if heartbeat is not None:
-        view.beat_age_ms = heartbeat.age_ms
-        view.clock_skew_ms = heartbeat.wall_ms - at_ms if heartbeat.fresh else None
+        node.beat_age_ms = heartbeat.age_ms
+        node.clock_skew_ms = heartbeat.wall_ms - at_ms if heartbeat.fresh else None
 
 
 def _clock(value: bytes | None) -> VersionVector:
@@ -163,7 +161,7 @@ def _clock(value: bytes | None) -> VersionVector:
 
 
 def _object(value: bytes | None) -> dict[str, Any]:
-    """The JSON object in a field that is only shown; anything else there is as good as nothing."""
+    """Return the JSON object in a field that is only shown to people; an empty one if there is none."""
     try:
         found = orjson.loads(value or b"null")
     except orjson.JSONDecodeError:
@@ -172,7 +170,7 @@ def _object(value: bytes | None) -> dict[str, Any]:
 
 
 def _report(value: bytes | None) -> dict[str, Any] | None:
-    """What a job reported: a time, counts, and lists of names. Anything else there is as good as nothing."""
+    """Return a job's report: a time, counts, and lists of names; `None` if the field holds anything else."""
     try:
         found = orjson.loads(value or b"null")
     except orjson.JSONDecodeError:
@@ -186,9 +184,12 @@ def _is_count_or_names(value: Any) -> bool:
     return type(value) is int or (isinstance(value, list) and all(isinstance(name, str) for name in value))
 
 
-def _compare_clocks(views: Iterable[NodeView]) -> None:
-    """Has every node's skew speak of what most clocks show, this process's own among them: one of them may be wrong."""
-    known = [view for view in views if view.clock_skew_ms is not None]
-    usual_ms = median_low([0, *(view.clock_skew_ms or 0 for view in known)])
-    for view in known:
-        view.clock_skew_ms = (view.clock_skew_ms or 0) - usual_ms
+def _compare_clocks(nodes: Iterable[NodeStatus]) -> None:
+    """Make every node's clock skew relative to the median clock, this process's own included.
+
+    Any single clock may be wrong, that of this process too.
+    """
+    known = [node for node in nodes if node.clock_skew_ms is not None]
+    usual_ms = median_low([0, *(node.clock_skew_ms or 0 for node in known)])
+    for node in known:
+        node.clock_skew_ms = (node.clock_skew_ms or 0) - usual_ms

@@ -1,7 +1,7 @@
-"""The Redis of every node as an operator's command sees it: asked at once, with short timeouts, never waited for.
+"""Reads the Redis of all nodes at once for an operator's command, with short timeouts and without retries.
 
-Nodes that share a Redis share a connection, and what is asked of them is one transaction: their answers are then of one
-moment. A Redis that does not answer is an answer too.
+Nodes that share a Redis share a connection. The questions about these nodes form one transaction, so their answers are
+of the same moment. A Redis that does not answer is part of the result and not an error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from crdt_core.errors import StoreUnavailable
-from workers.config.redis_url import shown
+from workers.config.redis_url import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["FleetRedis", "NodeStoreUnavailable", "Replies"]
 
 Replies = list[Any]
-"""One per command; an error of Redis stands at its place."""
+"""One reply per command. If Redis refused a command, its reply is the exception."""
 
-TIMEOUT_S = 1.5
+_TIMEOUT_S = 1.5
 
 
 class NodeStoreUnavailable(StoreUnavailable):
@@ -42,7 +42,7 @@ class NodeStoreUnavailable(StoreUnavailable):
 
 
 class FleetRedis:
-    """The connections to all nodes' Redis, for one `async with` block."""
+    """The connections to the Redis of all nodes, open for one `async with` block."""
 
     def __init__(self, settings: FleetSettings) -> None:
         self._urls = {name: node.redis for name, node in settings.nodes.items()}
@@ -58,7 +58,10 @@ class FleetRedis:
         await asyncio.gather(*(client.aclose() for client in self._clients.values()))
 
     async def ask(self, commands: Mapping[str, Sequence[RedisCommand]]) -> dict[str, Replies | NodeStoreUnavailable]:
-        """The replies to each node's commands, in the order of `commands`, or why there are none."""
+        """Send each node's `commands` to its Redis, and return the replies, or why there are none, by node.
+
+        The result has the order of `commands`.
+        """
         nodes_at: dict[str, list[str]] = {}
         for name in commands:
             nodes_at.setdefault(self._urls[name], []).append(name)
@@ -72,29 +75,29 @@ class FleetRedis:
         self, url: str, commands: Mapping[str, Sequence[RedisCommand]]
     ) -> dict[str, Replies | NodeStoreUnavailable]:
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._clients[url].pipeline(transaction=True) as pipeline:
+            async with asyncio.timeout(_TIMEOUT_S), self._clients[url].pipeline(transaction=True) as pipeline:
                 for command in (command for node in commands.values() for command in node):
                     pipeline.execute_command(*command)
                 replies = iter(await pipeline.execute(raise_on_error=False))
         except (RedisError, OSError) as error:
-            unavailable = NodeStoreUnavailable(shown(url), _reason(error))
+            unavailable = NodeStoreUnavailable(redacted(url), _reason(error))
             return dict.fromkeys(commands, unavailable)
         return {name: [next(replies) for _ in asked] for name, asked in commands.items()}
 
 
 def _client(url: str) -> Redis:
     return Redis.from_url(
-        url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), retries=0)
+        url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S, retry=Retry(NoBackoff(), retries=0)
     )
 
 
 def _reason(error: BaseException) -> str:
-    """Why, in a few words."""
+    """Return why Redis did not answer, in a few words."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ConnectionRefusedError):
             return "connection refused"
         if isinstance(cause, TimeoutError):
-            return f"no answer within {TIMEOUT_S:g} s"
+            return f"no answer within {_TIMEOUT_S:g} s"
         cause = cause.__cause__ or cause.__context__
     return str(error).split("\n", maxsplit=1)[0] or type(error).__name__

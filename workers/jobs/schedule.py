@@ -13,7 +13,7 @@ import rq.cron
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from workers.config.settings import CRON_NODES_VARIABLE, load_settings
+from workers.config.loading import CRON_NODES_VARIABLE, load_settings
 from workers.jobs import audit, compact, gossip_round
 from workers.wire.keys import queue_name
 

@@ -206,7 +206,7 @@ class _RedisStore:
         self._store = Store(name, url, token, _LOG_ENTRIES_MAX)
 
     async def open(self, replica: Replica) -> HybridClock | None:
-        await self._store.claim(takeover=True)
+        await self._store.acquire(takeover=True)
         return await self._store.load(replica)
 
     @property

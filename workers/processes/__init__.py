@@ -1,1 +1,1 @@
-"""The processes of a fleet: which there are, the embedded server, starting and supervising them."""
+"""The processes of a fleet: which ones there are, the embedded server, running and supervising them."""

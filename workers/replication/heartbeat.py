@@ -1,24 +1,26 @@
-"""A worker's sign of life in the fleet hash of its Redis: that it lives, and what it is doing.
+"""A worker's heartbeat in the fleet hash of its Redis: it says that the worker runs, and what it is doing.
 
     {"grpc": "127.0.0.1:7101", "pid": 4711, "replica": "n1", "serving": true,
      "beat_ms": 1763700000000, "redis_ms": 1763700000001}
 
-`beat_ms` is by the worker's own clock, `redis_ms` by that of its Redis: see `workers.replication.skew`.
-Before it serves it may say more. `waits`: why it cannot decide yet under which id it goes on; there is no `replica`
-then. `joins`: what has arrived of the state that it fetches: `{"peer": "n2", "done": 700, "of": 20000, "bytes": 91000}`
-(parts that the peer has looked at, of how many, and bytes that are here).
+`beat_ms` is the time of the worker's own clock, `redis_ms` that of its Redis. So the clock of the Redis alone tells how
+old a heartbeat is, and `workers.replication.skew` can compare the clocks of workers.
+
+A worker that does not serve yet may say more. `waits`: why it cannot decide yet on its replica id; `replica` is missing
+then. `joins`: how much of the state it has fetched: `{"peer": "n2", "done": 700, "of": 20000, "bytes": 91000}`, which
+is the parts that the peer has gone through, the number of all parts, and the bytes that have arrived.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from redis.exceptions import RedisError
 
-from workers.replication.skew import read_heartbeat, redis_ms
 from workers.system.clock import wall_ms
 from workers.wire.keys import FLEET
 
@@ -27,46 +29,94 @@ if TYPE_CHECKING:
 
     from crdt_core.node.node import Node
 
-__all__ = ["beat", "doing", "last_beat", "said_lately"]
+__all__ = [
+    "HEARTBEAT_FRESH_MS",
+    "Heartbeat",
+    "delete_heartbeat",
+    "fresh_fields",
+    "heartbeat_fields",
+    "publish_heartbeat",
+    "read_heartbeat",
+]
+
+HEARTBEAT_FRESH_MS = 3000
+"""A worker whose last heartbeat is older has died, or cannot reach its Redis."""
 
 
-async def beat(own: Redis, name: str, grpc: str, **doing: object) -> None:
-    """Says that node `name` lives; raises what the connection raises."""
-    at = {"redis_ms": redis_ms(await own.time()), "beat_ms": wall_ms()}
-    fields = {"grpc": grpc, "pid": os.getpid(), **doing, **at}
-    await own.hset(FLEET, name, orjson.dumps(fields))
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A worker's last heartbeat: its age, what the worker's clock shows now, and all its fields.
+
+    >>> beat = read_heartbeat(b'{"beat_ms": 7000, "redis_ms": 7000, "serving": true}', (8, 0))
+    >>> beat.age_ms, beat.wall_ms, beat.fresh, beat.fields["serving"]
+    (1000, 8000, True, True)
+    """
+
+    age_ms: int
+    wall_ms: int
+    fields: dict[str, Any]
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the worker still runs, as far as its heartbeat tells."""
+        return self.age_ms < HEARTBEAT_FRESH_MS
 
 
-async def last_beat(own: Redis, name: str) -> None:
-    """Takes the sign of life away, where Redis answers."""
+def read_heartbeat(value: bytes | str | None, redis_time: tuple[int, int]) -> Heartbeat | None:
+    """Return the heartbeat in a field of the fleet hash; `None` if the field is missing or is no heartbeat.
+
+    `redis_time` is the reply of the same Redis to TIME, read together with the field.
+    """
+    try:
+        fields = orjson.loads(value or b"null")
+        made_ms, made_wall_ms = fields["redis_ms"], fields["beat_ms"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        return None
+    if type(made_ms) is not int or type(made_wall_ms) is not int:
+        return None
+    age_ms = max(0, _redis_ms(redis_time) - made_ms)
+    return Heartbeat(age_ms, made_wall_ms + age_ms, fields)
+
+
+def fresh_fields(value: bytes | str | None, redis_time: tuple[int, int]) -> dict[str, Any] | None:
+    """Return what a worker says in its heartbeat; `None` if the heartbeat is old, missing or unreadable.
+
+    >>> value = b'{"beat_ms": 7000, "redis_ms": 7000, "waits": "so"}'
+    >>> fresh_fields(value, (8, 0))["waits"], fresh_fields(value, (11, 0)), fresh_fields(None, (8, 0))
+    ('so', None, None)
+    """
+    heartbeat = read_heartbeat(value, redis_time)
+    return heartbeat.fields if heartbeat is not None and heartbeat.fresh else None
+
+
+async def publish_heartbeat(own: Redis, name: str, grpc: str, **fields: object) -> None:
+    """Write a heartbeat of node `name` with `fields` into its Redis `own`; raises the errors of the connection."""
+    times = {"redis_ms": _redis_ms(await own.time()), "beat_ms": wall_ms()}
+    await own.hset(FLEET, name, orjson.dumps({"grpc": grpc, "pid": os.getpid(), **fields, **times}))
+
+
+async def delete_heartbeat(own: Redis, name: str) -> None:
+    """Delete the heartbeat of node `name`; does nothing where Redis does not answer."""
     with contextlib.suppress(RedisError, OSError):
         await own.hdel(FLEET, name)
 
 
-def doing(node: Node, *, serving: bool) -> dict[str, Any]:
-    """What the worker of a loaded replica says."""
-    said: dict[str, Any] = {"replica": node.replica.id, "serving": serving}
+def heartbeat_fields(node: Node, *, serving: bool) -> dict[str, Any]:
+    """Return the fields in which the worker of a loaded replica says what it is doing."""
+    fields: dict[str, Any] = {"replica": node.replica.id, "serving": serving}
     if node.joins:
-        said["joins"] = {}
+        fields["joins"] = {}
         for arriving in node.arriving:
-            said["joins"] = {
+            fields["joins"] = {
                 "peer": arriving.peer,
                 "done": arriving.done,
                 "of": arriving.of,
                 "bytes": arriving.bytes,
             }
-    return said
+    return fields
 
 
-def said_lately(value: bytes | str | None, redis_time: tuple[int, int]) -> dict[str, Any] | None:
-    """What a worker says in its field of the fleet hash, by the TIME of that Redis; `None` if that is old, or nonsense.
-
-    >>> value = b'{"beat_ms": 7000, "redis_ms": 7000, "waits": "so"}'
-    >>> said_lately(value, (8, 0))["waits"], said_lately(value, (11, 0)), said_lately(None, (8, 0))
-    ('so', None, None)
-    """
-    heartbeat = read_heartbeat(value, redis_time)
-    if heartbeat is None or not heartbeat.fresh or value is None:
-        return None
-    said: dict[str, Any] = orjson.loads(value)
-    return said
+def _redis_ms(redis_time: tuple[int, int]) -> int:
+    """Return the reply to TIME in milliseconds since 1970."""
+    seconds, micros = redis_time
+    return int(seconds) * 1000 + int(micros) // 1000

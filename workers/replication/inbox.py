@@ -1,9 +1,10 @@
-"""What is addressed to the node: read from its inbox through a consumer group, acknowledged in the commit that used it.
+"""Reads the messages to a node from its inbox, a stream with a consumer group.
 
-So a message is taken in exactly once by a worker that lives, and again by the next one if this one dies before its
-commit. Every message is safe to take in twice.
+A message is acknowledged in the commit that used it. So a worker that lives takes each message in exactly once. If the
+worker dies before that commit, the next worker gets the message again, which is safe for every kind of message.
 
-Messages wait in Redis, which bounds them, rather than here: no more are read while many wait for a turn.
+Messages wait in Redis, which bounds their number, and not in memory: the inbox stops reading while many messages wait
+for a turn.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import MessagesRead
-from workers.wire.keys import GROUP, MESSAGE_FIELD, Keys
+from workers.wire.keys import CONSUMER, GROUP, MESSAGE_FIELD, Keys
 from workers.wire.streams import entries_of
 
 if TYPE_CHECKING:
@@ -31,40 +32,45 @@ log = structlog.get_logger()
 
 _BLOCK_MS = 1000
 _BATCH = 64
-_WAITING_MAX = 256
 _RETRY_S = 0.2
-_CONSUMER = "replica"
-_HANDED_OUT = "0"
+_UNACKNOWLEDGED = "0"
 _NEW = ">"
 
 
 class Inbox:
-    """Passes the messages of node `node`, read through `redis` (its own Redis), to the mailbox."""
+    """Passes the messages of node `node` from its own Redis, `redis`, to the mailbox.
 
-    def __init__(self, node: str, redis: Redis, links: Links, mailbox: Mailbox) -> None:
+    It reads nothing while more than `messages_waiting_max` messages wait in the mailbox.
+    """
+
+    def __init__(
+        self, node: str, redis: Redis, links: Links, mailbox: Mailbox, *, messages_waiting_max: int = 256
+    ) -> None:
         self._key = Keys(node).inbox
         self._redis = redis
         self._links = links
         self._mailbox = mailbox
+        self._messages_waiting_max = messages_waiting_max
 
     async def run(self) -> None:
-        """Reads until cancelled: first what was handed out but not acknowledged, then what is new.
+        """Read until cancelled: first messages that were delivered but not acknowledged, then new ones.
 
-        Handed out to a former worker, or to this one in a reply that was lost with its connection.
+        The former were delivered to a worker before this one, or to this worker in a reply that was lost.
         """
-        cursor = _HANDED_OUT
+        cursor = _UNACKNOWLEDGED
         while True:
             try:
                 cursor = await self._step(cursor)
             except (RedisError, OSError, StoreUnavailable) as error:
-                cursor = _HANDED_OUT
-                log.warning("inbox_unreachable", reason=str(error))
+                cursor = _UNACKNOWLEDGED
+                log.warning("inbox_read_failed", reason=str(error))
                 await asyncio.sleep(_RETRY_S)
 
     async def _step(self, cursor: str) -> str:
-        await self._wait_for_turns()
+        """Read and pass on one batch from `cursor`, and return the next cursor."""
+        await self._wait_for_room()
         try:
-            reply = await self._redis.xreadgroup(GROUP, _CONSUMER, {self._key: cursor}, count=_BATCH, block=_BLOCK_MS)
+            reply = await self._redis.xreadgroup(GROUP, CONSUMER, {self._key: cursor}, count=_BATCH, block=_BLOCK_MS)
         except ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
@@ -77,11 +83,11 @@ class Inbox:
         self._mailbox.put(MessagesRead([(entry.decode(), _content(fields)) for entry, fields in entries]))
         return cursor if cursor == _NEW else entries[-1][0].decode()
 
-    async def _wait_for_turns(self) -> None:
+    async def _wait_for_room(self) -> None:
         mailbox = self._mailbox
-        await mailbox.turned.wait_for(lambda: mailbox.messages_waiting <= _WAITING_MAX)
+        await mailbox.turned.wait_for(lambda: mailbox.messages_waiting <= self._messages_waiting_max)
 
 
 def _content(fields: dict[bytes, bytes]) -> bytes | None:
-    """The message in an entry; `None` where the entry was trimmed after it was handed out, and has no fields left."""
+    """Return the message in an entry; `None` if the entry was trimmed after its delivery and has no fields left."""
     return fields.get(MESSAGE_FIELD, b"") if fields else None

@@ -1,8 +1,9 @@
-"""Whom a node listens to: the hash `links`, as anybody may have set it (the command, gRPC, plain `redis-cli HSET`).
+"""The links of a node: which peers it reads from. Anybody may set them: the command, gRPC, or `redis-cli HSET`.
 
-Whoever reads from a peer asks here *after* reading and before passing it on: what was sent after a link was paused is
-then never let in. Only the word `paused` pauses. What a Redis says that has lost commits is not believed: it may have
-forgotten who was paused.
+A reader of a peer's data calls `refresh` *after* reading and before passing the data on. So data that was sent after
+the link was paused never gets in. Only the value `paused` pauses a link.
+
+A Redis that has lost commits is not believed: it may have lost the pauses as well.
 """
 
 from __future__ import annotations
@@ -31,27 +32,32 @@ if TYPE_CHECKING:
 __all__ = ["Links"]
 
 _READ_TIMEOUT_S = 1.0
+_WATCH_INTERVAL_S = 0.2
 
 
 class Links:
-    """The links of the node behind `mailbox` towards its peers: in its own Redis, read through `line`.
+    """The links of the node behind `mailbox` to its peers, in the node's own Redis.
 
-    They are read once for whatever came from a peer, hence the line.
+    They are written through `redis` and read through `connection`, a reconnecting connection: they are read once for
+    everything that comes from a peer, so reading has to be quick. `paused`: the paused peers as they were last read.
     """
 
-    def __init__(self, redis: Redis, line: ReconnectingConnection, mailbox: Mailbox) -> None:
+    def __init__(self, redis: Redis, connection: ReconnectingConnection, mailbox: Mailbox) -> None:
         self._keys = Keys(mailbox.node.name)
         self._redis = redis
-        self._line = line
+        self._connection = connection
         self._mailbox = mailbox
         self.paused: frozenset[str] = frozenset()
 
     async def refresh(self) -> frozenset[str]:
-        """The peers that are paused now. Raises `StoreUnavailable`."""
+        """Read the links, tell the node if they have changed, and return the paused peers.
+
+        Raises `StoreUnavailable`.
+        """
         confirmed = self._mailbox.persisted
         read: tuple[RedisCommand, ...] = (("HGETALL", self._keys.links), ("HGET", self._keys.header, "turn"))
         try:
-            *_, (links, turn) = await self._line.ask(("MULTI",), *read, ("EXEC",))
+            *_, (links, turn) = await self._connection.ask(("MULTI",), *read, ("EXEC",))
         except StoreUnavailable as error:
             raise StoreUnavailable(f"the links cannot be read: {error}") from error
         for reply in (links, turn):
@@ -67,8 +73,15 @@ class Links:
             self._mailbox.put(LinksRead(paused))
         return paused
 
+    async def watch(self) -> None:
+        """Refresh several times a second until cancelled, so that a change is noticed while nothing is read."""
+        while True:
+            with suppress(StoreUnavailable):
+                await self.refresh()
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+
     async def set(self, peers: Iterable[str], *, paused: bool) -> dict[str, str]:
-        """Pauses or opens the links to `peers`; all links as they are then. Raises `StoreUnavailable`."""
+        """Pause or open the links to `peers`, and return the states of all links. Raises `StoreUnavailable`."""
         states: dict[Any, Any] = dict.fromkeys(peers, PAUSED if paused else OPEN)
         try:
             if states:
@@ -78,19 +91,19 @@ class Links:
         return await self.read()
 
     async def read(self) -> dict[str, str]:
-        """All links as they are now. Raises `StoreUnavailable`."""
+        """Read and return the states of all links, `open` or `paused` by peer. Raises `StoreUnavailable`."""
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
                 await self.refresh()
         except TimeoutError as error:
             raise StoreUnavailable("the links cannot be read: no answer") from error
-        return self._all()
+        return self._states()
 
     async def last_known(self) -> dict[str, str]:
-        """All links as they are now or, where Redis does not say, as they were last."""
+        """Return the states of all links: as they are now or, where Redis does not answer, as they were last read."""
         with suppress(StoreUnavailable):
             return await self.read()
-        return self._all()
+        return self._states()
 
-    def _all(self) -> dict[str, str]:
+    def _states(self) -> dict[str, str]:
         return {peer: PAUSED if peer in self.paused else OPEN for peer in self._mailbox.node.peers}

@@ -1,7 +1,7 @@
-"""What leaves the node after a commit: messages into peers' inboxes, answers to jobs.
+"""Delivers what leaves a node after a commit: messages into the inboxes of peers, and answers to jobs.
 
-Nothing here is ever waited for by a turn. A message that cannot be delivered, or that newer ones push out of a full
-queue, is reported back to the node, whose round then goes on without that peer; anti-entropy makes up for it later.
+No turn ever waits for a delivery. If a message cannot be delivered, or newer messages push it out of a full queue, the
+node is told. Its gossip round then goes on without that peer, and anti-entropy repairs the loss later.
 """
 
 from __future__ import annotations
@@ -37,46 +37,46 @@ _ANSWER_TTL_S = 60
 _SEND_TIMEOUT_S = 5.0
 _DRAIN_S = 0.5
 _MESSAGES_WAITING_MAX = 100
-"""For a peer whose Redis does not keep up: a message may be a patch, so this bounds memory."""
+"""Per peer, if its Redis does not keep up. A message may be a patch, so this bounds memory."""
 
 
 class Outbox:
-    """Delivers effects: to the Redis of `peers`, and answers to jobs at `own`, the node's Redis.
+    """Delivers messages to the Redis of `peers`, and answers to jobs to `own`, the node's own Redis.
 
-    Beyond `peers.inbox_entries_max`, an inbox that nobody reads loses its oldest messages; rounds make up for it.
+    An inbox that nobody reads loses its oldest messages beyond `peers.inbox_entries_max`; gossip rounds repair that.
     """
 
     def __init__(self, own: Redis, peers: Peers) -> None:
         self._own = own
         self._peers = peers
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._queues: dict[str, _Queue] = {}
-        self._first_messages: asyncio.Queue[str] = asyncio.Queue()
+        self._answers: set[asyncio.Task[None]] = set()
+        self._queues: dict[str, _PeerQueue] = {}
+        self._new_peers: asyncio.Queue[str] = asyncio.Queue()
 
     def release(self, effect: Effect) -> None:
-        """Takes over an effect of a confirmed turn."""
+        """Take an effect of a confirmed turn for delivery; returns at once."""
         if isinstance(effect, Send):
             if effect.peer not in self._queues:
-                self._queues[effect.peer] = _Queue()
-                self._first_messages.put_nowait(effect.peer)
+                self._queues[effect.peer] = _PeerQueue()
+                self._new_peers.put_nowait(effect.peer)
             self._queues[effect.peer].put(effect)
         elif isinstance(effect, JobAnswer):
             task = asyncio.create_task(self._answer(effect))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._answers.add(task)
+            task.add_done_callback(self._answers.discard)
 
     async def drain(self) -> None:
-        """Returns once the answers to jobs that were taken over have been tried, or soon."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_DRAIN_S)
+        """Return when all answers to jobs have been delivered or have failed, and after half a second at the latest."""
+        if self._answers:
+            await asyncio.wait(self._answers, timeout=_DRAIN_S)
 
     async def run(self, mailbox: Mailbox) -> None:
-        """Delivers messages, in order for each peer, until cancelled; tells `mailbox` of those that failed."""
+        """Deliver messages until cancelled, in order for each peer; tell `mailbox` which ones failed."""
         async with Children() as deliveries:
             while True:
-                deliveries.start(self._serve(await self._first_messages.get(), mailbox))
+                deliveries.start(self._deliver_all(await self._new_peers.get(), mailbox))
 
-    async def _serve(self, peer: str, mailbox: Mailbox) -> None:
+    async def _deliver_all(self, peer: str, mailbox: Mailbox) -> None:
         key = Keys(peer).inbox
         while True:
             send, pushed_out = await self._queues[peer].get()
@@ -97,8 +97,8 @@ class Outbox:
         await _succeeds(pipeline.execute(), peer="job")
 
 
-class _Queue:
-    """The latest messages for one peer, and the rounds of the older ones that they have pushed out."""
+class _PeerQueue:
+    """The latest messages for one peer, and the rounds of the older messages that these have pushed out."""
 
     def __init__(self) -> None:
         self._waiting: deque[Send] = deque()
@@ -106,14 +106,14 @@ class _Queue:
         self._arrived = asyncio.Event()
 
     def put(self, send: Send) -> None:
-        """Adds a message; the oldest one gives way."""
+        """Add a message. If the queue is full, the oldest message is dropped."""
         self._waiting.append(send)
         if len(self._waiting) > _MESSAGES_WAITING_MAX:
             self._pushed_out[_round(self._waiting.popleft())] = None
         self._arrived.set()
 
     async def get(self) -> tuple[Send, list[str]]:
-        """The next message, and the rounds of those that will not be delivered."""
+        """Wait for the next message, and return it with the rounds of the messages dropped since the last call."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
@@ -122,11 +122,13 @@ class _Queue:
 
 
 def _round(send: Send) -> str:
+    """Return the id of the round that the message belongs to; empty if it belongs to none."""
     round_: str = getattr(send.message, "round", "")
     return round_
 
 
 async def _succeeds(delivery: Awaitable[object], *, peer: str) -> bool:
+    """Await `delivery` for some seconds, and return whether it succeeded; a failure is logged."""
     try:
         async with asyncio.timeout(_SEND_TIMEOUT_S):
             await delivery

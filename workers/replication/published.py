@@ -1,4 +1,4 @@
-"""What the other nodes have published: the clocks in the headers of their Redis."""
+"""Reads the clocks that other nodes have published in the headers in their Redis."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Published:
         self._peers = peers
 
     async def clock(self, peer: str) -> VersionVector:
-        """What `peer` has seen; raises `StoreUnavailable` where its Redis does not say."""
+        """Return what `peer` has seen; raises `StoreUnavailable` where its Redis does not tell."""
         try:
             fields: dict[Any, Any] = await self._peers.redis(peer).hgetall(Keys(peer).header)
             return decode_header(fields).clock
@@ -37,10 +37,11 @@ class Published:
             raise StoreUnavailable(f"what {peer} has published cannot be read: {error}") from error
 
     async def check_claims(self, claimed: Mapping[str, int]) -> None:
-        """Raises `InvalidArgument` where `claimed`, what a caller's patch adds, has commits that its node never made.
+        """Raise `InvalidArgument` if `claimed` has commits that their replica never made.
 
-        To believe them would make this node, and then all, skip the real ones with those counters. Replicas that are no
-        members' (a library object's) speak for themselves; what is claimed of an id that leaves, the node judges.
+        `claimed` is the clock entries that a caller's patch would add here. If this node believed in such commits, it
+        would skip the real ones with the same counters, and then so would all nodes. Replica ids that belong to no
+        member (those of library objects) are not checked. For an id that leaves the fleet, the node itself decides.
         """
         members = self._node.replica.members
         for replica, counter in claimed.items():

@@ -1,9 +1,10 @@
-"""Whose clock is wrong, and by how much: what the worker knows of its peers' clocks, and says in its log.
+"""Finds out whose clock is wrong and by how much, for the log and the metrics.
 
-Two sources. Stamps of what peers send, as the node reports them (`StampAhead`): these are what the hybrid clock refuses
-to follow. And heartbeats: each carries its worker's wall clock beside that of its Redis, so that how old it is can be
-told by the Redis alone; what is left between the worker's clock and this one is skew, ahead or behind, whatever the
-Redis's own clock says. A stamp that is old says nothing: it may have waited in a partition.
+There are two sources. The node reports the stamps of its peers that are ahead (`StampAhead`): these are the stamps
+that the hybrid clock refuses to follow, or follows with a warning. And heartbeats carry the worker's wall clock beside
+the time of its Redis. The time of the Redis tells how old the heartbeat is, so the rest of the difference between the
+two workers' clocks is skew, ahead or behind, whatever the clock of the Redis shows. An old stamp tells nothing: it may
+have waited in a partition.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import orjson
 import structlog
 from redis.exceptions import RedisError
 
 from crdt_core.errors import UnknownNode
+from workers.replication.heartbeat import read_heartbeat
 from workers.system.clock import wall_ms
 from workers.wire.keys import FLEET
 
@@ -24,98 +25,67 @@ if TYPE_CHECKING:
     from crdt_core.node.node import Node
     from workers.wire.peers import Peers
 
-__all__ = ["HEARTBEAT_FRESH_MS", "Heartbeat", "Skew", "read_heartbeat"]
+__all__ = ["Skew"]
 
 log = structlog.get_logger()
 
-HEARTBEAT_FRESH_MS = 3000
-"""A worker whose last heartbeat is older has died, or cannot reach its Redis."""
-
-_LOOK_S = 2.0
-_SILENCE_MS = 60_000
-
-
-class Heartbeat:
-    """A worker's last sign of life: its age by the clock of its Redis, and what its own clock shows now."""
-
-    def __init__(self, age_ms: int, wall_ms: int) -> None:
-        self.age_ms = max(0, age_ms)
-        self.wall_ms = wall_ms + self.age_ms
-
-    @property
-    def fresh(self) -> bool:
-        """Whether the worker lives."""
-        return self.age_ms < HEARTBEAT_FRESH_MS
-
-
-def read_heartbeat(beat: bytes | str | None, redis_time: tuple[int, int]) -> Heartbeat | None:
-    """The heartbeat in a field of the fleet hash, read together with the TIME of that Redis; `None` for nonsense."""
-    try:
-        fields = orjson.loads(beat or b"null")
-        made_ms, made_wall_ms = fields["redis_ms"], fields["beat_ms"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
-        return None
-    if type(made_ms) is not int or type(made_wall_ms) is not int:
-        return None
-    return Heartbeat(redis_ms(redis_time) - made_ms, made_wall_ms)
-
-
-def redis_ms(redis_time: tuple[int, int]) -> int:
-    """The reply to TIME in milliseconds."""
-    seconds, micros = redis_time
-    return int(seconds) * 1000 + int(micros) // 1000
+_MEASURE_INTERVAL_S = 2.0
+_LOG_INTERVAL_MS = 60_000
 
 
 class Skew:
-    """What is known of the clocks of the peers of `node`; `warn_ms` is what is worth a word."""
+    """The clocks of the peers of `node`. A skew of more than `warn_ms` is logged and shown in the metrics.
+
+    `by_peer`: by how many milliseconds each peer's clock is ahead (behind: negative), of the peers whose worker runs.
+    """
 
     def __init__(self, node: Node, peers: Peers, warn_ms: int) -> None:
         self._node = node
         self._peers = peers
         self._warn_ms = warn_ms
-        self._said_ms: dict[tuple[str, str], int] = {}
+        self._logged_ms: dict[tuple[str, str], int] = {}
         self.by_peer: dict[str, int] = {}
 
     @property
     def metrics(self) -> dict[str, int]:
-        """Per peer how far its clock is ahead or behind, where that is worth a word."""
+        """Per peer with a large skew, how far its clock is ahead or behind."""
         skewed = {peer: ms for peer, ms in self.by_peer.items() if abs(ms) > self._warn_ms}
         return {f"clock_{'ahead' if ms > 0 else 'behind'}_ms_{peer}": abs(ms) for peer, ms in sorted(skewed.items())}
 
-    def note(self, effect: StampAhead) -> None:
-        """Logs that a stamp was ahead: each source once a minute."""
-        kind = "stamp_refused" if effect.refused else "stamp_ahead"
-        if self._may_say(kind, effect.source):
-            log.warning(kind, source=effect.source, ahead_ms=effect.ahead_ms)
+    def log_stamp(self, effect: StampAhead) -> None:
+        """Log that a stamp was ahead, at most once a minute for each source."""
+        event = "stamp_refused" if effect.refused else "stamp_ahead"
+        if self._may_log(event, effect.source):
+            log.warning(event, source=effect.source, ahead_ms=effect.ahead_ms)
 
     async def run(self) -> None:
-        """Looks at the peers' clocks now and then until cancelled."""
+        """Measure the skew of every peer every two seconds, until cancelled."""
         while True:
-            await asyncio.gather(*map(self._look, self._node.peers))
+            await asyncio.gather(*map(self._measure, self._node.peers))
             for gone in self.by_peer.keys() - set(self._node.peers):
                 del self.by_peer[gone]
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_MEASURE_INTERVAL_S)
 
-    async def _look(self, peer: str) -> None:
+    async def _measure(self, peer: str) -> None:
         try:
             async with self._peers.redis(peer).pipeline(transaction=True) as pipeline:
                 pipeline.execute_command("HGET", FLEET, peer)
                 pipeline.execute_command("TIME")
-                beat, time = await pipeline.execute()
+                value, redis_time = await pipeline.execute()
         except (RedisError, OSError, UnknownNode):
             return
-        heartbeat = read_heartbeat(beat, time)
+        heartbeat = read_heartbeat(value, redis_time)
         if heartbeat is None or not heartbeat.fresh:
             self.by_peer.pop(peer, None)
             return
         ahead_ms = self.by_peer[peer] = heartbeat.wall_ms - wall_ms()
-        if abs(ahead_ms) > self._warn_ms and self._may_say("clock_skewed", peer):
+        if abs(ahead_ms) > self._warn_ms and self._may_log("clock_skewed", peer):
             log.warning("clock_skewed", peer=peer, **{"ahead_ms" if ahead_ms > 0 else "behind_ms": abs(ahead_ms)})
 
-    def _may_say(self, kind: str, source: str) -> bool:
+    def _may_log(self, event: str, source: str) -> bool:
         now_ms = wall_ms()
-        last_ms = self._said_ms.get((kind, source))
-        if last_ms is not None and abs(now_ms - last_ms) < _SILENCE_MS:
+        last_ms = self._logged_ms.get((event, source))
+        if last_ms is not None and abs(now_ms - last_ms) < _LOG_INTERVAL_MS:
             return False
-        self._said_ms[kind, source] = now_ms
+        self._logged_ms[event, source] = now_ms
         return True

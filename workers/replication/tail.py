@@ -1,7 +1,8 @@
-"""Following one peer's log: level 1 of replication, one stream hop from commit to commit.
+"""Follows the log of one peer: the first level of replication, one stream hop from commit to commit.
 
-The cursor is the replica's own clock entry for the peer, so a restart resumes exactly, and a delta that was not passed
-(it builds on something that is missing) is simply read again once the clock has moved. A paused link is not read.
+The cursor is the replica's own clock entry for the peer, so after a restart the tail resumes exactly. A delta that the
+node does not accept yet, because it depends on a missing one, is read again once the clock has moved. The tail of a
+paused link does not read.
 """
 
 from __future__ import annotations
@@ -28,21 +29,22 @@ __all__ = ["Tail"]
 log = structlog.get_logger()
 
 _BLOCK_MS = 1000
-_PAUSE_S = 0.1
-_STUCK_S = 0.1
+_RETRY_S = 0.1
+_PROGRESS_TIMEOUT_S = 0.1
 
 
 class Tail:
-    """Passes the deltas of `peer`, read through `line` (to the peer's Redis), to the mailbox.
+    """Passes the deltas of `peer` to the mailbox, at most `batch` at once.
 
-    `replica`: the id under which it takes part, and so which log is read.
+    `replica` is the peer's replica id, and so determines which log is read. `connection` goes to the peer's Redis, and
+    is closed when the tail ends.
     """
 
     def __init__(
         self,
         peer: str,
         replica: ReplicaId,
-        line: ReconnectingConnection,
+        connection: ReconnectingConnection,
         links: Links,
         mailbox: Mailbox,
         *,
@@ -51,17 +53,17 @@ class Tail:
         self._peer = peer
         self._replica = replica
         self._log = Keys(peer, replica).log
-        self._line = line
+        self._connection = connection
         self._links = links
         self._mailbox = mailbox
         self._batch = batch
 
     async def run(self) -> None:
-        """Follows the log until cancelled; a Redis that is away is waited for."""
+        """Follow the log until cancelled. While the peer's Redis is away, try again and again."""
         try:
             await self._follow()
         finally:
-            self._line.close()
+            self._connection.close()
 
     async def _follow(self) -> None:
         reachable = True
@@ -71,30 +73,31 @@ class Tail:
                 reachable = True
             except StoreUnavailable as error:
                 if reachable:
-                    log.warning("peer_unreachable", peer=self._peer, reason=str(error))
+                    log.warning("tail_interrupted", peer=self._peer, reason=str(error))
                 reachable = False
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(_RETRY_S)
 
     async def _step(self) -> None:
+        """Read one batch of deltas and pass it on, unless the link is paused."""
         if self._peer in await self._links.refresh():
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(_RETRY_S)
             return
         cursor = self._cursor()
         where = ("COUNT", self._batch, "BLOCK", _BLOCK_MS, "STREAMS", self._log, f"{cursor}-0")
-        (reply,) = await self._line.ask(("XREAD", *where))
+        (reply,) = await self._connection.ask(("XREAD", *where))
         if not reply or self._peer in await self._links.refresh():
             return
         ((_, found),) = reply
         entries = [(entry.decode(), dict(pairs(fields)).get(DELTA_FIELD, b"")) for entry, fields in found]
-        passed = await self._mailbox.ask(lambda token: DeltasRead(self._peer, entries, token))
-        if passed < len(entries):
-            await self._wait_for_progress(cursor + passed)
+        accepted = await self._mailbox.ask(lambda token: DeltasRead(self._peer, entries, token))
+        if accepted < len(entries):
+            await self._wait_for_progress(cursor + accepted)
 
     def _cursor(self) -> int:
         return self._mailbox.node.replica.clock[self._replica]
 
     async def _wait_for_progress(self, stuck_at: int) -> None:
-        """Returns when something was committed that may let the next delta in, or soon, to ask again."""
+        """Return when a commit may have brought what the next delta depends on, and after 0.1 s at the latest."""
         clock = self._mailbox.node.replica.clock
         before = clock.copy()
 
@@ -102,4 +105,4 @@ class Tail:
             return clock != before or self._cursor() > stuck_at
 
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._mailbox.turned.wait_for(progressed), _STUCK_S)
+            await asyncio.wait_for(self._mailbox.turned.wait_for(progressed), _PROGRESS_TIMEOUT_S)

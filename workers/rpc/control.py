@@ -9,8 +9,8 @@ from crdt_core.commands import COMMANDS
 from crdt_core.errors import DeltaicError, InvalidArgument, UnknownNode
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.node.events import ImageAsked, ImageDropped
-from workers.config.redis_url import publishable, shown
-from workers.config.settings import check_name, checked_node
+from workers.config.loading import check_name, checked_node
+from workers.config.redis_url import publishable, redacted
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 from workers.rpc.calls import check_key, command_options
@@ -92,7 +92,7 @@ class Control(rpc.ControlServiceServicer):
                 node=fact.node,
                 standing=fact.standing.name,
                 grpc=fact.grpc,
-                redis=shown(fact.redis),
+                redis=redacted(fact.redis),
                 reason=fact.reason,
                 left_ms=fact.at_ms,
                 final=fact.final,

@@ -1,1 +1,1 @@
-"""One node's replica in its Redis: ownership, loading, commits, giving back what was lost, restoring a backup."""
+"""One node's replica in its Redis: ownership, loading, commits, refill after a loss, restore of a backup."""

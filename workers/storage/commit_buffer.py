@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workers.storage.requests import beside_records, record_commands
+from workers.storage.requests import record_commands, stream_commands
 from workers.wire.keys import DELTA_FIELD
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class CommitBuffer:
             prefix = self._prefix
             commands += [("HSET", prefix + hash_, *words) for hash_, words in changes.written.items()]
         if commit.trim or commit.acknowledged or commit.quarantined:
-            commands += beside_records(self._keys, commit, self._log_entries_max)
+            commands += stream_commands(self._keys, commit, self._log_entries_max)
         elif commit.delta is not None:
             commands.append((*self._add_to_log, f"{commit.counter}-0", DELTA_FIELD, commit.delta))
         fields: list[str | bytes] = []

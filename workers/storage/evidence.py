@@ -1,7 +1,6 @@
-"""What a node's Redis says of its replica, as `crdt_core.membership.identity` wants it: asked in one transaction, then
-parsed.
+"""Reads what a node's Redis says about its replica, as `crdt_core.membership.identity` needs it, in one transaction.
 
-Whether its worker runs is told by a key that expires, and not by a time of day: clocks differ.
+A key that expires says whether the node's worker runs. A time of day could not: clocks differ.
 """
 
 from __future__ import annotations
@@ -25,18 +24,21 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-__all__ = ["evidence_of", "founders_in", "members_in", "questions", "read_evidence"]
+__all__ = ["decode_founders", "decode_members", "evidence_commands", "evidence_of", "read_evidence"]
 
 
-def questions(node: str) -> list[tuple[str | bytes, ...]]:
-    """The commands whose replies `record_of` understands."""
+def evidence_commands(node: str) -> list[tuple[str | bytes, ...]]:
+    """Return the commands whose replies `evidence_of` takes."""
     keys = Keys(node)
     hashes = [("HGETALL", key) for key in (keys.header, keys.members, keys.met)]
     return [*hashes, ("GET", keys.alive), ("INFO", "server")]
 
 
 def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
-    """The record in the replies to `questions`. Raises `Malformed`, and `StoreUnavailable` where one is an error."""
+    """Return the evidence in the replies to `evidence_commands`.
+
+    Raises `Malformed` for a header that cannot be read, and `StoreUnavailable` where a reply is an error.
+    """
     for reply in replies:
         if isinstance(reply, Exception):
             raise StoreUnavailable(f"the Redis of {node} refuses: {reply}")
@@ -45,8 +47,8 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
     return NodeEvidence(
         replica=_text(fields.get(b"replica")),
         clock=decode_header(fields).clock,
-        members=members_in(members),
-        founders=founders_in(fields.get(b"founders")),
+        members=decode_members(members),
+        founders=decode_founders(fields.get(b"founders")),
         joining=bool(fields.get(b"joining")),
         former=_text(fields.get(b"former")),
         restored=bool(fields.get(b"restored")),
@@ -60,31 +62,34 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
 
 
 async def read_evidence(node: str, redis: Redis) -> NodeEvidence:
-    """The record of `node` in its Redis; raises what `record_of` raises, and the connection's errors."""
+    """Read and return the evidence about `node` in its Redis.
+
+    Raises the errors of `evidence_of` and of the connection.
+    """
     async with redis.pipeline(transaction=True) as pipeline:
-        for question in questions(node):
-            pipeline.execute_command(*question)
+        for command in evidence_commands(node):
+            pipeline.execute_command(*command)
         return evidence_of(node, await pipeline.execute(raise_on_error=False))
 
 
-def members_in(parts: Mapping[bytes, bytes]) -> Members:
-    """The members in the hash at `Keys.members`; raises `Malformed`."""
+def decode_members(parts: Mapping[bytes, bytes]) -> Members:
+    """Return the members in the hash at `Keys.members`; raises `Malformed`."""
     link, replica_index = Object(MEMBERS_KEY, MEMBERS), ReplicaIndex()
     for part, value in parts.items():
         link.adopt(part, decode_part(link, value, replica_index))
     return MEMBERS.value(View(link.parts, replica_index))
 
 
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "backslashreplace")
-
-
-def founders_in(value: bytes | None) -> tuple[str, ...]:
-    """The founders in the header's field; raises `Malformed`."""
+def decode_founders(value: bytes | None) -> tuple[str, ...]:
+    """Return the founders in the header's field `founders`; none for `None`. Raises `Malformed`."""
     try:
-        found = orjson.loads(value or b"[]")
+        founders = orjson.loads(value or b"[]")
     except orjson.JSONDecodeError as error:
         raise Malformed("header", f"founders are no JSON ({error})") from error
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+    if not isinstance(founders, list) or not all(isinstance(item, str) for item in founders):
         raise Malformed("header", "founders are no list of names")
-    return tuple(found)
+    return tuple(founders)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "backslashreplace")

@@ -1,8 +1,8 @@
-"""The claim of one process to a node's replica: its token in the header, and the connection that watches the header.
+"""The ownership of a node's replica by one process: a fencing token in the header, and a connection that watches it.
 
-The WATCH and the owner's token for the next transaction ride behind the one before, so that fencing costs no round
-trip: an EXEC goes through only if nobody has touched the header since this process saw its own token there. The name of
-the connection tells others that the owner lives.
+Each transaction is followed at once, in the same write, by a WATCH of the header and a read of the owner's token. Both
+guard the next transaction: its EXEC succeeds only if nobody has written to the header since this process saw its own
+token there. So fencing costs no round trip. The name of the connection shows other processes that the owner is alive.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import structlog
 
 from crdt_core.codec.canonical import FORMAT
 from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, StoreUnavailable, brief
-from workers.storage.requests import header_set
+from workers.storage.requests import set_header
 from workers.wire.connection import Wire, connect
 from workers.wire.keys import GROUP, Keys
-from workers.wire.replies import number, ok, reading, run_id, text
+from workers.wire.replies import locating_malformed, run_id_in, send_checked, text, turn_in
 from workers.wire.retry import until_redis_answers
 
 if TYPE_CHECKING:
@@ -28,161 +28,182 @@ if TYPE_CHECKING:
 
     from workers.wire.connection import RedisCommand
 
-__all__ = ["NOWHERE", "RETRY_S", "Ownership"]
+__all__ = ["RETRY_S", "SET_BACK", "Ownership"]
 
 log = structlog.get_logger()
 
-NOWHERE = -1
-"""The turn of a Redis that has lost what it had confirmed."""
+SET_BACK = -1
+"""Stands for the turn of a Redis that has lost commits which it had confirmed."""
 RETRY_S = 0.2
-_LOAD_SILENCE_S = 60.0
-"""What Redis answers in one piece may be large, and it says nothing while it collects it."""
-_SERVER: RedisCommand = ("INFO", "server")
+_INFO: RedisCommand = ("INFO", "server")
 _ATTEMPTS = 8
 
 
 class Ownership:
-    """The claim to node `node` in the Redis at `url`; `token` marks this process as the owner.
+    """The ownership of node `node` in the Redis at `url`; `token` identifies this process in the header.
 
-    `silence_s`: how long Redis may owe an answer and say nothing before its connection is given up. `turn`: the number
-    of the last commit that Redis has confirmed to this process. `run_id`: of the Redis process that it speaks to.
-    `wire`: the connection that watches the header; before `take`, one that is closed.
+    `silence_s`: how long Redis may owe a reply and send nothing before its connection is closed. `load_silence_s`: the
+    same for replies that are large, in `slow_replies`. `turn`: the number of the last commit that Redis has confirmed
+    to this process. `run_id`: that of the Redis process at the other end.
     """
 
-    def __init__(self, node: str, url: str, token: str, *, silence_s: float = 5.0) -> None:
+    def __init__(
+        self, node: str, url: str, token: str, *, silence_s: float = 5.0, load_silence_s: float = 60.0
+    ) -> None:
         self.token = token
         self.turn = 0
         self.run_id = b""
         self._keys = Keys(node)
         self._url = url
         self._silence_s = silence_s
+        self._load_silence_s = load_silence_s
         self.wire = Wire(silence_s)
+        """The connection that watches the header; before `acquire`, one that is closed."""
 
     @property
     def connected(self) -> bool:
-        """Whether the connection that holds the replica stands, as far as is known."""
+        """Whether the connection that holds the ownership is open, as far as this process knows."""
         return self.wire.open
 
     @property
     def fields(self) -> dict[str, bytes]:
-        """What the owner says of itself in the header."""
+        """The header fields that say who owns the replica and in which format it is stored."""
         return {"owner": self.token.encode(), "format": b"%d" % FORMAT}
 
-    async def take(self, *, takeover: bool) -> None:
-        """Makes this process the owner, fencing any former one.
+    async def acquire(self, *, takeover: bool) -> None:
+        """Make this process the owner; a former owner is fenced.
 
-        Raises `AlreadyRunning` where the present owner keeps its connection, unless `takeover`; that of one that was
-        killed goes within moments.
+        Raises `AlreadyRunning` where the present owner's connection stays open, unless `takeover`. The connection of a
+        killed owner closes within moments, so this waits for that.
         """
 
         async def attempt() -> Wire:
             wire = await self._connect()
             try:
-                await self._take_by(wire, takeover=takeover)
+                await self._acquire_with(wire, takeover=takeover)
             except BaseException:
                 wire.close()
                 raise
             return wire
 
         self.wire = await until_redis_answers(attempt, self._url)
-        log.info("replica_claimed", node=self._keys.node, takeover=takeover)
+        log.info("ownership_acquired", node=self._keys.node, takeover=takeover)
 
-    async def renew(self, heard: Callable[[str], None]) -> int:
-        """A new connection that watches the header; the turn that Redis is at. Raises `Fenced`.
+    async def renew(self, on_failure: Callable[[str], None]) -> int:
+        """Open a new connection that watches the header, and return the turn that Redis is at.
 
-        `heard` is told why, as long as Redis does not answer.
+        The result is `SET_BACK` where Redis has lost commits. `on_failure` is called with the reason each time Redis
+        does not answer. Raises `Fenced`.
         """
         self.wire.close()
 
         async def attempt() -> tuple[Wire, Any, Any]:
             wire = await self._connect()
-            info, _, watched = await ok(wire, [_SERVER, *self.watch()])
+            info, _, watched = await send_checked(wire, [_INFO, *self.watch()])
             return wire, info, watched
 
-        self.wire, info, watched = await until_redis_answers(attempt, self._url, heard)
-        self.run_id = run_id(info)
-        return self.place(watched)
+        self.wire, info, watched = await until_redis_answers(attempt, self._url, on_failure)
+        self.run_id = run_id_in(info)
+        return self.turn_reached(watched)
 
     async def release(self) -> None:
-        """Gives the replica up, if it is still owned, so that the next process need not ask."""
+        """Give the ownership up, so that the next process gets it without waiting. Raises `Fenced` if it was lost.
+
+        The token is read again first: a WATCH that began after another process had taken over would not notice that.
+        """
         wire = self.wire
-        replies = await wire.send([("MULTI",), ("HDEL", self._keys.header, "owner"), ("EXEC",)])
+        *_, watched = await wire.send(self.watch())
+        is_other = isinstance(watched, list) and watched[0] not in {None, self.token.encode()}
+        released = None if is_other else (await wire.send(_delete_owner(self._keys)))[-1]
         wire.close()
-        if replies[-1] is None:
+        if released is None:
             raise Fenced(self._keys.node)
 
-    async def ask(self, *commands: RedisCommand) -> list[Any]:
-        """The replies to `commands`; raises as `workers.wire.replies.ok` does."""
-        return await ok(self.wire, list(commands))
+    def close(self) -> None:
+        """Close the connection, whether the node is owned or not; the token stays in the header. Idempotent."""
+        self.wire.close()
 
-    async def put(self, *commands: RedisCommand) -> None:
-        """Does `commands` at once, if the node is still owned; raises `Fenced` and `StoreUnavailable`."""
+    async def ask(self, *commands: RedisCommand) -> list[Any]:
+        """Send `commands` and return their replies; raises as `workers.wire.replies.send_checked` does."""
+        return await send_checked(self.wire, list(commands))
+
+    async def transact(self, *commands: RedisCommand) -> None:
+        """Execute `commands` in one transaction if this process still owns the node.
+
+        Raises `Fenced`, and `StoreUnavailable` where the transaction did not happen or a command failed.
+        """
         *_, executed, _, watched = await self.ask(("MULTI",), *commands, ("EXEC",), *self.watch())
-        self.place(watched)
+        self.turn_reached(watched)
         if executed is None:
-            raise StoreUnavailable("the header was written to by somebody else meanwhile")
+            raise StoreUnavailable("another process has written to the header meanwhile")
         for result in executed:
             if isinstance(result, hiredis.ReplyError):
                 raise StoreUnavailable(f"Redis refuses: {result}")
 
     @contextmanager
-    def patience(self) -> Iterator[None]:
-        """In the block, Redis may take its time to collect an answer."""
+    def slow_replies(self) -> Iterator[None]:
+        """Allow Redis, in the block, to be silent for longer while it collects a large reply."""
         wire = self.wire
-        wire.silence_s = max(_LOAD_SILENCE_S, self._silence_s)
+        wire.silence_s = max(self._load_silence_s, self._silence_s)
         try:
             yield
         finally:
             wire.silence_s = self._silence_s
 
     def watch(self) -> list[RedisCommand]:
-        """What guards the next transaction; the last of its replies is for `place`."""
+        """Return the commands that guard the next transaction; `turn_reached` takes the last of their replies."""
         return [("WATCH", self._keys.header), ("HMGET", self._keys.header, "owner", "turn")]
 
-    def place(self, watched: Any) -> int:
-        """The turn that Redis is at, by the last reply to `watch`; `NOWHERE` where it has lost what it had confirmed.
+    def turn_reached(self, watched: Any) -> int:
+        """Return the turn that Redis is at, by the last reply to `watch`.
 
-        Raises `Fenced`. An owner's token that came back with an older state says nothing.
+        The result is `SET_BACK` where Redis has lost commits. Then the owner's token in the header is of no account:
+        it may have come back with an older state. Otherwise, raises `Fenced` if the token is another process's.
         """
         if isinstance(watched, hiredis.ReplyError):
             raise StoreUnavailable(f"Redis refuses: {watched}")
-        owner, turn = watched
-        with reading(self._keys.header):
-            now_at = number(turn or b"0")
-        if now_at < self.turn or (owner is None and turn is None):
-            return NOWHERE
+        owner, stored = watched
+        with locating_malformed(self._keys.header):
+            turn = turn_in(stored or b"0")
+        if turn < self.turn or (owner is None and stored is None):
+            return SET_BACK
         if owner != self.token.encode():
             raise Fenced(self._keys.node)
-        return now_at
+        return turn
 
-    def check_sole(self, owner: bytes | None, clients: bytes) -> None:
-        """Raises `Fenced` where `owner`, as the header says, is another process that is connected (`CLIENT LIST`)."""
+    def check_no_other_owner(self, owner: bytes | None, clients: bytes) -> None:
+        """Raise `Fenced` if the header's `owner` is another process and that process is connected.
+
+        `clients` is the reply to `CLIENT LIST`.
+        """
         if self._is_held_by_another(owner, clients):
             raise Fenced(self._keys.node)
 
     async def ensure_group(self) -> None:
-        """Makes the consumer group of the inbox, if there is none."""
+        """Create the consumer group of the inbox if it does not exist."""
         await self._ensure_group(self.wire)
 
     async def _connect(self) -> Wire:
         return await connect(self._url, _connection_name(self._keys.node, self.token), self._silence_s)
 
-    async def _take_by(self, wire: Wire, *, takeover: bool) -> None:
-        for patience in reversed(range(_ATTEMPTS)):
-            fields, clients = await ok(wire, [("HMGET", self._keys.header, "owner", "format"), ("CLIENT", "LIST")])
+    async def _acquire_with(self, wire: Wire, *, takeover: bool) -> None:
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            fields, clients = await send_checked(
+                wire, [("HMGET", self._keys.header, "owner", "format"), ("CLIENT", "LIST")]
+            )
             self._check_format(fields[1])
             held = self._is_held_by_another(fields[0], clients) or (
                 fields[0] is None and self._is_held_by_anyone(clients)
             )
             if takeover or not held:
                 break
-            if not patience:
+            if not attempts_left:
                 raise AlreadyRunning(self._keys.node, "another live process")
             await asyncio.sleep(RETRY_S)
-        claimed = header_set(self._keys, self.fields)
-        _, info, _, watched = await ok(wire, [claimed, _SERVER, *self.watch()])
-        self.run_id = run_id(info)
-        self.place(watched)
+        become_owner = set_header(self._keys, self.fields)
+        _, info, _, watched = await send_checked(wire, [become_owner, _INFO, *self.watch()])
+        self.run_id = run_id_in(info)
+        self.turn_reached(watched)
         await self._ensure_group(wire)
 
     async def _ensure_group(self, wire: Wire) -> None:
@@ -196,16 +217,20 @@ class Ownership:
             raise CorruptState(f"{self._keys.header} format", f"{brief(format_)} is not {FORMAT}, as here")
 
     def _is_held_by_another(self, owner: bytes | None, clients: bytes) -> bool:
-        if owner in {None, self.token.encode()}:  # its own: an earlier attempt got that far
+        if owner in {None, self.token.encode()}:  # This process's own token: an earlier attempt got that far.
             return False
-        held = f" name={_connection_name(self._keys.node, text(owner))} ".encode()
-        return any(held in line for line in bytes(clients).splitlines())
+        name = f" name={_connection_name(self._keys.node, text(owner))} ".encode()
+        return any(name in line for line in bytes(clients).splitlines())
 
     def _is_held_by_anyone(self, clients: bytes) -> bool:
-        """Whether a process holds an owner's connection, whatever Redis has lost of its claim."""
+        """Return whether another process has an owner's connection, even if Redis has lost its token."""
         prefix = _connection_name(self._keys.node, "")
-        held = re.compile(rf" name={re.escape(prefix)}(?!{self.token} )[^ -]+ ".encode())
-        return held.search(clients) is not None
+        other_owner = re.compile(rf" name={re.escape(prefix)}(?!{self.token} )[^ -]+ ".encode())
+        return other_owner.search(clients) is not None
+
+
+def _delete_owner(keys: Keys) -> list[RedisCommand]:
+    return [("MULTI",), ("HDEL", keys.header, "owner"), ("EXEC",)]
 
 
 def _connection_name(node: str, token: str) -> str:

@@ -1,7 +1,7 @@
-"""Giving a Redis that has lost commits the whole replica again, out of memory.
+"""Refills a Redis that has lost commits: writes the whole replica from memory into it.
 
-Only the one process that may still call itself the owner does it. All goes in in one transaction that the WATCH on the
-header guards, so a crash in the middle leaves what Redis had.
+Only the process that still owns the replica does so. The refill is one transaction, guarded by the WATCH on the header,
+so a crash in the middle leaves Redis as it was.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from crdt_core.codec.header import decode_header
 from crdt_core.codec.records import decode_object, object_hashes
 from crdt_core.errors import InvariantBroken
 from crdt_core.lattice.replica_index import ReplicaIndex
-from workers.storage.requests import batches, image
+from workers.storage.requests import batches, whole_state
 from workers.wire.replies import pairs
 
 if TYPE_CHECKING:
@@ -23,48 +23,48 @@ if TYPE_CHECKING:
     from workers.storage.ownership import Ownership
     from workers.wire.keys import Keys
 
-__all__ = ["Memory"]
+__all__ = ["Refill"]
 
 _OBJECTS_PER_STEP = 256
 
 
-class Memory:
-    """What `node` holds, to be given back to a Redis that has lost some of it.
+class Refill:
+    """The state of `node` in memory, from which a Redis that has lost commits is refilled.
 
-    `check_history` raises `InvariantBroken` where a peer has seen more of the replica than `node` has.
+    `check_history` raises `InvariantBroken` if a peer has seen commits of the replica that `node` does not have.
     """
 
     def __init__(self, node: Node, check_history: Callable[[], Awaitable[None]]) -> None:
         self.node = node
         self._check_history = check_history
 
-    async def begin(self, claim: Ownership, keys: Keys) -> None:
-        """Begins a transaction that puts all objects in the place of those that are there; its end is the caller's.
+    async def begin(self, ownership: Ownership, keys: Keys) -> None:
+        """Begin a transaction that replaces all objects in Redis with those of the node. The caller ends it.
 
-        Raises `Fenced` and `InvariantBroken` where another process has gone on with this history.
+        Raises `Fenced` or `InvariantBroken` if another process has continued the history that Redis lost.
         """
-        present = await self._check_sole_ownership(claim, keys)
+        present = await self._check_sole_owner(ownership, keys)
         await self._check_history()
-        await claim.ensure_group()
-        await claim.ask(("MULTI",))
-        for batch in batches(image(keys, self.node.replica, present)):
-            await claim.ask(*batch)
+        await ownership.ensure_group()
+        await ownership.ask(("MULTI",))
+        for batch in batches(whole_state(keys, self.node.replica, present)):
+            await ownership.ask(*batch)
 
-    async def _check_sole_ownership(self, claim: Ownership, keys: Keys) -> list[bytes]:
-        """The keys of the collections that Redis still holds; raises `Fenced`, `InvariantBroken`."""
-        with claim.patience():
-            fields, clients, catalogue = await claim.ask(
+    async def _check_sole_owner(self, ownership: Ownership, keys: Keys) -> list[bytes]:
+        """Return the keys of the collections that Redis still holds; raises `Fenced` and `InvariantBroken`."""
+        with ownership.slow_replies():
+            fields, clients, catalogue = await ownership.ask(
                 ("HGETALL", keys.header), ("CLIENT", "LIST"), ("HGETALL", keys.state)
             )
         header = dict(pairs(fields))
-        claim.check_sole(header.get(b"owner"), clients)
+        ownership.check_no_other_owner(header.get(b"owner"), clients)
         if not decode_header(header).clock <= self.node.replica.clock_with_folded:
             raise InvariantBroken(f"{keys.node}: another process has gone on with the history that Redis lost")
         return await _collections(keys, catalogue)
 
 
 async def _collections(keys: Keys, catalogue: list[bytes]) -> list[bytes]:
-    """The keys of all collections in a catalogue's reply; others get their turn meanwhile."""
+    """Return the keys of all collections in a catalogue's reply. Other tasks run meanwhile."""
     found: list[bytes] = []
     replica_index = ReplicaIndex()
     for number, (key, value) in enumerate(pairs(catalogue)):

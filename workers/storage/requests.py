@@ -1,6 +1,7 @@
-"""What a commit, or a whole replica, is as Redis commands. Nothing here talks to Redis.
+"""Builds the Redis commands for a commit or for the whole state of a replica. Nothing here talks to Redis.
 
-One command per hash and kind, up to a bounded number of fields: per field, it is several times cheaper than one each.
+There is one command per hash and kind of change, with up to a bounded number of fields. That is several times cheaper
+than a command per field.
 """
 
 from __future__ import annotations
@@ -19,20 +20,30 @@ if TYPE_CHECKING:
     from workers.wire.connection import RedisCommand
     from workers.wire.keys import Keys
 
-__all__ = ["batches", "beside_records", "header_set", "image", "links_set", "quarantined", "record_commands"]
+__all__ = [
+    "BATCH_COMMANDS",
+    "FIELDS_PER_COMMAND",
+    "batches",
+    "quarantine_entry",
+    "record_commands",
+    "replace_links",
+    "set_header",
+    "stream_commands",
+    "whole_state",
+]
 
 
-_FIELDS_PER_COMMAND = 512
-_BATCH_COMMANDS = 512
+FIELDS_PER_COMMAND = 512
+BATCH_COMMANDS = 512
 _BATCH_BYTES = 1 << 20
 _QUARANTINE_ENTRIES_MAX = 10_000
 
 
 def record_commands(keys: Keys, changes: Changes) -> list[RedisCommand]:
-    """What persists `changes`."""
+    """Return the commands that persist `changes` of objects."""
     return [
-        *_by_fields("HSET", keys, changes.written, 2 * _FIELDS_PER_COMMAND),
-        *_by_fields("HDEL", keys, changes.removed, _FIELDS_PER_COMMAND),
+        *_by_fields("HSET", keys, changes.written, 2 * FIELDS_PER_COMMAND),
+        *_by_fields("HDEL", keys, changes.removed, FIELDS_PER_COMMAND),
         *(("UNLINK", keys.record(hash_)) for hash_ in changes.dropped),
     ]
 
@@ -44,42 +55,45 @@ def _by_fields(name: str, keys: Keys, items: Mapping[bytes, list[bytes]], step: 
             yield name, key, *words[start : start + step]
 
 
-def beside_records(keys: Keys, commit: Commit, log_entries_max: int) -> list[RedisCommand]:
-    """What `commit` does beside the objects and the header."""
-    changes: list[RedisCommand] = []
+def stream_commands(keys: Keys, commit: Commit, log_entries_max: int) -> list[RedisCommand]:
+    """Return the commands for the streams that `commit` changes: the log, the inbox and the quarantine."""
+    commands: list[RedisCommand] = []
     if commit.delta is not None:
         cap: RedisCommand = ("MAXLEN", "~", log_entries_max)
-        changes.append(("XADD", keys.log, *cap, f"{commit.counter}-0", DELTA_FIELD, commit.delta))
+        commands.append(("XADD", keys.log, *cap, f"{commit.counter}-0", DELTA_FIELD, commit.delta))
     if commit.trim:
-        changes.append(("XTRIM", keys.log, "MINID", f"{commit.trim + 1}-0"))
+        commands.append(("XTRIM", keys.log, "MINID", f"{commit.trim + 1}-0"))
     if commit.acknowledged:
-        changes.append(("XACK", keys.inbox, GROUP, *commit.acknowledged))
-        changes.append(("XDEL", keys.inbox, *commit.acknowledged))
-    changes.extend(quarantined(keys, item.source, item.entry, item.reason, item.content) for item in commit.quarantined)
-    return changes
+        commands.append(("XACK", keys.inbox, GROUP, *commit.acknowledged))
+        commands.append(("XDEL", keys.inbox, *commit.acknowledged))
+    commands += (
+        quarantine_entry(keys, item.source, item.entry, item.reason, item.content) for item in commit.quarantined
+    )
+    return commands
 
 
-def quarantined(keys: Keys, source: str, entry: bytes | str, reason: str, content: bytes) -> RedisCommand:
-    """What sets an entry aside."""
+def quarantine_entry(keys: Keys, source: str, entry: bytes | str, reason: str, content: bytes) -> RedisCommand:
+    """Return the command that puts a stream entry into the quarantine; `reason` says why."""
     fields = ("source", source, "entry", entry, "reason", reason, "content", content)
     return "XADD", keys.quarantine, "MAXLEN", "~", _QUARANTINE_ENTRIES_MAX, "*", *fields
 
 
-def header_set(keys: Keys, fields: Mapping[str, bytes]) -> RedisCommand:
-    """What sets fields of the header."""
+def set_header(keys: Keys, fields: Mapping[str, bytes]) -> RedisCommand:
+    """Return the command that sets `fields` of the header."""
     return "HSET", keys.header, *_flat(fields)
 
 
-def links_set(keys: Keys, paused: Iterable[str]) -> list[RedisCommand]:
-    """What makes the links those where `paused` are not listened to, and all others are."""
+def replace_links(keys: Keys, paused: Iterable[str]) -> list[RedisCommand]:
+    """Return the commands that pause the links to `paused` and open all others."""
     fields = _flat(dict.fromkeys(paused, PAUSED.encode()))
     return [("UNLINK", keys.links), *([("HSET", keys.links, *fields)] if fields else [])]
 
 
-def image(keys: Keys, replica: Replica, present: Iterable[bytes]) -> Iterator[RedisCommand]:
-    """What replaces all objects in Redis, whose collections are at the keys `present`, by those of `replica`.
+def whole_state(keys: Keys, replica: Replica, present: Iterable[bytes]) -> Iterator[RedisCommand]:
+    """Yield the commands that replace all objects in Redis with the objects of `replica`.
 
-    The replica's own collections go first too: if the catalogue alone was lost, they are still there, unlisted.
+    `present` has the keys of the collections that Redis holds. The replica's own collections are deleted as well before
+    they are written: if Redis lost only the catalogue, they are still there, but no catalogue lists them.
     """
     yield "UNLINK", keys.record(STATE)
     yield from (("UNLINK", key) for key in present)
@@ -90,13 +104,13 @@ def image(keys: Keys, replica: Replica, present: Iterable[bytes]) -> Iterator[Re
 
 
 def batches(commands: Iterable[RedisCommand]) -> Iterator[list[RedisCommand]]:
-    """`commands` in lists of a bounded number of commands and, but for a last large one, of bytes."""
+    """Yield `commands` in lists with a bounded number of commands and of bytes; one command may exceed the bytes."""
     batch: list[RedisCommand] = []
     size = 0
     for command in commands:
         batch.append(command)
         size += sum(len(word) for word in command if isinstance(word, bytes))
-        if size >= _BATCH_BYTES or len(batch) >= _BATCH_COMMANDS:
+        if size >= _BATCH_BYTES or len(batch) >= BATCH_COMMANDS:
             yield batch
             batch, size = [], 0
     if batch:
@@ -109,7 +123,7 @@ def _chunks(records: Iterable[Record]) -> Iterator[Changes]:
     for record in records:
         chunk.add(record)
         size, count = size + len(record.value or b""), count + 1
-        if size >= _BATCH_BYTES or count >= _FIELDS_PER_COMMAND:
+        if size >= _BATCH_BYTES or count >= FIELDS_PER_COMMAND:
             yield chunk
             chunk = Changes()
             size = count = 0

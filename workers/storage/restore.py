@@ -1,7 +1,7 @@
-"""Putting an image into a node's Redis, while its worker does not run: see `crdt_core.node.image`.
+"""Writes a backup image into a node's Redis while the node's worker does not run: see `crdt_core.node.image`.
 
-What is put there is not the node's former life continued: a worker that starts takes the state up under a new replica
-id (`crdt_core.membership.identity`), and fetches what the fleet has done since.
+The restored state does not continue the node's former history. A worker that starts on it takes a new replica id
+(`crdt_core.membership.identity`), and fetches what the fleet has done since the backup.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ from crdt_core.errors import (
 from crdt_core.node.image import ImageReader
 from workers.storage.evidence import read_evidence
 from workers.storage.ownership import Ownership
-from workers.storage.requests import batches, header_set
-from workers.storage.requests import image as image_commands
+from workers.storage.requests import batches, set_header, whole_state
 from workers.wire.keys import Keys
-from workers.wire.peers import connection
+from workers.wire.peers import redis_client
 from workers.wire.replies import pairs, text
 
 if TYPE_CHECKING:
@@ -41,16 +40,16 @@ if TYPE_CHECKING:
     from crdt_core.replica.replica import Replica
     from workers.config.settings import FleetSettings
 
-__all__ = ["read_image", "restore"]
+__all__ = ["KEYS_PER_SCAN", "read_image", "restore"]
 
-_PATIENCE_S = 4.0
-"""Signs of life last for some seconds: a worker that has just ended is not taken for one that runs."""
-_AGAIN_S = 0.2
-_KEYS_PER_SCAN = 1000
+KEYS_PER_SCAN = 1000
+_STOP_TIMEOUT_S = 4.0
+"""The key that says that a worker runs outlives the worker by up to three seconds."""
+_CHECK_INTERVAL_S = 0.2
 
 
 def read_image(lines: Iterable[bytes]) -> Image:
-    """The image in the lines of a file; raises `Malformed`."""
+    """Return the backup image in the lines of a file; raises `Malformed`."""
     reader = ImageReader()
     for line in lines:
         reader.take(line)
@@ -58,79 +57,83 @@ def read_image(lines: Iterable[bytes]) -> Image:
 
 
 async def restore(settings: FleetSettings, name: str, image: Image, *, force: bool) -> None:
-    """Puts `image` into the Redis of node `name`; nothing is changed before it is known to be whole.
+    """Write `image` into the Redis of node `name`; nothing is changed before the image is known to be complete.
 
-    Raises `Malformed` for an image whose state is not what it says, `InvalidArgument` where the node's worker runs, or
-    its Redis holds a replica and not `force`; `StoreUnavailable` and `Fenced` where it could not be brought to its end.
+    Raises `Malformed` for an image whose state does not match its header; `InvalidArgument` if the node's worker runs,
+    or if its Redis holds a replica and `force` is false; `StoreUnavailable` or `Fenced` if the restore was interrupted.
     """
     node, replica = settings.node(name), image.revive()
-    await _must_not_run(name, node.redis)
-    claim = Ownership(name, node.redis, secrets.token_hex(4))
+    await _check_stopped(name, node.redis)
+    ownership = Ownership(name, node.redis, secrets.token_hex(4))
     try:
-        await claim.take(takeover=False)
+        await ownership.acquire(takeover=False)
     except AlreadyRunning as error:
-        raise _runs(name) from error
+        raise _worker_runs(name) from error
     try:
-        await _replace(claim, name, replica, image.state.hlc, force=force)
+        await _replace_replica(ownership, name, replica, image.state.hlc, force=force)
     except DeltaicError:
         with suppress(WorldError, Fenced):
-            await claim.release()
+            await ownership.release()
         raise
-    await claim.release()
+    await ownership.release()
 
 
-async def _replace(claim: Ownership, name: str, replica: Replica, hlc: Stamp, *, force: bool) -> None:
-    """Puts `replica` in place of what is there, as a state of which a worker that starts makes a new id's.
+async def _replace_replica(ownership: Ownership, name: str, replica: Replica, hlc: Stamp, *, force: bool) -> None:
+    """Replace what Redis holds with `replica`, marked so that a worker that starts takes a new replica id.
 
-    Until all of it is there, the header says `restoring`, and no worker takes it for a replica; what an interrupted
-    restore has left is cleared away by the next. Nothing goes in once another process has taken the node over
-    (`Fenced`). Raises `InvalidArgument` where there is a replica already, unless `force`.
+    The header says `restoring` until everything is written, and no worker starts on such a header. The next restore
+    clears what an interrupted one has left. Every step requires the ownership, so nothing is written once another
+    process has taken the node over (`Fenced`). Raises `InvalidArgument` if there is a replica already, unless `force`.
     """
     keys = Keys(name)
-    (found,) = await claim.ask(("HGETALL", keys.header))
-    held = dict(pairs(found))
-    if held.get(b"replica") and not force:
-        raise InvalidArgument("node", f"its Redis holds replica {text(held[b'replica'])}; --force replaces it")
-    ids = {replica.id, name, *(text(held.get(field, b"")) for field in (b"replica", b"former"))}
+    (found,) = await ownership.ask(("HGETALL", keys.header))
+    header = dict(pairs(found))
+    if header.get(b"replica") and not force:
+        raise InvalidArgument("node", f"its Redis holds replica {text(header[b'replica'])}; --force replaces it")
+    ids = {replica.id, name, *(text(header.get(field, b"")) for field in (b"replica", b"former"))}
     logs = [Keys(name, id_).log for id_ in sorted(ids)]
-    await claim.put(("UNLINK", keys.header, *logs), header_set(keys, {**claim.fields, "restoring": b"1"}))
-    await _clear(claim, keys)
-    for batch in batches(image_commands(keys, replica, ())):
-        await claim.put(*batch)
-    header = encode_header(Header(replica.clock, replica.stable, replica.digest, hlc))
+    await ownership.transact(("UNLINK", keys.header, *logs), set_header(keys, {**ownership.fields, "restoring": b"1"}))
+    await _delete_objects(ownership, keys)
+    for batch in batches(whole_state(keys, replica, ())):
+        await ownership.transact(*batch)
+    fields = encode_header(Header(replica.clock, replica.stable, replica.digest, hlc))
     founders = orjson.dumps(list(replica.founders))
-    header |= {"replica": replica.id.encode(), "founders": founders, "restored": b"1", **claim.fields}
-    await claim.put(("UNLINK", keys.header), header_set(keys, header))
+    fields |= {"replica": replica.id.encode(), "founders": founders, "restored": b"1", **ownership.fields}
+    await ownership.transact(("UNLINK", keys.header), set_header(keys, fields))
 
 
-async def _clear(claim: Ownership, keys: Keys) -> None:
-    """Removes all objects, listed or not."""
-    mine = tuple(keys.record(hash_) for hash_ in (b"state", b"obj:", b"rival:"))
+async def _delete_objects(ownership: Ownership, keys: Keys) -> None:
+    """Delete all objects, including collections that no catalogue lists."""
+    prefixes = tuple(keys.record(hash_) for hash_ in (b"state", b"obj:", b"rival:"))
     cursor = b"0"
     while True:
-        scan = ("SCAN", cursor, "MATCH", f"{keys.header}:*", "COUNT", _KEYS_PER_SCAN)
-        ((cursor, found),) = await claim.ask(scan)
-        gone = [key for key in found if key.startswith(mine)]
-        if gone:
-            await claim.put(("UNLINK", *gone))
+        scan = ("SCAN", cursor, "MATCH", f"{keys.header}:*", "COUNT", KEYS_PER_SCAN)
+        ((cursor, found),) = await ownership.ask(scan)
+        objects = [key for key in found if key.startswith(prefixes)]
+        if objects:
+            await ownership.transact(("UNLINK", *objects))
         if cursor == b"0":
             return
 
 
-async def _must_not_run(name: str, url: str) -> None:
-    redis = connection(url)
+async def _check_stopped(name: str, url: str) -> None:
+    """Return when the node's worker does not run; raises `InvalidArgument` if it still runs after some seconds.
+
+    A header that cannot be read counts as stopped: no worker runs on it, and the caller may want to replace it.
+    """
+    client = redis_client(url)
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            with suppress(Malformed):  # what cannot be read does not run, and may be what is to be replaced
-                while (await read_evidence(name, redis)).running:  # noqa: ASYNC110
-                    await asyncio.sleep(_AGAIN_S)
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            with suppress(Malformed):
+                while (await read_evidence(name, client)).running:  # noqa: ASYNC110
+                    await asyncio.sleep(_CHECK_INTERVAL_S)
     except TimeoutError as error:
-        raise _runs(name) from error
+        raise _worker_runs(name) from error
     except (RedisError, OSError) as error:
         raise StoreUnavailable(f"the Redis of {name} cannot be reached: {error}") from error
     finally:
-        await redis.aclose()
+        await client.aclose()
 
 
-def _runs(name: str) -> InvalidArgument:
+def _worker_runs(name: str) -> InvalidArgument:
     return InvalidArgument("node", f"{name} is running; stop its worker first")

@@ -1,1 +1,1 @@
-"""The process and its machine: clocks, ports, tasks."""
+"""Access to the process and its machine: clocks, TCP ports, asyncio tasks."""

@@ -1,4 +1,4 @@
-"""The clocks: the only place where a worker reads them. The core gets the time as an argument."""
+"""Reads the system clocks. No other module of the workers reads them, and the core gets the time as an argument."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["monotonic_ms", "wall_ms"]
 
 
 def monotonic_ms() -> int:
-    """Milliseconds since some moment before the process began; unlike wall time, it neither falls nor jumps."""
+    """Return the milliseconds since an arbitrary moment. Unlike wall time, this number never falls or jumps."""
     return time.monotonic_ns() // 1_000_000
 
 
 def wall_ms() -> int:
-    """Milliseconds since 1970."""
+    """Return the milliseconds since 1970."""
     return time.time_ns() // 1_000_000

@@ -19,7 +19,7 @@ may still take effect. It may from the moment its turn has begun. A call whose c
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from crdt_core.errors import InvariantBroken, Overloaded, Stopping, StoreUnavailable
 from crdt_core.node.events import Call, MessagesRead, Reply

@@ -1,1 +1,1 @@
-"""Connections to Redis: raw and reconnecting ones, what is asked and what is answered, keys, retries."""
+"""Access to Redis: raw and reconnecting connections, reading replies, the names of keys, retries."""

@@ -1,8 +1,8 @@
-"""One raw connection to Redis for the commit path: a buffer of packed commands out, as many replies in.
+"""One raw connection to Redis for the commit path: packed commands go out in one write, as many replies come in.
 
-redis-py is right everywhere else. Here its pipelines cost several times what the server needs, and a commit wants its
-buffer sent in one write, with the replies counted off as they come. There is no retry and no pool: whoever owns the
-connection decides what a broken one means. A Redis that owes replies and says nothing for too long breaks it.
+redis-py is used everywhere else. On the commit path its pipelines cost several times what the server needs, and a
+commit wants all commands in one write and the replies counted as they arrive. There is no retry and no pool: the owner
+of a connection decides what to do when it breaks. A Redis that owes replies and is silent for too long breaks it.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 __all__ = ["RedisCommand", "Wire", "connect"]
 
 RedisCommand = tuple[bytes | str | int, ...]
-"""One command for Redis, before it is packed."""
+"""One Redis command as its words, before it is packed."""
 
 _CONNECT_TIMEOUT_S = 5.0
-"""Where packets vanish, the kernel alone would go on trying at its own pace, long after the way is free again."""
+"""Where packets are dropped, the kernel alone would retry at its own pace, long after the network works again."""
 
 # hiredis packs tuples of any length; its type hints say one.
 _pack: Callable[[RedisCommand], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
 class Wire(asyncio.Protocol):
-    """A connection with at most one batch of commands under way.
+    """A connection on which at most one batch of commands is under way.
 
-    It is given up once Redis owes replies and has said nothing for `silence_s`.
+    The connection is closed when Redis owes replies and has sent nothing for `silence_s` seconds.
     """
 
     def __init__(self, silence_s: float) -> None:
-        self.silence_s = silence_s
-        self._heard_s = 0.0
+        self._silence_s = silence_s
+        self._received_s = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
         self._reader = hiredis.Reader()
         self._transport: asyncio.Transport | None = None
@@ -49,36 +49,48 @@ class Wire(asyncio.Protocol):
         self._expected = 0
         self._waiter: asyncio.Future[list[Any]] | None = None
 
-    async def send(self, commands: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:
-        """The replies to `commands`, error replies among them as `hiredis.ReplyError` values.
+    async def send(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        """Send `commands` and return one reply for each; an error reply is a `hiredis.ReplyError` value in the list.
 
-        Raises `StoreUnavailable` where the connection is lost meanwhile, or given up: some, all or none of the commands
-        took effect, or will.
+        Raises `StoreUnavailable` where the connection is lost or closed meanwhile. Then any number of the commands may
+        have taken effect, or may still do so.
         """
         if self._transport is None or self._transport.is_closing():
             raise StoreUnavailable("the connection to Redis is closed")
         assert self._waiter is None, "one batch at a time"
         self._expected = len(commands)
         self._waiter = self._loop.create_future()
-        self._heard_s = self._loop.time()
+        self._received_s = self._loop.time()
         if self._watchdog is None:
-            self._watch()
+            self._check_silence()
         self._transport.write(b"".join(map(_pack, commands)))
         try:
             return await self._waiter
         except asyncio.CancelledError:
-            self.close()  # the replies still to come belong to nobody
+            self.close()  # Nobody waits for the outstanding replies, and the next batch must not get them.
             raise
         finally:
             self._waiter = None
 
     @property
+    def silence_s(self) -> float:
+        """How long Redis may owe replies and send nothing; a new value applies at once."""
+        return self._silence_s
+
+    @silence_s.setter
+    def silence_s(self, silence_s: float) -> None:
+        self._silence_s = silence_s
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._check_silence()
+
+    @property
     def open(self) -> bool:
-        """Whether the connection stands, as far as is known."""
+        """Whether the connection is open. A connection that broke without notice still counts as open."""
         return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection at once. Idempotent."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -88,7 +100,7 @@ class Wire(asyncio.Protocol):
         _keep_alive(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
-        self._heard_s = self._loop.time()
+        self._received_s = self._loop.time()
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             self._replies.append(reply)
@@ -107,37 +119,40 @@ class Wire(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(StoreUnavailable(reason))
 
-    def _watch(self) -> None:
-        """Looks, now and then, whether Redis has been silent for too long: cheaper than a timer for each batch."""
-        silent_s = self._loop.time() - self._heard_s
+    def _check_silence(self) -> None:
+        """Close the connection if Redis has been silent for too long, else check again later.
+
+        One timer that runs while batches are sent is cheaper than a timer for each batch.
+        """
+        silent_s = self._loop.time() - self._received_s
         if self._waiter is None:
             self._watchdog = None
-        elif silent_s < self.silence_s:
-            self._watchdog = self._loop.call_later(self.silence_s - silent_s, self._watch)
+        elif silent_s < self._silence_s:
+            self._watchdog = self._loop.call_later(self._silence_s - silent_s, self._check_silence)
         else:
-            self._fail(f"Redis gave no answer for {self.silence_s:g} s")
+            self._fail(f"Redis gave no answer for {self._silence_s:g} s")
             self.close()
 
 
-async def connect(url: str, name: str, silence_s: float) -> Wire:
-    """A connection to the Redis at `url`, authenticated, on its database, named `name`.
+async def connect(url: str, name: str, silence_s: float, *, timeout_s: float = _CONNECT_TIMEOUT_S) -> Wire:
+    """Return a connection to the Redis at `url`: authenticated, on the URL's database, named `name` in CLIENT LIST.
 
-    `silence_s`: how long Redis may owe an answer without saying anything. Raises `StoreUnavailable`, and
-    `SettingsError` where the files for its TLS cannot be used.
+    `silence_s` is how long Redis may owe a reply without sending anything, `timeout_s` how long connecting may take.
+    Raises `StoreUnavailable`, and `SettingsError` where the URL's TLS files cannot be used.
     """
     options, tls = options_of(url), tls_of(url)
     try:
-        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             wire = await _open(options, tls, silence_s)
-            await _greet(wire, options, name)
+            await _log_in(wire, options, name)
     except OSError as error:
-        raise StoreUnavailable(f"Redis cannot be reached: {_reason(error)}") from error
+        raise StoreUnavailable(f"Redis cannot be reached: {_reason(error, timeout_s)}") from error
     return wire
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError, timeout_s: float) -> str:
     if isinstance(error, TimeoutError) and not error.errno:
-        return f"no answer within {_CONNECT_TIMEOUT_S:g} s"
+        return f"no answer within {timeout_s:g} s"
     if isinstance(error, ConnectionError) and error.errno:
         return os.strerror(error.errno).lower()
     return str(error)
@@ -146,28 +161,28 @@ def _reason(error: OSError) -> str:
 async def _open(options: Any, tls: ssl.SSLContext | None, silence_s: float) -> Wire:
     loop = asyncio.get_running_loop()
 
-    def made() -> Wire:
+    def new_wire() -> Wire:
         return Wire(silence_s)
 
     if hasattr(options, "path"):
-        _, wire = await loop.create_unix_connection(made, options.path)
+        _, wire = await loop.create_unix_connection(new_wire, options.path)
     else:
-        _, wire = await loop.create_connection(made, options.host, options.port, ssl=tls)
+        _, wire = await loop.create_connection(new_wire, options.host, options.port, ssl=tls)
     return wire
 
 
-async def _greet(wire: Wire, options: Any, name: str) -> None:
-    greeting: list[tuple[bytes | str | int, ...]] = [("CLIENT", "SETNAME", name), ("SELECT", options.db)]
+async def _log_in(wire: Wire, options: Any, name: str) -> None:
+    commands: list[RedisCommand] = [("CLIENT", "SETNAME", name), ("SELECT", options.db)]
     if options.username or options.password:
-        greeting.insert(0, ("AUTH", options.username or "default", options.password or ""))
-    for reply in await wire.send(greeting):
+        commands.insert(0, ("AUTH", options.username or "default", options.password or ""))
+    for reply in await wire.send(commands):
         if isinstance(reply, hiredis.ReplyError):
             wire.close()
             raise StoreUnavailable(f"Redis refuses the connection: {reply}")
 
 
 def _keep_alive(sock: socket.socket | None) -> None:
-    """Lets a connection whose other end has vanished without a word break within seconds rather than hours."""
+    """Make a connection whose other end has vanished break within seconds instead of hours."""
     if sock is None or sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,31 +1,38 @@
-"""Every Redis key of Deltaic, documented once. Values are JSON unless said otherwise.
+"""Names every Redis key of Deltaic and documents its content. Values are JSON unless the table says otherwise.
 
-All of a node's keys share the hash tag `{node}`, so a node fits one slot of Redis Cluster.
+All keys of a node share the hash tag `{node}`, so a node fits into one slot of Redis Cluster.
 
-    deltaic:{n1}                hash    the replica's header: format, replica (its id), clock, stable, digest (16 hex
-                                        digits), hlc, turn (commits of any kind), owner (fencing token, plain), run_id
-                                        (of the Redis process that took the last commit, plain: another one may have
-                                        lost commits), founders (the fleet's nodes when it was made), joining (1: its
-                                        state is not complete), former (an id whose unsent writes are to be replayed),
-                                        restored (1: it comes out of a backup), restoring (1: it is being written),
-                                        round (last gossip round), compacted_ms, waiting (markers, and who holds them
-                                        back), absent (ms per member that is away)
+    deltaic:{n1}                hash    the replica's header; its fields:
+                                          format, replica (the replica id, plain), clock, stable (the stable frontier),
+                                          digest (16 hex digits), hlc, turn (number of the last commit)
+                                          owner     the fencing token of the process that owns the replica (plain)
+                                          run_id    of the Redis process that took the last commit (plain); another
+                                                    process may have lost commits
+                                          founders  the fleet's nodes when the replica was created
+                                          joining   1: its state is not complete yet
+                                          former    a former replica id whose unsent writes are to be replayed (plain)
+                                          restored  1: the state comes from a backup image
+                                          restoring 1: a restore is writing it, or was interrupted
+                                          round     report of the last gossip round
+                                          compacted_ms, waiting (tombstones, and the members that hold them back),
+                                          absent (milliseconds per member that is away): of the last compaction
     deltaic:{n1}:state          hash    the catalogue, a field per key: see `crdt_core.codec.records`
     deltaic:{n1}:obj:<key>      hash    one collection, a field per part
-    deltaic:{n1}:rival:<type>:<key>     the same for an object of another type under the same key
+    deltaic:{n1}:rival:<type>:<key>     the same for an object in a type conflict: another type under the same key
     deltaic:{n1}:log            stream  the deltas of replica n1; entry `<counter>-0`, field `d`
-    deltaic:{n1}:log.2          stream  those of replica n1.2, which the node is after a loss: a new log per id
+    deltaic:{n1}:log.2          stream  the deltas of replica n1.2, the node's next incarnation: a new log for each id
     deltaic:{n1}:inbox          stream  messages to the node, field `m`; read by the consumer group `worker`
-    deltaic:{n1}:links          hash    per peer `open` or `paused` (plain): whom the node listens to; absent is open
-    deltaic:{n1}:quarantine     stream  what could not be understood: source, entry, reason, content (raw)
-    deltaic:{n1}:answer:<id>    list    the answer a job waits for; expires
-    deltaic:{n1}:alive          string  the owner's token, as long as its worker gives signs of life; expires, by the
-                                        clock of this Redis
-    deltaic:{n1}:met            hash    per peer, the run id of its Redis when this life of the worker first read there
-    deltaic:{n1}:lock:<job>     string  a job that is under way; expires
-    deltaic:fleet               hash    per node of this Redis its worker's sign of life (`replication.heartbeat`)
+    deltaic:{n1}:links          hash    per peer `open` or `paused` (plain): whether the node reads from that peer; a
+                                        peer without a field is open
+    deltaic:{n1}:quarantine     stream  entries that could not be understood: source, entry, reason, content (raw)
+    deltaic:{n1}:answer:<id>    list    the answer that a job waits for; expires
+    deltaic:{n1}:alive          string  the owner's fencing token while its worker runs; expires, by the clock of this
+                                        Redis
+    deltaic:{n1}:met            hash    per peer, the run id of its Redis when this worker process first read there
+    deltaic:{n1}:lock:<job>     string  the lock of a job that runs; expires
+    deltaic:fleet               hash    per node of this Redis the heartbeat of its worker (`replication.heartbeat`)
     rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
-    deltaic:audit               hash    per node of this Redis: what the last convergence audit found
+    deltaic:audit               hash    per node of this Redis the report of its last convergence audit
 """
 
 from __future__ import annotations
@@ -36,6 +43,7 @@ from crdt_core.types.members import MEMBERS_KEY
 
 __all__ = [
     "AUDIT",
+    "CONSUMER",
     "DELTA_FIELD",
     "FLEET",
     "GROUP",
@@ -49,6 +57,8 @@ __all__ = [
 FLEET = "deltaic:fleet"
 AUDIT = "deltaic:audit"
 GROUP = "worker"
+CONSUMER = "replica"
+"""The only consumer in `GROUP`: a worker that starts continues the deliveries of the one before it."""
 DELTA_FIELD = b"d"
 MESSAGE_FIELD = b"m"
 OPEN = "open"
@@ -57,7 +67,7 @@ PAUSED = "paused"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one node, which takes part as `replica` (by default under its own name)."""
+    """The keys of node `node` while its replica id is `replica`; by default that is the node's name."""
 
     node: str
     replica: str = ""
@@ -84,7 +94,7 @@ class Keys:
 
     @property
     def members(self) -> bytes:
-        """What the replica knows of the fleet: see `crdt_core.types.members`."""
+        """The key of the collection that says who belongs to the fleet: see `crdt_core.types.members`."""
         return self.record(b"obj:" + MEMBERS_KEY)
 
     @property
@@ -100,18 +110,18 @@ class Keys:
         return self.header + ":quarantine"
 
     def record(self, hash_: bytes) -> bytes:
-        """The key of a record's hash (see `crdt_core.codec.records`)."""
+        """Return the key of a hash that `crdt_core.codec.records` names."""
         return self.header.encode() + b":" + hash_
 
     def answer(self, name: str) -> str:
-        """The key at which a job waits for the answer `name`."""
+        """Return the key of the list in which a job waits for the answer `name`."""
         return f"{self.header}:answer:{name}"
 
     def lock(self, job: str) -> str:
-        """The key that says that `job` is under way."""
+        """Return the key of the lock that keeps `job` from running twice at once."""
         return f"{self.header}:lock:{job}"
 
 
 def queue_name(node: str) -> str:
-    """The RQ queue of `node`'s jobs."""
+    """Return the name of the RQ queue of `node`'s jobs."""
     return f"deltaic-{node}"

@@ -1,6 +1,7 @@
-"""The way to the other nodes: their addresses, by the fleet file or by what members have written down, and connections.
+"""Finds the Redis of the other nodes, and holds the connections to it.
 
-The fleet file comes first: a node may have to go another way than the one that was written down.
+The fleet file takes precedence over the addresses that members have published: this node may have to use another
+address than the published one.
 """
 
 from __future__ import annotations
@@ -17,65 +18,69 @@ if TYPE_CHECKING:
     from crdt_core.types.members import Members
     from workers.config.settings import FleetSettings
 
-__all__ = ["Peers", "connection"]
+__all__ = ["Peers", "redis_client"]
 
 _REPLY_TIMEOUT_S = 5.0
 
 
 class Peers:
-    """The other nodes of `name`. `members` is what its replica knows at present.
+    """The connections of node `name` to the Redis of all nodes, its own included.
 
-    `met`: per node whose log is read, the run id of its Redis when that began.
+    `members` is what the node's replica knows of the members at present; the owner of this object keeps it up to date.
+    `met` has, per node whose log is read, the run id of its Redis when reading began.
     """
 
     def __init__(self, settings: FleetSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._connections: dict[str, Redis] = {}
-        self._lines: WeakSet[ReconnectingConnection] = WeakSet()
+        self._clients: dict[str, Redis] = {}
+        self._readers: WeakSet[ReconnectingConnection] = WeakSet()
         self.members: Members | None = None
         self.met: dict[str, str] = {}
 
     @property
     def inbox_entries_max(self) -> int:
-        """How many messages may wait for a node."""
+        """How many messages may wait in a node's inbox."""
         return self._settings.limits.inbox_entries_max
 
-    def named(self) -> list[str]:
-        """The other nodes that the fleet file names."""
+    def in_fleet_file(self) -> list[str]:
+        """Return the other nodes that the fleet file names."""
         return list(self._settings.peers_of(self._name))
 
     def redis(self, node: str) -> Redis:
-        """The Redis of `node`; raises `UnknownNode` where nothing says where that is."""
-        url = self._url(node)
-        if url not in self._connections:
-            self._connections[url] = connection(url)
-        return self._connections[url]
+        """Return the client for the Redis of `node`, shared by all callers.
 
-    def line(self, node: str) -> ReconnectingConnection:
-        """A line of its own to the Redis of `node`; raises `UnknownNode`."""
-        line = ReconnectingConnection(self._url(node), f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
-        self._lines.add(line)
-        return line
+        Raises `UnknownNode` where neither the fleet file nor the members have its address.
+        """
+        url = self._url(node)
+        if url not in self._clients:
+            self._clients[url] = redis_client(url)
+        return self._clients[url]
+
+    def reader(self, node: str) -> ReconnectingConnection:
+        """Return a new reconnecting connection to the Redis of `node`, for one reader. Raises `UnknownNode`."""
+        reader = ReconnectingConnection(self._url(node), f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
+        self._readers.add(reader)
+        return reader
 
     async def close(self) -> None:
-        """Closes all connections."""
-        for line in self._lines:
-            line.close()
-        for redis in self._connections.values():
-            await redis.aclose()
+        """Close all connections."""
+        for reader in self._readers:
+            reader.close()
+        for client in self._clients.values():
+            await client.aclose()
 
     def _url(self, node: str) -> str:
-        named = self._settings.nodes.get(node)
-        if named is not None:
-            return named.redis
+        in_file = self._settings.nodes.get(node)
+        if in_file is not None:
+            return in_file.redis
         if self.members is not None and node in self.members.active:
-            written = self.members.facts[self.members.active[node]].redis
-            if written:
-                return written
+            published = self.members.facts[self.members.active[node]].redis
+            if published:
+                return published
         raise UnknownNode(node, list(self._settings.nodes))
 
 
-def connection(url: str) -> Redis:
-    """A Redis whose connections notice it when the other end has vanished without a word."""
+def redis_client(url: str) -> Redis:
+    """Return a redis-py client whose calls fail after some seconds where the other end has vanished."""
     return Redis.from_url(url, socket_timeout=_REPLY_TIMEOUT_S, socket_connect_timeout=_REPLY_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Waiting for a Redis that is not there yet, so that the order in which a fleet's processes start does not matter."""
+"""Waits for a Redis that has not started yet, so that the processes of a fleet may start in any order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_never, wait_exponential
 
 from crdt_core.errors import StoreUnavailable
-from workers.config.redis_url import shown
+from workers.config.redis_url import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,29 +19,31 @@ if TYPE_CHECKING:
 
 __all__ = ["wait_for_redis"]
 
-FIRST_WORD_S = 2.0
-EVERY_S = 5.0
+_REPLY_TIMEOUT_S = 2.0
+_FIRST_REPORT_S = 2.0
+_REPORT_INTERVAL_S = 5.0
 
 
-def wait_for_redis(url: str, say: Callable[[str], None], timeout_s: float | None = None) -> None:
-    """Returns once the Redis at `url` answers a PING; what it waits for goes to `say`, a line every few seconds.
+def wait_for_redis(url: str, report: Callable[[str], None], timeout_s: float | None = None) -> None:
+    """Return when the Redis at `url` answers a PING; a Redis that is still loading its data does not answer yet.
 
-    A Redis that is still loading its data does not answer yet. Raises `StoreUnavailable` after `timeout_s` (`None`:
-    never), and at once if the password is refused.
+    While it waits, it passes a line for people to `report` every few seconds. Raises `StoreUnavailable` after
+    `timeout_s` (`None`: never), and at once if the password is refused.
     """
-    talk = _Talk(url, say)
+    reports = _Reports(url, report)
     retrying = Retrying(
         retry=retry_if_exception_type((RedisError, OSError)),
         wait=wait_exponential(multiplier=0.05, max=1),
         stop=stop_never if timeout_s is None else stop_after_delay(timeout_s),
-        before_sleep=talk.about,
+        before_sleep=reports.after_failure,
         reraise=True,
     )
-    with redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2, retry=None) as client:
+    timeouts = {"socket_connect_timeout": _REPLY_TIMEOUT_S, "socket_timeout": _REPLY_TIMEOUT_S}
+    with redis.Redis.from_url(url, **timeouts, retry=None) as client:
         try:
             retrying(_ping, client)
         except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"{shown(url)} does not answer: {error}") from error
+            raise StoreUnavailable(f"{redacted(url)} does not answer: {error}") from error
 
 
 def _ping(client: redis.Redis) -> None:
@@ -51,16 +53,16 @@ def _ping(client: redis.Redis) -> None:
         raise StoreUnavailable(f"the server refuses the user or password: {error}") from error
 
 
-class _Talk:
-    """Says what is waited for: after the first moments, then now and then."""
+class _Reports:
+    """Reports what is awaited: not in the first two seconds, then every five."""
 
-    def __init__(self, url: str, say: Callable[[str], None]) -> None:
+    def __init__(self, url: str, report: Callable[[str], None]) -> None:
         self._url = url
-        self._say = say
-        self._next_s = monotonic() + FIRST_WORD_S
+        self._report = report
+        self._next_s = monotonic() + _FIRST_REPORT_S
 
-    def about(self, state: RetryCallState) -> None:
+    def after_failure(self, state: RetryCallState) -> None:
         if monotonic() >= self._next_s:
-            self._next_s = monotonic() + EVERY_S
+            self._next_s = monotonic() + _REPORT_INTERVAL_S
             error = state.outcome.exception() if state.outcome is not None else None
-            self._say(f"waiting for Redis at {shown(self._url)}: {error}")
+            self._report(f"waiting for Redis at {redacted(self._url)}: {error}")

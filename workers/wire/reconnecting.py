@@ -1,6 +1,7 @@
-"""A raw connection to one Redis for what is asked again and again and has to be quick: opened, and again, when needed.
+"""A raw connection to one Redis that opens itself again, for questions that are asked all the time.
 
-Over redis-py each of these questions takes several times as long as the hop itself, and replication consists of two.
+Over redis-py, each of these questions would take several times as long as the network hop, and replication consists of
+two such questions.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ __all__ = ["ReconnectingConnection"]
 
 
 class ReconnectingConnection:
-    """A line to the Redis at `url`, named `name` there; whoever asks waits for those before.
+    """A connection to the Redis at `url`, named `name` there. Concurrent callers of `ask` wait for each other.
 
-    `silence_s`: how long Redis may owe an answer and say nothing before the connection is given up.
+    `silence_s`: how long Redis may owe a reply and send nothing before the connection is closed.
     """
 
     def __init__(self, url: str, name: str, silence_s: float) -> None:
@@ -30,11 +31,14 @@ class ReconnectingConnection:
         self._name = name
         self._silence_s = silence_s
         self._wire: Wire | None = None
-        self._turn = asyncio.Lock()
+        self._in_use = asyncio.Lock()
 
     async def ask(self, *commands: RedisCommand) -> list[Any]:
-        """The replies to `commands`; raises `StoreUnavailable` where there is none, or it is an error."""
-        async with self._turn:
+        """Send `commands` and return their replies; opens the connection first if it is not open.
+
+        Raises `StoreUnavailable` where Redis cannot be reached, or a reply is an error.
+        """
+        async with self._in_use:
             if self._wire is None or not self._wire.open:
                 self._wire = await self._open()
             replies = await self._wire.send(commands)
@@ -44,13 +48,16 @@ class ReconnectingConnection:
         return replies
 
     async def _open(self) -> Wire:
-        """A connection; files of its TLS that are missing just now, as while they are replaced, are waited for."""
+        """Return a new connection.
+
+        TLS files that are missing count as a Redis that is away: they may just be in the middle of a replacement.
+        """
         try:
             return await connect(self._url, self._name, self._silence_s)
         except SettingsError as error:
             raise StoreUnavailable(str(error)) from error
 
     def close(self) -> None:
-        """Closes the connection; whoever asks then opens it again."""
+        """Close the connection. The next `ask` opens it again."""
         if self._wire is not None:
             self._wire.close()

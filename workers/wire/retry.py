@@ -1,4 +1,7 @@
-"""Waiting for Redis: with back-off, saying so, and without an end (what cannot be written cannot be acknowledged)."""
+"""Repeats an attempt until Redis answers: with back-off, with log lines, and without an end.
+
+There is no end because a write that is not in Redis must not be acknowledged.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
 from crdt_core.errors import StoreUnavailable
-from workers.config.redis_url import shown
+from workers.config.redis_url import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,40 +26,41 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-_FIRST_S = 0.05
-_LONGEST_S = 2.0
-_SILENT_ATTEMPTS = 4
-_SILENT_S = 2.0
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+_LOG_EVERY_ATTEMPTS = 4
+_LOG_EVERY_S = 2.0
 
 
 class Trouble(NamedTuple):
-    """Redis has not done what it was asked since `since_s` (monotonic); `reason` is what it said last."""
+    """Redis has not taken a commit since `since_s` (monotonic seconds); `reason` is its last failure."""
 
     since_s: float
     reason: str
 
 
 async def until_redis_answers(
-    attempt: Callable[[], Awaitable[T]], url: str, heard: Callable[[str], None] = lambda _: None
+    attempt: Callable[[], Awaitable[T]], url: str, on_failure: Callable[[str], None] = lambda _: None
 ) -> T:
-    """The result of `attempt`, repeated while it raises `StoreUnavailable` or a connection's error.
+    """Return the result of `attempt`, repeated while it raises `StoreUnavailable` or an error of a connection.
 
-    `heard` is told the reason of each failure; the log is told now and then.
+    `on_failure` is called with the reason of each failure. The log gets a line for every fourth failure, and at least
+    every two seconds.
     """
-    said_s = monotonic()
+    logged_s = monotonic()
 
-    def say(state: RetryCallState) -> None:
-        nonlocal said_s
+    def note_failure(state: RetryCallState) -> None:
+        nonlocal logged_s
         reason = str(state.outcome.exception()) if state.outcome is not None else ""
-        heard(reason)
-        if state.attempt_number % _SILENT_ATTEMPTS == 0 or monotonic() - said_s > _SILENT_S:
-            said_s = monotonic()
-            log.warning("redis_awaited", url=shown(url), reason=reason)
+        on_failure(reason)
+        if state.attempt_number % _LOG_EVERY_ATTEMPTS == 0 or monotonic() - logged_s > _LOG_EVERY_S:
+            logged_s = monotonic()
+            log.warning("redis_awaited", url=redacted(url), reason=reason)
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type((StoreUnavailable, RedisError, OSError)),
-        wait=wait_exponential(multiplier=_FIRST_S, max=_LONGEST_S) + wait_random(0, _FIRST_S),
-        before_sleep=say,
+        wait=wait_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S) + wait_random(0, _FIRST_PAUSE_S),
+        before_sleep=note_failure,
         reraise=True,
     )
     return await retrying(attempt)

@@ -1,4 +1,4 @@
-"""Redis stream replies in one shape, whatever protocol version and redis-py release they came through."""
+"""Parses Redis stream replies, whose shape depends on the protocol version and on the redis-py release."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ Entry = tuple[bytes, dict[bytes, bytes]]
 
 
 def entries_of(reply: Any) -> list[Entry]:
-    """The entries in the reply of an XREAD or XREADGROUP of one stream; deleted ones have no fields."""
+    """Return the entries in the reply to an XREAD or XREADGROUP of one stream. A deleted entry has no fields.
+
+    >>> entries_of([[b"log", [(b"1-0", {b"d": b"x"})]]]) == entries_of({b"log": [[(b"1-0", {b"d": b"x"})]]})
+    True
+    """
     if not reply:
         return []
     ((_, entries),) = reply.items() if isinstance(reply, dict) else reply

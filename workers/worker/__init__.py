@@ -1,1 +1,1 @@
-"""One worker process: how it starts, joins the fleet, serves and stops."""
+"""One worker process: how it chooses its replica id, joins the fleet, serves and stops."""

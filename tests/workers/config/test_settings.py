@@ -1,87 +1,67 @@
-"""Settings that decide what commands make: what is read, and what is refused, by name."""
+"""The settings themselves: frozen, described, and whole."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from pydantic import BaseModel, ValidationError
 
-from crdt_core.errors import SettingsError
-from crdt_core.types import MVREGISTER, ORSET, RWSET, STRING
-from workers.cli.app import root
-from workers.config.policies import policies_of
-from workers.config.settings import checked
+from crdt_core.errors import UnknownNode
+from workers.config.settings import FleetSettings, NodeSettings, PolicySettings, SecuritySettings
 
-NODES: dict[str, Any] = {"nodes": {"n1": {"grpc": "127.0.0.1:7101", "redis": "redis://127.0.0.1:7000/0"}}}
-
-
-def test_policies_are_read_by_prefix() -> None:
-    policies = policies_of(
-        checked(
-            {
-                **NODES,
-                "policies": {
-                    "": {"strings": "multi-value"},
-                    "ban:": {"sets": "remove-wins", "strings": "last-writer-wins"},
-                    "ban:é:": {"sets": "add-wins"},
-                },
-            }
-        )
-    )
-    assert policies is not None
-    assert [policies.find("set", key) for key in (b"ban:1", "ban:é:1".encode(), b"other")] == [RWSET, ORSET, None]
-    assert [policies.find("string", key) for key in (b"ban:1", "ban:é:1".encode(), b"other")] == [
-        STRING,
-        STRING,
-        MVREGISTER,
-    ]
+NODE = NodeSettings(grpc="127.0.0.1:7101", redis="redis://127.0.0.1:7000/0")
+SECTIONS: list[type[BaseModel]] = [NodeSettings, PolicySettings]
+SECTIONS += [
+    type(field.default) for field in FleetSettings.model_fields.values() if isinstance(field.default, BaseModel)
+]
 
 
-def test_without_policies_nothing_is_looked_up() -> None:
-    assert policies_of(checked(NODES)) is None
-    assert policies_of(checked({**NODES, "policies": {}})) is None
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_setting_is_described_and_every_section_refuses_unknown_ones(section: type[BaseModel]) -> None:
+    assert section.__doc__
+    for name, field in section.model_fields.items():
+        assert field.description, f"{section.__name__}.{name}"
+    with pytest.raises(ValidationError):
+        section(**{"no_such_setting": 1, **NODE.model_dump()})
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        NODE.grpc = "127.0.0.1:7102"  # type: ignore[misc]
+
+
+def test_a_node_listens_at_its_bind_address_and_is_reached_at_the_other() -> None:
+    node = NodeSettings(grpc="n1.example:7101", bind="0.0.0.0:7101", resp="0.0.0.0:7201", redis="redis://n1")
+    assert node.bind_address == "0.0.0.0:7101"
+    assert node.listens_at == {"bind": "0.0.0.0:7101", "resp": "0.0.0.0:7201"}
+    assert NODE.listens_at == {"grpc": "127.0.0.1:7101"}
+
+
+def test_jobs_are_in_the_node_s_own_redis_unless_it_says_otherwise() -> None:
+    assert NODE.jobs_url == NODE.redis
+    elsewhere = NodeSettings(grpc="n1:7101", redis="redis://n1", jobs="redis://jobs")
+    assert elsewhere.jobs_url == "redis://jobs"
+
+
+def test_nodes_are_found_by_name() -> None:
+    fleet = FleetSettings(nodes={"n1": NODE, "n2": NODE})
+    assert fleet.node("n2") is fleet.nodes["n2"]
+    assert list(fleet.peers_of("n1")) == ["n2"]
+    with pytest.raises(UnknownNode, match="unknown node 'n9'; this fleet has n1, n2"):
+        fleet.node("n9")
 
 
 @pytest.mark.parametrize(
-    ("policies", "error"),
+    ("security", "reason"),
     [
-        (
-            {"c:": {"sets": "remove-win"}},
-            "policies.c:.sets: 'remove-win' cannot be used: Input should be 'add-wins' or",
-        ),
-        (
-            {"c:": {"strings": "lww"}},
-            "policies.c:.strings: 'lww' cannot be used: Input should be 'last-writer-wins' or",
-        ),
-        ({"c:": {"maps": "remove-wins"}}, "policies.c:.maps: unknown (value 'remove-wins')"),
-        ({"c:": {}}, "policies: 'c:' says nothing, of sets or strings"),
-        ({"c:": "remove-wins"}, "policies.c:: 'remove-wins' cannot be used"),
-        ({"deltaic:x": {"sets": "remove-wins"}}, "policies: keys that begin with 'deltaic:' are reserved"),
-        ("remove-wins", "policies: 'remove-wins' cannot be used"),
+        ({"password": "two words"}, "printable ASCII"),
+        ({"password": "x", "password_file": "f"}, "cannot both be set"),
+        ({"grpc_certificate": "c.pem"}, "grpc_certificate and grpc_key need each other"),
+        ({"resp_key": "k.pem"}, "resp_certificate and resp_key need each other"),
+        ({"resp_ca": "ca.pem"}, "resp_ca needs resp_certificate"),
     ],
 )
-def test_a_policy_that_cannot_be_is_refused_by_its_name(policies: Any, error: str) -> None:
-    with pytest.raises(SettingsError) as refused:
-        checked({**NODES, "policies": policies})
-    assert error in str(refused.value)
-
-
-def test_the_environment_may_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DELTAIC_POLICIES", '{"ban:":{"sets":"remove-wins"}}')
-    policies = policies_of(checked(NODES))
-    assert policies is not None
-    assert policies.find("set", b"ban:1") is RWSET
-
-
-def test_policies_are_printed_with_the_other_settings(tmp_path: Any) -> None:
-    path = tmp_path / "fleet.toml"
-    path.write_text(
-        '[nodes.n1]\ngrpc = "127.0.0.1:7101"\nredis = "redis://127.0.0.1:7000/0"\n'
-        '[policies."ban:"]\nsets = "remove-wins"\n'
-    )
-    printed = json.loads(CliRunner().invoke(root, ["-f", str(path), "settings", "--json"]).output)
-    by_name = {setting["name"]: setting for setting in printed}
-    assert by_name["policies.ban:.sets"]["value"] == "remove-wins"
-    assert "policies.ban:.sets" in CliRunner().invoke(root, ["-f", str(path), "settings"]).output
+def test_security_settings_are_whole_or_refused(security: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        SecuritySettings(**security)

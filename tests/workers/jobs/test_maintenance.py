@@ -1,4 +1,4 @@
-"""The periodic jobs against real workers: what they report, what they repair, and that doubling them does no harm."""
+"""The periodic jobs against real workers: what they report, what they repair, and that a doubled job does no harm."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from crdt_core.errors import DigestMismatch
 from tests.fleet import DELTAIC, Fleet
 from tests.support import wait_until
 from workers.config.settings import GossipSettings
+from workers.jobs import fleet_access
 from workers.jobs import maintenance as jobs
 from workers.rpc import deltaic_pb2 as pb
 from workers.wire.keys import AUDIT, FLEET, PAUSED, Keys, queue_name
@@ -90,7 +91,7 @@ def test_a_round_of_a_node_that_is_down_is_left_out(fleet: Fleet) -> None:
 
 def test_a_job_outwaits_a_peer_that_does_not_answer(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's answer takes as long as an exchange may; the connection that waits for it once gave up before."""
-    monkeypatch.setattr(jobs, "_REPLY_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(fleet_access, "REPLY_TIMEOUT_S", 0.3)
     fleet.set_link("n3", "n1", PAUSED)  # so it leaves what n1 asks unanswered
     wait_until(lambda: fleet["n3"].status().links["n1"] == PAUSED, what="n3 to know")
     report = jobs.gossip_round("n1")

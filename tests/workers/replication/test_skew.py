@@ -21,7 +21,6 @@ from tests.fleet import DELTAIC, Fleet
 from tests.invocations import command
 from tests.support import wait_until
 from workers.jobs import maintenance as jobs
-from workers.replication.skew import read_heartbeat
 from workers.rpc import deltaic_pb2 as pb
 from workers.wire.keys import FLEET, Keys
 
@@ -100,7 +99,7 @@ def test_a_peer_hours_ahead_is_refused_counted_logged_and_shown_and_drags_nobody
         assert fleet[name].times_logged("clock_skewed") == 1
     wait_until(lambda: abs((skew_of(fleet, "n3") or 0) - AHEAD_MS) < 60_000, 15, "status to see the skew")
     shown = status(fleet)
-    assert "the clock of n3 is 5h ahead of the others: its stamps are not taken over" in " ".join(shown.split())
+    assert "the clock of n3 is 5h ahead of the others: the others do not follow its stamps" in " ".join(shown.split())
     assert "clock of n1" not in shown
     assert "clock of n2" not in shown
 
@@ -156,7 +155,7 @@ def test_a_peer_hours_behind_is_shown_and_still_lives(
     fleet.agree()
     wait_until(lambda: fleet["n1"].metrics()["clock_behind_ms_n3"] > AHEAD_MS - 60_000, 15, "the skew")
     wait_until(lambda: abs((skew_of(fleet, "n3") or 0) + AHEAD_MS) < 60_000, 15, "status to see the skew")
-    assert "the clock of n3 is 5h behind the others: it takes nobody's stamps over" in " ".join(status(fleet).split())
+    assert "the clock of n3 is 5h behind the others: it follows nobody's stamps" in " ".join(status(fleet).split())
     seen = json.loads(status(fleet, "--json"))
     assert seen["nodes"]["n3"]["up"]
     assert seen["nodes"]["n3"]["beat_age_ms"] < 3000
@@ -172,21 +171,6 @@ def test_a_peer_hours_behind_is_shown_and_still_lives(
 
 
 # The parts.
-
-
-@pytest.mark.parametrize("ahead_ms", [-AHEAD_MS, 0, AHEAD_MS])
-def test_a_heartbeat_is_as_old_as_its_redis_says_whatever_its_worker_s_clock_shows(ahead_ms: int) -> None:
-    beat = orjson.dumps({"redis_ms": 1_000_000, "beat_ms": 1_000_000 + ahead_ms})
-    young, old = read_heartbeat(beat, (1001, 500_000)), read_heartbeat(beat, (1004, 0))
-    assert young is not None
-    assert old is not None
-    assert (young.age_ms, young.fresh, old.fresh) == (1500, True, False)
-    assert young.wall_ms == 1_001_500 + ahead_ms
-
-
-@pytest.mark.parametrize("beat", [None, b"", b"junk", b"[]", b"7", b'{"beat_ms":7}', b'{"redis_ms":"7","beat_ms":7}'])
-def test_what_is_no_heartbeat_is_no_sign_of_life(beat: bytes | None) -> None:
-    assert read_heartbeat(beat, (1000, 0)) is None
 
 
 def test_jobs_do_not_take_a_dead_node_for_alive_because_its_last_heartbeat_is_of_the_future(

@@ -18,14 +18,14 @@ from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
 from tests.invocations import command
-from tests.server import ValkeyServer
 from workers.storage.store import Store
 from workers.wire.connection import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from crdt_core.node.events import Operation
+    from tests.server import ValkeyServer
 
 LOG_ENTRIES_MAX = 1000
 
@@ -71,13 +71,6 @@ class Bench:
             await self.turn([command("SADD", key, b"member-%07d" % number) for number in range(start, stop)])
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    valkey = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
-    yield valkey
-    valkey.stop()
-
-
 @pytest_asyncio.fixture
 async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatch: Any) -> AsyncIterator[Bench]:
     sends: list[int] = []
@@ -90,7 +83,7 @@ async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatc
     monkeypatch.setattr(Wire, "send", counted_send)
     name = f"n{abs(hash(request.node.name)) % 10**6}"
     store = Store(name, server.url, "token", LOG_ENTRIES_MAX)
-    await store.claim(takeover=False)
+    await store.acquire(takeover=False)
     replica = Replica(name, founders=[name])
     hlc = await store.load(replica)
     yield Bench(Node(name, replica, "test", hlc=hlc), store, server, sends)
@@ -150,6 +143,7 @@ async def test_a_patch_carries_what_changed_however_much_there_is(bench: Bench) 
 
 
 async def test_a_delete_of_a_large_set_is_one_write_and_one_command_more(bench: Bench) -> None:
+    from tests.invocations import command
 
     await bench.fill(b"set", 20_000)
     cost = await bench.cost(command("DEL", b"set"))

@@ -1,80 +1,191 @@
-"""Claiming a replica while Redis, or the way to it, does not behave."""
+"""Who owns a replica: one process at a time, however Redis, or the way to it, behaves."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
-from crdt_core.errors import AlreadyRunning, StoreUnavailable
-from crdt_core.replica.replica import Replica
-from tests.server import ValkeyServer
+from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, StoreUnavailable
 from tests.support import wait_until_async
-from workers.storage.store import Store
-from workers.wire import connection as wire
+from workers.storage.ownership import SET_BACK, Ownership
 from workers.wire.keys import GROUP, Keys
 
+if TYPE_CHECKING:
+    from tests.server import ValkeyServer
 
-async def test_a_worker_whose_inbox_is_something_else_waits_and_does_not_take_itself_for_another(tmp_path):
-    """Its first attempt made it the owner; the next ones found that owner's connection, which was its own."""
-    with ExitStack() as stack:
-        valkey = ValkeyServer(tmp_path)
-        stack.callback(valkey.stop)
-        valkey.start()
-        keys, client = Keys("n1"), valkey.client()
-        client.set(keys.inbox, "something else")
-        store = Store("n1", valkey.url, "token", 1000)
-        claiming = asyncio.create_task(store.claim(takeover=False))
-
-        def refused() -> int:
-            return client.info("errorstats").get("errorstat_WRONGTYPE", {}).get("count", 0)
-
-        await wait_until_async(lambda: refused() > 3 or claiming.done(), what="some attempts")
-        assert not claiming.done()
-        assert sum("deltaic-owner" in client_["name"] for client_ in client.client_list()) <= 1
-        client.delete(keys.inbox)
-        await claiming
-        assert client.xinfo_groups(keys.inbox)[0]["name"] == GROUP.encode()
-        await store.release()
+KEYS = Keys("n1")
 
 
-async def test_nobody_takes_a_replica_over_because_redis_has_lost_its_owners_token(tmp_path):
+@pytest.fixture(autouse=True)
+def empty(server: ValkeyServer) -> None:
+    server.client().flushdb()
+
+
+async def owned(server: ValkeyServer, name: str = "one", *, takeover: bool = False, node: str = "n1") -> Ownership:
+    ownership = Ownership(node, server.url, name)
+    await ownership.acquire(takeover=takeover)
+    return ownership
+
+
+async def test_the_owner_writes_its_token_and_makes_its_inbox(server: ValkeyServer) -> None:
+    ownership = await owned(server)
+    client = server.client()
+    assert client.hgetall(KEYS.header) == {b"owner": b"one", b"format": b"1"}
+    assert client.xinfo_groups(KEYS.inbox)[0]["name"] == GROUP.encode()
+    assert ownership.run_id.decode() == client.info("server")["run_id"]
+    assert ownership.connected
+    await ownership.release()
+    assert not client.hexists(KEYS.header, "owner")
+    assert not ownership.connected
+
+
+async def test_a_second_process_is_refused_while_the_owner_is_connected(server: ValkeyServer) -> None:
+    ownership = await owned(server)
+    with pytest.raises(AlreadyRunning):
+        await owned(server, "two")
+    await ownership.transact(("SET", "still", "owned"))
+    await ownership.release()
+    await (await owned(server, "two")).release()
+
+
+async def test_a_takeover_fences_the_owner_before_its_next_write(server: ValkeyServer) -> None:
+    former = await owned(server)
+    successor = await owned(server, "two", takeover=True)
+    with pytest.raises(Fenced):
+        await former.transact(("SET", "by the former owner", 1))
+    assert not server.client().exists("by the former owner")
+    await successor.transact(("SET", "by its successor", 1))
+    await successor.release()
+    former.wire.close()
+
+
+async def test_a_process_that_gives_up_after_it_was_fenced_leaves_its_successor_the_ownership(
+    server: ValkeyServer,
+) -> None:
+    """A restore that was taken over gave up as its last step, and so took the ownership from its successor."""
+    former = await owned(server)
+    successor = await owned(server, "two", takeover=True)
+    with pytest.raises(Fenced):
+        await former.transact(("SET", "by the former owner", 1))
+    with pytest.raises(Fenced):
+        await former.release()
+    assert server.client().hget(KEYS.header, "owner") == b"two"
+    await successor.transact(("SET", "by its successor", 1))
+    await successor.release()
+
+
+async def test_an_owner_that_was_killed_is_succeeded_within_moments(server: ValkeyServer) -> None:
+    """Its token is still there, but its connection is gone."""
+    killed = await owned(server)
+    killed.wire.close()
+    await (await owned(server, "two")).release()
+
+
+async def test_nobody_takes_a_replica_over_because_redis_has_lost_its_owner_s_token(server: ValkeyServer) -> None:
     """The owner would have been fenced before it could give back what only it still had."""
-    with ExitStack() as stack:
-        valkey = ValkeyServer(tmp_path)
-        stack.callback(valkey.stop)
-        valkey.start()
-        owner, neighbour = Store("n1", valkey.url, "one", 1000), Store("n1-2", valkey.url, "one", 1000)
-        await neighbour.claim(takeover=False)
-        await owner.claim(takeover=False)
-        valkey.client().delete(owner.keys.header)
-        with pytest.raises(AlreadyRunning):
-            await Store("n1", valkey.url, "two", 1000).claim(takeover=False)
-        await neighbour.release()
+    neighbour = await owned(server, node="n1-2")
+    ownership = await owned(server)
+    server.client().delete(KEYS.header)
+    with pytest.raises(AlreadyRunning):
+        await owned(server, "two")
+    await neighbour.release()
+    ownership.wire.close()
 
 
-async def test_a_load_that_is_interrupted_begins_again_and_leaves_no_trouble_behind(tmp_path):
-    """A trouble that was never declared over would have had all writes refused, and so none that could end it."""
-    with ExitStack() as stack:
-        valkey = ValkeyServer(tmp_path)
-        stack.callback(valkey.stop)
-        valkey.start()
-        store = Store("n1", valkey.url, "token", 1000)
-        await store.claim(takeover=False)
-        client = valkey.client()
-        (owner,) = [found for found in client.client_list() if "deltaic-owner" in found["name"]]
-        client.client_kill_filter(_id=owner["id"])
-        await store.load(Replica("n1"))
-        assert store.trouble is None
-        assert store.connected
-        await store.release()
+async def test_a_worker_whose_inbox_is_something_else_waits_and_does_not_take_itself_for_another(
+    server: ValkeyServer,
+) -> None:
+    """Its first attempt made it the owner; the next ones found that owner's connection, which was its own."""
+    client = server.client()
+    client.config_resetstat()
+    client.set(KEYS.inbox, "something else")
+    ownership = Ownership("n1", server.url, "token")
+    acquiring = asyncio.create_task(ownership.acquire(takeover=False))
+
+    def refused() -> int:
+        return client.info("errorstats").get("errorstat_WRONGTYPE", {}).get("count", 0)
+
+    await wait_until_async(lambda: refused() > 3 or acquiring.done(), what="some attempts")
+    assert not acquiring.done()
+    assert sum("deltaic-owner" in found["name"] for found in client.client_list()) <= 1
+    client.delete(KEYS.inbox)
+    await acquiring
+    assert client.xinfo_groups(KEYS.inbox)[0]["name"] == GROUP.encode()
+    await ownership.release()
 
 
-async def test_a_connection_to_where_nobody_answers_is_given_up(monkeypatch):
-    """The kernel alone takes the connection; whoever should serve it is frozen."""
-    monkeypatch.setattr(wire, "_CONNECT_TIMEOUT_S", 0.1)
-    gives_up = pytest.raises(StoreUnavailable, match=r"no answer within 0\.1 s")
-    with socket.create_server(("127.0.0.1", 0)) as frozen, gives_up:
-        await wire.connect(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0", "name", 5)
+async def test_a_replica_in_another_format_is_not_touched(server: ValkeyServer) -> None:
+    server.client().hset(KEYS.header, "format", "2")
+    with pytest.raises(CorruptState, match="format"):
+        await owned(server)
+    assert server.client().hgetall(KEYS.header) == {b"format": b"2"}
+
+
+async def test_a_renewed_connection_finds_where_redis_is(server: ValkeyServer) -> None:
+    ownership = await owned(server)
+    failures: list[str] = []
+    server.client().hset(KEYS.header, "turn", 7)
+    assert await ownership.renew(failures.append) == 7
+    ownership.turn = 7
+    server.client().hset(KEYS.header, "turn", 6)
+    assert await ownership.renew(failures.append) == SET_BACK
+    server.client().hset(KEYS.header, mapping={"turn": 7, "owner": "two"})
+    with pytest.raises(Fenced):
+        await ownership.renew(failures.append)
+    assert failures == []
+    ownership.wire.close()
+
+
+async def test_a_token_that_came_back_with_an_older_state_says_nothing(server: ValkeyServer) -> None:
+    ownership = await owned(server)
+    ownership.turn = 7
+    assert ownership.turn_reached([b"somebody else", b"6"]) == SET_BACK
+    assert ownership.turn_reached([None, None]) == SET_BACK
+    assert ownership.turn_reached([b"one", b"8"]) == 8
+    with pytest.raises(Fenced):
+        ownership.turn_reached([b"somebody else", b"7"])
+    with pytest.raises(CorruptState, match="turn"):
+        ownership.turn_reached([b"one", b"many"])
+    await ownership.release()
+
+
+async def test_a_transaction_that_redis_refuses_has_not_happened(server: ValkeyServer) -> None:
+    ownership = await owned(server)
+    with pytest.raises(StoreUnavailable, match="Redis refuses: WRONGTYPE"):
+        await ownership.transact(("SET", "a string", 1), ("HGET", "a string", "field"))
+    server.client().hset(KEYS.header, "anything", 1)  # Somebody writes to the header between WATCH and EXEC.
+    with pytest.raises(StoreUnavailable, match="another process has written to the header"):
+        await ownership.transact(("SET", "another", 1))
+    assert not server.client().exists("another")
+    await ownership.transact(("SET", "another", 1))
+    await ownership.release()
+
+
+async def test_only_a_connected_process_counts_as_another_owner(server: ValkeyServer) -> None:
+    ownership = await owned(server)
+    clients = b"id=1 name=deltaic-owner-n1-two age=1\nid=2 name=deltaic-owner-n1-one age=1\n"
+    ownership.check_no_other_owner(b"one", clients)
+    ownership.check_no_other_owner(b"gone", clients)
+    ownership.check_no_other_owner(None, clients)
+    with pytest.raises(Fenced):
+        ownership.check_no_other_owner(b"two", clients)
+    await ownership.release()
+
+
+async def test_a_large_reply_may_take_its_time_and_none_after_it(server: ValkeyServer) -> None:
+    """The timer of the large reply went on: for a minute after a load, a silent Redis went unnoticed."""
+    ownership = Ownership("n1", server.url, "one", silence_s=0.1, load_silence_s=5)
+    await ownership.acquire(takeover=False)
+    with ownership.slow_replies():
+        assert await ownership.ask(("BLPOP", "nothing", 0.3)) == [None]
+    with pytest.raises(StoreUnavailable, match=r"no answer for 0\.1 s"):
+        await ownership.ask(("BLPOP", "nothing", 0.3))
+
+
+async def test_before_it_is_acquired_there_is_no_connection(server: ValkeyServer) -> None:
+    ownership = Ownership("n1", server.url, "one")
+    assert not ownership.connected
+    with pytest.raises(StoreUnavailable, match="not acquired"):
+        await ownership.ask(("PING",))

@@ -1,7 +1,4 @@
-"""A live worker gives its Redis back what that has lost: all of it or nothing, and only if nobody else has gone on.
-
-The production node and store run in the test's own process against a real server.
-"""
+"""A worker refills a Redis that has lost commits: with everything or nothing, and only if nobody else has gone on."""
 
 from __future__ import annotations
 
@@ -13,98 +10,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from crdt_core.codec.patches import encode_patch
 from crdt_core.errors import Fenced, InvariantBroken
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.node.events import Call, LinksRead, PatchOffered
+from crdt_core.node.events import PatchOffered
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from crdt_core.types import MEMBERS, ORSET
 from crdt_core.types.members import MEMBERS_KEY, Fact, Standing
-from tests.crdt_core.histories import whole_state
 from tests.invocations import command
 from tests.proxy import Proxy
-from tests.server import ValkeyServer
 from tests.support import wait_until_async
-from workers.storage import ownership as claim_module
+from tests.workers.storage.bench import Bench
 from workers.storage.store import Store
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from redis import Redis
 
     from crdt_core.node.events import Operation
     from tests.proxy import Direction, Link
-
-SET_OF_MANY = 3000
-
-
-class Bench:
-    """Node `n1` with its store; `history` is what its peers say when they are asked, before it gives anything back."""
-
-    def __init__(self, server: ValkeyServer, url: str = "", commit_timeout_s: float = 2) -> None:
-        self.redis: Redis = server.client()
-        self.keys = Keys("n1")
-        self.store = Store("n1", url or server.url, "token", 1000, commit_timeout_s=commit_timeout_s)
-        self.node = Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "test")
-        self.asked = 0
-        self.history: InvariantBroken | None = None
-
-    async def open(self) -> Bench:
-        await self.store.claim(takeover=False)
-        self.node.hlc = await self.store.load(self.node.replica)
-        self.store.remember(self.node, self._check_history)
-        return self
-
-    async def _check_history(self) -> None:
-        self.asked += 1
-        if self.history is not None:
-            raise self.history
-
-    async def turn(self, *operations: Operation, paused: frozenset[str] = frozenset()) -> None:
-        """One turn with these operations, committed."""
-        events = [LinksRead(paused), *(Call(operation, None) for operation in operations)]
-        await self.store.commit(self.node.turn(events, wall_ms=1_000, monotonic_ms=1_000).commit)
-        self.node.confirm()
-
-    async def fill(self) -> None:
-        """Objects of all shapes: of one field, of many parts, with clears, rivals and removals."""
-        await self.turn(
-            command("DELTAIC.COUNTER.ADD", b"hits", 3),
-            command("DELTAIC.FLAG.SET", b"flag", 1),
-            command("DELTAIC.REGISTER.SET", b"r", b"v", "TIMESTAMP", 5),
-        )
-        await self.turn(*(command("SADD", b"many", b"%d" % number) for number in range(SET_OF_MANY)))
-        await self.turn(command("SADD", b"few", b"a"), command("SADD", b"few", b"b"), command("SADD", b"gone", b"x"))
-        await self.turn(
-            command("SREM", b"few", b"b"),
-            command("DEL", b"gone"),
-            command("DELTAIC.SET.ADD", b"again", b"x", "KIND", "gset"),
-        )
-
-    def stored(self) -> dict[bytes, Any]:
-        """All of the replica's keys but streams and links, as they are in Redis."""
-        names = [name for name in self.redis.scan_iter("deltaic:{n1}*") if self.redis.type(name) == b"hash"]
-        return {name: self.redis.hgetall(name) for name in names}
-
-    async def check_reload(self) -> None:
-        """A process that starts now has exactly what this one has."""
-        again = Replica("n1")
-        store = Store("n1", f"redis://127.0.0.1:{self.redis.connection_pool.connection_kwargs['port']}/0", "2", 1000)
-        await store.claim(takeover=True)
-        await store.load(again)
-        await store.release()
-        assert whole_state(again) == whole_state(self.node.replica)
-        assert again.digest == self.node.replica.digest
-        assert again.stable == self.node.replica.stable
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    valkey = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
-    yield valkey
-    valkey.stop()
+    from tests.server import ValkeyServer
 
 
 @pytest_asyncio.fixture
@@ -158,7 +86,7 @@ async def test_what_was_deleted_since_the_older_copy_does_not_come_back(bench: B
     await bench.turn(
         command("DEL", b"doomed 0"),
         command("DEL", b"many"),
-        command("SREM", b"few", b"a"),
+        command("DELTAIC.SET.REMOVE", b"few", b"a"),
         command("DELTAIC.COUNTER.ADD", b"hits", 5),
     )
     set_back(bench.redis, older)
@@ -184,9 +112,8 @@ async def test_an_older_copy_that_speaks_of_an_id_folded_since_is_no_other_histo
     gone = Replica("n3")
     gone.write(b"few", ORSET, b"of n3", True)
     gone.commit(Stamp(1, 0))
-    offered = PatchOffered(gone.patch(None, Stamp(1, 0)), None)
-    await bench.store.commit(bench.node.turn([offered], 1_000, 1_000).commit)
-    bench.node.confirm()
+    patch = encode_patch(gone.patch(None, Stamp(1, 0)))
+    await bench.handle(PatchOffered(patch, None))
     older = saved(bench.redis)
     await bench.turn(Fold())
     assert "n3" not in bench.node.replica.clock
@@ -235,11 +162,11 @@ async def test_a_node_under_a_later_id_is_given_back_under_that_id(server: Valke
     """Its header says which id it has, who the founders were, and its deltas go on in the log of that id."""
     server.client().flushdb()
     bench = Bench(server)
-    await bench.store.claim(takeover=False)
+    await bench.store.acquire(takeover=False)
     await bench.store.begin("n1.2", {"founders": b'["n1","n1.2"]'})
     bench.node = Node("n1", Replica("n1.2", founders=["n1.2"]), "test")
     await bench.store.load(bench.node.replica)
-    bench.store.remember(bench.node, bench._check_history)
+    bench.store.enable_refill(bench.node, bench.check_history)
     await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     bench.redis.flushdb()
     await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
@@ -256,7 +183,7 @@ async def test_a_redis_that_another_live_process_holds_is_left_to_it(bench: Benc
     await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     set_back(bench.redis, older)
     other = Store("n1", server.url, "other", 1000)
-    await other.claim(takeover=True)
+    await other.acquire(takeover=True)
     before = bench.stored()
     with pytest.raises(Fenced):
         await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 10))
@@ -310,16 +237,15 @@ class Cut:
 @pytest.mark.parametrize("after", range(7))
 @pytest.mark.parametrize("silently", [False, True], ids=["cut", "silent"])
 async def test_an_interruption_anywhere_leaves_the_old_state_or_the_new(
-    server: ValkeyServer, after: int, silently: bool, monkeypatch: pytest.MonkeyPatch
+    server: ValkeyServer, after: int, silently: bool
 ) -> None:
     """And it is done again, exactly once. Silent: the connection stays, and nothing comes through any more."""
-    monkeypatch.setattr(claim_module, "_LOAD_SILENCE_S", 0.2)
     redis = server.client()
     redis.flushdb()
     cut = Cut(after, silently=silently)
     with Proxy(server.port) as proxy:
         proxy.script = cut
-        bench = await Bench(server, proxy.url, commit_timeout_s=0.2).open()
+        bench = await Bench(server, proxy.url, commit_timeout_s=0.2, load_timeout_s=0.2).open()
         await bench.fill()
         older = saved(redis)
         await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1), command("DEL", b"few"))
@@ -386,7 +312,7 @@ def some_operations(chance: random.Random, number: int) -> list[Operation]:
     choices: list[Operation] = [
         command("DELTAIC.COUNTER.ADD", b"counter " + key, 1),
         command("SADD", b"set " + key, b"%d" % number),
-        command("SREM", b"set " + key, b"%d" % chance.randrange(number + 1)),
+        command("DELTAIC.SET.REMOVE", b"set " + key, b"%d" % chance.randrange(number + 1)),
         command("DEL", b"set " + key),
         command("DEL", b"counter " + key),
         command("DELTAIC.FLAG.SET", b"flag " + key, int(chance.random() < 0.5)),

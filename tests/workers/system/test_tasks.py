@@ -1,4 +1,4 @@
-"""Tasks end when they are told to, whatever loses a cancellation on the way, and no child outlives its parent."""
+"""Tasks end when they are told to, even if a cancellation is lost, and no child outlives its parent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from crdt_core.errors import InvariantBroken
-from workers.system.tasks import Children, end
+from workers.system.tasks import Children, done_before, end, wait_for_first
 
 
 class LosesOne:
@@ -99,3 +99,33 @@ async def test_children_that_fail_together_leave_no_complaint_behind() -> None:
         await asyncio.wait_for(parent(), 10)
     gc.collect()
     assert not complaints
+
+
+async def test_waiting_for_the_first_of_several_raises_nothing_however_it_ended() -> None:
+    async def fails() -> None:
+        raise InvariantBroken("first")
+
+    failing, waiting = asyncio.create_task(fails()), asyncio.create_task(asyncio.Event().wait())
+    await asyncio.wait_for(wait_for_first(failing, waiting), 10)
+    assert failing.done()
+    assert not waiting.done()
+    await end([failing, waiting])
+
+
+async def test_work_that_ends_before_the_stop_is_done_and_its_error_is_raised() -> None:
+    stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    assert await done_before(stop, asyncio.create_task(asyncio.sleep(0)))
+
+    async def fails() -> None:
+        raise InvariantBroken("one")
+
+    with pytest.raises(InvariantBroken, match="one"):
+        await done_before(stop, asyncio.create_task(fails()))
+
+
+async def test_work_that_the_stop_overtakes_has_ended_even_if_it_loses_a_cancellation() -> None:
+    stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    stop.set_result(None)
+    work = asyncio.create_task(LosesOne()())
+    assert not await asyncio.wait_for(done_before(stop, work), 10)
+    assert work.cancelled()

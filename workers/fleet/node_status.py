@@ -1,4 +1,4 @@
-"""What one node says of itself, as `workers.fleet.status` has found it. What cannot be known is `None`."""
+"""The status of one node, as `workers.fleet.status` reads it. Whatever cannot be known is `None`."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.types.members import Members, Standing
-from workers.replication.skew import HEARTBEAT_FRESH_MS
+from workers.replication.heartbeat import HEARTBEAT_FRESH_MS
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import VersionVector
     from workers.config.settings import NodeSettings
 
-__all__ = ["Lag", "NodeView"]
+__all__ = ["Lag", "NodeStatus"]
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far a node is behind a peer: commits of the peer that it has not seen, and the age of the oldest of them."""
+    """How far a node is behind a peer: the peer's commits that it has not seen, and the age of the oldest of them."""
 
     deltas: int | None = None
     ms: int | None = None
 
 
 @dataclass(slots=True)
-class NodeView:
-    """One node.
+class NodeStatus:
+    """The status of one node.
 
-    `problem`: why its Redis cannot be read, `None` if it can; what stands there is `None` otherwise. `serving`: whether
-    its worker answers here. `round`, `audit`: the last gossip round's and convergence audit's report.
+    `problem`: why its Redis cannot be read, or `None`; all fields read from Redis are empty if there is a problem.
+    `serving`: whether its worker answers calls. `clock_skew_ms`: how far its worker's clock is ahead of the others'.
+    `round`, `audit`: the reports of the last gossip round and convergence audit.
 
-    `standing`: that of its latest id, `None` for a node that never was a member; `left_for`: why it is none any more.
-    `doing`: what its worker said of itself in its last sign of life. `absent`, `waiting`: what its last compaction
-    found: for how long which member was away by then, and the removal markers that wait (`crdt_core.node.stability`).
+    `standing`: that of its latest replica id, `None` if it never was a member; `left_because`: why it no longer is one.
+    `heartbeat`: the fields of its last heartbeat. `absent`, `waiting`: what its last compaction found, that is for how
+    many milliseconds each absent member had been away, and the tombstones that waited (`crdt_core.node.stability`).
     """
 
     name: str
-    node: NodeSettings
+    settings: NodeSettings
     problem: str | None = None
     serving: bool = False
     beat_age_ms: int | None = None
@@ -57,23 +58,23 @@ class NodeView:
     members: Members = field(default_factory=lambda: Members({}, {}))
     founders: tuple[str, ...] = ()
     standing: Standing | None = Standing.ACTIVE
-    left_for: str = ""
+    left_because: str = ""
     joining: bool = False
-    doing: dict[str, Any] = field(default_factory=dict)
+    heartbeat: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, Any] = field(default_factory=dict)
 
     @property
     def takes_part(self) -> bool:
-        """Whether it is a member."""
+        """Whether the node is a member."""
         return self.standing is Standing.ACTIVE
 
     @property
     def waits(self) -> str | None:
-        """Why its worker, which lives, cannot decide under which id it goes on."""
-        return self.doing.get("waits") if self.up and not self.serving else None
+        """Why the node's worker, which runs, cannot decide yet on its replica id; `None` if it does not wait."""
+        return self.heartbeat.get("waits") if self.up and not self.serving else None
 
     @property
     def up(self) -> bool:
-        """Whether its worker lives: it has given a sign of life within three seconds, or answers here."""
+        """Whether the node's worker runs: its last heartbeat is fresh, or it answers calls."""
         return self.serving or (self.beat_age_ms is not None and self.beat_age_ms < HEARTBEAT_FRESH_MS)

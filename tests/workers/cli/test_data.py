@@ -1,0 +1,165 @@
+"""`deltaic get`, `diff`, `incr`, `add`, `set`, `sync` and the like, against real workers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.workers.cli.invoking import invoke
+from workers.rpc.client import NoNodeAnswers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_a_counter(fleet, deltaic, key):
+    assert deltaic("incr", key, "5").startswith("n1: ")
+    assert deltaic("decr", key, "2", "--node", "n1").endswith(" = 3\n")
+    fleet.agree()
+    assert fleet.everywhere("counter", key) == [3] * 5
+    assert deltaic("get", key, "--node", "n4").endswith(" = 3 (pncounter)\n")
+    seen = deltaic.json("get", key)
+    assert (seen["node"], seen["type"], seen["value"], seen["conflicts"]) == ("n1", "pncounter", 3, [])
+
+
+def test_a_grow_only_counter(deltaic, key):
+    deltaic("incr", key, "--grow-only")
+    result = deltaic.run("decr", key)
+    assert result.returncode == 2
+    assert "cannot be decremented" in result.stderr
+
+
+def test_a_set(fleet, deltaic, key):
+    assert "added apple, big pear" in deltaic("add", key, "apple", "big pear").replace('"', "")
+    assert "removed apple; not there fig" in deltaic("remove", key, "apple", "fig")
+    assert '{"big pear"} (orset)' in deltaic("get", key)
+    fleet.agree()
+    assert fleet["n5"].elements(key) == ["big pear"]
+
+
+def test_a_register(deltaic, key):
+    deltaic("set", key, "new", "--timestamp", "7")
+    assert "nothing changed" in deltaic("set", key, "old", "--timestamp", "6")
+    assert " = new (lwwregister)" in deltaic("get", key)
+
+
+def test_concurrent_values(fleet, deltaic, key):
+    fleet.cut_by_redis(["n1"], ["n2", "n3", "n4", "n5"])
+    for result in deltaic.run_all(["set", key, "tea"], ["set", key, "coffee", "--node", "n2"]):
+        assert result.returncode == 0
+    fleet.heal()
+    fleet.agree()
+    assert " = tea | coffee (mvregister)" in deltaic("get", key)
+
+
+def test_a_deleted_key(fleet, deltaic, key):
+    fleet["n1"].add(key, "a")
+    assert deltaic("delete", key).endswith(" deleted\n")
+    gone = deltaic.run("get", key)
+    assert gone.returncode == 1
+    assert gone.stdout.endswith(" does not exist\n")
+
+
+def test_nothing_that_a_terminal_obeys_is_printed(fleet, deltaic, key):
+    fleet["n1"].add(key, "\x1b[31mred")
+    shown = deltaic("get", key)
+    assert "\x1b" not in shown
+    assert r"\x1b[31mred" in shown
+
+
+def test_bad_arguments(fleet, deltaic, key):
+    fleet["n1"].increment(key)
+    too_much = str(2**63)
+    lines = (
+        ["add", key, "x"],
+        ["incr", key, "-5"],
+        ["incr", key, too_much],
+        ["get", ""],
+        ["get", "k", "--node", "n9"],
+    )
+    for result in deltaic.run_all(*lines):
+        assert result.returncode == 2, result.args
+        assert result.stderr
+        assert not result.stdout
+
+
+def test_diff_shows_views_that_parted_and_met_again(fleet, deltaic, key):
+    fleet["n1"].add(key, "fig", "apple")
+    fleet.agree()
+    fleet.cut_by_redis(["n1", "n2"], ["n3", "n4", "n5"])
+    fleet["n1"].remove(key, "apple")
+    fleet.agree("n1", "n2")
+    parted = deltaic.run("diff", key)
+    assert parted.returncode == 1
+    rows = [row.split(maxsplit=2) for row in parted.stdout.splitlines()[2:7]]
+    assert [row[0] for row in rows] == ["n1", "n2", "n3", "n4", "n5"]
+    assert rows[1][2].strip() == "{fig} lacks apple"
+    assert rows[4][2].strip() == "{fig, apple}"
+    fleet.heal()
+    fleet.agree()
+    assert "5 nodes agree" in deltaic("diff", key)
+
+
+def test_diff_shows_dots_and_prints_json(fleet, deltaic, key):
+    fleet["n2"].set(key, "tea")
+    fleet.agree()
+    dot = f"n2:{fleet['n2'].clock()['n2']}"
+    assert f'{dot} ["tea",' in deltaic("diff", key, "--dots")
+    found = deltaic.json("diff", key)
+    assert found["agree"] is True
+    assert found["nodes"]["n5"]["value"] == ["tea"]
+    assert found["nodes"]["n5"]["siblings"][""][dot][0] == "tea"
+
+
+def test_sync_brings_over_what_was_missed(fleet, deltaic, key):
+    fleet["n1"].increment(key)
+    shown = deltaic("sync", "n2")
+    assert shown.splitlines()[2].split()[:5] == ["n2", "n1", "n3", "n4", "n5"]
+    fleet.agree()
+    assert len(deltaic("sync").splitlines()) == 7
+
+
+def test_health(deltaic):
+    assert deltaic("health", "n2") == "n2: serving\n"
+
+
+@pytest.mark.parametrize("line", ["get k", "incr k", "add k x", "set k v", "delete k", "diff k", "sync"])
+def test_without_a_fleet_the_error_says_what_to_do(nobody, line):
+    result = invoke(nobody, *line.split())
+    assert isinstance(result.exception, NoNodeAnswers)
+    assert (result.stdout, result.exception.exit_code) == ("", 3)
+    assert str(result.exception).startswith("no node answers at 127.0.0.1:")
+    assert "make fleet" in str(result.exception)
+
+
+@pytest.fixture(scope="module")
+def n1_is_dead(small) -> Iterator[None]:
+    small.agree()
+    small["n1"].kill()
+    yield
+    small["n1"].start().wait_until_serving()
+
+
+@pytest.mark.usefixtures("n1_is_dead")
+def test_without_one_worker_the_others_are_read_and_written(on_small, key):
+    assert on_small("incr", key).startswith("n2: ")
+    result, as_json = on_small.run_all(["diff", key], ["diff", key, "--json"])
+    assert result.returncode == as_json.returncode == 3
+    assert "unreachable: connection refused" in result.stdout
+    assert json.loads(as_json.stdout)["nodes"]["n1"] is None
+
+
+@pytest.mark.usefixtures("n1_is_dead")
+def test_a_command_for_a_dead_node_fails(on_small, small, key):
+    for result in on_small.run_all(["incr", key, "--node", "n1"], ["sync", "n1"], ["health", "n1"]):
+        assert result.returncode == 3
+    assert on_small.run("incr", key, "--node", "n1").stderr.startswith(f"deltaic: n1 at {small['n1'].address}: ")
+
+
+@pytest.mark.usefixtures("n1_is_dead")
+def test_sync_names_a_dead_node(on_small):
+    result = on_small.run("sync", "n2")
+    assert result.returncode == 3
+    assert result.stdout.splitlines()[2].split()[:3] == ["n2", "n3", "n1"]

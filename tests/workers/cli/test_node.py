@@ -1,0 +1,125 @@
+"""`deltaic node list` and `add`: what is shown, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from crdt_core.errors import AlreadyRunning, InvalidArgument, SettingsError, WorldError
+from tests.workers.cli.invoking import fleet_file, invoke, invoke_json
+from tests.workers.fleet.publishing import AWAY, publish_beat, publish_header, publish_members
+from workers.fleet.stores import NodeStoreUnavailable
+from workers.wire.keys import Keys
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from redis import Redis
+
+    from tests.server import ValkeyServer
+
+N4 = ("--grpc", "127.0.0.1:7104", "--redis")
+
+
+@pytest.fixture
+def client(server: ValkeyServer) -> Redis:
+    found = server.client()
+    found.flushdb()
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path, server: ValkeyServer) -> Path:
+    """The file of a fleet of n1 and n2 without workers, and n3 whose Redis is away."""
+    urls = {"n1": server.url, "n2": server.url, "n3": AWAY}
+    return fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:1", "redis": url} for name, url in urls.items()})
+
+
+def test_every_id_that_is_or_was_a_member_is_listed(file: Path, client: Redis, server: ValkeyServer) -> None:
+    publish_header(client, "n1", {"n1": 7}, owner="token")
+    client.set(Keys("n1").alive, "token")
+    publish_beat(client, "n2", waits="for n3")
+    publish_members(
+        client,
+        "n1",
+        ("n1", "active", "n1", "", ""),
+        ("n2", "leaving", "n2", "lost", 1000),
+        ("n2.2", "active", "n2", "", ""),
+        ("n4", "folded", "n4", "removed", 1000, 41),
+    )
+    found = {id_["replica"]: id_ for id_ in invoke_json(file, "node", "list")}
+    assert list(found) == ["n1", "n2", "n2.2", "n4", "-"]
+    assert (found["n1"]["running"], found["n1"]["joining"], found["n1"]["redis"]) == (True, False, server.url)
+    assert (found["n2"]["standing"], found["n2"]["reason"], found["n2"]["since_ms"]) == ("leaving", "lost", 1000)
+    assert (found["n2.2"]["standing"], found["n2.2"]["joining"], found["n2.2"]["waits"]) == ("active", True, "for n3")
+    assert (found["n4"]["standing"], found["n4"]["last_commit"]) == ("folded", 41)
+    assert (found["-"]["node"], found["-"]["standing"]) == ("n3", "no member")
+    rows = [line.split() for line in invoke(file, "node", "list").output.splitlines()[2:]]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("n1", "n1"),
+        ("n2", "n2"),
+        ("n2", "n2.2"),
+        ("n4", "n4"),
+        ("n3", "-"),
+    ]
+    assert "runs" in rows[0]
+    assert "waits" in rows[2]
+
+
+def test_a_member_whose_redis_is_away_is_shown_so(file: Path, client: Redis) -> None:
+    publish_header(client, "n1", {"n1": 7})
+    (n3,) = [id_ for id_ in invoke_json(file, "node", "list") if id_["node"] == "n3"]
+    assert (n3["running"], n3["joining"]) == (None, False)
+    assert "no Redis" in invoke(file, "node", "list").output
+
+
+def test_addresses_that_are_missing_differ_or_are_none_are_refused(
+    file: Path, client: Redis, server: ValkeyServer
+) -> None:
+    refused = invoke(file, "node", "add", "n4", "--grpc", "127.0.0.1:7104").exception
+    assert isinstance(refused, InvalidArgument)
+    assert "--grpc and --redis are needed" in str(refused)
+    refused = invoke(file, "node", "add", "n2", "--redis", "redis://:s3cret@10.0.0.9").exception
+    assert str(refused) == f"--redis: the fleet file says {server.url}; omit the option, or change the file"
+    refused = invoke(file, "node", "add", "n2", "--resp", "127.0.0.1:7").exception
+    assert "does not set it" in str(refused)
+    assert isinstance(invoke(file, "node", "add", "N4", *N4, server.url).exception, SettingsError)
+    assert isinstance(invoke(file, "node", "add", "n4", *N4, "http://x").exception, SettingsError)
+
+
+def test_a_member_that_is_up_to_date_is_not_added_again(file: Path, client: Redis) -> None:
+    publish_header(client, "n1", {"n1": 7})
+    publish_header(client, "n2", {"n1": 7})
+    refused = invoke(file, "node", "add", "n2").exception
+    assert str(refused) == "n2: it is a member already, as n2"
+
+
+def test_a_member_that_has_not_come_up_yet_is_only_waited_for(file: Path, client: Redis) -> None:
+    publish_header(client, "n1", {"n1": 7})
+    shown = invoke(file, "node", "add", "n2", "--no-wait")
+    assert shown.exception is None
+    assert shown.output.splitlines()[0] == "n2 is a member already, as n2"
+    assert "start it: deltaic replica n2" in shown.output
+
+
+def test_a_redis_that_is_away_or_is_of_another_fleet_is_refused(
+    file: Path, client: Redis, server: ValkeyServer
+) -> None:
+    publish_header(client, "n1", {"n1": 7}, founders=["n1", "n2"])
+    assert isinstance(invoke(file, "node", "add", "n4", *N4, AWAY).exception, NodeStoreUnavailable)
+    publish_header(client, "n4", {"n4": 7}, founders=["n4"], owner="token")
+    refused = invoke(file, "node", "add", "n4", *N4, server.url).exception
+    assert isinstance(refused, InvalidArgument)
+    assert "its Redis holds a replica of another fleet at deltaic:{n4}" in str(refused)
+    client.set(Keys("n4").alive, "token")
+    assert isinstance(invoke(file, "node", "add", "n4", *N4, server.url).exception, AlreadyRunning)
+
+
+def test_without_a_member_that_serves_nothing_is_written(file: Path, client: Redis, server: ValkeyServer) -> None:
+    publish_header(client, "n1", {"n1": 7}, founders=["n1", "n2"])
+    before = file.read_text()
+    refused = invoke(file, "node", "add", "n4", *N4, server.url).exception
+    assert isinstance(refused, WorldError)
+    assert str(refused) == "no member serves that could write it down; asked n1, n2"
+    assert file.read_text() == before

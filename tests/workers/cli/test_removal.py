@@ -1,0 +1,94 @@
+"""`deltaic node remove`: what a removal would lose is said first, and not done without `--force`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
+from tests.workers.cli.invoking import fleet_file, invoke
+from tests.workers.fleet.publishing import AWAY, publish_header, publish_members
+from workers.wire.keys import Keys
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from redis import Redis
+
+    from tests.server import ValkeyServer
+
+
+@pytest.fixture
+def client(server: ValkeyServer) -> Redis:
+    """The Redis of n1, n2 and n3; n2 has seen all seven commits of n3, n1 five."""
+    found = server.client()
+    found.flushdb()
+    publish_header(found, "n1", {"n1": 1, "n3": 5})
+    publish_header(found, "n2", {"n1": 1, "n3": 7})
+    publish_header(found, "n3", {"n3": 7}, owner="token")
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path, server: ValkeyServer) -> Path:
+    names = ("n1", "n2", "n3")
+    return fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:1", "redis": server.url} for name in names})
+
+
+def would(file: Path, name: str = "n3") -> list[str]:
+    result = invoke(file, "node", "remove", name, "--dry-run")
+    assert result.exception is None
+    return result.output.splitlines()
+
+
+def test_a_dry_run_says_what_would_be_found(file: Path, client: Redis) -> None:
+    assert would(file) == [
+        "n3 is a member, as n3",
+        "its worker does not run",
+        "what it wrote stays: 7 commits",
+        "other members have all of them",
+    ]
+    client.set(Keys("n3").alive, "token")
+    publish_header(client, "n3", {"n3": 8})
+    client.hset(Keys("n1").header, "waiting", orjson.dumps({"held_by": {"n3": 2}}))
+    assert would(file)[1:] == [
+        "it runs; it would stop by itself",
+        "what it wrote stays: 8 commits",
+        "1 commit of its own reached no other member: it would exchange with all others first",
+        "2 tombstones wait for it; the others would drop them",
+    ]
+
+
+def test_commits_that_reached_nobody_need_force_if_the_worker_is_dead(file: Path, client: Redis) -> None:
+    publish_header(client, "n3", {"n3": 9})
+    assert would(file)[3] == "2 commits of its own reached no other member: only --force would remove it"
+
+
+def test_a_redis_that_is_away_may_hold_commits_that_reached_nobody(
+    tmp_path: Path, client: Redis, server: ValkeyServer
+) -> None:
+    urls = {"n1": server.url, "n2": server.url, "n3": AWAY}
+    file = fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:1", "redis": url} for name, url in urls.items()})
+    unknown = "commits that reached no other member cannot be counted"
+    assert would(file)[1:] == [
+        f"its Redis does not answer: Redis at {AWAY}: connection refused",
+        "what it wrote stays, as far as others have it",
+        f"its Redis does not answer, so {unknown}: only --force would remove it",
+    ]
+
+
+def test_what_is_no_member_cannot_be_removed(file: Path, client: Redis) -> None:
+    publish_members(client, "n1", ("n1", "active", "n1", "", ""), ("n3", "leaving", "n3", "removed", 1000))
+    refused = invoke(file, "node", "remove", "n3").exception
+    assert isinstance(refused, InvalidArgument)
+    assert str(refused).startswith("n3: it is no member any more (removed, ")
+    assert isinstance(invoke(file, "node", "remove", "n9").exception, UnknownNode)
+
+
+def test_only_another_member_can_write_it_down(file: Path, client: Redis) -> None:
+    assert isinstance(invoke(file, "node", "remove", "n3", "--via", "n3").exception, UnknownNode)
+    refused = invoke(file, "node", "remove", "n3", "--via", "n2").exception
+    assert isinstance(refused, WorldError)
+    assert str(refused) == "no member serves that could write it down; asked n2"

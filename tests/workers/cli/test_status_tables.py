@@ -1,0 +1,117 @@
+"""The headline and the tables of the status, as text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from crdt_core.lattice.clocks import VersionVector
+from crdt_core.types.members import Members, Standing
+from workers.cli.status_tables import clocks_table, headline, nodes_table
+from workers.config.settings import NodeSettings
+from workers.fleet.agreement import fill_in_agreement, group_by_clock
+from workers.fleet.fleet_status import FleetStatus
+from workers.fleet.node_status import Lag, NodeStatus
+
+AT_MS = 100_000
+
+
+def node(name: str, counter: int | None = 1, *, resp: str | None = None, **fields: Any) -> NodeStatus:
+    clock = None if counter is None else VersionVector({"n1": counter})
+    return NodeStatus(
+        name,
+        NodeSettings(grpc="h:1", redis="redis://h", resp=resp),
+        **{"clock": clock, "digest": "d" * 16, "beat_age_ms": 0, "serving": True, "replica": name, **fields},
+    )
+
+
+def fleet(*nodes: NodeStatus) -> FleetStatus:
+    found = {status.name: status for status in nodes}
+    groups = group_by_clock(status for status in nodes if status.takes_part)
+    fill_in_agreement(found, groups)
+    return FleetStatus(AT_MS, found, groups, Members({}, {}), {})
+
+
+def text(renderable: Any) -> str:
+    console = Console(width=140)
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get()
+
+
+def row(renderable: Any, number: int = 0) -> list[str]:
+    return text(renderable).splitlines()[2 + number].split()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ([node("n1"), node("n2")], "2 of 2 nodes up; all agree"),
+        ([node("n1"), node("n2", 2)], "2 of 2 nodes up; 2 views: n1 | n2"),
+        (
+            [node("n1"), node("n2", digest="e")],
+            "2 of 2 nodes up; DIGEST MISMATCH: n1 / n2 have seen the same and hold different states",
+        ),
+        (
+            [node("n1"), node("n2"), node("n3", None, problem="x", serving=False, beat_age_ms=None)],
+            "2 of 3 nodes up; no Redis of n3; the other 2 agree",
+        ),
+        ([node("n1", None, problem="x")], "1 of 1 nodes up; no Redis of n1; nothing can be compared"),
+        ([node("n1"), node("n2", serving=False, heartbeat={"waits": "x"})], "1 of 2 nodes up; all agree"),
+        ([node("n1"), node("n2", standing=Standing.LEAVING)], "1 of 1 nodes up; all agree"),
+    ],
+)
+def test_the_headline_counts_and_compares(nodes: list[NodeStatus], expected: str) -> None:
+    assert headline(fleet(*nodes)).plain == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({}, "up"),
+        ({"serving": False, "beat_age_ms": 4000}, "down 4.0s"),
+        ({"serving": False, "beat_age_ms": None}, "down"),
+        ({"problem": "x"}, "up, no Redis"),
+        ({"problem": "x", "serving": False, "beat_age_ms": None}, "down, no Redis"),
+        ({"serving": False, "heartbeat": {"waits": "for n2"}}, "waits"),
+        ({"serving": False, "joining": True}, "joins"),
+        ({"serving": False, "heartbeat": {"joins": {}}}, "joins"),
+        ({"standing": None}, "no member"),
+        ({"standing": Standing.LEAVING, "left_because": "absent"}, "left: absent"),
+    ],
+)
+def test_the_state_of_a_node_is_a_few_words(fields: dict[str, Any], state: str) -> None:
+    shown = text(nodes_table(fleet(node("n1", **fields)))).splitlines()[2]
+    assert re.split(r"\s{2,}", shown)[1] == state
+
+
+def test_a_row_says_what_is_known_of_a_node() -> None:
+    report = {"at_ms": AT_MS - 1500, "peers_contacted": ["n2"], "peers_failed": ["n3"], "new_items": 4}
+    status = fleet(node("n1", replica="n1.2", log=7, inbox=0, round=report), node("n2", None, digest=None))
+    first, second = (" ".join(row(nodes_table(status), number)) for number in (0, 1))
+    assert first == "n1 as n1.2 up dddddddd agree 7 0 1.5s ago: n2, 4 new, failed: n3"
+    assert second == "n2 up - ? ? ? none yet"
+
+
+def test_the_redis_face_is_shown_as_redis_cli_wants_it_if_a_node_has_one() -> None:
+    assert "redis-cli" not in text(nodes_table(fleet(node("n1"))))
+    status = fleet(node("n1", resp="127.0.0.1:7201"), node("n2", resp="n2.example:7202"), node("n3"))
+    shown = text(nodes_table(status))
+    assert "redis-cli" in shown
+    assert "-p 7201" in shown
+    assert "-h n2.example -p 7202" in shown
+
+
+def test_a_clock_is_shown_with_how_far_it_is_behind() -> None:
+    n1 = node("n1", 9, lag={"n2": Lag(None, None)})
+    n2 = node("n2", 7, lag={"n1": Lag(2, 1200)}, links={"n1": "paused"})
+    status = fleet(n1, n2, node("n3", None, problem="x"))
+    n1.lag["n3"] = n2.lag["n3"] = Lag(3, None)
+    table = clocks_table(status)
+    assert text(table).splitlines()[0].split() == ["has", "seen", "of", "n1", "of", "n2", "of", "n3"]
+    assert row(table) == ["n1", "9", "0", "?", "0", "-3", "?"]
+    assert row(table, 1) == ["n2", "7", "-2", "1.2s", "cut", "0", "0", "-3", "?"]
+    assert row(table, 2) == ["n3", "?", "?", "?"]

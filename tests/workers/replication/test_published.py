@@ -1,0 +1,70 @@
+"""What peers have published, and claims that are held against it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from crdt_core.codec.header import Header, encode_header
+from crdt_core.errors import InvalidArgument, StoreUnavailable
+from crdt_core.lattice.clocks import Stamp, VersionVector
+from crdt_core.node.node import Node
+from crdt_core.replica.replica import Replica
+from tests.support import free_port
+from workers.config.loading import checked
+from workers.replication.published import Published
+from workers.wire.keys import Keys
+from workers.wire.peers import Peers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.server import ValkeyServer
+
+
+@pytest.fixture
+async def published(server: ValkeyServer) -> AsyncIterator[Published]:
+    """What n1 can read of n2, which has made seven commits, and of n3, whose Redis is away."""
+    server.client().flushdb()
+    header = Header(VersionVector({"n1": 2, "n2": 7}), VersionVector(), 0, Stamp(1, 0))
+    server.client().hset(Keys("n2").header, mapping=encode_header(header))
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    urls = {"n1": server.url, "n2": server.url, "n3": away}
+    peers = Peers(checked({"nodes": {name: {"grpc": "h:1", "redis": url} for name, url in urls.items()}}), "n1")
+    yield Published(Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "s"), peers)
+    await peers.close()
+
+
+async def test_the_clock_of_a_peer_is_the_one_in_its_header(published: Published) -> None:
+    assert await published.clock("n2") == {"n1": 2, "n2": 7}
+    assert await published.clock("n1") == {}
+
+
+async def test_a_clock_that_cannot_be_read_is_said(published: Published, server: ValkeyServer) -> None:
+    for peer in ("n3", "n9"):
+        with pytest.raises(StoreUnavailable, match=f"what {peer} has published cannot be read"):
+            await published.clock(peer)
+    server.client().hset(Keys("n2").header, "clock", "nonsense")
+    with pytest.raises(StoreUnavailable, match="what n2 has published cannot be read"):
+        await published.clock("n2")
+
+
+async def test_a_patch_may_claim_no_more_than_a_member_has_made(published: Published) -> None:
+    await published.check_claims({"n2": 7})
+    with pytest.raises(InvalidArgument, match="it claims n2:8, and n2 has made 7 commits"):
+        await published.check_claims({"n2": 8})
+
+
+async def test_an_id_of_a_node_that_is_no_member_yet_is_refused(published: Published) -> None:
+    with pytest.raises(InvalidArgument, match=r"it claims n2\.2:1, and no such member is known here yet"):
+        await published.check_claims({"n2.2": 1})
+
+
+async def test_a_library_object_speaks_for_itself(published: Published) -> None:
+    await published.check_claims({"laptop": 1_000_000})
+
+
+async def test_a_claim_that_cannot_be_checked_is_not_believed(published: Published) -> None:
+    with pytest.raises(StoreUnavailable):
+        await published.check_claims({"n3": 1})

@@ -1,0 +1,83 @@
+"""Loading a state: large and small collections come whole, and what cannot be read names its key and field."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from crdt_core.errors import CorruptState, Fenced
+from crdt_core.replica.replica import Replica
+from tests.crdt_core.histories import whole_state
+from tests.workers.storage.bench import SET_OF_MANY, Bench
+from workers.storage.loading import load_state
+from workers.storage.ownership import Ownership
+from workers.wire.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.server import ValkeyServer
+    from workers.storage.loading import LoadedHeader
+
+
+@pytest.fixture
+async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
+    server.client().flushdb()
+    opened = await Bench(server).open()
+    await opened.fill()
+    yield opened
+    with suppress(Fenced):
+        await opened.store.release()
+
+
+async def load(url: str, replica: Replica) -> LoadedHeader:
+    ownership = Ownership("n1", url, "reader")
+    await ownership.acquire(takeover=True)
+    try:
+        return await load_state(ownership, Keys("n1"), replica)
+    finally:
+        with suppress(Exception):
+            await ownership.release()
+
+
+async def test_every_shape_of_object_comes_whole(bench: Bench, server: ValkeyServer) -> None:
+    replica = Replica("n1")
+    header = await load(server.url, replica)
+    assert whole_state(replica) == whole_state(bench.node.replica)
+    assert len(replica.value(b"many")) == SET_OF_MANY
+    assert (header.turn, header.hlc) == (4, bench.node.hlc.last)
+    assert header.fields["turn"] == b"4"
+
+
+async def test_an_empty_redis_is_an_empty_replica(server: ValkeyServer) -> None:
+    server.client().flushdb()
+    replica = Replica("n1")
+    header = await load(server.url, replica)
+    assert (header.turn, replica.clock, len(replica.catalogue.objects)) == (0, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("hash_", "field", "value", "where"),
+    [
+        (b"", "clock", "nonsense", r"deltaic:\{n1\} cannot be read"),
+        (b"", "turn", "many", r"deltaic:\{n1\} cannot be read"),
+        (b"state", "hits", "nonsense", r"deltaic:\{n1\}:state field b'hits' cannot be read"),
+        (b"state", "few", '{"type":"no-such-type"}', r"deltaic:\{n1\}:state field b'few' cannot be read"),
+        (b"obj:few", "a", "nonsense", r"deltaic:\{n1\}:obj:few field b'a' cannot be read"),
+    ],
+)
+async def test_what_cannot_be_read_names_its_place(
+    bench: Bench, hash_: bytes, field: str, value: str, where: str
+) -> None:
+    bench.redis.hset(bench.keys.record(hash_) if hash_ else bench.keys.header, field, value)
+    with pytest.raises(CorruptState, match=where):
+        await load(bench.url, Replica("n1"))
+
+
+async def test_a_key_of_another_kind_names_its_place(bench: Bench, server: ValkeyServer) -> None:
+    bench.redis.delete(bench.keys.record(b"obj:few"))
+    bench.redis.set(bench.keys.record(b"obj:few"), "a string")
+    with pytest.raises(CorruptState, match=r"deltaic:\{n1\}:obj:few cannot be read: it holds another kind"):
+        await load(server.url, Replica("n1"))

@@ -1,0 +1,154 @@
+"""How a starting worker comes by its replica id: what it reads, whom it asks, and what it writes into its header.
+
+Which decision is right is tested with `crdt_core.membership.identity`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from crdt_core.codec.messages import Admit, decode_message
+from crdt_core.errors import CorruptState, NotAMember
+from crdt_core.membership.evidence import OperatorOverride
+from tests.support import free_port, wait_until_async
+from workers.config.loading import checked
+from workers.storage.store import Store
+from workers.system.tasks import end
+from workers.wire.keys import FLEET, MESSAGE_FIELD, Keys
+from workers.wire.peers import Peers
+from workers.worker.bootstrap import Bootstrap, bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from redis import Redis
+
+    from tests.server import ValkeyServer
+
+AWAY = f"redis://127.0.0.1:{free_port()}/0"
+
+
+class Starting:
+    """n1 of a fleet of n1 and n2, whose store it owns."""
+
+    def __init__(self, server: ValkeyServer) -> None:
+        self.client: Redis = server.client()
+        self.url = server.url
+        self.keys = Keys("n1")
+        self.store = Store("n1", server.url, "token", 1000)
+
+    async def decide(self, n2: str = "", *, trusting: bool = False, unsponsored: bool = False) -> Bootstrap:
+        """The decision, with the Redis of n2 at `n2`."""
+        if not self.store.connected:
+            await self.store.acquire(takeover=False)
+        urls = {"n1": self.url, "n2": n2 or self.url}
+        nodes = {name: {"grpc": f"{name}:7101", "redis": urls[name]} for name in urls}
+        settings = checked({"nodes": nodes})
+        peers = Peers(settings, "n1")
+        try:
+            return await bootstrap(
+                "n1", settings.node("n1"), self.store, peers, OperatorOverride(trusting, unsponsored)
+            )
+        finally:
+            await peers.close()
+
+    def header(self) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = self.client.hgetall(self.keys.header)
+        return found
+
+    def beat(self) -> dict[str, Any]:
+        fields: dict[str, Any] = orjson.loads(self.client.hget(FLEET, "n1") or b"{}")
+        return fields
+
+
+@pytest.fixture
+async def starting(server: ValkeyServer) -> AsyncIterator[Starting]:
+    server.client().flushdb()
+    found = Starting(server)
+    yield found
+    found.store.close()
+    await asyncio.sleep(0)  # the connection closes in the next round of the loop
+
+
+def publish(client: Redis, node: str, **fields: Any) -> None:
+    """Writes a header of `node`, as of a commit."""
+    values = {"clock": {}, "stable": {}, "hlc": [1, 0], **fields}
+    header = {name: value if isinstance(value, str) else orjson.dumps(value) for name, value in values.items()}
+    run_id = client.info("server")["run_id"]
+    client.hset(Keys(node).header, mapping={"digest": "0" * 16, "run_id": run_id, **header})
+
+
+async def test_a_node_of_a_new_fleet_founds_it_with_the_others(starting: Starting) -> None:
+    starting.client.hset(starting.keys.met, "n2", "of a former worker process")
+    decision = await starting.decide()
+    assert decision == Bootstrap("n1", ("n1", "n2"))
+    header = starting.header()
+    assert (header[b"replica"], orjson.loads(header[b"founders"])) == (b"n1", ["n1", "n2"])
+    assert not starting.client.exists(starting.keys.met), "this process has read nothing yet"
+
+
+async def test_a_node_that_has_lost_nothing_goes_on(starting: Starting) -> None:
+    publish(starting.client, "n1", replica="n1", founders=["n1", "n2"], clock={"n1": 7}, former="n1.0")
+    before = starting.header()
+    assert await starting.decide() == Bootstrap("n1", ("n1", "n2"), former="n1.0")
+    assert starting.header().items() - {(b"owner", b"token"), (b"format", b"1")} == before.items()
+
+
+async def test_a_header_that_cannot_be_read_stops_it(starting: Starting) -> None:
+    starting.client.hset(starting.keys.header, "clock", "nonsense")
+    with pytest.raises(CorruptState, match=r"deltaic:\{n1\} cannot be read"):
+        await starting.decide()
+
+
+async def test_a_node_that_the_fleet_does_not_know_does_not_run(starting: Starting) -> None:
+    publish(starting.client, "n2", replica="n2", founders=["n2"], clock={"n2": 1})
+    with pytest.raises(NotAMember, match="deltaic node add n1"):
+        await starting.decide()
+
+
+async def test_while_it_cannot_decide_its_heartbeat_says_why_and_what_would_help(starting: Starting) -> None:
+    deciding = asyncio.create_task(starting.decide(AWAY))
+    await wait_until_async(lambda: starting.beat().get("waits"), what="it to say that it waits")
+    assert "the Redis of n2 does not answer" in starting.beat()["waits"]
+    assert (starting.beat()["remedy"], starting.beat()["serving"]) == ("--trust-redis", False)
+    await end([deciding])
+    decision = await starting.decide(AWAY, trusting=True)
+    assert decision.replica == "n1"
+
+
+async def test_a_new_id_is_written_down_by_a_member_that_runs_before_it_is_used(starting: Starting) -> None:
+    """Its Redis has lost everything, and n2 has seen what it wrote."""
+    publish(starting.client, "n2", replica="n2", founders=["n1", "n2"], clock={"n1": 5, "n2": 1}, owner="there")
+    starting.client.set(Keys("n2").alive, "there")
+    deciding = asyncio.create_task(starting.decide())
+    client, inbox = starting.client, Keys("n2").inbox
+    await wait_until_async(lambda: client.xlen(inbox), what="n2 to be asked")
+    ((_, fields),) = client.xrange(inbox)
+    asked = decode_message(fields[MESSAGE_FIELD])
+    assert asked == Admit("n1", "n1.2", "n1:7101", starting.url)
+    assert not deciding.done()
+    assert b"replica" not in starting.header()
+    facts = {"n1": '["leaving","n1","lost",1]', "n1.2": '["active","n1","",""]', "n2": '["active","n2","",""]'}
+    parts = {part: f'{{"n2:{number}":{fact}}}' for number, (part, fact) in enumerate(facts.items(), 2)}
+    client.hset(Keys("n2").members.decode(), mapping=parts)
+    decision = await deciding
+    assert (decision.replica, decision.former, decision.unsponsored) == ("n1.2", "", False)
+    assert decision.sponsor is not None
+    assert decision.sponsor.node == "n2"
+    header = starting.header()
+    assert (header[b"replica"], header[b"joining"], header[b"former"]) == (b"n1.2", b"1", b"")
+
+
+async def test_a_node_alone_comes_back_by_itself_when_its_operator_vouches_for_it(starting: Starting) -> None:
+    publish(starting.client, "n1", replica="n1", founders=["n1", "n2"], clock={"n1": 3})
+    publish(starting.client, "n2", replica="n2", founders=["n1", "n2"], clock={"n1": 5})
+    deciding = asyncio.create_task(starting.decide())
+    await wait_until_async(lambda: starting.beat().get("waits"), what="it to say that it waits")
+    assert starting.beat()["remedy"] == "--unsponsored"
+    await end([deciding])
+    decision = await starting.decide(unsponsored=True)
+    assert (decision.replica, decision.sponsor, decision.unsponsored) == ("n1.2", None, True)

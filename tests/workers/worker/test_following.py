@@ -1,0 +1,97 @@
+"""The tails of a node follow who takes part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from crdt_core.codec.deltas import encode_delta
+from crdt_core.lattice.clocks import Stamp
+from crdt_core.membership.changes import AddMember, RemoveMember
+from crdt_core.replica.replica import Replica
+from crdt_core.types import ORSET
+from tests.support import wait_until_async
+from tests.workers.replication.bench import Bench
+from workers.config.loading import checked
+from workers.wire.keys import DELTA_FIELD, Keys
+from workers.wire.peers import Peers
+from workers.worker.following import follow_peers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from redis import Redis
+
+    from tests.server import ValkeyServer
+
+
+class Following(Bench):
+    """The bench whose node follows its peers; the fleet file names n1 and n2."""
+
+    def __init__(self, server: ValkeyServer) -> None:
+        super().__init__(server.url)
+        nodes = {name: {"grpc": "h:1", "redis": server.url} for name in ("n1", "n2")}
+        self.peers = Peers(checked({"nodes": nodes}), "n1")
+        self.client: Redis = server.client()
+
+    def follow(self) -> None:
+        self.start(follow_peers(self.peers, self.links, self.mailbox, batch=10))
+
+    def write(self, node: str, element: bytes) -> None:
+        """What `node`, which has written nothing before, writes into its log."""
+        replica = Replica(node, founders=["n1", "n2"])
+        replica.write(b"fruit", ORSET, element, True)
+        content = encode_delta(replica.commit(Stamp(1, 0)))
+        self.client.xadd(Keys(node).log, {DELTA_FIELD: content}, id="1-0")
+
+    def fruit(self) -> list[bytes]:
+        return sorted(self.node.confirmed.value(b"fruit") or [])
+
+
+@pytest.fixture
+async def bench(server: ValkeyServer) -> AsyncIterator[Following]:
+    opened = Following(server)
+    await opened.open()
+    opened.tap.open.set()
+    yield opened
+    await opened.close()
+    await opened.peers.close()
+
+
+async def test_the_log_of_a_peer_is_read_after_it_is_on_record_from_which_process(bench: Following) -> None:
+    bench.follow()
+    bench.write("n2", b"apple")
+    await wait_until_async(lambda: bench.fruit() == [b"apple"], what="the peer's delta")
+    run_id = bench.client.info("server")["run_id"]
+    assert bench.peers.met == {"n2": run_id}
+    assert bench.client.hgetall(Keys("n1").met) == {b"n2": run_id.encode()}
+
+
+async def test_a_new_member_is_followed_at_the_address_that_was_published(bench: Following) -> None:
+    bench.follow()
+    await bench.mailbox.call(AddMember("n3", "h:3", bench.url))
+    bench.write("n3", b"fig")
+    await wait_until_async(lambda: bench.fruit() == [b"fig"], what="the new member's delta")
+
+
+async def test_a_member_without_an_address_is_said_once_and_stops_nobody(bench: Following) -> None:
+    with structlog.testing.capture_logs() as logs:
+        bench.follow()
+        await bench.mailbox.call(AddMember("n3", "", ""))
+        bench.write("n2", b"apple")
+        await wait_until_async(lambda: bench.fruit() == [b"apple"], what="the other peer's delta")
+        await wait_until_async(lambda: any(log["event"] == "peer_skipped" for log in logs), what="a word about it")
+    assert [log["peer"] for log in logs if log["event"] == "peer_skipped"] == ["n3"]
+
+
+async def test_a_member_that_was_removed_is_followed_no_more(bench: Following) -> None:
+    bench.follow()
+
+    def readers() -> int:
+        return sum(found["name"] == "deltaic-reader-n1" for found in bench.client.client_list())
+
+    await wait_until_async(lambda: "n2" in bench.peers.met and readers() == 2, what="n2 to be followed")
+    await bench.mailbox.call(RemoveMember("n2"))
+    await wait_until_async(lambda: readers() == 1, what="only the connection for the links to be left")

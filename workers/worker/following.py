@@ -1,0 +1,84 @@
+"""Keeps one tail per peer while the members of the fleet change.
+
+Before a tail starts, the node records from which process of the peer's Redis it reads. If that process loses commits,
+the peer's node can tell that this node may have seen them, and takes a new replica id
+(`crdt_core.membership.identity`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+from redis.exceptions import RedisError
+
+from crdt_core.errors import UnknownNode
+from workers.replication.tail import Tail
+from workers.system.tasks import Children
+from workers.wire.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crdt_core.lattice.clocks import ReplicaId
+    from workers.replication.links import Links
+    from workers.turns.mailbox import Mailbox
+    from workers.wire.peers import Peers
+
+__all__ = ["follow_peers"]
+
+log = structlog.get_logger()
+
+_RETRY_S = 0.3
+
+
+async def follow_peers(peers: Peers, links: Links, mailbox: Mailbox, *, batch: int) -> None:
+    """Read the logs of all peers until cancelled; start and end tails as members come and go.
+
+    Each tail passes at most `batch` deltas at once to the mailbox.
+    """
+    tails: dict[tuple[str, ReplicaId], asyncio.Task[None]] = {}
+    async with Children() as children:
+        while True:
+            peers.members = mailbox.node.replica.members
+            wanted = _wanted(mailbox)
+            for gone in tails.keys() - wanted:
+                tails.pop(gone).cancel()
+            for peer, replica in wanted - tails.keys():
+                try:
+                    tail = Tail(peer, replica, peers.reader(peer), links, mailbox, batch=batch)
+                except UnknownNode:
+                    tails[peer, replica] = children.start(_wait_without_address(peer))
+                else:
+                    tails[peer, replica] = children.start(_record_and_read(mailbox.node.name, peer, peers, tail))
+            await mailbox.turned.wait_for(partial(_peers_changed, tails, mailbox))
+
+
+async def _record_and_read(name: str, peer: str, peers: Peers, tail: Tail) -> None:
+    """Record the run id of the peer's Redis in the node's own Redis, then run the tail."""
+    while peer not in peers.met:
+        try:
+            info = await peers.redis(peer).info("server")
+            await peers.redis(name).hset(Keys(name).met, peer, info["run_id"])
+            peers.met[peer] = info["run_id"]
+        except (RedisError, OSError):
+            await asyncio.sleep(_RETRY_S)
+    await tail.run()
+
+
+async def _wait_without_address(peer: str) -> None:
+    """Stand in for the tail of a peer whose address neither the fleet file nor the members have."""
+    log.error("peer_skipped", peer=peer, remedy=f"name nodes.{peer} in the fleet file, and start again")
+    await asyncio.Event().wait()
+
+
+def _peers_changed(tails: Mapping[tuple[str, ReplicaId], object], mailbox: Mailbox) -> bool:
+    return tails.keys() != _wanted(mailbox)
+
+
+def _wanted(mailbox: Mailbox) -> set[tuple[str, ReplicaId]]:
+    """Return the peers whose logs are to be read, each with its replica id; none before the node is a member."""
+    membership = mailbox.node.membership
+    return set(membership.peers.items()) if membership.is_admitted else set()

@@ -1,0 +1,48 @@
+"""Publishes the node's heartbeats, and checks with each of them that this process still owns the replica."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from crdt_core.errors import Fenced
+from workers.replication.heartbeat import heartbeat_fields, publish_heartbeat
+from workers.wire.keys import Keys
+
+if TYPE_CHECKING:
+    from workers.storage.store import Store
+    from workers.turns.mailbox import Mailbox
+    from workers.wire.peers import Peers
+
+__all__ = ["publish_heartbeats"]
+
+_INTERVAL_S = 1.0
+_JOINING_INTERVAL_S = 0.2
+_ALIVE_MS = 3000
+
+
+async def publish_heartbeats(peers: Peers, grpc: str, store: Store, mailbox: Mailbox, serving: asyncio.Event) -> None:
+    """Publish heartbeats until cancelled: one a second, and more while the node joins, so that its progress shows.
+
+    A node without writes has no commit that would tell it that another process has replaced it, that Redis has lost
+    commits, or that the connection which holds the ownership is gone. So each heartbeat checks that. Raises `Fenced` if
+    another process owns the replica: otherwise this node would go on showing a state that no longer changes.
+    """
+    name = mailbox.node.name
+    own = peers.redis(name)
+    while True:
+        with contextlib.suppress(RedisError, OSError):
+            confirmed = store.turn
+            owner, turn = await own.hmget(Keys(name).header, "owner", "turn")
+            if owner is None or int(turn or 0) < confirmed or not store.connected:
+                mailbox.suspect()
+            elif owner != store.token.encode():
+                raise Fenced(name)
+            await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
+            if peers.met:
+                await own.hset(Keys(name).met, mapping={str(peer): run_id for peer, run_id in peers.met.items()})
+            await publish_heartbeat(own, name, grpc, **heartbeat_fields(mailbox.node, serving=serving.is_set()))
+        await asyncio.sleep(_JOINING_INTERVAL_S if mailbox.node.joins else _INTERVAL_S)
