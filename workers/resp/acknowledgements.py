@@ -14,8 +14,8 @@ from crdt_core.errors import DeltaicError
 from workers.system.tasks import end
 
 if TYPE_CHECKING:
-    from crdt_core.node.node import Node
     from workers.replication.published import Published
+    from workers.resp.node_access import NodeAccess
 
 __all__ = ["Acknowledgements"]
 
@@ -26,7 +26,7 @@ _LOOK_AGAIN_S = 0.2
 class Acknowledgements:
     """The commits of `node` that its peers have seen, as `published` says."""
 
-    def __init__(self, node: Node, published: Published) -> None:
+    def __init__(self, node: NodeAccess, published: Published) -> None:
         self._node = node
         self._published = published
         self._seen: dict[str, int] = {}
@@ -60,7 +60,7 @@ class Acknowledgements:
     async def _look_at(self, peer: str) -> None:
         while True:
             try:
-                seen = (await self._published.clock(peer))[self._node.replica.id]
+                seen = (await self._published.clock(peer))[self._node.replica_id]
             except (DeltaicError, OSError):
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue

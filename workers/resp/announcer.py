@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crdt_core.lattice.siblings import Siblings
-    from crdt_core.replica.catalogue import Catalogue
     from workers.resp.channels import Channels
     from workers.resp.node_access import NodeAccess
     from workers.resp.transaction import Watch
@@ -21,15 +20,14 @@ __all__ = ["Announcer"]
 
 
 class Announcer:
-    """Follows the commits of `node`, whose objects are in `catalogue`, for `channels` and for `watches`.
+    """Follows the commits of `node`, for `channels` and for `watches`.
 
     It follows them only while somebody watches or listens; otherwise a commit costs nothing here.
     """
 
-    def __init__(self, node: NodeAccess, catalogue: Catalogue, channels: Channels) -> None:
+    def __init__(self, node: NodeAccess, channels: Channels) -> None:
         self.watches: WeakSet[Watch] = WeakSet()
         self._node = node
-        self._catalogue = catalogue
         self._channels = channels
 
     def watch(self, watch: Watch) -> None:
@@ -48,6 +46,6 @@ class Announcer:
             for watch in self.watches:
                 watch.changed = watch.changed or not keys.isdisjoint(watch.keys)
         if not self._channels.silent:
-            announce(changed, self._catalogue, wall_ms(), self._channels.publish)
+            announce(changed, self._node.catalogue, wall_ms(), self._channels.publish)
         elif not self.watches:
             self._node.stop_observing(self._changed)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.commands import Keyspace
-    from crdt_core.lattice.clocks import VersionVector
+    from crdt_core.lattice.clocks import ReplicaId, VersionVector
     from crdt_core.node.events import RoundResult
+    from crdt_core.replica.catalogue import Catalogue
     from workers.replication.links import Links
     from workers.turns.loop import Observer
     from workers.turns.mailbox import Mailbox
@@ -44,9 +45,24 @@ class NodeAccess:
         return self._mailbox.state
 
     @property
+    def catalogue(self) -> Catalogue:
+        """The objects of the replica, confirmed or not; only for whom `observe` calls."""
+        return self._node.replica.catalogue
+
+    @property
+    def replica_id(self) -> ReplicaId:
+        """The id under which this node writes."""
+        return self._node.replica.id
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The other nodes of the fleet."""
+        return self._node.peers
+
+    @property
     def own_counter(self) -> int:
         """The counter of this node's last confirmed commit."""
-        return self._mailbox.confirmed.clock[self._node.replica.id]
+        return self._mailbox.confirmed.clock[self.replica_id]
 
     @property
     def seen(self) -> VersionVector:
@@ -108,10 +124,10 @@ class NodeAccess:
 
     async def set_links(self, peers: Sequence[str], *, paused: bool) -> dict[str, str]:
         """Pauses or opens the links to `peers` (none: to all); returns all links. Raises `UnknownNode`."""
-        return await self._links.set(self._checked(peers) or list(self._node.peers), paused=paused)
+        return await self._links.set(self._checked(peers) or list(self.peers), paused=paused)
 
     def _checked(self, names: Sequence[str]) -> list[str]:
-        peers = list(self._node.peers)
+        peers = list(self.peers)
         for name in names:
             if name not in peers:
                 raise UnknownNode(name, peers)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 from crdt_core.errors import StoreUnavailable
 from crdt_core.lattice.clocks import VersionVector
-from crdt_core.node.node import Node
-from crdt_core.replica.replica import Replica
 from workers.resp.acknowledgements import Acknowledgements
 
 
@@ -28,7 +27,7 @@ class Published:
 
 def rig() -> tuple[Published, Acknowledgements]:
     published: Any = Published()
-    node = Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "s")
+    node: Any = SimpleNamespace(peers=("n2", "n3"), replica_id="n1")
     return published, Acknowledgements(node, published)
 
 
