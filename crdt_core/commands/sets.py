@@ -47,7 +47,7 @@ _TRIES = 64
 
 def _as_set(found: Object | None) -> Object | None:
     """The same object; raises `CommandError` where it is no set."""
-    if found is not None and found.type not in _SETS:
+    if found is not None and found.type is not ORSET and found.type not in _SETS:
         raise CommandError(WRONG_TYPE)
     return found
 

@@ -5,13 +5,13 @@ its siblings are its live writes, `{dot: payload}`. **A write replaces every sib
 concurrent ones.** That rule alone is add-wins, the multi-value register and the observed remove (the dot stores of
 Almeida, Shoker, Baquero 2018, section 6, with the causal context shared by the whole replica).
 
-A removal is a write too: its payload is `TOMBSTONE`, or a `ObservedReset` that also says what it has seen. It shows
-nothing, and is forgotten once every replica has it. A `WINNING_TOMBSTONE` is a removal that also hides what is
-concurrent to it; it and what it hides are forgotten together, once every replica has both.
+A removal is a write too: its payload is `TOMBSTONE`, or an `ObservedReset`, which also says what it has seen. It shows
+nothing, and is forgotten once every replica has it. A `WINNING_TOMBSTONE` is a removal that also hides concurrent
+writes. The tombstone and what it hides are forgotten together, once every replica has both.
 
-Nearly every part has one sibling, and most of those are set members without a payload. So that a million of them fit,
-a dot is packed into one integer (counter, and a small index for the replica: see `ReplicaIndex`), and siblings are
-kept in the least that holds them:
+Nearly every part has one sibling, and most of those are set members without a payload. To fit a million of them in
+memory, a dot is packed into one integer (the counter, and a small number for the replica: see `ReplicaIndex`), and
+siblings are kept in the smallest form that holds them:
 
     int               one sibling, payload `True`
     (dot, payload)    one sibling
@@ -50,25 +50,25 @@ __all__ = [
 ]
 
 Payload = Any
-"""What a write says; its shape is the type's own. Immutable."""
+"""What a write says. The type decides its form. Immutable."""
 
 Siblings = int | tuple[PackedDot, Payload] | dict[PackedDot, Payload] | None
 TOMBSTONE = None
 """The payload of a plain removal."""
 
 WINNING_TOMBSTONE = False
-"""The payload of a removal that wins: nothing shows in its part until what has seen it replaces or clears it."""
+"""The payload of a removal that wins. Its part shows nothing until a write that has seen it replaces or clears it."""
 
 
 class ObservedReset(NamedTuple):
-    """The payload of a counter's removal: the totals of the share that it has seen, and so takes away."""
+    """The payload of a counter's removal: the totals of the share that it has seen. It takes these away."""
 
     increments: int
     decrements: int
 
 
 def unfold(siblings: Siblings) -> dict[PackedDot, Payload]:
-    """The siblings as a dict; not to be changed."""
+    """Return the siblings as a dict. The caller must not change it."""
     if siblings is None:
         return {}
     if type(siblings) is int:
@@ -80,7 +80,7 @@ def unfold(siblings: Siblings) -> dict[PackedDot, Payload]:
 
 
 def fold(siblings: dict[PackedDot, Payload]) -> Siblings:
-    """The least form that holds `siblings`; owns the dict from then on."""
+    """Return the smallest form that holds `siblings`. The dict belongs to the result from then on."""
     if len(siblings) > 1:
         return siblings
     for dot, payload in siblings.items():
@@ -89,7 +89,7 @@ def fold(siblings: dict[PackedDot, Payload]) -> Siblings:
 
 
 def write(siblings: Siblings, deps: DenseClock | None, dot: PackedDot, payload: Payload) -> Siblings:
-    """The siblings after the write `dot` that had seen `deps` (`None`: all of them).
+    """Return the siblings after the write `dot`, which had seen `deps` (`None`: all of them).
 
     >>> from crdt_core.lattice.replica_index import ReplicaIndex
     >>> replica_index = ReplicaIndex(); a, b = replica_index.pack("n1", 1), replica_index.pack("n2", 1)
@@ -109,14 +109,14 @@ def write(siblings: Siblings, deps: DenseClock | None, dot: PackedDot, payload: 
 
 
 def drop(siblings: Siblings, deps: DenseClock) -> Siblings:
-    """The siblings that a clear which had seen `deps` leaves."""
+    """Return the siblings that are left by a clear that had seen `deps`."""
     return fold({d: p for d, p in unfold(siblings).items() if not covered(d, deps)})
 
 
 def join(
     mine: Siblings, my_clock: DenseClock, theirs: Mapping[PackedDot, Payload], their_clock: DenseClock
 ) -> Siblings:
-    """What either side holds and the other has not removed: the common ones, and those the other has not seen."""
+    """Return the siblings that both sides hold, and those that one side holds and the other has not seen."""
     held = unfold(mine)
     kept = {d: p for d, p in held.items() if d in theirs or not covered(d, their_clock)}
     kept.update({d: p for d, p in theirs.items() if d not in held and not covered(d, my_clock)})
@@ -124,15 +124,15 @@ def join(
 
 
 def is_tombstone(payload: Payload) -> bool:
-    """Whether a payload shows nothing."""
+    """Return whether a payload shows nothing."""
     return payload is TOMBSTONE or payload is WINNING_TOMBSTONE or type(payload) is ObservedReset
 
 
 def lasting(siblings: Siblings) -> dict[PackedDot, Payload]:
-    """The siblings that make up the part's state at rest: none unless the part shows something.
+    """Return the siblings that make up the part's state at rest: none unless the part shows.
 
-    A `ObservedReset` lasts as long as a live write stands beside it, which it diminishes. Two replicas with the same
-    clock have the same lasting siblings, whichever removals each has already forgotten: so the digest is taken over
+    An `ObservedReset` lasts as long as a live write stands beside it, which it diminishes. Two replicas with the same
+    clock have the same lasting siblings, whichever removals each has already forgotten. So the digest is taken over
     these.
     """
     if not shows(siblings):
@@ -141,7 +141,7 @@ def lasting(siblings: Siblings) -> dict[PackedDot, Payload]:
 
 
 def shows(siblings: Siblings) -> bool:
-    """Whether the part has a live write, and none that denies it."""
+    """Return whether the part shows: it has a live write, and no winning tombstone."""
     kind = type(siblings)
     if kind is int:
         return True
@@ -160,17 +160,18 @@ def all_covered(siblings: Siblings, dense_clock: DenseClock) -> bool:
 
 
 def has_tombstone(siblings: Siblings) -> bool:
-    """Whether one of the writes removes."""
+    """Return whether one of the writes is a removal."""
     if type(siblings) is dict:
         return any(map(is_tombstone, siblings.values()))
     return siblings is not None and not shows(siblings)
 
 
 def forget(siblings: Siblings, stable: DenseClock) -> Siblings:
-    """The siblings without the removals that every replica has.
+    """Return the siblings without the removals that every replica has.
 
-    `ObservedReset`s go together or not at all: a share that starts anew must not meet evidence about its former life.
-    What is denied goes with what denies it, or it would come up again.
+    All `ObservedReset`s of a part are forgotten together, and only once nothing live stands beside them: a share that
+    starts anew must not meet evidence about its former life. A winning tombstone is forgotten together with the writes
+    that it hides, or these would show again.
     """
     held = unfold(siblings)
     if not shows(siblings) and all(covered(d, stable) for d in held):

@@ -30,7 +30,6 @@ from crdt_core.types.counters import (
     observed_reset,
     plus,
     repeat_share,
-    share_json,
 )
 from crdt_core.types.registers import (
     Stamped,
@@ -71,7 +70,11 @@ class WrittenType(CrdtType):
         return encode_stamped(payload) if type(payload) is Stamped else encode_share(payload)
 
     def payload_json(self, payload: Payload) -> bytes:
-        return orjson.dumps(encode_stamped(payload)) if type(payload) is Stamped else share_json(payload)
+        if type(payload) is Share:
+            increments, decrements, base_increments, base_decrements = payload
+            if base_increments == base_decrements == 0 and increments <= INT64_MAX >= decrements:
+                return b"[%d,%d]" % (increments, decrements)  # `share_json` without a call: INCR writes little else
+        return orjson.dumps(self.encode_payload(payload))
 
     def decode_payload(self, value: Any) -> Payload:
         if isinstance(value, list) and len(value) == 3:

@@ -89,8 +89,8 @@ def compared(node: ast.AST) -> Iterator[ast.expr]:
             yield from (inner.value for inner in ast.walk(pattern) if isinstance(inner, ast.MatchValue))
         case ast.Dict(keys):
             yield from (key for key in keys if key is not None)
-        case ast.Set() | ast.List() | ast.Tuple():
-            yield from (item for item in node.elts if isinstance(item, ast.Constant))
+        case ast.Set() | ast.List() | ast.Tuple() if all(isinstance(item, ast.Constant) for item in node.elts):
+            yield from node.elts
 
 
 def families_in(operand: ast.expr, known: dict[str, set[str]], is_comparison: bool) -> set[str]:
@@ -158,6 +158,7 @@ def test_types_of_two_families_are_told_apart() -> None:
         '{"add-wins": ORSET}[word]',
         'TYPES["orset"]',
         'NAMES = ("string", "list", "set", "hash")',
+        '("members", members)',
     ],
 )
 def test_a_mention_is_no_switch(source: str) -> None:
