@@ -28,13 +28,16 @@ _NOTHING_CHANGED = (BusyLoadingError, OutOfMemoryError, ReadOnlyError, TryAgainE
 class RespLoad:
     """A context manager: within it, writers increment at 127.0.0.1:`port`, as fast as they are answered.
 
+    `pause_s`: how long a writer waits after each answer, where the load must leave the machine room for more.
+
     Each command is a transaction that increments a counter that no other command uses, and one that all share. What
     was acknowledged must have taken effect exactly once; what was refused with a word that says that nothing was
     changed, not at all; and what got no answer, or an error that does not say so, at most once.
     """
 
-    def __init__(self, port: int, prefix: str, writers: int = 4) -> None:
+    def __init__(self, port: int, prefix: str, writers: int = 4, *, pause_s: float = 0) -> None:
         self._port = port
+        self._pause_s = pause_s
         self._prefix = prefix
         self.acknowledged: list[str] = []
         self.refused: list[str] = []
@@ -79,6 +82,8 @@ class RespLoad:
             for number in count():
                 if self._stop.is_set():
                     return
+                if self._pause_s:
+                    time.sleep(self._pause_s)
                 name = f"{self._prefix}:{writer}:{number}"
                 if not self._increment(client, name):
                     time.sleep(_PAUSE_S)  # a client that is refused does not come back at once
