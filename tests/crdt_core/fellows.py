@@ -1,4 +1,4 @@
-"""Nodes that talk to each other in memory, reliably: what membership does when nothing else goes wrong."""
+"""Nodes that talk to each other in memory, reliably: for tests of membership."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONS = NodeOptions(fence_after_ms=10_000)
 
 
 class Fellows:
-    """A fleet that was founded by `names`."""
+    """A fleet that `names` founded. Nodes that are `away` hear and say nothing."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.now_ms = 1_000_000
@@ -35,14 +35,14 @@ class Fellows:
             self.start(name, Replica(name, founders=names))
 
     def start(self, name: str, replica: Replica, sponsor: Sponsor | None = None) -> Node:
-        """Starts a node anew."""
+        """Starts a node, or another run of it."""
         self.nodes[name] = Node(name, replica, "s", sponsor=sponsor, options=OPTIONS)
         self.logs.setdefault(replica.id, [])
         self.inboxes[name] = []
         return self.nodes[name]
 
     def turn(self, name: str, *events: Event) -> list[Any]:
-        """One turn; the results of its replies."""
+        """Takes one turn; returns the results of its replies."""
         node = self.nodes[name]
         turn = node.turn(events, self.now_ms, self.now_ms)
         self.now_ms += 1
@@ -54,7 +54,7 @@ class Fellows:
         return [reply.error or reply.result for reply in turn.effects if isinstance(reply, Reply)]
 
     def do(self, name: str, *operations: Operation) -> list[Any]:
-        """Operations in one turn; their results."""
+        """Runs operations in one turn; returns their results."""
         return self.turn(name, *(Call(operation, object()) for operation in operations))
 
     def value(self, name: str, key: bytes) -> Any:
@@ -62,7 +62,7 @@ class Fellows:
         return self.nodes[name].replica.value(key)
 
     def settle(self) -> None:
-        """Everybody who is here hears of everything."""
+        """Lets all nodes that are not away hear of everything."""
         present = [name for name in self.nodes if name not in self.away]
         while True:
             before = [(dict(self.nodes[name].replica.clock_with_folded), len(self.inboxes[name])) for name in present]
@@ -79,7 +79,7 @@ class Fellows:
         self.settle()
 
     def compact(self, names: Iterable[str] | None = None, *, pass_ms: int = 0) -> None:
-        """Every node is told what the others have published, and who is away."""
+        """Tells nodes the published clocks of the others, and who is away."""
         for name in names or [name for name in self.nodes if name not in self.away]:
             others = [n for n in self.nodes if n != name and n not in self.away]
             clocks = {self.nodes[n].replica.id: VersionVector(self.nodes[n].replica.clock) for n in others}

@@ -1,7 +1,7 @@
 """Nodes and the messages between them, a turn at a time, so that a test can lose, double or hold back any message.
 
-Nodes and messages are the production ones; the test is the network and the clock. Messages travel as bytes, in chunks
-that are small enough to make many.
+Nodes and messages are the production ones; the test plays the network and the clock. Messages travel as bytes, and
+chunks are small, so that there are many.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Flying:
 
 
 class Net:
-    """Nodes, what flies between them, and what they have replied."""
+    """Nodes, the messages on their way (`flying`), and what the nodes have replied."""
 
     def __init__(self, *names: str, options: NodeOptions = OPTIONS) -> None:
         self.names = names
@@ -81,7 +81,7 @@ class Net:
         return Node(name, replica, session, options=self.options)
 
     def restart(self, name: str) -> None:
-        """Another run of the node, which has only what was persisted."""
+        """Starts another run of the node, which has only what was persisted."""
         before = self.nodes[name].replica
         replica = Replica(name, founders=self.names)
         replica.resume(decode_patch(encode_patch(before.patch(None, NOW))))
@@ -107,7 +107,7 @@ class Net:
         self.turn(name, *(Call(operation, None) for operation in operations))
 
     def pass_on(self, to: str, since: int = 0) -> None:
-        """The deltas from place `since` on, to `to`, as its tails would."""
+        """Passes all deltas from index `since` on to `to`, as its tails would."""
         for origin, counter, delta in self.deltas[since:]:
             if origin != to:
                 self.turn(to, DeltasRead(origin, [(f"{counter}-0", delta)], None))
@@ -154,14 +154,14 @@ def member(number: int) -> bytes:
 
 
 def filled(*names: str, count: int = MANY) -> Net:
-    """A net whose n2 has a set of `count`, that nobody else has."""
+    """A net in which only n2 has a set, of `count` members."""
     net = Net(*names)
     net.call("n2", *(command("SADD", b"set", member(number)) for number in range(count)))
     return net
 
 
 def under_way(net: Net, messages: int) -> Net:
-    """`net` after n1 has asked n2 and so many messages have been delivered."""
+    """`net` after n1 has asked n2 and `messages` messages were delivered."""
     net.ask("n1", "n2")
     for _ in range(messages):
         net.step()

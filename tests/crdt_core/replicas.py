@@ -32,7 +32,7 @@ def count(amount: int, key: bytes = b"c") -> Operation:
 
 
 def commit(replica: Replica, *operations: Operation) -> Delta:
-    """What the operations did, as one delta."""
+    """Commits the operations; returns their delta."""
     for operation in operations:
         perform(replica, operation)
     delta = replica.commit(NOW)
@@ -45,7 +45,7 @@ def pair() -> tuple[Replica, Replica]:
 
 
 def sync(*replicas: Replica) -> None:
-    """All of them exchange what they lack."""
+    """Lets all replicas exchange what they lack."""
     for _ in range(2):
         for here in replicas:
             for there in replicas:
@@ -53,7 +53,7 @@ def sync(*replicas: Replica) -> None:
 
 
 def forget(*replicas: Replica) -> list[int]:
-    """Everything is stable; how many removals wait on at each."""
+    """Tells each replica that everything is stable; returns how many tombstones still wait at each."""
     return [replica.stabilise(replica.clock, PLENTY) for replica in replicas]
 
 

@@ -1,4 +1,4 @@
-"""Sites that run commands apart, and then hear each other: delta by delta in any order, or by patches."""
+"""Sites that run commands apart, and then hear of each other: by deltas in any order, or by patches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["START_MS", "WAYS", "Fleet", "Site", "way_name"]
 START_MS = 1_700_000_000_000
 
 WAYS = [("deltas", order) for order in permutations(range(3))] + [("patches", (0, 1, 2)), ("patches", (2, 1, 0))]
-"""In which ways a fleet hears: each is a test of its own."""
+"""The ways in which sites hear of each other: by deltas or by patches, and in which order."""
 
 
 def way_name(way: tuple[str, tuple[int, ...]]) -> str:
@@ -31,7 +31,7 @@ def way_name(way: tuple[str, tuple[int, ...]]) -> str:
 
 
 class Site:
-    """One replica, its wall clock, what its settings say of commands, and the deltas that it has made."""
+    """One replica, its wall clock, its options for commands, and the deltas that it has made."""
 
     def __init__(self, name: str) -> None:
         self.replica = Replica(name)
@@ -48,7 +48,7 @@ class Site:
         return replies if len(lines) > 1 else replies[0]
 
     def run(self, operation: Operation) -> Any:
-        """What the operation yields."""
+        """Returns the result of the operation."""
         now = self._hlc.tick(self.wall_ms)
         result = operation.run(self.replica, now)
         delta = self.replica.commit(now)
@@ -57,13 +57,13 @@ class Site:
         return result
 
     def hears_deltas(self, others: tuple[Site, ...]) -> None:
-        """Takes in what the others have made, as soon as it can."""
+        """Applies the deltas of the others, each as soon as all that it builds on is here."""
         deltas = [decode_delta(delta) for other in others if other is not self for delta in other.log]
         while any([self._takes(delta) for delta in deltas]):  # noqa: C419  every one is offered
             pass
 
     def hears_patches(self, others: tuple[Site, ...]) -> None:
-        """Asks everyone for what it lacks."""
+        """Joins a patch of each other site."""
         for other in others:
             if other is not self:
                 patch = other.replica.patch(self.replica.clock, Stamp(self.wall_ms, 0))
@@ -91,7 +91,7 @@ def simple(reply: Reply) -> Any:
 
 
 class Fleet:
-    """Three sites that hear each other only in `sync`. C takes part where a scenario needs it."""
+    """Three sites that hear of each other only in `sync`. Not every scenario needs C."""
 
     def __init__(self, how: str, order: tuple[int, ...]) -> None:
         self.a, self.b, self.c = self.sites = tuple(Site(name) for name in ("n1", "n2", "n3"))
@@ -101,7 +101,7 @@ class Fleet:
         self._order = order
 
     def sync(self) -> None:
-        """Everybody hears of everything."""
+        """Lets all sites hear of everything."""
         for _ in range(2):
             for site in self.sites:
                 self._hear(site, tuple(self.sites[index] for index in self._order))
@@ -110,7 +110,7 @@ class Fleet:
         assert len({site.replica.digest for site in self.sites}) == 1
 
     def at(self, ms: int) -> None:
-        """So much time has gone by since the start, at every site."""
+        """Sets every wall clock to `ms` after the start."""
         for site in self.sites:
             site.wall_ms = START_MS + ms
 

@@ -1,4 +1,4 @@
-"""Nodes that come and go on purpose: an operator adds one to the fleet, or removes one, by asking some member."""
+"""Nodes that are added and removed on purpose: an operator asks some member to do it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.node.events import Call
-from tests.sim.beginning import read_evidence
+from tests.sim.bootstrap import read_evidence
 from tests.sim.shell import Host
 from tests.sim.tail import Nobody
 
@@ -21,7 +21,7 @@ _MEMBERS_MIN = 2
 
 
 def add_a_node(world: World, host: Host) -> bool:
-    """Has `host` write down a new node, or one that was removed."""
+    """Asks `host` to add a new node, or one that was removed."""
     out = [name for name, other in world.hosts.items() if other.out]
     if host.process is None or host.process.node.joins or (not out and len(world.hosts) >= _NODES_MAX):
         return False
@@ -33,14 +33,14 @@ def add_a_node(world: World, host: Host) -> bool:
 
 
 def _knows_the_end(world: World, host: Host, name: str) -> bool:
-    """Whether `host` has heard of all that any node has given up of what `name` holds, as `deltaic node add` asks."""
+    """Whether `host` knows all ids that `name` holds and any node has given up; `deltaic node add` asks the same."""
     clock = read_evidence(world.hosts[name]).clock
     ended = {id_ for other in world.hosts.values() for id_ in read_evidence(other).members.abandoned(clock)}
     return ended <= set(read_evidence(host).members.abandoned(clock))
 
 
 def remove_a_node(world: World, host: Host) -> bool:
-    """Has `host` write down that another one leaves; once a run, as nodes that remove each other never agree."""
+    """Asks `host` to remove another node; once a run, because nodes that remove each other never agree."""
     if world.removed or host.process is None or host.process.node.joins:
         return False
     peers = sorted(host.process.node.membership.peers)
@@ -52,14 +52,14 @@ def remove_a_node(world: World, host: Host) -> bool:
 
 
 def settle_in(world: World, name: str) -> None:
-    """Gives a node that was written down a place to run, and starts it there."""
+    """Gives a node that was added a host, and starts it there."""
     host = world.hosts.setdefault(name, Host(world, name))
     host.out = False
     host.revive()
 
 
 class _Added:
-    """Who waits for a node to be written down, to start it."""
+    """A token: the node starts once it is added."""
 
     deed = None
 
@@ -68,6 +68,6 @@ class _Added:
         self._name = name
 
     def answer(self, reply: Reply, _counter: int) -> None:
-        """Starts it, unless it takes part already."""
+        """Starts the node, unless it is a member already."""
         if reply.error is None:
             settle_in(self._world, self._name)

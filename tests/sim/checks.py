@@ -1,6 +1,6 @@
-"""What must hold: of a process at every confirmed commit and at every start, of the fleet once it is at rest.
+"""What must hold: for a process at every confirmed commit and at every start, and for the fleet at rest.
 
-The cheap checks are made every time, the dearer ones (`deep`) at some of the commits and always at rest.
+The cheap checks are made every time, the expensive ones (`deep`) at some commits and always at rest.
 """
 
 from __future__ import annotations
@@ -66,20 +66,20 @@ def started(process: Process) -> None:
 
 
 def heard_of(host: Host, replica: str) -> int:
-    """Up to which commit of `replica` a node has confirmed, or persisted."""
+    """The last commit of `replica` that a node has confirmed or persisted."""
     persisted = decode_header(host.store.header).clock[replica]
     return persisted if host.lost else max(host.confirmed_clock[replica], persisted)
 
 
 def forget_unheard(world: World, replica: str, counter: int) -> None:
-    """What nobody has but a store that has lost it was not."""
+    """Commits that only one store had, and has lost, do not count as made."""
     world.history.resumed(replica, counter)
     for clock in [clock for clock in world.seen_at if dict(clock).get(replica, 0) > counter]:
         del world.seen_at[clock]
 
 
 def under_way(process: Process) -> None:
-    """What must hold while a commit is under way: readers see the last confirmed state, all of it and nothing else."""
+    """What must hold while a commit is under way: readers see exactly the last confirmed state."""
     if process.host.process is not process:
         return
     history, confirmed_view = process.world.history, process.node.confirmed
@@ -92,7 +92,7 @@ def under_way(process: Process) -> None:
 
 
 def nothing_lost(process: Process) -> None:
-    """A node has every write that its callers were told is safe (a process that was succeeded may not know it yet)."""
+    """A node has every write that its callers were told is safe."""
     replica = process.node.replica
     acknowledged = process.world.history.acknowledged(replica.id)
     require(
@@ -103,7 +103,7 @@ def nothing_lost(process: Process) -> None:
 
 
 def shallow(process: Process) -> None:
-    """No effect is there without its cause, and what shows is what must show."""
+    """No effect is there without its cause, and each key shows what was specified."""
     replica, world = process.node.replica, process.world
     history, clock = world.history, replica.clock_with_folded
     missing = history.causes(clock) & ~history.commits(clock)
@@ -127,7 +127,7 @@ def compare_shown(history: History, replica: Replica, found: Shown) -> None:
 
 
 def deep(history: History, replica: Replica) -> None:
-    """Part by part, what is held is what was written and not replaced; what is derived agrees with it."""
+    """Each part holds what was written and not replaced, and all derived data agree with the parts."""
     held = lasting_siblings(replica)
     wanted = history.lasting(history.commits(replica.clock_with_folded))
     if held != wanted:
@@ -136,7 +136,7 @@ def deep(history: History, replica: Replica) -> None:
         detail = f"{replica.id}, {address}: {held.get(address)}, not {wanted.get(address)}"
         require(False, "nothing unseen is removed, and nothing seen stays", detail)
     require(replica.digest == digest_from_scratch(replica), "the digest is that of the state", replica.id)
-    require(set(replica.catalogue.tombstones) == tombstones(replica), "the index of markers is exact", replica.id)
+    require(set(replica.catalogue.tombstones) == tombstones(replica), "the index of tombstones is exact", replica.id)
     for head in replica.catalogue.objects.values():
         for link in head.chain():
             live = sum(map(shows, link.parts.values()))
@@ -144,7 +144,7 @@ def deep(history: History, replica: Replica) -> None:
 
 
 def at_rest(world: World) -> None:
-    """Every member knows everything, holds nothing else, and waits for nobody."""
+    """Every member knows everything, holds nothing more than it must, and waits for nobody."""
     running = [host.process for host in world.hosts.values() if host.process is not None and host.lives]
     living = [process for process in running if not process.node.joins]
     members = living[0].node.replica.members
@@ -195,7 +195,7 @@ def values(head: Object, replica_index: ReplicaIndex) -> dict[str, Any]:
 
 
 def lasting_siblings(replica: Replica) -> dict[Address, dict[Dot, Any]]:
-    """Every live sibling, and what diminishes it."""
+    """Every sibling that lasts: the live ones, and the observed resets beside them."""
     unpack = replica.catalogue.replica_index.unpack
     return {
         (link.key, link.type.name, part): {unpack(dot): payload for dot, payload in found.items()}
@@ -220,7 +220,7 @@ def tombstones(replica: Replica) -> set[Address]:
 
 
 def digest_from_scratch(replica: Replica) -> int:
-    """The digest of the same state, computed by a catalogue that has just met it."""
+    """The digest of the same state, computed by a fresh catalogue."""
     fresh = Catalogue()
     fresh.replica_index = replica.catalogue.replica_index
     for head in replica.catalogue.objects.values():

@@ -1,7 +1,7 @@
-"""What goes wrong: a registry of faults. Each befalls one node and says whether it could; some last a while.
+"""Faults: a registry of what can go wrong. Each fault hits one node, and says whether it did; some last a while.
 
-To add a fault, write a function and register it. What befalls a commit is only laid out here (`Host.mishap`,
-`Host.kill_at`): it strikes, and is counted, when there is one.
+To add a fault, write a function and register it. A fault of a commit is only prepared here (`Host.mishap`,
+`Host.kill_at`): it strikes, and is counted, at the next commit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SKEWS_MS = (-7_200_000, -70_000, -2_000, -50, 0, 0, 50, 700, 30_000, 70_000, 7_
 
 
 def strike(world: World) -> None:
-    """One fault befalls one node."""
+    """One fault hits one node."""
     host = world.any_host()
     (name,) = world.rng.choices(list(FAULTS), [weight for weight, _ in FAULTS.values()])
     world.note(host.name, "is struck:", name)
@@ -57,13 +57,13 @@ def kill_at_a_point(world: World, host: Host) -> bool:
 
 
 def spoil_a_commit(world: World, host: Host) -> bool:
-    """The next commit loses its way, or its answer, or comes late."""
+    """The next commit's request or answer is lost, or the request comes late."""
     host.mishap = world.rng.choice(("request", "answer", "answer", "late"))
     return False
 
 
 def stop_and_continue(world: World, host: Host) -> bool:
-    """The process stands still for a while."""
+    """The process is stopped for a while."""
     process = host.process
     if process is None:
         return False
@@ -73,7 +73,7 @@ def stop_and_continue(world: World, host: Host) -> bool:
 
 
 def take_over(world: World, host: Host) -> bool:
-    """A second process is started for the node; the first stands still, maybe, and goes on later."""
+    """A second process starts for the node; the first may be stopped, and go on later."""
     process = host.process
     if process is None or host.store.down or host.lost:
         return False
@@ -85,7 +85,7 @@ def take_over(world: World, host: Host) -> bool:
 
 
 def take_redis_away(world: World, host: Host) -> bool:
-    """Nobody reaches the node's Redis; maybe it is another process afterwards."""
+    """Nobody reaches the node's Redis for a while; it may be another process afterwards."""
     host.store.down = True
     if world.rng.random() < 0.5:
         host.store.restart()
@@ -94,7 +94,7 @@ def take_redis_away(world: World, host: Host) -> bool:
 
 
 def lose_the_tail(world: World, host: Host) -> bool:
-    """Redis comes back with an old state, under a process that lives and remembers."""
+    """Redis comes back with an old state, while the worker lives and remembers the rest."""
     if host.process is None or host.store.down:
         return False
     host.store.restart()
@@ -102,9 +102,9 @@ def lose_the_tail(world: World, host: Host) -> bool:
 
 
 def lose_everything_at_once(world: World, host: Host) -> bool:
-    """Redis comes back with an old state, and the process that would remember is gone, too.
+    """Redis comes back with an old state, and the worker that would remember the rest is gone, too.
 
-    One node at a time: if all were to come back under new ids, nobody would be there to write them down.
+    This hits one node at a time: if all had to come back under new ids, nobody could write them down.
     """
     others = [other for other in world.hosts.values() if other is not host]
     if host.store.down or not all(other.out or (other.lives and not other.lost) for other in others):
@@ -116,7 +116,7 @@ def lose_everything_at_once(world: World, host: Host) -> bool:
 
 
 def trim_the_log(world: World, host: Host) -> bool:
-    """The log loses its oldest entries, whoever still needs them."""
+    """The log loses its oldest entries, even if somebody still needs them."""
     if not host.store.log:
         return False
     host.store.trim(world.rng.choice(host.store.log)[0])
@@ -136,25 +136,25 @@ def damage_the_log(world: World, host: Host) -> bool:
 
 
 def cut_ways(world: World, host: Host) -> bool:
-    """Some directions are dead for a while: from the node or to it."""
+    """Some ways from the node or to it are cut for a while."""
     return _some_ways(world, host, world.network.cut, 0.6)
 
 
 def slow_ways(world: World, host: Host) -> bool:
-    """Logs are read late in some directions, for a while."""
+    """Logs are read late on some ways, for a while."""
     return _some_ways(world, host, world.network.slow, 0.5)
 
 
-def _some_ways(world: World, host: Host, befallen: set[tuple[str, str]], share: float) -> bool:
-    """So large a share of the directions from and to the node is among the `befallen` for a while."""
+def _some_ways(world: World, host: Host, hit: set[tuple[str, str]], share: float) -> bool:
+    """A `share` of the ways from and to the node is among those `hit` for a while."""
     ways = {
         pair
         for other in world.hosts
         for pair in ((host.name, other), (other, host.name))
         if other != host.name and world.rng.random() < share
     }
-    befallen |= ways
-    _while(world, partial(befallen.difference_update, ways))
+    hit |= ways
+    _while(world, partial(hit.difference_update, ways))
     return True
 
 

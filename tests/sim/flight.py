@@ -1,4 +1,4 @@
-"""What the simulator sees of the production turn loop: the events of a turn, its commit under way, who is told what."""
+"""What the simulator sees of the production turn loop: the events of a turn, its commit, and what callers are told."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ class Flight:
 
 
 class Told:
-    """Tells `token`, who waits for a reply of `process`. Whoever is told that nothing was changed can rely on that."""
+    """Tells `token` the reply of `process`; checks that a call of which nothing was changed did not run.
+
+    `is_dropped`: the token was told that nothing was changed.
+    """
 
     def __init__(self, process: Process, token: Any) -> None:
         self.token = token

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.messages import Compact, Round, encode_message
 from crdt_core.types.members import Members
-from tests.sim.beginning import read_evidence
+from tests.sim.bootstrap import read_evidence
 
 if TYPE_CHECKING:
     from crdt_core.codec.messages import Message

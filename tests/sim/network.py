@@ -1,9 +1,9 @@
 """The simulated network: who reaches whose Redis, and what becomes of a message on its way.
 
-A node reaches others by their Redis: it appends to an inbox, reads a log or a header. `cut` names the directions that
-are dead. A message takes its time, so that messages overtake each other; it may be lost (the sender is told, or not),
-arrive although the sender was told that it did not, arrive twice, or arrive cut short. In a `slow` direction, logs are
-read late, while everything else goes through: so headers tell of commits whose deltas are still to come.
+A node reaches others through their Redis: it appends to an inbox, reads a log or a header. Nothing passes on the ways
+that are `cut`. Messages take a random time, so they overtake each other. A message may be lost (the sender is told, or
+not), arrive although the sender was told that it did not, arrive twice, or arrive cut short. On a `slow` way logs are
+read late and everything else passes, so headers tell of commits whose deltas are still to come.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SEND_TIMEOUT_MS = 200
 
 
 class Network:
-    """The ways between the hosts of `world`. `damage`: the share of messages that arrive cut short."""
+    """The ways between the hosts of `world`, each as (from, to). `damage`: the share of messages that are cut short."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -34,7 +34,7 @@ class Network:
         self.damage = 0.0
 
     def heal(self) -> None:
-        """From now on everything arrives, once, and soon."""
+        """From now on every message arrives, once, and soon."""
         self.latency_ms = 1
         self.cut.clear()
         self.slow.clear()
@@ -46,11 +46,11 @@ class Network:
         return rng.randint(0, latency_ms) + (rng.randint(0, 10 * latency_ms) if rng.random() < 0.1 else 0)
 
     def log_delay_ms(self, node: str, peer: str) -> int:
-        """How long the next piece of the log of `peer` takes to `node`."""
+        """How long the next entries of the log of `peer` take to `node`."""
         return self.delay_ms() + (self._world.rng.randint(100, 1000) if (node, peer) in self.slow else 0)
 
     def reaches(self, node: str, peer: str) -> bool:
-        """Whether `node` can read and write at the Redis of `peer`, which may not be there yet."""
+        """Whether `node` can use the Redis of `peer`, which may not exist yet."""
         host = self._world.hosts.get(peer)
         return host is not None and (node, peer) not in self.cut and not host.store.down
 

@@ -1,4 +1,4 @@
-"""What is drawn once per run: how many nodes, how they are set up, how busy and how unlucky they are."""
+"""What is drawn once per run: how many nodes, how they are set up, how many calls and faults there are."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Setup:
 
     @classmethod
     def draw(cls, rng: Random) -> Setup:
-        """Small limits mostly, as what happens at them is what goes wrong."""
+        """Draws small limits mostly, because mistakes show at the limits."""
         options = NodeOptions(
             exchange_timeout_ms=rng.choice([40, 300, 5000]),
             repair_delay_ms=rng.choice([0, 30, 150]),

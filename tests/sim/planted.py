@@ -1,7 +1,7 @@
-"""Known bugs, each a patch of one function, to show that the simulator would find them.
+"""Planted bugs: each patches one function, and the simulator must find each.
 
 Every plant is a mistake that somebody could make: a forgotten condition, a wrong order, an off-by-one. To add one,
-write what the function does with the mistake in it, and register it with the function that it takes the place of.
+write the function with the mistake in it, and register it together with the function that it replaces.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["PLANTS", "planted"]
 
 
 class Plant(NamedTuple):
-    """`bug(original)` takes the place of `owner.name`."""
+    """`bug(original)` replaces `owner.name`."""
 
     owner: Any
     name: str
@@ -50,7 +50,7 @@ class Plant(NamedTuple):
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
-    """Has the bug `name` (none for an empty name) for the time of the block."""
+    """Plants the bug `name`, or none for an empty name, for the time of the block."""
     if not name:
         yield
         return
@@ -110,7 +110,7 @@ def _forget_at_once(original: Any) -> Any:
     return lambda held, _stable: original(held, [2**60] * 64)
 
 
-def _forget_spent_alone(_original: Any) -> Any:
+def _forget_resets(_original: Any) -> Any:
     def forget(held: Any, stable: Any) -> Any:
         live = {d: p for d, p in unfold(held).items() if not siblings.is_tombstone(p) or not covered(d, stable)}
         return fold(live)
@@ -231,9 +231,9 @@ PLANTS: dict[str, Plant] = {
     "a patch joined although chunks of it are missing": Plant(rounds, "whole_patch", _complete_anyway),
     "readers shown what is not confirmed": Plant(Node, "turn", _confirm_at_once),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
-    "markers dropped before they are stable": Plant(forgetting, "forget", _forget_at_once),
-    "what is spent forgotten beside a live share": Plant(forgetting, "forget", _forget_spent_alone),
-    "markers never dropped": Plant(Replica, "stabilise", lambda _: lambda *_: 0),
+    "tombstones dropped before they are stable": Plant(forgetting, "forget", _forget_at_once),
+    "an observed reset forgotten beside a live share": Plant(forgetting, "forget", _forget_resets),
+    "tombstones never dropped": Plant(Replica, "stabilise", lambda _: lambda *_: 0),
     "clocks counted as published before all that came before is here": Plant(
         Stability, "may_count", lambda _: lambda *_: True
     ),

@@ -24,7 +24,7 @@ _LONG_MS = 10_000
 
 
 def bring_to_rest(world: World) -> None:
-    """Heals everything and waits until nothing happens any more; then everything must be as if nothing had been."""
+    """Heals everything, and waits until nothing happens any more; then checks what must hold at rest."""
     world.resting = True
     heal(world)
     drain(world)
@@ -47,12 +47,12 @@ def bring_to_rest(world: World) -> None:
 
 
 def fingerprint(world: World) -> str:
-    """What changes as long as something happens."""
+    """Something that changes as long as anything happens."""
     return repr([(host.name, host.store.header.get(b"clock"), host.store.hashes) for host in living(world)])
 
 
 def start_all(world: World) -> None:
-    """Starts whoever is a member and does not run; if nobody can help, the operator vouches for somebody."""
+    """Starts every member that does not run. If all wait for each other, the operator vouches for one."""
     override = OperatorOverride()
     for _ in range(_STARTS_MAX):
         for name in {name: None for host in living(world) for name in running(host).node.replica.members.active}:
@@ -90,7 +90,7 @@ def heal(world: World) -> None:
 
 
 def tick(world: World) -> bool:
-    """A long time passes, so that nobody waits for what was lost; whether nothing happens any more then."""
+    """Lets a long time pass, so that nobody waits for lost messages; returns whether all is quiet then."""
     world.now_ms += _LONG_MS
     for host in living(world):
         running(host).beat()
@@ -98,31 +98,32 @@ def tick(world: World) -> bool:
 
 
 def drain(world: World) -> bool:
-    """Lets happen what is under way; whether that has an end.
+    """Takes the schedule until it is empty; returns whether it became so.
 
-    It has none where somebody asks, again and again, one who has not heard of it yet: a round with a third mends that.
+    It does not where a node asks a peer again and again that does not know the node yet. A round with a third node
+    mends that.
     """
     return not all(world.step() for _ in range(_ENTRIES_MAX))
 
 
 def forget(world: World) -> None:
-    """Compactions, until they change nothing any more."""
-    before, left = -1, markers_left(world)
+    """Has all nodes compact until nothing changes any more."""
+    before, left = -1, tombstones_left(world)
     while left != before:
         for host in living(world):
             for _ in range(passes(host)):
                 jobs.compact(world, host)
             drain(world)
-        before, left = left, markers_left(world)
+        before, left = left, tombstones_left(world)
 
 
-def markers_left(world: World) -> int:
-    """How many addresses hold removals, in all."""
+def tombstones_left(world: World) -> int:
+    """How many addresses hold tombstones, in all."""
     return sum(len(running(host).node.replica.catalogue.tombstones) for host in living(world))
 
 
 def passes(host: Host) -> int:
-    """How many compactions look at each marker of a node at least once, after the one that hears what is stable."""
+    """How many compactions it takes to look at each tombstone once, after one that hears what is stable."""
     process = running(host)
     return 2 + len(process.node.replica.catalogue.tombstones) // process.setup.options.tombstones_per_compaction
 

@@ -1,4 +1,4 @@
-"""One run from its seed: a fleet starts, callers call, things go wrong, and in the end the world comes to rest."""
+"""One run of a seed: a fleet starts, callers call, faults strike, and in the end the world comes to rest."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def set_up(world: World) -> None:
 
 
 def replay_command(seed: int, steps: int, plant: str) -> str:
-    """What shows a run again, alone."""
+    """The command that runs the seed again, alone."""
     options = [f"--seed {seed}"]
     if steps != STEPS:
         options.append(f"--steps {steps}")
@@ -73,7 +73,7 @@ def replay_command(seed: int, steps: int, plant: str) -> str:
 
 
 def report(world: World, error: Exception, replay: str) -> str:
-    """The failure of a run: what, where, what came before, and how to see it again."""
+    """The report of a failure: what failed, where, what came before, and how to run it again."""
     place = "".join(traceback.format_exception(error)[-4:])
     return "\n".join(
         [

@@ -37,7 +37,7 @@ from crdt_core.node.events import (
 )
 from crdt_core.types.members import REMOVED_BY_HAND
 from tests.sim import checks
-from tests.sim.beginning import Bootstrap
+from tests.sim.bootstrap import Bootstrap
 from tests.sim.flight import Flight, ObservedNode, Told, with_token
 from tests.sim.persisted import all_records, load
 from tests.sim.plan import EPOCH_MS, PLENTY, Setup
@@ -64,7 +64,7 @@ _TICK_MS = 250
 _JOIN_MS = 100
 _ROUNDS_MAX = 5
 _UNKNOWN = "is no peer of {}"
-"""What is said of a message whose sender was added to the fleet a moment ago, and is not known here yet."""
+"""The reason why a message is set aside whose sender has just been added, and is not known here yet."""
 NOTHING_VOUCHED = OperatorOverride()
 _RESTART_MS = (0, 30, 300, 1500)
 _BATCH = 64
@@ -72,11 +72,13 @@ _CALL_TIMEOUT_S = 1.0
 
 
 class Host:
-    """One node of `world`. `skew_ms`: how far its wall clock is off; `kill_at`: where its process dies next.
+    """One node of `world`.
 
-    `mishap`: what befalls the next commit: its `request` or its `answer` is lost, or the request comes `late`.
-    `succeeded`: processes that may not know yet that another has taken over. `lost`: its store has lost what a process
-    had confirmed. `set_right`: its hybrid clock was, since its last commit. `out`: it was told that it is no member.
+    `skew_ms`: how far its wall clock is off. `kill_at`: the kill point at which its process dies next.
+    `mishap`: what goes wrong with the next commit: its `request` or its `answer` is lost, or the request comes `late`.
+    `succeeded`: processes that another has replaced, and that may not know it yet.
+    `lost`: the store has lost something that a process had confirmed.
+    `set_right`: the hybrid clock was set right since the last commit. `out`: the node was told that it is no member.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -106,7 +108,7 @@ class Host:
             self.process.look_into_inbox()
 
     def executed(self, flight: Flight) -> None:
-        """A commit has taken effect: it can be read by everybody from now on."""
+        """A commit has taken effect in the store: from now on everybody can read it."""
         commit = flight.commit
         written = len(list(commit.records))
         self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", written, "records")
@@ -124,14 +126,14 @@ class Host:
                     host.process.log_grew(self.name)
 
     def lose(self) -> bool:
-        """Its store loses its last commits; whether there were any."""
+        """The store loses its last commits; returns whether there were any."""
         lost = self.store.lose_last(self.world.rng.randint(1, 4)) > 0
         if lost:
             self.lost = True
         return lost
 
     def kill(self, why: str) -> None:
-        """The process is gone, with all that it had in memory."""
+        """Ends the process, with all that it had in memory; another starts later."""
         if self.process is not None:
             self.world.note(self.name, "dies", why)
             self.process.end()
@@ -139,7 +141,7 @@ class Host:
             self.world.later(self.world.rng.choice(_RESTART_MS), self.revive)
 
     def revive(self) -> None:
-        """Starts a process where there is none, as soon as the store lets it."""
+        """Starts a process where there is none, as soon as the store can be reached."""
         if self.process is None and self.store.down:
             self.world.later(_RETRY_MS, self.revive)
         elif self.process is None and not self.out:
@@ -161,7 +163,7 @@ class Process:
     what the process knows of its store. `released_counter`: the counter of the commit whose effects leave, 0 for none.
     """
 
-    def __init__(self, host: Host, node: ObservedNode, setup: Setup, beginning: Bootstrap) -> None:
+    def __init__(self, host: Host, node: ObservedNode, setup: Setup, bootstrap: Bootstrap) -> None:
         watched = host.store.watch()
         self.host = host
         self.node = node
@@ -175,9 +177,9 @@ class Process:
         self.trouble: Trouble | None = None
         self.loop = TurnLoop(node, self, self._wake, call_timeout_s=_CALL_TIMEOUT_S, calls_waiting_max=PLENTY)
         self.released_counter = 0
-        self._beginning = beginning
+        self._bootstrap = bootstrap
         self._header = dict(host.store.header)
-        self._former = beginning.former
+        self._former = bootstrap.former
         self._turn_due = False
         self.flight: Flight | None = None
         self._stalled: list[Callable[[], None]] | None = None
@@ -189,7 +191,7 @@ class Process:
     # Life
 
     def begin(self) -> None:
-        """Starts to listen."""
+        """Begins to read links, logs and the inbox."""
         self.refresh_links()
         self._follow_members()
         self._join(_ROUNDS_MAX)
@@ -197,12 +199,12 @@ class Process:
         self.beat()
 
     def wake_tails(self) -> None:
-        """Has all peers' logs be looked at."""
+        """Has every tail look at its log."""
         for tail in self._tails.values():
             tail.notify()
 
     def _follow_members(self) -> None:
-        """Reads the logs of all who take part; writes again what a former id had not sent, once that is known."""
+        """Reads the logs of all members, and replays what a former id had not sent, once that is final."""
         membership = self.node.membership
         wanted = set(membership.peers.items()) if membership.is_admitted else set()
         for gone in sorted(self._tails.keys() - wanted):
@@ -229,8 +231,8 @@ class Process:
         return tuple(found)
 
     def _join(self, rounds: int) -> None:
-        """Asks the sponsor until the replica is a member; another start may find another sponsor."""
-        node, sponsor = self.node, self._beginning.sponsor
+        """Asks the sponsor until the replica is a member; gives up in the end, as another start may find another."""
+        node, sponsor = self.node, self._bootstrap.sponsor
         if not node.joins:
             return
         if sponsor is None:
@@ -249,7 +251,7 @@ class Process:
             self.end()
 
     def end(self) -> None:
-        """Nothing of this process happens any more."""
+        """The process does nothing more."""
         self.alive = False
         self.world.counts["sync: deltas tailed"] += self.node.counts["deltas_applied"]
 
@@ -285,7 +287,7 @@ class Process:
     # What comes in
 
     def beat(self) -> None:
-        """A sign of life, again and again: a tick, and a look at the header, which may have lost what it had."""
+        """Again and again: a tick, and a look at who waits for too long and whether the store has lost commits."""
         self.put(Tick())
         self._tell(self.loop.give_up_late(self._now_s))
         if self.flight is None:
@@ -319,13 +321,13 @@ class Process:
         return paused
 
     def look_into_inbox(self) -> None:
-        """Something may have come."""
+        """Reads the inbox soon, as something may have arrived."""
         if not self._inbox.looking:
             self._inbox.looking = True
             self.later(self.world.rng.randint(0, 2), self._read_inbox)
 
     def log_grew(self, peer: str) -> None:
-        """There is something new in the log of `peer`."""
+        """The log of `peer` has a new entry."""
         for (name, _), tail in self._tails.items():
             if name == peer:
                 tail.notify()
@@ -397,7 +399,7 @@ class Process:
         self._die_at("during the commit")
 
     def _execute(self, flight: Flight, version: int, *, answers: bool) -> None:
-        """The store's side: it executes what comes, also from a process that has died since."""
+        """The store's side: it executes what arrives, even from a process that has died since."""
         store = self.host.store
         if store.down:
             self.later(_ANSWER_TIMEOUT_MS, partial(self.look_up, flight))
@@ -408,7 +410,7 @@ class Process:
             self.later(self.world.rng.randint(0, 3), partial(self._take_answer, flight, store.watch()))
 
     def look_up(self, flight: Flight) -> None:
-        """Connects anew and looks how far the store is."""
+        """Connects anew, and looks which turn the store is at."""
         if self.trouble is None:
             self.trouble = Trouble(self._now_s, "no answer")
         if self.host.store.down:
@@ -481,7 +483,7 @@ class Process:
     # A store that has lost what it had confirmed
 
     def _watch_store(self) -> None:
-        """The heartbeat's look at the header."""
+        """Looks whether the store still has what it confirmed, as the heartbeat does."""
         if self.host.store.down:
             return
         watched = self.host.store.watch()
@@ -489,7 +491,7 @@ class Process:
             self._write_anew(None)
 
     def _write_anew(self, flight: Flight | None) -> None:
-        """Writes everything from memory; the turn under way, if any, with it."""
+        """Writes the whole replica from memory, together with the turn under way, if there is one."""
         self.world.note(self.host.name, "writes everything anew")
         turn = self.confirmed_turn if flight is None else flight.turn
         changed = {**self.node.header(), **(flight.commit.header if flight is not None else {})}
@@ -507,7 +509,7 @@ class Process:
 
 
 class Then:
-    """The token of an event whose reply has `action` happen."""
+    """A token: `action` happens when the reply comes."""
 
     deed = None
 
@@ -520,9 +522,9 @@ class Then:
 
 
 def start(host: Host, override: OperatorOverride = NOTHING_VOUCHED) -> None:
-    """Starts a process on `host`: it claims the store, finds out who it is, loads what is there, and begins to listen.
+    """Starts a process on `host`: it claims the store, decides on its id, loads the replica, and begins to listen.
 
-    Whoever ran there before, dead or alive, cannot commit any more.
+    From then on no former process of the host can commit, dead or alive.
     """
     host.starts += 1
     host.world.counts["restarts"] += host.starts > 1
@@ -531,18 +533,18 @@ def start(host: Host, override: OperatorOverride = NOTHING_VOUCHED) -> None:
     Bootstrap(host, owner, override, partial(_run, host)).decide()
 
 
-def _run(host: Host, beginning: Bootstrap) -> None:
+def _run(host: Host, bootstrap: Bootstrap) -> None:
     world = host.world
     setup = Setup.draw(world.rng)
-    replica, header = load(beginning.replica, host.store, setup.touched_max, beginning.founders)
+    replica, header = load(bootstrap.replica, host.store, setup.touched_max, bootstrap.founders)
     session = f"s{host.starts}"
     node = ObservedNode(
-        host.name, replica, session, sponsor=beginning.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
+        host.name, replica, session, sponsor=bootstrap.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
     )
     node.stability.restore(host.store.header)
     if host.process is not None:
         host.succeeded.append(host.process)
-    host.process = Process(host, node, setup, beginning)
+    host.process = Process(host, node, setup, bootstrap)
     world.note(host.name, "starts as", replica.id, "at", dict(replica.clock_with_folded))
     checks.started(host.process)
     host.process.begin()

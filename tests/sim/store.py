@@ -1,9 +1,8 @@
-"""A simulated Redis of one node: what `workers.storage.store`, `workers.replication.tail` and
-`workers.replication.inbox` need of it, and its mishaps.
+"""A simulated Redis of one node: what `workers.storage` and `workers.replication` need of it, and its mishaps.
 
-A commit is atomic and conditional, as MULTI/EXEC behind WATCH is: it takes effect only if nobody has touched the header
-since it was watched. What has been executed can be lost again (`lose_last`), as with `appendfsync everysec`: each
-commit leaves behind how to undo it. The store knows nothing of replicas; it keeps bytes.
+A commit is atomic and conditional, like MULTI/EXEC behind WATCH: it takes effect only if nobody has touched the header
+since it was watched. The last commits can be lost again (`lose_last`), as with `appendfsync everysec`; so each commit
+records how to undo it. The store knows nothing of replicas; it keeps bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Hashes = dict[bytes, dict[bytes, bytes]]
 
 
 class Watched(NamedTuple):
-    """What WATCH and the HMGET behind it say: the owner, its last turn, and which header that was."""
+    """What WATCH and HMGET return: the owner, its last turn, and the version of the header."""
 
     owner: str
     turn: int
@@ -37,7 +36,7 @@ class Watched(NamedTuple):
 
 @dataclass(slots=True)
 class _Undo:
-    """What a commit has overwritten."""
+    """What a commit has overwritten, to undo it."""
 
     turn: int
     header: dict[bytes, bytes]
@@ -66,7 +65,7 @@ class Store:
     # Ownership and commits
 
     def claim(self, owner: str) -> Watched:
-        """Makes `owner` the owner; whoever was it before cannot commit any more."""
+        """Makes `owner` the owner; no former owner can commit any more."""
         self._owner = owner
         self._version += 1
         return self.watch()
@@ -76,7 +75,7 @@ class Store:
         return Watched(self._owner, self._turn, self._version)
 
     def execute(self, commit: Commit, turn: int, watched: int) -> bool:
-        """Does `commit` as turn `turn` if the header is still what it was as `watched`; whether it did."""
+        """Executes `commit` as turn `turn` if the header has still the version `watched`; returns whether it did."""
         if watched != self._version:
             return False
         undo = _Undo(self._turn, dict(self.header), log=list(self.log))
@@ -96,7 +95,7 @@ class Store:
         return True
 
     def rewrite(self, hashes: Hashes, header: dict[bytes, bytes], turn: int) -> None:
-        """Writes the whole state anew: what a live owner does whose Redis has lost what it had confirmed."""
+        """Writes the whole state anew, as a live owner does whose Redis has lost commits."""
         self._undo.clear()
         self.hashes = hashes
         self.header = header
@@ -104,7 +103,7 @@ class Store:
         self._turn, self._version = turn, self._version + 1
 
     def lose_last(self, commits: int) -> int:
-        """Forgets the last commits, as after a crash with an old disk image; how many it could forget."""
+        """Forgets the last commits, as after a crash; returns how many it could forget."""
         lost = min(commits, len(self._undo))
         for _ in range(lost):
             undo = self._undo.pop()
@@ -136,7 +135,7 @@ class Store:
 
     @property
     def replica(self) -> str:
-        """The id that the node goes by."""
+        """The replica id of the node."""
         return self.header.get(b"replica", b"").decode()
 
     @property
@@ -145,7 +144,7 @@ class Store:
         return self.logs.setdefault(self.replica, [])
 
     def begin(self, replica: str, fields: dict[bytes, bytes], *, discard: bool = False) -> None:
-        """Notes that the node goes on as `replica`; the log before goes, or (`discard`) the state does."""
+        """Notes that the node goes on as `replica`. The former log is dropped, or with `discard` the state instead."""
         self._undo.clear()
         self._version += 1
         if discard:
@@ -155,7 +154,7 @@ class Store:
         self.header.update({b"replica": replica.encode(), **fields})
 
     def restart(self) -> None:
-        """The server is another process from now on."""
+        """The server restarts: it has another run id."""
         self.run_id = b"%d" % (int(self.run_id) + 1)
 
     def append(self, counter: int, delta: bytes) -> None:
@@ -180,7 +179,7 @@ class Store:
         self.inbox[f"{self._mails}-0"] = content
 
     def unread(self, handed_out: set[str], batch: int) -> list[tuple[str, bytes]]:
-        """Messages that were not handed out yet, in order."""
+        """The next messages that were not handed out yet, in order."""
         waiting = (entry for entry in self.inbox if entry not in handed_out)
         return [(entry, self.inbox[entry]) for entry, _ in zip(waiting, range(batch), strict=False)]
 

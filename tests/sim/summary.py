@@ -1,4 +1,4 @@
-"""What was run, for people: operations, commits, faults by kind, syncs by level, time."""
+"""A summary of runs for people: operations, commits, faults by kind, syncs by level, time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Following one peer's log, as `workers.replication.tail` does: the cursor is the replica's own clock entry for the
-peer.
-"""
+"""Reads one peer's log, as `workers.replication.tail` does: the cursor is the replica's clock entry for the peer."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ _RETRY_MS = 50
 
 
 class Nobody:
-    """The token of an event whose reply nobody waits for."""
+    """A token: nobody waits for the reply."""
 
     deed = None
 
@@ -27,9 +25,9 @@ class Nobody:
 
 
 class Tail:
-    """Passes the deltas of `peer`, while it goes by the id `replica`, to `process`.
+    """Passes the deltas of `peer` to `process`, as long as the peer has the replica id `replica`.
 
-    The token of what it passed is the tail itself.
+    The tail itself is the token of what it passes.
     """
 
     def __init__(self, process: Process, peer: str, replica: str, batch: int) -> None:
@@ -73,14 +71,14 @@ class Tail:
             self._reading = False
 
     def _retry(self) -> None:
-        """Tries again soon; a world that comes to rest wakes everyone itself."""
+        """Reads again soon; a world that comes to rest wakes every tail itself."""
         if self._world.resting:
             self._reading = False
         else:
             self.read_soon(_RETRY_MS)
 
     def _pass_on(self, entries: list[tuple[str, bytes]], run_id: bytes) -> None:
-        """Passes on what has arrived; what a server had sent that is another since is lost with its connection."""
+        """Passes on what has arrived. If the peer's Redis has restarted, its answer was lost with the connection."""
         if (
             self._ended
             or run_id != self._world.hosts[self._peer].store.run_id
@@ -92,5 +90,5 @@ class Tail:
         self._process.put(DeltasRead(self._peer, entries, self))
 
     def answer(self, reply: Reply, _counter: int) -> None:
-        """The node has taken in as many entries as `reply` says; the rest is read again."""
+        """The node has passed as many entries as `reply` says; the tail reads the rest again."""
         self.read_soon(0 if reply.result == self._passed_on else _RETRY_MS)

@@ -1,4 +1,4 @@
-"""The simulator finds every known bug, one at a time, within a bounded number of seeds."""
+"""The simulator finds every planted bug, one at a time, within a bounded number of seeds."""
 
 from __future__ import annotations
 

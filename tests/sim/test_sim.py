@@ -22,7 +22,7 @@ from tests.sim.world import World
 
 BATCH = 25
 FOUND = [1104, 20887]
-"""Seeds that found a mistake which is told by a named test, too."""
+"""Seeds that found a mistake. A named test tells each of them, too."""
 
 
 def fail_at_the_first(seeds: list[int]) -> None:

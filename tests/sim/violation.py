@@ -1,4 +1,4 @@
-"""What the simulator raises when something that must hold does not."""
+"""The error that the simulator raises when something that must hold does not."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ class Violation(AssertionError):
 
 
 def require(holds: bool, promise: str, detail: str = "") -> None:
-    """Raises `Violation` unless it holds; `promise` names what is broken if it does not."""
+    """Raises `Violation` unless `holds`; `promise` names what is broken then."""
     if not holds:
         raise Violation(promise, detail)

@@ -1,8 +1,8 @@
 """The simulated world: virtual time, one source of chance, a schedule; and the fleet that lives in it.
 
-A run is a function of its seed. Everything that happens is an entry of the schedule, taken in the order of its time;
-each is one step. What happens is noted: the notes, hashed, are the run's trace, and the last of them are shown when
-something goes wrong.
+A run is a function of its seed. Everything that happens is an entry of the schedule. Entries are taken in the order of
+their time; each is one step. What happens is noted. The hash of all notes is the run's trace; the last notes are shown
+when something goes wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NOTES_KEPT = 60
 
 
 class World:
-    """A fleet and all that happens to it. `plan`: instead of one drawn; `verbose`: tell each note as it comes."""
+    """A fleet and all that happens to it. Without a `plan` one is drawn. `verbose` is told each note as it comes."""
 
     def __init__(self, seed: int, *, plan: Plan | None = None, verbose: Callable[[str], None] | None = None) -> None:
         self.seed = seed
@@ -45,11 +45,11 @@ class World:
         self._schedule: list[tuple[int, int, Callable[[], None]]] = []
         self._scheduled = 0
         self.damaged: set[bytes] = set()
-        """What was cut short on its way or in a log: nothing else may ever be set aside as nonsense."""
+        """Contents that were cut short on their way or in a log. Nodes may set nothing else aside as nonsense."""
         self.network = Network(self)
         self.hosts = {name: Host(self, name) for name in self.plan.nodes}
         self.seen_at: dict[tuple[tuple[str, int], ...], tuple[int, Any]] = {}
-        """What showed at each clock that any replica was ever at: equal clocks must mean equal states."""
+        """Per clock that any replica was ever at: its digest, and what showed. Equal clocks must mean equal states."""
 
     def any_host(self) -> Host:
         """One of the nodes."""
@@ -97,7 +97,7 @@ class World:
         self.now_ms = until_ms
 
     def step(self) -> bool:
-        """Takes the next entry; whether there was one."""
+        """Takes the next entry; returns whether there was one."""
         if not self._schedule:
             return False
         self.now_ms, _, action = heapq.heappop(self._schedule)

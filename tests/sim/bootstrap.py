@@ -1,8 +1,8 @@
-"""How a process that starts comes by the id under which it goes on, as `workers.worker.bootstrap` does it, event by
-event.
+"""Bootstrap: how a process that starts gets the replica id under which it goes on, event by event.
 
-The production code decides (`crdt_core.membership.identity.decide`); here is what that takes: reading what all stores
-say, having a running member write a new id down, and noting in the node's own store what it is about to be.
+The production code decides (`crdt_core.membership.identity.decide`). Here is the rest, as `workers.worker.bootstrap`
+does it: read the evidence in all stores, have a running member write a new id down, and note the id in the node's own
+store.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _PATIENCE_MS = 1500
 
 
 class Bootstrap:
-    """A process of `host` on its way to an id; `begun` is called once it has one.
+    """The bootstrap of one process of `host`; `begun` is called once the process has a replica id.
 
-    `sponsor`: whom it has to ask for its state then. `unsponsored`: it has to write itself down. `former`: the id whose
-    unsent writes are to be replayed.
+    Then `sponsor` is the member to ask for the state; `unsponsored` says that there is none, and that the node has to
+    write itself down. The unsent writes of the id `former` are to be replayed.
     """
 
     def __init__(self, host: Host, owner: str, override: OperatorOverride, begun: Callable[[Bootstrap], None]) -> None:
@@ -60,7 +60,7 @@ class Bootstrap:
         self._began_ms = host.world.now_ms
 
     def decide(self) -> None:
-        """Looks around and does what is to be done next."""
+        """Reads the evidence, decides, and does the next step."""
         host, world = self._host, self._world
         if host.store.watch().owner != self._owner:
             return
@@ -95,7 +95,7 @@ class Bootstrap:
         return replace(record, running=False) if name in self._silent else record
 
     def _ask(self, decision: ComeBack, sponsor: str) -> None:
-        """Has the sponsor write the new id down, and looks whether it has."""
+        """Asks the sponsor to write the new id down, and later looks whether it has."""
         message = encode_message(Admit(self._host.name, decision.replica, "", ""))
         self._world.network.send(self._host.name, sponsor, message, lambda: None)
         self._world.later(_ASK_AGAIN_MS, partial(self._look, decision, sponsor, _ASKS_MAX))
@@ -112,7 +112,7 @@ class Bootstrap:
             self.decide()
 
     def _note(self, own: NodeEvidence, decision: Decision) -> None:
-        """Writes into the node's own header what it is about to be."""
+        """Notes in the node's own header under which id it goes on."""
         assert not isinstance(decision, Wait)
         store = self._host.store
         self.replica = decision.replica
@@ -137,7 +137,7 @@ class Bootstrap:
 
 
 def read_evidence(host: Host) -> NodeEvidence:
-    """What a node's store says of its replica."""
+    """The evidence that a node's store gives of its replica."""
     store, process = host.store, host.process
     fields = store.header
     link, replica_index = Object(MEMBERS_KEY, MEMBERS), ReplicaIndex()
