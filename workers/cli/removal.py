@@ -106,7 +106,7 @@ async def _remove(
             console.print("its worker has stopped")
         unseen = await _unseen_after_removal(fleet.settings, name, replica)
     if unseen:
-        text = f"{_commits(unseen)} of its own reached no other member, and remain only in its Redis"
+        text = f"{_commits(unseen)} of its own reached no other member and will stay only in its Redis"
         console.print(f"{name}: {text}", style="yellow")
     console.print(f"its id {replica} leaves the clocks when all members have heard of the removal", style="dim")
     if name in settings.nodes:

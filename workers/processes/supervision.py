@@ -33,7 +33,7 @@ from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvalidArgume
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["GRACE_S", "USAGE_EXIT_CODES", "Backoff", "Keeper", "outcome"]
+__all__ = ["GRACE_S", "STAY_DOWN", "USAGE_EXIT_CODES", "Backoff", "Keeper", "outcome"]
 
 GRACE_S = 4.0
 """How long a child may take to end; less than the 5 s after which honcho and foreman kill."""
@@ -48,7 +48,7 @@ _PR_SET_PDEATHSIG = 1
 USAGE_EXIT_CODES = frozenset({InvalidArgument.exit_code})
 """Exit codes for wrong usage or settings: the same command line would fail again."""
 
-_STAY_DOWN = {
+STAY_DOWN = {
     AlreadyRunning.exit_code: "another process runs this replica",
     Fenced.exit_code: "another process runs this replica",
     NotAMember.exit_code: "it is not a member of the fleet",
@@ -111,8 +111,8 @@ class Keeper:
         code = returncode if returncode >= 0 else 128 - returncode
         if self._end_requests.first is not None or code == 0 or code in USAGE_EXIT_CODES:
             return code
-        if code in _STAY_DOWN:
-            self._say(f"{self._name} {outcome(returncode)}: {_STAY_DOWN[code]}; not starting it again")
+        if code in STAY_DOWN:
+            self._say(f"{self._name} {outcome(returncode)}: {STAY_DOWN[code]}; not starting it again")
             self._pause(None)
             return code
         pause_s = self._backoff.after_s(lived_s)
