@@ -171,16 +171,23 @@ def contracts(modules: Mapping[str, Module]) -> str:
     a comment stands in its place.
     """
     graph = imports(modules)
-    return "\n\n".join(_contract(name, graph, modules) for name, module in modules.items() if _is_room(module))
+    return "\n\n".join(_contract(name, graph, modules) for name in modules if _has_own_contract(name, modules))
 
 
-def _is_room(module: Module) -> bool:
-    return module.is_package and "." in module.name
+def _has_own_contract(name: str, modules: Mapping[str, Module]) -> bool:
+    """Whether this is a room, or a package without rooms. What the rooms of a package may import is decided by hand."""
+    has_rooms = any(module.is_package and module.parent == name for module in modules.values())
+    return modules[name].is_package and ("." in name or not has_rooms)
 
 
 def _contract(room: str, graph: Graph, modules: Mapping[str, Module]) -> str:
     inside = {name for name, module in modules.items() if module.parent == room}
-    within = {name: {child for other in graph[name] if (child := _child(room, other)) in inside} for name in inside}
+    within: Graph = {name: set() for name in inside}
+    for name, imported in graph.items():
+        here = _child(room, name)
+        if here in inside:
+            through_room = graph[room] if room in imported else set()
+            within[here] |= {_child(room, other) for other in imported | through_room} & inside - {here}
     found = circles(within)
     if found:
         return f"# {room} has an import circle: {', '.join(found[0])}"
