@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from crdt_core.codec.deltas import encode_delta
 from crdt_core.codec.header import Header, encode_header
 from crdt_core.codec.patches import encode_patch
-from crdt_core.errors import CallerError, UnknownNode, WorldError
+from crdt_core.errors import CallerError, InvariantBroken, UnknownNode, WorldError
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.membership import Membership
 from crdt_core.membership.replay import Replay
@@ -153,7 +153,9 @@ class Node:
         if self.joins and self.membership.is_admitted:
             self.joins = False
             commit.header["joining"] = b""
-        commit.records = replica.take_changes()
+        if replica.uncommitted:
+            raise InvariantBroken(f"{self.name}: a turn ends with writes that no commit has")
+        commit.records = replica.catalogue.take_changes()
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
         if commit.header or replica.clock != clock_before or commit.records:

@@ -160,15 +160,21 @@ class Catalogue:
         else:
             parts[part] = siblings
             self.size += before is None
+        self._journal.setdefault(address, before)
+        if type(before) is not tuple or type(siblings) is not tuple or type(before[1]) is not type(siblings[1]):
+            # Else the new payload shows, or is a tombstone, as the one before: a payload's type decides that.
+            self._note_change(address, found, before, siblings)
+        for changed in self._watches:
+            changed[address] = None
+
+    def _note_change(self, address: Address, found: Object, before: Siblings, siblings: Siblings) -> None:
+        """Note whether the part shows now, and whether it has a tombstone."""
         alive = shows(siblings)
         found.live += alive - shows(before)
-        self._journal.setdefault(address, before)
         if not alive or type(siblings) is dict:
             self._note_tombstone(address, has_tombstone(siblings))
         elif self.tombstones:
             self.tombstones.pop(address, None)
-        for changed in self._watches:
-            changed[address] = None
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Set the clears of `found`, as `{dot: deps}`."""

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from crdt_core.errors import InvariantBroken, Malformed, PatchTooNew, brief
 from crdt_core.lattice.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
 from crdt_core.lattice.deltas import Delta, Patch, PatchPart, Write
-from crdt_core.lattice.replica_index import covered
+from crdt_core.lattice.replica_index import INDEX_BITS, covered
 from crdt_core.lattice.siblings import fold, unfold
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.change_index import ChangeIndex
@@ -93,7 +93,9 @@ class Replica:
         self.head: Callable[[bytes], Object | None] = self.catalogue.objects.get
         self._change_index_max = change_index_max
         self._change_index = ChangeIndex(change_index_max)
-        self._uncommitted: dict[Address, Payload] = {}
+        self.uncommitted: dict[Address, Payload] = {}
+        """The writes since the last `commit`."""
+        self._own_number: int | None = None
         self._clears = self._writes_members = False  # what the uncommitted writes hold
         self._dot: PackedDot = 0  # the dot of the uncommitted writes, if there are any
         self._founders = Members.founders(founders)
@@ -174,26 +176,29 @@ class Replica:
         found = catalogue.objects.get(key)
         if found is None or found.type is not type_:
             found = catalogue.ensure(key, type_)
-        if not self._uncommitted:
-            self._dot = catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
+        if not self.uncommitted:
+            number = self._own_number
+            if number is None:
+                number = self._own_number = catalogue.replica_index.index(self.id)
+            self._dot = self.clock[self.id] + 1 << INDEX_BITS | number
         if key == MEMBERS_KEY:
             self._writes_members = True
         address = (key, type_.name, part)
         catalogue.put_at(address, found, self._dot if payload is True else (self._dot, payload))
-        self._uncommitted[address] = payload
+        self.uncommitted[address] = payload
 
     def clear(self, key: bytes, type_: CrdtType) -> None:
         """Remove everything of one collection that this replica has seen, in one write."""
         found = self.catalogue.ensure(key, type_)
-        if not self._uncommitted:
+        if not self.uncommitted:
             self._dot = self.catalogue.replica_index.pack(self.id, self.clock[self.id] + 1)
         self._writes_members |= key == MEMBERS_KEY
         self._clears = True
         for part in list(found.parts):
             self.catalogue.put(found, part, None)
-            self._uncommitted.pop((key, type_.name, part), None)
+            self.uncommitted.pop((key, type_.name, part), None)
         self.catalogue.put_clears(found, {self._dot: self.clock_with_folded.copy()})
-        self._uncommitted[key, type_.name, None] = None
+        self.uncommitted[key, type_.name, None] = None
 
     def delete(self, key: bytes) -> bool:
         """Remove everything under `key` that this replica has seen, type conflicts and attributes included.
@@ -225,9 +230,9 @@ class Replica:
 
         The delta has one new dot, and `hlc` as its hybrid time.
         """
-        if not self._uncommitted:
+        if not self.uncommitted:
             return None
-        written, self._uncommitted = self._uncommitted, {}
+        written, self.uncommitted = self.uncommitted, {}
         writes = tuple([_new(Write, (*address, payload)) for address, payload in written.items()])
         if self._clears:
             self._clears, writes = False, tuple(sorted(writes, key=_clears_first))
@@ -342,7 +347,7 @@ class Replica:
 
     def take_changes(self) -> Changes:
         """Return the records that persist all changes since the last call. All writes must be committed."""
-        if self._uncommitted:
+        if self.uncommitted:
             self._require_no_open_writes()
         return self.catalogue.take_changes()
 
@@ -367,8 +372,8 @@ class Replica:
                 raise Malformed("object", f"{place} holds {dot}, which the clock does not cover")
 
     def _require_no_open_writes(self) -> None:
-        if self._uncommitted:
-            raise InvariantBroken(f"{self.id} has {len(self._uncommitted)} writes that are not committed")
+        if self.uncommitted:
+            raise InvariantBroken(f"{self.id} has {len(self.uncommitted)} writes that are not committed")
 
     def _advance(self, delta: Delta, addresses: Collection[Address]) -> None:
         self.clock.advance(delta.dot)

@@ -33,8 +33,9 @@ from crdt_core.types.object import Object
 from tests.crdt_core.types.models.wire import delta_value, parts_value, patch_value, records, siblings_values
 from tests.fuzz.mutations import HOSTILE, HOSTILE_TOML
 from tests.invocations import command
-from workers.config.redis_url import options_of, shown
-from workers.config.settings import FleetSettings, load_settings
+from workers.config.loading import load_settings
+from workers.config.redis_url import options_of, redacted
+from workers.config.settings import FleetSettings
 from workers.maelstrom.protocol import parse
 from workers.replication.skew import read_heartbeat
 
@@ -185,7 +186,7 @@ def take_settings(data: bytes) -> None:
     assert isinstance(settings, FleetSettings)
     for node in settings.nodes.values():
         options_of(node.redis)
-        assert "pass" not in shown(node.redis) or "pass@" not in node.redis
+        assert "pass" not in redacted(node.redis) or "pass@" not in node.redis
 
 
 def take_line(data: bytes) -> None:
@@ -196,7 +197,7 @@ def take_line(data: bytes) -> None:
 
 def take_url(data: bytes) -> None:
     url = data.decode("utf-8", "replace")
-    shown(url)
+    redacted(url)
     options_of(url)
 
 

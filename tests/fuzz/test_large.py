@@ -24,7 +24,7 @@ from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from tests.invocations import command
-from workers.config.settings import checked, load_settings
+from workers.config.loading import checked, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

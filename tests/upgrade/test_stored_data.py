@@ -24,7 +24,7 @@ from tests.upgrade.stored import FIXTURE, NODES, SETTINGS, answers_of, copied, d
 from tests.upgrade.versions import failure_of
 from tests.workers.resp.raw import Raw
 from workers import jobs
-from workers.config.settings import load_settings
+from workers.config.loading import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -152,7 +152,7 @@ class Connection(Client, asyncio.Protocol):
         replies.in_flight += batch.commands
         executed = partial(self._executed, batch, execute, whole)
         try:
-            services.node.submit(execute if watch is None else Guarded(watch, execute), executed)
+            services.node.submit(execute if watch is None else Guarded(watch, execute), executed, monotonic())
         except DeltaicError as error:
             asyncio.get_running_loop().call_soon(executed, None, error)
 

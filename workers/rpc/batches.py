@@ -8,6 +8,7 @@ one is answered. So nothing piles up here for a client that does not read its an
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
@@ -171,7 +172,7 @@ class Batches:
 
         self._begin(count)
         try:
-            self._mailbox.submit(batch, on_reply)
+            self._mailbox.submit(batch, on_reply, monotonic())
         except DeltaicError:
             self._under_way -= count
             raise

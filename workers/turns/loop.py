@@ -18,6 +18,7 @@ may still take effect. It may from the moment its turn has begun. A call whose c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -52,18 +53,16 @@ class Troubled(Protocol):
         """Since when and why the store does not take the commit under way; `None` where nothing is amiss."""
 
 
+@dataclass(slots=True, eq=False)
 class Waiter:
     """A caller that waits. `on_reply` is told the result or the error, once.
 
     The caller waits for `patience_s`, until `deadline_s` (monotonic).
     """
 
-    __slots__ = ("deadline_s", "on_reply", "patience_s")
-
-    def __init__(self, on_reply: OnReply, patience_s: float, deadline_s: float) -> None:
-        self.on_reply = on_reply
-        self.patience_s = patience_s
-        self.deadline_s = deadline_s
+    on_reply: OnReply
+    patience_s: float
+    deadline_s: float
 
 
 class TurnLoop:
@@ -126,7 +125,8 @@ class TurnLoop:
         waiter = Waiter(on_reply, patience_s, now_s + patience_s)
         self._asked[waiter] = Call(operation, waiter)
         if not self.is_due:
-            self._become_due()
+            self.is_due = True
+            self._wake()
 
     def ask(self, make: Callable[[Waiter], Event], on_reply: OnReply) -> Waiter:
         """Adds the event that `make` builds around a token. Its caller waits for as long as it takes.
@@ -195,7 +195,7 @@ class TurnLoop:
         self._events, self._asked, self.is_due = [], {}, False
         turn = self.node.turn(events, wall_ms, monotonic_ms)
         self._effects = turn.effects
-        if turn.commit.empty and not self._is_suspicious:
+        if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
             return None
         self._is_suspicious, self._is_committing, self._began_s = False, True, monotonic_ms / 1000
         return turn.commit

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crdt_core.node.events import Call, Reply, Tick
-from workers.system.clock import monotonic_ms, wall_ms
+from workers.system.clock import wall_ms
 from workers.turns.loop import TurnLoop
 from workers.turns.turned import Turned
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crdt_core.node.events import Commit, Effect, Event, Operation
     from crdt_core.node.node import Node
     from crdt_core.replica.committed_view import CommittedView
-    from workers.turns.loop import Observer, OnReply, Waiter
+    from workers.turns.loop import Observer, Waiter
     from workers.wire.retry import Trouble
 
 __all__ = ["Commits", "Mailbox"]
@@ -72,11 +72,13 @@ class Mailbox:
         self._store = store
         self._release = release
         self._call_timeout_s = call_timeout_s
+        self._arrived = asyncio.Event()
         self._turns = TurnLoop(
-            node, store, self._wake, call_timeout_s=call_timeout_s, calls_waiting_max=calls_waiting_max
+            node, store, self._arrived.set, call_timeout_s=call_timeout_s, calls_waiting_max=calls_waiting_max
         )
+        self.submit = self._turns.submit
+        """As `call`, for a face that keeps no task waiting: see `TurnLoop.submit`."""
         self.confirmed = self._turns.confirmed
-        self._idle: asyncio.Future[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
@@ -118,15 +120,6 @@ class Mailbox:
         """Redis may have lost the replica, or the connection that holds it: the next turn commits, and so finds out."""
         self._turns.suspect()
 
-    def submit(self, operation: Operation, on_reply: OnReply) -> None:
-        """As `call`, for a face that keeps no task waiting: `on_reply` is told the result or the error, later and once.
-
-        Raises at once what `call` raises where waiting would be in vain.
-        """
-        self._turns.submit(operation, on_reply, monotonic())
-        if self._patience is None:
-            self._be_patient(self._call_timeout_s)
-
     async def call(self, operation: Operation) -> Any:
         """The result of a caller's operation, once it is durable; raises what the operation and `ask_in_time` raise."""
         return await self.ask_in_time(lambda token: Call(operation, token))
@@ -156,45 +149,40 @@ class Mailbox:
 
     async def run(self) -> None:
         """Turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
+        turns, call_soon = self._turns, asyncio.get_running_loop().call_soon
         self._tick()
         try:
-            while not self._turns.is_over:
-                if self._turns.is_due:
+            while not (turns.is_closing and turns.is_over):
+                if turns.is_due:
                     await asyncio.sleep(0)  # what is answered leaves before the next turn begins
                 else:
-                    self._idle = asyncio.get_running_loop().create_future()
-                    await self._idle
-                await self._turn()
+                    await self._arrived.wait()
+                self._arrived.clear()
+                commit = turns.begin(wall_ms(), int(monotonic() * 1000))
+                if commit is not None:
+                    await self._store.commit(commit)
+                    turns.confirm()
+                    self.confirmed = turns.confirmed
+                for effect in turns.release():
+                    if type(effect) is Reply:
+                        # By the event loop: a caller that fails at its answer must not take the turns with it.
+                        call_soon(effect.token.on_reply, effect.result, effect.error)
+                    else:
+                        self._release(effect)
+                if self.turned.waiting:
+                    self.turned.notify()
         finally:
             for timer in (self._ticker, self._patience):
                 if timer is not None:
                     timer.cancel()
             _tell(self._turns.end())
 
-    async def _turn(self) -> None:
-        turns = self._turns
-        commit = turns.begin(wall_ms(), monotonic_ms())
-        if commit is not None:
-            await self._store.commit(commit)
-            turns.confirm()
-            self.confirmed = turns.confirmed
-        replies = []
-        for effect in turns.release():
-            if type(effect) is Reply:
-                replies.append(effect)
-            else:
-                self._release(effect)
-        _tell(replies)
-        self.turned.notify()
-
-    def _wake(self) -> None:
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
-
     def _tick(self) -> None:
         """A turn even if nothing arrives: time is something that happens, too."""
         if not self._turns.is_due:
             self._turns.put(Tick())
+        if self._patience is None and (next_s := self._turns.next_deadline_s) < inf:
+            self._be_patient(max(_LATE_S, next_s - monotonic()))
         self._ticker = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
     async def _reply(self, reply: asyncio.Future[Any], waiter: Waiter) -> Any:
@@ -217,13 +205,9 @@ class Mailbox:
 
 
 def _tell(replies: Iterable[Reply]) -> None:
-    """Tells each caller. A caller that fails at its answer must not take the turns with it."""
+    """Tells each caller, by the event loop: a caller that fails at its answer must not take the turns with it."""
     for waiter, result, error in replies:
-        try:
-            waiter.on_reply(result, error)
-        except Exception as failure:  # noqa: BLE001  a caller's failure is its own
-            context = {"message": "a caller failed at its answer", "exception": failure}
-            asyncio.get_running_loop().call_exception_handler(context)
+        asyncio.get_running_loop().call_soon(waiter.on_reply, result, error)
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -12,21 +12,21 @@ __all__ = ["Turned"]
 
 
 class Turned:
-    """The tasks that wait for turns. A turn that nobody waits for costs nothing."""
+    """The tasks that wait for turns; `waiting` has a future of each. A turn that nobody waits for costs nothing."""
 
     def __init__(self) -> None:
-        self._waiting: list[asyncio.Future[None]] = []
+        self.waiting: list[asyncio.Future[None]] = []
 
     async def wait_for(self, holds: Callable[[], bool]) -> None:
         """Returns once `holds` returns true: at once, or after the turn that brings it about."""
         while not holds():
             turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+            self.waiting.append(turn)
             await turn
 
     def notify(self) -> None:
         """A turn is over: whoever waits looks again."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         for turn in waiting:
             if not turn.done():
                 turn.set_result(None)

@@ -20,13 +20,13 @@ from crdt_core.codec.records import (
 )
 from crdt_core.codec.siblings import encode_siblings
 from crdt_core.errors import Malformed
-from crdt_core.lattice.clocks import Dot, VersionVector
+from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.replica_index import ReplicaIndex
 from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
 from crdt_core.replica.replica import Replica
 from crdt_core.types import LWWREGISTER, ORSET, PNCOUNTER, TYPES
-from tests.crdt_core.codec.strategies import PARTS_AND_PAYLOADS
 from tests.crdt_core.histories import NAMES, NOW, Operation, World, perform, steps, worlds
+from tests.crdt_core.types.models import MODELS
 
 pytestmark = pytest.mark.timeout(900)  # a failure is first made as small as it can be, for up to five minutes
 
@@ -38,7 +38,7 @@ every_type = pytest.mark.parametrize("type_name", TYPES)
 def test_a_part_comes_back_from_its_record(type_name: str, data: st.DataObject) -> None:
     replica_index, other = ReplicaIndex(), ReplicaIndex()
     other.index("stranger")
-    _, payloads = PARTS_AND_PAYLOADS[type_name]
+    payloads = MODELS[type_name].payloads
     dots = st.builds(Dot, st.sampled_from(NAMES), st.integers(1, 2**49))
     siblings = data.draw(st.dictionaries(dots, st.one_of(payloads, st.just(TOMBSTONE)), min_size=1, max_size=4))
     link = Replica("n1").catalogue.ensure(b"k", TYPES[type_name])
@@ -70,7 +70,7 @@ def test_an_object_comes_back_from_its_record_with_rivals_and_clears() -> None:
     one.delete(b"\xffk")
     one.commit(NOW)
     perform(other, Operation(b"\xffk", "pncounter", "add", 2**63 - 1))
-    perform(other, Operation(b"\xffk", "lwwregister", "set", (b"\xfe", 3)))
+    perform(other, Operation(b"\xffk", "lwwregister", "set", b"\xfe", Stamp(3, 0)))
     other.commit(NOW)
     one.join(other.patch(None, NOW))
     head = one.catalogue.objects[b"\xffk"]

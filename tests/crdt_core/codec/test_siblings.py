@@ -17,8 +17,8 @@ from crdt_core.types import EXPIRY, GCOUNTER, LWWREGISTER, MVREGISTER, ORSET, PN
 from crdt_core.types.counters import Share
 from crdt_core.types.expiry import Until
 from crdt_core.types.registers import Stamped
-from tests.crdt_core.codec.strategies import PARTS_AND_PAYLOADS
 from tests.crdt_core.histories import NAMES
+from tests.crdt_core.types.models import MODELS
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_payloads_are_readable_json(type_: Any, payload: Any, json: bytes) -> No
 @pytest.mark.parametrize("type_name", TYPES)
 @given(data=st.data())
 def test_siblings_come_back_as_they_were(type_name: str, data: st.DataObject) -> None:
-    _, payloads = PARTS_AND_PAYLOADS[type_name]
+    payloads = MODELS[type_name].payloads
     dots = st.builds(Dot, st.sampled_from(NAMES), st.integers(1, 2**49))
     siblings = data.draw(st.dictionaries(dots, st.one_of(payloads, st.just(TOMBSTONE)), min_size=1, max_size=4))
     encoded = encode_siblings(TYPES[type_name], siblings)

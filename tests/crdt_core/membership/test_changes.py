@@ -367,7 +367,7 @@ def test_one_that_was_added_unheard_is_told_when_it_asks_and_stops(fleet, until)
     for name in ("n1", "n2"):
         fleet.logs[name].clear()
     fleet.settle()
-    with pytest.raises(Retired, match="it holds commits of n3 that the others have given up"):
+    with pytest.raises(Retired, match="it holds commits of n3 that the others have abandoned"):
         fleet.sync("n4")
     fleet.away = {"n3", "n4"}
     fleet.settle()
@@ -384,7 +384,7 @@ def test_one_that_was_added_unheard_reads_of_it_in_a_log_and_stops(fleet, until)
     leave_behind(fleet)
     end_n3(fleet, until)
     fleet.away = {"n3"}
-    with pytest.raises(Retired, match="given up"):
+    with pytest.raises(Retired, match="have abandoned"):
         fleet.settle()
 
 
@@ -429,7 +429,7 @@ def test_what_the_fleet_has_given_up_does_not_come_in_by_one_that_was_added_anew
     assert fleet.nodes["n1"].replica.clock_with_folded["n3"] == 1
     assert fleet.value("n1", b"hits") == 3
     fleet.away = {"n3"}
-    with pytest.raises(Retired, match="given up"):
+    with pytest.raises(Retired, match="have abandoned"):
         fleet.settle()
 
 

@@ -55,5 +55,5 @@ def test_an_attribute_never_shows() -> None:
     assert head.showing() == [head]
 
 
-def test_only_a_collection_has_a_weight_from_the_beginning() -> None:
-    assert (Object(b"k", ORSET).weight, Object(b"k", PNCOUNTER).weight) == (0, None)
+def test_only_a_collection_has_a_hash_from_the_beginning() -> None:
+    assert (Object(b"k", ORSET).counted_hash, Object(b"k", PNCOUNTER).counted_hash) == (0, None)

@@ -12,7 +12,7 @@ from rq.serializers import JSONSerializer
 
 from tests.server import ValkeyServer
 from tests.support import free_port
-from workers.config.settings import CRON_NODES_VARIABLE
+from workers.config.loading import CRON_NODES_VARIABLE
 from workers.wire.keys import queue_name
 
 if TYPE_CHECKING:

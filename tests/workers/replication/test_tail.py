@@ -12,6 +12,7 @@ from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import DeltasRead
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
+from tests.invocations import value_of
 from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench, lose_connections
 from workers.replication.tail import Tail
@@ -47,7 +48,7 @@ class TailBench(Bench):
         self.start(Tail("n2", "n2", self.reader(), self.links, self.mailbox, batch=2).run())
 
     def fruit(self) -> list[bytes]:
-        return sorted(self.node.confirmed.value(b"fruit") or [])
+        return sorted(value_of(self.node.confirmed, b"fruit") or [])
 
     async def shows(self, *elements: bytes) -> None:
         await wait_until_async(lambda: self.fruit() == sorted(elements), what=f"{elements}")

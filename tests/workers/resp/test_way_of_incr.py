@@ -60,7 +60,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     """A client of a worker's face; behind it are a real node, a real store and a real server."""
     server = ValkeyServer(tmp_path, appendfsync="no").start()
     store = Store("n1", server.url, "token", 1000)
-    await store.claim(takeover=False)
+    await store.acquire(takeover=False)
     replica = Replica("n1", founders=["n1", "n2"])
     await store.load(replica)
     mailbox = Mailbox(Node("n1", replica, "token"), store, lambda _: None, call_timeout_s=60)

@@ -104,7 +104,7 @@ def test_every_call_that_a_batch_may_have_is_in_the_table_and_tried_here() -> No
     for name, call in OBJECT_CALLS.items():
         result = pb.BatchedResult.DESCRIPTOR.fields_by_name[name].message_type
         assert result.full_name == call.response().DESCRIPTOR.full_name
-        assert call.command.write is not name.startswith("get_")
+        assert call.command.writes is not name.startswith("get_")
 
 
 @pytest.mark.parametrize(("name", "request_", "args"), [(name, *made) for name in MADE for made in MADE[name]])

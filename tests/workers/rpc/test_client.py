@@ -12,7 +12,8 @@ from crdt_core.errors import UnknownNode
 from tests.support import free_port
 from tests.workers.mailboxes import SlowStore
 from tests.workers.rpc.face import Face, serving
-from workers.config.settings import LimitSettings, checked
+from workers.config.loading import checked
+from workers.config.settings import LimitSettings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.client import FleetClient, KeyView, NodeUnavailable, NoNodeAnswers, Refused
 

@@ -7,7 +7,7 @@ import pytest
 from crdt_core.codec.records import Changes, Record
 from crdt_core.node.events import Commit, Quarantined
 from workers.storage.commit_buffer import CommitBuffer
-from workers.storage.requests import beside_records, header_set, record_commands
+from workers.storage.requests import record_commands, set_header, stream_commands
 from workers.wire.keys import Keys
 
 KEYS = Keys("n1", "n1.2")
@@ -39,8 +39,8 @@ def test_a_buffer_is_the_transaction_and_the_guard_of_the_next_one(commit: Commi
     assert CommitBuffer(KEYS, 100, GUARD).commands(commit, HEADER) == [
         ("MULTI",),
         *record_commands(KEYS, commit.records),
-        *beside_records(KEYS, commit, 100),
-        header_set(KEYS, HEADER),
+        *stream_commands(KEYS, commit, 100),
+        set_header(KEYS, HEADER),
         ("EXEC",),
         *GUARD,
     ]

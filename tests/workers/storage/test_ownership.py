@@ -187,5 +187,5 @@ async def test_a_large_reply_may_take_its_time_and_none_after_it(server: ValkeyS
 async def test_before_it_is_acquired_there_is_no_connection(server: ValkeyServer) -> None:
     ownership = Ownership("n1", server.url, "one")
     assert not ownership.connected
-    with pytest.raises(StoreUnavailable, match="not acquired"):
+    with pytest.raises(StoreUnavailable, match="the connection to Redis is closed"):
         await ownership.ask(("PING",))

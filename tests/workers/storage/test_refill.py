@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from crdt_core.codec.patches import encode_patch
 from crdt_core.errors import Fenced, InvariantBroken
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import PatchOffered
@@ -112,7 +111,7 @@ async def test_an_older_copy_that_speaks_of_an_id_folded_since_is_no_other_histo
     gone = Replica("n3")
     gone.write(b"few", ORSET, b"of n3", True)
     gone.commit(Stamp(1, 0))
-    patch = encode_patch(gone.patch(None, Stamp(1, 0)))
+    patch = gone.patch(None, Stamp(1, 0))
     await bench.handle(PatchOffered(patch, None))
     older = saved(bench.redis)
     await bench.turn(Fold())

@@ -17,6 +17,7 @@ from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.writes import Count, Look, Refuse
+from tests.invocations import value_of
 from workers.turns.loop import TurnLoop
 from workers.wire.retry import Trouble
 
@@ -175,10 +176,10 @@ def test_nothing_leaves_and_nothing_shows_before_the_commit_is_confirmed(shell: 
         shell.loop.release()
     with pytest.raises(InvariantBroken, match="a turn begins while a commit is under way"):
         shell.begin()
-    assert shell.loop.node.confirmed.value(KEY) is None
+    assert value_of(shell.loop.node.confirmed, KEY) is None
     assert shell.loop.confirmed.clock == {}
     shell.loop.confirm()
-    assert shell.loop.node.confirmed.value(KEY) == 1
+    assert value_of(shell.loop.node.confirmed, KEY) == 1
     assert shell.loop.confirmed.clock == {"n1": 1}
     assert (shell.told, shell.sent) == ({}, [])
     shell.release()
@@ -210,7 +211,7 @@ def test_observers_see_what_changed_before_anybody_is_told_and_nothing_of_other_
     seen: list[tuple[set[bytes], bool, object]] = []
 
     def observe(changed: Any) -> None:
-        seen.append(({key for key, _, _ in changed}, bool(shell.told), shell.loop.node.confirmed.value(KEY)))
+        seen.append(({key for key, _, _ in changed}, bool(shell.told), value_of(shell.loop.node.confirmed, KEY)))
 
     shell.loop.observers.append(observe)
     shell.submit("a", Count(KEY))

@@ -167,8 +167,8 @@ async def test_a_submission_is_told_once_and_after_its_commit() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[tuple[Any, Exception | None]] = []
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said))
-    mailbox.submit(Refuse(), lambda *said: told.append(said))
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said), monotonic())
+    mailbox.submit(Refuse(), lambda *said: told.append(said), monotonic())
     await store.committing.wait()
     assert told == []
     assert shown(mailbox) is None
@@ -185,11 +185,11 @@ async def test_submissions_whose_time_is_up_are_told_and_those_not_begun_never_h
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=0.05, calls_waiting_max=2)
     told: list[Any] = []
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]))
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]), monotonic())
     await store.committing.wait()
-    mailbox.submit(Count(KEY, 10), lambda *said: told.append(said[1]))
+    mailbox.submit(Count(KEY, 10), lambda *said: told.append(said[1]), monotonic())
     with pytest.raises(Overloaded):
-        mailbox.submit(Count(KEY, 100), lambda *said: told.append(said[1]))
+        mailbox.submit(Count(KEY, 100), lambda *said: told.append(said[1]), monotonic())
     await wait_until_async(lambda: len(told) == 2, what="both to be told")
     begun, waiting = told
     assert (begun.unchanged, waiting.unchanged) == (False, True)
@@ -203,14 +203,14 @@ async def test_submissions_that_wait_when_the_worker_stops_are_told() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[Any] = []
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]))
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]), monotonic())
     await store.committing.wait()
     turns.cancel()
     await asyncio.gather(turns, return_exceptions=True)
     await wait_until_async(lambda: told, what="it to be told")
     assert isinstance(told[0], Stopping)
     with pytest.raises(Stopping):
-        mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]))
+        mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]), monotonic())
     with pytest.raises(Stopping):
         _ = mailbox.state
 
@@ -240,8 +240,8 @@ async def test_a_caller_that_fails_at_its_answer_does_not_take_the_turns_with_it
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    mailbox.submit(Count(KEY, 1), fail)
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said))
+    mailbox.submit(Count(KEY, 1), fail, monotonic())
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said), monotonic())
     await wait_until_async(lambda: told, what="the other to be told")
     assert told == [(2, None)]
     assert isinstance(failures[0]["exception"], ZeroDivisionError)

@@ -12,6 +12,7 @@ from crdt_core.lattice.clocks import Stamp
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
+from tests.invocations import value_of
 from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench
 from workers.config.loading import checked
@@ -47,7 +48,7 @@ class Following(Bench):
         self.client.xadd(Keys(node).log, {DELTA_FIELD: content}, id="1-0")
 
     def fruit(self) -> list[bytes]:
-        return sorted(self.node.confirmed.value(b"fruit") or [])
+        return sorted(value_of(self.node.confirmed, b"fruit") or [])
 
 
 @pytest.fixture

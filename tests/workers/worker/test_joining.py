@@ -12,6 +12,7 @@ from crdt_core.membership.identity import Sponsor
 from crdt_core.node.node import Node, NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
+from tests.invocations import value_of
 from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench
 from workers.config.settings import NodeSettings
@@ -77,7 +78,7 @@ async def test_what_a_former_id_had_not_sent_is_written_as_new(bench: Bench) -> 
     decision = Bootstrap("n1.2", ("n1",), unsponsored=True, former="n1")
     bench.start(replay_former(bench.redis, decision, bench.mailbox))
     await join(decision, ADDRESSES, bench.mailbox)
-    await wait_until_async(lambda: bench.node.confirmed.value(b"fruit") == [b"apple", b"fig"], what="the replay")
+    await wait_until_async(lambda: value_of(bench.node.confirmed, b"fruit") == [b"apple", b"fig"], what="the replay")
 
     async def log_is_gone() -> bool:
         return not await bench.redis.exists(Keys("n1").log)
