@@ -13,6 +13,7 @@ from crdt_core.types.counters import GCOUNTER, PNCOUNTER
 from crdt_core.types.expiry import EXPIRY
 from crdt_core.types.flags import DWFLAG, EWFLAG
 from crdt_core.types.hashes import HASH
+from crdt_core.types.hyperloglogs import HYPERLOGLOG
 from crdt_core.types.members import MEMBERS
 from crdt_core.types.registers import LWWREGISTER, MVREGISTER
 from crdt_core.types.sets import GSET, ORSET, RWSET
@@ -37,6 +38,7 @@ TYPES: dict[str, CrdtType] = {
         MVREGISTER,
         EWFLAG,
         DWFLAG,
+        HYPERLOGLOG,
         MEMBERS,
         EXPIRY,
     )

@@ -66,6 +66,7 @@ DIFFERENCES = (
     Difference([b"SRANDMEMBER", b"s", b"-1048577"], "a reply must fit the memory of a replica that serves others, too"),
     Difference([b"HRANDFIELD", b"h", b"-1048577"], "a reply must fit the memory of a replica that serves others, too"),
     Difference([b"COPY", b"h", b"k", b"DB", b"1"], "there is one database"),
+    Difference([b"STRLEN", b"p"], "a HyperLogLog is no string here, though TYPE says so"),
     Difference([b"SCAN", b" 7"], "a cursor is what a scan gave, to the letter"),
     Difference([b"SCAN", b"0", b"COUNT", b"1"], "cursors are places in another order"),
 )
@@ -220,13 +221,15 @@ def compare_states(lone: Lone | Real, real: Real) -> None:
     for key in sorted(real.do([b"KEYS", b"*"])):
         compare([b"TYPE", key], lone, real)
         compare([b"PEXPIRETIME", key], lone, real)
-        for whole in (b"GET", b"SMEMBERS", b"HGETALL"):
+        for whole in (b"PFCOUNT",) if key in COUNTED else (b"GET", b"SMEMBERS", b"HGETALL"):
             compare([whole, key], lone, real)
 
 
 # The sequences.
 
 KEYS = (b"a", b"b", b"c", b"d", b"e", b"f", b"\xff\x00\r\n", b"")
+COUNTED = (b"p", b"q", b"r")
+"""Keys for HyperLogLogs alone: behind those of a real server is a string, which the commands on strings show."""
 MEMBERS = (b"x", b"y", b"z", b"1", b"2", b"-5", b"\x00", b"n\x00n1", b"\xfe\r\n", b"")
 INTEGERS = (
     *(b"0", b"1", b"2", b"3", b"7", b"10", b"-1", b"-2", b"-10", b"100", b"1000000"),
@@ -286,6 +289,9 @@ class Chance:
             **dict.fromkeys(b"SETEX PSETEX".split(), self._setex),
             **dict.fromkeys(b"SSCAN HSCAN".split(), self._scan_inside),
             **dict.fromkeys(b"FLUSHDB FLUSHALL".split(), self._flush),
+            b"PFADD": lambda: [self.pick(COUNTED), *self.pick(([], self.some(lambda: self.pick(MEMBERS), 4)))],
+            b"PFCOUNT": lambda: self.some(lambda: self.pick((*COUNTED, *COUNTED, self.key()))),
+            b"PFMERGE": lambda: self.some(lambda: self.pick(COUNTED)),
             b"SET": self._set,
             b"GETEX": self._getex,
             b"SETRANGE": lambda: [self.key(), self.pick(OFFSETS[:8]), self.pick(WORDS)],
@@ -500,7 +506,7 @@ def test_a_lone_replica_answers_as_a_real_server_does(shard: int, real: Real) ->
 def test_what_is_listed_as_different_is_different(difference: Difference, real: Real) -> None:
     real.do([b"FLUSHDB"])
     lone = Lone(CommandOptions())
-    for words in ([b"SADD", b"s", b"m"], [b"HSET", b"h", b"f", b"v"]):
+    for words in ([b"SADD", b"s", b"m"], [b"HSET", b"h", b"f", b"v"], [b"PFADD", b"p", b"x"]):
         assert lone.do(words) == real.do(words)
     assert lone.do(difference.words) != real.do(difference.words)
 

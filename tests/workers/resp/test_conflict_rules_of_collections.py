@@ -1,4 +1,4 @@
-"""The rules of docs/redis.md on real nodes, each by name: sets of both kinds, flags and hashes."""
+"""The rules of docs/redis.md on real nodes, each by name: sets of both kinds, flags, hashes and HyperLogLogs."""
 
 from __future__ import annotations
 
@@ -233,3 +233,32 @@ def test_a_delete_takes_away_what_it_saw_of_a_field_that_counts(sides: Sides, ke
         sides.a.execute_command(delete, key, *(["n"] if delete == "HDEL" else []))
         assert sides.b.hincrby(key, "n", 2) == 7
     assert sides.all(lambda node: node.hget(key, "n")) == b"2"
+
+
+# HyperLogLogs
+
+
+@rule("A: PFADD h a, B: PFADD h b => both count")
+def test_concurrent_adds_to_a_hyperloglog_are_united(sides: Sides, key: str) -> None:
+    with sides.apart():
+        sides.a.pfadd(key, "a")
+        sides.b.pfadd(key, "b")
+    assert sides.all(lambda redis: redis.pfcount(key)) == 2
+
+
+@rule("A: DEL h, B: PFADD h a => a counts")
+def test_an_add_to_a_hyperloglog_survives_a_concurrent_delete(sides: Sides, key: str) -> None:
+    sides.a.pfadd(key, "a", "b")
+    with sides.apart():
+        sides.a.delete(key)
+        assert sides.b.pfadd(key, "a") == 0
+    assert sides.all(lambda redis: redis.pfcount(key)) == 1
+
+
+@rule("A: PFMERGE h other, B: PFADD h a => both count")
+def test_a_merge_and_a_concurrent_add_are_united(sides: Sides, key: str) -> None:
+    sides.a.pfadd(key + "other", "b")
+    with sides.apart():
+        sides.a.pfmerge(key, key + "other")
+        sides.b.pfadd(key, "a")
+    assert sides.all(lambda redis: redis.pfcount(key)) == 2
