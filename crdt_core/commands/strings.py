@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crdt_core.commands.session import Session
     from crdt_core.types.object import Object
 
-__all__ = ["COMMANDS", "taken", "text_of", "write_text"]
+__all__ = ["COMMANDS", "taken", "text_at", "text_of", "write_text"]
 
 # What all share
 
@@ -62,7 +62,8 @@ def write_text(session: Session, key: bytes, value: bytes, *, keeps_deadline: bo
             set_deadline(session, key, deadline_ms)
 
 
-def _text_at(session: Session, key: bytes) -> bytes | None:
+def text_at(session: Session, key: bytes) -> bytes | None:
+    """Return the string under `key`, `None` if there is none. Raises `CommandError` if the key holds something else."""
     found = session.find(key)
     return None if found is None else text_of(session, found)
 
@@ -93,12 +94,12 @@ def _mget(session: Session, args: list[bytes]) -> Reply:
 
 
 def _strlen(session: Session, args: list[bytes]) -> Reply:
-    return len(_text_at(session, args[0]) or b"")
+    return len(text_at(session, args[0]) or b"")
 
 
 def _getrange(session: Session, args: list[bytes]) -> Reply:
     start, end = parse_integer(args[1]), parse_integer(args[2])
-    value = _text_at(session, args[0]) or b""
+    value = text_at(session, args[0]) or b""
     if start < 0 and end < 0 and start > end:
         return b""
     start = max(0, start + len(value) if start < 0 else start)

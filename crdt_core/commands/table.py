@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import (
+    bits,
     counters,
     counting,
     expiry,
@@ -39,6 +40,7 @@ __all__ = ["COMMANDS", "UNSUPPORTED", "CommandTable", "lookup"]
 
 _FAMILIES = (
     strings,
+    bits,
     counting,
     counters,
     registers,

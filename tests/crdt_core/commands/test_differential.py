@@ -262,6 +262,8 @@ PATTERNS = (
     b"n*1",
     b"[a",
 )
+BIT_OFFSETS = (b"0", b"1", b"7", b"8", b"13", b"100", b"#0", b"#1", b"#3", b"-1", b"x", b"4294967296", b"99999999999")
+FIELDS = (b"u8", b"i8", b"u1", b"i1", b"u5", b"i13", b"u63", b"i64", b"u64", b"i65", b"i0", b"u08", b"I8", b"x", b"")
 OFFSETS = (b"0", b"1", b"3", b"-1", b"-3", b"100", b"-100", b"x", b"9223372036854775807", b"-9223372036854775808")
 
 
@@ -289,6 +291,13 @@ class Chance:
             **dict.fromkeys(b"SETEX PSETEX".split(), self._setex),
             **dict.fromkeys(b"SSCAN HSCAN".split(), self._scan_inside),
             **dict.fromkeys(b"FLUSHDB FLUSHALL".split(), self._flush),
+            b"SETBIT": lambda: [self.key(), self.pick(BIT_OFFSETS), self.pick((b"0", b"1", b"1", b"2", b"x"))],
+            b"GETBIT": lambda: [self.key(), self.pick(BIT_OFFSETS)],
+            b"BITCOUNT": lambda: [self.key(), *self._bit_range()],
+            b"BITPOS": lambda: [self.key(), self.pick((b"0", b"1", b"2", b"x")), *self._bit_range()],
+            b"BITOP": lambda: [self.pick((b"AND", b"or", b"XOR", b"NOT", b"FOO")), self.key(), *self.some(self.key)],
+            b"BITFIELD": lambda: [self.key(), *(word for step in self.some(self._bit_step) for word in step)],
+            b"BITFIELD_RO": lambda: [self.key(), *(word for step in self.some(self._bit_step, 2) for word in step)],
             b"PFADD": lambda: [self.pick(COUNTED), *self.pick(([], self.some(lambda: self.pick(MEMBERS), 4)))],
             b"PFCOUNT": lambda: self.some(lambda: self.pick((*COUNTED, *COUNTED, self.key()))),
             b"PFMERGE": lambda: self.some(lambda: self.pick(COUNTED)),
@@ -326,7 +335,7 @@ class Chance:
                 args = args[: self._random.randrange(len(args) + 1)]
             case 1:
                 args = [*args, self.pick((*WORDS, *LIFETIMES, b"NX", b"EX", b"COUNT", b"LIMIT"))]
-            case 2 if args and not name.endswith(b"SCAN"):
+            case 2 if args and not name.endswith(b"SCAN") and not name.startswith(b"PF"):
                 args[self._random.randrange(len(args))] = self.pick((*WORDS, *LIFETIMES, *KEYS, b"nx", b"Get"))
         return [name if self._random.random() < 0.9 else name.lower(), *args]
 
@@ -374,6 +383,18 @@ class Chance:
 
     def _ranges(self) -> Words:
         return [self.key(), self.pick(OFFSETS), self.pick(OFFSETS)]
+
+    def _bit_range(self) -> Words:
+        words = [self.pick(OFFSETS), self.pick(OFFSETS), self.pick((b"BYTE", b"BIT", b"bit", b"x"))]
+        return words[: self.pick((0, 1, 2, 3))]
+
+    def _bit_step(self) -> Words:
+        field = self.pick((*FIELDS[:8], self.pick(FIELDS)))
+        offset = self.pick((*BIT_OFFSETS[:9], self.pick(BIT_OFFSETS)))
+        number = self.pick((b"1", b"-1", b"100", b"-100", self.pick(INTEGERS)))
+        change = [self.pick((b"SET", b"INCRBY", b"incrby")), field, offset, number]
+        overflow = [b"OVERFLOW", self.pick((b"WRAP", b"SAT", b"FAIL", b"sat", b"x"))]
+        return self.pick(([b"GET", field, offset], change, [*overflow, *change]))
 
     def _flush(self) -> Words:
         return self.pick(([], [b"SYNC"], [b"async"], [b"x"]))

@@ -360,3 +360,31 @@ def test_no_effect_shows_before_its_cause(sides: Sides, key: str) -> None:
         assert sides.c.get(key + "cause") == b"29"
     finally:
         sides.c.execute_command("DELTAIC.HEAL")
+
+
+# Bits
+
+
+@rule("A: SETBIT k 0 1, B: SETBIT k 1 1 => one of the two bits")
+def test_of_two_bits_that_are_set_concurrently_one_survives(sides: Sides, key: str) -> None:
+    with sides.apart():
+        sides.a.setbit(key, 0, 1)
+        sides.b.setbit(key, 1, 1)
+    assert sides.all(lambda redis: redis.bitcount(key)) == 1
+
+
+@rule("A: BITFIELD k INCRBY u8 0 1, B: BITFIELD k INCRBY u8 0 1 => 1")
+def test_increments_in_a_bit_field_do_not_add_up(sides: Sides, key: str) -> None:
+    with sides.apart():
+        for redis in (sides.a, sides.b):
+            assert redis.execute_command("BITFIELD", key, "INCRBY", "u8", 0, 1) == [1]
+    assert sides.all(lambda redis: redis.execute_command("BITFIELD_RO", key, "GET", "u8", 0)) == [1]
+
+
+@rule("A: BITOP NOT k src, B: SETBIT k 0 1 => one of the two results")
+def test_a_bit_operation_writes_the_whole_destination(sides: Sides, key: str) -> None:
+    sides.a.set(key + "src", b"\xf0")
+    with sides.apart():
+        assert sides.a.bitop("NOT", key, key + "src") == 1
+        assert sides.b.setbit(key, 0, 1) == 0
+    assert sides.get(key) in {b"\x0f", b"\x80"}
