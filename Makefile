@@ -63,6 +63,9 @@ types: $(VENV)/.dev ## Check the types
 contracts: $(VENV)/.dev ## Check that the layers import only what they may
 	$(BIN)/lint-imports
 
+rooms: $(VENV)/.dev ## Show every module with its room; fail on an import circle, an unlisted module or one without a test
+	$(BIN)/python tools/rooms.py
+
 docs: $(VENV)/.runtime ## Write the tables of commands in docs/redis.md from their rows
 	$(BIN)/python -m workers.resp.commands.page docs/redis.md
 

@@ -28,6 +28,8 @@ _TITLES = {
     "string": "Strings",
     "set": "Sets",
     "hash": "Hashes",
+    "bitmap": "Bits",
+    "hyperloglog": "HyperLogLogs",
     "generic": "Keys and expiry",
     "transactions": "Transactions",
     "pubsub": "Channels",
