@@ -197,8 +197,11 @@ def _decode_one(key: bytes, fields: Any, replica_index: ReplicaIndex) -> Object:
         raise Malformed("object", f"{object_.type.name} has no field {brief(sorted(unknown))}")
     for part, siblings in _members(fields, "parts"):
         object_.adopt(object_.type.decode_part(part), _pack(object_, siblings, replica_index))
-    for dot, deps in _members(fields, "clears"):
-        object_.clears[replica_index.pack(*parse_dot(dot))] = decode_clock(deps)
+    for text, seen in _members(fields, "clears"):
+        dot, deps = parse_dot(text), decode_clock(seen)
+        if deps[dot.replica] != dot.counter - 1:
+            raise Malformed("object", f"the clear {dot} cannot have been made at clock {brief(dict(deps))}")
+        object_.clears[replica_index.pack(*dot)] = deps
     return object_
 
 

@@ -112,9 +112,12 @@ class Replica:
         for head in objects:
             self.catalogue.adopt(head)
         self._read_members()
-        dense_clock = self.catalogue.replica_index.dense_clock(self.clock_with_folded)
+        seen = self.clock_with_folded
+        dense_clock = self.catalogue.replica_index.dense_clock(seen)
         for head in objects:
             for object_ in head.chain():
+                if not all(deps <= seen for deps in object_.clears.values()):
+                    raise Malformed("object", f"{brief(object_.key)} has a clear that has seen more than the replica")
                 for part, siblings in object_.parts.items():
                     if type(siblings) is not int or not covered(siblings, dense_clock):
                         self._require_covered(dense_clock, object_, part, siblings)

@@ -83,6 +83,12 @@ def test_an_object_comes_back_from_its_record_with_rivals_and_clears() -> None:
     assert object_record(back, replica_index) == record
 
 
+def test_a_clear_that_does_not_follow_what_it_has_seen_is_malformed() -> None:
+    """Every peer would refuse a patch with such a clear, so the replica must not load it."""
+    with pytest.raises(Malformed, match="the clear n2:9 cannot have been made at clock"):
+        decode_object(b"k", b'{"type":"orset","clears":{"n2:9":{"orset":8}}}', ReplicaIndex())
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -27,7 +27,11 @@ def paused_links(fleet: Fleet) -> set[tuple[str, str]]:
 
 def demo_keys(fleet: Fleet) -> set[str]:
     """The demo's keys that some node still shows."""
-    found = {key.decode() for node in fleet.nodes.values() for key in fleet.redis().hkeys(node.keys.state)}
+    found = {
+        key.decode("utf-8", "backslashreplace")
+        for node in fleet.nodes.values()
+        for key in fleet.redis().hkeys(node.keys.state)
+    }
     demo = [key for key in found if key.startswith("demo:")]
     return {key for key in demo if any(node.inspect(key).type for node in fleet.nodes.values())}
 

@@ -381,7 +381,7 @@ class HeldMailbox:
     def __init__(self) -> None:
         self.held: list[Callable[[Any, Exception | None], None]] = []
 
-    def submit(self, _operation: object, on_reply: Callable[[Any, Exception | None], None]) -> None:
+    def submit(self, _operation: object, on_reply: Callable[[Any, Exception | None], None], _now_s: float) -> None:
         self.held.append(on_reply)
 
 
