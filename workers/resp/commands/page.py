@@ -29,7 +29,6 @@ _TITLES = {
     "set": "Sets",
     "hash": "Hashes",
     "bitmap": "Bits",
-    "hyperloglog": "HyperLogLogs",
     "generic": "Keys and expiry",
     "transactions": "Transactions",
     "pubsub": "Channels",
