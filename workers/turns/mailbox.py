@@ -192,6 +192,8 @@ class Mailbox:
             self._turns.leave(waiter)
 
     def _be_patient(self, delay_s: float) -> None:
+        # Nobody's patience is shorter than a call's: so who comes later is told in time, too.
+        delay_s = min(delay_s, self._call_timeout_s)
         self._patience = asyncio.get_running_loop().call_later(delay_s, self._give_up_late)
 
     def _give_up_late(self) -> None:

@@ -302,3 +302,23 @@ async def test_a_store_that_must_not_go_on_ends_the_turns_and_everybody_is_told(
     with pytest.raises(Stopping, match="nothing was changed"):
         await waiting
     assert mailbox.calls_waiting == 0
+
+
+async def test_a_round_that_may_take_long_does_not_make_calls_wait_as_long() -> None:
+    """The timer once stood at the deadline of a round, and calls that came after it were told as late as that."""
+    store = SlowStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=0.05, exchange_timeout_ms=60_000)
+    store.back.set()
+    under_way = asyncio.create_task(mailbox.ask_in_time(lambda token: RoundAsked(("n2",), token), extra_s=60))
+    await asyncio.sleep(0)
+    await mailbox.call(Count(KEY, 1))
+    await wait_until_async(lambda: mailbox.calls_waiting == 1)
+    turns_now = mailbox.node.counts["turns"]
+    await wait_until_async(lambda: mailbox.node.counts["turns"] >= turns_now + 2, what="two ticks")
+    store.back.clear()
+    told: list[Any] = []
+    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]), monotonic())
+    await wait_until_async(lambda: told, what="the call to be told that its time is up")
+    assert isinstance(told[0], StoreUnavailable)
+    under_way.cancel()
+    await end(mailbox, turns, store)
