@@ -27,7 +27,7 @@ from workers.storage.store import Store
 from workers.turns.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from types import FrameType
 
 ROOT = Path(__file__).parents[3]
@@ -56,9 +56,16 @@ class Client(asyncio.Protocol):
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    """A client of a worker's face; behind it are a real node, a real store and a real server."""
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A server that ends also where the worker in front of it does not come up."""
     server = ValkeyServer(tmp_path, appendfsync="no").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def client(server: ValkeyServer) -> AsyncIterator[Client]:
+    """A client of a worker's face; behind it are a real node, a real store and a real server."""
     store = Store("n1", server.url, "token", 1000)
     await store.acquire(takeover=False)
     replica = Replica("n1", founders=["n1", "n2"])
@@ -77,7 +84,6 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     mailbox.close()
     await turns
     await store.release()
-    server.stop()
 
 
 async def hops_of(client: Client, *words: bytes) -> list[str]:
