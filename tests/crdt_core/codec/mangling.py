@@ -14,59 +14,20 @@ from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.errors import CallerError
 from crdt_core.types import TYPES
 from tests.crdt_core.histories import NOW, Operation, digest_from_scratch, operations, perform, values
+from tests.crdt_core.types.models import MODELS
+from tests.crdt_core.types.models.wire import delta_value, keys_of, patch_value
 
 if TYPE_CHECKING:
     from crdt_core.replica.replica import Replica
 
-__all__ = ["ANYTHING_AFTERWARDS", "DELTA", "NONSENSE", "PATCH", "changed", "mangled", "survives"]
+__all__ = ["DELTA", "NONSENSE", "PATCH", "changed", "mangled", "operations_on", "survives"]
 
-DELTA: dict[str, Any] = {
-    "v": 1,
-    "dot": "n1:3",
-    "deps": {"n1": 2, "n2": 1},
-    "hlc": [5, 0],
-    "writes": [
-        ["basket", "orset", None, None],
-        ["basket", "orset", "apple", True],
-        ["basket", "gset", {"b64": "/w=="}, True],
-        ["hits", "pncounter", "n1", [5, 3, 2, 0]],
-        ["hits", "gcounter", "n2", {"spent": [5, 0]}],
-        ["name", "lwwregister", "", ["ada", 7, 0]],
-        ["name", "mvregister", "", "ada"],
-        ["on", "ewflag", "", None],
-        ["word", "string", "", ["w", 7, 0]],
-        ["word", "string", "n1", [5, 3, 2, 0]],
-        ["word", "expiry", "", [5, "n1", 2]],
-        ["words", "hash", "a", ["w", 7, 0]],
-        ["words", "hash", "b\0n1", [5, 3, 2, 0]],
-    ],
-}
-PATCH: dict[str, Any] = {
-    "v": 1,
-    "origin": "n2",
-    "since": {"n1": 2},
-    "clock": {"n1": 3, "n2": 4},
-    "stable": {"n1": 1},
-    "hlc": [5, 0],
-    "parts": [
-        ["basket", "orset", None, {"n2:2": {"n1": 3, "n2": 1}}],
-        ["basket", "orset", "apple", {"n1:3": True, "n2:4": None}],
-        ["hits", "gcounter", "n1", {"n1:2": ["9223372036854775808", 0], "n2:1": {"spent": [5, 0]}}],
-        ["hits", "pncounter", "n1", {"n1:2": [9, 1, 3, 0], "n2:1": {"spent": [5, 0]}}],
-        ["name", "lwwregister", "", {"n1:3": ["ada", 7, 0], "n2:3": ["bob", -7, 0]}],
-        ["name", "mvregister", "", {"n2:3": {"b64": "/w=="}}],
-        ["on", "ewflag", "", {"n2:3": True}],
-        ["word", "expiry", "", {"n1:3": [5, "n1", 2], "n2:3": [7]}],
-        ["word", "string", "", {"n1:3": ["w", 7, 0], "n2:3": ["8", 7, 0]}],
-        ["word", "string", "n1", {"n1:2": [9, 1, 3, 0], "n2:1": {"spent": [5, 0]}}],
-        ["words", "hash", "a", {"n1:3": ["w", 7, 0], "n2:3": ["8", 7, 0]}],
-        ["words", "hash", "a\0n2", {"n2:3": [9, 1]}],
-    ],
-}
+DELTA, PATCH = delta_value(), patch_value()
 
 SPARE: list[Any] = [
     *(0, 1, 2, 3, 4, 5, 2**63 - 1),
-    *("", "n1", "n2", "n3", "n1:1", "n1:3", "n2:1", "n2:4", "orset", "gset", "pncounter", "gcounter", "mvregister"),
+    *("", "n1", "n2", "n3", "n1:1", "n1:3", "n2:1", "n2:4", *TYPES),
+    *(example.json for model in MODELS.values() for example in model.examples),
     *([9, 0], [9, 9, 9, 0], ["bob", 0, 0], ["bob", 2**63 - 1, 2**63 - 1], [5, 2**63 - 1], []),
     *({"n1": 1}, {"n1": 2, "n2": 1}, {"spent": [9, 0]}, {"spent": [0, 0]}, {"n1:3": True}, {"n2:1": None}),
     *({"n1:1": [3, 0], "n1:3": [9, 0]}, {"n1:1": ["bob", 3, 2**63 - 1]}, {"n1:2": {"n1": 1}}),
@@ -141,9 +102,9 @@ def survives(replica: Replica, operations: list[Operation]) -> None:
     replica.take_changes()
 
 
-ANYTHING_AFTERWARDS = st.lists(
-    operations(list(TYPES), [b"basket", b"hits", b"name", b"on", b"word", b"words"]), max_size=5
-)
+def operations_on(value: dict[str, Any], types: list[str]) -> st.SearchStrategy[list[Operation]]:
+    """Draw a few operations on the keys of a delta or a patch."""
+    return st.lists(operations(types, keys_of(value)), max_size=5)
 
 
 def changed(value: dict[str, Any], **fields: Any) -> bytes:

@@ -18,15 +18,17 @@ from crdt_core.codec.patches import (
     encode_part_once,
     encode_patch,
     parts_value,
-    patch_value,
 )
+from crdt_core.codec.patches import patch_value as encoded_patch
 from crdt_core.errors import Malformed, PeerError
 from crdt_core.lattice.clocks import Dot, VersionVector
 from crdt_core.lattice.deltas import Patch, PatchPart
 from crdt_core.replica.replica import Replica
-from tests.crdt_core.codec.mangling import ANYTHING_AFTERWARDS, PATCH, changed, mangled, survives
+from crdt_core.types import TYPES
+from tests.crdt_core.codec.mangling import PATCH, changed, mangled, operations_on, survives
 from tests.crdt_core.codec.strategies import deltas, patches
-from tests.crdt_core.histories import NOW, Operation, perform
+from tests.crdt_core.histories import NOW, Operation, operations, perform
+from tests.crdt_core.types.models.wire import patch_value
 
 if TYPE_CHECKING:
     from crdt_core.lattice.deltas import Delta
@@ -41,7 +43,7 @@ def test_a_patch_comes_back_as_it_was(patch: Patch) -> None:
     assert (back.since, back.clock, back.stable, back.hlc) == (patch.since, patch.clock, patch.stable, patch.hlc)
     assert {part[:3]: part.siblings for part in back.parts} == {part[:3]: part.siblings for part in patch.parts}
     assert encode_patch(back) == data
-    assert decode_patch(patch_value(patch)) == back
+    assert decode_patch(encoded_patch(patch)) == back
 
 
 @given(patches(), st.randoms())
@@ -87,18 +89,19 @@ def test_the_example_that_is_mangled_is_sound() -> None:
     assert orjson.loads(encode_patch(decode_patch(orjson.dumps(PATCH)))) == PATCH
 
 
-@given(mangled(PATCH), ANYTHING_AFTERWARDS)
-def test_a_mangled_patch_is_malformed_or_can_be_joined(value: Any, afterwards: list[Operation]) -> None:
-    replica = Replica("observer")
+@pytest.mark.parametrize("type_name", TYPES)
+@given(data=st.data())
+def test_a_mangled_patch_is_malformed_or_can_be_joined(type_name: str, data: st.DataObject) -> None:
+    replica, value = Replica("observer"), patch_value([type_name])
     replica.join(Patch("n1", None, VersionVector({"n1": 2}), VersionVector(), NOW, ()))
     try:
-        replica.join(decode_patch(orjson.dumps(value)))
+        replica.join(decode_patch(orjson.dumps(data.draw(mangled(value)))))
     except PeerError:
         return
-    survives(replica, afterwards)
+    survives(replica, data.draw(operations_on(value, [type_name])))
 
 
-@given(patches(), st.lists(deltas(), max_size=3), ANYTHING_AFTERWARDS)
+@given(patches(), st.lists(deltas(), max_size=3), st.lists(operations(list(TYPES)), max_size=5))
 def test_whatever_is_well_formed_can_be_lived_with(
     patch: Patch, deltas: list[Delta], afterwards: list[Operation]
 ) -> None:
