@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import (
+    bitfields,
     bits,
     counters,
     counting,
@@ -41,6 +42,7 @@ __all__ = ["COMMANDS", "UNSUPPORTED", "CommandTable", "lookup"]
 _FAMILIES = (
     strings,
     bits,
+    bitfields,
     counting,
     counters,
     registers,
