@@ -11,7 +11,6 @@ import contextlib
 import shutil
 import subprocess
 import threading
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -234,7 +233,8 @@ class Faults:
         server.start()
 
     def _wait(self, longest_s: float) -> None:
-        time.sleep(self._chance.uniform(0.3, 1) * longest_s)
+        """Let a fault last a while; the end of the run ends it early."""
+        self._stop.wait(self._chance.uniform(0.3, 1) * longest_s)
 
     def _opened(self, name: str, peer: str) -> bool:
         with contextlib.suppress(RedisError):

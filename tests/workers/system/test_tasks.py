@@ -72,10 +72,11 @@ async def test_a_child_that_fails_ends_its_parent_and_all_other_children() -> No
 async def test_a_child_that_was_ended_by_hand_does_not_end_its_parent() -> None:
     async def parent() -> str:
         async with Children() as children:
-            child = children.start(asyncio.sleep(60))
-            await asyncio.sleep(0)
+            child = children.start(asyncio.Event().wait())
+            await asyncio.sleep(0)  # the child is under way
             child.cancel()
-            await asyncio.sleep(0.01)
+            await asyncio.wait([child])
+            await asyncio.sleep(0)  # whatever its end sets off has its turn
         return "went on"
 
     assert await asyncio.wait_for(parent(), 10) == "went on"
