@@ -126,7 +126,7 @@ class Membership:
         """Return whether every member has the fact `part`, and so everything that the author of the fact had seen."""
         replica_index = self._replica.catalogue.replica_index
         found = self._replica.catalogue.find(MEMBERS_KEY, MEMBERS.name)
-        dense_clock = replica_index.dense_clock(self._replica.stable)
+        dense_clock = replica_index.dense_clock_of_known(self._replica.stable)
         return found is not None and all(covered(dot, dense_clock) for dot in unfold(found.parts.get(part.encode())))
 
     def _follow(self) -> None:

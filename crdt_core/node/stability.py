@@ -106,9 +106,10 @@ class Stability:
         The header and the job's answer call them markers, as those names are stored and shown.
         """
         tombstones, replica_index = self._replica.catalogue.tombstones, self._replica.catalogue.replica_index
+        known = replica_index.dense_clock_of_known
         weighed = weight = 0
         dense_clocks = {
-            node: replica_index.dense_clock(replica_index.with_folded(self._published.get(id_, VersionVector())))
+            node: known(replica_index.with_folded(self._published.get(id_, VersionVector())))
             for node, id_ in self._membership.peers.items()
         }
         held = dict.fromkeys(dense_clocks, 0)

@@ -17,8 +17,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.records import STATE, Changes, encode_object, encode_part, object_record, part_record, parts_hash
-from crdt_core.lattice.replica_index import ReplicaIndex
-from crdt_core.lattice.siblings import has_tombstone, shows
+from crdt_core.lattice.deltas import PatchPart
+from crdt_core.lattice.replica_index import ReplicaIndex, covered
+from crdt_core.lattice.siblings import has_tombstone, shows, unfold
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash
 from crdt_core.types import View
 from crdt_core.types.object import Object
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from crdt_core.codec.records import Record
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Address
-    from crdt_core.lattice.replica_index import PackedDot
-    from crdt_core.lattice.siblings import Siblings
+    from crdt_core.lattice.replica_index import DenseClock, PackedDot
+    from crdt_core.lattice.siblings import Payload, Siblings
     from crdt_core.types import CrdtType
 
 __all__ = ["Catalogue"]
@@ -69,7 +70,7 @@ class Catalogue:
         self.expiring: dict[bytes, None] = {}
         self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
         self.size = 0
-        self._watches: list[dict[Address, None]] = []
+        self._watches: list[dict[Address, Siblings]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
         self._stale_keys: dict[bytes, None] = {}
 
@@ -124,12 +125,30 @@ class Catalogue:
                 for part in list(object_.parts):
                     yield object_.key, object_.type.name, part
 
-    def watch(self) -> dict[Address, None]:
+    def siblings(self, address: Address) -> dict[PackedDot, Payload]:
+        """Return the siblings of one part, or the clears of one object. The caller must not change the dict."""
+        key, type_name, part = address
+        found = self.find(key, type_name)
+        if found is None:
+            return {}
+        return found.clears if part is None else unfold(found.parts.get(part))
+
+    def listing(self, address: Address, siblings: Siblings) -> PatchPart:
+        """Return `siblings` of `address` in the form that a patch has them."""
+        unpack = self.replica_index.unpack
+        return PatchPart(*address, {unpack(dot): payload for dot, payload in unfold(siblings).items()})
+
+    def lacks(self, seen: DenseClock, address: Address) -> bool:
+        """Return whether a replica at clock `seen` lacks something of what stands at `address`."""
+        return any(not covered(dot, seen) for dot in self.siblings(address))
+
+    def watch(self) -> dict[Address, Siblings]:
         """Return a dict that collects every address that changes from now on, in whatever way.
 
-        Each change costs something extra until the dict is given to `unwatch`.
+        It maps the address to the siblings, or the clears, that were there before the first change. Each change costs
+        something extra until the dict is given to `unwatch`.
         """
-        changed: dict[Address, None] = {}
+        changed: dict[Address, Siblings] = {}
         self._watches.append(changed)
         return changed
 
@@ -138,7 +157,7 @@ class Catalogue:
         """Whether a dict that `watch` returned still collects changes."""
         return bool(self._watches)
 
-    def unwatch(self, changed: dict[Address, None]) -> None:
+    def unwatch(self, changed: dict[Address, Siblings]) -> None:
         """Stop collecting into `changed`, which `watch` returned. Idempotent."""
         self._watches = [watched for watched in self._watches if watched is not changed]
 
@@ -165,7 +184,7 @@ class Catalogue:
             # Else the new payload shows, or is a tombstone, as the one before: a payload's type decides that.
             self._note_change(address, found, before, siblings)
         for changed in self._watches:
-            changed[address] = None
+            changed.setdefault(address, before)
 
     def _note_change(self, address: Address, found: Object, before: Siblings, siblings: Siblings) -> None:
         """Note whether the part shows now, and whether it has a tombstone."""
@@ -179,11 +198,11 @@ class Catalogue:
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Set the clears of `found`, as `{dot: deps}`."""
         if clears != found.clears:
+            for changed in self._watches:
+                changed.setdefault((found.key, found.type.name, None), found.clears)
             found.clears = clears
             self._stale_keys[found.key] = None
             self._note_tombstone((found.key, found.type.name, None), bool(clears))
-            for changed in self._watches:
-                changed[found.key, found.type.name, None] = None
 
     def adopt(self, head: Object) -> None:
         """Add the head of a key, with its type conflicts. They are persisted, and counted in the digest, already.

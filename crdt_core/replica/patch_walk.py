@@ -2,15 +2,17 @@
 
 A large patch does not fit into one turn, and the state can be neither copied nor stopped for it. So the walk lists the
 parts some at a time, each as it is then. Meanwhile the catalogue records which addresses change, in whatever way:
-written, joined, cleared, forgotten. When the walk has seen all parts, it freezes the list of changed addresses together
-with the clock of that moment, and lists those last. If later listings replace earlier ones, the result is exactly the
-state at that clock:
+written, joined, cleared, forgotten. When the walk has seen all parts, it freezes: it notes the clock, and the list of
+addresses that have changed. Those it lists last, each as it was at that clock: for a part that changes again, the
+catalogue has recorded what was there before. If later listings replace earlier ones, the result is exactly the state at
+that clock:
 
     a part that did not change after it was listed     is as listed
     a part that did                                    is listed again, without siblings if nothing is left of it
     a part that was never listed                       has not changed, and had nothing to be listed for
 
-The second list is frozen, so the walk ends, however fast the replica changes.
+The second list does not grow, so the walk ends, however fast the replica changes; and however much has changed, no step
+is longer than another.
 
 An incremental patch stays incremental, even if the stable frontier passes the receiver's clock during the walk: a
 tombstone that is forgotten is a change, so its part is listed. Such a patch builds on the frontier, too, which every
@@ -24,7 +26,6 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.patches import EncodedPart, encode_part_once
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.lattice.replica_index import covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,27 +99,35 @@ class PatchWalk:
 
     def _walk(self, touched: list[Address] | None) -> Iterator[EncodedPart | None]:
         """Yields a part for each address that has siblings, and `None` for each other address."""
+        catalogue = self._replica.catalogue
         for address in self._addresses(touched):
-            listing = self._replica.listing(address) if address is not None else None
+            listing = catalogue.listing(address, catalogue.siblings(address)) if address is not None else None
             yield encode_part_once(listing) if listing is not None and listing.siblings else None
-        for listing in self._freeze():
+        for address in self._freeze():
             self.done += 1
-            yield encode_part_once(listing)
+            frozen = self._changed[address] if address in self._changed else catalogue.siblings(address)
+            yield encode_part_once(catalogue.listing(address, frozen))
+        self.close()
 
     def _addresses(self, touched: list[Address] | None) -> Iterator[Address | None]:
         """Yields each address that the receiver lacks, and `None` for each other; changed ones come later."""
         catalogue = self._replica.catalogue
-        seen = catalogue.replica_index.dense_clock(self._since) if self._since is not None and touched is None else None
+        seen = None
+        if self._since is not None and touched is None:
+            seen = catalogue.replica_index.dense_clock_of_known(self._since)
         for address in catalogue.addresses() if touched is None else touched:
             self.done += 1
-            lacked = seen is None or any(not covered(dot, seen) for dot in self._replica.siblings(address))
+            lacked = seen is None or catalogue.lacks(seen, address)
             yield address if lacked and address not in self._changed else None
 
-    def _freeze(self) -> list[PatchPart]:
+    def _freeze(self) -> Iterable[Address]:
+        """Fixes the clock of the patch. Returns the addresses that have changed, and begins to record changes anew."""
+        changed = self._changed
         self.close()
+        self._changed = self._replica.catalogue.watch()
         self._frozen, self.digest = self._outline(), self._replica.digest
-        self.of = self.done + len(self._changed)
-        return [self._replica.listing(address) for address in self._changed]
+        self.of = self.done + len(changed)
+        return changed
 
     def _outline(self) -> Patch:
         return self._replica.outline(None, _NO_TIME)

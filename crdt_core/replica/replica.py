@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.errors import InvariantBroken, Malformed, PatchTooNew, brief
 from crdt_core.lattice.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
-from crdt_core.lattice.deltas import Delta, Patch, PatchPart, Write
+from crdt_core.lattice.deltas import Delta, Patch, Write
 from crdt_core.lattice.replica_index import INDEX_BITS, covered
 from crdt_core.lattice.siblings import fold, unfold
 from crdt_core.replica.catalogue import Catalogue
@@ -275,7 +275,9 @@ class Replica:
         Returns the full state for `None`, and for a clock that lacks removals which this replica has forgotten.
         """
         outline = self.outline(since, hlc)
-        parts = map(self.listing, self._addresses_since(outline.since))
+        catalogue = self.catalogue
+        addresses = self._addresses_since(outline.since)
+        parts = (catalogue.listing(address, catalogue.siblings(address)) for address in addresses)
         return replace(outline, parts=tuple(part for part in parts if part.siblings))
 
     def outline(self, since: VersionVector | None, hlc: Stamp) -> Patch:
@@ -297,19 +299,6 @@ class Replica:
         """Return the addresses that commits beyond `since` changed, or `None` if the change index no longer knows."""
         changed = self._change_index.since(since)
         return None if changed is None else list(changed)
-
-    def siblings(self, address: Address) -> dict[PackedDot, Payload]:
-        """Return the siblings of one part, or the clears of one object. The caller must not change the dict."""
-        key, type_name, part = address
-        found = self.catalogue.find(key, type_name)
-        if found is None:
-            return {}
-        return found.clears if part is None else unfold(found.parts.get(part))
-
-    def listing(self, address: Address) -> PatchPart:
-        """Return one part as it is now, in the form that a patch has it. It has no siblings if nothing is there."""
-        unpack = self.catalogue.replica_index.unpack
-        return PatchPart(*address, {unpack(dot): payload for dot, payload in self.siblings(address).items()})
 
     def join(self, patch: Patch) -> int:
         """Take in a patch, and return how many of its writes were new here. Idempotent.
@@ -404,8 +393,8 @@ class Replica:
         changed = self.changed_since(since)
         if changed is not None:
             return changed
-        dense_clock = self.catalogue.replica_index.dense_clock_of_known(since)
-        return [a for a in self.catalogue.addresses() if any(not covered(dot, dense_clock) for dot in self.siblings(a))]
+        seen = self.catalogue.replica_index.dense_clock_of_known(since)
+        return [address for address in self.catalogue.addresses() if self.catalogue.lacks(seen, address)]
 
 
 def _clears_first(write: Write) -> bool:

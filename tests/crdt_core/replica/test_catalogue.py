@@ -69,14 +69,15 @@ def test_an_attribute_is_never_the_head(catalogue: Catalogue) -> None:
     assert list(catalogue.expiring) == [b"nuts"]
 
 
-def test_a_watch_collects_every_change_until_it_ends(catalogue: Catalogue) -> None:
+def test_a_watch_collects_what_was_there_before_every_change_until_it_ends(catalogue: Catalogue) -> None:
     fruit, dot = catalogue.ensure(KEY, ORSET), catalogue.replica_index.pack
     changed, other = catalogue.watch(), catalogue.watch()
     catalogue.put(fruit, b"apple", catalogue.objects[KEY].parts[b"apple"])
     assert changed == {}, "nothing has changed"
     catalogue.put(fruit, b"pear", dot("n1", 2))
     catalogue.put_clears(fruit, {dot("n1", 3): VersionVector(n1=2)})
-    assert changed == other == {(KEY, "orset", b"pear"): None, (KEY, "orset", None): None}
+    catalogue.put(fruit, b"pear", dot("n1", 4))
+    assert changed == other == {(KEY, "orset", b"pear"): None, (KEY, "orset", None): {}}
     catalogue.unwatch(changed)
     catalogue.unwatch(changed)
     catalogue.put(fruit, b"apple", None)
