@@ -318,7 +318,6 @@ class NotAMember(DeltaicError):
         super().__init__(f"{node} cannot run: {reason}; `{remedy}` makes it a member")
         self.node = node
         self.reason = reason
-        self.remedy = remedy
 
 
 class HalfRestored(DeltaicError):

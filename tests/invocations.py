@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.commands import CommandOptions, Invocation, lookup
+from crdt_core.commands import COMMANDS, CommandOptions, CommandTable, Invocation
 from crdt_core.types import View
 
 if TYPE_CHECKING:
-    from crdt_core.commands import Keyspace
+    from crdt_core.commands import Command, Keyspace, Session
 
-__all__ = ["command", "value_of"]
+__all__ = ["PLAIN", "command", "lookup", "value_of"]
+
+PLAIN = CommandTable(COMMANDS.values())
+"""The commands that need no connection."""
 
 _DEFAULTS = CommandOptions()
+
+
+def lookup(name: bytes, args: list[bytes]) -> Command[Session]:
+    """Return the row for a request of these words. Raises as `CommandTable.find` does."""
+    return PLAIN.find([name, *args])
 
 
 def command(name: str, *args: bytes | str | int, wall_ms: int = 0, options: CommandOptions = _DEFAULTS) -> Invocation:

@@ -3,7 +3,7 @@
 Equal values give equal bytes: dots and clocks are sorted, and every value has exactly one spelling. A reader accepts
 exactly what a writer produces. It raises `Malformed`, with the reason, for anything else; it guesses nothing and skips
 nothing. Keys, parts and values are JSON strings if they are UTF-8, else `{"b64":"..."}`
-(`crdt_core.types.contract.encode_text`).
+(`crdt_core.types.text.encode_text`).
 
 The forms themselves, each documented in its module:
 

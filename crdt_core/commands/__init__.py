@@ -9,12 +9,11 @@ from crdt_core.commands.invocation import Invocation
 from crdt_core.commands.policies import CommandOptions, Policies
 from crdt_core.commands.replies import OK, CommandError, ErrorReply, Map, Pairs, Reply, SetOf, Status
 from crdt_core.commands.session import Keyspace, Session
-from crdt_core.commands.table import COMMANDS, UNSUPPORTED, CommandTable, lookup
+from crdt_core.commands.table import COMMANDS, CommandTable
 
 __all__ = [
     "COMMANDS",
     "OK",
-    "UNSUPPORTED",
     "Command",
     "CommandError",
     "CommandOptions",
@@ -31,6 +30,5 @@ __all__ = [
     "Session",
     "SetOf",
     "Status",
-    "lookup",
     "read",
 ]

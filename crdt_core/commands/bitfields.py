@@ -10,10 +10,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from crdt_core.commands.arguments import NOT_AN_INTEGER, SYNTAX, parse_integer
-from crdt_core.commands.bits import WRITTEN_WHOLE, parse_offset, writable
+from crdt_core.commands.bits import parse_offset, writable
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError
-from crdt_core.commands.strings import text_at, write_text
+from crdt_core.commands.strings import WRITTEN_WHOLE, text_at, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         WRITTEN_WHOLE,
         "O(N) in the length of the string",
         since="0.2.0",
-        categories="bitmap",
     ),
     Command(
         "bitmap",
@@ -177,6 +176,5 @@ COMMANDS: tuple[Command[Session], ...] = (
         "",
         "O(1)",
         since="0.2.0",
-        categories="bitmap",
     ),
 )

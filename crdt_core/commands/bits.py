@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from crdt_core.commands.arguments import SYNTAX, parse_integer, parse_within
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError
-from crdt_core.commands.strings import taken, text_at, write_text
+from crdt_core.commands.strings import WRITTEN_WHOLE, taken, text_at, write_text
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
 
-__all__ = ["COMMANDS", "WRITTEN_WHOLE", "parse_offset", "writable"]
+__all__ = ["COMMANDS", "parse_offset", "writable"]
 
 _BAD_OFFSET = "ERR bit offset is not an integer or out of range"
 _BAD_BIT = "ERR bit is not an integer or out of range"
@@ -171,8 +171,6 @@ def _bitop(session: Session, args: list[bytes]) -> Reply:
     return size
 
 
-WRITTEN_WHOLE = "The whole string is written, so they do not merge: the later write is kept."
-
 COMMANDS: tuple[Command[Session], ...] = (
     Command(
         "bitmap",
@@ -185,7 +183,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         WRITTEN_WHOLE,
         "O(N) in the length of the string",
         since="0.2.0",
-        categories="bitmap",
     ),
     Command(
         "bitmap",
@@ -198,7 +195,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         "",
         "O(1)",
         since="0.2.0",
-        categories="bitmap",
     ),
     Command(
         "bitmap",
@@ -211,7 +207,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         "",
         "O(N) in the length of the string",
         since="0.2.0",
-        categories="bitmap",
     ),
     Command(
         "bitmap",
@@ -224,7 +219,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         "",
         "O(N) in the length of the string",
         since="0.2.0",
-        categories="bitmap",
     ),
     Command(
         "bitmap",
@@ -237,6 +231,5 @@ COMMANDS: tuple[Command[Session], ...] = (
         WRITTEN_WHOLE,
         "O(N) in the length of the strings",
         since="0.2.0",
-        categories="bitmap",
     ),
 )

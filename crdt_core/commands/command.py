@@ -42,6 +42,8 @@ _CATEGORIES = {
     "string": "string",
     "set": "set",
     "hash": "hash",
+    "bitmap": "bitmap",
+    "hyperloglog": "hyperloglog",
     "generic": "keyspace",
     "connection": "connection",
     "transactions": "transaction",

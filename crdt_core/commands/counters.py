@@ -19,7 +19,7 @@ from crdt_core.commands.kinds import Kinds, key_text, parse_options
 from crdt_core.commands.replies import Map
 from crdt_core.errors import CounterOverflow, WrongType
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.types import GCOUNTER, PNCOUNTER, View
+from crdt_core.types import GCOUNTER, PNCOUNTER
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjusted, check_amount, raise_share
 from crdt_core.types.strings import integer
 
@@ -50,7 +50,7 @@ def _get(session: Session, args: list[bytes]) -> Reply:
     found = _KINDS.check(session.find(args[0]))
     if found is None:
         return None
-    value: int = found.type.value(View(found.parts, session.state.replica_index))
+    value: int = found.type.value(session.view(found))
     if not INT64_MIN <= value <= INT64_MAX:
         raise CounterOverflow(key_text(args[0]))
     return Map([(b"kind", found.type.encoded_name), (b"value", value)])

@@ -70,8 +70,8 @@ def _add_to_other(session: Session, found: Object, amount: int) -> int:
     if type_.grow_only and amount < 0:
         raise CommandError("ERR a grow-only counter cannot be decremented")
     deadline_ms = session.deadline_ms(found.key)
-    for part, payload in type_.add_amount(replica.catalogue.view(found), replica.encoded_id, amount, session.now):
-        replica.write(found.key, type_, part, payload)
+    writes = type_.add_amount(session.view(found), replica.encoded_id, amount, session.now)
+    replica.write_parts(found.key, type_, writes)
     if deadline_ms != session.deadline_ms(found.key):
         assert deadline_ms is not None
         set_deadline(session, found.key, deadline_ms)

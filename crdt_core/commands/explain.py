@@ -21,7 +21,6 @@ from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError, Map
 from crdt_core.commands.session import RESERVED
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, ObservedReset, unfold
-from crdt_core.types import View
 from crdt_core.types.contract import LiveWrite
 from crdt_core.types.expiry import slot_write
 
@@ -140,7 +139,7 @@ def _reason(session: Session, links: list[Object], written: _Written) -> str:
         return f"is hidden: {links[0].type.name} prevails over {link.type.name}"
     replica_index, head = session.state.replica_index, session.state.head(link.key)
     shown_dot = slot_write(head, replica_index) if head is not None else None
-    return link.type.explain(LiveWrite(View(link.parts, replica_index), part, dot, payload, shown_dot, session.wall_ms))
+    return link.type.explain(LiveWrite(session.view(link), part, dot, payload, shown_dot, session.wall_ms))
 
 
 COMMANDS: tuple[Command[Session], ...] = (

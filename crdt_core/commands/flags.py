@@ -36,7 +36,7 @@ def _enable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
 def _disable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
     found = session.take(args[0])
     _KINDS.resolve(found, type_, type_)
-    _take_out(session, args[0], type_)
+    session.take_out(args[0], type_, SLOT)
     return int(found is not None)
 
 
@@ -50,14 +50,8 @@ def _set(session: Session, args: list[bytes]) -> Reply:
     if enabled:
         session.replica.write(args[0], type_, SLOT, True)
     elif found is not None:
-        _take_out(session, args[0], type_)
+        session.take_out(args[0], type_, SLOT)
     return int(enabled)
-
-
-def _take_out(session: Session, key: bytes, type_: CrdtType) -> None:
-    write = type_.take_out(session.replica.view(key, type_), SLOT)
-    if write is not None:
-        session.replica.write(key, type_, *write)
 
 
 def _enabled(session: Session, args: list[bytes]) -> Reply:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_integer, parse_within, wrong_number
+from crdt_core.commands.choosing import choose_some
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.numbers import add_floats, parse_float, write_float
 from crdt_core.commands.replies import OK, CommandError, Map, Pairs
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
-from crdt_core.commands.sets import REPEATS_MAX
-from crdt_core.types import HASH, View
+from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share
 from crdt_core.types.hashes import field_counted, field_value, remove_field, set_field, share_part, slot_part
 
@@ -22,17 +22,16 @@ if TYPE_CHECKING:
     from crdt_core.commands.session import Session
     from crdt_core.types.object import Object
 
-__all__ = ["COMMANDS", "write_field"]
+__all__ = ["COMMANDS"]
 
 
-def write_field(session: Session, key: bytes, field: bytes, value: bytes) -> bool:
+def _write_field(session: Session, key: bytes, field: bytes, value: bytes) -> bool:
     """Sets a field to `value`, in place of everything that this replica sees of it; returns whether it was absent."""
     replica, slot = session.replica, slot_part(field)
     view = replica.view(key, HASH)
     writes = set_field(view, slot, value, session.now)
     absent = len(writes) == 1 and not view.shows(slot)
-    for part, payload in writes:
-        replica.write(key, HASH, part, payload)
+    replica.write_parts(key, HASH, writes)
     return absent
 
 
@@ -55,7 +54,7 @@ def _value(session: Session, found: Object | None, field: bytes) -> bytes | None
 
 
 def _fields(session: Session, found: Object | None) -> dict[bytes, bytes]:
-    return {} if found is None else HASH.value(View(found.parts, session.state.replica_index))
+    return {} if found is None else HASH.value(session.view(found))
 
 
 # Reading
@@ -127,19 +126,11 @@ def _hrandfield(session: Session, args: list[bytes]) -> Reply:
     found = _seen(session, args[0])
     if found is None:
         return None if count is None else []
-    if count is not None and -count > REPEATS_MAX:
-        raise CommandError(f"ERR value is out of range, must be at least -{REPEATS_MAX}")
     values = _fields(session, found)
     fields = list(values)
     if count is None:
         return fields[session.random(len(fields))]
-    if count < 0:
-        chosen = [fields[session.random(len(fields))] for _ in range(-count)]
-    else:
-        for at in range(min(count, len(fields))):
-            other = at + session.random(len(fields) - at)
-            fields[at], fields[other] = fields[other], fields[at]
-        chosen = fields[:count]
+    chosen = choose_some(session, fields, count)
     if len(args) == 2:
         session.must_fit_reply(chosen)
         return list(chosen)
@@ -165,13 +156,13 @@ def _hmset(session: Session, args: list[bytes]) -> Reply:
 
 def _set_fields(session: Session, args: list[bytes]) -> int:
     _to_write(session, args[0])
-    return sum([write_field(session, args[0], *pair) for pair in zip(args[1::2], args[2::2], strict=True)])
+    return sum([_write_field(session, args[0], *pair) for pair in zip(args[1::2], args[2::2], strict=True)])
 
 
 def _hsetnx(session: Session, args: list[bytes]) -> Reply:
     if _value(session, _to_write(session, args[0]), args[1]) is not None:
         return 0
-    write_field(session, *args)
+    _write_field(session, *args)
     return 1
 
 
@@ -182,8 +173,7 @@ def _hdel(session: Session, args: list[bytes]) -> Reply:
     removed = 0
     for field in args[1:]:
         writes = remove_field(replica.view(key, HASH), slot_part(field))
-        for part, payload in writes:
-            replica.write(key, HASH, part, payload)
+        replica.write_parts(key, HASH, writes)
         removed += bool(writes)
     return removed
 
@@ -208,7 +198,7 @@ def _hincrbyfloat(session: Session, args: list[bytes]) -> Reply:
     text = _value(session, _to_write(session, args[0]), args[1])
     before = parse_float(b"0" if text is None else text, "ERR hash value is not a float")
     after = write_float(add_floats(before, amount))
-    write_field(session, args[0], args[1], after)
+    _write_field(session, args[0], args[1], after)
     return after
 
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from crdt_core.commands.arguments import WRONG_TYPE
 from crdt_core.commands.command import ALL_KEYS, KEY, Command
 from crdt_core.commands.replies import OK, CommandError
-from crdt_core.types import View
-from crdt_core.types.contract import SLOT
-from crdt_core.types.hyperloglogs import HYPERLOGLOG, estimate
+from crdt_core.types import SLOT
+from crdt_core.types.hyperloglogs import HYPERLOGLOG, estimate, rank_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,10 +38,10 @@ def _pfadd(session: Session, args: list[bytes]) -> Reply:
     key, elements = args[0], args[1:]
     found = _check(session.take(key))
     view = session.replica.view(key, HYPERLOGLOG)
-    before = HYPERLOGLOG.contents(view) if found is not None else {}
     writes = HYPERLOGLOG.add(view, elements)
-    _write(session, key, writes if writes or found is not None else [(SLOT, 0)])
-    return int(found is None or any(rank > before.get(part, 0) for part, rank in writes))
+    raised = found is None or any(rank > rank_of(view.parts.get(part)) for part, rank in writes)
+    _write(session, key, found, writes)
+    return int(raised)
 
 
 def _pfcount(session: Session, args: list[bytes]) -> Reply:
@@ -53,7 +52,7 @@ def _pfmerge(session: Session, args: list[bytes]) -> Reply:
     target, sources = args[0], args[1:]
     found = _check(session.take(target))
     writes = HYPERLOGLOG.raised(session.replica.view(target, HYPERLOGLOG), _union(session, sources))
-    _write(session, target, writes if writes or found is not None else [(SLOT, 0)])
+    _write(session, target, found, writes)
     return OK
 
 
@@ -62,14 +61,14 @@ def _union(session: Session, keys: Iterable[bytes]) -> dict[bytes, int]:
     ranks: dict[bytes, int] = {}
     for found in [_check(session.find(key)) for key in keys]:
         if found is not None:
-            for part, rank in HYPERLOGLOG.contents(View(found.parts, session.state.replica_index)).items():
+            for part, rank in HYPERLOGLOG.contents(session.view(found)).items():
                 ranks[part] = max(rank, ranks.get(part, 0))
     return ranks
 
 
-def _write(session: Session, key: bytes, writes: list[PartWrite]) -> None:
-    for part, rank in writes:
-        session.replica.write(key, HYPERLOGLOG, part, rank)
+def _write(session: Session, key: bytes, found: Object | None, writes: list[PartWrite]) -> None:
+    """Write the registers. If there are none, a key that does not exist is made all the same."""
+    session.replica.write_parts(key, HYPERLOGLOG, writes if writes or found is not None else [(SLOT, 0)])
 
 
 COMMANDS: tuple[Command[Session], ...] = (
@@ -84,7 +83,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         "The union of all adds. An add wins over a concurrent delete.",
         "O(1) for each element",
         since="0.2.0",
-        categories="hyperloglog",
     ),
     Command(
         "hyperloglog",
@@ -97,7 +95,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         "",
         "O(N) in the keys",
         since="0.2.0",
-        categories="hyperloglog",
     ),
     Command(
         "hyperloglog",
@@ -110,6 +107,5 @@ COMMANDS: tuple[Command[Session], ...] = (
         "The union of all adds. It adds what this node sees of the sources.",
         "O(N) in the keys",
         since="0.2.0",
-        categories="hyperloglog",
     ),
 )

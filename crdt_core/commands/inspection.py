@@ -13,7 +13,7 @@ import orjson
 from crdt_core.codec.records import encode_part
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import Map
-from crdt_core.types import View, encode_text
+from crdt_core.types import encode_text
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
@@ -34,7 +34,7 @@ def _inspect(session: Session, args: list[bytes]) -> Reply:
             for part, held in sorted(found.parts.items())
         }
     )
-    value = orjson.dumps(found.type.value_json(View(found.parts, index)))
+    value = orjson.dumps(found.type.value_json(session.view(found)))
     session.must_fit_reply_of(len(siblings) + len(value))
     return Map(
         [

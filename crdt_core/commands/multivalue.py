@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import OK
 from crdt_core.commands.strings import text_of
-from crdt_core.types import MVREGISTER, View
+from crdt_core.types import MVREGISTER
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
@@ -31,7 +31,7 @@ def _mvget(session: Session, args: list[bytes]) -> Reply:
     if found is None:
         return []
     if found.type is MVREGISTER:
-        return list(MVREGISTER.newest_first(View(found.parts, session.state.replica_index)))
+        return list(MVREGISTER.newest_first(session.view(found)))
     return [text_of(session, found)]
 
 

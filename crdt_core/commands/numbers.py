@@ -15,10 +15,10 @@ from fractions import Fraction
 
 from crdt_core.commands.replies import CommandError
 
-__all__ = ["NOT_A_FLOAT", "add_floats", "parse_float", "write_float"]
+__all__ = ["add_floats", "parse_float", "write_float"]
 
-NOT_A_FLOAT = "ERR value is not a valid float"
-INFINITE = "ERR increment would produce NaN or Infinity"
+_NOT_A_FLOAT = "ERR value is not a valid float"
+_INFINITE = "ERR increment would produce NaN or Infinity"
 
 _MANTISSA_BITS = 64
 _LARGEST = Fraction(2) ** 16384
@@ -29,7 +29,7 @@ _DECIMALS = 17
 _INFINITIES = frozenset((b"inf", b"infinity"))
 
 
-def parse_float(text: bytes, refusal: str = NOT_A_FLOAT) -> Fraction | None:
+def parse_float(text: bytes, refusal: str = _NOT_A_FLOAT) -> Fraction | None:
     """Return the number in `text`, decimal or hexadecimal, or `None` if it is infinite.
 
     Raises `CommandError`, with the text `refusal`, for anything else and for numbers that a `long double` cannot hold.
@@ -62,10 +62,10 @@ def parse_float(text: bytes, refusal: str = NOT_A_FLOAT) -> Fraction | None:
 def add_floats(one: Fraction | None, other: Fraction | None) -> Fraction:
     """Return the sum. Raises `CommandError` if it is infinite; `None` stands for an infinite operand."""
     if one is None or other is None:
-        raise CommandError(INFINITE)
+        raise CommandError(_INFINITE)
     found = _rounded(one + other)
     if abs(found) >= _LARGEST:
-        raise CommandError(INFINITE)
+        raise CommandError(_INFINITE)
     return found
 
 

@@ -16,7 +16,7 @@ from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.kinds import Kinds, parse_options
 from crdt_core.commands.replies import Map
 from crdt_core.errors import InvalidArgument
-from crdt_core.types import LWWREGISTER, MVREGISTER, View
+from crdt_core.types import LWWREGISTER, MVREGISTER
 from crdt_core.types.registers import set_at, set_now
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _get(session: Session, args: list[bytes]) -> Reply:
     found = _KINDS.check(session.find(args[0]))
     if found is None:
         return None
-    view = View(found.parts, session.state.replica_index)
+    view = session.view(found)
     winner = LWWREGISTER.winner(view) if found.type is LWWREGISTER else None
     values = MVREGISTER.value(view) if winner is None else [winner.value]
     session.must_fit_reply(values)

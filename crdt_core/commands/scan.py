@@ -19,7 +19,7 @@ from crdt_core.commands.replies import CommandError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ScanOptions", "matches", "page", "parse_cursor", "parse_scan"]
+__all__ = ["matches", "page", "parse_cursor", "parse_scan"]
 
 _COUNT = 10
 _TYPES = ("string", "list", "set", "zset", "hash", "stream")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.replies import CommandError
 from crdt_core.errors import TooLarge
+from crdt_core.types import View
 from crdt_core.types.expiry import deadline_of
 
 if TYPE_CHECKING:
@@ -109,6 +110,16 @@ class Session:
                 self.replica.delete(key)
         return found
 
+    def view(self, found: Object) -> View:
+        """Return what the queries of its type see of `found`."""
+        return View(found.parts, self.state.replica_index)
+
+    def take_out(self, key: bytes, type_: CrdtType, part: bytes) -> None:
+        """Remove one part of the object of type `type_` under `key`, as a client does."""
+        write = type_.take_out(self.replica.view(key, type_), part)
+        if write is not None:
+            self.replica.write(key, type_, *write)
+
     def deadline_ms(self, key: bytes) -> int | None:
         """Return when the object under `key` expires, in wall time; `None` for never."""
         head = self.state.head(key)
@@ -145,8 +156,7 @@ class Session:
             for link in [link for link in head.chain() if link.live]:
                 if type_.collection or link.type is not type_:
                     replica.remove(link)
-        for part, payload in type_.rewrite(replica.view(key, type_), contents, self.now):
-            replica.write(key, type_, part, payload)
+        replica.write_parts(key, type_, type_.rewrite(replica.view(key, type_), contents, self.now))
 
     def must_fit(self, size: int) -> None:
         """Raise `CommandError` or `TooLarge` if a value of `size` bytes would be too long."""

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, parse_within
+from crdt_core.commands.choosing import choose_some
 from crdt_core.commands.command import KEY, TWO_KEYS, Command
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMANDS",
-    "REPEATS_MAX",
     "add_members",
     "members_of",
     "remove_members",
@@ -34,9 +34,6 @@ __all__ = [
 ]
 
 _SETS = FAMILIES["set"]
-
-REPEATS_MAX = 1 << 20
-"""How many members SRANDMEMBER gives that may repeat: a reply must fit the memory."""
 
 _TRIES = 64
 
@@ -63,12 +60,6 @@ def _to_shrink(session: Session, key: bytes) -> Object | None:
     return found
 
 
-def _take_out(session: Session, key: bytes, type_: CrdtType, member: bytes) -> None:
-    write = type_.take_out(session.replica.view(key, type_), member)
-    if write is not None:
-        session.replica.write(key, type_, *write)
-
-
 def members_of(found: Object | None) -> list[bytes]:
     """Returns the members of a set; none of `None`."""
     return [] if found is None else [part for part, siblings in found.parts.items() if shows(siblings)]
@@ -87,15 +78,6 @@ def _choose(session: Session, found: Object) -> bytes:
             return part
     members = members_of(found)
     return members[session.random(len(members))]
-
-
-def _choose_some(session: Session, found: Object, count: int) -> list[bytes]:
-    """`count` different members (all, where there are fewer), every choice as likely (Fisher, Yates 1938)."""
-    members = members_of(found)
-    for at in range(min(count, len(members))):
-        other = at + session.random(len(members) - at)
-        members[at], members[other] = members[other], members[at]
-    return members[:count]
 
 
 # One set
@@ -133,7 +115,7 @@ def remove_members(session: Session, args: list[bytes], new: CrdtType | None = N
     if found is not None or type_.removes_win:
         for member in args[1:]:
             removed += _has(found, member)
-            _take_out(session, key, type_, member)
+            session.take_out(key, type_, member)
     return removed
 
 
@@ -164,13 +146,13 @@ def _spop(session: Session, args: list[bytes]) -> Reply:
     found = _to_shrink(session, args[0])
     if found is None:
         return None if count is None else SetOf([])
-    popped = [_choose(session, found)] if count is None else _choose_some(session, found, count)
+    popped = [_choose(session, found)] if count is None else choose_some(session, members_of(found), count)
     session.must_fit_reply(popped)
     if len(popped) == found.live and not found.type.removes_win:
         session.replica.delete(args[0])
     else:
         for member in popped:
-            _take_out(session, args[0], found.type, member)
+            session.take_out(args[0], found.type, member)
     return popped[0] if count is None else SetOf(list(popped))
 
 
@@ -183,13 +165,7 @@ def _srandmember(session: Session, args: list[bytes]) -> Reply:
         return None if count is None else []
     if count is None:
         return _choose(session, found)
-    if -count > REPEATS_MAX:
-        raise CommandError(f"ERR value is out of range, must be at least -{REPEATS_MAX}")
-    if count >= 0:
-        chosen = _choose_some(session, found, count)
-    else:
-        members = members_of(found)
-        chosen = [members[session.random(len(members))] for _ in range(-count)]
+    chosen = choose_some(session, members_of(found), count)
     session.must_fit_reply(chosen)
     return list(chosen)
 
@@ -219,7 +195,7 @@ def _smove(session: Session, args: list[bytes]) -> Reply:
     if not _has(found, member):
         return 0
     if source != target:
-        _take_out(session, source, found.type, member)
+        session.take_out(source, found.type, member)
         session.replica.write(target, session.new_type(target, ORSET) if into is None else into.type, member, True)
     return 1
 

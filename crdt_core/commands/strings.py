@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crdt_core.commands.session import Session
     from crdt_core.types.object import Object
 
-__all__ = ["COMMANDS", "taken", "text_at", "text_of", "write_text"]
+__all__ = ["COMMANDS", "WRITTEN_WHOLE", "taken", "text_at", "text_of", "write_text"]
 
 # What all share
 
@@ -53,8 +53,7 @@ def write_text(session: Session, key: bytes, value: bytes, *, keeps_deadline: bo
     elif head.type is STRING and SLOT in head.parts and len(head.parts) == 1 and head.live and not head.type_conflicts:
         replica.write(key, STRING, SLOT, overwrite(head.parts[SLOT], value, session.now, replica.replica_index))
     elif head.type is STRING and head.live and not head.type_conflicts:
-        for part, payload in set_whole(replica.view(key, STRING), value, session.now):
-            replica.write(key, STRING, part, payload)
+        replica.write_parts(key, STRING, set_whole(replica.view(key, STRING), value, session.now))
     else:
         deadline_ms = session.deadline_ms(key) if keeps_deadline else None
         session.overwrite(key, session.type_in_place(key, STRING), value)
@@ -220,7 +219,7 @@ def _setrange(session: Session, args: list[bytes]) -> Reply:
 
 
 _LATER = "The later write is kept."
-_WHOLE = "The whole string is written, so they do not merge: the later write is kept."
+WRITTEN_WHOLE = "The whole string is written, so they do not merge: the later write is kept."
 
 COMMANDS: tuple[Command[Session], ...] = (
     Command("string", "GET key", 2, KEY, "readonly fast", _get, "Returns a string."),
@@ -361,7 +360,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "write denyoom fast",
         _append,
         "Appends to a string.",
-        _WHOLE,
+        WRITTEN_WHOLE,
         "O(N) in the length of the string",
     ),
     Command(
@@ -372,7 +371,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "write denyoom",
         _setrange,
         "Overwrites a part of a string.",
-        _WHOLE,
+        WRITTEN_WHOLE,
         "O(N) in the length of the string",
     ),
 )

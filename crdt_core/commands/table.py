@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from crdt_core.commands.command import Command
     from crdt_core.commands.session import Session
 
-__all__ = ["COMMANDS", "UNSUPPORTED", "CommandTable", "lookup"]
+__all__ = ["COMMANDS", "CommandTable"]
 
 _FAMILIES = (
     strings,
@@ -129,13 +129,3 @@ def _unsupported(name: bytes) -> CommandError:
 
 COMMANDS: dict[bytes, Command[Session]] = {command.name: command for family in _FAMILIES for command in family.COMMANDS}
 """The plain commands by name, in capitals."""
-
-_PLAIN = CommandTable(COMMANDS.values())
-
-UNSUPPORTED = _PLAIN.unsupported
-"""What Redis has and is not among the plain commands: Deltaic has it not yet, or it needs the connection."""
-
-
-def lookup(name: bytes, args: list[bytes]) -> Command[Session]:
-    """Returns the plain command for a request of these words; raises as `CommandTable.find` does."""
-    return _PLAIN.find([name, *args])

@@ -13,7 +13,7 @@ from crdt_core.commands.kinds import Kinds, key_text, parse_options
 from crdt_core.commands.replies import Map
 from crdt_core.errors import WrongType
 from crdt_core.lattice.siblings import shows
-from crdt_core.types import GSET, ORSET, RWSET, View
+from crdt_core.types import GSET, ORSET, RWSET
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
@@ -45,9 +45,7 @@ def _remove(session: Session, args: list[bytes]) -> Reply:
     type_, there = found.type, shows(found.parts.get(element))
     if type_.grow_only:
         raise WrongType(key_text(key), type_.name, ORSET.name, "nothing can be removed from a grow-only set")
-    write = type_.take_out(session.replica.view(key, type_), element)
-    if write is not None:
-        session.replica.write(key, type_, *write)
+    session.take_out(key, type_, element)
     return int(there)
 
 
@@ -55,7 +53,7 @@ def _get(session: Session, args: list[bytes]) -> Reply:
     found = _KINDS.check(session.find(args[0]))
     if found is None:
         return None
-    members = found.type.value(View(found.parts, session.state.replica_index))
+    members = found.type.value(session.view(found))
     session.must_fit_reply(members)
     return Map([(b"kind", found.type.encoded_name), (b"members", members)])
 

@@ -83,10 +83,6 @@ class ReplicaIndex:
         """Return the dot that `pack` packed."""
         return Dot(self.ids[packed & INDEX_MASK], packed >> INDEX_BITS)
 
-    def unpack_encoded(self, packed: PackedDot) -> tuple[bytes, int]:
-        """Return the dot as `(encoded replica id, counter)`, for code that writes it out as bytes."""
-        return self.encoded[packed & INDEX_MASK], packed >> INDEX_BITS
-
     def pack_encoded(self, text: bytes) -> PackedDot | None:
         """Return the packed dot of the text form `b"n1:7"`.
 

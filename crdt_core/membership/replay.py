@@ -74,6 +74,5 @@ class Replay:
             writes = type_.repeat(FormerWrite(view, write.part, write.payload, last, seen, self.former, sent, dot))
             if not is_tombstone(write.payload):
                 before[address] = write.payload
-        for part, payload in writes:
-            replica.write(write.key, type_, part, payload)
+        replica.write_parts(write.key, type_, writes)
         return len(writes)

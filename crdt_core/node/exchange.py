@@ -7,8 +7,10 @@ large for one message comes in chunks (`crdt_core.node.transfers`).
 
     asker     IDLE -> ASKED --------------> ANSWERED -> PUSHING -> PUSHED -> FINISHED
                         `--> RECEIVING -----^    `-------------------------^
+              RECEIVING -> ASKED                      (the patch that came in chunks cannot be joined)
     answerer  IDLE -> ANSWERING -> FINISHED           (the answer, in chunks)
               IDLE -> TAKING ----> FINISHED           (the push, in chunks)
+              ANSWERING -> TAKING or FINISHED         (the push begins, so the answer has arrived)
     both      any state but IDLE -> FAILED            (the time is up, or the peer cannot be reached)
 
 The machine is data. `TRANSITIONS` says which state follows and what the node does then. `IGNORED` says which events

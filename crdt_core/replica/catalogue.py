@@ -8,7 +8,7 @@ From the journal, `take_changes` makes the records to persist and carries the di
 changed, not on the size of the state. Each changed part is encoded once, and the same bytes are persisted and hashed
 for the digest (`crdt_core.replica.digest`).
 
-After `take_changes`, the journal stays available as `in_flight` until `confirm` says that the commit is persisted.
+After `take_changes`, the journal stays available as `in_flight`. Whoever had the commit persisted empties it then.
 `crdt_core.replica.committed_view` uses it to show the state before the commit.
 """
 
@@ -45,8 +45,9 @@ class Catalogue:
     too. `digest` is the digest of the state at the last `take_changes`. `tombstones` holds the addresses with removals,
     the oldest first. `expiring` holds the keys that may have a deadline. `size` is the number of parts.
 
-    `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. It is
-    empty once the commit is confirmed. The next `take_changes` implies that the last one is confirmed.
+    `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
+    commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next
+    `take_changes` implies that the last commit is confirmed.
     """
 
     __slots__ = (
@@ -304,10 +305,6 @@ class Catalogue:
         The cost depends on what changed, not on the number of keys.
         """
         return any(key in keys for key, _, _ in self._journal) or not keys.isdisjoint(self._stale_keys)
-
-    def confirm(self) -> None:
-        """Note that the last `take_changes` is persisted: readers are shown the state after it from now on."""
-        self.in_flight = {}
 
     def records(self) -> Iterator[Record]:
         """Yield the records that persist the whole state, for a store that holds nothing.

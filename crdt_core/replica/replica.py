@@ -28,26 +28,27 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.errors import InvariantBroken, Malformed, PatchTooNew, brief
+from crdt_core.errors import InvariantBroken, PatchTooNew
 from crdt_core.lattice.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
 from crdt_core.lattice.deltas import Delta, Patch, Write
-from crdt_core.lattice.replica_index import INDEX_BITS, covered
-from crdt_core.lattice.siblings import fold, unfold
+from crdt_core.lattice.replica_index import INDEX_BITS
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.change_index import ChangeIndex
+from crdt_core.replica.coverage import check_covered
 from crdt_core.replica.forgetting import forget_stable
 from crdt_core.replica.joining import apply_writes, join_parts
 from crdt_core.types import MEMBERS
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from crdt_core.codec.records import Changes
     from crdt_core.lattice.deltas import Address
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
-    from crdt_core.lattice.siblings import Payload, Siblings
+    from crdt_core.lattice.siblings import Payload
     from crdt_core.types import CrdtType, View
+    from crdt_core.types.contract import PartWrite
     from crdt_core.types.object import Object
 
 __all__ = ["Applied", "Replica"]
@@ -112,16 +113,7 @@ class Replica:
         for head in objects:
             self.catalogue.adopt(head)
         self._read_members()
-        seen = self.clock_with_folded
-        dense_clock = self.catalogue.replica_index.dense_clock(seen)
-        for head in objects:
-            for object_ in head.chain():
-                if not all(deps <= seen for deps in object_.clears.values()):
-                    raise Malformed("object", f"{brief(object_.key)} has a clear that has seen more than the replica")
-                for part, siblings in object_.parts.items():
-                    if type(siblings) is not int or not covered(siblings, dense_clock):
-                        self._require_covered(dense_clock, object_, part, siblings)
-                self._require_covered(dense_clock, object_, None, fold(object_.clears))
+        check_covered(objects, self.clock_with_folded, self.catalogue.replica_index)
 
     def resume(self, state: Patch) -> None:
         """Take up a full state that this very replica has saved, its own writes included.
@@ -190,6 +182,11 @@ class Replica:
         catalogue.put_at(address, found, self._dot if payload is True else (self._dot, payload))
         self.uncommitted[address] = payload
 
+    def write_parts(self, key: bytes, type_: CrdtType, writes: Iterable[PartWrite]) -> None:
+        """Write several parts of one object."""
+        for part, payload in writes:
+            self.write(key, type_, part, payload)
+
     def clear(self, key: bytes, type_: CrdtType) -> None:
         """Remove everything of one collection that this replica has seen, in one write."""
         found = self.catalogue.ensure(key, type_)
@@ -222,8 +219,7 @@ class Replica:
         if found.type.collection:
             remainders = found.type.remainders(view)
             self.clear(found.key, found.type)
-            for part, payload in remainders:
-                self.write(found.key, found.type, part, payload)
+            self.write_parts(found.key, found.type, remainders)
             return
         for part in list(view.shown()):
             self.write(found.key, found.type, part, found.type.removal(view, part))
@@ -353,15 +349,6 @@ class Replica:
             self._change_index.add(replica_index.unpack(dot), new[dot])
         self._read_members()
         return sum(map(len, new.values()))
-
-    def _require_covered(
-        self, dense_clock: DenseClock, object_: Object, part: bytes | None, siblings: Siblings
-    ) -> None:
-        for packed in unfold(siblings):
-            if not covered(packed, dense_clock):
-                place = brief(object_.key if part is None else (object_.key, part))
-                dot = self.catalogue.replica_index.unpack(packed)
-                raise Malformed("object", f"{place} holds {dot}, which the clock does not cover")
 
     def _require_no_open_writes(self) -> None:
         if self.uncommitted:

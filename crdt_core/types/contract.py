@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import orjson
 
-from crdt_core.errors import Malformed, brief
+from crdt_core.errors import InvariantBroken, Malformed, brief
 from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, all_covered, is_tombstone, shows, unfold
 from crdt_core.types.text import decode_text, encode_value
@@ -157,6 +157,8 @@ class CrdtType(ABC):
         cls.encoded_name = name.encode()
         cls.redis_type = cls.redis_type or name
         cls.family = cls.family or name
+        if cls.plain and cls.contents is not CrdtType.contents and cls.rewrite is CrdtType.rewrite:
+            raise TypeError(f"{cls.__name__} has contents that a command may overwrite, and no `rewrite`")
 
     # Values
 
@@ -206,13 +208,13 @@ class CrdtType(ABC):
         """
         return None
 
-    def rewrite(self, view: View, contents: Any, now: Stamp) -> list[PartWrite]:
+    def rewrite(self, view: View, contents: Any, now: Stamp) -> list[PartWrite]:  # noqa: ARG002
         """Return the writes that make `contents`, in the form of the family, the value of the object.
 
         The writes replace all that `view` shows of an object that is no collection. A collection was deleted before.
         Only types that have `contents`, and are plain or have a `text`, are asked.
         """
-        raise NotImplementedError(f"{self.name} cannot be overwritten")
+        raise InvariantBroken(f"{self.name} cannot be overwritten")
 
     def add_amount(self, view: View, replica: bytes, amount: int, now: Stamp) -> list[PartWrite]:  # noqa: ARG002
         """Return the writes by which replica `replica` adds `amount`, as `INCR` does, to an integer `text`.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.siblings import Payload, Siblings
     from crdt_core.types.contract import FormerWrite, LiveWrite, PartWrite, View
 
-__all__ = ["HYPERLOGLOG", "RANK_MAX", "REGISTERS", "HyperLogLogType", "estimate", "place"]
+__all__ = ["HYPERLOGLOG", "RANK_MAX", "REGISTERS", "HyperLogLogType", "estimate", "place", "rank_of"]
 
 _INDEX_BITS = 14
 

@@ -51,15 +51,14 @@ class Object:
         shown = (link for link in self.chain() if link.live and not link.type.attribute)
         return sorted(shown, key=lambda link: link.type.rank)
 
-    def adopt(self, part: bytes, siblings: Siblings) -> Siblings:
-        """Set the siblings of one part, and return those that it had."""
+    def adopt(self, part: bytes, siblings: Siblings) -> None:
+        """Set the siblings of one part."""
         before = self.parts.get(part)
         if siblings is None:
             self.parts.pop(part, None)
         else:
             self.parts[part] = siblings
         self.live += shows(siblings) if before is None else shows(siblings) - shows(before)
-        return before
 
     @property
     def empty(self) -> bool:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.codec.deltas import decode_delta, encode_delta
 from crdt_core.codec.patches import decode_patch, encode_patch
-from crdt_core.commands import CommandOptions, ErrorReply, Execute, Map, SetOf, Status, lookup
+from crdt_core.commands import CommandOptions, ErrorReply, Execute, Map, SetOf, Status
 from crdt_core.lattice.clocks import HybridClock, Stamp
 from crdt_core.replica.replica import Applied, Replica
+from tests.invocations import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,10 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.codec.patches import decode_patch
-from crdt_core.commands import Invocation, lookup
+from crdt_core.commands import Invocation
 from crdt_core.errors import CallerError, InvalidArgument, PatchTooNew
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.node.events import Call, PatchAsked, PatchOffered, RoundAsked
+from tests.invocations import lookup
 from tests.sim.history import Deed
 from tests.sim.plan import EPOCH_MS
 from tests.sim.violation import require

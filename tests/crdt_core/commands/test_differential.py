@@ -32,13 +32,13 @@ from crdt_core.commands import (
     Session,
     SetOf,
     Status,
-    lookup,
     read,
 )
 from crdt_core.lattice.clocks import HybridClock
 from crdt_core.replica.committed_view import CommittedView
 from crdt_core.replica.replica import Replica
 from crdt_core.types import MVREGISTER, RWSET, View
+from tests.invocations import lookup
 from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Lone:
         changed = self.replica.commit(self.clock.last) is not None
         self.replica.take_changes()
         assert self.shown(wall_ms, self.confirmed) == before, "what is not confirmed shows"
-        self.replica.catalogue.confirm()
+        self.replica.catalogue.in_flight = {}
         if not command.writes:
             assert not changed, "a read has written"
             again = read(self.confirmed, command, words[1:], wall_ms, self.seed, options=self.options)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands import ErrorReply, Execute, lookup, read
+from crdt_core.commands import ErrorReply, Execute, read
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
+from tests.invocations import lookup
 
 if TYPE_CHECKING:
     from tests.crdt_core.sites import Fleet

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.crdt_core.costs import counted_calls
+
 if TYPE_CHECKING:
     from tests.crdt_core.sites import Fleet, Site
 
@@ -77,3 +79,16 @@ def test_an_add_that_raises_no_register_survives_a_concurrent_delete(fleet: Flee
     assert fleet.b("PFADD h x") == 0
     fleet.sync()
     assert fleet.all("PFCOUNT h") == 1
+
+
+def test_an_add_costs_the_same_however_full_the_hyperloglog_is(site: Site) -> None:
+    """It read all 16 384 registers once, to compare one."""
+
+    def add(element: int) -> int:
+        return counted_calls(lambda: site(f"PFADD h {element}"))[1]
+
+    site("PFADD h " + " ".join(map(str, range(10))))
+    small = min(map(add, range(10)))
+    for first in range(0, 20_000, 1000):
+        site("PFADD h " + " ".join(map(str, range(first, first + 1000))))
+    assert min(map(add, range(10))) <= small + 5

@@ -31,7 +31,7 @@ def site() -> Site:
         made(write)
         made(f"PEXPIRE {key} 100")
     made.replica.take_changes()
-    made.replica.catalogue.confirm()
+    made.replica.catalogue.in_flight = {}
     return made
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crdt_core.commands import COMMANDS, UNSUPPORTED, Command, CommandError, CommandTable, lookup
+from crdt_core.commands import COMMANDS, Command, CommandError, CommandTable
 from crdt_core.commands.command import NO_KEYS
+from tests.invocations import PLAIN, lookup
 from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bytes, 
 
 
 def test_every_command_of_a_real_server_is_supported_or_said_to_be_unsupported(described: dict[bytes, Any]) -> None:
-    unsupported = {name for name in UNSUPPORTED if b"|" not in name}
+    unsupported = {name for name in PLAIN.unsupported if b"|" not in name}
     assert described.keys() - unsupported == COMMANDS.keys() - OWN
     assert not unsupported & COMMANDS.keys()
 

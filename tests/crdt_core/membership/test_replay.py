@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crdt_core.codec.deltas import decode_delta
-from crdt_core.commands import Execute, lookup
+from crdt_core.commands import Execute
 from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
 from crdt_core.membership.identity import Sponsor
 from crdt_core.membership.replay import is_final
@@ -13,7 +13,7 @@ from crdt_core.node.events import ReplayAsked
 from crdt_core.replica.replica import Replica
 from crdt_core.types.members import ABSENT
 from tests.crdt_core.fellows import Fellows
-from tests.invocations import command
+from tests.invocations import command, lookup
 
 HITS = command("DELTAIC.COUNTER.ADD", b"hits", 1)
 

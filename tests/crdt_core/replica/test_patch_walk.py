@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-import sys
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,16 +17,15 @@ from crdt_core.node.node import Node
 from crdt_core.replica.patch_walk import PatchWalk
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
+from tests.crdt_core.costs import counted_calls
 from tests.crdt_core.net import CHUNK_BYTES, MANY, NOW, TIMEOUT_MS, Net, filled, member, parts_of, under_way
 from tests.invocations import command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from crdt_core.lattice.deltas import Address, Patch, PatchPart
     from crdt_core.node.events import Operation
-
-T = TypeVar("T")
 
 
 def changes(seed: int) -> Iterator[Operation]:
@@ -120,22 +118,6 @@ def test_what_is_joined_is_exactly_the_state_at_the_clock_that_it_claims(seed: i
     net.flying.clear()
     busy.hear_all()
     assert net.state("n1") == net.state("n2") == net.state("n3")
-
-
-def counted_calls(act: Callable[[], T]) -> tuple[T, int]:
-    """Return what `act` returns, and how many Python functions were entered meanwhile."""
-    calls = 0
-
-    def count_call(_frame: object, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event == "call"
-
-    sys.setprofile(count_call)
-    try:
-        result = act()
-    finally:
-        sys.setprofile(None)
-    return result, calls
 
 
 def test_a_walk_lists_all_that_changed_meanwhile_in_steps_and_as_it_was_at_the_clock_of_the_patch() -> None:

@@ -63,6 +63,16 @@ def test_a_type_goes_by_its_own_name_unless_it_says_otherwise() -> None:
     assert (TYPES["gset"].redis_type, TYPES["gset"].family) == ("set", "set")
 
 
+def test_a_plain_type_that_can_be_copied_can_be_overwritten() -> None:
+    with pytest.raises(TypeError, match="Incomplete has contents that a command may overwrite, and no `rewrite`"):
+
+        class Incomplete(CrdtType):
+            name = "incomplete"
+
+            def contents(self, view: View) -> list[bytes]:
+                return list(view.parts)
+
+
 def test_by_default_a_payload_is_true_and_the_slot_the_only_part() -> None:
     assert PAIR.decode_part("") == SLOT
     assert PAIR.decode_payload(True) is True

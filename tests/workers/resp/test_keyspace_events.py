@@ -28,7 +28,7 @@ def told(site: Site, *lines: str) -> dict[str, set[str]]:
     sent: list[tuple[bytes, bytes]] = []
     changed = dict(site.replica.catalogue.in_flight)
     announce(changed, site.replica.catalogue, site.wall_ms, lambda *message: sent.append(message))
-    site.replica.catalogue.confirm()
+    site.replica.catalogue.in_flight = {}
     found: dict[str, set[str]] = {}
     for channel, data in sent:
         if channel.startswith(b"__keyspace@0__:"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from crdt_core.commands import CommandError, lookup
+from crdt_core.commands import CommandError
 from crdt_core.errors import Overloaded, StoreUnavailable, UnknownNode
+from tests.invocations import lookup
 from workers.config.settings import LimitSettings
 from workers.resp.refusals import refusal, too_large
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from crdt_core.commands import ErrorReply, Execute, Status, lookup
+from crdt_core.commands import ErrorReply, Execute, Status
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
+from tests.invocations import lookup
 from workers.resp.encoding import NULL_LIST
 from workers.resp.transaction import Guarded, Transaction, Watch
 

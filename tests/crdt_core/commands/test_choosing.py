@@ -1,0 +1,44 @@
+"""Random choices: as many as asked for, each as likely, alike for the same seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import permutations
+
+import pytest
+
+from crdt_core.commands.choosing import REPEATS_MAX, choose_some
+from crdt_core.commands.replies import CommandError
+from crdt_core.commands.session import Session
+from crdt_core.replica.replica import Replica
+
+ITEMS = [b"a", b"b", b"c"]
+
+
+def session(seed: int = 0) -> Session:
+    return Session(Replica("n1"), 0, seed)
+
+
+def test_no_item_is_chosen_twice_and_no_more_than_there_are() -> None:
+    for count in range(5):
+        chosen = choose_some(session(), [*ITEMS], count)
+        assert len(set(chosen)) == len(chosen) == min(count, 3)
+    assert choose_some(session(7), [*ITEMS], 2) == choose_some(session(7), [*ITEMS], 2)
+
+
+def test_a_negative_count_chooses_as_many_that_may_repeat() -> None:
+    chosen = choose_some(session(), [*ITEMS], -100)
+    assert len(chosen) == 100
+    assert set(chosen) == set(ITEMS)
+
+
+def test_every_choice_is_as_likely() -> None:
+    one = session()
+    found = Counter(tuple(choose_some(one, [*ITEMS], 2)) for _ in range(6000))
+    assert found.keys() == set(permutations(ITEMS, 2))
+    assert min(found.values()) > 800
+
+
+def test_a_choice_that_may_repeat_is_bounded() -> None:
+    with pytest.raises(CommandError, match=f"must be at least -{REPEATS_MAX}"):
+        choose_some(session(), [*ITEMS], -REPEATS_MAX - 1)
