@@ -25,7 +25,7 @@ SYNTAX = "ERR syntax error"
 
 
 def parse_integer(text: bytes, refusal: str = NOT_AN_INTEGER) -> int:
-    """Returns the 64-bit integer that `text` spells in the canonical way; raises `CommandError` for any other text."""
+    """Return the 64-bit integer that `text` spells in the canonical way. Raises `CommandError` for any other text."""
     found = integer(text)
     if found is None:
         raise CommandError(refusal)
@@ -33,7 +33,7 @@ def parse_integer(text: bytes, refusal: str = NOT_AN_INTEGER) -> int:
 
 
 def parse_within(text: bytes, least: int, most: int = INT64_MAX, refusal: str = "") -> int:
-    """Returns an integer from `least` to `most`; raises `CommandError`, with the text `refusal` if that is given."""
+    """Return an integer from `least` to `most`. Raises `CommandError`, with the text `refusal` if that is given."""
     found = parse_integer(text, refusal or NOT_AN_INTEGER)
     if not least <= found <= most:
         raise CommandError(refusal or f"ERR value is out of range, value must between {least} and {most}")
@@ -41,12 +41,12 @@ def parse_within(text: bytes, least: int, most: int = INT64_MAX, refusal: str = 
 
 
 def parse_positive(text: bytes) -> int:
-    """Returns an integer that is at least 0; raises `CommandError`."""
+    """Return an integer that is at least 0. Raises `CommandError`."""
     return parse_within(text, 0, refusal="ERR value is out of range, must be positive")
 
 
 def parse_deadline(text: bytes, unit_ms: int, base_ms: int, command: str, least: int = 1) -> int:
-    """Returns the wall time in ms that is `text` units of `unit_ms` after `base_ms`.
+    """Return the wall time in ms that is `text` units of `unit_ms` after `base_ms`.
 
     Raises `CommandError` where `text` is less than `least`, or the time does not fit 64 bits. `command` is its name
     in the error.
@@ -59,10 +59,10 @@ def parse_deadline(text: bytes, unit_ms: int, base_ms: int, command: str, least:
 
 
 def wrong_number(name: bytes) -> CommandError:
-    """Returns the error for too few or too many arguments of the command `name`."""
+    """Return the error for too few or too many arguments of the command `name`."""
     return CommandError(f"ERR wrong number of arguments for '{name.decode().lower()}' command")
 
 
 def shown_in_c(text: bytes, most: int = 1024) -> bytes:
-    """Returns `text` as C shows it: up to the first zero byte, and at most `most` bytes."""
+    """Return `text` as C shows it: up to the first zero byte, and at most `most` bytes."""
     return text.partition(b"\0")[0][:most]

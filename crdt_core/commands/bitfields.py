@@ -52,7 +52,7 @@ class _Field(NamedTuple):
         return self.of(int.from_bytes(covering, "big") >> (7 - (last & 7)))
 
     def put(self, value: bytearray, offset: int, number: int) -> None:
-        """Writes the number at `offset`, which is within the value."""
+        """Write the number at `offset`, which is within the value."""
         first, last = offset >> 3, offset + self.bits - 1
         end, shift = (last >> 3) + 1, 7 - (last & 7)
         mask = (1 << self.bits) - 1
@@ -104,7 +104,7 @@ def _read_fields(session: Session, key: bytes, steps: list[_Step]) -> Reply:
 
 
 def _run_step(bits: bytearray, step: _Step) -> int | None:
-    """Does one step; its reply, `None` where the result does not fit and FAIL is the rule."""
+    """Do one step, and return its reply: `None` where the result does not fit and FAIL is the rule."""
     field, before = step.field, step.field.read(bits, step.offset)
     if step.name == b"GET":
         return before

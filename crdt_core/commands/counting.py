@@ -30,7 +30,7 @@ _OVERFLOW = "ERR increment or decrement would overflow"
 
 
 def _add(amount: int, session: Session, args: list[bytes]) -> int:
-    """Adds `amount` to the number under the first argument; returns the sum."""
+    """Add `amount` to the number under the first argument, and return the sum."""
     key, replica = args[0], session.replica
     found = session.find(key)
     if found is None:

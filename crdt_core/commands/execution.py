@@ -60,7 +60,7 @@ def read(
     *,
     options: CommandOptions = _DEFAULTS,
 ) -> Reply:
-    """Returns the reply to a command that only reads."""
+    """Return the reply to a command that only reads."""
     try:
         reply: Reply = command.run(Session(state, wall_ms, seed, options), args)
     except CallerError as error:

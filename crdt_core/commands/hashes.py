@@ -26,7 +26,7 @@ __all__ = ["COMMANDS"]
 
 
 def _write_field(session: Session, key: bytes, field: bytes, value: bytes) -> bool:
-    """Sets a field to `value`, in place of everything that this replica sees of it; returns whether it was absent."""
+    """Set a field to `value`, in place of everything that this replica sees of it, and return whether it was absent."""
     replica, slot = session.replica, slot_part(field)
     view = replica.view(key, HASH)
     writes = set_field(view, slot, value, session.now)

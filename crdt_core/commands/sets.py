@@ -42,14 +42,14 @@ _TRIES = 64
 
 
 def _as_set(found: Object | None) -> Object | None:
-    """Returns `found`; raises `CommandError` if it is not a set."""
+    """Return `found`. Raises `CommandError` if it is not a set."""
     if found is not None and found.type is not ORSET and found.type not in _SETS:
         raise CommandError(WRONG_TYPE)
     return found
 
 
 def seen_set(session: Session, key: bytes) -> Object | None:
-    """Returns the set under `key`, `None` if there is none; raises `CommandError` for another type."""
+    """Return the set under `key`, `None` if there is none. Raises `CommandError` for another type."""
     return _as_set(session.find(key))
 
 
@@ -61,7 +61,7 @@ def _to_shrink(session: Session, key: bytes) -> Object | None:
 
 
 def members_of(found: Object | None) -> list[bytes]:
-    """Returns the members of a set; none of `None`."""
+    """Return the members of a set; none of `None`."""
     return [] if found is None else [part for part, siblings in found.parts.items() if shows(siblings)]
 
 
@@ -84,7 +84,7 @@ def _choose(session: Session, found: Object) -> bytes:
 
 
 def add_members(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
-    """Adds members to the set under the first argument; returns how many were absent.
+    """Add members to the set under the first argument, and return how many were absent.
 
     A new set is of type `new`, or of the type that the policies say.
     """
@@ -103,7 +103,7 @@ def add_members(session: Session, args: list[bytes], new: CrdtType | None = None
 
 
 def remove_members(session: Session, args: list[bytes], new: CrdtType | None = None) -> int:
-    """Removes members from the set under the first argument; returns how many were present.
+    """Remove members from the set under the first argument, and return how many were present.
 
     A key that does not exist counts as a set of type `new`, or of the type that the policies say: in a remove-wins set
     the members are kept out from then on.

@@ -68,7 +68,7 @@ def text_at(session: Session, key: bytes) -> bytes | None:
 
 
 def taken(session: Session, key: bytes) -> bytes | None:
-    """Returns the string under `key`, `None` if there is none, for a command that writes.
+    """Return the string under `key`, `None` if there is none, for a command that writes.
 
     Raises `CommandError` for another type.
     """

@@ -81,7 +81,7 @@ class CommandTable:
         self._by_spelling = {**self.commands, **{name.lower(): row for name, row in self.commands.items()}}
 
     def find(self, request: list[bytes]) -> Command[Any]:
-        """Returns the row for a request: that of the subcommand, if the command is a family.
+        """Return the row for a request: that of the subcommand, if the command is a family.
 
         Raises `CommandError`, in Redis's words, for an unknown or unsupported name and for a wrong number of words.
         """
@@ -98,7 +98,7 @@ class CommandTable:
         return command
 
     def named(self, name: bytes) -> Command[Any] | None:
-        """Returns the row of a command or, as `FAMILY|MEMBER`, of a subcommand, in whatever case it is spelt."""
+        """Return the row of a command or, as `FAMILY|MEMBER`, of a subcommand, in whatever case it is spelt."""
         return self.commands.get(name.upper()) or self.members.get(name.upper())
 
     def _find_member(self, family: Command[Any], asked: bytes) -> Command[Any]:

@@ -56,7 +56,7 @@ class Operation(Protocol):
     """Something to do with a replica."""
 
     def run(self, replica: Replica, now: Stamp, /) -> Any:
-        """Runs on `replica` at hybrid time `now`; returns what the caller is told.
+        """Run on `replica` at hybrid time `now`, and return what the caller is told.
 
         Raises a `CallerError`; then nothing has changed.
         """

@@ -258,7 +258,7 @@ class Exchange:
         return now_ms >= self.deadline_ms
 
     def step(self, event: Event) -> Action | None:
-        """Moves to the next state; returns what the node has to do, `None` for an event that is ignored.
+        """Move to the next state, and return what the node has to do, `None` for an event that is ignored.
 
         A transfer that has no place in the next state ends. Raises `InvariantBroken` for an event that cannot happen.
         """

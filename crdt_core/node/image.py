@@ -57,7 +57,7 @@ class Image:
     digest: int
 
     def revive(self) -> Replica:
-        """Returns the replica as it was; raises `Malformed` where its state does not have its digest."""
+        """Return the replica as it was. Raises `Malformed` where its state does not have its digest."""
         replica = Replica(self.replica, founders=self.founders)
         replica.resume(self.state)
         replica.take_changes()
@@ -110,7 +110,7 @@ class Images:
         self._making: dict[str, _Making] = {}
 
     def next(self, title: str) -> ImagePiece:
-        """Returns the next piece of the image `title`; the first call begins it.
+        """Return the next piece of the image `title`; the first call begins it.
 
         The replica has no open writes, and its changes are taken (`take_changes`). Raises `WorldError` where too many
         images are under way.
@@ -127,7 +127,7 @@ class Images:
         return ImagePiece(lines, walk.done, max(walk.of, walk.done), walk.ended)
 
     def drop(self, title: str) -> None:
-        """Ends an image that was not fetched to its end; an unknown title is no error."""
+        """End an image that was not fetched to its end; an unknown title is no error."""
         making = self._making.pop(title, None)
         if making is not None:
             making.walk.close()
@@ -172,7 +172,7 @@ class ImageReader:
         self._ended = False
 
     def take(self, line: bytes) -> None:
-        """Reads the next line, its end included; raises `Malformed`."""
+        """Read the next line, its end included. Raises `Malformed`."""
         self._lines += 1
         try:
             self._take(line)
@@ -181,7 +181,7 @@ class ImageReader:
         self._sum.update(line)
 
     def finish(self) -> Image:
-        """Returns the image, once all lines are read; raises `Malformed` where some are missing."""
+        """Return the image, once all lines are read. Raises `Malformed` where some are missing."""
         if not self._ended or self._about is None or self._header is None:
             raise Malformed("image", f"it is cut short: its end is missing after line {self._lines}")
         clock, stable, digest, hlc = self._header

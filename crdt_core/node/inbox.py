@@ -51,7 +51,7 @@ class Inbox:
         self._counts = counts
 
     def take(self, event: MessagesRead, context: TurnContext) -> None:
-        """Takes messages in, in their order, and acknowledges them."""
+        """Take messages in, in their order, and acknowledge them."""
         for entry, content in event.entries:
             context.commit.acknowledged.append(entry)
             if content is not None:
@@ -89,12 +89,12 @@ class Inbox:
             self._counts["messages_dropped"] += bool(operations)
 
     def _start_round(self, message: Round, context: TurnContext) -> None:
-        """Starts a job's round, without the peers with which an exchange of this node's is under way."""
+        """Start a job's round, without the peers with which an exchange of this node's is under way."""
         peers = [peer for peer in self._peers.heard(message.peers) if not self._rounds.awaits(peer)]
         self._rounds.start(peers, context, answer_to=message.answer_to)
 
     def _take_peer_message(self, message: PeerMessage, size: int, context: TurnContext) -> None:
-        """Answers questions of every node that ever took part, and takes the rest from members only.
+        """Answer questions of every node that ever took part, and take the rest from members only.
 
         A node that is no member yet does not know who the members are. They may know it already; it drops what they
         send, and they ask again.

@@ -34,11 +34,11 @@ class Ingest:
         self._counts = counts
 
     def patch(self, since: VersionVector) -> Patch:
-        """Returns what a replica at clock `since` lacks."""
+        """Return what a replica at clock `since` lacks."""
         return self._replica.patch(since, self._hlc.last)
 
     def apply(self, delta: Delta, source: str, context: TurnContext) -> Applied:
-        """Applies a delta that `source` sent, if all that it builds on is here; see `Replica.apply`."""
+        """Apply a delta that `source` sent, if all that it builds on is here; see `Replica.apply`."""
         outcome = self._replica.apply(delta)
         if outcome is Applied.YES:
             self._observe(delta.hlc, source, context)
@@ -46,7 +46,7 @@ class Ingest:
         return outcome
 
     def join(self, patch: Patch, source: str, context: TurnContext) -> int:
-        """Joins a patch that `source` sent; returns how many writes were new.
+        """Join a patch that `source` sent, and return how many writes were new.
 
         Raises `ImpossibleClock` where the patch claims commits of this replica that the replica has not made, and what
         `Replica.join` raises.
@@ -61,14 +61,14 @@ class Ingest:
         return new
 
     def set_clock_right(self, node: str, context: TurnContext) -> None:
-        """Brings the hybrid clock back where the wall clock of `node`, this one, was wrong and is set right now."""
+        """Bring the hybrid clock back where the wall clock of `node`, this one, was wrong and is set right now."""
         ahead_ms = self._hlc.reset_if_ahead(context.wall_ms, self._options.skew_refuse_ms)
         if ahead_ms:
             self._counts["clock_set_right"] += 1
             context.effects.append(StampAhead(node, ahead_ms, refused=True))
 
     def _observe(self, stamp: Stamp, source: str, context: TurnContext) -> None:
-        """Follows the stamp that `source` sent, unless it is too far ahead; reports a stamp that is ahead."""
+        """Follow the stamp that `source` sent, unless it is too far ahead, and report a stamp that is ahead."""
         ahead_ms = self._hlc.observe(stamp, context.wall_ms, self._options.skew_refuse_ms)
         if ahead_ms > self._options.skew_warn_ms:
             refused = ahead_ms > self._options.skew_refuse_ms

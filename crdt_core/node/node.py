@@ -128,7 +128,7 @@ class Node:
         self._checked: Members | None = None
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
-        """Takes in `events`; returns what to commit, and what may happen then.
+        """Take in `events`, and return what to commit, and what may happen then.
 
         `wall_ms` is the time of day, for the hybrid clock. `monotonic_ms` neither falls nor jumps; deadlines are in it.
         Raises `InvariantBroken` where the replica can no longer be trusted, and `Retired` where the fleet goes on
@@ -233,7 +233,7 @@ class Node:
         self._rounds.start(self._peers.heard(event.peers or self.peers), context, token=event.token)
 
     def _write(self, context: TurnContext) -> Delta | None:
-        """Runs all operations on what the turn has taken in, and writes what members are owed; all is one delta."""
+        """Run all operations on what the turn has taken in, and write what members are owed; all is one delta."""
         if not context.calls and not context.own and not self.membership.owes():
             return None
         now = self.hlc.tick(context.wall_ms)
@@ -250,7 +250,7 @@ class Node:
         return self.replica.commit(now)
 
     def _make_image(self, event: ImageAsked | ImageDropped, context: TurnContext) -> None:
-        """Makes the next piece of an image: of the state, and with the digest, that this turn's commit persists."""
+        """Make the next piece of an image: of the state, and with the digest, that this turn's commit persists."""
         if isinstance(event, ImageDropped):
             self._images.drop(event.title)
             return

@@ -37,7 +37,7 @@ class OfferedPatches:
         self._options = options
 
     def take(self, event: PatchOffered, context: TurnContext) -> None:
-        """Joins the patch; replies how many of its writes were new, or why it was refused."""
+        """Join the patch, and reply how many of its writes were new, or why it was refused."""
         try:
             self._check_strangers(event.patch)
             self._check_leaving(event.patch)
@@ -46,7 +46,7 @@ class OfferedPatches:
             context.effects.append(Reply(event.token, error=error))
 
     def _check_strangers(self, patch: Patch) -> None:
-        """Raises `TooMany` where the patch brings too many replica ids that are no node's.
+        """Raise `TooMany` where the patch brings too many replica ids that are no node's.
 
         Each such id lengthens every clock of the fleet for good.
         """
@@ -56,7 +56,7 @@ class OfferedPatches:
             raise TooMany("patch", known + new, self._options.strangers_max, "replica ids of no node", _SETTING)
 
     def _check_leaving(self, patch: Patch) -> None:
-        """Raises `InvalidArgument` where the patch has more commits of a leaving id: its end must be one for all."""
+        """Raise `InvalidArgument` where the patch has more commits of a leaving id: its end must be one for all."""
         for replica, counter in self._replica.clock_with_folded.lacks(patch.clock).items():
             if self._replica.members.standing(replica) not in {None, Standing.ACTIVE}:
                 raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")

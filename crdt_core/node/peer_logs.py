@@ -55,7 +55,7 @@ class PeerLogs:
         self._refused: dict[str, str] = {}
 
     def take(self, event: DeltasRead, context: TurnContext) -> None:
-        """Takes entries in, in their order, up to the first that has to wait; replies how many were passed."""
+        """Take entries in, in their order, up to the first that has to wait, and reply how many were passed."""
         passed = 0
         if self._peers.hears(event.peer):
             for entry, content in event.entries:
@@ -84,7 +84,7 @@ class PeerLogs:
         return True
 
     def _refuse(self, peer: str, entry: str, content: bytes, error: Malformed, context: TurnContext) -> None:
-        """Quarantines the entry, once; what it should have said is fetched from the peer's state.
+        """Quarantine the entry, once; what it should have said is fetched from the peer's state.
 
         If the peer has nothing to say (the entry is not its own), it is asked again now and then, until it writes.
         """
@@ -95,7 +95,7 @@ class PeerLogs:
         self._repair(peer, context, delay_ms=self._options.refused_delay_ms if is_known else 0)
 
     def _repair(self, peer: str, context: TurnContext, delay_ms: int) -> None:
-        """Asks `peer` for what its log does not give, unless that is under way or may still arrive by itself."""
+        """Ask `peer` for what its log does not give, unless that is under way or may still arrive by itself."""
         since_ms = self._blocked_since_ms.setdefault(peer, context.monotonic_ms)
         if context.monotonic_ms - since_ms < delay_ms or self._rounds.awaits(peer):
             return

@@ -109,7 +109,7 @@ class Rounds:
         answer_to: str | None = None,
         pushes: bool = True,
     ) -> None:
-        """Starts a round with `peers`; its result goes to the caller `token` or the job that waits at `answer_to`.
+        """Start a round with `peers`; its result goes to the caller `token` or the job that waits at `answer_to`.
 
         `pushes`: whether the node sends the peers what they lack in turn.
         """
@@ -121,7 +121,7 @@ class Rounds:
             self._feed(Exchange(peer, name), Event.START, context)
 
     def take(self, message: PeerMessage, size: int, context: TurnContext) -> None:
-        """Takes in a peer's message that came as `size` bytes. Raises what joining a patch raises, and `Malformed`."""
+        """Take in a peer's message that came as `size` bytes. Raises what joining a patch raises, and `Malformed`."""
         exchange = self._find(message.sender, message.round)
         match message:
             case Ask():
@@ -140,7 +140,7 @@ class Rounds:
         self._feed(self._find(peer, name), Event.UNREACHABLE, context)
 
     def advance(self, context: TurnContext) -> None:
-        """Gives up on silent peers, begins the second halves that are due, and ends the rounds that are over."""
+        """Give up on silent peers, begin the second halves that are due, and end the rounds that are over."""
         if not self._exchanges and not self._rounds:
             return
         for exchange in [found for found in self._exchanges.values() if found.is_overdue(context.monotonic_ms)]:
@@ -176,7 +176,7 @@ class Rounds:
     # Messages become events
 
     def _take_last(self, exchange: Exchange, message: Answer | Push, context: TurnContext) -> None:
-        """Joins a patch if all of it is here, whatever the state of its exchange: what it says is true at any time."""
+        """Join a patch if all of it is here, whatever the state of its exchange: what it says is true at any time."""
         try:
             patch = whole_patch(exchange.incoming, message)
             if patch is None:
@@ -235,7 +235,7 @@ class Rounds:
         new: int = 0,
         chunk: tuple[Chunk, int] | None = None,
     ) -> None:
-        """Moves the exchange, and does what its machine says.
+        """Move the exchange, and do what its machine says.
 
         `clock` is the peer's, as the event tells it; `new`: how many writes were new, here or at the peer.
         """
@@ -260,7 +260,7 @@ class Rounds:
                 self._rounds[exchange.round].new_items += new
 
     def _keep(self, exchange: Exchange, *, is_own: bool) -> None:
-        """Keeps the exchange in the table as long as something is under way; notes how one of this node's ended."""
+        """Keep the exchange in the table as long as something is under way, and note how one of this node's ended."""
         place = exchange.peer, exchange.round
         if exchange.state in ENDED:
             self._exchanges.pop(place, None)
@@ -270,7 +270,7 @@ class Rounds:
             self._exchanges[place] = exchange
 
     def _begin_sending(self, exchange: Exchange, since: VersionVector, context: TurnContext) -> None:
-        """Sends the first message of what a replica at `since` lacks, unless too much is on its way to the peer."""
+        """Send the first message of what a replica at `since` lacks, unless too much is on its way to the peer."""
         self._transfers_started += 1
         transfer = f"{self._session}-{self._transfers_started}"
         form = Push if exchange.state is State.PUSHING else Answer
@@ -289,7 +289,7 @@ class Rounds:
         self._send_of(exchange, exchange.outgoing.next(self._options), context)
 
     def _send_of(self, exchange: Exchange, message: Answer | Push | Chunk, context: TurnContext) -> None:
-        """Sends a message of the patch that goes out."""
+        """Send a message of the patch that goes out."""
         self._send(context, exchange, message)
         if isinstance(message, Chunk):
             self._counts["chunks_sent"] += 1
@@ -311,7 +311,7 @@ class Rounds:
         return sum(found.state in states for found in others) >= _TRANSFERS_PER_PEER_MAX
 
     def _send(self, context: TurnContext, exchange: Exchange, message: PeerMessage) -> None:
-        """Sends a message, after which the peer's time begins anew."""
+        """Send a message, after which the peer's time begins anew."""
         self._counts["messages_sent"] += 1
         if exchange.state in OWN:
             self._rounds[exchange.round].messages_sent += 1
@@ -329,7 +329,7 @@ def _finish(round_: _Round, context: TurnContext) -> None:
 
 
 def _tell_job(round_: _Round, context: TurnContext) -> None:
-    """Answers the job, if one waits, once."""
+    """Answer the job, if one waits, once."""
     if round_.answer_to is not None and not round_.job_is_told:
         round_.job_is_told = True
         context.effects.append(JobAnswer(round_.answer_to, _summary(round_.result())))

@@ -55,7 +55,7 @@ class Stability:
         self.absent_ms: dict[str, int] = {}
 
     def restore(self, header: Mapping[str, bytes]) -> None:
-        """Takes up the absences that `take` put into the persisted header; anything else there is ignored."""
+        """Take up the absences that `take` put into the persisted header; anything else there is ignored."""
         try:
             absent = orjson.loads(header.get("absent", b"{}"))
         except orjson.JSONDecodeError:
@@ -64,7 +64,7 @@ class Stability:
         self.absent_ms = {node: ms for node, ms in known if type(ms) is int and 0 <= ms < _ABSENT_MS_MAX}
 
     def take(self, message: Compact, context: TurnContext) -> list[str]:
-        """Takes in a job's report of published clocks; returns the members to go on without."""
+        """Take in a job's report of published clocks, and return the members to go on without."""
         replica, peers = self._replica, self._membership.peers
         for peer, clock in message.clocks.items():
             if peer in peers.values() and self.may_count(peer, clock):
@@ -89,7 +89,7 @@ class Stability:
         return clock[peer] <= self._replica.clock[peer]
 
     def _count_absent(self, absent: tuple[str, ...], context: TurnContext) -> list[str]:
-        """Returns the members that have been away for too long, if those that are present may decide that."""
+        """Return the members that have been away for too long, if those that are present may decide that."""
         since_ms, self._reported_ms = self._reported_ms, context.monotonic_ms
         passed_ms = 0 if since_ms is None else min(context.monotonic_ms - since_ms, _GAP_MS_MAX)
         peers = self._membership.peers

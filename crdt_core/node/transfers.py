@@ -75,7 +75,7 @@ class Outgoing:
         return (transfer, number) == (self.transfer, self.sent)
 
     def close(self) -> None:
-        """Ends the walk; a closed transfer sends nothing more."""
+        """End the walk; a closed transfer sends nothing more."""
         self.walk.close()
 
     def _last(self, parts: tuple[PatchPart, ...]) -> Answer | Push:
@@ -100,7 +100,7 @@ class Incoming:
         return (transfer, number) == (self.transfer, self.expected)
 
     def take(self, chunk: Chunk, size: int) -> None:
-        """Keeps the next chunk, which came as `size` bytes. A part that comes again replaces the former."""
+        """Keep the next chunk, which came as `size` bytes. A part that comes again replaces the former."""
         self.parts.update((part[:3], part) for part in chunk.parts)
         self.expected += 1
         self.bytes += size

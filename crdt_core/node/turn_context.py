@@ -35,7 +35,7 @@ class TurnContext:
     images: list[ImageAsked | ImageDropped] = field(default_factory=list)
 
     def quarantine(self, source: str, entry: str, content: bytes, reason: str) -> None:
-        """Sets `content` aside, which stands at `entry` of `source` and could not be understood."""
+        """Set `content` aside, which stands at `entry` of `source` and could not be understood."""
         if len(content) > QUARANTINED_BYTES_MAX:
             reason = f"{reason} (the first {QUARANTINED_BYTES_MAX} of {len(content)} bytes)"
         self.commit.quarantined.append(Quarantined(source, entry, content[:QUARANTINED_BYTES_MAX], reason))

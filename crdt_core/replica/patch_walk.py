@@ -63,7 +63,7 @@ class PatchWalk:
         self.ended = False
 
     def take(self, room: int, looks: int) -> list[EncodedPart]:
-        """Returns the next parts: as many as fit into `room` bytes of JSON, but at least one.
+        """Return the next parts: as many as fit into `room` bytes of JSON, but at least one.
 
         Looks at no more than `looks` parts. If the receiver lacks none of them, the result is empty.
         """
@@ -86,7 +86,7 @@ class PatchWalk:
         return taken
 
     def patch(self, parts: Iterable[PatchPart], hlc: Stamp) -> Patch:
-        """Returns the patch with `parts`: as of the end of the walk or, before that, as if the walk ended now."""
+        """Return the patch with `parts`: as of the end of the walk or, before that, as if the walk ended now."""
         outline = self._frozen or self._outline()
         since = self._since.copy() if self._since is not None else None
         if since is not None:
@@ -94,11 +94,11 @@ class PatchWalk:
         return replace(outline, since=since, hlc=hlc, parts=tuple(parts))
 
     def close(self) -> None:
-        """Stops recording changes; closing twice is harmless."""
+        """Stop recording changes; closing twice is harmless."""
         self._replica.catalogue.unwatch(self._changed)
 
     def _walk(self, touched: list[Address] | None) -> Iterator[EncodedPart | None]:
-        """Yields a part for each address that has siblings, and `None` for each other address."""
+        """Yield a part for each address that has siblings, and `None` for each other address."""
         catalogue = self._replica.catalogue
         for address in self._addresses(touched):
             listing = catalogue.listing(address, catalogue.siblings(address)) if address is not None else None
@@ -110,7 +110,7 @@ class PatchWalk:
         self.close()
 
     def _addresses(self, touched: list[Address] | None) -> Iterator[Address | None]:
-        """Yields each address that the receiver lacks, and `None` for each other; changed ones come later."""
+        """Yield each address that the receiver lacks, and `None` for each other; changed ones come later."""
         catalogue = self._replica.catalogue
         seen = None
         if self._since is not None and touched is None:
@@ -121,7 +121,7 @@ class PatchWalk:
             yield address if lacked and address not in self._changed else None
 
     def _freeze(self) -> Iterable[Address]:
-        """Fixes the clock of the patch. Returns the addresses that have changed, and begins to record changes anew."""
+        """Fix the clock of the patch, return the addresses that have changed, and begin to record changes anew."""
         changed = self._changed
         self.close()
         self._changed = self._replica.catalogue.watch()
