@@ -82,7 +82,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "write denyoom fast",
         partial(_add, 1),
         "Adds to a counter of a kind: gcounter, or pncounter for a new one. Returns its value.",
-        "Concurrent ones add up.",
+        "The amounts add up.",
         since="0.2.0",
     ),
     Command(
@@ -93,7 +93,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "write denyoom fast",
         partial(_add, -1),
         "Takes away from a pncounter. Returns its value.",
-        "Concurrent ones add up.",
+        "The amounts add up.",
         since="0.2.0",
     ),
     Command(

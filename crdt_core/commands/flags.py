@@ -106,7 +106,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         KEY,
         "write denyoom fast",
         _set,
-        "Enables (1) or disables (0) a flag as its kind has it. A new flag lets enabling win.",
+        "Enables (1) or disables (0) a flag. A new flag is an enable-wins flag.",
         "The kind of the flag decides.",
         since="0.2.0",
     ),

@@ -42,8 +42,9 @@ class Catalogue:
     """All objects of one replica.
 
     `objects` maps each key to its head, the object that was made first there; `Object.chain` gives the type conflicts,
-    too. `digest` is the digest of the state at the last `take_changes`. `tombstones` holds the addresses with removals,
-    the oldest first. `expiring` holds the keys that may have a deadline. `size` is the number of parts.
+    too. `digest` is the digest of the state at the last `take_changes`. `tombstones` holds the
+    addresses with tombstones, the oldest first. `expiring` holds the keys that may have a deadline. `size` is the
+    number of parts.
 
     `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
     commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next

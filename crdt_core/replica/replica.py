@@ -72,7 +72,7 @@ class Replica:
     """One replica's state and causal context.
 
     `clock` is what the replica has seen, `stable` its stable frontier: what every member has seen, as far as this
-    replica knows. Removals up to there may be forgotten. Neither contains folded replica ids
+    replica knows. Tombstones up to there may be forgotten. Neither contains folded replica ids
     (`crdt_core.lattice.replica_index`); `clock_with_folded` does.
 
     `members` says who belongs to the fleet, as far as this replica has heard. These are the nodes in `founders` until
@@ -142,7 +142,7 @@ class Replica:
         return self.catalogue.replica_index.with_folded(self.clock)
 
     def keys(self) -> Iterator[bytes]:
-        """Iterate over the keys that hold anything, removals included."""
+        """Iterate over the keys that hold anything, tombstones included."""
         return iter(self.catalogue.objects)
 
     def showing(self, key: bytes) -> list[Object]:
@@ -268,7 +268,7 @@ class Replica:
     def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
         """Return what a replica with the clock `since` lacks.
 
-        Returns the full state for `None`, and for a clock that lacks removals which this replica has forgotten.
+        Returns the full state for `None`, and for a clock that lacks tombstones which this replica has forgotten.
         """
         outline = self.outline(since, hlc)
         catalogue = self.catalogue
@@ -315,12 +315,12 @@ class Replica:
         return self._join(patch)
 
     def stabilise(self, stable: VersionVector, tombstones_max: int) -> int:
-        """Raise the stable frontier to `stable`, and forget removals up to there.
+        """Raise the stable frontier to `stable`, and forget tombstones up to there.
 
         The caller vouches for two things: every member has seen `stable`; and everything that a member did before it
         had seen `stable` has been applied here.
 
-        Looks at no more than `tombstones_max` addresses with removals. Returns how many addresses still hold removals.
+        Looks at no more than `tombstones_max` addresses with tombstones. Returns how many addresses still hold some.
         The observed resets of shares whose owner was excluded for its absence stay: that node may come back, and its
         unsent writes tell how much more it had counted.
         """
@@ -363,8 +363,8 @@ class Replica:
     def _read_members(self) -> None:
         """Read who the members are, and take newly folded replica ids out of the clocks.
 
-        `abandoned` must be worked out before that: without its entry in the clock, a folded id does not tell any more
-        that this replica has more of its commits than the fleet took in.
+        `abandoned` is computed first: folding takes the id out of the clock, and only the clock shows that this
+        replica has more of its commits than the fleet accepted.
         """
         recorded = MEMBERS.value(self.view(MEMBERS_KEY, MEMBERS))
         self.members = recorded if recorded.facts else self._founders

@@ -267,7 +267,7 @@ class CrdtType(ABC):
         return [b"write"]
 
     def had_ended(self, before: Siblings, wall_ms: int) -> bool:  # noqa: ARG002
-        """Return, for a part of an attribute, whether it had ended the life of its key by the time `wall_ms`."""
+        """Return whether this part of an attribute made its key expire at or before `wall_ms`."""
         return False
 
     # Membership

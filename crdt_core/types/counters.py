@@ -169,9 +169,9 @@ PNCOUNTER = PNCounterType()
 
 
 def totals(siblings: Siblings) -> Totals:
-    """Return the totals of a part, with all that observed resets name as its base.
+    """Return the totals of a part. Its base is the largest totals that its observed resets name.
 
-    An `ObservedReset` alone is a share of nothing.
+    An `ObservedReset` without a share adds 0.
 
     >>> totals({1: Share(7, 0), 2: ObservedReset(5, 0)}).net
     2
@@ -261,7 +261,10 @@ def repeat_share(write: FormerWrite) -> list[PartWrite]:
 
 
 def _growth(write: FormerWrite) -> int:
-    """Return by how much a share had grown since its last write that is repeated, or else that others have."""
+    """Return the growth of the share since its previous repeated write.
+
+    If there is none, this is the growth since the last write that other members have.
+    """
     share, before = write.payload, write.before
     if before is None:
         sent = totals(write.view.parts.get(write.part))
