@@ -24,7 +24,7 @@ from workers.resp.parsing import RequestParser
 from workers.resp.plain import take_plain_commands
 from workers.resp.refusals import refusal, too_large
 from workers.resp.replies import Batch, Replies
-from workers.resp.transaction import Guarded
+from workers.resp.transaction import Guarded, resolved
 from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -166,6 +166,10 @@ class Connection(Client, asyncio.Protocol):
         self.trusted = True
         self._parser.trust()
 
+    def distrust(self) -> None:
+        self.trusted = False
+        self._parser.distrust()
+
     def finish(self) -> None:
         self._ends = True
         self._requests.clear()
@@ -190,6 +194,9 @@ class Connection(Client, asyncio.Protocol):
             except CommandError as error:
                 command = error
             may_be_large = self._argument_bytes > self._small_bytes
+            large = None
+            if may_be_large and not (isinstance(command, CommandError) or command.connected):
+                large = too_large(command, requests[0], self.services.limits)
             if (
                 isinstance(command, CommandError)
                 or command.connected
@@ -197,9 +204,9 @@ class Connection(Client, asyncio.Protocol):
                 or self.transaction is not None
                 or self.mute
                 or (not self.resp3 and (self.channels or self.patterns))
-                or (may_be_large and too_large(command, requests[0], self.services.limits) is not None)
+                or large is not None
             ):
-                taken = self._take(command)
+                taken = self._take(command, large)
             else:
                 taken = take_plain_commands(self, replies, requests, command, may_be_large=may_be_large)
             if not taken:
@@ -208,9 +215,12 @@ class Connection(Client, asyncio.Protocol):
             self._argument_bytes = 0
         self._conclude()
 
-    def _take(self, command: Command[Any] | CommandError) -> bool:
-        """Takes the next request, which is not simply a plain command; returns `False` if it has to wait."""
-        reply = dispatch(self, command, self._requests[0])
+    def _take(self, command: Command[Any] | CommandError, large: ErrorReply | None) -> bool:
+        """Take the next request, which is not simply a plain command; return `False` if it has to wait.
+
+        `large`: the error for an argument over its limit, if there is one.
+        """
+        reply = dispatch(self, command, self._requests[0], large)
         if reply is HELD:
             return False
         if self._requests:  # QUIT drops what is behind it
@@ -243,7 +253,7 @@ class Connection(Client, asyncio.Protocol):
         if error is not None:
             replies = repeat(refusal(error), 1 if whole else batch.commands)
         else:
-            replies = [result] if whole else result
+            replies = [resolved(result)] if whole else result
         batch.replies = chain(() if batch.muted else replies, batch.behind)
         self._replies.flush()
         self.advance()

@@ -161,6 +161,10 @@ class Client(ABC):
         """The client has logged in."""
 
     @abstractmethod
+    def distrust(self) -> None:
+        """The client is a stranger again."""
+
+    @abstractmethod
     def finish(self) -> None:
         """Closes the connection once everything that has been begun is answered."""
 

@@ -60,6 +60,12 @@ class RequestParser:
         if self._careful is not None:
             self._careful.trusted = True
 
+    def distrust(self) -> None:
+        """The client is a stranger again, from the next request on that is not complete yet."""
+        if self._careful is None:
+            self._careful = self._go_back()
+        self._trusted = self._careful.trusted = False
+
     def feed(self, data: bytes, *, is_piece: bool = False) -> Iterable[Request]:
         """Returns the requests that are complete now; raises `ProtocolError` behind the last one that is sound.
 
@@ -131,12 +137,17 @@ class RequestParser:
     def _read_again(self) -> Iterator[Request]:
         """Reads carefully what was kept, behind the requests that were taken from it."""
         self.argument_bytes = self._bulk_bytes_max
-        self._careful = careful = self._begin_carefully(b"".join(self._delayed))
+        self._careful = self._go_back()
+        return self._read_carefully(self._careful)
+
+    def _go_back(self) -> CarefulParser:
+        """Return a careful parser of what was kept; it stands behind the requests that were taken from it."""
+        careful = self._begin_carefully(b"".join(self._delayed))
         for _ in range(self._taken):
             careful.next()
         self._forget()
         self._reader = hiredis.Reader()
-        return self._read_carefully(careful)
+        return careful
 
     def _read_carefully(self, careful: CarefulParser) -> Iterator[Request]:
         while (request := careful.next()) is not None:

@@ -38,7 +38,7 @@ def client_command(  # noqa: PLR0917  the columns of a row
     """Returns the row of a command whose function takes the client: see `Command`.
 
     The function returns the reply, a coroutine of it, or `NOTHING` if it has said all that there is to say. A coroutine
-    cannot be queued in MULTI.
+    cannot be queued in MULTI. A command that is queued runs once the commit of its transaction is confirmed.
     """
     return Command(
         group,
