@@ -6,13 +6,10 @@ client or by a peer, is told on the channels that Redis has for that (`notificat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from crdt_core.commands.scan import matches
 from workers.resp.encoding import Push, encode
-from workers.resp.patterns import glob
-
-if TYPE_CHECKING:
-    import re
 
 __all__ = ["Channels", "Listener"]
 
@@ -37,7 +34,6 @@ class Channels:
         self.by_pattern: dict[bytes, dict[int, Listener]] = {}
         self.silent = True
         """Whether nobody listens to anything."""
-        self._matchers: dict[bytes, re.Pattern[bytes]] = {}
 
     def subscribe(self, listener: Listener, channel: bytes) -> None:
         """Has `listener` hear what is published on `channel`."""
@@ -49,7 +45,6 @@ class Channels:
         """Has `listener` hear what is published on the channels that match."""
         listener.patterns.add(pattern)
         self.by_pattern.setdefault(pattern, {})[listener.id] = listener
-        self._matchers.setdefault(pattern, glob(pattern))
         self.silent = False
 
     def unsubscribe(self, listener: Listener, channel: bytes) -> None:
@@ -61,8 +56,6 @@ class Channels:
         """Ends a subscription to a pattern, if there is one."""
         listener.patterns.discard(pattern)
         self._drop(self.by_pattern, pattern, listener)
-        if pattern not in self.by_pattern:
-            self._matchers.pop(pattern, None)
 
     def leave(self, listener: Listener) -> None:
         """Ends all subscriptions of `listener`."""
@@ -78,7 +71,7 @@ class Channels:
         if listeners:
             told += _tell(listeners, Push([b"message", channel, message]))
         for pattern, subscribed in list(self.by_pattern.items()):
-            if self._matchers[pattern].fullmatch(channel):
+            if matches(pattern, channel):
                 told += _tell(subscribed, Push([b"pmessage", pattern, channel, message]))
         return told
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import OK, ErrorReply, Map
+from crdt_core.commands.scan import matches
 from workers.resp.commands.rows import client_command, family
-from workers.resp.patterns import glob
 
 if TYPE_CHECKING:
     from workers.resp.context import Client, Services
@@ -15,9 +15,9 @@ __all__ = ["COMMANDS"]
 
 
 def _config_get(client: Client, args: list[bytes]) -> Map:
-    matchers = [glob(pattern.lower()) for pattern in args]
+    patterns = [pattern.lower() for pattern in args]
     parameters = _parameters(client.services).items()
-    return Map([pair for pair in parameters if any(matcher.fullmatch(pair[0]) for matcher in matchers)])
+    return Map([pair for pair in parameters if any(matches(pattern, pair[0]) for pattern in patterns)])
 
 
 def _config_set(client: Client, args: list[bytes]) -> Any:
