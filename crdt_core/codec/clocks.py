@@ -77,7 +77,7 @@ def decode_token(text: str | bytes) -> VersionVector:
     """Return the version vector that a token names. Raises `Malformed`."""
     try:
         value = orjson.loads(urlsafe_b64decode(text))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise Malformed("token", str(error)) from error
     return decode_clock(value)
 
