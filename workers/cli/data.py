@@ -175,7 +175,10 @@ def set_(
 @AT_NODE
 @click.pass_context
 def delete(ctx: click.Context, key: str, node: str | None) -> None:
-    """Delete what the node has seen under KEY; concurrent writes elsewhere survive."""
+    """Delete what the node has seen under KEY.
+
+    Concurrent writes elsewhere survive.
+    """
     name, deleted = _at(ctx.obj, node, lambda client: client.delete(key))
     _say(name, f"{word(key)} deleted" if deleted else f"{word(key)} does not exist")
 
@@ -226,9 +229,10 @@ def _counted(outcomes: Mapping[str, bool], done: str, idle: str) -> str:
 @click.argument("nodes", nargs=-1)
 @click.pass_context
 def sync(ctx: click.Context, nodes: tuple[str, ...]) -> None:
-    """Let NODES (default: all that answer) and all their peers exchange what either side lacks.
+    """Let nodes and their peers exchange what either side lacks.
 
-    Paused links stay paused. Exit code: 0, or 3 if a node or peer did not answer.
+    NODES: all that answer, if none is named. Paused links stay paused. Exit code: 0, or 3 if a node or peer did not
+    answer.
     """
     with Console(stderr=True).status("exchanging"):
         results = _each(ctx.obj, nodes or None, lambda client: client.sync_all())

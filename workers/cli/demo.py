@@ -57,10 +57,10 @@ Views = dict[str, dict[str, KeyView]]
 @click.option("--fast", is_flag=True, help="Without the pauses for reading.")
 @click.pass_obj
 def demo(fleet_file: Path | None, *, fast: bool) -> None:
-    """Watch nodes write at once, part, write on, and agree again; takes twenty seconds.
+    """Watch nodes write at once, part, write on, and agree again.
 
-    It needs a fleet of at least three nodes with no link paused. It uses keys of its own and deletes them, and heals
-    the links that it pauses, also on Ctrl-C.
+    It takes twenty seconds, and needs a fleet of at least three nodes with no link paused. It uses keys of its own and
+    deletes them, and heals the links that it pauses, also on Ctrl-C.
     """
     asyncio.run(_run(load_settings(fleet_file), fast=fast))
 

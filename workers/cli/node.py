@@ -44,7 +44,7 @@ _WIDE = 100
 
 @click.group()
 def node() -> None:
-    """List the members of the fleet; add and remove them while it runs."""
+    """List, add and remove the members of the running fleet."""
 
 
 # List -------------------------------------------------------------------------------------------------------------
