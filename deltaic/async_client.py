@@ -4,8 +4,9 @@
         await client.counter("hits").increment()
         await client.set("fruit").add("apple", "pear")
 
-`deltaic.calls` says which node is asked and what is repeated; this module carries that out. Tasks of one event loop may
-share a client.
+`deltaic.calls` says which node is asked and what is repeated; this module carries that out.
+
+Tasks of one event loop may share a client.
 """
 
 from __future__ import annotations
