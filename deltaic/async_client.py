@@ -79,7 +79,7 @@ class AsyncConnections:
             await pool.disconnect()
 
     async def _exchange(self, exchange: Exchange) -> list[Any]:
-        """Return the replies; raises `NodeFailed` or `Refused`."""
+        """Return the replies. Raises `NodeFailed` or `Refused`."""
         node, pool = exchange.node, self._pools[exchange.node]
         try:
             connection = await pool.get_connection()

@@ -88,7 +88,7 @@ async def _run(settings: FleetSettings, *, fast: bool) -> None:
 
 
 def _usable_nodes(status: FleetStatus) -> list[str]:
-    """Return the nodes that serve; raises `WorldError` if the demo cannot run on this fleet."""
+    """Return the nodes that serve. Raises `WorldError` if the demo cannot run on this fleet."""
     names = [node.name for node in status.nodes.values() if node.serving and node.problem is None]
     if len(names) < _NODES_MIN:
         raise WorldError(f"the demo needs {_NODES_MIN} nodes, {len(names)} answer; start the fleet with `make fleet`")
@@ -223,7 +223,7 @@ class Demo:
         self._say(text.format(ms=round(ms)), "green")
 
     async def _wait_until(self, holds: Callable[[Views], bool]) -> Views:
-        """Return the nodes' views as soon as `holds` is true of them; raises `WorldError` if that takes too long."""
+        """Return the nodes' views as soon as `holds` is true of them. Raises `WorldError` if that takes too long."""
         deadline = time.monotonic() + _AGREE_TIMEOUT_S
         while not holds(views := await self._views()):
             if time.monotonic() > deadline:

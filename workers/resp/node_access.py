@@ -90,16 +90,16 @@ class NodeAccess:
         }
 
     def observe(self, observer: Observer) -> None:
-        """Has `observer` called with the changes of every commit that is confirmed from now on."""
+        """Have `observer` called with the changes of every commit that is confirmed from now on."""
         if observer not in self._mailbox.observers:
             self._mailbox.observers.append(observer)
 
     def stop_observing(self, observer: Observer) -> None:
-        """Ends `observe`."""
+        """End `observe`."""
         self._mailbox.observers.remove(observer)
 
     async def wait_until_seen(self, clock: VersionVector, timeout_s: float | None) -> int:
-        """Waits until this node has seen `clock`; returns how many commits it still lacks when the time is up.
+        """Wait until this node has seen `clock`; return how many commits it still lacks when the time is up.
 
         `timeout_s`: `None` for no limit.
         """

@@ -98,7 +98,7 @@ class Guarded:
         self._execute = execute
 
     def run(self, replica: Replica, now: Stamp) -> Any:
-        """Returns the replies to the commands, or `NULL_LIST`."""
+        """Return the replies to the commands, or `NULL_LIST`."""
         if self._watch.changed or replica.catalogue.has_changed(self._watch.keys):
             return NULL_LIST
         return self._execute.run(replica, now)

@@ -22,7 +22,7 @@ _TYPES = frozenset({b"normal", b"pubsub", b"master", b"slave", b"replica", b"pri
 
 
 def set_name(client: Client, name: bytes) -> Any:
-    """Names the client; returns OK, or the error for a name that is not allowed."""
+    """Name the client; return OK, or the error for a name that is not allowed."""
     if any(not 0x21 <= byte <= 0x7E for byte in name):
         return ErrorReply("ERR Client names cannot contain spaces, newlines or special characters.")
     client.name = name[:1024]
@@ -85,7 +85,7 @@ def _reply(client: Client, args: list[bytes]) -> Any:
 
 
 def _switch(_client: Client, args: list[bytes]) -> Any:
-    """Accepts NO-EVICT and NO-TOUCH: nobody is evicted here, and reading touches nothing."""
+    """Accept NO-EVICT and NO-TOUCH: nobody is evicted here, and reading touches nothing."""
     return OK if args[0].upper() in {b"ON", b"OFF"} else _SYNTAX
 
 
@@ -148,7 +148,7 @@ def _tracking_info(_client: Client, _args: list[bytes]) -> Map:
 
 
 def _description(client: Client) -> bytes:
-    """Returns the line of CLIENT LIST for `client`."""
+    """Return the line of CLIENT LIST for `client`."""
     now_s = monotonic()
     flags = "P" if _type(client) == b"pubsub" else "x" if client.transaction is not None else "N"
     fields = {

@@ -21,7 +21,7 @@ def _config_get(client: Client, args: list[bytes]) -> Map:
 
 
 def _config_set(client: Client, args: list[bytes]) -> Any:
-    """Accepts a setting that is so already; refuses to change one, as settings stand in the fleet file."""
+    """Accept a setting that is so already; refuse to change one, as settings stand in the fleet file."""
     parameters = _parameters(client.services)
     pairs = list(zip(args[::2], args[1::2], strict=False))
     for name, value in pairs:
@@ -36,7 +36,7 @@ def _config_set(client: Client, args: list[bytes]) -> Any:
 
 
 def _holds(name: bytes, wanted: bytes, value: bytes) -> bool:
-    """Says whether a setting is so already. All notifications that Redis has flags for, and Deltaic has, are sent."""
+    """Say whether a setting is so already. All notifications that Redis has flags for, and Deltaic has, are sent."""
     if name == b"notify-keyspace-events":
         return bool({b"K", b"E"} & _letters(wanted)) and _letters(wanted) <= _letters(b"KEAg$shx")
     return wanted == value

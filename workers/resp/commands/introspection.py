@@ -66,7 +66,7 @@ def _getkeys(client: Client, args: list[bytes]) -> Any:
 
 
 def _description(command: Command[Any]) -> list[Any]:
-    """Returns what COMMAND INFO says of a command."""
+    """Return what COMMAND INFO says of a command."""
     flags: list[Any] = [Status(flag) for flag in command.flags.split()]
     categories: list[Any] = [Status(category) for category in command.acl_categories]
     members = [_description(member) for member in command.members]
