@@ -5,7 +5,8 @@ has changed as soon as a commit that changed it is confirmed, this node's or a p
 has come, at what the turn itself has changed so far. So nothing comes between.
 
 Commands that need the connection, such as PUBLISH, run in their place but later: once the commit is confirmed. What
-they do leaves the node, or shows what the node has confirmed.
+they do leaves the node, or shows what the node has confirmed. They do not run at all where the client was told before
+that the transaction may still take effect.
 """
 
 from __future__ import annotations
