@@ -21,7 +21,7 @@ endef
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help fleet test fuzz sim soak bench lint types contracts rooms docs proto dist clean
+.PHONY: help fleet test fuzz sim soak bench lint types contracts rooms docs blocking proto dist clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -68,6 +68,9 @@ rooms: $(VENV)/.dev ## Show every module with its room; fail on an import circle
 
 docs: $(VENV)/.runtime ## Write the tables of commands in docs/redis.md from their rows
 	$(BIN)/python -m workers.resp.commands.page docs/redis.md
+
+blocking: $(VENV)/.dev ## Make the blocking client in deltaic/ from the asyncio one
+	$(BIN)/python -m tools.blocking
 
 proto: $(VENV)/.dev ## Generate workers/rpc from the gRPC contract
 	$(BIN)/python -m grpc_tools.protoc -Iworkers/rpc=proto/deltaic/v1 --python_out=. --pyi_out=. --grpc_python_out=. \

@@ -38,6 +38,9 @@ import reprlib
 from typing import ClassVar
 
 __all__ = [
+    "MAY_TAKE_EFFECT",
+    "NOTHING_CHANGED",
+    "SHUTTING_DOWN",
     "WRONG_TYPE_LINE",
     "AlreadyRunning",
     "CallerError",
@@ -70,6 +73,15 @@ __all__ = [
 
 WRONG_TYPE_LINE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 """What Redis says to a command that meets a key of another type."""
+
+MAY_TAKE_EFFECT = "it may still take effect"
+"""What an error says of a write whose fate the node does not know. Clients look for these words and the next two."""
+
+NOTHING_CHANGED = "nothing was changed"
+"""What an error says of a write that certainly has no effect."""
+
+SHUTTING_DOWN = "the worker is shutting down"
+"""What a worker says to a call that it does not begin any more."""
 
 
 def brief(value: object) -> str:
@@ -254,7 +266,7 @@ class Overloaded(WorldError):
     """`limit` calls are waiting for their turn already; `setting` sets that limit. Nothing was changed."""
 
     def __init__(self, limit: int, setting: str) -> None:
-        super().__init__(f"{limit} calls wait already (setting {setting}); nothing was changed, try again later")
+        super().__init__(f"{limit} calls wait already (setting {setting}); {NOTHING_CHANGED}, try again later")
         self.limit = limit
         self.setting = setting
 
@@ -280,7 +292,7 @@ class CorruptState(DeltaicError):
     exit_code = 7
 
     def __init__(self, where: str, reason: str) -> None:
-        super().__init__(f"{where} cannot be read: {reason}; nothing was changed there")
+        super().__init__(f"{where} cannot be read: {reason}; {NOTHING_CHANGED} there")
         self.where = where
         self.reason = reason
 

@@ -4,8 +4,9 @@
         await client.counter("hits").increment()
         await client.set("fruit").add("apple", "pear")
 
-`deltaic.calls` says which node is asked and what is repeated; this module carries that out. Tasks of one event loop may
-share a client.
+`deltaic.calls` says which node is asked and what is repeated; this module carries that out.
+
+Tasks of one event loop may share a client.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class AsyncConnections:
             await pool.disconnect()
 
     async def _exchange(self, exchange: Exchange) -> list[Any]:
-        """Return the replies; raises `NodeFailed` or `Refused`."""
+        """Return the replies. Raises `NodeFailed` or `Refused`."""
         node, pool = exchange.node, self._pools[exchange.node]
         try:
             connection = await pool.get_connection()

@@ -1,4 +1,10 @@
-"""The objects of a fleet, as an asyncio client sees them: those of `deltaic.objects`, with methods to be awaited."""
+"""The objects of a fleet, as an asyncio client sees them.
+
+An object is a key and a session; making one asks nobody. Values are those of the node where the session is. Every
+method may raise `NoNodeAnswers` and `NodesBehind`, and `Refused` where the key holds an object of another type. A
+method that writes may raise `OutcomeUnknown`. An object that was made with `idempotent=True` does not: the client
+repeats its writes at another node instead. That is right where doing them twice does no harm.
+"""
 
 from __future__ import annotations
 

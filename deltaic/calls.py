@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.exceptions import ResponseError
 
 from deltaic.backoff import Backoff
-from deltaic.errors import NodesBehind, NoNodeAnswers, OutcomeUnknown
+from deltaic.errors import CallerError, NodesBehind, NoNodeAnswers, OutcomeUnknown
 from deltaic.failures import NodeFailed, is_try_again, reply_failure
 from deltaic.progress import Progress
 
@@ -168,12 +168,19 @@ class Calls:
         journey.progress.reached(node, wanted)
 
     def _ask(self, node: str, operation: Operation[T], journey: Journey) -> Plan[Any]:
-        """Send the command, and take the node's token along with the reply."""
+        """Send the command, and take the node's token along with the reply.
+
+        Once the reply is good, the command is done: a token that is missing says nothing of what became of it.
+        """
         reply, token = yield Exchange(node, (operation.command, (_TOKEN,)))
         self._check(node, operation.name, reply)
-        self._check(node, _TOKEN.decode(), token)
+        try:
+            self._check(node, _TOKEN.decode(), token)
+            journey.progress.saw(node, token)
+        except (NodeFailed, CallerError) as failure:
+            reason = f"it replied, but gave no token: {failure}"
+            raise NodeFailed(reason, may_have_acted=operation.writes) from failure
         journey.behind.succeeded(node)
-        journey.progress.saw(node, token)
         journey.node = node
         return reply
 

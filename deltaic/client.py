@@ -1,10 +1,13 @@
+# Made from async_client.py: change that file, and run `make blocking`.
 """The blocking client: sessions on a fleet's nodes, over their Redis ports.
 
     with deltaic.Client(["redis://127.0.0.1:7201", "redis://127.0.0.1:7202"]) as client:
         client.counter("hits").increment()
         client.set("fruit").add("apple", "pear")
 
-`deltaic.calls` says which node is asked and what is repeated; this module carries that out. Threads may share a client.
+`deltaic.calls` says which node is asked and what is repeated; this module carries that out.
+
+Threads may share a client.
 """
 
 from __future__ import annotations
@@ -76,7 +79,7 @@ class Connections:
             pool.disconnect()
 
     def _exchange(self, exchange: Exchange) -> list[Any]:
-        """Return the replies; raises `NodeFailed` or `Refused`."""
+        """Return the replies. Raises `NodeFailed` or `Refused`."""
         node, pool = exchange.node, self._pools[exchange.node]
         try:
             connection = pool.get_connection()

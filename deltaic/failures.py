@@ -22,13 +22,13 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from crdt_core.errors import MAY_TAKE_EFFECT, NOTHING_CHANGED, SHUTTING_DOWN
 from deltaic.errors import Refused
 
 __all__ = ["NodeFailed", "connection_failure", "is_try_again", "reply_failure"]
 
 _UNCHANGED = (TryAgainError, OutOfMemoryError, ReadOnlyError, BusyLoadingError)
-_SAYS_UNCHANGED = ("nothing was changed", "the worker is shutting down")
-_SAYS_UNKNOWN = "it may still take effect"
+_SAYS_UNCHANGED = (NOTHING_CHANGED, SHUTTING_DOWN)
 
 
 class NodeFailed(Exception):
@@ -54,7 +54,7 @@ def reply_failure(node: str, command: str, error: ResponseError) -> NodeFailed |
     text = str(error)
     if isinstance(error, _UNCHANGED) or any(words in text for words in _SAYS_UNCHANGED):
         return NodeFailed(text, may_have_acted=False)
-    if _SAYS_UNKNOWN in text:
+    if MAY_TAKE_EFFECT in text:
         return NodeFailed(text, may_have_acted=True)
     return Refused(node, command, text)
 

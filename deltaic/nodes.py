@@ -20,8 +20,8 @@ __all__ = ["named", "pool_options"]
 def named(urls: str | Iterable[str]) -> dict[str, str]:
     """Return `urls` by the name of the node, `host:port` or the path of a socket, in their order.
 
-    Raises `InvalidArgument` where there is none, one is no Redis URL, or two are of one node. The error shows no
-    password.
+    Raises `InvalidArgument` where there is none, one is no Redis URL, one names a database other than 0, or two are of
+    one node. The error shows no password.
 
     >>> named(["redis://:s3cret@10.0.0.1:7201", "rediss://osaka.example:7201"])
     {'10.0.0.1:7201': 'redis://:s3cret@10.0.0.1:7201', 'osaka.example:7201': 'rediss://osaka.example:7201'}
@@ -43,6 +43,8 @@ def _name(url: str) -> str:
     except (ValueError, TypeError, AttributeError, RedisError):
         form = "redis://[user:password@]host:port, the same with rediss:// for TLS, or unix://path"
         raise InvalidArgument("urls", f"one is not of the form {form}") from None
+    if parts.get("db", 0) != 0:
+        raise InvalidArgument("urls", f"one names database {parts['db']}; a node has only database 0")
     return str(parts["path"]) if "path" in parts else f"{parts.get('host', 'localhost')}:{parts.get('port', 6379)}"
 
 

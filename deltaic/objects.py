@@ -1,3 +1,4 @@
+# Made from async_objects.py: change that file, and run `make blocking`.
 """The objects of a fleet, as a blocking client sees them.
 
 An object is a key and a session; making one asks nobody. Values are those of the node where the session is. Every

@@ -9,6 +9,9 @@ from deltaic.tokens import Token
 __all__ = ["Progress"]
 
 
+_NO_REPLY = object()
+
+
 class Progress:
     """The token of one session, and the last known token of each node. Threads may share it."""
 
@@ -42,7 +45,7 @@ class Progress:
 
     def saw(self, node: str, reply: bytes) -> None:
         """`node` replied to the session, and had seen what `reply`, of `DELTAIC.TOKEN`, says."""
-        if self._last_reply.get(node) == reply:
+        if self._last_reply.get(node, _NO_REPLY) == reply:
             return
         token = Token.parse(reply)
         with self._lock:

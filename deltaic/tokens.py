@@ -8,11 +8,7 @@ another node reads its own writes there, and never reads anything older than it 
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-
-import orjson
-
-from crdt_core.codec.clocks import decode_clock, encode_clock
+from crdt_core.codec.clocks import decode_token, encode_token
 from crdt_core.errors import Malformed
 from crdt_core.lattice.clocks import VersionVector
 from deltaic.errors import InvalidArgument
@@ -46,8 +42,8 @@ class Token:
         Raises `InvalidArgument` for anything else.
         """
         try:
-            clock = decode_clock(orjson.loads(urlsafe_b64decode(text)))
-        except (ValueError, Malformed):
+            clock = decode_token(text)
+        except Malformed:
             raise InvalidArgument("token", "it is no token of DELTAIC.TOKEN") from None
         return cls._of(clock)
 
@@ -82,7 +78,7 @@ class Token:
         return bool(self._clock)
 
     def __str__(self) -> str:
-        return urlsafe_b64encode(encode_clock(self._clock)).decode()
+        return encode_token(self._clock).decode()
 
     def __repr__(self) -> str:
         return f"Token({' '.join(f'{replica}:{count}' for replica, count in sorted(self._clock.items()))})"

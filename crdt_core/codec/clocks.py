@@ -3,10 +3,12 @@
 clock   {"n1":6,"n2":3}      sorted by replica id; counters are at least 1
 dot     "n1:7"               replica id and counter, in decimal without leading zeros
 stamp   [1763700000000,0]    wall time in ms, logical counter
+token   "eyJuMSI6NH0="       a clock in base64, with the letters that URLs take, for clients to pass on
 """
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,7 +22,16 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["clock_value", "decode_clock", "decode_replica_id", "decode_stamp", "encode_clock", "parse_dot"]
+__all__ = [
+    "clock_value",
+    "decode_clock",
+    "decode_replica_id",
+    "decode_stamp",
+    "decode_token",
+    "encode_clock",
+    "encode_token",
+    "parse_dot",
+]
 
 _COUNTER_MAX = 10**15
 """Counters in clocks and dots are below this, so that every dot that a clock covers can be written and packed."""
@@ -51,6 +62,24 @@ def decode_clock(value: Any) -> VersionVector:
         if type(counter) is not int or not 0 < counter < _COUNTER_MAX:
             raise Malformed("clock", f"{replica}: {brief(counter)} is not a counter")
     return VersionVector(value)
+
+
+def encode_token(clock: Mapping[ReplicaId, int]) -> bytes:
+    """Return a version vector as a token.
+
+    >>> encode_token({"n1": 4})
+    b'eyJuMSI6NH0='
+    """
+    return urlsafe_b64encode(encode_clock(clock))
+
+
+def decode_token(text: str | bytes) -> VersionVector:
+    """Return the version vector that a token names. Raises `Malformed`."""
+    try:
+        value = orjson.loads(urlsafe_b64decode(text))
+    except (ValueError, TypeError) as error:
+        raise Malformed("token", str(error)) from error
+    return decode_clock(value)
 
 
 def parse_dot(text: Any) -> Dot:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING
 
 import pytest
 
 import deltaic
 from deltaic import AsyncClient
-from deltaic import async_client as of_asyncio
-from deltaic import client as blocking
 from tests.deltaic.real import PATIENT, urls_of
 from tests.support import wait_until_async
+from tools.blocking import PACKAGE, blocking
 
 if TYPE_CHECKING:
     from tests.fleet import Fleet
@@ -66,10 +64,5 @@ async def _increment(client: AsyncClient, key: str) -> bool:
     return await client.counter(key).increment() > 10
 
 
-@pytest.mark.parametrize("name", ["Session", "Client"])
-def test_both_clients_have_the_same_methods(name: str) -> None:
-    one, other = getattr(blocking, name), getattr(of_asyncio, f"Async{name}")
-    for method in [method for method in vars(one) if not method.startswith("_")]:
-        here, there = getattr(one, method), getattr(other, method)
-        assert list(inspect.signature(here).parameters) == list(inspect.signature(there).parameters), method
-        assert inspect.getdoc(here) == inspect.getdoc(there), method
+def test_the_blocking_client_is_made_from_this_one() -> None:
+    assert blocking("async_client.py") == (PACKAGE / "client.py").read_text(), "run `make blocking`"

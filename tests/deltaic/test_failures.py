@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis import exceptions
 
+from crdt_core.errors import Fenced, Overloaded
 from deltaic.errors import Refused
 from deltaic.failures import NodeFailed, connection_failure, is_try_again, reply_failure
+from tests.workers.resp.inprocess import InProcess
 
 
 @pytest.mark.parametrize("error", [exceptions.ConnectionError("reset."), exceptions.TimeoutError(""), OSError("gone")])
@@ -36,8 +40,7 @@ def test_a_node_that_loads_has_done_nothing() -> None:
         exceptions.TryAgainError("no commit for 3 s"),
         exceptions.OutOfMemoryError("Redis refuses"),
         exceptions.ReadOnlyError("Redis refuses"),
-        exceptions.ResponseError("the worker stops; nothing was changed"),
-        exceptions.ResponseError("the worker is shutting down; try another node, or again"),
+        exceptions.ResponseError(str(Overloaded(10, "limits.calls_waiting_max"))),
     ],
 )
 def test_a_node_that_says_so_has_done_nothing(error: exceptions.ResponseError) -> None:
@@ -46,10 +49,24 @@ def test_a_node_that_says_so_has_done_nothing(error: exceptions.ResponseError) -
     assert not failure.may_have_acted
 
 
-def test_a_node_that_does_not_know_says_so() -> None:
-    failure = reply_failure("n1", "INCR", exceptions.ResponseError("the worker stops; it may still take effect"))
-    assert isinstance(failure, NodeFailed)
-    assert failure.may_have_acted
+async def test_the_client_understands_what_a_worker_says_that_ends() -> None:
+    """The client looks for words in the replies: these are the worker's own."""
+    site = InProcess()
+    turns = asyncio.create_task(site.mailbox.run())
+    begun, waiting, late = (site.connect() for _ in range(3))
+    site.store.failure = Fenced("n1")
+    site.store.open.clear()
+    begun.send((b"INCR", b"c"))
+    await site.store.committing.wait()
+    waiting.send((b"INCR", b"c"))
+    site.store.open.set()
+    with pytest.raises(Fenced):
+        await turns
+    for peer, may_have_acted in ((begun, True), (waiting, False), (late.send((b"INCR", b"c")), False)):
+        reply = exceptions.ResponseError(str(await peer.reply()))
+        failure = reply_failure("n1", "INCR", reply)
+        assert isinstance(failure, NodeFailed), reply
+        assert failure.may_have_acted is may_have_acted
 
 
 def test_any_other_error_is_the_callers() -> None:

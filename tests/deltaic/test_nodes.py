@@ -24,6 +24,14 @@ def test_what_is_no_url_of_a_node_is_refused_and_not_shown(url) -> None:
     assert "ecret" not in str(caught.value)
 
 
+def test_a_database_that_no_node_has_is_refused() -> None:
+    """Every connection failed at SELECT, and calls ended as if the node were down."""
+    for url in ("redis://h:1/3", "unix:///run/n1.sock?db=3"):
+        with pytest.raises(InvalidArgument, match="database 3; a node has only database 0"):
+            Client([url])
+    assert list(named(["redis://h:1/0", "redis://i:1/"])) == ["h:1", "i:1"]
+
+
 def test_no_node_and_the_same_node_twice_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="there are none"):
         Client([])

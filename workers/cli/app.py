@@ -12,55 +12,68 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from crdt_core.errors import DeltaicError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main", "root"]
 
-COMMANDS = {
-    "fleet": "workers.cli.fleet:fleet",
-    "replica": "workers.cli.replica:replica",
-    "valkey": "workers.cli.fleet:valkey",
-    "jobs": "workers.cli.fleet:jobs",
-    "cron": "workers.cli.fleet:cron",
-    "maelstrom": "workers.cli.maelstrom:maelstrom",
-    "keep": "workers.cli.keep:keep",
-    "procfile": "workers.cli.fleet:procfile",
-    "settings": "workers.cli.settings:settings",
-    "node": "workers.cli.node:node",
-    "status": "workers.cli.status:status",
-    "partition": "workers.cli.links:partition",
-    "heal": "workers.cli.links:heal",
-    "sync": "workers.cli.data:sync",
-    "get": "workers.cli.data:get",
-    "diff": "workers.cli.data:diff",
-    "incr": "workers.cli.data:incr",
-    "decr": "workers.cli.data:decr",
-    "add": "workers.cli.data:add",
-    "remove": "workers.cli.data:remove",
-    "set": "workers.cli.data:set_",
-    "delete": "workers.cli.data:delete",
-    "demo": "workers.cli.demo:demo",
-    "health": "workers.cli.data:health",
-    "backup": "workers.cli.backup:backup",
-    "restore": "workers.cli.backup:restore",
-    "completion": "workers.cli.completion:completion",
+COMMANDS: dict[str, tuple[str, str]] = {
+    "fleet": ("workers.cli.fleet:fleet", "Run the whole fleet: Valkey, replica workers, jobs and cron."),
+    "replica": ("workers.cli.replica:replica", "Run the replica worker of NODE until SIGTERM or Ctrl-C."),
+    "valkey": ("workers.cli.fleet:valkey", "Run the embedded Valkey in the foreground."),
+    "jobs": ("workers.cli.fleet:jobs", "Run the RQ workers of the nodes' queues."),
+    "cron": ("workers.cli.fleet:cron", "Run the scheduler of the periodic jobs."),
+    "maelstrom": ("workers.cli.maelstrom:maelstrom", "Run one node that speaks the Maelstrom protocol."),
+    "keep": ("workers.cli.keep:keep", "Run COMMAND, and restart it whenever it dies."),
+    "procfile": ("workers.cli.fleet:procfile", "Print the Procfile for the fleet file."),
+    "settings": ("workers.cli.settings:settings", "Print all settings with values, defaults and meanings."),
+    "node": ("workers.cli.node:node", "List, add and remove the members of the running fleet."),
+    "status": ("workers.cli.status:status", "Show which nodes are up, how far behind, and whether they agree."),
+    "partition": ("workers.cli.links:partition", "Cut nodes off from each other."),
+    "heal": ("workers.cli.links:heal", "Let nodes hear each other again."),
+    "sync": ("workers.cli.data:sync", "Let nodes and their peers exchange what either side lacks."),
+    "get": ("workers.cli.data:get", "Show KEY as one node sees it."),
+    "diff": ("workers.cli.data:diff", "Show KEY as every node sees it."),
+    "incr": ("workers.cli.data:incr", "Add AMOUNT (0 or more; default 1) to the counter KEY."),
+    "decr": ("workers.cli.data:decr", "Take AMOUNT (default 1) from the counter KEY."),
+    "add": ("workers.cli.data:add", "Add each ELEMENT to the set KEY, all in one commit."),
+    "remove": ("workers.cli.data:remove", "Remove each ELEMENT that the node has seen from the set KEY."),
+    "set": ("workers.cli.data:set_", "Write VALUE to the register KEY."),
+    "delete": ("workers.cli.data:delete", "Delete what the node has seen under KEY."),
+    "demo": ("workers.cli.demo:demo", "Watch nodes write at once, part, write on, and agree again."),
+    "health": ("workers.cli.data:health", "Ask NODE whether it serves."),
+    "backup": ("workers.cli.backup:backup", "Write a backup image of one node to FILE while it serves."),
+    "restore": ("workers.cli.backup:restore", "Write the backup image in FILE into the Redis of a node."),
+    "completion": ("workers.cli.completion:completion", "Print the script that lets SHELL complete this command."),
 }
+"""Where each command is, and the first sentence of its help."""
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when the command is named."""
+    """A group that imports a command when the command is named, and not for its line in `--help` or a completion."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        target = COMMANDS.get(cmd_name)
-        if target is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, attribute = target.split(":")
+        module, attribute = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short_help) for name, (_, short_help) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [
+            CompletionItem(name, help=short_help)
+            for name, (_, short_help) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

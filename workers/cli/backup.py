@@ -36,10 +36,10 @@ _FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--node", help="The node to back up; default: the first of the fleet that answers.")
 @click.pass_obj
 def backup(fleet_file: Path | None, file: str, node: str | None) -> None:
-    """Write a backup image of one node to FILE ('-': standard output), while the node serves.
+    """Write a backup image of one node to FILE while it serves.
 
     The image holds everything that the node knows at one moment. FILE appears, or is replaced, only when the image is
-    complete.
+    complete; '-' is standard output.
     """
     try:
         with _target(file) as target:
@@ -54,7 +54,9 @@ def backup(fleet_file: Path | None, file: str, node: str | None) -> None:
 @click.option("--force", is_flag=True, help="Replace the replica that the Redis holds.")
 @click.pass_obj
 def restore(fleet_file: Path | None, file: str, node: str, *, force: bool) -> None:
-    """Write the backup image in FILE ('-': standard input), of this node or another, into the Redis of a node.
+    """Write the backup image in FILE into the Redis of a node.
+
+    FILE is the image of this node or another; '-' is standard input.
 
     When the node starts again, it takes a new replica id, which a running member writes down, and fetches what the
     fleet has done since the backup: nothing that was removed meanwhile comes back. If no other member runs, start the

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from crdt_core.errors import InvalidArgument
+from crdt_core.errors import DeltaicError, InvalidArgument
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from workers.cli.display import plain_table, value_text, views_table, word
 from workers.config.loading import load_settings
 from workers.rpc import deltaic_pb2 as pb
-from workers.rpc.client import FleetClient, KeyView, NodeUnavailable
+from workers.rpc.client import CallRefused, FleetClient, KeyView, NodeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -128,8 +128,10 @@ def decr(ctx: click.Context, key: str, amount: int, node: str | None) -> None:
 @AT_NODE
 @click.pass_context
 def add(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | None) -> None:
-    """Add each ELEMENT to the set KEY."""
-    name, absent = _at(ctx.obj, node, lambda client: _one_by_one(client.add, key, elements))
+    """Add each ELEMENT to the set KEY, all in one commit."""
+    requests = {element: _adding(key, element) for element in elements}
+    name, results = _at(ctx.obj, node, lambda client: _together(client, requests))
+    absent = {element: result.add_to_set.added for element, result in results.items()}
     _say(name, f"{word(key)}: {_counted(absent, 'added', 'there already')}")
 
 
@@ -139,8 +141,10 @@ def add(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | Non
 @AT_NODE
 @click.pass_context
 def remove(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | None) -> None:
-    """Remove each ELEMENT from the set KEY, if the node has seen it."""
-    name, there = _at(ctx.obj, node, lambda client: _one_by_one(client.remove, key, elements))
+    """Remove each ELEMENT that the node has seen from the set KEY."""
+    requests = {element: _removing(key, element) for element in elements}
+    name, results = _at(ctx.obj, node, lambda client: _together(client, requests))
+    there = {element: result.remove_from_set.removed for element, result in results.items()}
     _say(name, f"{word(key)}: {_counted(there, 'removed', 'not there')}")
 
 
@@ -171,15 +175,42 @@ def set_(
 @AT_NODE
 @click.pass_context
 def delete(ctx: click.Context, key: str, node: str | None) -> None:
-    """Delete what the node has seen under KEY; concurrent writes elsewhere survive."""
+    """Delete what the node has seen under KEY.
+
+    Concurrent writes elsewhere survive.
+    """
     name, deleted = _at(ctx.obj, node, lambda client: client.delete(key))
     _say(name, f"{word(key)} deleted" if deleted else f"{word(key)} does not exist")
 
 
-async def _one_by_one(
-    call: Callable[[str, str], Awaitable[bool]], key: str, elements: tuple[str, ...]
-) -> dict[str, bool]:
-    return {element: await call(key, element) for element in elements}
+def _adding(key: str, element: str) -> pb.BatchedOperation:
+    return pb.BatchedOperation(add_to_set=pb.AddToSetRequest(set_id=key, element=element))
+
+
+def _removing(key: str, element: str) -> pb.BatchedOperation:
+    return pb.BatchedOperation(remove_from_set=pb.RemoveFromSetRequest(set_id=key, element=element))
+
+
+async def _together(client: NodeClient, requests: Mapping[str, pb.BatchedOperation]) -> dict[str, pb.BatchedResult]:
+    """Do `requests` in one commit, or in one for each batch if they are more than a batch holds. Return the results.
+
+    Raises `CallRefused` if the node has refused any of them, and what a batch raises. If others were done, a line on
+    stderr says how many.
+    """
+    elements, results = list(requests), dict[str, pb.BatchedResult]()
+    try:
+        while len(results) < len(elements):
+            batch = elements[len(results) : len(results) + client.batch_operations_max]
+            results.update(zip(batch, await client.batch(*(requests[element] for element in batch)), strict=True))
+            refused = [result.error.message for result in results.values() if result.HasField("error")]
+            if refused:
+                raise CallRefused(client.name, refused[0])
+    except DeltaicError:
+        done = sum(not result.HasField("error") for result in results.values())
+        if done:
+            click.echo(f"deltaic: {done} of {len(elements)} elements were done", err=True)
+        raise
+    return results
 
 
 def _counted(outcomes: Mapping[str, bool], done: str, idle: str) -> str:
@@ -198,9 +229,10 @@ def _counted(outcomes: Mapping[str, bool], done: str, idle: str) -> str:
 @click.argument("nodes", nargs=-1)
 @click.pass_context
 def sync(ctx: click.Context, nodes: tuple[str, ...]) -> None:
-    """Let NODES (default: all that answer) and all their peers exchange what either side lacks.
+    """Let nodes and their peers exchange what either side lacks.
 
-    Paused links stay paused. Exit code: 0, or 3 if a node or peer did not answer.
+    NODES: all that answer, if none is named. Paused links stay paused. Exit code: 0, or 3 if a node or peer did not
+    answer.
     """
     with Console(stderr=True).status("exchanging"):
         results = _each(ctx.obj, nodes or None, lambda client: client.sync_all())

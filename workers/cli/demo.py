@@ -57,10 +57,10 @@ Views = dict[str, dict[str, KeyView]]
 @click.option("--fast", is_flag=True, help="Without the pauses for reading.")
 @click.pass_obj
 def demo(fleet_file: Path | None, *, fast: bool) -> None:
-    """Watch nodes write at once, part, write on, and agree again; takes twenty seconds.
+    """Watch nodes write at once, part, write on, and agree again.
 
-    It needs a fleet of at least three nodes with no link paused. It uses keys of its own and deletes them, and heals
-    the links that it pauses, also on Ctrl-C.
+    It takes twenty seconds, and needs a fleet of at least three nodes with no link paused. It uses keys of its own and
+    deletes them, and heals the links that it pauses, also on Ctrl-C.
     """
     asyncio.run(_run(load_settings(fleet_file), fast=fast))
 
@@ -88,7 +88,7 @@ async def _run(settings: FleetSettings, *, fast: bool) -> None:
 
 
 def _usable_nodes(status: FleetStatus) -> list[str]:
-    """Return the nodes that serve; raises `WorldError` if the demo cannot run on this fleet."""
+    """Return the nodes that serve. Raises `WorldError` if the demo cannot run on this fleet."""
     names = [node.name for node in status.nodes.values() if node.serving and node.problem is None]
     if len(names) < _NODES_MIN:
         raise WorldError(f"the demo needs {_NODES_MIN} nodes, {len(names)} answer; start the fleet with `make fleet`")
@@ -223,7 +223,7 @@ class Demo:
         self._say(text.format(ms=round(ms)), "green")
 
     async def _wait_until(self, holds: Callable[[Views], bool]) -> Views:
-        """Return the nodes' views as soon as `holds` is true of them; raises `WorldError` if that takes too long."""
+        """Return the nodes' views as soon as `holds` is true of them. Raises `WorldError` if that takes too long."""
         deadline = time.monotonic() + _AGREE_TIMEOUT_S
         while not holds(views := await self._views()):
             if time.monotonic() > deadline:

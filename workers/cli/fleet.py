@@ -48,7 +48,9 @@ _RQ_URL_VARIABLE = "RQ_REDIS_URL"
 )
 @click.pass_context
 def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
-    """Run the whole fleet: embedded Valkey, a replica per node, RQ workers and cron. Ctrl-C ends all of it.
+    """Run the whole fleet: Valkey, replica workers, jobs and cron.
+
+    Ctrl-C ends all of it.
 
     A replica that dies is restarted and does not disturb the others. The data stays for the next start.
 
@@ -112,7 +114,9 @@ def jobs(ctx: click.Context, names: tuple[str, ...]) -> None:
 @_NODES
 @click.pass_context
 def cron(ctx: click.Context, names: tuple[str, ...]) -> None:
-    """Run the scheduler that puts the periodic jobs into the nodes' queues.
+    """Run the scheduler of the periodic jobs.
+
+    The scheduler puts them into the nodes' queues.
 
     It works for one Redis at a time: if the queues are in several, name the nodes of one.
     """

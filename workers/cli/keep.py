@@ -19,7 +19,9 @@ __all__ = ["keep"]
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def keep(ctx: click.Context, command: tuple[str, ...]) -> None:
-    """Run COMMAND, and restart it after a growing pause whenever it dies.
+    """Run COMMAND, and restart it whenever it dies.
+
+    The pause before each restart grows.
 
     SIGTERM, SIGINT and SIGHUP are passed on and end both; so does the end of the process that started this one. There
     is no other try after an exit code that another try cannot change: 2 (usage, settings) ends this command too;

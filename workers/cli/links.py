@@ -81,7 +81,7 @@ def _cell(listener: str, speaker: str, row: dict[str, bool] | NodeStoreUnavailab
 
 
 def _set_and_show(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> None:
-    """Pause or open `cuts`, and print all links; raises `StoreUnavailable` if some could not be set."""
+    """Pause or open `cuts`, and print all links. Raises `StoreUnavailable` if some could not be set."""
     matrix = asyncio.run(_set_links(settings, cuts, paused=paused))
     Console().print(matrix_table(matrix), "", _summary(matrix), sep="\n")
     rows = {listener: matrix[listener] for listener in sorted({listener for listener, _ in cuts})}

@@ -40,7 +40,9 @@ _DEFAULT = MaelstromOptions()
 )
 @click.option("--redis", metavar="URL", help="Keep the state in this Redis and resume from it; default: in memory.")
 def maelstrom(workload: str, interval_ms: int, fanout: int, batch_ms: int, redis: str | None) -> None:
-    """Run one node that speaks the Maelstrom protocol: one request per line on stdin, replies on stdout.
+    """Run one node that speaks the Maelstrom protocol.
+
+    It reads one request per line on stdin, and writes replies to stdout.
 
     The bench's workloads are echo, broadcast, g-set, g-counter and pn-counter; the course's are course-g-set, or-set,
     gossip and counter. The end of the input ends the node; diagnostics go to stderr.

@@ -44,7 +44,7 @@ _WIDE = 100
 
 @click.group()
 def node() -> None:
-    """List the members of the fleet; add and remove them while it runs."""
+    """List, add and remove the members of the running fleet."""
 
 
 # List -------------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def add(
 def _addresses(
     settings: FleetSettings, name: str, grpc: str | None, redis: str | None, resp: str | None
 ) -> NodeSettings:
-    """Return the addresses of the new node, from the fleet file or the options; raises `InvalidArgument`."""
+    """Return the addresses of the new node, from the fleet file or the options. Raises `InvalidArgument`."""
     in_file = settings.nodes.get(name)
     if in_file is None:
         if grpc is None or redis is None:

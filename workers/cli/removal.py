@@ -114,7 +114,7 @@ async def _remove(
 
 
 def _replica_to_remove(fleet: FleetMembers, name: str) -> str:
-    """Return the replica id of the member `name`; raises `UnknownNode`, or `InvalidArgument` for a former member."""
+    """Return the replica id of the member `name`. Raises `UnknownNode`, or `InvalidArgument` for a former member."""
     if name in fleet.members.active:
         return fleet.members.active[name]
     latest = fleet.latest(name)
@@ -188,7 +188,7 @@ async def _send_to_others(client: NodeClient, console: Console) -> None:
 
 
 async def _wait_until_stopped(settings: FleetSettings, name: str) -> None:
-    """Return when the node's worker has stopped; raises `WorldError` if it still runs after some time."""
+    """Return when the node's worker has stopped. Raises `WorldError` if it still runs after some time."""
     try:
         async with asyncio.timeout(_STOP_TIMEOUT_S):
             while _runs(await read_members(settings), name):  # noqa: ASYNC110

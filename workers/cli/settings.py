@@ -46,7 +46,7 @@ class _Setting:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per setting.")
 @click.pass_context
 def settings(ctx: click.Context, as_json: bool) -> None:
-    """Print every setting with its value, its default and its meaning."""
+    """Print all settings with values, defaults and meanings."""
     loaded = load_settings(ctx.obj)
     found = list(_settings_of(loaded))
     if as_json:

@@ -39,7 +39,7 @@ _WATCH_INTERVAL_S = 1.0
 @click.option("--watch", is_flag=True, help="Show it again each second until Ctrl-C.")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool, watch: bool) -> None:
-    """Show which nodes are up, how far each is behind each peer, and whether their states agree.
+    """Show which nodes are up, how far behind, and whether they agree.
 
     It reads Redis, so it also shows nodes whose workers are down. A lag is the number of a peer's commits that a node
     has not seen, and the age of the oldest of them.

@@ -161,13 +161,20 @@ class LimitSettings(Section):
     key_bytes_max: _Positive = Field(default=1024, description="bytes of a key; more: memory for each key")
     value_bytes_max: _Positive = Field(default=1 << 20, description="bytes of an element or value; more: longer turns")
     message_bytes_max: Annotated[int, Field(ge=1024, le=2**31 - 1)] = Field(
-        default=64 << 20, description="bytes of one gRPC message, in either direction; more: worker memory"
+        default=64 << 20,
+        description="bytes of one gRPC message, in either direction, and of one argument, one request and one "
+        "transaction (MULTI) of the Redis face; more: worker memory",
     )
     concurrent_calls_max: _Positive = Field(
         default=1000, description="gRPC calls in progress at once, over all connections; more: worker memory"
     )
     batch_operations_max: _Positive = Field(
         default=1000, description="operations of one gRPC batch; more: longer turns, which delay all other callers"
+    )
+    transaction_commands_max: _Positive = Field(
+        default=100_000,
+        description="commands of one transaction (MULTI) of the Redis face; more: longer turns, which delay all other "
+        "callers",
     )
     stream_batches_max: _Positive = Field(
         default=16, description="batches of one gRPC stream in progress at once; more: worker memory"

@@ -155,14 +155,13 @@ class _Process:
         self._peering = Peering(
             name, nodes, self._channel.send, batch_ms=self._options.batch_ms, fanout=self._options.fanout
         )
-        self._mailbox = self._peering.mailbox = await self._start(name, self._peering)
+        self._mailbox = await self._start(name, self._peering)
         self._handlers = WORKLOADS[self._workload](Shell(CommandRunner(self._mailbox), self._tell_peers))
         self._channel.reply(request, {})
 
     async def _start(self, name: str, peering: Peering) -> Mailbox:
         replica, token = Replica(name, founders=[name, *peering.peers]), secrets.token_hex(4)
-        store = _MemoryStore() if self._options.redis is None else _RedisStore(name, self._options.redis, token)
-        hlc = await store.open(replica)
+        store, hlc = await _open(self._options.redis, token, replica)
         interval_ms = self._options.interval_ms
         options = NodeOptions(exchange_timeout_ms=2 * interval_ms, repair_delay_ms=interval_ms, believes_claims=True)
         node = Node(name, replica, token, options=options, hlc=hlc)
@@ -189,45 +188,17 @@ class _MemoryStore:
 
     def __init__(self) -> None:
         self.turn = 0
-        self.trouble = None
-
-    async def open(self, replica: Replica) -> HybridClock | None:  # noqa: ARG002
-        return None
+        self.trouble: Trouble | None = None
 
     async def commit(self, commit: Commit) -> None:  # noqa: ARG002
         """Confirm at once."""
         self.turn += 1
 
 
-class _RedisStore:
-    """State in Redis, like a worker's. The node goes on where a former process of its name stopped."""
-
-    def __init__(self, name: str, url: str, token: str) -> None:
-        self._store = Store(name, url, token, _LOG_ENTRIES_MAX)
-
-    async def open(self, replica: Replica) -> HybridClock | None:
-        await self._store.acquire(takeover=True)
-        return await self._store.load(replica)
-
-    @property
-    def turn(self) -> int:
-        """The number of the last confirmed commit."""
-        return self._store.turn
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """Since when, and why, Redis does not take the commit under way."""
-        return self._store.trouble
-
-    async def commit(self, commit: Commit) -> None:
-        """Persist. Returns once Redis has confirmed."""
-        await self._store.commit(commit)
-
-
 class _Publishing:
     """A store that sends each confirmed delta to the peers."""
 
-    def __init__(self, store: _MemoryStore | _RedisStore, peering: Peering) -> None:
+    def __init__(self, store: _MemoryStore | Store, peering: Peering) -> None:
         self._store = store
         self._peering = peering
 
@@ -246,6 +217,15 @@ class _Publishing:
         await self._store.commit(commit)
         if commit.delta is not None:
             self._peering.publish(commit.delta)
+
+
+async def _open(redis: str | None, token: str, replica: Replica) -> tuple[_MemoryStore | Store, HybridClock | None]:
+    """Return the store of `replica`, and the clock of what it held: in Redis, a former process of its name goes on."""
+    if redis is None:
+        return _MemoryStore(), None
+    store = Store(replica.id, redis, token, _LOG_ENTRIES_MAX)
+    await store.acquire(takeover=True)
+    return store, await store.load(replica)
 
 
 def _lines() -> asyncio.Queue[bytes]:

@@ -35,7 +35,7 @@ class Acknowledgements:
         self._looking: list[asyncio.Task[None]] = []
 
     async def wait(self, counter: int, wanted: int, timeout_s: float | None) -> int:
-        """Returns how many peers have seen the commit `counter`, as soon as `wanted` have, or the time is up.
+        """Return how many peers have seen the commit `counter`, as soon as `wanted` have, or the time is up.
 
         `timeout_s`: `None` for no limit.
         """

@@ -31,16 +31,16 @@ class Announcer:
         self._channels = channels
 
     def watch(self, watch: Watch) -> None:
-        """Has `watch` know of every commit from now on that changes one of its keys."""
+        """Have `watch` know of every commit from now on that changes one of its keys."""
         self.watches.add(watch)
         self._node.observe(self._changed)
 
     def follow(self) -> None:
-        """Somebody listens to a channel from now on."""
+        """Follow commits from now on: somebody listens to a channel."""
         self._node.observe(self._changed)
 
     def _changed(self, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
-        """A commit is confirmed that has changed the parts in `changed`, which says what each was before."""
+        """Tell whom a confirmed commit concerns. `changed` has the parts that it changed, and what each was before."""
         if self.watches:
             keys = {key for key, _, _ in changed}
             for watch in self.watches:

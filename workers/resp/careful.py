@@ -40,7 +40,7 @@ class CarefulParser:
         self._request_bytes = 0
 
     def feed(self, data: bytes) -> None:
-        """Adds what has arrived."""
+        """Add what has arrived."""
         del self._buffer[: self._at]
         self._at = 0
         self._buffer += data
@@ -51,7 +51,7 @@ class CarefulParser:
         return self._at == len(self._buffer) and not self._missing
 
     def next(self) -> Request | None:
-        """Returns the next request, an empty one included; `None` if it is not complete. Raises `ProtocolError`."""
+        """Return the next request, an empty one included; `None` if it is not complete. Raises `ProtocolError`."""
         if not self._missing:
             if self._at == len(self._buffer):
                 return None
@@ -108,7 +108,7 @@ class CarefulParser:
         return length
 
     def _line(self, too_long: str, end: bytes = b"\r") -> bytes | None:
-        """Returns the line that begins here, without its end; `None` if it is not complete."""
+        """Return the line that begins here, without its end; `None` if it is not complete."""
         found = self._buffer.find(end, self._at)
         if found < 0 or (end == b"\r" and found + 1 == len(self._buffer)):
             if len(self._buffer) - self._at > _LINE_BYTES_MAX:
@@ -124,7 +124,7 @@ def _number(text: bytes) -> int | None:
 
 
 def _words(line: bytes) -> Request:
-    """Returns the words of an inline command, quoted as in `redis-cli`.
+    """Return the words of an inline command, quoted as in `redis-cli`.
 
     >>> _words(rb'''SET 'it is' "hello\\x21 \\"you\\""''')
     [b'SET', b'it is', b'hello! "you"']

@@ -6,13 +6,10 @@ client or by a peer, is told on the channels that Redis has for that (`notificat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from crdt_core.commands.scan import matches
 from workers.resp.encoding import Push, encode
-from workers.resp.patterns import glob
-
-if TYPE_CHECKING:
-    import re
 
 __all__ = ["Channels", "Listener"]
 
@@ -26,7 +23,7 @@ class Listener(Protocol):
     patterns: set[bytes]
 
     def push(self, data: bytes) -> None:
-        """Sends the encoded message `data`."""
+        """Send the encoded message `data`."""
 
 
 class Channels:
@@ -37,48 +34,44 @@ class Channels:
         self.by_pattern: dict[bytes, dict[int, Listener]] = {}
         self.silent = True
         """Whether nobody listens to anything."""
-        self._matchers: dict[bytes, re.Pattern[bytes]] = {}
 
     def subscribe(self, listener: Listener, channel: bytes) -> None:
-        """Has `listener` hear what is published on `channel`."""
+        """Have `listener` hear what is published on `channel`."""
         listener.channels.add(channel)
         self.listeners.setdefault(channel, {})[listener.id] = listener
         self.silent = False
 
     def subscribe_pattern(self, listener: Listener, pattern: bytes) -> None:
-        """Has `listener` hear what is published on the channels that match."""
+        """Have `listener` hear what is published on the channels that match."""
         listener.patterns.add(pattern)
         self.by_pattern.setdefault(pattern, {})[listener.id] = listener
-        self._matchers.setdefault(pattern, glob(pattern))
         self.silent = False
 
     def unsubscribe(self, listener: Listener, channel: bytes) -> None:
-        """Ends a subscription to a channel, if there is one."""
+        """End a subscription to a channel, if there is one."""
         listener.channels.discard(channel)
         self._drop(self.listeners, channel, listener)
 
     def unsubscribe_pattern(self, listener: Listener, pattern: bytes) -> None:
-        """Ends a subscription to a pattern, if there is one."""
+        """End a subscription to a pattern, if there is one."""
         listener.patterns.discard(pattern)
         self._drop(self.by_pattern, pattern, listener)
-        if pattern not in self.by_pattern:
-            self._matchers.pop(pattern, None)
 
     def leave(self, listener: Listener) -> None:
-        """Ends all subscriptions of `listener`."""
+        """End all subscriptions of `listener`."""
         for channel in list(listener.channels):
             self.unsubscribe(listener, channel)
         for pattern in list(listener.patterns):
             self.unsubscribe_pattern(listener, pattern)
 
     def publish(self, channel: bytes, message: bytes) -> int:
-        """Sends `message` to all that listen; returns how many times it was sent."""
+        """Send `message` to all that listen; return how many times it was sent."""
         told = 0
         listeners = self.listeners.get(channel)
         if listeners:
             told += _tell(listeners, Push([b"message", channel, message]))
         for pattern, subscribed in list(self.by_pattern.items()):
-            if self._matchers[pattern].fullmatch(channel):
+            if matches(pattern, channel):
                 told += _tell(subscribed, Push([b"pmessage", pattern, channel, message]))
         return told
 

@@ -24,7 +24,7 @@ from workers.resp.parsing import RequestParser
 from workers.resp.plain import take_plain_commands
 from workers.resp.refusals import refusal, too_large
 from workers.resp.replies import Batch, Replies
-from workers.resp.transaction import Guarded
+from workers.resp.transaction import Guarded, resolved
 from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Connection(Client, asyncio.Protocol):
     # The transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Lets the client in, unless there are too many."""
+        """Let the client in, unless there are too many."""
         self._transport = transport = cast("asyncio.Transport", transport)
         self._replies.attach(transport)
         self.address = _address(transport.get_extra_info("peername"))
@@ -81,7 +81,7 @@ class Connection(Client, asyncio.Protocol):
         self._close()
 
     def data_received(self, data: bytes) -> None:
-        """Takes the requests in `data`, as far as they are complete."""
+        """Take the requests in `data`, as far as they are complete."""
         if self._ends or self._fault is not None:
             return
         requests = self._requests
@@ -97,24 +97,24 @@ class Connection(Client, asyncio.Protocol):
         self.advance()
 
     def eof_received(self) -> bool:
-        """Returns whether to go on until the client is answered. TLS has no half-closed connection."""
+        """Return whether to go on until the client is answered. TLS has no half-closed connection."""
         self._ends = True
         self._replies.write()  # once the transport is closed, nothing leaves any more
         is_busy = bool(self._requests or self._replies.waiting) or self._task is not None
         return is_busy and not self.services.server.tls
 
     def pause_writing(self) -> None:
-        """The client does not read what it is sent."""
+        """Hold replies back: the client does not read what it is sent."""
         self._replies.is_slow = True
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Go on with replies: the client reads again."""
         self._replies.is_slow = False
         self._replies.flush()
         self.advance()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forgets the client. Its commands that are under way take effect all the same."""
+        """Forget the client. Its commands that are under way take effect all the same."""
         self._transport = self._replies.transport = None
         self._ends = True
         self._requests.clear()
@@ -166,6 +166,10 @@ class Connection(Client, asyncio.Protocol):
         self.trusted = True
         self._parser.trust()
 
+    def distrust(self) -> None:
+        self.trusted = False
+        self._parser.distrust()
+
     def finish(self) -> None:
         self._ends = True
         self._requests.clear()
@@ -182,7 +186,7 @@ class Connection(Client, asyncio.Protocol):
     # Requests
 
     def advance(self) -> None:
-        """Takes requests, until one has to wait."""
+        """Take requests, until one has to wait."""
         requests, replies, find = self._requests, self._replies, self.services.table.find
         while requests and self._task is None and not replies.is_slow and replies.in_flight < _IN_FLIGHT_MAX:
             try:
@@ -190,6 +194,9 @@ class Connection(Client, asyncio.Protocol):
             except CommandError as error:
                 command = error
             may_be_large = self._argument_bytes > self._small_bytes
+            large = None
+            if may_be_large and not (isinstance(command, CommandError) or command.connected):
+                large = too_large(command, requests[0], self.services.limits)
             if (
                 isinstance(command, CommandError)
                 or command.connected
@@ -197,9 +204,9 @@ class Connection(Client, asyncio.Protocol):
                 or self.transaction is not None
                 or self.mute
                 or (not self.resp3 and (self.channels or self.patterns))
-                or (may_be_large and too_large(command, requests[0], self.services.limits) is not None)
+                or large is not None
             ):
-                taken = self._take(command)
+                taken = self._take(command, large)
             else:
                 taken = take_plain_commands(self, replies, requests, command, may_be_large=may_be_large)
             if not taken:
@@ -208,9 +215,12 @@ class Connection(Client, asyncio.Protocol):
             self._argument_bytes = 0
         self._conclude()
 
-    def _take(self, command: Command[Any] | CommandError) -> bool:
-        """Takes the next request, which is not simply a plain command; returns `False` if it has to wait."""
-        reply = dispatch(self, command, self._requests[0])
+    def _take(self, command: Command[Any] | CommandError, large: ErrorReply | None) -> bool:
+        """Take the next request, which is not simply a plain command; return `False` if it has to wait.
+
+        `large`: the error for an argument over its limit, if there is one.
+        """
+        reply = dispatch(self, command, self._requests[0], large)
         if reply is HELD:
             return False
         if self._requests:  # QUIT drops what is behind it
@@ -237,13 +247,13 @@ class Connection(Client, asyncio.Protocol):
         self.advance()
 
     def _executed(self, batch: Batch, execute: Execute, whole: bool, result: Any, error: Exception | None) -> None:
-        """The mailbox has answered."""
+        """Take the mailbox's answer to `batch`."""
         self.written = max(self.written, execute.counter)
         replies: Iterable[Any]
         if error is not None:
             replies = repeat(refusal(error), 1 if whole else batch.commands)
         else:
-            replies = [result] if whole else result
+            replies = [resolved(result)] if whole else result
         batch.replies = chain(() if batch.muted else replies, batch.behind)
         self._replies.flush()
         self.advance()
@@ -251,7 +261,7 @@ class Connection(Client, asyncio.Protocol):
     # The flow of bytes
 
     def _conclude(self) -> None:
-        """Reads on, stops reading or closes the connection, as things stand."""
+        """Read on, stop reading or close the connection, as things stand."""
         replies, transport = self._replies, self._transport
         wanted = True
         if self._requests or replies.waiting or self._task is not None:
@@ -272,7 +282,7 @@ class Connection(Client, asyncio.Protocol):
                 transport.pause_reading()
 
     def _close(self) -> None:
-        """Closes the transport. A client that does not read the end is not waited for."""
+        """Close the transport. A client that does not read the end is not waited for."""
         self._ends = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()

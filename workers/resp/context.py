@@ -53,7 +53,7 @@ class ServerFacts:
     connections_refused: int = 0
 
     def reset_counts(self) -> None:
-        """Counts commands and connections from now on."""
+        """Count commands and connections from now on."""
         self.commands = self.connections_received = self.connections_refused = 0
 
 
@@ -115,7 +115,7 @@ class Client(ABC):
         return bool(self.channels or self.patterns) and not self.resp3
 
     def end_transaction(self) -> Watch | None:
-        """Forgets the transaction and the watch; returns the watch."""
+        """Forget the transaction and the watch; return the watch."""
         watch, self.transaction, self.watch = self.watch, None, None
         return watch
 
@@ -143,31 +143,35 @@ class Client(ABC):
         whole: bool = False,
         muted: bool = False,
     ) -> None:
-        """Sends plain commands to the replica, as one operation. Each is answered, or none if `muted`.
+        """Send plain commands to the replica, as one operation. Each is answered, or none if `muted`.
 
         `whole`: all replies are one list, or the null list if what `watch` names has changed.
         """
 
     @abstractmethod
     def say(self, reply: Any) -> None:
-        """Answers with `reply`, behind all replies that are still to come."""
+        """Answer with `reply`, behind all replies that are still to come."""
 
     @abstractmethod
     def push(self, data: bytes) -> None:
-        """Sends encoded bytes that the client has not asked for. A client that lets too many pile up is cut off."""
+        """Send encoded bytes that the client has not asked for. A client that lets too many pile up is cut off."""
 
     @abstractmethod
     def trust(self) -> None:
-        """The client has logged in."""
+        """Trust the client: it has logged in."""
+
+    @abstractmethod
+    def distrust(self) -> None:
+        """Distrust the client: it is a stranger again."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Closes the connection once everything that has been begun is answered."""
+        """Close the connection once everything that has been begun is answered."""
 
     @abstractmethod
     def finish_soon(self) -> None:
-        """Closes the connection once the request at hand is answered, too."""
+        """Close the connection once the request at hand is answered, too."""
 
     @abstractmethod
     def abort(self) -> None:
-        """Closes the connection at once."""
+        """Close the connection at once."""

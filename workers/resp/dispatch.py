@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from crdt_core.commands import CommandError, ErrorReply
+from crdt_core.errors import DeltaicError
 from workers.resp.encoding import NOTHING
-from workers.resp.refusals import too_large
+from workers.resp.refusals import refusal
+from workers.resp.transaction import Later
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -32,10 +34,13 @@ _OF_BROWSERS = frozenset({b"POST", b"HOST:"})
 """How an HTTP request begins or goes on: a web page may make a browser send one here, with commands in its body."""
 
 
-def dispatch(client: Client, command: Command[Any] | CommandError, request: Request) -> Any:
-    """Returns the reply to `request`, a coroutine of it, `NOTHING`, or `HELD`.
+def dispatch(
+    client: Client, command: Command[Any] | CommandError, request: Request, too_large: ErrorReply | None
+) -> Any:
+    """Return the reply to `request`, a coroutine of it, `NOTHING`, or `HELD`.
 
-    `command` is what the table has for the request: a row, or the error for a wrong request.
+    `command` is what the table has for the request: a row, or the error for a wrong request. `too_large`: the error
+    for an argument over its limit, if there is one.
     """
     if isinstance(command, CommandError):
         if request[0].upper() in _OF_BROWSERS:
@@ -46,7 +51,7 @@ def dispatch(client: Client, command: Command[Any] | CommandError, request: Requ
     elif command.settled and not client.is_settled:
         return HELD
     else:
-        refused = _refused(client, command, request)
+        refused = _refused(client, command) or too_large
     muted = client.mute
     if refused is not None:
         reply: Any = refused
@@ -67,8 +72,8 @@ async def _silently(reply: Coroutine[Any, Any, Any]) -> Any:
     return NOTHING
 
 
-def _refused(client: Client, command: Command[Any], request: Request) -> ErrorReply | None:
-    """Returns the error if this client must not send this request now, else `None`."""
+def _refused(client: Client, command: Command[Any]) -> ErrorReply | None:
+    """Return the error if this client must not send this command now, else `None`."""
     if not (client.trusted or command.for_strangers):
         return _NO_AUTH
     if client.may_only_listen and not command.while_subscribed:
@@ -76,7 +81,7 @@ def _refused(client: Client, command: Command[Any], request: Request) -> ErrorRe
             f"ERR Can't execute '{command.name.decode().lower()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT"
             " / RESET are allowed in this context"
         )
-    return None if command.connected else too_large(command, request, client.services.limits)
+    return None
 
 
 def _run(client: Client, command: Command[Any], args: list[bytes]) -> Any:
@@ -88,8 +93,8 @@ def _run(client: Client, command: Command[Any], args: list[bytes]) -> Any:
         return NOTHING
     try:
         return command.run(client, args)
-    except CommandError as error:
-        return ErrorReply(error.text)
+    except DeltaicError as error:
+        return refusal(error)
 
 
 def _queue(client: Client, command: Command[Any], args: list[bytes]) -> Any:
@@ -98,9 +103,10 @@ def _queue(client: Client, command: Command[Any], args: list[bytes]) -> Any:
         client.transaction.spoiled = True
         return ErrorReply("ERR Command not allowed inside a transaction")
     if command.connected:
-        command = replace(command, run=partial(_run_queued, client, command))
+        command = replace(command, run=partial(_put_off, client, command))
     return client.transaction.queue(command, args)
 
 
-def _run_queued(client: Client, command: Command[Client], _session: Session, args: list[bytes]) -> Any:
-    return command.run(client, args)
+def _put_off(client: Client, command: Command[Client], _session: Session, args: list[bytes]) -> Later:
+    """Stand in for a command of the connection during the turn: what it does must not leave before the commit."""
+    return Later(partial(command.run, client, args))

@@ -20,7 +20,7 @@ _Argument = dict[str, Any]
 
 
 def documentation(command: Command[Any]) -> Map:
-    """Returns the documentation of a command, subcommands included."""
+    """Return the documentation of a command, subcommands included."""
     summary = f"{command.summary} Concurrent: {command.concurrent}" if command.concurrent else command.summary
     items: list[tuple[Any, Any]] = [
         (b"summary", summary.encode()),
@@ -35,7 +35,7 @@ def documentation(command: Command[Any]) -> Map:
 
 
 def _sequence(words: Iterator[str]) -> list[_Argument]:
-    """The arguments up to the end, or to the bracket that closes them."""
+    """Return the arguments up to the end, or to the bracket that closes them."""
     choices: list[list[_Argument]] = [[]]
     for word in words:
         here = choices[-1]
@@ -57,7 +57,7 @@ def _sequence(words: Iterator[str]) -> list[_Argument]:
 
 
 def _add_optional(before: list[_Argument], inner: list[_Argument]) -> None:
-    """Adds what stands in brackets; where it repeats what stands before them, that may be given more than once."""
+    """Add what stands in brackets; where it repeats what stands before them, that may be given more than once."""
     repeats = inner[-1]["type"] == "ellipsis"
     inner = inner[:-1] if repeats else inner
     if repeats and before[-len(inner) :] == inner:

@@ -32,7 +32,7 @@ NULL_LIST = _NullList()
 
 
 def encode(reply: Any, *, resp3: bool) -> bytes:
-    """Returns the bytes of `reply`.
+    """Return the bytes of `reply`.
 
     >>> encode([1, b"two", None, Map([(b"three", 3.5)])], resp3=False)
     b'*4\\r\\n:1\\r\\n$3\\r\\ntwo\\r\\n$-1\\r\\n*2\\r\\n$5\\r\\nthree\\r\\n$3\\r\\n3.5\\r\\n'
@@ -101,5 +101,5 @@ def _scalar(reply: Any, resp3: bool) -> bytes:
 
 
 def _line(text: str) -> bytes:
-    """Returns `text` as one line: a client would take a second line for the next reply."""
+    """Return `text` as one line: a client would take a second line for the next reply."""
     return text.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape")

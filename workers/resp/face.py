@@ -77,7 +77,7 @@ class RespFace:
         self._empty = asyncio.Event()
 
     async def start(self, node: str, address: str) -> None:
-        """Serves node `node` at `address` (host:port); raises `PortTaken`."""
+        """Serve node `node` at `address` (host:port). Raises `PortTaken`."""
         server = self._services.server
         server.host, server.port = split_address(address)
         wanted = server.connections_max
@@ -101,7 +101,7 @@ class RespFace:
             raise PortTaken(server.port, f"Redis face of {node}", f"nodes.{node}.resp", None) from error
 
     async def stop(self) -> None:
-        """Takes nothing more, lets what is under way finish, and closes all connections."""
+        """Take nothing more, let what is under way finish, and close all connections."""
         if self._server is None:
             return
         self._server.close()
@@ -116,7 +116,7 @@ class RespFace:
             client.abort()
 
     def connect(self) -> Connection:
-        """Returns the protocol of one more connection."""
+        """Return the protocol of one more connection."""
         self._last_id += 1
         return Connection(self._last_id, self._services, self._closed)
 
@@ -127,7 +127,7 @@ class RespFace:
 
 
 def _room_for(connections: int) -> int:
-    """Returns for how many connections the process may open files, after raising its limit as far as it may."""
+    """Return for how many connections the process may open files, after raising its limit as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < connections + _OTHER_FILES:
         wanted = connections + _OTHER_FILES

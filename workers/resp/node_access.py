@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from crdt_core.errors import UnknownNode
-from crdt_core.node.events import RoundAsked
+from workers.replication.peers import exchange, set_links
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,16 +90,16 @@ class NodeAccess:
         }
 
     def observe(self, observer: Observer) -> None:
-        """Has `observer` called with the changes of every commit that is confirmed from now on."""
+        """Have `observer` called with the changes of every commit that is confirmed from now on."""
         if observer not in self._mailbox.observers:
             self._mailbox.observers.append(observer)
 
     def stop_observing(self, observer: Observer) -> None:
-        """Ends `observe`."""
+        """End `observe`."""
         self._mailbox.observers.remove(observer)
 
     async def wait_until_seen(self, clock: VersionVector, timeout_s: float | None) -> int:
-        """Waits until this node has seen `clock`; returns how many commits it still lacks when the time is up.
+        """Wait until this node has seen `clock`; return how many commits it still lacks when the time is up.
 
         `timeout_s`: `None` for no limit.
         """
@@ -114,21 +113,9 @@ class NodeAccess:
         return 0
 
     async def exchange(self, peers: Sequence[str]) -> RoundResult:
-        """Exchanges with `peers` (none: with some) now. Raises `UnknownNode` and what `Mailbox.ask_in_time` raises."""
-        chosen = tuple(self._checked(peers))
-        await self._links.read()  # a peer that was healed just now, by whatever means, takes part
-        result: RoundResult = await self._mailbox.ask_in_time(
-            lambda token: RoundAsked(chosen, token), extra_s=self._node.options.exchange_timeout_ms / 1000
-        )
-        return result
+        """Exchange with `peers` now: see `workers.replication.peers`."""
+        return await exchange(self._mailbox, self._links, peers)
 
     async def set_links(self, peers: Sequence[str], *, paused: bool) -> dict[str, str]:
-        """Pauses or opens the links to `peers` (none: to all); returns all links. Raises `UnknownNode`."""
-        return await self._links.set(self._checked(peers) or list(self.peers), paused=paused)
-
-    def _checked(self, names: Sequence[str]) -> list[str]:
-        peers = list(self.peers)
-        for name in names:
-            if name not in peers:
-                raise UnknownNode(name, peers)
-        return list(names)
+        """Pause or open the links to `peers`; return all links: see `workers.replication.peers`."""
+        return await set_links(self._mailbox, self._links, peers, paused=paused)

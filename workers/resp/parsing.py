@@ -55,13 +55,19 @@ class RequestParser:
         self._careful: CarefulParser | None = None if trusted else self._begin_carefully(b"")
 
     def trust(self) -> None:
-        """The client has logged in."""
+        """Trust the client: it has logged in."""
         self._trusted = True
         if self._careful is not None:
             self._careful.trusted = True
 
+    def distrust(self) -> None:
+        """Distrust the client, from the next request on that is not complete yet."""
+        if self._careful is None:
+            self._careful = self._go_back()
+        self._trusted = self._careful.trusted = False
+
     def feed(self, data: bytes, *, is_piece: bool = False) -> Iterable[Request]:
-        """Returns the requests that are complete now; raises `ProtocolError` behind the last one that is sound.
+        """Return the requests that are complete now; raises `ProtocolError` behind the last one that is sound.
 
         `is_piece`: `data` is a part of what has arrived, and is not divided any more.
 
@@ -95,7 +101,7 @@ class RequestParser:
         return self._sort_out(data, requests, is_sound=is_sound)
 
     def _feed_in_two(self, data: bytes) -> Iterator[Request]:
-        """Divides where a request begins, in all likelihood: what is before it need not be kept for one cut off."""
+        """Divide where a request begins, in all likelihood: what is before it need not be kept for one cut off."""
         boundary = data.rfind(b"\r\n*") + 2
         if boundary > 2:
             yield from self.feed(data[:boundary], is_piece=True)
@@ -111,7 +117,7 @@ class RequestParser:
         )
 
     def _sort_out(self, data: bytes, found: list[Any], *, is_sound: bool) -> Iterable[Request]:
-        """Returns the requests among what hiredis has `found` in `data`; keeps the data of one that is not complete.
+        """Return the requests among what hiredis has `found` in `data`; keep the data of one that is not complete.
 
         Where not all is sound, the data is read again, carefully.
         """
@@ -129,14 +135,19 @@ class RequestParser:
         return sound
 
     def _read_again(self) -> Iterator[Request]:
-        """Reads carefully what was kept, behind the requests that were taken from it."""
+        """Read carefully what was kept, behind the requests that were taken from it."""
         self.argument_bytes = self._bulk_bytes_max
-        self._careful = careful = self._begin_carefully(b"".join(self._delayed))
+        self._careful = self._go_back()
+        return self._read_carefully(self._careful)
+
+    def _go_back(self) -> CarefulParser:
+        """Return a careful parser of what was kept; it stands behind the requests that were taken from it."""
+        careful = self._begin_carefully(b"".join(self._delayed))
         for _ in range(self._taken):
             careful.next()
         self._forget()
         self._reader = hiredis.Reader()
-        return self._read_carefully(careful)
+        return careful
 
     def _read_carefully(self, careful: CarefulParser) -> Iterator[Request]:
         while (request := careful.next()) is not None:

@@ -30,7 +30,7 @@ def take_plain_commands(
     *,
     may_be_large: bool,
 ) -> bool:
-    """Takes the plain commands at the head of `requests` that may go on together; returns whether it took any.
+    """Take the plain commands at the head of `requests` that may go on together; return whether it took any.
 
     `command` is the row of the first one. Writes go to the mailbox as one operation. Reads behind writes go the same
     way, so that they see them; heavy reads wait instead. All other reads are answered at once, from the last confirmed

@@ -21,7 +21,7 @@ _REASONS = ("OOM", "LOADING", "READONLY")
 
 
 def refusal(error: Exception) -> ErrorReply:
-    """Returns the line for an error of the tree; raises any other error."""
+    """Return the line for an error of the tree. Raises any other error."""
     match error:
         case Overloaded():
             return ErrorReply(f"TRYAGAIN {error}")
@@ -34,7 +34,7 @@ def refusal(error: Exception) -> ErrorReply:
 
 
 def too_large(command: Command[Session], request: list[bytes], limits: LimitSettings) -> ErrorReply | None:
-    """Returns the line for the first key or value over its limit, if there is one."""
+    """Return the line for the first key or value over its limit, if there is one."""
     keys = command.keys_among(request)
     for place, argument in enumerate(request):
         if place in keys and len(argument) > limits.key_bytes_max:

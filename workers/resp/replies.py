@@ -62,7 +62,7 @@ class Replies:
         self._ready_bytes = 0
 
     def attach(self, transport: asyncio.Transport) -> None:
-        """The client is connected by `transport`."""
+        """Write to `transport` from now on: it connects the client."""
         transport.set_write_buffer_limits(high=_WRITE_BYTES)
         self.transport = transport
 
@@ -72,14 +72,14 @@ class Replies:
         return self._ready_bytes + (self.transport.get_write_buffer_size() if self.transport is not None else 0)
 
     def say(self, reply: Any) -> None:
-        """Emits `reply` behind all replies that are still to come."""
+        """Emit `reply` behind all replies that are still to come."""
         if self.waiting:
             self.waiting[-1].behind.append(reply)
         else:
             self.emit(reply)
 
     def flush(self) -> None:
-        """Emits the replies of settled batches in their order, as far as the client reads them."""
+        """Emit the replies of settled batches in their order, as far as the client reads them."""
         waiting = self.waiting
         while waiting and (replies := waiting[0].replies) is not None:
             for reply in replies:
@@ -89,7 +89,7 @@ class Replies:
             self.in_flight -= waiting.popleft().commands
 
     def emit(self, reply: Any) -> None:
-        """Encodes `reply`, to be written soon."""
+        """Encode `reply`, to be written soon."""
         kind = type(reply)
         if kind is int:
             data = b":%d\r\n" % reply
@@ -105,12 +105,12 @@ class Replies:
             self.write()
 
     def push(self, data: bytes) -> None:
-        """Writes encoded bytes at once, behind the replies that are ready."""
+        """Write encoded bytes at once, behind the replies that are ready."""
         self._ready.append(data)
         self.write()
 
     def write(self) -> None:
-        """Writes the replies that are ready."""
+        """Write the replies that are ready."""
         if not self._ready:
             return
         data = b"".join(self._ready)

@@ -3,6 +3,10 @@
 A transaction runs as one operation: one commit, which every replica shows whole or not at all. A watch notes that a key
 has changed as soon as a commit that changed it is confirmed, this node's or a peer's. EXEC looks again when its turn
 has come, at what the turn itself has changed so far. So nothing comes between.
+
+Commands that need the connection, such as PUBLISH, run in their place but later: once the commit is confirmed. What
+they do leaves the node, or shows what the node has confirmed. They do not run at all where the client was told before
+that the transaction may still take effect.
 """
 
 from __future__ import annotations
@@ -10,35 +14,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import ErrorReply, Status
+from crdt_core.errors import DeltaicError
 from workers.resp.encoding import NULL_LIST
+from workers.resp.refusals import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crdt_core.commands import Command, Execute, Session
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.replica.replica import Replica
 
-__all__ = ["Guarded", "Transaction", "Watch"]
+__all__ = ["Guarded", "Later", "Transaction", "Watch", "resolved"]
 
 _QUEUED = Status("QUEUED")
 
 
 class Transaction:
-    """The commands since MULTI, at most `bytes_max` of them. `spoiled`: one was refused, so EXEC will be, too."""
+    """The commands since MULTI: at most `commands_max`, of `bytes_max` in all.
 
-    def __init__(self, bytes_max: int) -> None:
+    `spoiled`: one was refused, so EXEC will be, too.
+    """
+
+    def __init__(self, bytes_max: int, commands_max: int) -> None:
         self.commands: list[tuple[Command[Session], list[bytes]]] = []
         self.spoiled = False
         self._bytes_left = bytes_max
+        self._commands_left = commands_max
 
     def queue(self, command: Command[Session], args: list[bytes]) -> Status | ErrorReply:
-        """Queues a command, or refuses it if the transaction would get larger than a request may be."""
+        """Queue a command, or refuse it if the transaction would get larger than a request or longer than a turn."""
         self._bytes_left -= sum(map(len, args)) + len(command.name)
+        self._commands_left -= 1
         if self._bytes_left < 0:
-            self.spoiled = True
-            self.commands.clear()
-            return ErrorReply("ERR the transaction is larger than a request may be (setting limits.message_bytes_max)")
+            return self._refuse("the transaction is larger than a request may be (setting limits.message_bytes_max)")
+        if self._commands_left < 0:
+            return self._refuse("the transaction has too many commands (setting limits.transaction_commands_max)")
         self.commands.append((command, args))
         return _QUEUED
+
+    def _refuse(self, reason: str) -> ErrorReply:
+        self.spoiled = True
+        self.commands.clear()
+        return ErrorReply(f"ERR {reason}")
 
 
 class Watch:
@@ -52,6 +70,27 @@ class Watch:
         self.changed = False
 
 
+class Later:
+    """Stands for the reply to a command of the connection, which `run` gives once the commit is confirmed."""
+
+    def __init__(self, run: Callable[[], Any]) -> None:
+        self.run = run
+
+
+def resolved(replies: Any) -> Any:
+    """Return the replies of a transaction whose commit is confirmed: now the commands that were put off run."""
+    if not isinstance(replies, list):  # the null list
+        return replies
+    return [_run(reply) if isinstance(reply, Later) else reply for reply in replies]
+
+
+def _run(later: Later) -> Any:
+    try:
+        return later.run()
+    except DeltaicError as error:
+        return refusal(error)
+
+
 class Guarded:
     """An operation: `execute`, unless a key that `watch` names has changed. It yields `NULL_LIST` then."""
 
@@ -60,7 +99,7 @@ class Guarded:
         self._execute = execute
 
     def run(self, replica: Replica, now: Stamp) -> Any:
-        """Returns the replies to the commands, or `NULL_LIST`."""
+        """Return the replies to the commands, or `NULL_LIST`."""
         if self._watch.changed or replica.catalogue.has_changed(self._watch.keys):
             return NULL_LIST
         return self._execute.run(replica, now)

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 
 from crdt_core.commands import Session
-from crdt_core.errors import CallerError, DeltaicError, InvalidArgument, Malformed, Overloaded, Stopping, TooMany
+from crdt_core.errors import (
+    SHUTTING_DOWN,
+    CallerError,
+    DeltaicError,
+    InvalidArgument,
+    Malformed,
+    Overloaded,
+    Stopping,
+    TooMany,
+)
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.calls import OBJECT_CALLS, ObjectCall, command_options
 from workers.rpc.interceptors import status_of
@@ -144,7 +153,7 @@ class Batches:
                 self._reading.discard(reading)
                 await end([reading])
         if self._closing:
-            raise Stopping("the worker is shutting down; try another node, or again")
+            raise Stopping(f"{SHUTTING_DOWN}; try another node, or again")
 
     def close(self) -> None:
         """Stop reading streams. Each ends once every batch read from it has its answer."""

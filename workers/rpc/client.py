@@ -21,12 +21,12 @@ from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from workers.config.settings import FleetSettings, NodeSettings
 
-__all__ = ["FleetClient", "KeyView", "NoNodeAnswers", "NodeClient", "NodeUnavailable", "Refused"]
+__all__ = ["CallRefused", "FleetClient", "KeyView", "NoNodeServes", "NodeClient", "NodeUnavailable"]
 
 T = TypeVar("T")
 
@@ -67,14 +67,14 @@ class NodeUnavailable(WorldError):
         self.reason = reason
 
 
-class NoNodeAnswers(WorldError):
+class NoNodeServes(WorldError):
     """None of the nodes gave an answer."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
         super().__init__(f"no node answers at {', '.join(addresses)}; start the fleet with `make fleet`")
 
 
-class Refused(CallerError):
+class CallRefused(CallerError):
     """Node `node` refused the call. The message is the node's own."""
 
     def __init__(self, node: str, reason: str) -> None:
@@ -102,11 +102,15 @@ class KeyView:
 
 
 class NodeClient:
-    """The calls of one node, `name` at `address`. `FleetClient` opens and closes it."""
+    """The calls of one node, `name` at `address`. `FleetClient` opens and closes it.
+
+    `batch_operations_max`: how many operations the node takes in one batch, as the fleet file has it.
+    """
 
     def __init__(self, name: str, node: NodeSettings, settings: FleetSettings) -> None:
         self.name = name
         self.address = node.grpc
+        self.batch_operations_max = settings.limits.batch_operations_max
         self._write_timeout_s = settings.limits.write_timeout_ms / 1000 + _MARGIN_S
         self._round_timeout_s = 2 * settings.gossip.timeout_ms / 1000 + _MARGIN_S  # each half may take the timeout
         credentials = Credentials.read(settings.security)
@@ -205,21 +209,6 @@ class NodeClient:
         response: pb.BatchResponse = await self._write(self._objects.Batch, request)
         return list(response.results)
 
-    async def batches(self, requests: AsyncIterable[pb.BatchRequest]) -> AsyncGenerator[pb.BatchResponse]:
-        """Do each batch as one transaction, without waiting for the one before. Yield the answers in order.
-
-        An answer may report that its batch failed as a whole. This call is the only one without a deadline. Raises
-        `NodeUnavailable` if the stream ends early: a batch without an answer may have been done.
-        """
-        call = self._objects.StreamBatches(requests, metadata=self._metadata)
-        try:
-            async for response in call:
-                yield response
-        except grpc.aio.AioRpcError as error:
-            raise self._translated(error, 0) from error
-        finally:
-            call.cancel()
-
     async def add_node(self, name: str, node: NodeSettings) -> str:
         """Let the node write `name` down as a member. Return the replica id under which it joins.
 
@@ -237,7 +226,7 @@ class NodeClient:
         return await self._call(method, request, self._write_timeout_s)
 
     async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
-        """Return the answer to `request`. Raises `Refused` or `NodeUnavailable`."""
+        """Return the answer to `request`. Raises `CallRefused` or `NodeUnavailable`."""
         try:
             return await method(request, timeout=timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
@@ -247,7 +236,7 @@ class NodeClient:
         code, details = error.code(), error.details() or ""
         if code in _CALLERS_FAULT:
             long = " (setting limits.message_bytes_max)" if "message larger than max" in details else ""
-            return Refused(self.name, details + long)
+            return CallRefused(self.name, details + long)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             details = f"no answer within {timeout_s:g} s; a write may still take effect"
         elif code is not grpc.StatusCode.UNAVAILABLE:
@@ -280,21 +269,21 @@ class FleetClient:
         await asyncio.gather(*(client.close() for client in self.nodes.values()))
 
     async def chosen(self, name: str | None) -> NodeClient:
-        """Return the client of node `name`, or of the first node that serves. Raises `UnknownNode`, `NoNodeAnswers`."""
+        """Return the client of node `name`, or of the first node that serves. Raises `UnknownNode`, `NoNodeServes`."""
         if name is not None:
             self._settings.node(name)
             return self.nodes[name]
         for client in self.nodes.values():
             if await client.serving():
                 return client
-        raise NoNodeAnswers(client.address for client in self.nodes.values())
+        raise NoNodeServes(client.address for client in self.nodes.values())
 
     async def each(
         self, call: Callable[[NodeClient], Awaitable[T]], names: Iterable[str] | None = None
     ) -> dict[str, T | NodeUnavailable]:
         """Call all nodes, or those of `names`, at once. Return each result, or the reason why a node gave none.
 
-        Raises `NoNodeAnswers` if no node answered, and the `Refused` of a node.
+        Raises `NoNodeServes` if no node answered, and the `CallRefused` of a node.
         """
         clients = [self.nodes[name] for name in (self.nodes if names is None else names)]
 
@@ -306,5 +295,5 @@ class FleetClient:
 
         answers = await asyncio.gather(*map(one, clients))
         if all(isinstance(answer, NodeUnavailable) for answer in answers):
-            raise NoNodeAnswers(client.address for client in clients)
+            raise NoNodeServes(client.address for client in clients)
         return {client.name: answer for client, answer in zip(clients, answers, strict=True)}

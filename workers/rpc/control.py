@@ -6,11 +6,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import COMMANDS
-from crdt_core.errors import DeltaicError, InvalidArgument, UnknownNode
+from crdt_core.errors import DeltaicError, InvalidArgument
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.node.events import ImageAsked, ImageDropped
 from workers.config.loading import check_name, checked_node
 from workers.config.redis_url import publishable, redacted
+from workers.replication.peers import set_links
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 from workers.rpc.calls import check_key, command_options
@@ -18,7 +19,7 @@ from workers.rpc.interceptors import abort
 from workers.turns.commands import CommandRunner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Sequence
 
     import grpc
 
@@ -59,10 +60,10 @@ class Control(rpc.ControlServiceServicer):
         )
 
     async def Partition(self, request: pb.PartitionRequest, context: Context) -> pb.PartitionResponse:
-        return pb.PartitionResponse(links=await self._links.set(self._peers(request.peers), paused=True))
+        return pb.PartitionResponse(links=await self._set_links(request.peers, paused=True))
 
     async def Heal(self, request: pb.HealRequest, context: Context) -> pb.HealResponse:
-        return pb.HealResponse(links=await self._links.set(self._peers(request.peers), paused=False))
+        return pb.HealResponse(links=await self._set_links(request.peers, paused=False))
 
     async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:
         reply: Any = await self._runner.run(_INSPECT, [check_key("key", request.key, self._limits)])
@@ -115,9 +116,5 @@ class Control(rpc.ControlServiceServicer):
         finally:
             self._mailbox.put(ImageDropped(title))
 
-    def _peers(self, named: Iterable[str]) -> list[str]:
-        peers = list(self._mailbox.node.peers)
-        for name in named:
-            if name not in peers:
-                raise UnknownNode(name, peers)
-        return list(named) or peers
+    async def _set_links(self, peers: Sequence[str], *, paused: bool) -> dict[str, str]:
+        return await set_links(self._mailbox, self._links, peers, paused=paused)

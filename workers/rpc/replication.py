@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from crdt_core.codec.clocks import decode_clock
 from crdt_core.codec.patches import decode_patch
 from crdt_core.errors import InvalidArgument
-from crdt_core.node.events import PatchAsked, PatchOffered, RoundAsked
+from crdt_core.node.events import PatchAsked, PatchOffered
 from crdt_core.types.members import MEMBERS_KEY
 from crdt_core.types.registers import Stamped
+from workers.replication.peers import exchange
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 from workers.rpc.calls import within
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Patch
-    from crdt_core.node.events import RoundResult
     from crdt_core.types.members import Members
     from workers.config.settings import LimitSettings
     from workers.replication.links import Links
@@ -58,11 +58,7 @@ class Replication(rpc.ReplicationServiceServicer):
         return pb.GetPatchResponse(patch=await self._mailbox.ask_in_time(lambda token: PatchAsked(since, token)))
 
     async def SyncAll(self, request: pb.SyncAllRequest, context: Context) -> pb.SyncAllResponse:
-        await self._links.read()  # a peer that was healed just now, by whatever means, takes part
-        result: RoundResult = await self._mailbox.ask_in_time(
-            lambda token: RoundAsked(tuple(request.peers), token),
-            extra_s=self._mailbox.node.options.exchange_timeout_ms / 1000,
-        )
+        result = await exchange(self._mailbox, self._links, request.peers)
         return pb.SyncAllResponse(
             peers_contacted=result.contacted,
             peers_failed=result.failed,

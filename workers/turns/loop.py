@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from crdt_core import errors
 from crdt_core.errors import InvariantBroken, Overloaded, Stopping, StoreUnavailable
 from crdt_core.node.events import Call, MessagesRead, Reply
 
@@ -42,7 +43,7 @@ OnReply: TypeAlias = "Callable[[Any, Exception | None], None]"
 Observer: TypeAlias = "Callable[[Mapping[tuple[bytes, str, bytes], Siblings]], None]"
 """Is shown what each part that a commit changed was before."""
 
-_MAY_HAPPEN, _UNCHANGED = "it may still take effect", "nothing was changed"
+_MAY_HAPPEN, _UNCHANGED = errors.MAY_TAKE_EFFECT, errors.NOTHING_CHANGED
 
 
 class Troubled(Protocol):
@@ -179,7 +180,7 @@ class TurnLoop:
     def check_open(self) -> None:
         """Raises `Stopping` where the loop is closing."""
         if self.is_closing:
-            raise Stopping("the worker is shutting down; try another node, or again")
+            raise Stopping(f"{errors.SHUTTING_DOWN}; try another node, or again")
 
     # Turns
 

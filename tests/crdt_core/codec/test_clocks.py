@@ -8,7 +8,16 @@ import orjson
 import pytest
 from hypothesis import given
 
-from crdt_core.codec.clocks import clock_value, decode_clock, decode_replica_id, decode_stamp, encode_clock, parse_dot
+from crdt_core.codec.clocks import (
+    clock_value,
+    decode_clock,
+    decode_replica_id,
+    decode_stamp,
+    decode_token,
+    encode_clock,
+    encode_token,
+    parse_dot,
+)
 from crdt_core.errors import Malformed
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.lattice.replica_index import REPLICAS_MAX
@@ -19,6 +28,17 @@ from tests.crdt_core.codec.strategies import CLOCKS, STAMPS
 def test_a_clock_comes_back_as_it_was(clock: VersionVector) -> None:
     assert decode_clock(orjson.loads(encode_clock(clock))) == clock
     assert encode_clock(VersionVector(reversed(clock.items()))) == encode_clock(clock)
+
+
+@given(CLOCKS)
+def test_a_token_comes_back_as_the_clock_that_it_names(clock: VersionVector) -> None:
+    assert decode_token(encode_token(clock)) == decode_token(encode_token(clock).decode()) == clock
+
+
+@pytest.mark.parametrize("text", ["", "OK", "e30", "W10=", "eyJuMSI6MH0=", "\u00fc", b"\xff", "{}"])
+def test_anything_else_is_not_a_token(text: str | bytes) -> None:
+    with pytest.raises(Malformed):
+        decode_token(text)
 
 
 def test_a_clock_is_sorted_by_replica_id() -> None:

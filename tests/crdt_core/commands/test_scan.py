@@ -55,6 +55,8 @@ def test_options_of_a_scan() -> None:
         (b"a\\*", b"ab", False),
         (b"[abc", b"b", True),
         (b"**", b"", False),
+        (b"*\n*", b"a\nb", True),
+        (b"[\xf0-\xff]", b"\xfa", True),
     ],
 )
 def test_patterns_are_those_of_redis(pattern: bytes, name: bytes, like: bool) -> None:

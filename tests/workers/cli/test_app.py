@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from workers.cli.app import main, root
+from workers.cli.app import COMMANDS, main, root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +25,34 @@ def test_every_subcommand_can_be_imported_and_says_what_it_does() -> None:
         command = root.get_command(context, name)
         assert command is not None
         assert command.help, name
+        assert command.get_short_help_str(200) == COMMANDS[name][1]
     assert root.get_command(context, "no-such-command") is None
+
+
+def test_on_80_columns_the_help_of_each_command_is_one_line() -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(root, ["--help"], terminal_width=80).output
+    lines = shown.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == list(COMMANDS)
+    assert [line.split(maxsplit=1)[1] for line in lines] == [short_help for _, short_help in COMMANDS.values()]
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"_DELTAIC_COMPLETE": "bash_complete", "COMP_WORDS": "deltaic re", "COMP_CWORD": "1"}]
+)
+def test_help_and_completion_import_no_command(environment: dict[str, str]) -> None:
+    """They imported all of them: half a second for each press of Tab."""
+    program = """
+import atexit, sys
+atexit.register(lambda: print(*sorted(name for name in sys.modules if name.startswith("workers.")), file=sys.stderr))
+sys.argv = ["deltaic", "--help"]
+from workers.cli import main
+main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+    assert "restore" in ended.stdout
+    assert ended.stderr.split() == ["workers.cli", "workers.cli.app"]
 
 
 def test_an_error_is_one_line_and_its_exit_code(

@@ -8,7 +8,7 @@ import pytest
 
 from crdt_core.errors import InvalidArgument, Malformed, UnknownNode
 from tests.workers.cli.invoking import fleet_file, invoke
-from workers.rpc.client import NoNodeAnswers
+from workers.rpc.client import NoNodeServes
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_an_image_that_is_cut_short_changes_nothing(image: Path, elsewhere: Path
 def test_a_backup_that_fails_leaves_the_file_as_it_was(nobody: Path, tmp_path: Path) -> None:
     file = tmp_path / "image"
     file.write_text("the one of yesterday")
-    assert isinstance(invoke(nobody, "backup", str(file)).exception, NoNodeAnswers)
+    assert isinstance(invoke(nobody, "backup", str(file)).exception, NoNodeServes)
     assert file.read_text() == "the one of yesterday"
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.workers.cli.invoking import invoke
-from workers.rpc.client import NoNodeAnswers
+from tests.workers.cli.invoking import fleet_file, invoke
+from tests.workers.rpc.face import serving
+from workers.config.settings import LimitSettings
+from workers.rpc.client import CallRefused, NoNodeServes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,27 @@ def test_a_set(fleet, deltaic, key):
     assert '{"big pear"} (orset)' in deltaic("get", key)
     fleet.agree()
     assert fleet["n5"].elements(key) == ["big pear"]
+
+
+def test_elements_are_added_and_removed_in_one_commit(fleet, deltaic, key):
+    """Each element made a call and a commit of its own."""
+    before = fleet["n1"].clock().get("n1", 0)
+    deltaic("add", key, "apple", "pear", "fig", "--node", "n1")
+    assert "removed apple, pear; not there plum" in deltaic("remove", key, "apple", "pear", "plum", "--node", "n1")
+    assert fleet["n1"].clock()["n1"] == before + 2
+
+
+async def test_more_elements_than_a_batch_holds_are_several_batches_and_an_error_says_how_many_were_done(tmp_path):
+    async with serving(LimitSettings(value_bytes_max=4)) as face:
+        file = fleet_file(tmp_path, n1={"grpc": face.address, "redis": "redis://127.0.0.1:1/0"})
+        with file.open("a") as appended:
+            appended.write("[limits]\nbatch_operations_max = 2\n")
+        fine = await asyncio.to_thread(invoke, file, "add", "s", "a", "b", "c")
+        assert fine.stdout == "n1: s: added a, b, c\n"
+        assert face.mailbox.confirmed.clock == {"n1": 2}
+        refused = await asyncio.to_thread(invoke, file, "add", "s", "d", "e", "too long", "f", "g")
+        assert isinstance(refused.exception, CallRefused)
+        assert "deltaic: 3 of 5 elements were done" in refused.stderr
 
 
 def test_a_register(deltaic, key):
@@ -128,7 +152,7 @@ def test_health(deltaic):
 @pytest.mark.parametrize("line", ["get k", "incr k", "add k x", "set k v", "delete k", "diff k", "sync"])
 def test_without_a_fleet_the_error_says_what_to_do(nobody, line):
     result = invoke(nobody, *line.split())
-    assert isinstance(result.exception, NoNodeAnswers)
+    assert isinstance(result.exception, NoNodeServes)
     assert (result.stdout, result.exception.exit_code) == ("", 3)
     assert str(result.exception).startswith("no node answers at 127.0.0.1:")
     assert "make fleet" in str(result.exception)

@@ -26,7 +26,7 @@ __all__ = ["InProcess", "Links", "Peer", "Store", "Transport"]
 
 
 class Store:
-    """Where a commit is durable as soon as `open` is set. `committing`: one has begun."""
+    """Where a commit is durable as soon as `open` is set. `committing`: one has begun. `failure`: how commits fail."""
 
     def __init__(self) -> None:
         self.turn = 0
@@ -34,10 +34,13 @@ class Store:
         self.open = asyncio.Event()
         self.open.set()
         self.committing = asyncio.Event()
+        self.failure: Exception | None = None
 
     async def commit(self, _commit: object) -> None:
         self.committing.set()
         await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
         self.turn += 1
 
 

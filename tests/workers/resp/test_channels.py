@@ -36,6 +36,14 @@ def test_each_listener_is_told_in_its_own_protocol(channels: Channels) -> None:
     assert (old.heard, new.heard) == ([encode(message, resp3=False)], [encode(message, resp3=True)])
 
 
+def test_a_pattern_of_many_stars_does_not_hold_the_node_up(channels: Channels) -> None:
+    """As a regular expression it took time exponential in the stars."""
+    listener = Heard(1)
+    channels.subscribe_pattern(listener, b"*a" * 30)
+    assert channels.publish(b"a" * 100 + b"b", b"hello") == 0
+    assert channels.publish(b"a" * 100, b"hello") == 1
+
+
 def test_who_listens_twice_is_told_twice(channels: Channels) -> None:
     listener = Heard(1)
     channels.subscribe(listener, b"news")

@@ -23,7 +23,7 @@ async def test_a_client_that_listens_may_do_nothing_else_in_resp2() -> None:
 async def test_the_end_of_a_transaction_gives_back_what_was_watched() -> None:
     async with InProcess() as face:
         client = face.connect().connection
-        client.transaction, client.watch = Transaction(10), (watch := Watch())
+        client.transaction, client.watch = Transaction(10, 10), (watch := Watch())
         assert client.end_transaction() is watch
         assert (client.transaction, client.watch, client.end_transaction()) == (None, None, None)
 

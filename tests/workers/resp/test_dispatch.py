@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
+from crdt_core.errors import Fenced
+from tests.support import wait_until_async
 from tests.workers.resp.inprocess import InProcess, Peer
 
 if TYPE_CHECKING:
@@ -43,6 +46,65 @@ async def test_what_cannot_be_understood_spoils_the_transaction(peer: Peer, word
 async def test_commands_of_the_connection_run_in_their_place_within_a_transaction(peer: Peer) -> None:
     peer.send((b"MULTI",), (b"INCR", b"c"), (b"ECHO", b"x"), (b"CLIENT", b"GETNAME"), (b"GET", b"c"), (b"EXEC",))
     assert (await peer.replies(6))[-1] == [1, b"x", None, b"1"]
+
+
+async def test_what_a_transaction_publishes_leaves_once_its_commit_is_confirmed(face: InProcess, peer: Peer) -> None:
+    """PUBLISH ran within the turn, so subscribers heard of a write that no reader saw yet."""
+    listener = face.connect()
+    await listener.call(b"SUBSCRIBE", b"news")
+    face.store.open.clear()
+    peer.send(
+        (b"MULTI",), (b"INCR", b"c"), (b"PUBLISH", b"news", b"c is 1"), (b"GET", b"c"), (b"EXEC",), (b"ECHO", b"x")
+    )
+    await face.store.committing.wait()
+    assert await face.connect().call(b"GET", b"c") is None
+    assert listener.transport.written == b""
+    face.store.open.set()
+    assert (await peer.replies(6))[-2:] == [[1, 1, b"1"], b"x"]
+    assert await listener.reply() == [b"message", b"news", b"c is 1"]
+
+
+async def test_what_a_transaction_publishes_never_leaves_if_its_commit_is_fenced() -> None:
+    site = InProcess()
+    turns = asyncio.create_task(site.mailbox.run())
+    listener, peer = site.connect(), site.connect()
+    await listener.call(b"SUBSCRIBE", b"news")
+    site.store.failure = Fenced("n1")
+    peer.send((b"MULTI",), (b"SET", b"order:7", b"paid"), (b"PUBLISH", b"news", b"order 7 is paid"), (b"EXEC",))
+    with pytest.raises(Fenced):
+        await turns
+    assert "it may still take effect" in str((await peer.replies(4))[-1])
+    assert listener.transport.written == b""
+
+
+async def test_a_transaction_that_publishes_only_needs_no_commit(face: InProcess, peer: Peer) -> None:
+    listener = face.connect()
+    await listener.call(b"SUBSCRIBE", b"news")
+    peer.send((b"MULTI",), (b"PUBLISH", b"news", b"hello"), (b"EXEC",))
+    assert (await peer.replies(3))[-1] == [1]
+    assert await listener.reply() == [b"message", b"news", b"hello"]
+    assert not face.store.committing.is_set()
+
+
+async def test_what_a_transaction_asks_of_the_node_shows_its_own_commit(peer: Peer) -> None:
+    peer.send((b"MULTI",), (b"SET", b"k", b"v"), (b"INFO", b"keyspace"), (b"INFO", b"deltaic"), (b"EXEC",))
+    _, keyspace, node = (await peer.replies(5))[-1]
+    assert b"db0:keys=1," in keyspace
+    assert b'clock:{"n1":1}' in node
+
+
+async def test_an_error_of_a_queued_command_of_the_connection_is_its_reply(peer: Peer) -> None:
+    peer.send((b"MULTI",), (b"PING", b"a", b"b"), (b"INCR", b"c"), (b"EXEC",))
+    refused, one = (await peer.replies(4))[-1]
+    assert ("wrong number of arguments for 'ping'" in str(refused), one) == (True, 1)
+
+
+async def test_a_transaction_that_ends_its_own_connection_is_answered_first(peer: Peer) -> None:
+    number = await peer.call(b"CLIENT", b"ID")
+    kill = (b"CLIENT", b"KILL", b"ID", b"%d" % number, b"SKIPME", b"no")
+    peer.send((b"MULTI",), (b"INCR", b"c"), kill, (b"EXEC",))
+    assert (await peer.replies(4))[-1] == [1, 1]
+    await wait_until_async(lambda: peer.transport.closed, what="the end of the connection")
 
 
 async def test_a_command_that_must_not_overtake_waits_for_what_is_before_it(face: InProcess, peer: Peer) -> None:

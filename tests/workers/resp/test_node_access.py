@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from crdt_core.errors import Stopping, UnknownNode
+from crdt_core.errors import Stopping
 from crdt_core.lattice.clocks import VersionVector
 from tests.workers.resp.inprocess import InProcess
 
@@ -52,16 +52,6 @@ async def test_to_wait_for_a_clock_returns_at_once_or_how_much_is_missing() -> N
         waiting = asyncio.create_task(node.wait_until_seen(VersionVector(n1=2), None))
         await peer.call(b"SET", b"k", b"w")
         assert await waiting == 0
-
-
-async def test_peers_are_checked_before_anything_happens() -> None:
-    async with InProcess() as face:
-        node = access(face)
-        for wrong in (node.exchange(["n9"]), node.set_links(["n2", "n9"], paused=True)):
-            with pytest.raises(UnknownNode):
-                await wrong
-        assert face.links.paused == frozenset()
-        assert await node.set_links([], paused=True) == {"n2": "paused"}
 
 
 async def test_nothing_is_read_once_the_worker_is_about_to_end() -> None:

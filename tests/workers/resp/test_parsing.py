@@ -50,6 +50,25 @@ def test_an_inline_command_may_stand_between_others() -> None:
     assert [r for at in range(len(stream)) for r in byte_by_byte.feed(stream[at : at + 1])] == parse(stream)[0]
 
 
+@pytest.mark.parametrize("begun", [b"", b"*2\r\n$4\r\nECHO\r\n"])
+def test_who_is_a_stranger_again_may_send_no_more_than_a_stranger(begun: bytes) -> None:
+    """The parser went on to trust a client that had sent RESET."""
+    reading = parser()
+    long = hiredis.pack_command(("ECHO", "x" * 20_000))
+    assert list(reading.feed(long + begun)) == [[b"ECHO", b"x" * 20_000]]
+    reading.distrust()
+    with pytest.raises(ProtocolError, match="unauthenticated bulk length"):
+        list(reading.feed(long.removeprefix(begun)))
+
+
+def test_who_is_a_stranger_again_may_log_in_again() -> None:
+    reading = parser()
+    reading.distrust()
+    reading.trust()
+    long = hiredis.pack_command(("ECHO", "x" * 20_000))
+    assert list(reading.feed(long)) == [[b"ECHO", b"x" * 20_000]]
+
+
 def test_empty_requests_are_none() -> None:
     assert parse(b"*0\r\n*-1\r\n\r\n*1\r\n$4\r\nPING\r\n") == ([[b"PING"]], None)
 

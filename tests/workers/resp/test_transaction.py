@@ -15,11 +15,22 @@ SET = lookup(b"SET", [b"k", b"v"])
 
 
 def test_a_transaction_holds_no_more_than_a_request_may() -> None:
-    transaction = Transaction(20)
+    transaction = Transaction(20, 10)
     assert transaction.queue(SET, [b"k", b"v"]) == Status("QUEUED")
     refused = transaction.queue(SET, [b"k", b"v" * 20])
     assert isinstance(refused, ErrorReply)
     assert "limits.message_bytes_max" in refused.text
+    assert (transaction.spoiled, transaction.commands) == (True, [])
+
+
+def test_a_transaction_holds_no_more_commands_than_the_limit_says() -> None:
+    """One INCR is 5 bytes: a bound on bytes alone let 13 million of them into one turn."""
+    transaction = Transaction(1000, 2)
+    told = [transaction.queue(SET, [b"k", b"v"]) for _ in range(4)]
+    assert told[:2] == [Status("QUEUED")] * 2
+    assert all(
+        isinstance(refused, ErrorReply) and "limits.transaction_commands_max" in refused.text for refused in told[2:]
+    )
     assert (transaction.spoiled, transaction.commands) == (True, [])
 
 

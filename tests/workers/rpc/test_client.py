@@ -15,7 +15,7 @@ from tests.workers.rpc.face import Face, serving
 from workers.config.loading import checked
 from workers.config.settings import LimitSettings
 from workers.rpc import deltaic_pb2 as pb
-from workers.rpc.client import FleetClient, KeyView, NodeUnavailable, NoNodeAnswers, Refused
+from workers.rpc.client import CallRefused, FleetClient, KeyView, NodeUnavailable, NoNodeServes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -61,9 +61,9 @@ async def test_what_a_node_refuses_is_the_caller_s_error_with_the_node_s_own_wor
     async with serving(LimitSettings(message_bytes_max=2000)) as face, client_of(face) as clients:
         node = clients.nodes["n1"]
         await node.add("s", "x")
-        with pytest.raises(Refused, match="n1: 's' is of type orset, not pncounter or gcounter"):
+        with pytest.raises(CallRefused, match="n1: 's' is of type orset, not pncounter or gcounter"):
             await node.adjust("s", 1)
-        with pytest.raises(Refused, match=r"limits\.message_bytes_max"):
+        with pytest.raises(CallRefused, match=r"limits\.message_bytes_max"):
             await node.add("s", "x" * 3000)
 
 
@@ -72,19 +72,8 @@ async def test_a_batch_has_results_and_errors_of_single_calls_among_them() -> No
         node = clients.nodes["n1"]
         fine, refused = await node.batch(increment("c"), increment(""))
         assert (fine.increment_counter.value, refused.error.message) == (1, "counter_id: must not be empty")
-        with pytest.raises(Refused, match=r"limits\.batch_operations_max"):
+        with pytest.raises(CallRefused, match=r"limits\.batch_operations_max"):
             await node.batch(*[increment("c")] * 3)
-
-
-async def test_batches_are_answered_in_order_as_they_come() -> None:
-    async with serving() as face, client_of(face) as clients:
-
-        async def three() -> AsyncIterator[pb.BatchRequest]:
-            for _ in range(3):
-                yield pb.BatchRequest(operations=[increment("c")])
-
-        answers = [answer async for answer in clients.nodes["n1"].batches(three())]
-        assert [answer.results[0].increment_counter.value for answer in answers] == [1, 2, 3]
 
 
 async def test_a_node_that_is_nowhere_is_unavailable_whatever_is_asked() -> None:
@@ -95,12 +84,6 @@ async def test_a_node_that_is_nowhere_is_unavailable_whatever_is_asked() -> None
             with pytest.raises(NodeUnavailable, match="connection refused") as error:
                 await call
             assert (error.value.node, error.value.address) == ("n1", node.address)
-
-        async def one() -> AsyncIterator[pb.BatchRequest]:
-            yield pb.BatchRequest(operations=[increment("c")])
-
-        with pytest.raises(NodeUnavailable, match="connection refused"):
-            [answer async for answer in node.batches(one())]
         with pytest.raises(NodeUnavailable, match="connection refused"):
             [piece async for piece in node.backup()]
 
@@ -120,7 +103,7 @@ async def test_the_first_node_that_serves_is_chosen_or_the_one_that_is_named() -
         with pytest.raises(UnknownNode):
             await clients.chosen("n9")
     async with FleetClient(settings({"n1": nowhere(), "n2": nowhere()})) as clients:
-        with pytest.raises(NoNodeAnswers, match="start the fleet"):
+        with pytest.raises(NoNodeServes, match="start the fleet"):
             await clients.chosen(None)
 
 
@@ -129,9 +112,9 @@ async def test_each_node_answers_for_itself_or_says_why_not() -> None:
         answers = await clients.each(lambda node: node.inspect("k"))
         assert answers["n1"] == KeyView("", None, {}, ())
         assert isinstance(answers["n2"], NodeUnavailable)
-        with pytest.raises(NoNodeAnswers):
+        with pytest.raises(NoNodeServes):
             await clients.each(lambda node: node.status(), ["n2"])
-        with pytest.raises(Refused):
+        with pytest.raises(CallRefused):
             await clients.each(lambda node: node.inspect(""))
 
 

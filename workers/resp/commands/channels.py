@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from crdt_core.commands.scan import matches
 from workers.resp.channels import Channels
 from workers.resp.commands.rows import client_command, family
 from workers.resp.encoding import NOTHING, Push
-from workers.resp.patterns import glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +48,7 @@ def _publish(client: Client, args: list[bytes]) -> int:
 
 
 def _channels(client: Client, args: list[bytes]) -> list[bytes]:
-    matcher = glob(args[0]) if args else None
-    return [name for name in client.services.channels.listeners if matcher is None or matcher.fullmatch(name)]
+    return [name for name in client.services.channels.listeners if not args or matches(args[0], name)]
 
 
 def _numsub(client: Client, args: list[bytes]) -> list[bytes | int]:

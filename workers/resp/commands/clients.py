@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.commands import OK, ErrorReply, Map
-from crdt_core.commands.arguments import SYNTAX
+from crdt_core.commands import OK, CommandError, ErrorReply, Map
+from crdt_core.commands.arguments import SYNTAX, parse_integer, parse_within
 from workers.resp.commands.rows import client_command, family
 from workers.resp.context import USER
 
@@ -22,7 +22,7 @@ _TYPES = frozenset({b"normal", b"pubsub", b"master", b"slave", b"replica", b"pri
 
 
 def set_name(client: Client, name: bytes) -> Any:
-    """Names the client; returns OK, or the error for a name that is not allowed."""
+    """Name the client; return OK, or the error for a name that is not allowed."""
     if any(not 0x21 <= byte <= 0x7E for byte in name):
         return ErrorReply("ERR Client names cannot contain spaces, newlines or special characters.")
     client.name = name[:1024]
@@ -61,9 +61,8 @@ def _list(client: Client, args: list[bytes]) -> Any:
         case []:
             chosen = list(clients.values())
         case [b"ID", *ids] if ids:
-            if not all(id_.isdigit() for id_ in ids):
-                return ErrorReply("ERR Invalid client ID")
-            chosen = [clients[int(id_)] for id_ in ids if int(id_) in clients]
+            wanted = [parse_integer(id_, "ERR Invalid client ID") for id_ in ids]
+            chosen = [clients[id_] for id_ in wanted if id_ in clients]
         case [b"TYPE", _]:
             if args[1].lower() not in _TYPES:
                 return ErrorReply(f"ERR Unknown client type '{_shown(args[1])}'")
@@ -86,7 +85,7 @@ def _reply(client: Client, args: list[bytes]) -> Any:
 
 
 def _switch(_client: Client, args: list[bytes]) -> Any:
-    """Accepts NO-EVICT and NO-TOUCH: nobody is evicted here, and reading touches nothing."""
+    """Accept NO-EVICT and NO-TOUCH: nobody is evicted here, and reading touches nothing."""
     return OK if args[0].upper() in {b"ON", b"OFF"} else _SYNTAX
 
 
@@ -110,10 +109,11 @@ def _kill(client: Client, args: list[bytes]) -> Any:
 
 
 def _filter(option: bytes, value: bytes) -> Callable[[Client], bool] | None:  # noqa: PLR0911  one line each
-    """Returns which clients one filter of CLIENT KILL picks; `None` if there is no such filter."""
+    """Return which clients one filter of CLIENT KILL picks; `None` if there is no such filter."""
     match option:
-        case b"ID" if value.isdigit():
-            return lambda found: found.id == int(value)
+        case b"ID":
+            id_ = parse_within(value, 1, refusal="ERR client-id should be greater than 0")
+            return lambda found: found.id == id_
         case b"ADDR":
             return lambda found: found.address.encode() == value
         case b"LADDR":
@@ -122,9 +122,11 @@ def _filter(option: bytes, value: bytes) -> Callable[[Client], bool] | None:  # 
             return lambda found: _type(found) == value.lower()
         case b"USER":
             return lambda found: found.trusted and value == USER
-        case b"MAXAGE" if value.isdigit():
-            now_s = monotonic()
-            return lambda found: now_s - found.since_s >= int(value)
+        case b"MAXAGE":
+            age_s, now_s = parse_integer(value, "ERR maxage is not an integer or out of range"), monotonic()
+            if age_s <= 0:
+                raise CommandError("ERR maxage should be greater than 0")
+            return lambda found: now_s - found.since_s >= age_s
     return None
 
 
@@ -146,7 +148,7 @@ def _tracking_info(_client: Client, _args: list[bytes]) -> Map:
 
 
 def _description(client: Client) -> bytes:
-    """Returns the line of CLIENT LIST for `client`."""
+    """Return the line of CLIENT LIST for `client`."""
     now_s = monotonic()
     flags = "P" if _type(client) == b"pubsub" else "x" if client.transaction is not None else "N"
     fields = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import OK, ErrorReply, Map
+from crdt_core.commands.scan import matches
 from workers.resp.commands.rows import client_command, family
-from workers.resp.patterns import glob
 
 if TYPE_CHECKING:
     from workers.resp.context import Client, Services
@@ -15,13 +15,13 @@ __all__ = ["COMMANDS"]
 
 
 def _config_get(client: Client, args: list[bytes]) -> Map:
-    matchers = [glob(pattern.lower()) for pattern in args]
+    patterns = [pattern.lower() for pattern in args]
     parameters = _parameters(client.services).items()
-    return Map([pair for pair in parameters if any(matcher.fullmatch(pair[0]) for matcher in matchers)])
+    return Map([pair for pair in parameters if any(matches(pattern, pair[0]) for pattern in patterns)])
 
 
 def _config_set(client: Client, args: list[bytes]) -> Any:
-    """Accepts a setting that is so already; refuses to change one, as settings stand in the fleet file."""
+    """Accept a setting that is so already; refuse to change one, as settings stand in the fleet file."""
     parameters = _parameters(client.services)
     pairs = list(zip(args[::2], args[1::2], strict=False))
     for name, value in pairs:
@@ -36,7 +36,7 @@ def _config_set(client: Client, args: list[bytes]) -> Any:
 
 
 def _holds(name: bytes, wanted: bytes, value: bytes) -> bool:
-    """Says whether a setting is so already. All notifications that Redis has flags for, and Deltaic has, are sent."""
+    """Say whether a setting is so already. All notifications that Redis has flags for, and Deltaic has, are sent."""
     if name == b"notify-keyspace-events":
         return bool({b"K", b"E"} & _letters(wanted)) and _letters(wanted) <= _letters(b"KEAg$shx")
     return wanted == value

@@ -49,7 +49,7 @@ COMMANDS = (
         -1,
         "admin",
         _partition,
-        "Stops listening to peers; to all, if none is named. Returns the links.",
+        "Stops listening to peers, in this direction only; to all, if none is named. Returns the links.",
         settled=True,
     ),
     client_command(
@@ -67,7 +67,7 @@ COMMANDS = (
         -1,
         "admin blocking",
         _sync,
-        "Exchanges with peers now; with some of them, if none is named.",
+        "Exchanges with peers now; with all that this node listens to, if none is named.",
         settled=True,
     ),
 )

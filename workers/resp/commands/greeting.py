@@ -6,7 +6,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import OK, ErrorReply, Map, Status
-from crdt_core.commands.arguments import SYNTAX, wrong_number
+from crdt_core.commands.arguments import SYNTAX, parse_integer, parse_within, wrong_number
 from workers.resp.commands.clients import set_name
 from workers.resp.commands.rows import client_command
 from workers.resp.context import REDIS_VERSION, USER
@@ -32,12 +32,8 @@ def _hello(client: Client, args: list[bytes]) -> Any:
     name: bytes | None = None
     credentials: tuple[bytes, bytes] | None = None
     if args and args[0] not in {b"2", b"3"}:
-        is_number = args[0].isdigit()
-        return ErrorReply(
-            "NOPROTO unsupported protocol version"
-            if is_number
-            else "ERR Protocol version is not an integer or out of range"
-        )
+        parse_integer(args[0], "ERR Protocol version is not an integer or out of range")
+        return ErrorReply("NOPROTO unsupported protocol version")
     rest = args[1:]
     while rest:
         match [rest[0].upper(), *rest[1:]]:
@@ -89,9 +85,8 @@ def _log_in(client: Client, user: bytes, password: bytes) -> bool:
 
 
 def _select(_client: Client, args: list[bytes]) -> Any:
-    if not args[0].isdigit():
-        return ErrorReply("ERR invalid DB index")
-    return OK if int(args[0]) == 0 else ErrorReply("ERR DB index is out of range")
+    index = parse_within(args[0], -(2**31), 2**31 - 1)
+    return OK if index == 0 else ErrorReply("ERR DB index is out of range")
 
 
 def _ping(client: Client, args: list[bytes]) -> Any:
@@ -118,7 +113,8 @@ def _reset(client: Client, _args: list[bytes]) -> Any:
     client.resp3 = False
     client.mute = ""
     client.name = b""
-    client.trusted = client.services.password is None
+    if client.services.password is not None:
+        client.distrust()
     return Status("RESET")
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import Command, ErrorReply, Map, SetOf, Status
 from crdt_core.commands.arguments import SYNTAX
+from crdt_core.commands.scan import matches
 from workers.resp.commands.rows import client_command, family
 from workers.resp.documentation import documentation
-from workers.resp.patterns import glob
 
 if TYPE_CHECKING:
     from workers.resp.context import Client
@@ -39,8 +39,7 @@ def _list(client: Client, args: list[bytes]) -> Any:
         case []:
             chosen = list(rows)
         case [b"FILTERBY", b"PATTERN", _]:
-            matcher = glob(args[2].lower())
-            chosen = [name for name in rows if matcher.fullmatch(name.lower())]
+            chosen = [name for name in rows if matches(args[2].lower(), name.lower())]
         case [b"FILTERBY", b"ACLCAT", _]:
             category = "@" + args[2].decode("utf-8", "replace").lower()
             chosen = [name for name, command in rows.items() if category in command.acl_categories]
@@ -67,7 +66,7 @@ def _getkeys(client: Client, args: list[bytes]) -> Any:
 
 
 def _description(command: Command[Any]) -> list[Any]:
-    """Returns what COMMAND INFO says of a command."""
+    """Return what COMMAND INFO says of a command."""
     flags: list[Any] = [Status(flag) for flag in command.flags.split()]
     categories: list[Any] = [Status(category) for category in command.acl_categories]
     members = [_description(member) for member in command.members]

@@ -40,7 +40,7 @@ _TITLES = {
 
 
 def tables(rows: Iterable[Command[Any]]) -> str:
-    """Returns a table for each group, as Markdown: name, arguments, summary, what concurrent calls give, since when."""
+    """Return a table for each group, as Markdown: name, arguments, summary, what concurrent calls give, since when."""
     by_group: dict[str, list[Command[Any]]] = {group: [] for group in _TITLES}
     for row in rows:
         by_group.setdefault(row.group, []).append(row)
@@ -49,7 +49,7 @@ def tables(rows: Iterable[Command[Any]]) -> str:
 
 
 def missing(table: CommandTable) -> str:
-    """Returns the names that Redis has and `table` has not; of subcommands, those of families that it has."""
+    """Return the names that Redis has and `table` has not; of subcommands, those of families that it has."""
     families = {row.name for row in table.commands.values() if row.members}
     names = [name for name in sorted(table.unsupported) if b"|" not in name or name.partition(b"|")[0] in families]
     listed = " ".join(f"`{name.decode()}`" for name in names)
@@ -57,7 +57,7 @@ def missing(table: CommandTable) -> str:
 
 
 def with_tables(page: str) -> str:
-    """Returns `page` with the tables of all commands between its markers; raises `ValueError` if it has no markers."""
+    """Return `page` with the tables of all commands between its markers. Raises `ValueError` if it has no markers."""
     before, begin, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
@@ -82,7 +82,7 @@ def _line(row: Command[Any]) -> str:
 
 
 def main(paths: list[str]) -> None:
-    """Writes the tables into the pages at `paths`."""
+    """Write the tables into the pages at `paths`."""
     for path in map(Path, paths):
         path.write_text(with_tables(path.read_text("utf-8")), "utf-8")
 

@@ -35,10 +35,10 @@ def client_command(  # noqa: PLR0917  the columns of a row
     in_multi: Literal["queued", "at once", "refused"] = "refused",
     while_subscribed: bool = False,
 ) -> Command[Client]:
-    """Returns the row of a command whose function takes the client: see `Command`.
+    """Return the row of a command whose function takes the client: see `Command`.
 
     The function returns the reply, a coroutine of it, or `NOTHING` if it has said all that there is to say. A coroutine
-    cannot be queued in MULTI.
+    cannot be queued in MULTI. A command that is queued runs once the commit of its transaction is confirmed.
     """
     return Command(
         group,
@@ -67,7 +67,7 @@ def family(
     categories: str | None = None,
     in_multi: Literal["queued", "refused"] = "refused",
 ) -> Command[Client]:
-    """Returns the row of a family. Its members also have `categories` and `in_multi`, and all of them are `settled`.
+    """Return the row of a family. Its members also have `categories` and `in_multi`, and all of them are `settled`.
 
     HELP is a member of every family.
     """

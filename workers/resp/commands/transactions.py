@@ -19,7 +19,8 @@ __all__ = ["COMMANDS"]
 def _multi(client: Client, _args: list[bytes]) -> Any:
     if client.transaction is not None:
         return ErrorReply("ERR MULTI calls can not be nested")
-    client.transaction = Transaction(client.services.limits.message_bytes_max)
+    limits = client.services.limits
+    client.transaction = Transaction(limits.message_bytes_max, limits.transaction_commands_max)
     return OK
 
 

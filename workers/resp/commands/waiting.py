@@ -6,49 +6,58 @@ and all that it had read before.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from crdt_core.codec.clocks import decode_clock, encode_clock
-from crdt_core.commands import OK, ErrorReply
-from crdt_core.commands.arguments import NOT_AN_INTEGER
+from crdt_core.codec.clocks import decode_token, encode_token
+from crdt_core.commands import OK, CommandError, ErrorReply
+from crdt_core.commands.arguments import parse_integer
 from crdt_core.errors import Malformed
+from crdt_core.types.counters import INT64_MAX
 from workers.resp.commands.rows import client_command
+from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from crdt_core.lattice.clocks import VersionVector
     from workers.resp.context import Client
 
 __all__ = ["COMMANDS"]
 
 
-def _wait(client: Client, args: list[bytes]) -> Any:
-    try:
-        wanted, timeout_ms = int(args[0]), int(args[1])
-    except ValueError:
-        return ErrorReply(NOT_AN_INTEGER)
-    if timeout_ms < 0:
-        return ErrorReply("ERR timeout is negative")
+def _wait(client: Client, args: list[bytes]) -> Coroutine[Any, Any, Any]:
+    wanted, timeout_s = parse_integer(args[0]), _timeout_s(args[1])
     counter = min(client.written, client.services.node.own_counter)
-    return client.services.acknowledgements.wait(counter, wanted, timeout_ms / 1000 or None)
+    return client.services.acknowledgements.wait(counter, wanted, timeout_s)
 
 
 def _token(client: Client, _args: list[bytes]) -> bytes:
-    return urlsafe_b64encode(encode_clock(client.services.node.seen))
+    return encode_token(client.services.node.seen)
 
 
-async def _await(client: Client, args: list[bytes]) -> Any:
+def _await(client: Client, args: list[bytes]) -> Coroutine[Any, Any, Any]:
     try:
-        clock = decode_clock(orjson.loads(urlsafe_b64decode(args[0])))
-    except (ValueError, Malformed):
-        return ErrorReply("ERR this is no token of DELTAIC.TOKEN")
-    if not args[1].isdigit():
-        return ErrorReply("ERR timeout is not an integer or out of range")
-    missing = await client.services.node.wait_until_seen(clock, int(args[1]) / 1000 or None)
+        clock = decode_token(args[0])
+    except Malformed:
+        raise CommandError("ERR this is no token of DELTAIC.TOKEN") from None
+    return _await_clock(client, clock, _timeout_s(args[1]))
+
+
+async def _await_clock(client: Client, clock: VersionVector, timeout_s: float | None) -> Any:
+    missing = await client.services.node.wait_until_seen(clock, timeout_s)
     if missing:
         return ErrorReply(f"TRYAGAIN this node lacks {missing} of the commits that the token names")
     return OK
+
+
+def _timeout_s(text: bytes) -> float | None:
+    """Return the timeout in ms that `text` spells, in seconds; `None` for 0, which is no limit."""
+    timeout_ms = parse_integer(text, "ERR timeout is not an integer or out of range")
+    if timeout_ms < 0:
+        raise CommandError("ERR timeout is negative")
+    if timeout_ms > INT64_MAX - wall_ms():
+        raise CommandError("ERR timeout is out of range")
+    return timeout_ms / 1000 or None
 
 
 COMMANDS = (

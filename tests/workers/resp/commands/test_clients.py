@@ -57,6 +57,22 @@ def test_connections_are_ended_by_filters_and_not_one_that_asks_for_it(fleet: Fl
         assert itself.is_closed()
 
 
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ((b"LIST", b"ID", b"1" * 5000), "ERR Invalid client ID"),
+        ((b"KILL", b"ID", b"1" * 5000), "ERR client-id should be greater than 0"),
+        ((b"KILL", b"ID", b"0"), "ERR client-id should be greater than 0"),
+        ((b"KILL", b"MAXAGE", b"1" * 5000), "ERR maxage is not an integer or out of range"),
+        ((b"KILL", b"MAXAGE", b"0"), "ERR maxage should be greater than 0"),
+    ],
+)
+async def test_numbers_are_read_as_redis_reads_them(peer: Peer, words: tuple[bytes, ...], error: str) -> None:
+    """Python's own `int` refused long numbers with an error that cut the client off."""
+    assert str(await peer.call(b"CLIENT", *words)) == error
+    assert await peer.call(b"PING") == b"PONG"
+
+
 async def test_a_client_names_itself_and_its_library(peer: Peer) -> None:
     assert await peer.call(b"CLIENT", b"GETNAME") is None
     assert await peer.call(b"CLIENT", b"SETNAME", b"me") == b"OK"

@@ -40,6 +40,16 @@ def test_two_sides_part_and_agree_again(fleet: Fleet, client: Client, key: str) 
         n1.execute_command("DELTAIC.SYNC", "n9")
 
 
+def test_without_names_a_node_exchanges_with_all_that_it_listens_to(client: Client) -> None:
+    n1 = client("n1")
+    n1.execute_command("DELTAIC.PARTITION", "n3")
+    try:
+        _, contacted, _, failed, *_ = n1.execute_command("DELTAIC.SYNC")
+        assert (sorted(contacted), failed) == ([b"n2", b"n4", b"n5"], [])
+    finally:
+        n1.execute_command("DELTAIC.HEAL")
+
+
 async def test_links_are_set_for_the_peers_that_are_named_or_for_all(face: InProcess, peer: Peer) -> None:
     assert await peer.call(b"DELTAIC.PARTITION") == [b"n2", b"paused"]
     assert await peer.call(b"DELTAIC.HEAL", b"n2") == []

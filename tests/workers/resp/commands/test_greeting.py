@@ -48,6 +48,14 @@ async def test_a_stranger_may_only_log_in() -> None:
         assert b"proto" in await peer.call(b"HELLO", b"2", b"AUTH", b"default", b"secret")
 
 
+async def test_after_reset_the_limits_of_strangers_hold_again() -> None:
+    async with InProcess(password="secret") as face:  # noqa: S106
+        peer = face.connect()
+        assert await peer.send((b"AUTH", b"secret"), (b"RESET",)).replies(2) == [b"OK", b"RESET"]
+        assert "unauthenticated bulk length" in str(await peer.call(b"ECHO", b"x" * 20_000))
+        assert peer.transport.closed
+
+
 async def test_without_a_password_auth_says_so(peer: Peer) -> None:
     assert "without any password configured" in str(await peer.call(b"AUTH", b"x"))
     assert str(await peer.call(b"AUTH", b"a", b"b", b"c")) == "ERR syntax error"
@@ -57,7 +65,9 @@ async def test_without_a_password_auth_says_so(peer: Peer) -> None:
 async def test_there_is_one_database(peer: Peer) -> None:
     assert await peer.call(b"SELECT", b"0") == b"OK"
     assert str(await peer.call(b"SELECT", b"1")) == "ERR DB index is out of range"
-    assert str(await peer.call(b"SELECT", b"x")) == "ERR invalid DB index"
+    assert str(await peer.call(b"SELECT", b"-1")) == "ERR DB index is out of range"
+    for text in (b"x", b"00", b"+0", b"1" * 5000):
+        assert str(await peer.call(b"SELECT", text)) == "ERR value is not an integer or out of range"
 
 
 async def test_ping_and_echo_return_the_message(peer: Peer) -> None:

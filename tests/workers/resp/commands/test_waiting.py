@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from tests.workers.resp.inprocess import Peer
+
     Client = Callable[..., Redis]
 
 
@@ -38,6 +40,30 @@ def test_wait_tells_how_many_it_was_when_the_time_is_up(client: Client, key: str
 def test_wait_refuses_what_is_no_number(client: Client, arguments, error) -> None:
     with pytest.raises(ResponseError, match=error):
         client().execute_command("WAIT", *arguments)
+
+
+NOT_AN_INTEGER = "ERR value is not an integer or out of range"
+BAD_TIMEOUT = "ERR timeout is not an integer or out of range"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ((b"WAIT", b"1_0", b"1"), NOT_AN_INTEGER),
+        ((b"WAIT", b"9" * 400, b"1"), NOT_AN_INTEGER),
+        ((b"WAIT", b"0", b"+1"), BAD_TIMEOUT),
+        ((b"WAIT", b"0", b"9" * 400), BAD_TIMEOUT),
+        ((b"WAIT", b"0", b"9" * 5000), BAD_TIMEOUT),
+        ((b"WAIT", b"0", b"9223372036854775807"), "ERR timeout is out of range"),
+        ((b"DELTAIC.AWAIT", b"e30=", b"9" * 400), BAD_TIMEOUT),
+        ((b"DELTAIC.AWAIT", b"e30=", b"007"), BAD_TIMEOUT),
+        ((b"DELTAIC.AWAIT", b"e30=", b"-1"), "ERR timeout is negative"),
+    ],
+)
+async def test_numbers_are_read_as_redis_reads_them(peer: Peer, words: tuple[bytes, ...], error: str) -> None:
+    """Python's own `int` took more, and its errors for long numbers cut the client off."""
+    assert str(await peer.call(*words)) == error
+    assert await peer.call(b"PING") == b"PONG"
 
 
 def test_a_token_carries_what_was_written_and_read_to_another_node(client: Client, key: str) -> None:
