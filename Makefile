@@ -36,7 +36,7 @@ test: $(VENV)/.dev ## Run every test, on fixed seeds
 	$(BIN)/pytest --durations 20 -m serial || [ $$? -eq 5 ]
 
 SECONDS := 60
-fuzz: $(VENV)/.dev ## Spoilt bytes into every parser with fresh seeds, for SECONDS=60; a finding says how to replay it
+fuzz: $(VENV)/.dev ## Feed corrupt bytes to every parser, with fresh seeds, for SECONDS=60; a finding says how to replay it
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 SEEDS := 1000

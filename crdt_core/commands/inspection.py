@@ -54,7 +54,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         KEY,
         "readonly",
         _inspect,
-        "Returns the type, value, siblings and hidden types of a key, as JSON.",
+        "Returns the type, value, siblings and type conflicts of a key, as JSON.",
         "",
         "O(n) where n is the size of the value",
         since="0.2.0",

@@ -80,7 +80,7 @@ class Inbox:
     def _write(self, context: TurnContext, *operations: Operation) -> None:
         """Has the turn run `operations`, unless the node is no member yet: it must not write before it is.
 
-        Nobody would ever close an id that wrote and is not among the members. Who asked to be written down asks again,
+        Nobody would ever close an id that wrote and is not among the members. Who asked to be recorded asks again,
         or asks another member.
         """
         if self._membership.is_admitted:
@@ -109,7 +109,7 @@ class Inbox:
         self._rounds.take(message, size, context)
 
     def _was_left_behind(self, message: PeerMessage) -> bool:
-        """Whether an unknown sender asks, and holds commits that the fleet has given up.
+        """Whether an unknown sender asks, and holds commits that the fleet has abandoned.
 
         It was added by a member that left before anybody here could hear of it. It gets an answer, because the answer
         tells it that the fleet goes on without those commits.
@@ -121,7 +121,7 @@ class Inbox:
 
         A member may use a replica id that is unknown here, if it has written under it, as only members do. Otherwise a
         node that was away while all others came back under new ids would never hear of them. A patch with commits that
-        the fleet has given up comes from no member, though the sender may have the name of a member.
+        the fleet has abandoned comes from no member, though the sender may have the name of a member.
         """
         if isinstance(message, Answer | Push) and message.sender in self._peers.names:
             patch = message.patch

@@ -128,7 +128,7 @@ def revive(saved: Replica, store: Store, touched_max: int = PLENTY) -> Replica:
 
 
 def values(replica: Replica) -> dict[tuple[bytes, str], Any]:
-    """The value of everything live, hidden types and attributes included."""
+    """The value of everything live, type conflicts and attributes included."""
     return {
         (key, link.type.name): link.type.value(replica.catalogue.view(link))
         for key, head in replica.catalogue.objects.items()

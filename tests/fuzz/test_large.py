@@ -206,7 +206,7 @@ def test_callers_patches_are_bounded_in_the_replicas_they_bring() -> None:
     assert offer({f"x{number}": 1 for number in range(10)}) is None
     assert "limits.foreign_replicas_max" in str(offer({"one-more": 1}))
     assert offer({"x1": 7, "n2": 3}) is None, "members are no strangers"
-    assert "limits.foreign_replicas_max" in str(offer({"n3.2": 1})), "an id is a member's once that was written down"
+    assert "limits.foreign_replicas_max" in str(offer({"n3.2": 1})), "an id is a member's once that was recorded"
     assert len(machine.replica.clock) == 11
 
 

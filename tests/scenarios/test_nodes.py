@@ -216,7 +216,9 @@ def test_a_replica_of_another_fleet_is_not_added(fleet, deltaic, tmp_path):
 
 def test_node_add_waits_until_the_node_is_up_and_may_be_called_again(fleet, deltaic):
     newcomer = fleet.newcomer("n4")
-    assert "n4 is a member now, as n4" in deltaic("node", "add", "n4", *addresses(fleet, "n4"), "--no-wait")
+    assert "n4 is now a member; its replica id is n4" in deltaic(
+        "node", "add", "n4", *addresses(fleet, "n4"), "--no-wait"
+    )
     (_, _, _, n4) = deltaic.json("node", "list")
     assert (n4["standing"], n4["running"], n4["joining"]) == ("active", False, True)
     with deltaic.start("node", "add", "n4") as waiting:
@@ -268,7 +270,7 @@ def test_a_node_that_was_added_by_address_only_takes_part_in_everything(fleet, d
 
 
 def test_a_member_whose_address_nobody_knows_is_heard_of_through_the_others(fleet, deltaic):
-    """The worker once looked for it without pause; and did not start where the members had been written down."""
+    """The worker once looked for it without pause; and did not start where the members had been recorded."""
     whole = deltaic.file.read_text()
     fleet["n2"].control.AddNode(
         pb.AddNodeRequest(node="n9", grpc="localhost:1", redis="redis://localhost:1"), timeout=9
@@ -296,7 +298,7 @@ def test_a_password_is_written_down_nowhere(fleet, deltaic):
     try:
         url = f"redis://:{SECRET}@127.0.0.1:{server.port}/0"
         said = deltaic("node", "add", "n4", "--grpc", "127.0.0.1:1", "--redis", url, "--no-wait")
-        assert "has a password, which is not written down" in said
+        assert "has a password, which is not recorded" in said
         listed = deltaic("node", "list", "--json")
         request = pb.AddNodeRequest(node="n5", grpc="127.0.0.1:1", redis=url)
         with pytest.raises(grpc.RpcError, match="has a password"):
@@ -398,7 +400,7 @@ def test_a_node_whose_addition_left_with_the_one_that_wrote_it_down_stops_and_ca
     assert "deltaic node add n4" in n4.last_words()
     assert [fleet[name].counter("hits") for name in OTHERS] == [8, 8]
 
-    assert "n4 is a member now" in deltaic("node", "add", "n4", "--no-wait")
+    assert "n4 is now a member" in deltaic("node", "add", "n4", "--no-wait")
     with deltaic.start("node", "add", "n4") as waiting:
         n4.start().wait_until_serving()
         assert waiting.stdout is not None

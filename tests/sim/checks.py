@@ -182,7 +182,7 @@ def exchanging(process: Process) -> bool:
 
 
 def shown(replica: Replica) -> Shown:
-    """All that shows, by key and type, hidden types and attributes included, in the order in which types prevail."""
+    """All that shows, by key and type, type conflicts and attributes included, in the order in which types prevail."""
     return {
         key: found for key, head in replica.catalogue.objects.items() if (found := values(head, replica.replica_index))
     }

@@ -103,7 +103,7 @@ def _verdict(key: str, *, agree: bool, seen: int, asked: int) -> Text:
 @click.argument("key")
 @AMOUNT
 @AT_NODE
-@click.option("--grow-only", is_flag=True, help="A new counter can only grow.")
+@click.option("--grow-only", is_flag=True, help="If the counter is new, make it grow-only.")
 @click.pass_context
 def incr(ctx: click.Context, key: str, amount: int, node: str | None, *, grow_only: bool) -> None:
     """Add AMOUNT (0 or more; default 1) to the counter KEY."""
@@ -132,7 +132,7 @@ def add(ctx: click.Context, key: str, elements: tuple[str, ...], node: str | Non
     requests = {element: _adding(key, element) for element in elements}
     name, results = _at(ctx.obj, node, lambda client: _together(client, requests))
     absent = {element: result.add_to_set.added for element, result in results.items()}
-    _say(name, f"{word(key)}: {_counted(absent, 'added', 'there already')}")
+    _say(name, f"{word(key)}: {_counted(absent, 'added', 'already there:')}")
 
 
 @click.command()

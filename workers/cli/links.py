@@ -100,5 +100,7 @@ def _summary(matrix: Matrix) -> Text:
     known = {listener: row for listener, row in matrix.items() if not isinstance(row, NodeStoreUnavailable)}
     paused = sum(not hears for row in known.values() for hears in row.values())
     if paused:
-        return Text(f"paused links: {paused}; where it says no, the row does not hear the column", style="yellow")
+        return Text(
+            f"paused links: {paused}; no: the node in this row does not hear the node in this column", style="yellow"
+        )
     return Text("everyone hears everyone" if len(known) == len(matrix) else "no known link is paused", style="green")

@@ -1,4 +1,4 @@
-"""`deltaic maelstrom WORKLOAD`: one node of the Maelstrom test bench, or of the course tasks, on stdin and stdout."""
+"""`deltaic maelstrom WORKLOAD`: one node of the Maelstrom test bench, or of the exercises, on stdin and stdout."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def maelstrom(workload: str, interval_ms: int, fanout: int, batch_ms: int, redis
 
     It reads one request per line on stdin, and writes replies to stdout.
 
-    The bench's workloads are echo, broadcast, g-set, g-counter and pn-counter; the course's are course-g-set, or-set,
+    The bench's workloads are echo, broadcast, g-set, g-counter and pn-counter; the exercises are course-g-set, or-set,
     gossip and counter. The end of the input ends the node; diagnostics go to stderr.
     """
     configure_logging("warning")

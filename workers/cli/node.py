@@ -157,13 +157,13 @@ def add(
 
     The node fetches the state from a member, in chunks, and serves when it has all of it. If the fleet file does not
     name the node, its section is added there. The other members' files need not name it: its addresses travel with
-    the addition. An exception is a Redis URL with a password, which is written down nowhere. Ctrl-C ends the waiting;
+    the addition. An exception is a Redis URL with a password, which is recorded nowhere. Ctrl-C ends the waiting;
     the node stays added.
 
     \b
     Exit code: 0  the node is up, or was added with --no-wait
                2  it cannot be added like this
-               3  no member or not the new node's Redis can be reached
+               3  no member answers, or the new node's Redis does not
                4  a worker of another fleet runs there
              130  interrupted while waiting
     """
@@ -171,7 +171,8 @@ def add(
     new = _addresses(settings, name, grpc, redis, resp)
     replica, by = asyncio.run(_add(settings, name, new, via))
     console = Console(soft_wrap=True, markup=False, highlight=False)
-    console.print(f"{by}: {name} is a member now, as {replica}" if by else f"{name} is a member already, as {replica}")
+    news = f"{by}: {name} is now a member" if by else f"{name} is already a member"
+    console.print(f"{news}; its replica id is {replica}")
     file = ctx.obj or default_fleet_file()
     if name not in settings.nodes:
         changed = add_section(file, name, new)
@@ -180,7 +181,7 @@ def add(
         if new.resp is not None:
             console.print(f"it will speak the Redis protocol at {new.resp}")
     if not publishable(new.redis):
-        hint = "its Redis URL has a password, which is not written down"
+        hint = "its Redis URL has a password, which is not recorded"
         remedy = f"all members have to be started with [nodes.{name}] in their fleet files"
         console.print(f"{hint}: {remedy}", style="yellow")
     console.print(_how_to_start(name), style="dim")
@@ -233,7 +234,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     if replica is not None and any_replica:
         goes_on = evidence.replica == replica and not fleet.members.abandoned(evidence.clock)
         if goes_on and not evidence.joining:
-            raise InvalidArgument(name, f"it is a member already, as {replica}")
+            raise InvalidArgument(name, f"it is already a member; its replica id is {replica}")
         return replica, ""
     async with FleetClient(fleet.settings) as clients:
         member = await serving_member(clients, fleet, via, but=name)
@@ -264,10 +265,10 @@ def _evidence_of_newcomer(fleet: FleetMembers, name: str) -> NodeEvidence:
 
 
 def _check_knows_given_up(fleet: FleetMembers, evidence: NodeEvidence, member: str) -> None:
-    """Raise `WorldError` if the newcomer's Redis holds commits that the fleet has given up and `member` does not know.
+    """Raise `WorldError` if the newcomer's Redis holds commits that the fleet has abandoned and `member` does not know.
 
     The member that writes the addition down has to know. Then every node that hears of the addition has also heard
-    which commits were given up, and takes none of them in.
+    which commits were abandoned, and takes none of them in.
     """
     own = fleet.evidence(member)
     known = own.members.abandoned(evidence.clock) if own is not None else []

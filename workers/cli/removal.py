@@ -201,7 +201,7 @@ async def _wait_until_stopped(settings: FleetSettings, name: str) -> None:
 async def _unseen_after_removal(settings: FleetSettings, name: str, replica: str) -> int:
     """Return how many commits of `replica` no member has or ever will have.
 
-    It counts commits made after the members had written down where the id ends.
+    It counts commits made after the members had recorded where the id ends.
     """
     fleet = await read_members(settings)
     own = fleet.evidence(name)

@@ -116,7 +116,7 @@ class GSet(Values):
 
 
 class CourseGSet(GSet):
-    """The course's G-Set: `merge` adds the elements of another set."""
+    """A G-Set exercise: `merge` adds the elements of another set."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
@@ -130,7 +130,7 @@ class CourseGSet(GSet):
 
 
 class Gossip(Broadcast):
-    """The course's periodic gossip: `gossip_round` sends all values to random peers, `gossip_sync` adds such values."""
+    """The exercise in periodic gossip: `gossip_round` sends all values to random peers, `gossip_sync` adds them."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
@@ -145,7 +145,7 @@ class Gossip(Broadcast):
 
 
 class TaggedSet(Handlers):
-    """The course's OR-Set: each add has a tag of its own, and a remove names the tags that it has removed."""
+    """An OR-Set exercise: each add has a tag of its own, and a remove names the tags that it has removed."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
@@ -203,7 +203,7 @@ class GCounterWorkload(CounterWorkload):
 
 
 class CourseCounter(GCounterWorkload):
-    """The course's counter: `gossip` learns what other nodes have counted, such as `{"counters": {"n2": 7}}`."""
+    """A counter exercise: `gossip` learns what other nodes have counted, such as `{"counters": {"n2": 7}}`."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)

@@ -53,7 +53,8 @@ def _sequence(words: Iterator[str]) -> list[_Argument]:
             here.append({"name": word.lower(), "type": "pure-token", "token": word} if word.isupper() else _plain(word))
     if len(choices) == 1:
         return choices[0]
-    return [{"name": "choice", "type": "oneof", "arguments": [_one(choice) for choice in choices]}]
+    repeats = [choices[-1].pop()] if choices[-1] and choices[-1][-1]["type"] == "ellipsis" else []
+    return [{"name": "choice", "type": "oneof", "arguments": [_one(choice) for choice in choices]}, *repeats]
 
 
 def _add_optional(before: list[_Argument], inner: list[_Argument]) -> None:

@@ -212,14 +212,14 @@ class NodeClient:
     async def add_node(self, name: str, node: NodeSettings) -> str:
         """Let the node write `name` down as a member. Return the replica id under which it joins.
 
-        Addresses that hold a password are not written down: then the members' fleet files have to name the new node.
+        Addresses that hold a password are not recorded: then the members' fleet files have to name the new node.
         """
         redis = publishable(node.redis)
         request = pb.AddNodeRequest(node=name, grpc=node.grpc if redis else "", redis=redis)
         return str((await self._write(self._control.AddNode, request)).replica)
 
     async def remove_node(self, name: str) -> str:
-        """Let the node write down that member `name` leaves. Return the replica id that leaves."""
+        """Let the node record that member `name` leaves. Return the replica id that leaves."""
         return str((await self._write(self._control.RemoveNode, pb.RemoveNodeRequest(node=name))).replica)
 
     async def _write(self, method: Any, request: Any) -> Any:

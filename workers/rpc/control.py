@@ -78,7 +78,7 @@ class Control(rpc.ControlServiceServicer):
         if request.grpc or request.redis:
             checked_node(request.node, grpc=request.grpc, redis=request.redis)
         if request.redis != publishable(request.redis):
-            raise InvalidArgument("redis", "has a password, which is not written down; leave it to the fleet files")
+            raise InvalidArgument("redis", "has a password, which is not recorded; leave it to the fleet files")
         replica = await self._mailbox.call(AddMember(request.node, request.grpc, request.redis))
         return pb.AddNodeResponse(replica=replica)
 

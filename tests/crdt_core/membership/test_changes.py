@@ -97,7 +97,7 @@ def test_a_newcomer_takes_the_state_and_then_part(fleet):
 
 
 def test_a_newcomer_does_not_take_a_members_question_for_nonsense(fleet):
-    """The others' rounds include it from the moment it is written down; it knows nobody but its sponsor by then."""
+    """The others' rounds include it from the moment it is recorded; it knows nobody but its sponsor by then."""
     fleet.do("n1", AddMember("n4", "127.0.0.1:4", "redis://127.0.0.1:4"))
     newcomer = fleet.start("n4", Replica("n4"), Sponsor("n1", "n1"))
     question = encode_message(Ask("n2", "r", fleet.nodes["n2"].replica.clock))
@@ -166,7 +166,7 @@ def come_back(fleet: Fellows, node: str, new: str, sponsor: str) -> None:
 
 
 def test_an_id_that_was_written_down_and_never_used_leaves_when_another_was(fleet):
-    """Found by the simulator: two sponsors that did not hear of each other wrote down two ids of n3, which used one."""
+    """Found by the simulator: two sponsors that did not hear of each other recorded two ids of n3, which used one."""
     fleet.away = {"n1"}
     fleet.do("n1", AdmitIncarnation("n3", "n3.2"))
     come_back(fleet, "n3", "n3.3", "n2")
@@ -389,7 +389,7 @@ def test_one_that_was_added_unheard_reads_of_it_in_a_log_and_stops(fleet, until)
 
 
 def test_one_that_was_added_unheard_goes_on_as_long_as_the_others_may_still_hear_of_it(fleet):
-    """n3 leaves, but where it ends is not written down yet."""
+    """n3 leaves, but where it ends is not recorded yet."""
     leave_behind(fleet)
     fleet.away = {"n3"}
     fleet.settle()
@@ -434,7 +434,7 @@ def test_what_the_fleet_has_given_up_does_not_come_in_by_one_that_was_added_anew
 
 
 def test_a_former_id_that_nobody_has_heard_of_gets_an_end_so_that_its_writes_can_be_done_again(fleet):
-    """n3.2 was written down by one that left unheard; n3.3 comes back in its place, and waited for its end for ever."""
+    """n3.2 was recorded by one that left unheard; n3.3 comes back in its place, and waited for its end for ever."""
     fleet.do("n1", AdmitIncarnation("n3", "n3.3"))
     fleet.start("n3", Replica("n3.3"), Sponsor("n1", "n1"))
     fleet.sync("n3")

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(crdt_core.__file__).parent.parent
 TYPE_ROOM, COMMANDS = "crdt_core.types", "crdt_core.commands"
-REDIS_NAMES = frozenset({"string", "hash"})
-"""Names of types that are names of Redis, too: a list of these says nothing about types."""
+REDIS_NAMES = frozenset({"string", "hash", "hyperloglog"})
+"""Names of types that name groups of commands in Redis, too: a table of these says nothing about types."""
 
 
 def modules() -> list[str]:

@@ -25,7 +25,7 @@ SHOWN = [name for name, type_ in TYPES.items() if not type_.attribute]
 
 
 def compare(world: World, at: int) -> None:
-    """Fails unless replica `at` shows exactly what it must, hidden types and attributes included."""
+    """Fails unless replica `at` shows exactly what it must, type conflicts and attributes included."""
     replica, wanted = world.replicas[at], world.history.shown(world.visible[at])
     assert values(replica) == wanted
     for key in KEYS:

@@ -50,7 +50,7 @@ def test_a_node_is_cut_off_and_healed(three: Path, client: Redis) -> None:
         ["n2", "yes", "-", "no"],
         ["n3", "no", "no", "-"],
     ]
-    assert "paused links: 4; where it says no, the row does not hear the column" in shown
+    assert "paused links: 4; no: the node in this row does not hear the node in this column" in shown
     assert "paused links: 3" in invoke(three, "heal", "n3->n1").stdout
     assert paused(client) == {("n2", "n3"), ("n3", "n1"), ("n3", "n2")}
     assert "everyone hears everyone" in invoke(three, "heal").stdout

@@ -92,14 +92,14 @@ def test_a_member_that_is_up_to_date_is_not_added_again(file: Path, client: Redi
     publish_header(client, "n1", {"n1": 7})
     publish_header(client, "n2", {"n1": 7})
     refused = invoke(file, "node", "add", "n2").exception
-    assert str(refused) == "n2: it is a member already, as n2"
+    assert str(refused) == "n2: it is already a member; its replica id is n2"
 
 
 def test_a_member_that_has_not_come_up_yet_is_only_waited_for(file: Path, client: Redis) -> None:
     publish_header(client, "n1", {"n1": 7})
     shown = invoke(file, "node", "add", "n2", "--no-wait")
     assert shown.exception is None
-    assert shown.output.splitlines()[0] == "n2 is a member already, as n2"
+    assert shown.output.splitlines()[0] == "n2 is already a member; its replica id is n2"
     assert "start it: deltaic replica n2" in shown.output
 
 

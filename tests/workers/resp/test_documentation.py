@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from crdt_core.commands import Command, Map
 from crdt_core.commands.command import KEY
 from workers.resp.commands.table import TABLE
@@ -42,6 +44,28 @@ def test_what_may_be_left_out_or_repeated_has_flags() -> None:
     assert arguments("X [a]") == [{"name": "a", "type": "string", "flags": optional}]
     assert arguments("X a [a ...]") == [{"name": "a", "type": "string", "flags": multiple}]
     assert arguments("X [a [a ...]]") == [{"name": "a", "type": "string", "flags": {"optional", "multiple"}}]
+
+
+def types_in(found: Any) -> set[str]:
+    """The types of arguments, and of what they are made of."""
+    return {argument["type"] for argument in found} | {
+        type_ for argument in found for type_ in types_in(argument.get("arguments", []))
+    }
+
+
+def test_a_bracket_with_choices_may_be_repeated() -> None:
+    """redis-cli complained of an unknown type `ellipsis` before every HELP, because of BITFIELD."""
+    [choice] = arguments("X [GET a | SET a b ...]")
+    assert (choice["type"], choice["flags"]) == ("oneof", {"optional", "multiple"})
+    assert [inner["type"] for inner in choice["arguments"]] == ["string", "block"]
+
+
+@pytest.mark.parametrize("name", sorted(TABLE.commands.keys() | TABLE.members.keys()), ids=bytes.decode)
+def test_every_type_of_an_argument_is_one_of_redis_s(name: bytes) -> None:
+    row = TABLE.named(name)
+    assert row is not None
+    known = {"string", "integer", "double", "key", "pattern", "unix-time", "pure-token", "oneof", "block"}
+    assert types_in(shown(dict(documentation(row).items).get(b"arguments", []))) <= known
 
 
 def test_words_in_capitals_are_tokens_alone_or_before_an_argument() -> None:

@@ -248,7 +248,7 @@ COMMANDS = (
                 3,
                 _FLAGS + " no_multi",
                 _reply,
-                "Says whether this connection is answered.",
+                "Turns the replies to this connection on or off.",
             ),
             client_command(
                 "connection",

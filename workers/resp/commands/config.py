@@ -89,7 +89,7 @@ COMMANDS = (
                 complexity="O(N) in the patterns",
             ),
             client_command(
-                "server", "CONFIG|RESETSTAT", 2, _FLAGS, _config_resetstat, "Counts what INFO shows from now on."
+                "server", "CONFIG|RESETSTAT", 2, _FLAGS, _config_resetstat, "Resets the statistics of INFO."
             ),
             client_command(
                 "server", "CONFIG|REWRITE", 2, _FLAGS, _config_rewrite, "Is refused: settings stand in the fleet file."

@@ -170,7 +170,7 @@ COMMANDS = (
         1,
         _STRANGER,
         _reset,
-        "Makes the connection as it was at first.",
+        "Resets the connection to its initial state.",
         settled=True,
         in_multi="at once",
         while_subscribed=True,

@@ -29,6 +29,7 @@ _TITLES = {
     "set": "Sets",
     "hash": "Hashes",
     "bitmap": "Bits",
+    "hyperloglog": "HyperLogLogs",
     "generic": "Keys and expiry",
     "transactions": "Transactions",
     "pubsub": "Channels",

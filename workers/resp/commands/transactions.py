@@ -81,7 +81,7 @@ COMMANDS = (
         -2,
         _FLAGS + " no_multi",
         _watch,
-        "Lets EXEC fail if one of the keys changes at this node before.",
+        "Makes the next EXEC fail if one of the keys changes at this node first.",
         "Writes that this node has not heard of do not stop EXEC.",
         "O(N) in the keys",
         keys=ALL_KEYS,

@@ -49,7 +49,7 @@ class Account:
         return made
 
     def shown(self, key: bytes, visible: int) -> dict[str, Any]:
-        """Return what must show under `key`, by type, hidden types and attributes included, once `visible` is seen."""
+        """Return what must show under `key` once `visible` is seen, by type; type conflicts and attributes too."""
         mask = visible & self._masks[key] if key in self._masks else 0
         found = self._shown.get((key, mask))
         if found is None:
