@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from crdt_core.errors import UnknownNode
 from workers.replication.tail import Tail
-from workers.system.tasks import Children
+from workers.system.tasks import Children, end
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def follow_peers(peers: Peers, links: Links, mailbox: Mailbox, *, batch: i
             peers.members = mailbox.node.replica.members
             wanted = _wanted(mailbox)
             for gone in tails.keys() - wanted:
-                tails.pop(gone).cancel()
+                children.start(end([tails.pop(gone)]))
             for peer, replica in wanted - tails.keys():
                 try:
                     tail = Tail(peer, replica, peers.reader(peer), links, mailbox, batch=batch)
