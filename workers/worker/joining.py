@@ -55,7 +55,9 @@ async def join(bootstrap: Bootstrap, node: NodeSettings, mailbox: Mailbox) -> No
     if not _joins(mailbox):
         return
     if bootstrap.sponsor is None:
-        await mailbox.call(AdmitIncarnation(name, bootstrap.replica, node.grpc, publishable(node.redis)))
+        # Without a limit of time, as the commit itself: a Redis that is slow must not end the start.
+        admission = AdmitIncarnation(name, bootstrap.replica, node.grpc, publishable(node.redis))
+        await mailbox.ask(lambda token: Call(admission, token))
         return
     sponsor = bootstrap.sponsor.node
     log.info("join_started", node=name, replica=bootstrap.replica, sponsor=sponsor)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from crdt_core.codec.deltas import encode_delta
+from crdt_core.errors import StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.membership.identity import Sponsor
 from crdt_core.node.node import Node, NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
-from tests.invocations import value_of
+from tests.invocations import command, value_of
 from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench
 from workers.config.settings import NodeSettings
@@ -56,6 +58,20 @@ async def test_a_node_without_a_sponsor_writes_itself_down(bench: Bench) -> None
     assert bench.node.membership.is_admitted
     fact = bench.node.replica.members.facts["n1.2"]
     assert (fact.node, fact.grpc, fact.redis) == ("n1", "n1:7101", "redis://n1:6379/0")
+
+
+async def test_a_node_without_a_sponsor_waits_for_its_own_redis_as_long_as_it_takes(bench: Bench) -> None:
+    """The start of a node whose Redis was slow once ended when the patience of a client's call did."""
+    await as_newcomer(bench, "n1.2", ["n1"], None)
+    bench.mailbox = Mailbox(bench.node, bench.tap, lambda _: None, call_timeout_s=0.05)
+    bench.tap.open.clear()
+    bench.start()
+    joining = asyncio.create_task(join(Bootstrap("n1.2", ("n1",), former="n1"), ADDRESSES, bench.mailbox))
+    with pytest.raises(StoreUnavailable):
+        await bench.mailbox.call(command("SADD", b"fruit", b"apple"))
+    bench.tap.open.set()
+    await joining
+    assert bench.node.membership.is_admitted
 
 
 async def test_a_sponsor_that_gives_no_state_is_given_up(bench: Bench) -> None:
