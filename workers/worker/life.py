@@ -188,6 +188,7 @@ class Life:
             mailbox.close()
             await _drain(turns, name)
             await outbox.drain()
+            await end(background)  # Before the release: a heartbeat would write again what the release deletes.
             await _release(self._store, own, name)
             log.info("node_stopped", node=name)
         finally:
