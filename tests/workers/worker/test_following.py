@@ -101,7 +101,7 @@ async def test_a_member_that_was_removed_is_followed_no_more(bench: Following) -
 async def test_a_removed_member_is_followed_no_more_though_its_tail_waited_for_a_missing_delta(
     bench: Following,
 ) -> None:
-    """The turn that removes n2 also wakes its tail: the cancellation of the tail once got lost in `asyncio.wait_for`."""
+    """The turn that removes n2 also wakes its tail. `asyncio.wait_for` once swallowed the cancellation of the tail."""
     replica = Replica("n2", founders=["n1", "n2"])
     for counter in (1, 2):
         replica.write(b"fruit", ORSET, b"apple%d" % counter, True)
