@@ -18,7 +18,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from crdt_core.errors import NotAMember, Retired, StoreUnavailable
-from crdt_core.node.events import LinksRead, StampAhead
+from crdt_core.node.events import StampAhead
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
@@ -149,7 +149,6 @@ class Life:
         if not await done_before(self._stop, reading_links):
             log.info("node_stopped", node=name, during="reading the links")
             return
-        mailbox.put(LinksRead(reading_links.result()))
         log.info("replica_loaded", node=name, replica=node.replica.id, objects=len(node.replica.catalogue.objects))
         _exempt_replica_from_gc()
         turns = asyncio.create_task(mailbox.run())
