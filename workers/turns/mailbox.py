@@ -23,7 +23,7 @@ from workers.turns.turned import Turned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from crdt_core.node.events import Commit, Effect, Event, Operation
+    from crdt_core.node.events import Commit, Confirmed, Effect, Event, Operation
     from crdt_core.node.node import Node
     from crdt_core.replica.committed_view import CommittedView
     from workers.turns.loop import Observer, Waiter
@@ -54,8 +54,8 @@ class Commits(Protocol):
 class Mailbox:
     """The events that wait for a turn of `node`. `release` lets out the effects that are not replies.
 
-    A caller waits for `call_timeout_s` at most, and at most `calls_waiting_max` callers wait. `confirmed` is the
-    replica at its last confirmed commit. Tasks wait with `turned` for what a turn may bring about.
+    A caller waits for `call_timeout_s` at most, and at most `calls_waiting_max` callers wait. Tasks wait with
+    `turned` for what a turn may bring about.
     """
 
     def __init__(
@@ -78,11 +78,15 @@ class Mailbox:
         )
         self.submit = self._turns.submit
         """As `call`, for a face that keeps no task waiting: see `TurnLoop.submit`."""
-        self.confirmed = self._turns.confirmed
         self._ticker: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     # Reading
+
+    @property
+    def confirmed(self) -> Confirmed:
+        """The replica at its last confirmed commit."""
+        return self._turns.confirmed
 
     @property
     def persisted(self) -> int:
@@ -152,6 +156,7 @@ class Mailbox:
         turns, call_soon = self._turns, asyncio.get_running_loop().call_soon
         self._tick()
         try:
+            # `is_over` implies `is_closing`, which is an attribute: it spares a call for each turn.
             while not (turns.is_closing and turns.is_over):
                 if turns.is_due:
                     await asyncio.sleep(0)  # what is answered leaves before the next turn begins
@@ -162,7 +167,6 @@ class Mailbox:
                 if commit is not None:
                     await self._store.commit(commit)
                     turns.confirm()
-                    self.confirmed = turns.confirmed
                 for effect in turns.release():
                     if type(effect) is Reply:
                         # By the event loop: a caller that fails at its answer must not take the turns with it.
