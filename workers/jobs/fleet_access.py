@@ -21,6 +21,7 @@ from crdt_core.types.members import Members
 from workers.config.loading import load_settings
 from workers.storage.evidence import evidence_commands, evidence_of
 from workers.wire.keys import MESSAGE_FIELD, PAUSED, Keys
+from workers.wire.peers import redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,7 +81,8 @@ class FleetAccess:
 
     def redis(self, node: str) -> Redis:
         """Return a client for the Redis of `node`; raises `UnknownNode` where no address is known."""
-        return _client(self._url(node), REPLY_TIMEOUT_S)
+        members = None if node in self.settings.nodes else self._members
+        return _client(redis_url(self.settings, members, node), REPLY_TIMEOUT_S)
 
     def peers(self) -> list[str]:
         """Return the other members."""
@@ -171,17 +173,6 @@ class FleetAccess:
             return {"skipped": f"{self.node} did not answer within {wait_s:g} s"}
         report: Report = orjson.loads(answer[1])
         return report
-
-    def _url(self, node: str) -> str:
-        """Return the URL of the node's Redis, from the fleet file or the members; raises `UnknownNode`."""
-        in_file = self.settings.nodes.get(node)
-        if in_file is not None:
-            return in_file.redis
-        active = self._members.active
-        published = self._members.facts[active[node]].redis if node in active else ""
-        if not published:
-            raise UnknownNode(node, list(self.settings.nodes))
-        return published
 
     @functools.cached_property
     def _members(self) -> Members:
