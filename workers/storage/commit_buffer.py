@@ -37,7 +37,7 @@ class CommitBuffer:
         self._end: tuple[RedisCommand, ...] = (("EXEC",), *guard)
 
     def commands(self, commit: Commit, header: Mapping[str, bytes]) -> list[RedisCommand]:
-        """Returns the commands of `commit`, which also sets the fields `header` of the header."""
+        """Return the commands of `commit`, which also sets the fields `header` of the header."""
         changes = commit.records
         commands: list[RedisCommand] = [("MULTI",)]
         if changes.removed or changes.dropped or max(map(len, changes.written.values()), default=0) > WORDS_PER_COMMAND:
