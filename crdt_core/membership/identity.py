@@ -26,6 +26,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
+
 from crdt_core.errors import HalfRestored, NotAMember
 from crdt_core.membership.evidence import OperatorOverride, combined_members
 from crdt_core.membership.incarnations import next_incarnation
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from crdt_core.membership.evidence import NodeEvidence
     from crdt_core.types.members import Members
 
-__all__ = ["ComeBack", "Decision", "Join", "Resume", "Sponsor", "Wait", "decide"]
+__all__ = ["ComeBack", "Decision", "Join", "Resume", "Sponsor", "Start", "Wait", "decide", "start_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,46 @@ class Wait:
 
 
 Decision = Resume | Join | ComeBack | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The replica id under which the node goes on, and what it has to do before it may serve.
+
+    - `sponsor`: the member from which the node fetches its state. `None` if it has its state; it only has to record
+      itself as a member then, if its id is new.
+    - `former`: the id whose unsent writes the node replays as new ones; empty if there is none.
+    - `header`: the fields to write into the node's own header first; `None` if the header has this id already.
+    - `discard`: with these fields, the state that the node's Redis holds is discarded.
+    """
+
+    replica: ReplicaId
+    founders: Sequence[str] = ()
+    sponsor: Sponsor | None = None
+    former: ReplicaId = ""
+    header: Mapping[str, bytes] | None = None
+    discard: bool = False
+
+
+def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
+    """Return how the node, whose evidence is `own`, starts by `decision`.
+
+    A process that is killed in the middle of the start leaves a header from which the next process decides the same.
+    """
+    is_new = own.replica != decision.replica
+    if isinstance(decision, Resume):
+        header = {"founders": _encode_names(decision.founders)}
+        return Start(decision.replica, decision.founders, former=own.former, header=header if is_new else None)
+    founders, former = ((), own.former or own.replica) if decision.fresh else (own.founders, own.former)
+    header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": former.encode()}
+    return Start(
+        decision.replica, founders, decision.sponsor, former, header if is_new else None, discard=decision.fresh
+    )
+
+
+def _encode_names(names: Sequence[str]) -> bytes:
+    return orjson.dumps(list(names))
+
 
 _NO_OVERRIDE = OperatorOverride()
 

@@ -54,6 +54,11 @@ class Membership:
         self._follow()
         return self._admitted
 
+    @property
+    def logs_to_read(self) -> set[tuple[str, ReplicaId]]:
+        """The peers whose logs the node reads, each with its replica id; none before the node is a member."""
+        return set(self.peers.items()) if self.is_admitted else set()
+
     def knows(self, node: str) -> bool:
         """Return whether `node` is another node that is or was a member."""
         return node != self._name and (node in self.peers or bool(self._replica.members.ids_of(node)))

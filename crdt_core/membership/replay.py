@@ -15,9 +15,11 @@ from crdt_core.lattice.clocks import Dot
 from crdt_core.lattice.siblings import all_covered, is_tombstone
 from crdt_core.types import MEMBERS, TYPES
 from crdt_core.types.contract import FormerWrite
-from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, Standing
+from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crdt_core.lattice.clocks import ReplicaId, Stamp
     from crdt_core.lattice.deltas import Address, Delta, Write
     from crdt_core.lattice.replica_index import DenseClock
@@ -25,13 +27,21 @@ if TYPE_CHECKING:
     from crdt_core.replica.replica import Replica
     from crdt_core.types.contract import PartWrite
 
-__all__ = ["Replay", "is_final"]
+__all__ = ["Replay", "is_final", "to_replay"]
 
 
 def is_final(replica: Replica, former: ReplicaId) -> bool:
     """Return whether no member will ever have more commits of `former` than this replica has."""
     standing = replica.members.standing(former)
     return standing is not None and (standing > Standing.LEAVING or replica.members.all_closed)
+
+
+def to_replay(replica: Replica, former: ReplicaId, unsent: Iterable[Delta]) -> tuple[Delta, ...]:
+    """Return those of the deltas `unsent` of `former` that are repeated: all, or none after a removal by hand.
+
+    Whoever removed the node by hand did not want its writes any more.
+    """
+    return () if replica.members.facts[former].reason == REMOVED_BY_HAND else tuple(unsent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from crdt_core.errors import Malformed, Retired, Stopping, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
 from crdt_core.membership.evidence import OperatorOverride
-from crdt_core.membership.replay import is_final
+from crdt_core.membership.replay import is_final, to_replay
 from crdt_core.node.events import (
     Call,
     JobAnswer,
@@ -35,7 +35,6 @@ from crdt_core.node.events import (
     SendFailed,
     Tick,
 )
-from crdt_core.types.members import REMOVED_BY_HAND
 from tests.sim import checks
 from tests.sim.bootstrap import Bootstrap
 from tests.sim.flight import Flight, ObservedNode, Told, with_token
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from crdt_core.lattice.deltas import Delta
+    from crdt_core.membership.identity import Start
     from crdt_core.node.events import Event
     from tests.sim.store import Watched
     from tests.sim.world import World
@@ -65,7 +65,7 @@ _JOIN_MS = 100
 _ROUNDS_MAX = 5
 _UNKNOWN = "is no peer of {}"
 """The reason why a message is set aside whose sender has just been added, and is not known here yet."""
-NOTHING_VOUCHED = OperatorOverride()
+_NO_OVERRIDE = OperatorOverride()
 _RESTART_MS = (0, 30, 300, 1500)
 _BATCH = 64
 _CALL_TIMEOUT_S = 1.0
@@ -163,7 +163,7 @@ class Process:
     what the process knows of its store. `released_counter`: the counter of the commit whose effects leave, 0 for none.
     """
 
-    def __init__(self, host: Host, node: ObservedNode, setup: Setup, bootstrap: Bootstrap) -> None:
+    def __init__(self, host: Host, node: ObservedNode, setup: Setup, decided: Start) -> None:
         watched = host.store.watch()
         self.host = host
         self.node = node
@@ -177,9 +177,9 @@ class Process:
         self.trouble: Trouble | None = None
         self.loop = TurnLoop(node, self, self._wake, call_timeout_s=_CALL_TIMEOUT_S, calls_waiting_max=PLENTY)
         self.released_counter = 0
-        self._bootstrap = bootstrap
+        self._sponsor = decided.sponsor
         self._header = dict(host.store.header)
-        self._former = bootstrap.former
+        self._former = decided.former
         self._turn_due = False
         self.flight: Flight | None = None
         self._stalled: list[Callable[[], None]] | None = None
@@ -206,7 +206,7 @@ class Process:
     def _follow_members(self) -> None:
         """Reads the logs of all members, and replays what a former id had not sent, once that is final."""
         membership = self.node.membership
-        wanted = set(membership.peers.items()) if membership.is_admitted else set()
+        wanted = membership.logs_to_read
         for gone in sorted(self._tails.keys() - wanted):
             self._tails.pop(gone).end()
         for peer, replica in sorted(wanted - self._tails.keys()):
@@ -220,19 +220,17 @@ class Process:
             self.put(ReplayAsked(former, self._unsent(former), Then(partial(self.host.store.logs.pop, former, None))))
 
     def _unsent(self, former: str) -> tuple[Delta, ...]:
-        replica = self.node.replica
-        if replica.members.facts[former].reason == REMOVED_BY_HAND:
-            return ()
-        found = []
+        replica, found = self.node.replica, []
         for _, content in self.host.store.read_log(former, replica.clock_with_folded[former], PLENTY):
             with suppress(Malformed):
                 found.append(decode_delta(content))
-        self.world.counts["deltas replayed"] += len(found)
-        return tuple(found)
+        asked = to_replay(replica, former, found)
+        self.world.counts["deltas replayed"] += len(asked)
+        return asked
 
     def _join(self, rounds: int) -> None:
         """Asks the sponsor until the replica is a member; gives up in the end, as another start may find another."""
-        node, sponsor = self.node, self._bootstrap.sponsor
+        node, sponsor = self.node, self._sponsor
         if not node.joins:
             return
         if sponsor is None:
@@ -521,7 +519,7 @@ class Then:
         self._action()
 
 
-def start(host: Host, override: OperatorOverride = NOTHING_VOUCHED) -> None:
+def start(host: Host, override: OperatorOverride = _NO_OVERRIDE) -> None:
     """Starts a process on `host`: it claims the store, decides on its id, loads the replica, and begins to listen.
 
     From then on no former process of the host can commit, dead or alive.
@@ -533,18 +531,18 @@ def start(host: Host, override: OperatorOverride = NOTHING_VOUCHED) -> None:
     Bootstrap(host, owner, override, partial(_run, host)).decide()
 
 
-def _run(host: Host, bootstrap: Bootstrap) -> None:
+def _run(host: Host, decided: Start) -> None:
     world = host.world
     setup = Setup.draw(world.rng)
-    replica, header = load(bootstrap.replica, host.store, setup.touched_max, bootstrap.founders)
+    replica, header = load(decided.replica, host.store, setup.touched_max, decided.founders)
     session = f"s{host.starts}"
     node = ObservedNode(
-        host.name, replica, session, sponsor=bootstrap.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
+        host.name, replica, session, sponsor=decided.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
     )
     node.stability.restore(host.store.header)
     if host.process is not None:
         host.succeeded.append(host.process)
-    host.process = Process(host, node, setup, bootstrap)
+    host.process = Process(host, node, setup, decided)
     world.note(host.name, "starts as", replica.id, "at", dict(replica.clock_with_folded))
     checks.started(host.process)
     host.process.begin()

@@ -10,13 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.errors import DeltaicError, SettingsError
+from crdt_core.errors import DeltaicError, SettingsError, UnknownNode
 from crdt_core.membership.evidence import NodeEvidence, combined_members
 from workers.config.loading import checked_node
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 from workers.replication.heartbeat import fresh_fields
 from workers.storage.evidence import evidence_commands, evidence_of
 from workers.wire.keys import FLEET
+from workers.wire.peers import redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,10 +90,10 @@ def with_members(settings: FleetSettings, members: Members) -> FleetSettings:
     """Return `settings` with the members that they do not name; the same object if there is no such member."""
     published: dict[str, NodeSettings] = {}
     for node, replica in members.active.items():
-        fact = members.facts[replica]
         if node not in settings.nodes:
-            with suppress(SettingsError):
-                published[node] = checked_node(node, grpc=fact.grpc, redis=fact.redis)
+            with suppress(SettingsError, UnknownNode):
+                grpc, redis = members.facts[replica].grpc, redis_url(settings, members, node)
+                published[node] = checked_node(node, grpc=grpc, redis=redis)
     return settings.model_copy(update={"nodes": settings.nodes | published}) if published else settings
 
 

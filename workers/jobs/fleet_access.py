@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import functools
+import random
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from math import ceil
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from redis import Redis
@@ -17,23 +21,40 @@ from crdt_core.types.members import Members
 from workers.config.loading import load_settings
 from workers.storage.evidence import evidence_commands, evidence_of
 from workers.wire.keys import MESSAGE_FIELD, PAUSED, Keys
+from workers.wire.peers import redis_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from crdt_core.codec.messages import Message
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.membership.evidence import NodeEvidence
     from workers.config.settings import FleetSettings
 
-__all__ = ["REPLY_TIMEOUT_S", "FleetAccess", "PublishedState", "Report"]
+__all__ = ["REPLY_TIMEOUT_S", "SEARCH_S", "FleetAccess", "PublishedState", "Report", "job_timeout_s"]
+
+T = TypeVar("T")
 
 REPLY_TIMEOUT_S = 2.0
 """How long a Redis may take to answer, beyond the time that a command blocks on purpose."""
+SEARCH_S = 10.0
+"""How long a gossip round looks for peers that run."""
 _CONNECT_TIMEOUT_S = 1.0
-_ANSWER_MARGIN_MS = 2000
+_ANSWER_MARGIN_S = 2.0
+_OWN_QUESTIONS_MAX = 7
+"""What a job asks the node's own Redis: lock, worker, members, links, message, answer, and the lock again."""
 
 Report = dict[str, Any]
+
+
+def job_timeout_s(settings: FleetSettings) -> int:
+    """Return how long a job may take at most, where every Redis is slow and the worker answers at the last moment.
+
+    A question to a peer may still be under way when the search for peers gives up. Questions to all peers at the same
+    time take as long as one question.
+    """
+    question_s = _CONNECT_TIMEOUT_S + REPLY_TIMEOUT_S
+    return ceil(_OWN_QUESTIONS_MAX * question_s + SEARCH_S + question_s + _answer_wait_s(settings))
 
 
 class PublishedState:
@@ -60,7 +81,8 @@ class FleetAccess:
 
     def redis(self, node: str) -> Redis:
         """Return a client for the Redis of `node`; raises `UnknownNode` where no address is known."""
-        return _client(self._url(node), REPLY_TIMEOUT_S)
+        members = None if node in self.settings.nodes else self._members
+        return _client(redis_url(self.settings, members, node), REPLY_TIMEOUT_S)
 
     def peers(self) -> list[str]:
         """Return the other members."""
@@ -89,6 +111,27 @@ class FleetAccess:
         except (RedisError, UnknownNode):
             return False
 
+    def some_that_run(self, peers: Sequence[str], most: int) -> list[str]:
+        """Return at most `most` of `peers`, at random, whose workers run. Gives the search up after `SEARCH_S`.
+
+        It asks them one after the other, until enough have been found: a round costs no more in a larger fleet.
+        """
+        until_s = monotonic() + SEARCH_S
+        running: list[str] = []
+        for peer in random.sample(peers, len(peers)):
+            if len(running) == most or monotonic() > until_s:
+                break
+            if self.runs(peer):
+                running.append(peer)
+        return running
+
+    def of_each(self, peers: Sequence[str], ask: Callable[[str], T]) -> dict[str, T]:
+        """Return `ask(peer)` by peer. All are asked at the same time, so silent peers cost no more than one of them."""
+        if not peers:
+            return {}
+        with ThreadPoolExecutor(max_workers=len(peers)) as threads:
+            return dict(zip(peers, threads.map(ask, peers), strict=True))
+
     def published(self, node: str) -> PublishedState | None:
         """Return what `node` has published; `None` if it cannot be read, or the node has never committed."""
         try:
@@ -102,10 +145,11 @@ class FleetAccess:
     def single_flight(self, job: str) -> Iterator[bool]:
         """Yield whether no other run of `job` for this node is under way; if so, no other run begins in the block.
 
-        A lock in the node's Redis ensures that. It expires, in case this process dies. If it expires in the middle of
-        the block, the lock of the next run is left alone: redis-py checks and deletes it in one step.
+        A lock in the node's Redis ensures that. It expires, in case this process dies, but not before RQ has ended the
+        job (`job_timeout_s`). If it is lost in the middle of the block, the lock of the next run is left alone:
+        redis-py checks and deletes it in one step.
         """
-        lease_s = (self.settings.gossip.timeout_ms + 2 * _ANSWER_MARGIN_MS) / 1000
+        lease_s = job_timeout_s(self.settings)
         lock = self.redis(self.node).lock(self.keys.lock(job), timeout=lease_s, blocking=False)
         alone = bool(lock.acquire())
         try:
@@ -120,7 +164,7 @@ class FleetAccess:
 
         Returns `{"skipped": reason}` if the worker does not answer in time.
         """
-        wait_s = (self.settings.gossip.timeout_ms + _ANSWER_MARGIN_MS) / 1000
+        wait_s = _answer_wait_s(self.settings)
         redis = _client(self.settings.node(self.node).redis, wait_s + REPLY_TIMEOUT_S)
         most = self.settings.limits.inbox_entries_max
         redis.xadd(self.keys.inbox, {MESSAGE_FIELD: encode_message(message)}, maxlen=most, approximate=True)
@@ -130,17 +174,6 @@ class FleetAccess:
         report: Report = orjson.loads(answer[1])
         return report
 
-    def _url(self, node: str) -> str:
-        """Return the URL of the node's Redis, from the fleet file or the members; raises `UnknownNode`."""
-        in_file = self.settings.nodes.get(node)
-        if in_file is not None:
-            return in_file.redis
-        active = self._members.active
-        published = self._members.facts[active[node]].redis if node in active else ""
-        if not published:
-            raise UnknownNode(node, list(self.settings.nodes))
-        return published
-
     @functools.cached_property
     def _members(self) -> Members:
         """The members as the job's own node knows them."""
@@ -148,6 +181,11 @@ class FleetAccess:
         if own is None:
             return Members({}, {})
         return own.members if own.members.facts else Members.founders(own.founders)
+
+
+def _answer_wait_s(settings: FleetSettings) -> float:
+    """Return how long the worker may take to answer a job."""
+    return settings.gossip.timeout_ms / 1000 + _ANSWER_MARGIN_S
 
 
 @functools.cache

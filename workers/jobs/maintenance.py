@@ -1,13 +1,13 @@
 """The periodic jobs that RQ's own workers run: gossip round, compaction, convergence audit.
 
 A job does not change a replica itself. It reads what nodes publish (headers, links, whether their workers run), puts a
-message into its node's inbox, and waits for the answer. Every job is idempotent, and runs only once at a time for each
-node. So a job that is late, doubled or lost does no harm. A job does not contact peers across paused links.
+message into its node's inbox, and waits for the answer. Every job is idempotent, so a job that is late, doubled or lost
+does no harm. Gossip rounds and compactions also run only one at a time for each node. Gossip rounds and audits leave
+out peers across paused links; a compaction reads the headers of all members, as each of them holds tombstones back.
 """
 
 from __future__ import annotations
 
-import random
 import secrets
 from typing import TYPE_CHECKING
 
@@ -38,9 +38,7 @@ def gossip_round(node: str) -> Report:
             return {"skipped": "a round is under way"}
         if not fleet.runs(node):
             return {"skipped": f"{node} is down"}
-        candidates = [peer for peer in fleet.open_peers() if fleet.runs(peer)]
-        fanout = min(fleet.settings.gossip.fanout, len(candidates))
-        peers = random.sample(candidates, fanout)
+        peers = fleet.some_that_run(fleet.open_peers(), fleet.settings.gossip.fanout)
         name = secrets.token_hex(_NAME_BYTES)
         return fleet.ask(name, Round(name, tuple(peers), fleet.keys.answer(name)))
 
@@ -56,9 +54,9 @@ def compact(node: str) -> Report:
             return {"skipped": "a compaction is under way"}
         if not fleet.runs(node):
             return {"skipped": f"{node} is down"}
-        evidence = {peer: fleet.evidence(peer) for peer in fleet.peers()}
+        evidence = fleet.of_each(fleet.peers(), fleet.evidence)
         clocks = {found.replica: found.clock for found in evidence.values() if found and not found.joining}
-        absent = tuple(peer for peer, found in evidence.items() if not (found and found.running and fleet.runs(peer)))
+        absent = tuple(peer for peer, found in evidence.items() if not (found and found.running))
         name = secrets.token_hex(_NAME_BYTES)
         return fleet.ask(name, Compact(clocks, absent, fleet.keys.answer(name)))
 
@@ -71,7 +69,7 @@ def audit(node: str) -> Report:
     """
     fleet = FleetAccess.of(node)
     own = fleet.published(node)
-    peers = {peer: fleet.published(peer) for peer in fleet.open_peers()}
+    peers = fleet.of_each(fleet.open_peers(), fleet.published)
     groups: dict[str, list[str]] = {"agree": [], "differ_in_clock": [], "unreachable": [], "mismatch": []}
     for peer, state in peers.items():
         groups[_compare(own, state)].append(peer)

@@ -15,12 +15,12 @@ from rq.serializers import JSONSerializer
 
 from workers.config.loading import CRON_NODES_VARIABLE, load_settings
 from workers.jobs import audit, compact, gossip_round
+from workers.jobs.fleet_access import job_timeout_s
 from workers.wire.keys import queue_name
 
 __all__: list[str] = []
 
 RESULT_TTL_S = 600
-JOB_TIMEOUT_S = 30
 
 rq.cron.Queue = functools.partial(Queue, serializer=JSONSerializer)  # type: ignore[assignment, attr-defined]
 
@@ -42,7 +42,7 @@ def schedule() -> None:
                 queue_name=queue_name(node),
                 args=(node,),
                 interval=interval_s,
-                job_timeout=JOB_TIMEOUT_S,
+                job_timeout=job_timeout_s(settings),
                 result_ttl=RESULT_TTL_S,
                 ttl=interval_s,
                 failure_ttl=RESULT_TTL_S,

@@ -73,6 +73,7 @@ class Skew:
                 pipeline.execute_command("TIME")
                 value, redis_time = await pipeline.execute()
         except (RedisError, OSError, UnknownNode):
+            self.by_peer.pop(peer, None)
             return
         heartbeat = read_heartbeat(value, redis_time)
         if heartbeat is None or not heartbeat.fresh:

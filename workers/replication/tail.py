@@ -105,4 +105,6 @@ class Tail:
             return clock != before or self._cursor() > stuck_at
 
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._mailbox.turned.wait_for(progressed), _PROGRESS_TIMEOUT_S)
+            # Not `asyncio.wait_for`: where a turn wakes it, it swallows a cancellation that the same turn causes.
+            async with asyncio.timeout(_PROGRESS_TIMEOUT_S):
+                await self._mailbox.turned.wait_for(progressed)

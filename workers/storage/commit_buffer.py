@@ -1,14 +1,15 @@
 """The commands of a commit, as one buffer: a transaction, and the WATCH that guards the next one.
 
-Nearly every commit changes a few fields and adds one entry to the log. Its commands are made here, from names that are
-made once. The commands of any other commit come from `workers.storage.requests`.
+Nearly every commit changes a few fields and adds one entry to the log. Its commands are made here, from beginnings that
+`workers.storage.requests` makes once. That module makes all commands of any other commit.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from workers.storage.requests import record_commands, stream_commands
+from workers.storage.requests import WORDS_PER_COMMAND, add_to_log, record_commands, set_header, stream_commands
 from workers.wire.keys import DELTA_FIELD
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from workers.wire.keys import Keys
 
 __all__ = ["CommitBuffer"]
-
-_WORDS_MAX = 1024
-"""How many words of one hash go into one command."""
 
 
 class CommitBuffer:
@@ -34,15 +32,15 @@ class CommitBuffer:
         self._keys = keys
         self._log_entries_max = log_entries_max
         self._prefix = keys.record(b"")
-        self._set_header: RedisCommand = ("HSET", keys.header)
-        self._add_to_log: RedisCommand = ("XADD", keys.log, "MAXLEN", "~", log_entries_max)
+        self._set_header = set_header(keys, {})
+        self._add_to_log = add_to_log(keys, log_entries_max)
         self._end: tuple[RedisCommand, ...] = (("EXEC",), *guard)
 
     def commands(self, commit: Commit, header: Mapping[str, bytes]) -> list[RedisCommand]:
-        """Returns the commands of `commit`, which also sets the fields `header` of the header."""
+        """Return the commands of `commit`, which also sets the fields `header` of the header."""
         changes = commit.records
         commands: list[RedisCommand] = [("MULTI",)]
-        if changes.removed or changes.dropped or max(map(len, changes.written.values()), default=0) > _WORDS_MAX:
+        if changes.removed or changes.dropped or max(map(len, changes.written.values()), default=0) > WORDS_PER_COMMAND:
             commands += record_commands(self._keys, changes)
         else:
             prefix = self._prefix
@@ -51,7 +49,5 @@ class CommitBuffer:
             commands += stream_commands(self._keys, commit, self._log_entries_max)
         elif commit.delta is not None:
             commands.append((*self._add_to_log, f"{commit.counter}-0", DELTA_FIELD, commit.delta))
-        fields: list[str | bytes] = []
-        for pair in header.items():
-            fields += pair
-        return [*commands, (*self._set_header, *fields), *self._end]
+        words: Iterable[str | bytes] = chain.from_iterable(header.items())
+        return [*commands, (*self._set_header, *words), *self._end]

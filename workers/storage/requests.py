@@ -6,6 +6,7 @@ than a command per field.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.records import STATE, Changes, object_hashes
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BATCH_COMMANDS",
     "FIELDS_PER_COMMAND",
+    "WORDS_PER_COMMAND",
+    "add_to_log",
     "batches",
     "quarantine_entry",
     "record_commands",
@@ -34,6 +37,8 @@ __all__ = [
 
 
 FIELDS_PER_COMMAND = 512
+WORDS_PER_COMMAND = 2 * FIELDS_PER_COMMAND
+"""How many words of one hash, its fields and their values, go into one HSET."""
 BATCH_COMMANDS = 512
 _BATCH_BYTES = 1 << 20
 _QUARANTINE_ENTRIES_MAX = 10_000
@@ -42,7 +47,7 @@ _QUARANTINE_ENTRIES_MAX = 10_000
 def record_commands(keys: Keys, changes: Changes) -> list[RedisCommand]:
     """Return the commands that persist `changes` of objects."""
     return [
-        *_by_fields("HSET", keys, changes.written, 2 * FIELDS_PER_COMMAND),
+        *_by_fields("HSET", keys, changes.written, WORDS_PER_COMMAND),
         *_by_fields("HDEL", keys, changes.removed, FIELDS_PER_COMMAND),
         *(("UNLINK", keys.record(hash_)) for hash_ in changes.dropped),
     ]
@@ -59,8 +64,7 @@ def stream_commands(keys: Keys, commit: Commit, log_entries_max: int) -> list[Re
     """Return the commands for the streams that `commit` changes: the log, the inbox and the quarantine."""
     commands: list[RedisCommand] = []
     if commit.delta is not None:
-        cap: RedisCommand = ("MAXLEN", "~", log_entries_max)
-        commands.append(("XADD", keys.log, *cap, f"{commit.counter}-0", DELTA_FIELD, commit.delta))
+        commands.append((*add_to_log(keys, log_entries_max), f"{commit.counter}-0", DELTA_FIELD, commit.delta))
     if commit.trim:
         commands.append(("XTRIM", keys.log, "MINID", f"{commit.trim + 1}-0"))
     if commit.acknowledged:
@@ -72,6 +76,11 @@ def stream_commands(keys: Keys, commit: Commit, log_entries_max: int) -> list[Re
     return commands
 
 
+def add_to_log(keys: Keys, log_entries_max: int) -> RedisCommand:
+    """Return the words before the entry in the command that adds an entry to the log and trims the log roughly."""
+    return "XADD", keys.log, "MAXLEN", "~", log_entries_max
+
+
 def quarantine_entry(keys: Keys, source: str, entry: bytes | str, reason: str, content: bytes) -> RedisCommand:
     """Return the command that puts a stream entry into the quarantine; `reason` says why."""
     fields = ("source", source, "entry", entry, "reason", reason, "content", content)
@@ -80,12 +89,13 @@ def quarantine_entry(keys: Keys, source: str, entry: bytes | str, reason: str, c
 
 def set_header(keys: Keys, fields: Mapping[str, bytes]) -> RedisCommand:
     """Return the command that sets `fields` of the header."""
-    return "HSET", keys.header, *_flat(fields)
+    words: Iterable[str | bytes] = chain.from_iterable(fields.items())
+    return "HSET", keys.header, *words
 
 
 def replace_links(keys: Keys, paused: Iterable[str]) -> list[RedisCommand]:
     """Return the commands that pause the links to `paused` and open all others."""
-    fields = _flat(dict.fromkeys(paused, PAUSED.encode()))
+    fields = [word for peer in paused for word in (peer, PAUSED.encode())]
     return [("UNLINK", keys.links), *([("HSET", keys.links, *fields)] if fields else [])]
 
 
@@ -129,7 +139,3 @@ def _chunks(records: Iterable[Record]) -> Iterator[Changes]:
             size = count = 0
     if chunk:
         yield chunk
-
-
-def _flat(fields: Mapping[str, bytes]) -> list[str | bytes]:
-    return [item for pair in fields.items() for item in pair]

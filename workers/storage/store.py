@@ -179,7 +179,7 @@ class Store:
         self.trouble = None
 
     def enable_refill(self, node: Node, check_history: Callable[[], Awaitable[None]]) -> None:
-        """From now on, refill a Redis that has lost commits with what `node` holds in memory.
+        """Refill a Redis that has lost commits, from now on, with what `node` holds in memory.
 
         `check_history` raises `InvariantBroken` if a peer has seen commits of the replica that `node` does not have.
         """

@@ -1,15 +1,13 @@
-"""Reads the system clocks. No other module of the workers reads them, and the core gets the time as an argument."""
+"""Reads the time of day, which the core gets as an argument.
+
+Deadlines and durations are not in this time but in that of `time.monotonic`, which never falls or jumps.
+"""
 
 from __future__ import annotations
 
 import time
 
-__all__ = ["monotonic_ms", "wall_ms"]
-
-
-def monotonic_ms() -> int:
-    """Return the milliseconds since an arbitrary moment. Unlike wall time, this number never falls or jumps."""
-    return time.monotonic_ns() // 1_000_000
+__all__ = ["wall_ms"]
 
 
 def wall_ms() -> int:

@@ -104,17 +104,17 @@ class TurnLoop:
     # What arrives
 
     def put(self, event: Event) -> None:
-        """Adds an event that nobody waits for."""
+        """Add an event that nobody waits for."""
         self._events.append(event)
         self._become_due()
 
     def suspect(self) -> None:
-        """Has the next turn commit even if it changes nothing: the commit finds out whether Redis lost the replica."""
+        """Have the next turn commit even if it changes nothing: the commit finds out whether Redis lost the replica."""
         self._is_suspicious = True
         self._become_due()
 
     def submit(self, operation: Operation, on_reply: OnReply, now_s: float) -> None:
-        """Has a caller's operation run; `on_reply` is told the result or the error, later and once.
+        """Have a caller's operation run; `on_reply` is told the result or the error, later and once.
 
         Raises `Stopping`, `Overloaded` where too many callers wait, and `StoreUnavailable` where the store is known not
         to take the commit in time.
@@ -130,7 +130,7 @@ class TurnLoop:
             self._wake()
 
     def ask(self, make: Callable[[Waiter], Event], on_reply: OnReply) -> Waiter:
-        """Adds the event that `make` builds around a token. Its caller waits for as long as it takes.
+        """Add the event that `make` builds around a token. Its caller waits for as long as it takes.
 
         Raises `Stopping`.
         """
@@ -140,18 +140,18 @@ class TurnLoop:
     def ask_in_time(
         self, make: Callable[[Waiter], Event], on_reply: OnReply, now_s: float, *, extra_s: float = 0
     ) -> Waiter:
-        """As `ask`, for a caller that waits `extra_s` longer than for a call; raises what `submit` raises."""
+        """Do as `ask`, for a caller that waits `extra_s` longer than for a call; raises what `submit` raises."""
         self._check_hope(now_s)
         patience_s = self._call_timeout_s + extra_s
         return self._enter(make, Waiter(on_reply, patience_s, now_s + patience_s))
 
     def leave(self, waiter: Waiter) -> None:
-        """The caller is gone. A call whose turn has not begun is dropped, as the caller may have repeated it."""
+        """Forget the caller, who is gone. A call whose turn has not begun is dropped, as it may have been repeated."""
         self._asked.pop(waiter, None)
         self._begun.pop(waiter, None)
 
     def close(self) -> None:
-        """Takes no more calls. The loop is over when what waits has had its turn."""
+        """Take no more calls. The loop is over when what waits has had its turn."""
         self.is_closing = True
         self._become_due()
 
@@ -178,14 +178,14 @@ class TurnLoop:
         return self.is_closing and not self._events and not self._asked
 
     def check_open(self) -> None:
-        """Raises `Stopping` where the loop is closing."""
+        """Raise `Stopping` where the loop is closing."""
         if self.is_closing:
             raise Stopping(f"{errors.SHUTTING_DOWN}; try another node, or again")
 
     # Turns
 
     def begin(self, wall_ms: int, monotonic_ms: int) -> Commit | None:
-        """Runs one turn of the node on all that waits; returns what to commit, `None` for nothing.
+        """Run one turn of the node on all that waits; return what to commit, `None` for nothing.
 
         Raises what `Node.turn` raises: then the replica must not go on.
         """
@@ -202,13 +202,13 @@ class TurnLoop:
         return turn.commit
 
     def confirm(self) -> None:
-        """The commit that `begin` returned is durable."""
+        """Note that the commit which `begin` returned is durable."""
         self._is_committing = False
         self._changed = self.node.replica.catalogue.in_flight
         self.confirmed = self.node.confirm()
 
     def release(self) -> list[Effect]:
-        """Shows observers what the commit has changed; returns the effects of the turn, in their order.
+        """Show observers what the commit has changed; return the effects of the turn, in their order.
 
         The token of each reply is the `Waiter` to tell. Replies that nobody waits for any more are left out.
         """
@@ -222,7 +222,7 @@ class TurnLoop:
         return [e for e in effects if type(e) is not Reply or begun.pop(e.token, None) is not None]
 
     def give_up_late(self, now_s: float) -> list[Reply]:
-        """Returns the replies to callers whose time is up: why, and whether the call may still take effect."""
+        """Return the replies to callers whose time is up: why, and whether the call may still take effect."""
         replies = []
         for waiting in (self._begun, self._asked):
             for waiter in [found for found in waiting if found.deadline_s <= now_s]:
@@ -231,7 +231,7 @@ class TurnLoop:
         return replies
 
     def end(self) -> list[Reply]:
-        """The loop is over, or cannot go on: returns the replies to whoever still waits."""
+        """End the loop, which is over or cannot go on; return the replies to whoever still waits."""
         self.is_closing = True
         begun, self._begun = self._begun, {}
         asked, self._asked = self._asked, {}
@@ -248,7 +248,7 @@ class TurnLoop:
         return waiter
 
     def _check_hope(self, now_s: float) -> None:
-        """Raises where to wait would be in vain."""
+        """Raise an error where to wait would be in vain."""
         self.check_open()
         if self.calls_waiting >= self._calls_waiting_max:
             raise Overloaded(self._calls_waiting_max, "limits.calls_waiting_max")
@@ -263,7 +263,7 @@ class TurnLoop:
         return StoreUnavailable(reason, unchanged=not begun)
 
     def _cause(self, now_s: float) -> str:
-        """Why there was no confirmation."""
+        """Return why there was no confirmation."""
         if (trouble := self._store.trouble) is not None:
             return trouble.reason
         return "no turn has begun" if self._began_s is None else f"no answer for {now_s - self._began_s:.1f} s"

@@ -23,7 +23,7 @@ from workers.turns.turned import Turned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from crdt_core.node.events import Commit, Effect, Event, Operation
+    from crdt_core.node.events import Commit, Confirmed, Effect, Event, Operation
     from crdt_core.node.node import Node
     from crdt_core.replica.committed_view import CommittedView
     from workers.turns.loop import Observer, Waiter
@@ -48,14 +48,14 @@ class Commits(Protocol):
         """Since when and why the commit under way is not taken; `None` where nothing is amiss."""
 
     async def commit(self, commit: Commit) -> None:
-        """Returns once `commit` is durable."""
+        """Return once `commit` is durable."""
 
 
 class Mailbox:
     """The events that wait for a turn of `node`. `release` lets out the effects that are not replies.
 
-    A caller waits for `call_timeout_s` at most, and at most `calls_waiting_max` callers wait. `confirmed` is the
-    replica at its last confirmed commit. Tasks wait with `turned` for what a turn may bring about.
+    A caller waits for `call_timeout_s` at most, and at most `calls_waiting_max` callers wait. Tasks wait with
+    `turned` for what a turn may bring about.
     """
 
     def __init__(
@@ -78,11 +78,15 @@ class Mailbox:
         )
         self.submit = self._turns.submit
         """As `call`, for a face that keeps no task waiting: see `TurnLoop.submit`."""
-        self.confirmed = self._turns.confirmed
         self._ticker: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     # Reading
+
+    @property
+    def confirmed(self) -> Confirmed:
+        """The replica at its last confirmed commit."""
+        return self._turns.confirmed
 
     @property
     def persisted(self) -> int:
@@ -91,7 +95,7 @@ class Mailbox:
 
     @property
     def state(self) -> CommittedView:
-        """What readers are shown: the last confirmed state. Raises `Stopping`, as `read` does."""
+        """What readers are shown: the last confirmed state. Raises `Stopping`."""
         self._turns.check_open()
         return self.node.confirmed
 
@@ -113,24 +117,27 @@ class Mailbox:
     # What arrives
 
     def put(self, event: Event) -> None:
-        """Adds an event that nobody waits for."""
+        """Add an event that nobody waits for."""
         self._turns.put(event)
 
     def suspect(self) -> None:
-        """Redis may have lost the replica, or the connection that holds it: the next turn commits, and so finds out."""
+        """Have the next turn commit, to find out whether Redis lost the replica, or the connection that holds it."""
         self._turns.suspect()
 
     async def call(self, operation: Operation) -> Any:
-        """The result of a caller's operation, once it is durable; raises what the operation and `ask_in_time` raise."""
+        """Return the result of a caller's operation, once it is durable.
+
+        Raises what the operation and `ask_in_time` raise.
+        """
         return await self.ask_in_time(lambda token: Call(operation, token))
 
     async def ask(self, make: Callable[[Waiter], Event]) -> Any:
-        """The reply to the event that `make` builds around a token, once it is durable. Raises `Stopping`."""
+        """Return the reply to the event that `make` builds around a token, once it is durable. Raises `Stopping`."""
         reply = asyncio.get_running_loop().create_future()
         return await self._reply(reply, self._turns.ask(make, partial(_settle, reply)))
 
     async def ask_in_time(self, make: Callable[[Waiter], Event], extra_s: float = 0) -> Any:
-        """As `ask`, for as long as a caller should wait (and `extra_s`, for what takes longer than one turn).
+        """Do as `ask`, for as long as a caller should wait (and `extra_s`, for what takes longer than one turn).
 
         Raises `Overloaded` if too many wait already, and `StoreUnavailable` where Redis does not confirm in time, or
         is known not to: the error says why, and whether the write may still take effect.
@@ -142,16 +149,17 @@ class Mailbox:
         return await self._reply(reply, waiter)
 
     def close(self) -> None:
-        """Takes no more calls; `run` ends when what is waiting has had its turn."""
+        """Take no more calls; `run` ends when what is waiting has had its turn."""
         self._turns.close()
 
     # Turns
 
     async def run(self) -> None:
-        """Turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
+        """Take turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
         turns, call_soon = self._turns, asyncio.get_running_loop().call_soon
         self._tick()
         try:
+            # `is_over` implies `is_closing`, which is an attribute: it spares a call for each turn.
             while not (turns.is_closing and turns.is_over):
                 if turns.is_due:
                     await asyncio.sleep(0)  # what is answered leaves before the next turn begins
@@ -162,7 +170,6 @@ class Mailbox:
                 if commit is not None:
                     await self._store.commit(commit)
                     turns.confirm()
-                    self.confirmed = turns.confirmed
                 for effect in turns.release():
                     if type(effect) is Reply:
                         # By the event loop: a caller that fails at its answer must not take the turns with it.
@@ -178,7 +185,7 @@ class Mailbox:
             _tell(self._turns.end())
 
     def _tick(self) -> None:
-        """A turn even if nothing arrives: time is something that happens, too."""
+        """Have a turn even if nothing arrives: time is something that happens, too."""
         if not self._turns.is_due:
             self._turns.put(Tick())
         if self._patience is None and (next_s := self._turns.next_deadline_s) < inf:
@@ -197,7 +204,7 @@ class Mailbox:
         self._patience = asyncio.get_running_loop().call_later(delay_s, self._give_up_late)
 
     def _give_up_late(self) -> None:
-        """Tells the callers whose time is up, and comes again when the time of the next one is."""
+        """Tell the callers whose time is up, and come again when the time of the next one is."""
         self._patience = None
         now_s = monotonic()
         _tell(self._turns.give_up_late(now_s))
@@ -207,7 +214,7 @@ class Mailbox:
 
 
 def _tell(replies: Iterable[Reply]) -> None:
-    """Tells each caller, by the event loop: a caller that fails at its answer must not take the turns with it."""
+    """Tell each caller, by the event loop: a caller that fails at its answer must not take the turns with it."""
     for waiter, result, error in replies:
         asyncio.get_running_loop().call_soon(waiter.on_reply, result, error)
 

@@ -18,14 +18,14 @@ class Turned:
         self.waiting: list[asyncio.Future[None]] = []
 
     async def wait_for(self, holds: Callable[[], bool]) -> None:
-        """Returns once `holds` returns true: at once, or after the turn that brings it about."""
+        """Return once `holds` returns true: at once, or after the turn that brings it about."""
         while not holds():
             turn = asyncio.get_running_loop().create_future()
             self.waiting.append(turn)
             await turn
 
     def notify(self) -> None:
-        """A turn is over: whoever waits looks again."""
+        """Have all who wait look again: a turn is over."""
         waiting, self.waiting = self.waiting, []
         for turn in waiting:
             if not turn.done():

@@ -30,7 +30,8 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
                                         Redis
     deltaic:{n1}:met            hash    per peer, the run id of its Redis when this worker process first read there
     deltaic:{n1}:lock:<job>     string  the lock of a job that runs; expires
-    deltaic:fleet               hash    per node of this Redis the heartbeat of its worker (`replication.heartbeat`)
+    deltaic:fleet               hash    per node of this Redis the heartbeat of its worker:
+                                        see `workers.replication.heartbeat`
     rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
     deltaic:audit               hash    per node of this Redis the report of its last convergence audit
 """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crdt_core.types.members import Members
     from workers.config.settings import FleetSettings
 
-__all__ = ["Peers", "redis_client"]
+__all__ = ["Peers", "redis_client", "redis_url"]
 
 _REPLY_TIMEOUT_S = 5.0
 
@@ -52,14 +52,15 @@ class Peers:
 
         Raises `UnknownNode` where neither the fleet file nor the members have its address.
         """
-        url = self._url(node)
+        url = redis_url(self._settings, self.members, node)
         if url not in self._clients:
             self._clients[url] = redis_client(url)
         return self._clients[url]
 
     def reader(self, node: str) -> ReconnectingConnection:
         """Return a new reconnecting connection to the Redis of `node`, for one reader. Raises `UnknownNode`."""
-        reader = ReconnectingConnection(self._url(node), f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
+        url = redis_url(self._settings, self.members, node)
+        reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
         self._readers.add(reader)
         return reader
 
@@ -70,15 +71,19 @@ class Peers:
         for client in self._clients.values():
             await client.aclose()
 
-    def _url(self, node: str) -> str:
-        in_file = self._settings.nodes.get(node)
-        if in_file is not None:
-            return in_file.redis
-        if self.members is not None and node in self.members.active:
-            published = self.members.facts[self.members.active[node]].redis
-            if published:
-                return published
-        raise UnknownNode(node, list(self._settings.nodes))
+
+def redis_url(settings: FleetSettings, members: Members | None, node: str) -> str:
+    """Return the URL of the Redis of `node`: the one in the fleet file, else the one that the member has published.
+
+    Raises `UnknownNode` where there is neither.
+    """
+    if node in settings.nodes:
+        return settings.nodes[node].redis
+    if members is not None and node in members.active:
+        published = members.facts[members.active[node]].redis
+        if published:
+            return published
+    raise UnknownNode(node, list(settings.nodes))
 
 
 def redis_client(url: str) -> Redis:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import orjson
 import structlog
 from redis.exceptions import RedisError
 
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailable, UnknownNode, WorldError
-from crdt_core.membership.identity import ComeBack, Join, Resume, Wait, decide
+from crdt_core.membership.identity import ComeBack, Wait, decide, start_of
 from workers.config.redis_url import publishable
 from workers.replication.heartbeat import publish_heartbeat
 from workers.storage.evidence import read_evidence
@@ -27,18 +26,16 @@ from workers.wire.keys import MESSAGE_FIELD, Keys
 from workers.wire.retry import until_redis_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from redis.asyncio import Redis
 
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
-    from crdt_core.membership.identity import Sponsor
+    from crdt_core.membership.identity import Sponsor, Start
     from workers.config.settings import NodeSettings
     from workers.storage.store import Store
     from workers.wire.peers import Peers
 
-__all__ = ["Bootstrap", "bootstrap"]
+__all__ = ["bootstrap"]
 
 log = structlog.get_logger()
 
@@ -51,23 +48,8 @@ _NONCE_BYTES = 2
 _OPTIONS = {"trusting": "--trust-redis", "unsponsored": "--unsponsored"}
 
 
-@dataclass(frozen=True, slots=True)
-class Bootstrap:
-    """The replica id under which the node goes on, and what it has to do before it may serve.
-
-    `sponsor`: the member from which it fetches its state. `unsponsored`: it writes itself down as a member. `former`:
-    the id whose unsent writes it replays as new ones.
-    """
-
-    replica: ReplicaId
-    founders: Sequence[str]
-    sponsor: Sponsor | None = None
-    unsponsored: bool = False
-    former: ReplicaId = ""
-
-
-async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, override: OperatorOverride) -> Bootstrap:
-    """Return the decision, however long it takes. This process must own `store`.
+async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, override: OperatorOverride) -> Start:
+    """Return how the node starts, however long the decision takes. This process must own `store`.
 
     Raises `NotAMember`, `CorruptState` and `Fenced`.
     """
@@ -98,7 +80,10 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
             if decision.sponsor and not await _is_admitted(name, node, decision.replica, decision.sponsor, peers):
                 unresponsive.add(decision.sponsor.node)
                 continue
-        return await _write_decision(own, decision, store)
+        start = start_of(own, decision)
+        if start.header is not None:
+            await store.begin(start.replica, start.header, discard=start.discard)
+        return start
 
 
 async def _delete_met(name: str, redis: Redis) -> None:
@@ -152,18 +137,3 @@ async def _is_admitted(name: str, node: NodeSettings, new: ReplicaId, sponsor: S
         log.warning("sponsor_timed_out", node=name, sponsor=sponsor.node, reason=str(error) or "no answer")
         return False
     return True
-
-
-async def _write_decision(own: NodeEvidence, decision: Resume | Join | ComeBack, store: Store) -> Bootstrap:
-    """Write into the node's own header what it is about to do, and return that."""
-    if isinstance(decision, Resume):
-        if own.replica != decision.replica:
-            await store.begin(decision.replica, {"founders": orjson.dumps(list(decision.founders))})
-        return Bootstrap(decision.replica, decision.founders, former=own.former)
-    fresh, founders, former = decision.fresh, own.founders, own.former
-    if fresh:
-        founders, former = (), own.former or own.replica
-    if own.replica != decision.replica:
-        fields = {"joining": b"1", "restored": b"", "founders": orjson.dumps(list(founders)), "former": former.encode()}
-        await store.begin(decision.replica, fields, discard=fresh)
-    return Bootstrap(decision.replica, founders, decision.sponsor, decision.sponsor is None, former)

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from crdt_core.errors import UnknownNode
 from workers.replication.tail import Tail
-from workers.system.tasks import Children
+from workers.system.tasks import Children, end
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ async def follow_peers(peers: Peers, links: Links, mailbox: Mailbox, *, batch: i
     async with Children() as children:
         while True:
             peers.members = mailbox.node.replica.members
-            wanted = _wanted(mailbox)
+            wanted = mailbox.node.membership.logs_to_read
             for gone in tails.keys() - wanted:
-                tails.pop(gone).cancel()
+                children.start(end([tails.pop(gone)]))
             for peer, replica in wanted - tails.keys():
                 try:
                     tail = Tail(peer, replica, peers.reader(peer), links, mailbox, batch=batch)
@@ -75,10 +75,4 @@ async def _wait_without_address(peer: str) -> None:
 
 
 def _peers_changed(tails: Mapping[tuple[str, ReplicaId], object], mailbox: Mailbox) -> bool:
-    return tails.keys() != _wanted(mailbox)
-
-
-def _wanted(mailbox: Mailbox) -> set[tuple[str, ReplicaId]]:
-    """Return the peers whose logs are to be read, each with its replica id; none before the node is a member."""
-    membership = mailbox.node.membership
-    return set(membership.peers.items()) if membership.is_admitted else set()
+    return tails.keys() != mailbox.node.membership.logs_to_read

@@ -17,9 +17,8 @@ from redis.exceptions import RedisError
 from crdt_core.codec.deltas import decode_delta
 from crdt_core.errors import Malformed
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
-from crdt_core.membership.replay import is_final
+from crdt_core.membership.replay import is_final, to_replay
 from crdt_core.node.events import Call, ReplayAsked, RoundAsked
-from crdt_core.types.members import REMOVED_BY_HAND
 from workers.config.redis_url import publishable
 from workers.wire.keys import DELTA_FIELD, Keys
 
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crdt_core.lattice.deltas import Delta
+    from crdt_core.membership.identity import Start
     from workers.config.settings import NodeSettings
     from workers.turns.mailbox import Mailbox
-    from workers.worker.bootstrap import Bootstrap
 
 __all__ = ["SponsorSilent", "join", "replay_former"]
 
@@ -49,20 +48,22 @@ class SponsorSilent(Exception):
         self.sponsor = sponsor
 
 
-async def join(bootstrap: Bootstrap, node: NodeSettings, mailbox: Mailbox) -> None:
+async def join(start: Start, node: NodeSettings, mailbox: Mailbox) -> None:
     """Return when the replica is a member; at once if it is one already. Raises `SponsorSilent`."""
     name = mailbox.node.name
     if not _joins(mailbox):
         return
-    if bootstrap.sponsor is None:
-        await mailbox.call(AdmitIncarnation(name, bootstrap.replica, node.grpc, publishable(node.redis)))
+    if start.sponsor is None:
+        # Without a limit of time, as the commit itself: a Redis that is slow must not end the start.
+        admission = AdmitIncarnation(name, start.replica, node.grpc, publishable(node.redis))
+        await mailbox.ask(lambda token: Call(admission, token))
         return
-    sponsor = bootstrap.sponsor.node
-    log.info("join_started", node=name, replica=bootstrap.replica, sponsor=sponsor)
+    sponsor = start.sponsor.node
+    log.info("join_started", node=name, replica=start.replica, sponsor=sponsor)
     for _ in range(_ROUNDS_MAX):
         result = await mailbox.ask(lambda token: RoundAsked((sponsor,), token))
         if not _joins(mailbox):
-            log.info("join_completed", node=name, replica=bootstrap.replica, new_items=result.new_items)
+            log.info("join_completed", node=name, replica=start.replica, new_items=result.new_items)
             return
         await asyncio.sleep(_ROUND_PAUSE_S)
     raise SponsorSilent(sponsor)
@@ -72,22 +73,21 @@ def _joins(mailbox: Mailbox) -> bool:
     return mailbox.node.joins  # A function, because mypy takes a property for constant between two reads.
 
 
-async def replay_former(own: Redis, bootstrap: Bootstrap, mailbox: Mailbox) -> None:
+async def replay_former(own: Redis, start: Start, mailbox: Mailbox) -> None:
     """Replay what the former id had not sent, if there is one, and then wait until cancelled.
 
     `own` is the node's own Redis, which holds the log of the former id.
     """
-    former, node = bootstrap.former, mailbox.node
+    former, node = start.former, mailbox.node
     if former:
         await mailbox.turned.wait_for(lambda: node.membership.is_admitted)
         await mailbox.ask(lambda token: Call(RetireFormer(node.name, former), token))
         await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
         key = Keys(node.name, former).log
         deltas = await _unsent(own, key, node.replica.clock_with_folded[former])
-        by_hand = node.replica.members.facts[former].reason == REMOVED_BY_HAND
-        if by_hand and deltas:
+        asked = to_replay(node.replica, former, deltas)
+        if len(asked) < len(deltas):
             log.warning("unsent_writes_dropped", node=node.name, former=former, commits=len(deltas), reason="removed")
-        asked = tuple(() if by_hand else deltas)
         replayed = await mailbox.ask(lambda token: ReplayAsked(former, asked, token))
         log.info("unsent_writes_replayed", node=node.name, former=former, commits=len(asked), writes=replayed)
         with suppress(RedisError, OSError):

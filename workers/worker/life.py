@@ -18,7 +18,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from crdt_core.errors import NotAMember, Retired, StoreUnavailable
-from crdt_core.node.events import LinksRead, StampAhead
+from crdt_core.node.events import StampAhead
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crdt_core.membership.evidence import OperatorOverride
+    from crdt_core.membership.identity import Start
     from crdt_core.node.events import Effect
     from workers.config.settings import FleetSettings
-    from workers.worker.bootstrap import Bootstrap
 
 __all__ = ["Life"]
 
@@ -92,9 +92,9 @@ class Life:
             if not await done_before(self._stop, loading):
                 log.info("node_stopped", node=self._name, during="loading")
                 return
-            decision, node = loading.result()
+            start, node = loading.result()
             self._store.enable_refill(node, partial(check_history, node, Published(node, self._peers)))
-            await self._serve(node, decision, takeover=takeover)
+            await self._serve(node, start, takeover=takeover)
         except (Retired, SponsorSilent):
             await self._store.release()
             raise
@@ -105,24 +105,24 @@ class Life:
             self._store.close()
             await self._peers.close()
 
-    async def _load(self, *, takeover: bool) -> tuple[Bootstrap, Node]:
+    async def _load(self, *, takeover: bool) -> tuple[Start, Node]:
         """Acquire the replica, decide on its id, and load its state."""
         await self._store.acquire(takeover=takeover)
-        decision = await bootstrap(self._name, self._node_settings, self._store, self._peers, self._override)
-        replica = Replica(decision.replica, self._settings.gossip.touched_max, decision.founders)
+        start = await bootstrap(self._name, self._node_settings, self._store, self._peers, self._override)
+        replica = Replica(start.replica, self._settings.gossip.touched_max, start.founders)
         hlc = await self._store.load(replica)
         node = Node(
             self._name,
             replica,
             self._store.token,
-            sponsor=decision.sponsor,
+            sponsor=start.sponsor,
             options=_options(self._settings),
             hlc=hlc,
         )
         node.stability.restore(self._store.header)
-        return decision, node
+        return start, node
 
-    async def _serve(self, node: Node, decision: Bootstrap, *, takeover: bool) -> None:
+    async def _serve(self, node: Node, start: Start, *, takeover: bool) -> None:
         """Run the loaded node until it is told to stop, or a part of it fails."""
         name, settings = self._name, self._settings
         own = self._peers.redis(name)
@@ -149,7 +149,6 @@ class Life:
         if not await done_before(self._stop, reading_links):
             log.info("node_stopped", node=name, during="reading the links")
             return
-        mailbox.put(LinksRead(reading_links.result()))
         log.info("replica_loaded", node=name, replica=node.replica.id, objects=len(node.replica.catalogue.objects))
         _exempt_replica_from_gc()
         turns = asyncio.create_task(mailbox.run())
@@ -163,12 +162,12 @@ class Life:
                 publish_heartbeats(self._peers, self._node_settings.grpc, self._store, mailbox, serving),
                 outbox.run(mailbox),
                 follow_peers(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),
-                replay_former(own, decision, mailbox),
+                replay_former(own, start, mailbox),
                 sweep(mailbox),
             )
         ]
         try:
-            joining = asyncio.create_task(join(decision, self._node_settings, mailbox))
+            joining = asyncio.create_task(join(start, self._node_settings, mailbox))
             background.append(joining)
             await wait_for_first(turns, *background, self._stop)
             if joining.done() and not joining.exception() and not self._stop.done():
@@ -188,6 +187,7 @@ class Life:
             mailbox.close()
             await _drain(turns, name)
             await outbox.drain()
+            await end(background)  # Before the release: a heartbeat would write again what the release deletes.
             await _release(self._store, own, name)
             log.info("node_stopped", node=name)
         finally:

@@ -22,6 +22,7 @@ def test_the_founders_are_peers_until_something_changes() -> None:
     membership = seen_by(Replica("n1", founders=["n1", "n2", "n3"]))
     assert membership.is_admitted
     assert membership.peers == {"n2": "n2", "n3": "n3"}
+    assert membership.logs_to_read == {("n2", "n2"), ("n3", "n3")}
     assert not membership.owes()
     assert [membership.knows(node) for node in ("n1", "n2", "n9")] == [False, True, False]
 
@@ -31,6 +32,7 @@ def test_a_node_that_is_not_admitted_knows_only_its_sponsor() -> None:
     joining = seen_by(Replica("n4"), "n4", Sponsor("n2", "n2.3"))
     assert not joining.is_admitted
     assert joining.peers == {"n2": "n2.3"}
+    assert joining.logs_to_read == set()
 
 
 def test_a_member_closes_a_leaving_id_once() -> None:

@@ -8,10 +8,10 @@ from crdt_core.codec.deltas import decode_delta
 from crdt_core.commands import Execute
 from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
 from crdt_core.membership.identity import Sponsor
-from crdt_core.membership.replay import is_final
+from crdt_core.membership.replay import is_final, to_replay
 from crdt_core.node.events import ReplayAsked
 from crdt_core.replica.replica import Replica
-from crdt_core.types.members import ABSENT
+from crdt_core.types.members import ABSENT, REMOVED_BY_HAND
 from tests.crdt_core.fellows import Fellows
 from tests.invocations import command, lookup
 
@@ -173,3 +173,11 @@ def test_where_removals_win_they_are_done_again_and_adds_yield_to_them(fleet):
     come_back(fleet)
     assert fleet.value("n2", b"ban") == [b"w", b"y"]
     assert fleet.value("n2", b"off") is None
+
+
+@pytest.mark.parametrize(("reason", "replayed"), [(ABSENT, 2), (REMOVED_BY_HAND, 0)])
+def test_the_unsent_writes_of_a_node_that_was_removed_by_hand_are_not_wanted(fleet, reason, replayed):
+    fleet.do("n3", HITS)
+    unsent = [decode_delta(content) for _, content in fleet.logs["n3"]]
+    fleet.do("n1", RemoveMember("n3", reason))
+    assert len(to_replay(fleet.nodes["n1"].replica, "n3", unsent)) == replayed

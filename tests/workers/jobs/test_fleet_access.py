@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +13,8 @@ from crdt_core.codec.messages import Round
 from crdt_core.errors import UnknownNode
 from tests.proxy import Proxy
 from tests.workers.fleet.publishing import AWAY, publish_header, publish_members, settings_of
-from workers.jobs.fleet_access import FleetAccess
+from workers.jobs import fleet_access
+from workers.jobs.fleet_access import FleetAccess, job_timeout_s
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -20,6 +24,11 @@ if TYPE_CHECKING:
     from tests.server import ValkeyServer
 
 LOCK = Keys("n1").lock("gossip")
+
+
+def silent_redis() -> socket.socket:
+    """A server that takes connections and says nothing."""
+    return socket.create_server(("127.0.0.1", 0))
 
 
 @pytest.fixture
@@ -91,13 +100,63 @@ def test_a_job_runs_once_at_a_time_for_each_node(client: Redis, server: ValkeySe
     one, again, other = FleetAccess(settings, "n1"), FleetAccess(settings, "n1"), FleetAccess(settings, "n2")
     with one.single_flight("gossip") as alone:
         assert alone
-        assert 0 < client.pttl(LOCK) <= settings.gossip.timeout_ms + 4000
+        assert 0 < client.ttl(LOCK) <= job_timeout_s(settings)
         with again.single_flight("gossip") as second, other.single_flight("gossip") as elsewhere:
             assert (second, elsewhere) == (False, True)
         assert client.exists(LOCK), "the one that did not run does not take the lock away"
         with again.single_flight("compact") as another_job:
             assert another_job
     assert not client.exists(LOCK)
+
+
+def test_a_job_keeps_its_lock_while_the_redis_of_its_peers_is_silent(
+    client: Redis, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock once expired before the job had asked its peers, so that the next run of the job began meanwhile."""
+    for name in ("REPLY_TIMEOUT_S", "_ANSWER_MARGIN_S"):
+        monkeypatch.setattr(fleet_access, name, 0.5)
+    publish_header(client, "n1", {"n1": 1}, founders=["n1", "n2", "n3", "n4", "n5"])
+    with ExitStack() as stack:
+        silent = {f"n{number}": stack.enter_context(silent_redis()) for number in range(2, 6)}
+        urls = {name: f"redis://127.0.0.1:{listening.getsockname()[1]}/0" for name, listening in silent.items()}
+        settings = settings_of(n1=server.url, **urls)
+        settings = settings.model_copy(update={"gossip": settings.gossip.model_copy(update={"timeout_ms": 1})})
+        fleet = FleetAccess(settings, "n1")
+        with fleet.single_flight("gossip") as alone:
+            assert alone
+            assert fleet.some_that_run(fleet.open_peers(), 2) == []
+            assert client.exists(LOCK)
+
+
+def test_the_search_for_peers_that_run_asks_no_more_than_it_needs_and_has_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet = FleetAccess(settings_of(n1=AWAY), "n1")
+    asked: list[str] = []
+
+    def runs(node: str) -> bool:
+        asked.append(node)
+        return node != "n2"
+
+    monkeypatch.setattr(fleet, "runs", runs)
+    found = fleet.some_that_run(["n2", "n3", "n4", "n5", "n6"], 2)
+    assert len(found) == 2
+    assert [node for node in asked if node != "n2"] == found
+    assert sorted(fleet.some_that_run(["n2", "n3", "n4"], 9)) == ["n3", "n4"]
+    monkeypatch.setattr(fleet_access, "SEARCH_S", -1)
+    assert fleet.some_that_run(["n2", "n3"], 1) == []
+
+
+def test_all_peers_are_asked_at_the_same_time() -> None:
+    """Each answer waits until all have been asked."""
+    fleet, meeting = FleetAccess(settings_of(n1=AWAY), "n1"), threading.Barrier(3)
+
+    def ask(peer: str) -> str:
+        meeting.wait(10)
+        return peer.upper()
+
+    assert fleet.of_each(["n2", "n3", "n4"], ask) == {"n2": "N2", "n3": "N3", "n4": "N4"}
+    assert fleet.of_each([], ask) == {}
 
 
 def test_a_job_that_fails_gives_its_lock_up(client: Redis, server: ValkeyServer) -> None:

@@ -12,7 +12,8 @@ from rq.serializers import JSONSerializer
 
 from tests.server import ValkeyServer
 from tests.support import free_port
-from workers.config.loading import CRON_NODES_VARIABLE
+from workers.config.loading import CRON_NODES_VARIABLE, load_settings
+from workers.jobs.fleet_access import job_timeout_s
 from workers.wire.keys import queue_name
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ grpc = "127.0.0.1:{grpc}"
 redis = "{redis}"
 [gossip]
 interval_s = 7
+timeout_ms = 60_000
 """
 
 
@@ -63,6 +65,13 @@ def test_the_jobs_bear_the_names_that_job_workers_of_0_1_0_know(redis: Redis) ->
     for node in ("n1", "n2"):
         assert [job.func_name for job in jobs if job.queue_name == queue_name(node)] == NAMES_OF_0_1_0
     assert {job.interval for job in jobs if job.func_name.endswith("gossip_round")} == {7}
+
+
+def test_a_job_may_take_as_long_as_a_round_of_this_fleet(redis: Redis) -> None:
+    """RQ once ended every job after 30 seconds, whatever `gossip.timeout_ms` allowed."""
+    settings = load_settings()
+    assert {job.job_options["job_timeout"] for job in scheduled(redis).get_jobs()} == {job_timeout_s(settings)}
+    assert job_timeout_s(settings) * 1000 > settings.gossip.timeout_ms
 
 
 def test_only_the_jobs_of_the_nodes_that_the_environment_names(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+from redis.asyncio import Redis
 
 from crdt_core.lattice.clocks import HybridClock, Stamp
 from crdt_core.lattice.deltas import Patch
@@ -19,14 +21,22 @@ from crdt_core.node.offered_patches import A_CALLER
 from crdt_core.replica.replica import Replica
 from tests.fleet import DELTAIC, Fleet
 from tests.invocations import command
-from tests.support import wait_until
+from tests.proxy import Proxy
+from tests.support import wait_until, wait_until_async
+from workers.config.loading import checked
 from workers.jobs import maintenance as jobs
+from workers.replication.heartbeat import publish_heartbeat
+from workers.replication.skew import Skew
 from workers.rpc import deltaic_pb2 as pb
+from workers.system.tasks import end
 from workers.wire.keys import FLEET, Keys
+from workers.wire.peers import Peers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.server import ValkeyServer
 
 HOUR_MS = 3_600_000
 AHEAD_MS = 5 * HOUR_MS + HOUR_MS // 2
@@ -214,6 +224,23 @@ def test_a_turn_sets_the_hybrid_clock_right_and_says_so() -> None:
     assert StampAhead("n1", AHEAD_MS - 1000, refused=True) in turn.effects
     assert (node.hlc.last.ms, node.counts["clock_set_right"]) == (1000, 1)
     assert not [e for e in node.turn([], wall_ms=1001, monotonic_ms=1001).effects if isinstance(e, StampAhead)]
+
+
+async def test_the_skew_of_a_peer_whose_redis_cannot_be_reached_any_more_is_forgotten(server: ValkeyServer) -> None:
+    """It once stayed in the metrics for as long as the peer was away."""
+    server.client().flushdb()
+    redis = Redis.from_url(server.url)
+    with Proxy(server.port) as proxy:
+        nodes = {"n1": {"grpc": "h:1", "redis": server.url}, "n2": {"grpc": "h:2", "redis": proxy.url}}
+        peers = Peers(checked({"nodes": nodes}), "n1")
+        skew = Skew(node_at(Stamp(0, 0)), peers, HOUR_MS)
+        await publish_heartbeat(redis, "n2", "h:2")
+        measuring = asyncio.create_task(skew.run())
+        await wait_until_async(lambda: "n2" in skew.by_peer, what="the skew to be measured")
+    await wait_until_async(lambda: "n2" not in skew.by_peer, what="the skew to be forgotten")
+    await end([measuring])
+    await peers.close()
+    await redis.aclose()
 
 
 def offered(hlc: Stamp) -> Patch:

@@ -50,6 +50,10 @@ class Following(Bench):
     def fruit(self) -> list[bytes]:
         return sorted(value_of(self.node.confirmed, b"fruit") or [])
 
+    def readers(self) -> int:
+        """How many connections there are to read from: one for the links, and one for each peer."""
+        return sum(found["name"] == "deltaic-reader-n1" for found in self.client.client_list())
+
 
 @pytest.fixture
 async def bench(server: ValkeyServer) -> AsyncIterator[Following]:
@@ -89,10 +93,22 @@ async def test_a_member_without_an_address_is_said_once_and_stops_nobody(bench: 
 
 async def test_a_member_that_was_removed_is_followed_no_more(bench: Following) -> None:
     bench.follow()
-
-    def readers() -> int:
-        return sum(found["name"] == "deltaic-reader-n1" for found in bench.client.client_list())
-
-    await wait_until_async(lambda: "n2" in bench.peers.met and readers() == 2, what="n2 to be followed")
+    await wait_until_async(lambda: "n2" in bench.peers.met and bench.readers() == 2, what="n2 to be followed")
     await bench.mailbox.call(RemoveMember("n2"))
-    await wait_until_async(lambda: readers() == 1, what="only the connection for the links to be left")
+    await wait_until_async(lambda: bench.readers() == 1, what="only the connection for the links to be left")
+
+
+async def test_a_removed_member_is_followed_no_more_though_its_tail_waited_for_a_missing_delta(
+    bench: Following,
+) -> None:
+    """The turn that removes n2 also wakes its tail. `asyncio.wait_for` once swallowed the cancellation of the tail."""
+    replica = Replica("n2", founders=["n1", "n2"])
+    for counter in (1, 2):
+        replica.write(b"fruit", ORSET, b"apple%d" % counter, True)
+        content = encode_delta(replica.commit(Stamp(counter, 0)))
+    bench.client.xadd(Keys("n2").log, {DELTA_FIELD: content}, id="2-0")  # The log lacks the first delta.
+    bench.follow()
+    waits = bench.mailbox.turned
+    await wait_until_async(lambda: len(waits.waiting) == 2 and bench.readers() == 2, what="the tail to wait for it")
+    await bench.mailbox.call(RemoveMember("n2"))
+    await wait_until_async(lambda: bench.readers() < 2, what="the connection of the tail to be closed")

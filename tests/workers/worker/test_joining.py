@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from crdt_core.codec.deltas import encode_delta
+from crdt_core.errors import StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.identity import Sponsor, Start
 from crdt_core.node.node import Node, NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
-from tests.invocations import value_of
+from tests.invocations import command, value_of
 from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench
 from workers.config.settings import NodeSettings
 from workers.turns.mailbox import Mailbox
 from workers.wire.keys import DELTA_FIELD, Keys
-from workers.worker.bootstrap import Bootstrap
 from workers.worker.joining import SponsorSilent, join, replay_former
 
 if TYPE_CHECKING:
@@ -46,16 +47,30 @@ async def as_newcomer(bench: Bench, replica: str, founders: list[str], sponsor: 
 
 
 async def test_a_member_has_nothing_to_do(bench: Bench) -> None:
-    await join(Bootstrap("n1", ("n1", "n2")), ADDRESSES, bench.mailbox)
+    await join(Start("n1", ("n1", "n2")), ADDRESSES, bench.mailbox)
 
 
 async def test_a_node_without_a_sponsor_writes_itself_down(bench: Bench) -> None:
     await as_newcomer(bench, "n1.2", ["n1"], None)
     bench.start()
-    await join(Bootstrap("n1.2", ("n1",), unsponsored=True, former="n1"), ADDRESSES, bench.mailbox)
+    await join(Start("n1.2", ("n1",), former="n1"), ADDRESSES, bench.mailbox)
     assert bench.node.membership.is_admitted
     fact = bench.node.replica.members.facts["n1.2"]
     assert (fact.node, fact.grpc, fact.redis) == ("n1", "n1:7101", "redis://n1:6379/0")
+
+
+async def test_a_node_without_a_sponsor_waits_for_its_own_redis_as_long_as_it_takes(bench: Bench) -> None:
+    """The start of a node whose Redis was slow once ended when the patience of a client's call did."""
+    await as_newcomer(bench, "n1.2", ["n1"], None)
+    bench.mailbox = Mailbox(bench.node, bench.tap, lambda _: None, call_timeout_s=0.05)
+    bench.tap.open.clear()
+    bench.start()
+    joining = asyncio.create_task(join(Start("n1.2", ("n1",), former="n1"), ADDRESSES, bench.mailbox))
+    with pytest.raises(StoreUnavailable):
+        await bench.mailbox.call(command("SADD", b"fruit", b"apple"))
+    bench.tap.open.set()
+    await joining
+    assert bench.node.membership.is_admitted
 
 
 async def test_a_sponsor_that_gives_no_state_is_given_up(bench: Bench) -> None:
@@ -63,7 +78,7 @@ async def test_a_sponsor_that_gives_no_state_is_given_up(bench: Bench) -> None:
     await as_newcomer(bench, "n1", [], sponsor)
     bench.start()
     with pytest.raises(SponsorSilent) as silent:
-        await join(Bootstrap("n1", (), sponsor), ADDRESSES, bench.mailbox)
+        await join(Start("n1", (), sponsor), ADDRESSES, bench.mailbox)
     assert silent.value.sponsor == "n2"
 
 
@@ -75,7 +90,7 @@ async def test_what_a_former_id_had_not_sent_is_written_as_new(bench: Bench) -> 
         content = encode_delta(former.commit(Stamp(counter, 0)))
         await bench.redis.xadd(Keys("n1").log, {DELTA_FIELD: content}, id=f"{counter}-0")
     await as_newcomer(bench, "n1.2", ["n1"], None)
-    decision = Bootstrap("n1.2", ("n1",), unsponsored=True, former="n1")
+    decision = Start("n1.2", ("n1",), former="n1")
     bench.start(replay_former(bench.redis, decision, bench.mailbox))
     await join(decision, ADDRESSES, bench.mailbox)
     await wait_until_async(lambda: value_of(bench.node.confirmed, b"fruit") == [b"apple", b"fig"], what="the replay")
@@ -87,7 +102,7 @@ async def test_what_a_former_id_had_not_sent_is_written_as_new(bench: Bench) -> 
 
 
 async def test_without_a_former_id_nothing_is_replayed(bench: Bench) -> None:
-    bench.start(replay_former(bench.redis, Bootstrap("n1", ("n1", "n2")), bench.mailbox))
+    bench.start(replay_former(bench.redis, Start("n1", ("n1", "n2")), bench.mailbox))
     await bench.commit()
     assert bench.node.replica.clock == {"n1": 1}
     assert [entry for entry, _ in await bench.redis.xrange(Keys("n1").log)] == [b"1-0"]

@@ -79,6 +79,21 @@ async def test_a_worker_serves_until_it_is_told_to_stop_and_leaves_its_writes_an
         await life.task
 
 
+async def test_a_node_that_has_stopped_does_not_count_as_up(
+    alone: FleetSettings, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heartbeat under way once wrote down again what the stopping worker had just deleted."""
+    monkeypatch.setattr("workers.worker.heartbeats._INTERVAL_S", 0)
+    monkeypatch.setattr("workers.worker.heartbeats._JOINING_INTERVAL_S", 0)
+    client = server.client()
+    for _ in range(5):
+        async with living(alone) as life:
+            await life.serves()
+            life.stop.set_result(None)
+            await life.task
+        assert (client.exists(Keys("n1").alive), client.hexists(FLEET, "n1")) == (0, False)
+
+
 async def test_it_may_be_told_to_stop_before_it_serves(alone: FleetSettings, server: ValkeyServer) -> None:
     """Its Redis does not answer: to stop, it need not come back."""
     server.suspend()
