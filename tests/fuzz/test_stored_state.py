@@ -19,8 +19,9 @@ from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.errors import CorruptState, InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
-from tests.fleet import DELTAIC, Fleet
+from tests.fleet import Fleet
 from tests.fuzz.mutations import mutated
+from tests.support import DELTAIC
 from workers.processes.supervision import STAY_DOWN
 from workers.rpc import deltaic_pb2 as pb
 from workers.storage.store import Store

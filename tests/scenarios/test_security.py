@@ -28,9 +28,9 @@ import workers
 from crdt_core.errors import SettingsError
 from tests.certificates import Authority, TlsFront
 from tests.client import NodeClient
-from tests.fleet import DELTAIC, code_of
+from tests.fleet import code_of
 from tests.server import ValkeyServer
-from tests.support import free_port, wait_until
+from tests.support import DELTAIC, free_port, wait_until
 from workers.config.credentials import Credentials, warn_of_exposure
 from workers.config.loading import load_settings
 from workers.config.settings import SecuritySettings

@@ -3,9 +3,9 @@
     python -m tests.soak --seconds 60 --seed 1
 
 In the end all is healed. Then all nodes must agree; every call is accounted for (`tests.soak.ledger`); workers have
-ended only because they were killed; no thread of the soak itself has died; nothing was quarantined but what has an explanation; memory and streams stayed
-within bounds. Otherwise the exit code is 1, and the fleet's files stay. The seed makes the faults and calls alike, not
-their timing: real processes run at their own pace.
+ended only because they were killed; no thread of the soak itself has died; nothing was quarantined but what has an
+explanation; memory and streams stayed within bounds. Otherwise the exit code is 1, and the fleet's files stay. The seed
+makes the faults and calls alike, not their timing: real processes run at their own pace.
 """
 
 from __future__ import annotations

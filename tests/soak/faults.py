@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from tests.fleet import DELTAIC
-from tests.support import wait_until
+from tests.support import DELTAIC, wait_until
 from workers.storage.evidence import evidence_commands, evidence_of
 from workers.wire.keys import PAUSED, Keys
 

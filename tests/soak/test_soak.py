@@ -62,7 +62,7 @@ def test_a_thread_of_the_soak_that_dies_is_a_violation() -> None:
     found: list[str] = []
     before = threading.excepthook
     with deaths_noted(found):
-        thread = threading.Thread(target=lambda: [].pop(), name="the sampler")
+        thread = threading.Thread(target=[].pop, name="the sampler")
         thread.start()
         thread.join()
     assert found == ["the sampler died of IndexError: pop from empty list"]

@@ -14,6 +14,7 @@ from tests.workers.processes.programs import Started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def start(tmp_path):
     """Starts a process in the test's directory."""
     started: list[Started] = []
 
-    def start(*arguments: str, **options) -> Started:
+    def start(*arguments: str | Path, **options) -> Started:
         options.setdefault("cwd", tmp_path)
         started.append(Started(tmp_path / f"output{len(started)}", list(arguments), **options))
         return started[-1]

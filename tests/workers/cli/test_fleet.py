@@ -10,9 +10,9 @@ from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from crdt_core.errors import InvalidArgument, SettingsError
-from tests.support import wait_until
+from tests.support import DELTAIC, wait_until
 from tests.workers.cli.invoking import invoke
-from tests.workers.processes.programs import DELTAIC, descendants, fleet_file, is_alive
+from tests.workers.processes.programs import descendants, fleet_file, is_alive
 from workers.config.loading import load_settings
 from workers.system.ports import PortTaken
 from workers.wire.keys import queue_name

