@@ -45,13 +45,6 @@ def test_a_heartbeat_says_how_far_its_worker_is(heartbeat: dict[str, Any] | None
     assert join_progress(heartbeat) == expected
 
 
-@pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
-
-
 class Watching:
     """The command's wait for `n4` to serve as `replica`, with what it has printed so far."""
 

@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
-
-
-@pytest.fixture
 def three(tmp_path: Path, server: ValkeyServer) -> Path:
     """The file of a fleet of three without workers."""
     nodes = {name: {"grpc": "127.0.0.1:7101", "redis": server.url} for name in ("n1", "n2", "n3")}

@@ -23,13 +23,6 @@ N4 = ("--grpc", "127.0.0.1:7104", "--redis")
 
 
 @pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
-
-
-@pytest.fixture
 def file(tmp_path: Path, server: ValkeyServer) -> Path:
     """The file of a fleet of n1 and n2 without workers, and n3 whose Redis is away."""
     urls = {"n1": server.url, "n2": server.url, "n3": AWAY}

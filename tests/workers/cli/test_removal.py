@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def client(server: ValkeyServer) -> Redis:
+def client(client: Redis) -> Redis:
     """The Redis of n1, n2 and n3; n2 has seen all seven commits of n3, n1 five."""
-    found = server.client()
-    found.flushdb()
-    publish_header(found, "n1", {"n1": 1, "n3": 5})
-    publish_header(found, "n2", {"n1": 1, "n3": 7})
-    publish_header(found, "n3", {"n3": 7}, owner="token")
-    return found
+    publish_header(client, "n1", {"n1": 1, "n3": 5})
+    publish_header(client, "n2", {"n1": 1, "n3": 7})
+    publish_header(client, "n3", {"n3": 7}, owner="token")
+    return client
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 LOCK = Keys("n1").lock("gossip")
 
 
-@pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
-
-
 def test_a_node_that_the_settings_do_not_name_has_no_jobs() -> None:
     with pytest.raises(UnknownNode):
         FleetAccess(settings_of(n1=AWAY), "n9")

@@ -10,7 +10,6 @@ from rq import Queue, SimpleWorker
 from rq.cron import CronScheduler
 from rq.serializers import JSONSerializer
 
-from tests.server import ValkeyServer
 from tests.support import free_port
 from workers.config.loading import CRON_NODES_VARIABLE
 from workers.wire.keys import queue_name
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from redis import Redis
+
+    from tests.server import ValkeyServer
 
 NAMES_OF_0_1_0 = ["workers.jobs.gossip_round", "workers.jobs.compact", "workers.jobs.audit"]
 FILE = """
@@ -32,13 +33,6 @@ redis = "{redis}"
 [gossip]
 interval_s = 7
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey")).start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

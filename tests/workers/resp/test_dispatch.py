@@ -6,21 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.workers.resp.inprocess import InProcess, Peer
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
-@pytest.fixture
-async def face() -> AsyncIterator[InProcess]:
-    async with InProcess() as made:
-        yield made
-
-
-@pytest.fixture
-async def peer(face: InProcess) -> Peer:
-    return face.connect()
+    from tests.workers.resp.inprocess import InProcess, Peer
 
 
 async def test_while_it_listens_a_client_of_resp2_may_do_nothing_else(peer: Peer) -> None:
@@ -46,10 +33,10 @@ async def test_commands_of_the_connection_run_in_their_place_within_a_transactio
 
 
 async def test_a_command_that_must_not_overtake_waits_for_what_is_before_it(face: InProcess, peer: Peer) -> None:
-    face.store.open.clear()
+    face.store.back.clear()
     peer.send((b"SET", b"k", b"v"), (b"PING",), (b"DELTAIC.TOKEN",), (b"ECHO", b"x"))
     assert peer.transport.written == b""
-    face.store.open.set()
+    face.store.back.set()
     ok, pong, token, echo = await peer.replies(4)
     assert (ok, pong, echo) == (b"OK", b"PONG", b"x")
     assert await peer.call(b"DELTAIC.AWAIT", token, b"1000") == b"OK"
