@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -18,16 +19,18 @@ from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import Send
 from crdt_core.node.turn_context import QUARANTINED_BYTES_MAX
 from tests.fleet import Fleet, code_of
-from tests.server import ValkeyServer
 from tests.support import DELTAIC, plain_environment, wait_until, wait_until_async
 from workers.config.loading import checked
 from workers.replication.outbox import Outbox
+from workers.system.tasks import end
 from workers.wire.keys import Keys
 from workers.wire.peers import Peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.server import ValkeyServer
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -150,14 +153,15 @@ def test_calls_beyond_the_limit_are_refused_while_health_answers_and_those_under
     wait_until(lambda: small["n1"].increment("free again"), 10, "room for new calls")
 
 
-async def test_an_inbox_that_nobody_reads_keeps_its_latest_messages(tmp_path: Path) -> None:
-    server = ValkeyServer(tmp_path / "valkey").start()
-    try:
-        redis = AsyncRedis(port=server.port)
-        fleet = {"n1": {"grpc": "h:1", "redis": server.url}, "n2": {"grpc": "h:2", "redis": server.url}}
-        peers = Peers(checked({"nodes": fleet, "limits": {"inbox_entries_max": 50}}), "n1")
+async def test_an_inbox_that_nobody_reads_keeps_its_latest_messages(server: ValkeyServer) -> None:
+    fleet = {"n1": {"grpc": "h:1", "redis": server.url}, "n2": {"grpc": "h:2", "redis": server.url}}
+    peers = Peers(checked({"nodes": fleet, "limits": {"inbox_entries_max": 50}}), "n1")
+    async with AsyncExitStack() as cleanup:
+        redis = await cleanup.enter_async_context(AsyncRedis(port=server.port))
+        cleanup.push_async_callback(peers.close)
         outbox = Outbox(redis, peers)
         serving = asyncio.create_task(outbox.run(None))  # type: ignore[arg-type]  nothing fails
+        cleanup.push_async_callback(end, [serving])
         for first in range(0, 1000, 50):  # fewer wait at once than would be given up
             for number in range(first, first + 50):
                 outbox.release(Send("n2", Ask("n1", str(number), VersionVector())))
@@ -168,12 +172,7 @@ async def test_an_inbox_that_nobody_reads_keeps_its_latest_messages(tmp_path: Pa
                 return bool(last) and mark in last[0][1][b"m"]
 
             await wait_until_async(last_has_arrived, 30, "the last message of a batch")
-        serving.cancel()
-        await peers.close()
         assert 50 <= await redis.xlen(Keys("n2").inbox) <= 50 + TRIMMED_BY
-        await redis.aclose()
-    finally:
-        server.stop()
 
 
 def test_a_log_that_a_dead_peer_does_not_read_is_bounded(tmp_path: Path) -> None:

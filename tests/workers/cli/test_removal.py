@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
-from tests.workers.cli.invoking import fleet_file, invoke
+from tests.workers.cli.invoking import invoke
 from tests.workers.fleet.publishing import AWAY, publish_header, publish_members
+from tests.workers.fleet_files import fleet_file
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.command import Command
-from tests.workers.cli.invoking import fleet_file
+from tests.workers.fleet_files import fleet_file
 from workers.wire.keys import FLEET
 
 if TYPE_CHECKING:

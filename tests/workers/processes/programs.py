@@ -6,9 +6,9 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-from tests.support import free_port, wait_until
+from tests.support import wait_until
 
-__all__ = ["Started", "children", "descendants", "fleet_file", "is_alive", "pid_of"]
+__all__ = ["Started", "children", "descendants", "is_alive", "pid_of"]
 
 
 class Started:
@@ -67,16 +67,3 @@ def pid_of(ancestor: int, *words: str) -> int:
     ]
     assert len(found) == 1, f"{words}: {found}"
     return found[0]
-
-
-def fleet_file(path: Path, nodes: int = 2, valkey_port: int | None = None, **overrides: str) -> Path:
-    """A fleet file with free ports, at `path`; `overrides` are lines for the nodes' sections."""
-    port = valkey_port or free_port()
-    sections = [f'[valkey]\nport = {port}\ndirectory = "{path.parent / "data"}"\n']
-    for number in range(1, nodes + 1):
-        extra = overrides.get(f"n{number}", "")
-        sections.append(
-            f'[nodes.n{number}]\ngrpc = "127.0.0.1:{free_port()}"\nredis = "redis://127.0.0.1:{port}/0"\n{extra}\n'
-        )
-    path.write_text("\n".join(sections))
-    return path
