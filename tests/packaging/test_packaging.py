@@ -19,7 +19,7 @@ from rq import Worker
 
 import deltaic
 from tests.packaging.environments import REPOSITORY, Environment, build
-from tests.support import free_port, wait_until
+from tests.support import LINUX, free_port, wait_until
 from tools.rooms import PACKAGES
 from workers.config.settings import JobsSettings
 
@@ -195,7 +195,7 @@ def running(mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@LINUX
 def test_a_fleet_runs_in_an_empty_directory_and_leaves_nothing_behind(fleet, ports, valkey) -> None:
     process, output, mark = fleet
 
