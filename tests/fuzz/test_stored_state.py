@@ -164,7 +164,7 @@ def test_a_spoilt_field_is_named_or_can_be_lived_with_and_nothing_is_deleted(
 
 
 @pytest.mark.xfail(strict=True, reason="the short way of `decode_part` asks no type whether it knows the payload")
-@pytest.mark.parametrize("type_", ["hash", "hyperloglog", "members"])
+@pytest.mark.parametrize("type_", ["hash", "hyperloglog"])
 def test_a_part_that_is_true_where_its_type_knows_no_such_payload_is_named(
     stored: tuple[Fleet, Hashes], type_: str
 ) -> None:
