@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from tests.fleet import DELTAIC
+from tests.support import DELTAIC, plain_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +23,9 @@ class Command:
         self.file = file
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
         return subprocess.Popen(
             [DELTAIC, "-f", self.file, *arguments],
-            env=environment | {"COLUMNS": "120"},
+            env=plain_environment() | {"COLUMNS": "120"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

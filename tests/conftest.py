@@ -1,4 +1,4 @@
-"""Fleets for tests, what their processes said when a test fails, and how much Hypothesis tries.
+"""Servers and fleets for tests, what their processes said when a test fails, and how much Hypothesis tries.
 
 The verdict rests on fixed seeds: Hypothesis derives its examples from the test. `--hypothesis-profile=deep` searches
 long with fresh ones; what it finds becomes an `@example`.
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fleet import Fleet
+from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,14 @@ def pytest_configure():
     """Shells start what runs in the background deaf to Ctrl-C, and processes inherit that; the tests' must hear it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One Valkey for the tests of a module. A test that needs it empty flushes it."""
+    valkey = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
+    yield valkey
+    valkey.stop()
 
 
 @pytest.fixture(scope="session")

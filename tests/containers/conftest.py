@@ -7,9 +7,10 @@ import pytest
 from tests.containers.deployment import Deployment
 from tests.containers.engine import engine_version, make_images_available
 from tests.containers.valkey import ValkeyServer
-from tests.containers.worker import WorkerProcess
+from tests.fleet import Node
+from tests.support import free_port
 
-LOG_FIXTURES = ("worker", "valkey_container", "compose_deployment")
+LOGS = {"worker": Node.last_words, "valkey_container": ValkeyServer.logs, "compose_deployment": Deployment.logs}
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +30,16 @@ def valkey_container(container_engine):
 
 @pytest.fixture
 def worker(valkey_container, tmp_path):
-    """A replica worker on this machine whose Redis is `valkey_container`."""
-    with WorkerProcess(tmp_path, valkey_container.url) as process:
-        yield process
+    """A replica worker on this machine whose Redis is `valkey_container`: node `n1` of a fleet of one."""
+    address, file = f"127.0.0.1:{free_port()}", tmp_path / "deltaic.toml"
+    file.write_text(
+        f'[nodes.n1]\ngrpc = "{address}"\nredis = "{valkey_container.url}"\n[valkey]\nembedded = false\n', "utf-8"
+    )
+    node = Node("n1", address, file, "worker")
+    try:
+        yield node.start()
+    finally:
+        node.discard()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +54,7 @@ def pytest_runtest_makereport(item, call):
     """Adds the logs of what a failed test ran."""
     report = yield
     if report.failed and call.when == "call":
-        for name in LOG_FIXTURES:
+        for name, logs in LOGS.items():
             if name in item.funcargs:
-                report.sections.append((f"logs of {name}", item.funcargs[name].logs()))
+                report.sections.append((f"logs of {name}", logs(item.funcargs[name])))
     return report

@@ -1,8 +1,4 @@
-"""The container engine: is there one, and does it have the images? And what a test does where there is none.
-
-The rule: without an engine these tests skip and say why; in CI (`CI` is set) they fail, because a test that nobody
-runs proves nothing.
-"""
+"""The container engine: is there one, and does it have the images? Where not, a test gives up."""
 
 from __future__ import annotations
 
@@ -11,21 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
+from tests.support import give_up
 
-__all__ = ["REPOSITORY", "compose_command", "engine_version", "give_up", "make_images_available"]
+__all__ = ["REPOSITORY", "compose_command", "engine_version", "make_images_available"]
 
 REPOSITORY = Path(__file__).parents[2]
 ENGINE_TIMEOUT_S = 30
-
-
-def give_up(reason: str) -> NoReturn:
-    """Skips the test for `reason`; fails it in CI."""
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(f"{reason}; in CI that is a failure")
-    pytest.skip(reason)
 
 
 def engine_version() -> str:

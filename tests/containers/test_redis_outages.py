@@ -38,27 +38,27 @@ def restart(server, load):
 @pytest.mark.parametrize("outage", [stop_and_start, kill_and_start, pause_and_unpause, restart])
 def test_every_acknowledged_increment_counts_once(worker, valkey_container, outage):
     with connected(worker.address) as node:
-        worker.wait_until_serving(node)
+        worker.wait_until_serving(60)
         with Load(worker.address) as load:
             load.wait_for_acknowledgements()
             outage(valkey_container, load)
             load.wait_for_acknowledgements()
             outage(valkey_container, load)
             load.wait_for_acknowledgements()
-        assert worker.is_running(), "the worker must resume by itself"
+        assert worker.running, "the worker must resume by itself"
         load.check(node)
 
         # The same from what is stored: a new process knows nothing else.
-        assert worker.end() == 0
+        assert worker.stop() == 0
         worker.start()
-        worker.wait_until_serving(node)
+        worker.wait_until_serving(60)
         load.check(node)
 
 
 def test_worker_and_redis_killed_together_lose_nothing_acknowledged(worker, valkey_container):
     """The power fails: what was acknowledged was on disk, and what was not is counted once at most."""
     with connected(worker.address) as node:
-        worker.wait_until_serving(node)
+        worker.wait_until_serving(60)
         with Load(worker.address) as load:
             load.wait_for_acknowledgements()
             valkey_container.kill()

@@ -43,8 +43,12 @@ class ValkeyServer:
         self._container.ports["6379/tcp"] = ("127.0.0.1", self.port)
 
     def __enter__(self) -> Self:
-        self._container.start()
-        self.wait_until_it_answers()
+        try:
+            self._container.start()
+            self.wait_until_it_answers()
+        except BaseException:
+            self._container.stop()  # nobody else would
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

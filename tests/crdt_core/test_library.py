@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_core import DWFlag, EWFlag, GCounter, GSet, LWWRegister, MVRegister, ORSet, PNCounter, RWSet
+from crdt_core import DWFlag, EWFlag, GCounter, GSet, LWWRegister, MVRegister, ORSet, PNCounter, RWSet, library
 from crdt_core.errors import CounterOverflow, InvalidArgument, InvariantBroken, Malformed, brief
 
-KINDS: list[Any] = [GCounter, PNCounter, GSet, ORSet, RWSet, LWWRegister, MVRegister, EWFlag, DWFlag]
+KINDS: list[Any] = [getattr(library, name) for name in library.__all__]
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 

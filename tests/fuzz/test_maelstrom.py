@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
-from contextlib import AsyncExitStack
+import sys
+from contextlib import redirect_stdout
+from tempfile import TemporaryFile
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.mutations import mutated
 from tests.fuzz.targets import DELTA, MESSAGES
-from workers.maelstrom.process import MaelstromOptions, _Process
-from workers.maelstrom.protocol import Channel
+from workers.maelstrom.process import MaelstromOptions, run_maelstrom
 from workers.maelstrom.workloads import WORKLOADS
 
 INIT = b'{"src":"c1","dest":"here","body":{"type":"init","msg_id":1,"node_id":"here","node_ids":["here","n1","n2"]}}'
@@ -53,17 +57,14 @@ def test_spoilt_lines_are_answered_or_left_and_the_node_goes_on(workload: str) -
 
 
 async def session(workload: str, lines: list[bytes]) -> None:
-    """One node: `init`, the lines, then a request that it has to answer."""
-    said: list[str] = []
-    stopped: list[bool] = []
-    async with AsyncExitStack() as stack:
-        options = MaelstromOptions(interval_ms=60_000)
-        process = _Process(workload, options, Channel(said.append), stack, lambda: stopped.append(True))
-        for text in (INIT, *lines):
-            await process.take(text)
-        assert all(isinstance(json.loads(text), dict) for text in said)
-        assert stopped == []
-        said.clear()
-        await process.take(line(type="no such request", msg_id=99))
-        assert json.loads(said[-1])["body"]["in_reply_to"] == 99
-        await process.end()
+    """One node: `init`, the lines, then a request that it has to answer, and the end of the input."""
+    last = line(type="no such request", msg_id=99)
+    output = io.StringIO()
+    with TemporaryFile() as stdin:
+        stdin.write(b"".join(text + b"\n" for text in (INIT, *lines, last)))
+        stdin.seek(0)
+        with patch.object(sys, "stdin", stdin), redirect_stdout(output), structlog.testing.capture_logs():
+            await run_maelstrom(workload, MaelstromOptions(interval_ms=60_000))
+    said = [json.loads(text) for text in output.getvalue().splitlines()]
+    assert all(isinstance(message, dict) for message in said)
+    assert 99 in [message["body"].get("in_reply_to") for message in said]

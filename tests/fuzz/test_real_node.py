@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.client import channel_to
-from tests.fleet import DELTAIC, Fleet, code_of
+from tests.fleet import Fleet, code_of
 from tests.fuzz.mutations import HOSTILE, mutated
 from tests.fuzz.targets import DELTA, FULL, MESSAGES
-from tests.support import wait_until
+from tests.support import DELTAIC, wait_until
 from workers.rpc import deltaic_pb2 as pb
 from workers.wire.keys import AUDIT, DELTA_FIELD, FLEET, MESSAGE_FIELD
 

@@ -8,19 +8,26 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from contextlib import suppress
+from random import Random
 from typing import TYPE_CHECKING
 
 import grpc
+import orjson
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from crdt_core.codec.patches import decode_patch, encode_patch
+from crdt_core.codec.patches import decode_patch, encode_patch, patch_value
 from crdt_core.errors import CorruptState, InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
-from tests.fleet import DELTAIC, Fleet
+from crdt_core.types import TYPES
+from tests.crdt_core.histories import NOW, delete, perform
+from tests.crdt_core.replicas import sync
+from tests.crdt_core.types.models import MODELS
+from tests.fleet import Fleet
 from tests.fuzz.mutations import mutated
+from tests.support import DELTAIC
 from workers.processes.supervision import STAY_DOWN
 from workers.rpc import deltaic_pb2 as pb
 from workers.storage.store import Store
@@ -40,7 +47,7 @@ Hashes = dict[bytes, dict[bytes, bytes]]
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Hashes]]:
-    """A node that has stopped, with objects of every kind, and its hashes as it left them."""
+    """A node that has stopped, with objects of every type, and its hashes as it left them."""
     with Fleet(tmp_path_factory.mktemp("stored"), nodes=2) as fleet:
         one, two = fleet["n1"], fleet["n2"]
         fleet.cut(["n1"], ["n2"])
@@ -53,6 +60,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Ha
         one.add("two types", "a")
         two.increment("two types")
         two.delete("set")
+        one.merge(patch_value(of_every_type().patch(None, NOW)))
         fleet.heal()
         fleet.sync_all()
         fleet.agree()
@@ -61,6 +69,23 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Ha
         fleet.agree()
         assert one.stop() == 0
         yield fleet, hashes_of(fleet.redis())
+
+
+def of_every_type() -> Replica:
+    """A replica that is no node, with an object of each registered type as two have left it, and what they removed."""
+    replicas = [Replica("x1"), Replica("x2")]
+    for number, (name, model) in enumerate(MODELS.items()):
+        rng = Random(number)
+        for step in range(12):
+            replica, key = rng.choice(replicas), rng.choice((b"of type ", b"removed, of type ")) + name.encode()
+            perform(replica, model.operation(rng, key).at(Stamp(rng.randint(0, 4), 0)))
+            replica.commit(NOW)
+            if step == 6:
+                sync(*replicas)
+        perform(replicas[0], delete(b"removed, of type " + name.encode()))
+        replicas[0].commit(NOW)
+    sync(*replicas)
+    return replicas[0]
 
 
 def hashes_of(redis: Redis) -> Hashes:
@@ -108,6 +133,8 @@ def test_what_was_not_spoilt_is_loaded(stored: tuple[Fleet, Hashes]) -> None:
     restore(fleet.redis(), hashes)
     replica = asyncio.run(load(fleet.valkey.url))
     assert replica.value(b"register") == [b"n1", b"n2"]
+    stored_types = {orjson.loads(record)["type"] for record in hashes[KEYS.state.encode()].values()}
+    assert stored_types == TYPES.keys()
 
 
 @settings(
@@ -127,11 +154,27 @@ def test_a_spoilt_field_is_named_or_can_be_lived_with_and_nothing_is_deleted(
     field = data.draw(st.sampled_from(sorted(hashes[name])))
     value = data.draw(mutated([hashes[name][field]]))
     assume(field not in OWN and value != hashes[name][field])
+    # See `test_a_part_that_is_true_where_its_type_knows_no_such_payload_is_named`.
+    assume(not value.endswith(b'":true}') or hashes[name][field].endswith(b'":true}'))
     restore(redis, {**hashes, name: {**hashes[name], field: value}})
     before = spoilt(hashes_of(redis))
     with suppress(CorruptState):
         asyncio.run(load(fleet.valkey.url))
     assert spoilt(hashes_of(redis)) == before
+
+
+@pytest.mark.xfail(strict=True, reason="the short way of `decode_part` asks no type whether it knows the payload")
+@pytest.mark.parametrize("type_", ["hash", "hyperloglog"])
+def test_a_part_that_is_true_where_its_type_knows_no_such_payload_is_named(
+    stored: tuple[Fleet, Hashes], type_: str
+) -> None:
+    """It is loaded, and then no peer can read a patch with it."""
+    fleet, hashes = stored
+    name = f"{KEYS.header}:obj:of type {type_}".encode()
+    field, record = next((field, record) for field, record in hashes[name].items() if record.count(b":") > 1)
+    restore(fleet.redis(), {**hashes, name: {**hashes[name], field: record[: record.index(b'":')] + b'":true}'}})
+    with pytest.raises(CorruptState, match="cannot be read: malformed"):
+        asyncio.run(load(fleet.valkey.url))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from rq import Worker
 
 import deltaic
 from tests.packaging.environments import REPOSITORY, Environment, build
-from tests.support import free_port, wait_until
+from tests.support import LINUX, free_port, wait_until
+from tools.rooms import PACKAGES
 from workers.config.settings import JobsSettings
 
 if TYPE_CHECKING:
@@ -62,23 +63,14 @@ def test_the_wheel_brings_the_contract_the_types_and_the_license(built) -> None:
         assert wheel.read("workers/rpc/deltaic.proto") == (REPOSITORY / PROTO).read_bytes()
         (license_,) = (name for name in names if name.endswith("/LICENSE"))
         assert wheel.read(license_) == (REPOSITORY / "LICENSE").read_bytes()
-    assert {f"{package}/py.typed" for package in ("crdt_core", "deltaic", "workers")} <= set(names)
-    assert {name.partition("/")[0] for name in names} == {
-        "crdt_core",
-        "deltaic",
-        "workers",
-        f"deltaic-{deltaic.__version__}.dist-info",
-    }
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert {name.partition("/")[0] for name in names} == {*PACKAGES, f"deltaic-{deltaic.__version__}.dist-info"}
 
 
 def test_every_module_is_in_the_wheel(built) -> None:
     with zipfile.ZipFile(built[0]) as wheel:
         shipped = {name for name in wheel.namelist() if name.endswith(".py")}
-    here = {
-        str(path.relative_to(REPOSITORY))
-        for package in ("crdt_core", "deltaic", "workers")
-        for path in (REPOSITORY / package).rglob("*.py")
-    }
+    here = {str(path.relative_to(REPOSITORY)) for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py")}
     assert shipped == here
 
 
@@ -203,7 +195,7 @@ def running(mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@LINUX
 def test_a_fleet_runs_in_an_empty_directory_and_leaves_nothing_behind(fleet, ports, valkey) -> None:
     process, output, mark = fleet
 

@@ -21,9 +21,9 @@ from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
 from tests.crdt_core.histories import values
-from tests.fleet import DELTAIC, Fleet, code_of
+from tests.fleet import Fleet, code_of
 from tests.load import Load
-from tests.support import wait_until
+from tests.support import DELTAIC, wait_until
 from workers.config.loading import load_settings
 from workers.jobs import maintenance as jobs
 from workers.rpc import deltaic_pb2 as pb

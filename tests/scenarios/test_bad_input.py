@@ -117,7 +117,7 @@ BAD: dict[str, tuple[Callable[[Node], Any], grpc.StatusCode, str]] = {
 
 @pytest.fixture(scope="module")
 def prepared(shared_fleet: Fleet) -> Fleet:
-    """Keys of every kind, so that each mistake has something to spoil."""
+    """Counters at their limits, sets of both kinds and registers of both kinds: each mistake has something to spoil."""
     node = shared_fleet["n1"]
     increment("full", LARGEST)(node)
     decrement("empty", LARGEST)(node)

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import orjson
 import pytest
 
-from tests.support import wait_until
+from tests.support import program, wait_until
 from workers.wire.keys import AUDIT, FLEET
-
-CLI = shutil.which("redis-cli") or shutil.which("valkey-cli")
 
 
 @pytest.fixture
 def cli(fleet):
-    """What `redis-cli COMMAND...` prints, line by line; through redis-py where there is no such program."""
+    """What `redis-cli COMMAND...` prints, line by line."""
+    path = program("redis-cli", "redis-tools")
 
-    def by_program(*words: str | bytes) -> list[bytes]:
-        command = [CLI, "-p", str(fleet.valkey.port), "--raw", *words]
-        return subprocess.run(command, capture_output=True, check=True, timeout=10).stdout.splitlines()
+    def run(*words: str | bytes) -> list[bytes]:
+        command = [path, "-p", str(fleet.valkey.port), "--raw", *words]
+        return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.splitlines()
 
-    def by_library(*words: str | bytes) -> list[bytes]:
-        return list(_lines(fleet.redis().execute_command(*words)))
-
-    return by_program if CLI else by_library
-
-
-def _lines(reply):
-    if isinstance(reply, dict):
-        reply = [item for pair in reply.items() for item in pair]
-    if not isinstance(reply, list | tuple):
-        yield b"" if reply is None else reply if isinstance(reply, bytes) else str(reply).encode()
-        return
-    for item in reply:
-        yield from _lines(item)
+    return run
 
 
 def pairs(lines):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -17,17 +18,19 @@ from crdt_core.codec.messages import Ask
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import Send
 from crdt_core.node.turn_context import QUARANTINED_BYTES_MAX
-from tests.fleet import DELTAIC, Fleet, code_of
-from tests.server import ValkeyServer
-from tests.support import wait_until, wait_until_async
+from tests.fleet import Fleet, code_of
+from tests.support import DELTAIC, plain_environment, wait_until, wait_until_async
 from workers.config.loading import checked
 from workers.replication.outbox import Outbox
+from workers.system.tasks import end
 from workers.wire.keys import Keys
 from workers.wire.peers import Peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.server import ValkeyServer
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -55,10 +58,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def deltaic(fleet: Fleet, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
     file = fleet.directory / "fleet.toml"
     return subprocess.run(
-        [DELTAIC, "-f", file, *arguments], env=environment, capture_output=True, text=True, timeout=30
+        [DELTAIC, "-f", file, *arguments], env=plain_environment(), capture_output=True, text=True, timeout=30
     )
 
 
@@ -151,29 +153,26 @@ def test_calls_beyond_the_limit_are_refused_while_health_answers_and_those_under
     wait_until(lambda: small["n1"].increment("free again"), 10, "room for new calls")
 
 
-async def test_an_inbox_that_nobody_reads_keeps_its_latest_messages(tmp_path: Path) -> None:
-    server = ValkeyServer(tmp_path / "valkey").start()
-    try:
-        redis = AsyncRedis(port=server.port)
-        fleet = {"n1": {"grpc": "h:1", "redis": server.url}, "n2": {"grpc": "h:2", "redis": server.url}}
-        peers = Peers(checked({"nodes": fleet, "limits": {"inbox_entries_max": 50}}), "n1")
+async def test_an_inbox_that_nobody_reads_keeps_its_latest_messages(server: ValkeyServer) -> None:
+    fleet = {"n1": {"grpc": "h:1", "redis": server.url}, "n2": {"grpc": "h:2", "redis": server.url}}
+    peers = Peers(checked({"nodes": fleet, "limits": {"inbox_entries_max": 50}}), "n1")
+    async with AsyncExitStack() as cleanup:
+        redis = await cleanup.enter_async_context(AsyncRedis(port=server.port))
+        cleanup.push_async_callback(peers.close)
         outbox = Outbox(redis, peers)
         serving = asyncio.create_task(outbox.run(None))  # type: ignore[arg-type]  nothing fails
-        for number in range(1000):
-            outbox.release(Send("n2", Ask("n1", str(number), VersionVector())))
-            await asyncio.sleep(0.001)  # fewer wait here than would be given up
+        cleanup.push_async_callback(end, [serving])
+        for first in range(0, 1000, 50):  # fewer wait at once than would be given up
+            for number in range(first, first + 50):
+                outbox.release(Send("n2", Ask("n1", str(number), VersionVector())))
+            mark = b'"%d"' % number
 
-        async def last_has_arrived() -> bool:
-            last = await redis.xrevrange(Keys("n2").inbox, count=1)
-            return bool(last) and b'"999"' in last[0][1][b"m"]
+            async def last_has_arrived(mark: bytes = mark) -> bool:
+                last = await redis.xrevrange(Keys("n2").inbox, count=1)
+                return bool(last) and mark in last[0][1][b"m"]
 
-        await wait_until_async(last_has_arrived, 30, "the last message")
-        serving.cancel()
-        await peers.close()
+            await wait_until_async(last_has_arrived, 30, "the last message of a batch")
         assert 50 <= await redis.xlen(Keys("n2").inbox) <= 50 + TRIMMED_BY
-        await redis.aclose()
-    finally:
-        server.stop()
 
 
 def test_a_log_that_a_dead_peer_does_not_read_is_bounded(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
     python -m tests.soak --seconds 60 --seed 1
 
 In the end all is healed. Then all nodes must agree; every call is accounted for (`tests.soak.ledger`); workers have
-ended only because they were killed; nothing was quarantined but what has an explanation; memory and streams stayed
-within bounds. Otherwise the exit code is 1, and the fleet's files stay. The seed makes the faults and calls alike, not
-their timing: real processes run at their own pace.
+ended only because they were killed; no thread of the soak itself has died; nothing was quarantined but what has an
+explanation; memory and streams stayed within bounds. Otherwise the exit code is 1, and the fleet's files stay. The seed
+makes the faults and calls alike, not their timing: real processes run at their own pace.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from tests.fleet import Fleet
 from tests.soak.faults import Faults
 from tests.soak.ledger import Clients, Fate, Ledger
+from tests.soak.threads import deaths_noted
 from tests.soak.watch import Jobs, Keeper, Sampler
 from tests.support import wait_until
 
@@ -61,6 +62,11 @@ class Soak:
         self.settled_s = 0.0
 
     def run(self) -> None:
+        with deaths_noted(self.violations):
+            self._run()
+        self._audit()
+
+    def _run(self) -> None:
         addresses = {name: node.address for name, node in self.fleet.nodes.items()}
         with self.jobs, self.keeper:
             with self.sampler, Clients(addresses, self.ledger, self.seed):
@@ -75,7 +81,6 @@ class Soak:
             except AssertionError as error:
                 self.violations.append(f"the fleet does not settle: {error}")
             self.settled_s = time.monotonic() - began
-        self._audit()
 
     def _settle(self) -> None:
         self.fleet.heal()

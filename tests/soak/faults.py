@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from tests.fleet import DELTAIC
-from tests.support import wait_until
+from tests.support import DELTAIC, wait_until
 from workers.storage.evidence import evidence_commands, evidence_of
 from workers.wire.keys import PAUSED, Keys
 
@@ -39,11 +38,20 @@ class Faults:
     """Runs faults on `fleet` until told to stop.
 
     `counts`: how often each kind happened; `failures`: what did not heal. `held`: the nodes whose worker is down on
-    purpose, which nobody is to start.
+    purpose, which nobody is to start. `writes_s`: how long a node under load may take until it commits something.
     """
 
-    def __init__(self, fleet: Fleet, chance: random.Random, interval_s: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        chance: random.Random,
+        interval_s: float,
+        stop: threading.Event,
+        *,
+        writes_s: float = RECOVERY_S,
+    ) -> None:
         self.fleet = fleet
+        self.writes_s = writes_s
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
         self.held: set[str] = set()
@@ -96,21 +104,24 @@ class Faults:
         try:
             kind(name)
             wait_until(self.fleet[name].is_serving, RECOVERY_S, f"{name} to serve again")
-        except (AssertionError, OSError, RedisError) as error:
-            self.failures.append(f"{title} at {name}: {error}")
-        with self._lock:
-            self._busy.discard(name)
-            self._lossy = self._lossy and not lossy
-            self.counts[title] += 1
+        except Exception as error:  # noqa: BLE001  a fault that fails, however it does, must be told and not end the others
+            self.failures.append(f"{title} at {name}: {error!r}")
+        finally:
+            with self._lock:
+                self._busy.discard(name)
+                self._lossy = self._lossy and not lossy
+                self.counts[title] += 1
 
     def copy_files(self, name: str) -> None:
         """Keeps a copy of what the node's Redis has on disk, to set it back to later; as it stands at one moment."""
         server = self.fleet.valkeys[name]
         target = server.directory.with_name(f"{server.directory.name}-copy")
         server.suspend()
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(server.directory, target)
-        server.resume()
+        try:
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(server.directory, target)
+        finally:
+            server.resume()
         self._copies[name] = target
 
     # The faults
@@ -174,21 +185,21 @@ class Faults:
     def redis_and_worker_set_back(self, name: str) -> None:
         """Redis has lost commits, and so has its worker: what it had done is only with others."""
         self.copy_files(name)
-        self._wait(3)
-        with self._worker_down(name), contextlib.suppress(AssertionError):
-            self._until_known_by_another(name)
-            self._set_back(name)
-            self.counts["of these with loss"] += 1
+        self._until_more_to_lose(name)
+        with self._worker_down(name):
+            if self._becomes_known_to_another(name):
+                self._set_back(name)
+                self.counts["of these with loss"] += 1
 
     def restored_from_backup(self, name: str) -> None:
         """The node starts again from what it was some time ago."""
         image = self.fleet.directory / f"{name}.image"
         self._deltaic("backup", image, "--node", name)
-        self._wait(3)
-        with self._worker_down(name), contextlib.suppress(AssertionError):
-            self._until_known_by_another(name)
-            self._deltaic("restore", image, "--node", name, "--force")
-            self.counts["of these with loss"] += 1
+        self._until_more_to_lose(name)
+        with self._worker_down(name):
+            if self._becomes_known_to_another(name):
+                self._deltaic("restore", image, "--node", name, "--force")
+                self.counts["of these with loss"] += 1
 
     def worker_away(self, name: str) -> None:
         """For so long that its peers have to keep for it what it lacks, or to give it more than their logs hold."""
@@ -209,18 +220,32 @@ class Faults:
             return int(self.fleet.redis(name).hget(Keys(name).header, "turn") or 0)
         return 0
 
-    def _until_known_by_another(self, name: str) -> None:
-        """Returns when somebody has all that node `name`, whose worker is down, has; fails where nobody will."""
+    def _until_more_to_lose(self, name: str) -> None:
+        """Returns after a while, when the node has made commits that no copy of before has; fails if it makes none."""
+        before = self._own_commits(name)
+        self._wait(3)
+        wait_until(lambda: self._own_commits(name) > before, self.writes_s, f"{name} to commit what it can lose")
+
+    def _own_commits(self, name: str) -> int:
+        evidence = self._evidence(name)
+        return evidence.clock.get(evidence.replica, 0)
+
+    def _becomes_known_to_another(self, name: str) -> bool:
+        """Whether somebody comes to have all that node `name`, whose worker is down, has."""
         own = self._evidence(name)
         others = [peer for peer in self.fleet.nodes if peer != name]
-        wait_until(lambda: any(_has_all(self._evidence(peer), own) for peer in others), TOLD_S, "it to be known")
+        with contextlib.suppress(AssertionError):
+            return wait_until(
+                lambda: any(_has_all(self._evidence(peer), own) for peer in others), TOLD_S, "it to be known"
+            )
+        return False
 
     @contextlib.contextmanager
     def _worker_down(self, name: str) -> Iterator[None]:
         self.held.add(name)
-        if self.fleet[name].running:
-            self.fleet[name].kill()
         try:
+            if self.fleet[name].running:
+                self.fleet[name].kill()
             yield
         finally:
             self.held.discard(name)

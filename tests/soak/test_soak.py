@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.fleet import Fleet
+from tests.load import Load
 from tests.soak.__main__ import soak
+from tests.soak.faults import Faults
 from tests.soak.ledger import Element, Ledger, Sum
+from tests.soak.threads import deaths_noted
+from tests.support import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +28,66 @@ def test_a_fleet_under_load_and_faults_loses_nothing_and_makes_nothing_up(tmp_pa
     assert not run.violations
     assert run.ledger.total.total() > 500
     assert run.faults.counts.total() > 4
+
+
+class Hung:
+    """A fleet of two nodes with which nothing can be done in time."""
+
+    nodes = ("n1", "n2")
+
+    def __getitem__(self, name: str) -> Any:
+        raise subprocess.TimeoutExpired(name, 1)
+
+    def __getattr__(self, name: str) -> Any:
+        raise subprocess.TimeoutExpired(name, 1)
+
+
+def test_a_fault_that_fails_unforeseen_is_told_and_the_next_ones_happen() -> None:
+    """A command that hung ended its thread; the node stayed busy, no fault happened any more, and the soak passed."""
+    fleet: Any = Hung()
+    stop = threading.Event()
+    faults = Faults(fleet, random.Random(1), 0.001, stop)
+    running = threading.Thread(target=faults.run)
+    running.start()
+    try:
+        wait_until(lambda: faults.counts.total() > 20, what="more faults than nodes")
+    finally:
+        stop.set()
+        running.join()
+    assert len(faults.failures) == faults.counts.total()
+    assert not faults.held
+
+
+def test_a_thread_of_the_soak_that_dies_is_a_violation() -> None:
+    found: list[str] = []
+    before = threading.excepthook
+    with deaths_noted(found):
+        thread = threading.Thread(target=[].pop, name="the sampler")
+        thread.start()
+        thread.join()
+    assert found == ["the sampler died of IndexError: pop from empty list"]
+    assert threading.excepthook is before
+
+
+@pytest.mark.parametrize("fault", ["redis_and_worker_set_back", "restored_from_backup"])
+def test_a_fault_with_loss_is_counted_only_if_there_was_something_to_lose(tmp_path: Path, fault: str) -> None:
+    """It was counted also where the node had committed nothing since it was copied."""
+    stop = threading.Event()
+    stop.set()
+    with Fleet(tmp_path, 2, appendfsync="always", valkey_each=True) as fleet:
+        one = fleet["n1"]
+        one.increment("hits")
+        faults = Faults(fleet, random.Random(1), 1, stop, writes_s=1)
+        with pytest.raises(AssertionError, match="n1 to commit what it can lose"):
+            getattr(faults, fault)("n1")
+        assert faults.counts["of these with loss"] == 0
+        with Load(one.address) as load:
+            load.wait_for_acknowledgements(10)
+            getattr(faults, fault)("n1")
+        assert faults.counts["of these with loss"] == 1
+        one.start().wait_until_serving()
+        fleet.agree()
+        load.check(one)
 
 
 @dataclass

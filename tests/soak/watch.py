@@ -7,12 +7,12 @@ import statistics
 import threading
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from redis.exceptions import RedisError
 
 from crdt_core.errors import AlreadyRunning, DeltaicError, DigestMismatch, StoreUnavailable
+from tests.support import resident_bytes
 from workers.jobs import maintenance as jobs
 from workers.wire.keys import Keys
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Jobs", "Keeper", "Sampler", "Sizes"]
 
-PAGE_KB = 4
 KILLED = -9
 AGAIN = {KILLED, AlreadyRunning.exit_code, StoreUnavailable.exit_code}
 """Exit codes of workers that a keeper starts again without anybody having to ask why."""
@@ -149,8 +148,7 @@ class Sampler(_Thread):
             pid = node.pid
             if pid is not None:
                 with contextlib.suppress(OSError, IndexError):
-                    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-                    self._add("worker MB", name, now_s, pages * PAGE_KB / 1024)
+                    self._add("worker MB", name, now_s, resident_bytes(pid) / 2**20)
             with contextlib.suppress(RedisError):
                 self._sample_redis(name, now_s)
 

@@ -12,6 +12,8 @@ from tools.rooms import contracts, findings, listing, main, read_modules
 if TYPE_CHECKING:
     from pathlib import Path
 
+A_TEST = "def test_it(): ...\n"
+
 ORDERLY = {
     "crdt_core/__init__.py": '"""The core."""\n',
     "crdt_core/errors.py": '"""The errors. And more about them."""\n',
@@ -19,11 +21,11 @@ ORDERLY = {
     "crdt_core/types/contract.py": '"""What a type is: a name\nand a codec.\n\nMore about it."""\n',
     "crdt_core/types/sets.py": '"""Sets."""\nfrom crdt_core.types.contract import CrdtType\n',
     "crdt_core/types/flags.py": '"""Flags."""\nimport crdt_core.errors\nimport crdt_core.types.contract\n',
-    "tests/crdt_core/test_errors.py": "",
-    "tests/crdt_core/types/test_contract.py": "",
-    "tests/crdt_core/types/test_sets.py": "",
+    "tests/crdt_core/test_errors.py": A_TEST,
+    "tests/crdt_core/types/test_contract.py": A_TEST,
+    "tests/crdt_core/types/test_sets.py": A_TEST,
     "tests/crdt_core/types/test_sets_at_rest.py": "",
-    "tests/crdt_core/types/test_flags.py": "",
+    "tests/crdt_core/types/test_flags.py": A_TEST,
     ".importlinter": """
 [importlinter:contract:pure]
 type = forbidden
@@ -112,7 +114,7 @@ def test_a_module_without_a_contract_and_a_layer_without_a_module_are_found(tmp_
         tmp_path,
         {
             "crdt_core/types/lists.py": '"""Lists."""\n',
-            "tests/crdt_core/types/test_lists.py": "",
+            "tests/crdt_core/types/test_lists.py": A_TEST,
             "crdt_core/types/flags.py": None,
             "tests/crdt_core/types/test_flags.py": None,
         },
@@ -132,7 +134,7 @@ def test_a_new_package_needs_contracts_too(tmp_path: Path) -> None:
             "workers/wire/keys.py": '"""The keys."""\n',
             "workers/wire/__main__.py": '"""Started as a program."""\n',
             "workers/wire/deltaic_pb2.py": "",
-            "tests/workers/wire/test_keys.py": "",
+            "tests/workers/wire/test_keys.py": A_TEST,
         },
     )
     assert [finding.partition(" stands")[0] for finding in found_in(root)] == [
@@ -153,6 +155,18 @@ def test_a_module_without_a_test_of_its_name_is_found(tmp_path: Path) -> None:
     assert found_in(repository(tmp_path, {"tests/crdt_core/types/test_flags.py": None})) == [
         "crdt_core.types.flags has no test module tests/crdt_core/types/test_flags.py"
     ]
+
+
+@pytest.mark.parametrize("text", ["", "# def test_it(): ...\n", "def check_it(): ...\n"])
+def test_a_test_module_without_a_test_is_found(tmp_path: Path, text: str) -> None:
+    """An empty file satisfied the check."""
+    flags = "tests/crdt_core/types/test_flags.py"
+    assert found_in(repository(tmp_path, {flags: text})) == [f"{flags} has no test in it"]
+
+
+@pytest.mark.parametrize("text", ["async def test_it(): ...\n", "class TestIt:\n    def test_it(self): ...\n"])
+def test_a_test_may_be_a_coroutine_or_a_method(tmp_path: Path, text: str) -> None:
+    assert found_in(repository(tmp_path, {"tests/crdt_core/types/test_flags.py": text})) == []
 
 
 def test_a_test_without_a_module_of_its_name_is_found_unless_it_is_listed(tmp_path: Path) -> None:

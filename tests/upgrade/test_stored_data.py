@@ -17,8 +17,8 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from tests.command import Command
-from tests.fleet import DELTAIC, Fleet
-from tests.support import wait_until
+from tests.fleet import Fleet
+from tests.support import DELTAIC, wait_until
 from tests.upgrade.answers import about_keys, differences, keys_of
 from tests.upgrade.stored import FIXTURE, NODES, SETTINGS, answers_of, copied, decoded, recorded
 from tests.upgrade.versions import failure_of

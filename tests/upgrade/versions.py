@@ -12,8 +12,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.serializers import JSONSerializer
 
-from tests.fleet import DELTAIC
-from tests.support import wait_until
+from tests.support import DELTAIC, wait_until
 from workers.wire.keys import queue_name
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A real server, and processes that end with their test, for the tests of the workers' rooms."""
+"""What tests of several rooms need: an empty Redis, a node on it, and processes that end with their test."""
 
 from __future__ import annotations
 
@@ -9,19 +9,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.server import ValkeyServer
 from tests.workers.processes.programs import Started
+from tests.workers.replication.bench import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from redis import Redis
+
+    from tests.server import ValkeyServer
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """One Valkey for the tests of a module. A test that needs it empty flushes it."""
-    valkey = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
-    yield valkey
-    valkey.stop()
+@pytest.fixture
+def client(server: ValkeyServer) -> Redis:
+    """A client of the server, which is empty."""
+    found = server.client()
+    found.flushdb()
+    return found
+
+
+@pytest.fixture
+async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
+    """A node with its store and its links, whose commits go through."""
+    async with Bench(server.url) as opened:
+        opened.tap.open.set()
+        yield opened
 
 
 @pytest.fixture
@@ -29,7 +42,7 @@ def start(tmp_path):
     """Starts a process in the test's directory."""
     started: list[Started] = []
 
-    def start(*arguments: str, **options) -> Started:
+    def start(*arguments: str | Path, **options) -> Started:
         options.setdefault("cwd", tmp_path)
         started.append(Started(tmp_path / f"output{len(started)}", list(arguments), **options))
         return started[-1]

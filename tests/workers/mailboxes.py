@@ -9,25 +9,31 @@ from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from workers.turns.mailbox import Mailbox
+from workers.wire.keys import OPEN, PAUSED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workers.wire.retry import Trouble
 
-__all__ = ["QuickStore", "SlowStore", "end", "open_mailbox"]
+__all__ = ["Links", "QuickStore", "SlowStore", "end", "open_mailbox"]
 
 
 class SlowStore:
-    """A store whose Redis is away until `back` is set."""
+    """A store whose Redis is away until `back` is set. `committing`: one has begun. `failure`: how commits fail."""
 
     def __init__(self) -> None:
         self.committing = asyncio.Event()
         self.back = asyncio.Event()
         self.turn = 0
         self.trouble: Trouble | None = None
+        self.failure: Exception | None = None
 
     async def commit(self, _commit: object) -> None:
         self.committing.set()
         await self.back.wait()
+        if self.failure is not None:
+            raise self.failure
         self.turn += 1
 
 
@@ -37,6 +43,27 @@ class QuickStore(SlowStore):
     def __init__(self) -> None:
         super().__init__()
         self.back.set()
+
+
+class Links:
+    """The links of a node as they were set, without a Redis."""
+
+    def __init__(self, peers: Iterable[str]) -> None:
+        self.states = dict.fromkeys(peers, OPEN)
+
+    @property
+    def paused(self) -> frozenset[str]:
+        return frozenset(peer for peer, state in self.states.items() if state == PAUSED)
+
+    async def read(self) -> dict[str, str]:
+        return self.states
+
+    async def last_known(self) -> dict[str, str]:
+        return self.states
+
+    async def set(self, peers: Iterable[str], *, paused: bool) -> dict[str, str]:
+        self.states.update(dict.fromkeys(peers, PAUSED if paused else OPEN))
+        return self.states
 
 
 def open_mailbox(

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from crdt_core.errors import CounterOverflow, InvalidArgument, WrongType
-from tests.crdt_core.sites import WAYS, Fleet, Site, way_name
 from tests.invocations import command
+
+if TYPE_CHECKING:
+    from tests.crdt_core.sites import Fleet, Site
 
 LARGEST = 2**63 - 1
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 NOT_AN_AMOUNT = "is not an integer from 0 to 9223372036854775807"
-
-
-@pytest.fixture(params=WAYS, ids=way_name)
-def fleet(request: pytest.FixtureRequest) -> Fleet:
-    return Fleet(*request.param)
-
-
-@pytest.fixture
-def site() -> Site:
-    return Site("n1")
 
 
 CASES: list[tuple[list[str], list[Any]]] = [

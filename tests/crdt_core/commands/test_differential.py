@@ -39,12 +39,12 @@ from crdt_core.replica.committed_view import CommittedView
 from crdt_core.replica.replica import Replica
 from crdt_core.types import MVREGISTER, RWSET, View
 from tests.invocations import lookup
-from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from crdt_core.commands import Keyspace, Reply
+    from tests.server import ValkeyServer
 
 FIRST_SEED, SEQUENCES = map(int, os.environ.get("DELTAIC_DIFFERENTIAL", "1:80").split(":"))
 LENGTH = 300
@@ -153,12 +153,10 @@ class Real:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
+def real(server: ValkeyServer) -> Iterator[Real]:
     connection = Real(server.port)
     yield connection
     connection.close()
-    server.stop()
 
 
 # What is compared how.
@@ -321,7 +319,6 @@ class Chance:
         assert self._makers.keys() == COMMANDS.keys() - PURE_EXTRAS | {b"NOSUCH"}, "every command is tried"
         rare = {b"FLUSHDB", b"FLUSHALL", b"NOSUCH", b"RENAME", b"RENAMENX", b"DEL", b"UNLINK", b"GETDEL"}
         self._names = [name for name in self._makers for _ in range(1 if name in rare else 5)]
-        self._types = {key: self.pick(b"S_string S_set H_hash".split()) for key in KEYS}
 
     def pick(self, choices: Any) -> Any:
         return self._random.choice(choices)

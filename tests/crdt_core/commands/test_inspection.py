@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-import pytest
 
 from crdt_core.commands import CommandOptions
 from tests.crdt_core.sites import START_MS, Site
 from tests.invocations import command
 
 LARGEST = 2**63 - 1
-
-
-@pytest.fixture
-def site() -> Site:
-    return Site("n1")
 
 
 def inspected(site: Site, key: str) -> tuple[str, Any, Any, list[str]]:

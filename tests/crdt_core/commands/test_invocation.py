@@ -9,11 +9,6 @@ from crdt_core.errors import TooLarge, WrongType
 from tests.crdt_core.sites import START_MS, Site
 
 
-@pytest.fixture
-def site() -> Site:
-    return Site("n1")
-
-
 def invoke(site: Site, name: bytes, *args: bytes, seed: int = 0, value_bytes_max: int = 1000) -> object:
     options = CommandOptions(value_bytes_max=value_bytes_max)
     return site.run(Invocation(COMMANDS[name], list(args), site.wall_ms, seed, options))

@@ -7,20 +7,10 @@ from typing import Any
 import pytest
 
 from crdt_core.errors import InvalidArgument, WrongType
-from tests.crdt_core.sites import START_MS, WAYS, Fleet, Site, way_name
+from tests.crdt_core.sites import START_MS, Fleet, Site
 from tests.invocations import command
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
-
-
-@pytest.fixture(params=WAYS, ids=way_name)
-def fleet(request: pytest.FixtureRequest) -> Fleet:
-    return Fleet(*request.param)
-
-
-@pytest.fixture
-def site() -> Site:
-    return Site("n1")
 
 
 def lww(value: str, timestamp: int) -> dict[str, Any]:

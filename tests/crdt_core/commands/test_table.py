@@ -9,22 +9,19 @@ import pytest
 from crdt_core.commands import COMMANDS, Command, CommandError, CommandTable
 from crdt_core.commands.command import NO_KEYS
 from tests.invocations import PLAIN, lookup
-from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.server import ValkeyServer
 
 OWN = {name for name in COMMANDS if name.startswith(b"DELTAIC.")}
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bytes, Any]]:
+def described(server: ValkeyServer) -> dict[bytes, Any]:
     """What COMMAND INFO of a real server says, by name."""
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
     with server.client() as client:
         client.set_response_callback("COMMAND", lambda response, **_: response)
-        yield {info[0].upper(): info for info in client.execute_command("COMMAND")}
-    server.stop()
+        return {info[0].upper(): info for info in client.execute_command("COMMAND")}
 
 
 def test_every_command_of_a_real_server_is_supported_or_said_to_be_unsupported(described: dict[bytes, Any]) -> None:

@@ -7,7 +7,7 @@ of `crdt_core/commands` may ask whether an object is of a type of the family tha
 `found.type is STRING` in the commands of strings. It names no type of a second family.
 
 The rule is checked on the syntax tree. It does not see a comparison with a type that came through a variable. To look
-for switches by hand: `git grep -nwE 'is|in|==|!=' -- crdt_core workers | grep -wE 'ORSET|STRING|...'`.
+for switches by hand: `git grep -nwE 'is|in|==|!=' -- crdt_core deltaic workers | grep -wE 'ORSET|STRING|...'`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import crdt_core
-import workers
 from crdt_core.types import FAMILIES, TYPES, CrdtType
+from tools.rooms import PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(crdt_core.__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 TYPE_ROOM, COMMANDS = "crdt_core.types", "crdt_core.commands"
 REDIS_NAMES = frozenset({"string", "hash", "hyperloglog"})
 """Names of types that name groups of commands in Redis, too: a table of these says nothing about types."""
@@ -35,8 +34,8 @@ REDIS_NAMES = frozenset({"string", "hash", "hyperloglog"})
 def modules() -> list[str]:
     """All modules of the packages but the types and what protoc has written."""
     found = []
-    for package in (crdt_core, workers):
-        for path in sorted(Path(package.__file__).parent.rglob("*.py")):
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             if not name.startswith(TYPE_ROOM) and "_pb2" not in name:
                 found.append(name)

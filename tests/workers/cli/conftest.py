@@ -10,7 +10,7 @@ import structlog
 from tests.command import Command
 from tests.fleet import Fleet
 from tests.support import free_port
-from tests.workers.cli.invoking import fleet_file
+from tests.workers.fleet_files import fleet_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-__all__ = ["fleet_file", "invoke", "invoke_json"]
+__all__ = ["invoke", "invoke_json"]
 
 
 def invoke(file: Path, *arguments: str, standard_input: bytes | None = None) -> Result:
@@ -28,14 +28,3 @@ def invoke_json(file: Path, *arguments: str) -> Any:
     result = invoke(file, *arguments, "--json")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return json.loads(result.stdout)
-
-
-def fleet_file(directory: Path, **nodes: dict[str, str]) -> Path:
-    """A fleet file with the settings of each node."""
-    lines = [
-        f"[nodes.{name}]\n" + "".join(f'{key} = "{value}"\n' for key, value in node.items())
-        for name, node in nodes.items()
-    ]
-    file = directory / "fleet.toml"
-    file.write_text("".join(lines))
-    return file

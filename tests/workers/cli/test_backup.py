@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crdt_core.errors import InvalidArgument, Malformed, UnknownNode
-from tests.workers.cli.invoking import fleet_file, invoke
+from tests.workers.cli.invoking import invoke
+from tests.workers.fleet_files import fleet_file
 from workers.rpc.client import NoNodeServes
 from workers.wire.keys import Keys
 

@@ -6,34 +6,32 @@ import os
 import pty
 import re
 import select
-import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fleet import DELTAIC
+from tests.support import DELTAIC, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BASH = shutil.which("bash")
 PROMPT = "ready> "
 
 
 class Terminal:
     """An interactive bash that completes `deltaic`, and what it has shown so far."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, bash: str) -> None:
         startup = home / "startup"
         startup.write_text(
             f"PS1='{PROMPT}'\nbind 'set enable-bracketed-paste off'\neval \"$(deltaic completion bash)\"\n"
         )
         self._screen, slave = pty.openpty()
         self._process = subprocess.Popen(
-            [BASH, "--noprofile", "--rcfile", startup, "-i"],
+            [bash, "--noprofile", "--rcfile", startup, "-i"],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -42,7 +40,11 @@ class Terminal:
         )
         os.close(slave)
         self._shown = ""
-        self.wait_for(PROMPT)
+        try:
+            self.wait_for(PROMPT)
+        except BaseException:
+            self.close()
+            raise
 
     def type(self, text: str) -> None:
         self._shown = ""
@@ -66,9 +68,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    if BASH is None:
-        pytest.skip("there is no bash")
-    terminal = Terminal(tmp_path)
+    terminal = Terminal(tmp_path, program("bash", "bash"))
     yield terminal
     terminal.close()
 
@@ -96,9 +96,7 @@ def test_tab_completes_subcommands_and_options(terminal: Terminal) -> None:
 def test_every_shell_has_a_script(shell: str, first: str) -> None:
     script = subprocess.run([DELTAIC, "completion", shell], capture_output=True, text=True, check=True).stdout
     assert script.startswith(first)
-    program = shutil.which(shell)
-    if program:
-        assert subprocess.run([program, "-n"], input=script, text=True, capture_output=True).stderr == ""
+    assert subprocess.run([program(shell, shell), "-n"], input=script, text=True, capture_output=True).stderr == ""
 
 
 def test_a_shell_that_is_not_known_is_refused() -> None:

@@ -10,9 +10,10 @@ from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from crdt_core.errors import InvalidArgument, SettingsError
-from tests.support import wait_until
+from tests.support import DELTAIC, wait_until
 from tests.workers.cli.invoking import invoke
-from tests.workers.processes.programs import DELTAIC, descendants, fleet_file, is_alive
+from tests.workers.fleet_files import local_fleet_file
+from tests.workers.processes.programs import descendants, is_alive
 from workers.config.loading import load_settings
 from workers.system.ports import PortTaken
 from workers.wire.keys import queue_name
@@ -28,7 +29,7 @@ def test_a_taken_port_names_the_port_who_wanted_it_and_the_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    path = fleet_file(tmp_path / "fleet.toml")
+    path = local_fleet_file(tmp_path)
     wanted = load_settings(path).nodes["n2"].grpc
     port = int(wanted.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", port)):
@@ -51,20 +52,20 @@ def test_two_nodes_at_one_address_are_refused(tmp_path: Path, monkeypatch: pytes
 def test_a_procfile_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     procfile = tmp_path / "Procfile"
     procfile.write_text("n1: deltaic replica n1\n")
-    path = fleet_file(tmp_path / "fleet.toml")
+    path = local_fleet_file(tmp_path)
     refused = invoke(path, "fleet", "--procfile", str(procfile)).exception
     assert isinstance(refused, SettingsError)
     assert "`deltaic procfile` prints a Procfile that fits" in str(refused)
 
 
 def test_the_procfile_runs_every_process_under_a_keeper(tmp_path: Path) -> None:
-    lines = invoke(fleet_file(tmp_path / "fleet.toml"), "procfile").output.splitlines()
+    lines = invoke(local_fleet_file(tmp_path), "procfile").output.splitlines()
     assert [line.partition(":")[0] for line in lines[1:]] == ["valkey", "n1", "n2", "jobs", "cron"]
     assert all(": deltaic keep -- deltaic " in line for line in lines[1:])
 
 
 def test_jobs_in_several_redis_ask_for_a_node(tmp_path: Path) -> None:
-    path = fleet_file(tmp_path / "apart.toml", n2='jobs = "redis://:secret@10.0.0.2:6379/0"')
+    path = local_fleet_file(tmp_path, "apart.toml", n2={"jobs": "redis://:secret@10.0.0.2:6379/0"})
     for command in ("jobs", "cron"):
         refused = invoke(path, command).exception
         assert isinstance(refused, InvalidArgument)
@@ -73,19 +74,19 @@ def test_jobs_in_several_redis_ask_for_a_node(tmp_path: Path) -> None:
 
 
 def test_jobs_of_a_node_that_the_file_does_not_name_are_refused(tmp_path: Path) -> None:
-    refused = invoke(fleet_file(tmp_path / "fleet.toml"), "jobs", "--node", "n9").exception
+    refused = invoke(local_fleet_file(tmp_path), "jobs", "--node", "n9").exception
     assert isinstance(refused, InvalidArgument)
     assert "the fleet file has no [nodes.n9]" in str(refused)
 
 
 def test_a_server_that_is_not_wanted_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DELTAIC_VALKEY__EMBEDDED", "false")
-    refused = invoke(fleet_file(tmp_path / "fleet.toml"), "valkey").exception
+    refused = invoke(local_fleet_file(tmp_path), "valkey").exception
     assert isinstance(refused, SettingsError)
 
 
 def test_a_job_is_worked_off_and_its_workers_end_with_a_signal(start, tmp_path: Path) -> None:
-    path = fleet_file(tmp_path / "fleet.toml")
+    path = local_fleet_file(tmp_path)
     url = load_settings(path).nodes["n1"].redis
     start(DELTAIC, "-f", str(path), "valkey")
     wait_for_redis(url, print, timeout_s=20)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import free_port
+from tests.support import free_port, wait_until_async
 from tests.workers.fleet.publishing import publish_beat, publish_header
 from workers.cli.join_progress import JoinProgress, join_progress, watch_joining
 from workers.config.settings import NodeSettings
+from workers.system.tasks import end
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from redis import Redis
 
     from tests.server import ValkeyServer
@@ -41,13 +45,6 @@ def test_a_heartbeat_says_how_far_its_worker_is(heartbeat: dict[str, Any] | None
     assert join_progress(heartbeat) == expected
 
 
-@pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
-
-
 class Watching:
     """The command's wait for `n4` to serve as `replica`, with what it has printed so far."""
 
@@ -56,27 +53,41 @@ class Watching:
         self._printed = ""
         self.task = asyncio.create_task(watch_joining("n4", replica, NodeSettings(grpc="h:4", redis=url)))
 
+    @property
+    def printed(self) -> str:
+        self._printed += self._capsys.readouterr().out
+        return self._printed
+
     async def prints(self, line: str) -> None:
-        async with asyncio.timeout(10):
-            while f"{line}\n" not in self._printed:
-                self._printed += self._capsys.readouterr().out
-                assert not self.task.done() or f"{line}\n" in self._printed
-                await asyncio.sleep(0.02)
+        def is_there_or_ended() -> bool:
+            return f"{line}\n" in self.printed or self.task.done()
+
+        await wait_until_async(is_there_or_ended, what=f"{line!r}")
+        assert f"{line}\n" in self.printed
+
+
+@asynccontextmanager
+async def watching(url: str, replica: str, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Watching]:
+    found = Watching(url, replica, capsys)
+    try:
+        yield found
+    finally:
+        await end([found.task])
 
 
 async def test_every_step_is_a_line_until_the_node_serves(
     client: Redis, server: ValkeyServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watching = Watching(server.url, "n4", capsys)
-    await watching.prints("n4: its worker does not run yet")
-    publish_beat(client, "n4", waits="for n2")
-    await watching.prints("n4: waits: for n2")
-    publish_beat(client, "n4", joins={"peer": "n2", "done": 7, "of": 9, "bytes": 100})
-    await watching.prints("n4: joins from n2: 7 of 9 parts, 100 B")
-    publish_header(client, "n4", {"n4": 1})
-    publish_beat(client, "n4", serving=True)
-    await watching.task
-    await watching.prints("n4: up")
+    async with watching(server.url, "n4", capsys) as command:
+        await command.prints("n4: its worker does not run yet")
+        publish_beat(client, "n4", waits="for n2")
+        await command.prints("n4: waits: for n2")
+        publish_beat(client, "n4", joins={"peer": "n2", "done": 7, "of": 9, "bytes": 100})
+        await command.prints("n4: joins from n2: 7 of 9 parts, 100 B")
+        publish_header(client, "n4", {"n4": 1})
+        publish_beat(client, "n4", serving=True)
+        await command.task
+        await command.prints("n4: up")
 
 
 async def test_a_worker_that_still_serves_a_former_life_is_not_up_yet(
@@ -84,18 +95,15 @@ async def test_a_worker_that_still_serves_a_former_life_is_not_up_yet(
 ) -> None:
     publish_header(client, "n4", {"n4": 1})
     publish_beat(client, "n4", serving=True)
-    watching = Watching(server.url, "n4.2", capsys)
-    await watching.prints("n4: starts")
-    publish_header(client, "n4", {"n4": 1}, replica="n4.3")  # a later incarnation will do
-    publish_beat(client, "n4", serving=True)
-    await watching.task
+    async with watching(server.url, "n4.2", capsys) as command:
+        await command.prints("n4: starts")
+        publish_header(client, "n4", {"n4": 1}, replica="n4.3")  # a later incarnation will do
+        publish_beat(client, "n4", serving=True)
+        await command.task
 
 
 async def test_a_redis_that_is_away_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    watching = Watching(f"redis://127.0.0.1:{free_port()}/0", "n4", capsys)
-    async with asyncio.timeout(10):
-        while "n4: its Redis does not answer: " not in (printed := capsys.readouterr().out):
-            assert printed == ""
-            await asyncio.sleep(0.02)
-    watching.task.cancel()
-    await asyncio.gather(watching.task, return_exceptions=True)
+    async with watching(f"redis://127.0.0.1:{free_port()}/0", "n4", capsys) as command:
+        await wait_until_async(lambda: "\n" in command.printed, what="a line")
+        assert command.printed.startswith("n4: its Redis does not answer: ")
+        assert not command.task.done()

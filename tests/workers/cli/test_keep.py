@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.command import Command
-from tests.workers.cli.invoking import fleet_file
+from tests.workers.fleet_files import fleet_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crdt_core.errors import InvalidArgument, StoreUnavailable, UnknownNode
-from tests.workers.cli.invoking import fleet_file, invoke
+from tests.workers.cli.invoking import invoke
 from tests.workers.fleet.publishing import AWAY
+from tests.workers.fleet_files import fleet_file
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
     from tests.command import Command
     from tests.fleet import Fleet
     from tests.server import ValkeyServer
-
-
-@pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from click.testing import CliRunner
 
-from tests.fleet import DELTAIC
+from tests.support import DELTAIC
 from workers.cli.maelstrom import maelstrom
 from workers.maelstrom.workloads import WORKLOADS
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crdt_core.errors import AlreadyRunning, InvalidArgument, SettingsError, WorldError
-from tests.workers.cli.invoking import fleet_file, invoke, invoke_json
+from tests.workers.cli.invoking import invoke, invoke_json
 from tests.workers.fleet.publishing import AWAY, publish_beat, publish_header, publish_members
+from tests.workers.fleet_files import fleet_file
 from workers.fleet.stores import NodeStoreUnavailable
 from workers.wire.keys import Keys
 
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
     from tests.server import ValkeyServer
 
 N4 = ("--grpc", "127.0.0.1:7104", "--redis")
-
-
-@pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
 
 
 @pytest.fixture

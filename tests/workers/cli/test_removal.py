@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
-from tests.workers.cli.invoking import fleet_file, invoke
+from tests.workers.cli.invoking import invoke
 from tests.workers.fleet.publishing import AWAY, publish_header, publish_members
+from tests.workers.fleet_files import fleet_file
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -21,14 +22,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def client(server: ValkeyServer) -> Redis:
+def client(client: Redis) -> Redis:
     """The Redis of n1, n2 and n3; n2 has seen all seven commits of n3, n1 five."""
-    found = server.client()
-    found.flushdb()
-    publish_header(found, "n1", {"n1": 1, "n3": 5})
-    publish_header(found, "n2", {"n1": 1, "n3": 7})
-    publish_header(found, "n3", {"n3": 7}, owner="token")
-    return found
+    publish_header(client, "n1", {"n1": 1, "n3": 5})
+    publish_header(client, "n2", {"n1": 1, "n3": 7})
+    publish_header(client, "n3", {"n3": 7}, owner="token")
+    return client
 
 
 @pytest.fixture

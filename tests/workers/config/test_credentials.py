@@ -59,10 +59,15 @@ def test_a_password_may_come_from_a_file_with_one_line(tmp_path: Path) -> None:
     for content in (b"s3cret", b"s3cret\n", b"s3cret\r\n"):
         file.write_bytes(content)
         assert Credentials.read(SecuritySettings(password_file=file)).password == SECRET
-    for content in (b"", b"\n", b"two words\n", b"one\ntwo\n", "geheimnis-ß".encode()):
+    for content in (b"", b"\n", b"s3cret words", b"s3cret\ntwo\n", "s3crét".encode()):
         file.write_bytes(content)
-        with pytest.raises(SettingsError, match=r"security\.password_file: must hold one line of printable ASCII"):
+        said = r"security\.password_file: must hold one line of printable ASCII"
+        with pytest.raises(SettingsError, match=said) as refused:
             Credentials.read(SecuritySettings(password_file=file))
+        assert "s3cr" not in str(refused.value)
+    file.unlink()
+    with pytest.raises(SettingsError, match=r"security\.password_file: .* cannot be read: No such file"):
+        Credentials.read(SecuritySettings(password_file=file))
 
 
 def test_a_file_that_cannot_be_read_is_named_with_its_setting(files: dict[str, Path], tmp_path: Path) -> None:
@@ -80,8 +85,11 @@ def test_the_grpc_face_speaks_tls_with_a_certificate_only(files: dict[str, Path]
     read = Credentials.read(settings_for("grpc", files, "certificate", "key", "ca"))
     assert read.for_server() is not None
     assert read.for_client() is not None
+    assert Credentials.read(settings_for("grpc", files, "certificate", "key")).for_server() is not None
+    client = Credentials.read(settings_for("grpc", files, "ca"))
+    assert client.for_client() is not None
     with pytest.raises(SettingsError, match=r"security\.grpc_ca: needs grpc_certificate and grpc_key"):
-        Credentials.read(settings_for("grpc", files, "ca")).for_server()
+        client.for_server()
 
 
 def test_the_redis_face_wants_certificates_of_its_clients_only_with_a_ca(files: dict[str, Path]) -> None:
@@ -104,12 +112,17 @@ def test_a_certificate_that_is_none_is_named_with_its_setting(files: dict[str, P
 
 def test_an_open_face_that_others_can_reach_is_warned_of(files: dict[str, Path]) -> None:
     password = SecuritySettings(password=SECRET)
+    both = SecuritySettings(password=SECRET, grpc_certificate=files["certificate"], grpc_key=files["key"])
     with structlog.testing.capture_logs() as logs:
         warn_of_exposure("grpc", "127.0.0.1:7101", SecuritySettings())
+        warn_of_exposure("resp", "[::1]:7201", SecuritySettings())
+        warn_of_exposure("grpc", "0.0.0.0:7101", both)
         assert logs == []
         warn_of_exposure("grpc", "0.0.0.0:7101", SecuritySettings())
-        warn_of_exposure("resp", "0.0.0.0:7201", password)
+        warn_of_exposure("grpc", "[::]:7101", password)
+        warn_of_exposure("resp", "0.0.0.0:7201", both)
     assert [(log["event"], log["face"], log["unset"]) for log in logs] == [
         ("face_unprotected", "grpc", "security.password_file security.grpc_certificate"),
+        ("face_unprotected", "grpc", "security.grpc_certificate"),
         ("face_unprotected", "resp", "security.resp_certificate"),
     ]

@@ -87,22 +87,51 @@ def test_an_unknown_variable_is_refused_by_its_name(path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "said"),
     [
-        NODE.replace("redis://", "redis://:s3cret@").replace(":7000/0", ":port"),
-        NODE.replace("redis://127.0.0.1:7000/0", "s3cret"),
-        NODE + '[security]\npassword = "s3cret s3cret"\n',
-        NODE + '[security]\npassword = "s3cret"\npassword_file = "file"\n',
-        NODE + '[security]\npasword = "s3cret"\n',
-        NODE + 'password = "s3cret"\n',
-        NODE + '[security.deeper]\nword = "s3cret"\n',
+        (NODE.replace("redis://", "redis://:s3cret@").replace(":7000/0", ":port"), "nodes.n1.redis: "),
+        (NODE.replace("redis://127.0.0.1:7000/0", "s3cret"), "nodes.n1.redis: "),
+        (NODE.replace("127.0.0.1:7101", "redis://:s3cret@h"), "nodes.n1.grpc: "),
+        (NODE.replace('redis = "redis://', 'redis_url = "redis://:s3cret@'), "nodes.n1.redis: is missing"),
+        (NODE + 'password = "s3cret"\n', "nodes.n1.password: unknown"),
+        ('[nodes]\nn1 = "redis://:s3cret@h"', "nodes.n1: "),
+        (
+            NODE + '[security]\npassword = "s3cret two words"\n',
+            "security.password: must be printable ASCII without spaces",
+        ),
+        (NODE + '[security]\npassword = "s3crét"\n', "security.password: must be printable ASCII"),
+        (NODE + '[security]\npassword = ""\n', "security.password: must be printable ASCII"),
+        (NODE + "[security]\npassword = 53\n", "security.password: Input should be a valid string"),
+        (
+            NODE + '[security]\npassword = "s3cret"\npassword_file = "file"\n',
+            "security: password and password_file cannot both be set",
+        ),
+        (NODE + '[security]\npasword = "s3cret"\n', "security.pasword: unknown"),
+        (NODE + '[security.deeper]\nword = "s3cret"\n', "security.deeper: unknown"),
+        (NODE + '[securty]\npassword = "s3cret"\n', "'securty': no such section"),
+        (f'security = "s3cret"\n{NODE}', "security: "),
+        (
+            NODE + '[security]\ngrpc_certificate = "/s3cret.pem"\n',
+            "security: grpc_certificate and grpc_key need each other",
+        ),
+        (
+            NODE + '[security]\nresp_certificate = "/s3cret.pem"\n',
+            "security: resp_certificate and resp_key need each other",
+        ),
+        (
+            NODE + '[security]\nresp_ca = "/s3cret.pem"\n',
+            "security: resp_ca needs resp_certificate and resp_key beside it",
+        ),
+        (NODE + '[gossip]\nfanout = {password = "s3cret"}\n', "gossip.fanout: "),
     ],
 )
-def test_no_error_shows_a_password(path: Path, content: str) -> None:
+def test_no_error_shows_a_password(path: Path, content: str, said: str) -> None:
     path.write_text(content)
     with pytest.raises(SettingsError) as refused:
         load_settings(path)
-    assert "s3cret" not in str(refused.value)
+    assert said in str(refused.value)
+    assert "s3cr" not in str(refused.value)
+    assert "53" not in str(refused.value)
     assert refused.value.__cause__ is None
 
 

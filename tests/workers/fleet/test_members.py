@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from crdt_core.types.members import Fact, Members, Standing
 from tests.workers.fleet.publishing import AWAY, publish_beat, publish_header, publish_members, settings_of
 from workers.fleet.members import read_members, with_members
@@ -15,13 +13,6 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from tests.server import ValkeyServer
-
-
-@pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
 
 
 async def test_the_founders_are_the_members_until_somebody_writes_more_down(

@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from workers.fleet.fleet_status import FleetStatus
 
 
-@pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
-
-
 async def status_of(settings: FleetSettings) -> FleetStatus:
     async with FleetRedis(settings) as redis, FleetClient(settings) as clients:
         return await read_status(settings, redis, clients)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from typing import TYPE_CHECKING
 
 from redis.exceptions import ResponseError
@@ -38,10 +37,8 @@ async def test_nodes_that_share_a_redis_are_seen_at_one_moment(server: ValkeySer
 async def test_a_redis_that_is_away_or_silent_is_an_answer_too_and_shows_no_password(server: ValkeyServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         quiet = f"redis://:s3cret@127.0.0.1:{silent.getsockname()[1]}/0"
-        begun = time.monotonic()
         async with FleetRedis(settings_of(n1=server.url, n2=AWAY, n3=quiet)) as redis:
             replies = await redis.ask({name: [("ECHO", name)] for name in ("n1", "n2", "n3")})
-        assert time.monotonic() - begun < 10
     assert replies["n1"] == [b"n1"]
     away, still = replies["n2"], replies["n3"]
     assert isinstance(away, NodeStoreUnavailable)

@@ -31,13 +31,6 @@ def silent_redis() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0))
 
 
-@pytest.fixture
-def client(server: ValkeyServer) -> Redis:
-    found = server.client()
-    found.flushdb()
-    return found
-
-
 def test_a_node_that_the_settings_do_not_name_has_no_jobs() -> None:
     with pytest.raises(UnknownNode):
         FleetAccess(settings_of(n1=AWAY), "n9")

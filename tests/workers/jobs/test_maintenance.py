@@ -15,8 +15,8 @@ from rq.registry import FinishedJobRegistry
 from rq.serializers import JSONSerializer
 
 from crdt_core.errors import DigestMismatch
-from tests.fleet import DELTAIC, Fleet
-from tests.support import wait_until
+from tests.fleet import Fleet
+from tests.support import DELTAIC, wait_until
 from workers.config.settings import GossipSettings
 from workers.jobs import fleet_access
 from workers.jobs import maintenance as jobs

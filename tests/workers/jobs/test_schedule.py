@@ -10,7 +10,6 @@ from rq import Queue, SimpleWorker
 from rq.cron import CronScheduler
 from rq.serializers import JSONSerializer
 
-from tests.server import ValkeyServer
 from tests.support import free_port
 from workers.config.loading import CRON_NODES_VARIABLE, load_settings
 from workers.jobs.fleet_access import job_timeout_s
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from redis import Redis
+
+    from tests.server import ValkeyServer
 
 NAMES_OF_0_1_0 = ["workers.jobs.gossip_round", "workers.jobs.compact", "workers.jobs.audit"]
 FILE = """
@@ -34,13 +35,6 @@ redis = "{redis}"
 interval_s = 7
 timeout_ms = 60_000
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey")).start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

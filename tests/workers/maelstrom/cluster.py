@@ -7,7 +7,6 @@ async with Cluster("g-set", 3, directory) as cluster:
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from tests.support import plain_environment
 from tests.workers.maelstrom.checks import shape_problem
 from tests.workers.maelstrom.network import Faults, Network
 
@@ -38,8 +38,7 @@ class Refused(Exception):
 
 def environment() -> dict[str, str]:
     """What a node's process finds: this source tree, whatever else is installed."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
-    return {**kept, "PYTHONPATH": str(ROOT)}
+    return {**plain_environment(), "PYTHONPATH": str(ROOT)}
 
 
 class Cluster:

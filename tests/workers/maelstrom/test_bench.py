@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.server import ValkeyServer
 from tests.workers.maelstrom.bench import Settings, run
 from tests.workers.maelstrom.checks import (
     Operation,
@@ -26,7 +25,6 @@ from tests.workers.maelstrom.checks import (
 from tests.workers.maelstrom.network import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 TIME_LIMIT_S = float(os.environ.get("BENCH_TIME_LIMIT_S", "3"))
@@ -36,13 +34,6 @@ BAD_NETWORK = Faults(latency_ms=20, latency="exponential", lost=0.1, doubled=0.1
 BAD = Settings(rate=60, time_limit_s=TIME_LIMIT_S, partition_s=TIME_LIMIT_S / 5, faults=BAD_NETWORK)
 LARGE = Settings(nodes=25, rate=100, time_limit_s=max(8, TIME_LIMIT_S), faults=Faults(latency_ms=100))
 QUICK_ROUNDS = ("--interval-ms", "300")
-
-
-@pytest.fixture
-def valkey(tmp_path) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(tmp_path / "valkey").start()
-    yield server
-    server.stop()
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
@@ -72,7 +63,7 @@ async def test_broadcast_at_twenty_five_nodes_is_thrifty(options, messages_max, 
     assert report.messages_per_operation < messages_max
 
 
-async def test_nodes_killed_and_started_again_lose_nothing_they_acknowledged(valkey, tmp_path):
+async def test_nodes_killed_and_started_again_lose_nothing_they_acknowledged(server, tmp_path):
     settings = [
         Settings(
             workload,
@@ -80,7 +71,7 @@ async def test_nodes_killed_and_started_again_lose_nothing_they_acknowledged(val
             rate=60,
             time_limit_s=max(5, TIME_LIMIT_S),
             kill_s=1,
-            options=("--redis", f"{valkey.url.rpartition('/')[0]}/{database}", *QUICK_ROUNDS),
+            options=("--redis", f"{server.url.rpartition('/')[0]}/{database}", *QUICK_ROUNDS),
         )
         for database, workload in enumerate(["g-set", "pn-counter"])
     ]

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
+from tests.support import wait_until
 
-from tests.support import free_port, wait_until
-
-__all__ = ["DELTAIC", "LINUX", "Started", "children", "descendants", "fleet_file", "is_alive", "pid_of"]
-
-DELTAIC = str(Path(sys.executable).with_name("deltaic"))
-LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+__all__ = ["Started", "children", "descendants", "is_alive", "pid_of"]
 
 
 class Started:
     """A process started by a test, and what it has written so far; killed with its group at the end of the test."""
 
-    def __init__(self, path: Path, arguments: list[str], **options) -> None:
+    def __init__(self, path: Path, arguments: list[str | Path], **options) -> None:
         self.path = path
         with path.open("ab") as output:
             self.process = subprocess.Popen(
@@ -73,16 +67,3 @@ def pid_of(ancestor: int, *words: str) -> int:
     ]
     assert len(found) == 1, f"{words}: {found}"
     return found[0]
-
-
-def fleet_file(path: Path, nodes: int = 2, valkey_port: int | None = None, **overrides: str) -> Path:
-    """A fleet file with free ports, at `path`; `overrides` are lines for the nodes' sections."""
-    port = valkey_port or free_port()
-    sections = [f'[valkey]\nport = {port}\ndirectory = "{path.parent / "data"}"\n']
-    for number in range(1, nodes + 1):
-        extra = overrides.get(f"n{number}", "")
-        sections.append(
-            f'[nodes.n{number}]\ngrpc = "127.0.0.1:{free_port()}"\nredis = "redis://127.0.0.1:{port}/0"\n{extra}\n'
-        )
-    path.write_text("\n".join(sections))
-    return path

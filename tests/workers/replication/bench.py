@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from redis.asyncio import Redis
 
@@ -54,7 +54,7 @@ class Tap:
 
 
 class Bench:
-    """Node n1 of a fleet of n1 and n2, with `tap` before its store. Its Redis is emptied first."""
+    """Node n1 of a fleet of n1 and n2, with `tap` before its store. Its Redis is emptied first. A context manager."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -68,7 +68,17 @@ class Bench:
         self._tasks: list[asyncio.Task[None]] = []
         self.links = Links(self.redis, self.reader(), self.mailbox)
 
-    async def open(self) -> Bench:
+    async def __aenter__(self) -> Self:
+        try:
+            return await self.open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> Self:
         await self.redis.flushdb()
         await self.store.acquire(takeover=True)
         await self.store.load(self.node.replica)

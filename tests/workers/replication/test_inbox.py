@@ -48,10 +48,8 @@ class InboxBench(Bench):
 
 @pytest.fixture
 async def bench(server: ValkeyServer) -> AsyncIterator[InboxBench]:
-    opened = InboxBench(server.url)
-    await opened.open()
-    yield opened
-    await opened.close()
+    async with InboxBench(server.url) as opened:
+        yield opened
 
 
 async def test_no_more_messages_are_read_while_many_wait_for_their_turn(bench: InboxBench) -> None:

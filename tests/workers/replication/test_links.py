@@ -8,22 +8,11 @@ import pytest
 
 from crdt_core.errors import StoreUnavailable
 from tests.support import free_port, wait_until_async
-from tests.workers.replication.bench import Bench
 from workers.replication.links import Links
 from workers.wire.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.server import ValkeyServer
-
-
-@pytest.fixture
-async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
-    opened = await Bench(server.url).open()
-    opened.tap.open.set()
-    yield opened
-    await opened.close()
+    from tests.workers.replication.bench import Bench
 
 
 async def test_a_peer_without_a_field_is_open_and_only_one_word_pauses(bench: Bench) -> None:

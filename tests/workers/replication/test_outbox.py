@@ -44,9 +44,11 @@ async def running(own: str, n2: str) -> AsyncIterator[tuple[Outbox, Failures]]:
     outbox = Outbox(peers.redis("n1"), peers)
     mailbox: Any = failures
     serving = asyncio.create_task(outbox.run(mailbox))
-    yield outbox, failures
-    await end([serving])
-    await peers.close()
+    try:
+        yield outbox, failures
+    finally:
+        await end([serving])
+        await peers.close()
 
 
 @pytest.fixture(autouse=True)
@@ -87,13 +89,15 @@ async def test_a_peer_that_takes_nothing_does_not_hold_up_the_others(server: Val
 
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
-    async with running(server.url, f"redis://127.0.0.1:{port}/0") as (outbox, _):
-        outbox.release(Send("n2", Done("n1", "stuck", 0)))
-        outbox.release(Send("n1", Done("n1", "through", 0)))
-        client = server.client()
-        await wait_until_async(lambda: client.xlen(Keys("n1").inbox), what="the other message")
-    silent.close()
-    await silent.wait_closed()
+    try:
+        async with running(server.url, f"redis://127.0.0.1:{port}/0") as (outbox, _):
+            outbox.release(Send("n2", Done("n1", "stuck", 0)))
+            outbox.release(Send("n1", Done("n1", "through", 0)))
+            client = server.client()
+            await wait_until_async(lambda: client.xlen(Keys("n1").inbox), what="the other message")
+    finally:
+        silent.close()
+        await silent.wait_closed()
 
 
 async def test_an_answer_reaches_the_job_that_waits_and_expires(server: ValkeyServer) -> None:

@@ -19,10 +19,10 @@ from crdt_core.node.events import Call, PatchOffered, StampAhead
 from crdt_core.node.node import Node
 from crdt_core.node.offered_patches import A_CALLER
 from crdt_core.replica.replica import Replica
-from tests.fleet import DELTAIC, Fleet
+from tests.fleet import Fleet
 from tests.invocations import command
 from tests.proxy import Proxy
-from tests.support import wait_until, wait_until_async
+from tests.support import DELTAIC, wait_until, wait_until_async
 from workers.config.loading import checked
 from workers.jobs import maintenance as jobs
 from workers.replication.heartbeat import publish_heartbeat

@@ -56,11 +56,9 @@ class TailBench(Bench):
 
 @pytest.fixture
 async def bench(server: ValkeyServer) -> AsyncIterator[TailBench]:
-    opened = TailBench(server.url)
-    await opened.open()
-    opened.tap.open.set()
-    yield opened
-    await opened.close()
+    async with TailBench(server.url) as opened:
+        opened.tap.open.set()
+        yield opened
 
 
 async def test_every_delta_of_the_log_is_joined_in_batches_and_as_it_comes(bench: TailBench) -> None:

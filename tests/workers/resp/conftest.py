@@ -1,4 +1,4 @@
-"""Clients of the shared fleet's Redis faces, and three nodes for scenarios of conflicts."""
+"""Clients of the shared fleet's Redis faces, three nodes for scenarios of conflicts, and a face without a network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from redis import Redis
 
 from tests.fleet import Fleet
 from tests.workers.resp.conflicts import POLICIES, Sides
+from tests.workers.resp.inprocess import InProcess, Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 @pytest.fixture
@@ -42,3 +43,16 @@ def sides(three: Fleet) -> Iterator[Sides]:
     yield nodes
     for node in nodes.nodes:
         node.close()
+
+
+@pytest.fixture
+async def face() -> AsyncIterator[InProcess]:
+    """A face without a password."""
+    async with InProcess() as made:
+        yield made
+
+
+@pytest.fixture
+async def peer(face: InProcess) -> Peer:
+    """A client of it."""
+    return face.connect()

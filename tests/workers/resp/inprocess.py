@@ -14,6 +14,7 @@ import hiredis
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import wait_until_async
+from tests.workers.mailboxes import Links, QuickStore, end
 from tests.workers.resp.raw import packed
 from workers.config.settings import LimitSettings
 from workers.resp import RespFace
@@ -22,40 +23,7 @@ from workers.turns.mailbox import Mailbox
 if TYPE_CHECKING:
     from workers.resp.connection import Connection
 
-__all__ = ["InProcess", "Links", "Peer", "Store", "Transport"]
-
-
-class Store:
-    """Where a commit is durable as soon as `open` is set. `committing`: one has begun. `failure`: how commits fail."""
-
-    def __init__(self) -> None:
-        self.turn = 0
-        self.trouble = None
-        self.open = asyncio.Event()
-        self.open.set()
-        self.committing = asyncio.Event()
-        self.failure: Exception | None = None
-
-    async def commit(self, _commit: object) -> None:
-        self.committing.set()
-        await self.open.wait()
-        if self.failure is not None:
-            raise self.failure
-        self.turn += 1
-
-
-class Links:
-    """The links of a node: all are set as they are told to be."""
-
-    def __init__(self) -> None:
-        self.paused: frozenset[str] = frozenset()
-
-    async def read(self) -> dict[str, str]:
-        return dict.fromkeys(self.paused, "paused")
-
-    async def set(self, peers: list[str], *, paused: bool) -> dict[str, str]:
-        self.paused = frozenset(peers) if paused else self.paused - frozenset(peers)
-        return await self.read()
+__all__ = ["InProcess", "Peer", "Transport"]
 
 
 class Transport:
@@ -140,8 +108,8 @@ class InProcess:
     """An async context manager: the face of node n1, of a fleet of n1 and n2, and the turns behind it."""
 
     def __init__(self, *, password: str | None = None, **limits: int) -> None:
-        self.store = Store()
-        self.links = Links()
+        self.store = QuickStore()
+        self.links = Links(["n2"])
         self.node = Node("n1", Replica("n1", founders=["n1", "n2"]), "s")
         self.mailbox = Mailbox(self.node, self.store, lambda _: None, call_timeout_s=60)
         links: Any = self.links
@@ -153,9 +121,7 @@ class InProcess:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.store.open.set()
-        self.mailbox.close()
-        await self._turns
+        await end(self.mailbox, self._turns, self.store)
 
     def connect(self) -> Peer:
         """One more client."""

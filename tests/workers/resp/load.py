@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
@@ -83,10 +82,10 @@ class RespLoad:
                 if self._stop.is_set():
                     return
                 if self._pause_s:
-                    time.sleep(self._pause_s)
+                    self._stop.wait(self._pause_s)
                 name = f"{self._prefix}:{writer}:{number}"
                 if not self._increment(client, name):
-                    time.sleep(_PAUSE_S)  # a client that is refused does not come back at once
+                    self._stop.wait(_PAUSE_S)  # a client that is refused does not come back at once
 
     def _increment(self, client: Redis, name: str) -> bool:
         try:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 
-import pytest
+from tests.support import program
 
 __all__ = ["redis_benchmark", "redis_cli"]
 
@@ -23,17 +21,8 @@ def redis_benchmark(port: int, *arguments: str) -> str:
     return _run("redis-benchmark", port, *arguments)
 
 
-def path_of(program: str, package: str = "redis-tools") -> str:
-    """Where it is; a test that needs one that is absent is skipped, but in CI, which installs it, fails."""
-    path = shutil.which(program)
-    if path is None:
-        absent = f"{program} is not on this machine (Debian: {package})"
-        pytest.fail(absent) if os.environ.get("CI") else pytest.skip(absent)
-    return path
-
-
-def _run(program: str, port: int, *arguments: str, input_: bytes = b"") -> str:
-    path = path_of(program)
+def _run(name: str, port: int, *arguments: str, input_: bytes = b"") -> str:
+    path = program(name, "redis-tools")
     done = subprocess.run(
         [path, "-p", str(port), *arguments], input=input_, capture_output=True, timeout=TIMEOUT_S, check=False
     )

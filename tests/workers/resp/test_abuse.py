@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from tests.fleet import Fleet
-from tests.support import cpu_s, wait_until
+from tests.support import cpu_s, resident_bytes, wait_until
 from tests.workers.resp.raw import Raw, packed
 
 if TYPE_CHECKING:
@@ -38,16 +38,8 @@ def lone(tmp_path_factory) -> Iterator[Node]:
         yield fleet["n1"]
 
 
-def resident_bytes(node: Node) -> int:
-    """Of the worker's process."""
-    assert node._process is not None
-    status = Path(f"/proc/{node._process.pid}/status").read_text("ascii")
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-
-
 def open_files(node: Node) -> int:
-    assert node._process is not None
-    return len(list(Path(f"/proc/{node._process.pid}/fd").iterdir()))
+    return len(list(Path(f"/proc/{node.pid}/fd").iterdir()))
 
 
 def check_others_are_served(node: Node) -> None:
@@ -65,7 +57,7 @@ class Probe:
         self._node = node
         self.answers = 0
         self.slowest_s = 0.0
-        self._resident_before = self._resident_most = resident_bytes(node)
+        self._resident_before = self._resident_most = resident_bytes(node.pid)
         self._failure: Exception | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask)
@@ -88,7 +80,7 @@ class Probe:
     @property
     def grown_bytes(self) -> int:
         """By how much the worker's memory has grown at most since it began."""
-        self._resident_most = max(self._resident_most, resident_bytes(self._node))
+        self._resident_most = max(self._resident_most, resident_bytes(self._node.pid))
         return self._resident_most - self._resident_before
 
     def wait_for_answers(self, more: int = 50) -> None:
@@ -104,7 +96,7 @@ class Probe:
                     assert raw.call(b"GET", b"probe") == b"%d" % self.answers
                     self.slowest_s = max(self.slowest_s, cpu_s(self._node.pid) - began)
                     self.answers += 1
-                    self._resident_most = max(self._resident_most, resident_bytes(self._node))
+                    self._resident_most = max(self._resident_most, resident_bytes(self._node.pid))
         except (AssertionError, EOFError, OSError) as failure:
             self._failure = failure
 

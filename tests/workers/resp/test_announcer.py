@@ -42,11 +42,11 @@ async def test_a_watch_is_known_as_long_as_the_exec_that_waits_for_its_turn() ->
     async with InProcess() as made:
         client, writing = made.connect(), made.connect()
         await client.call(b"WATCH", b"k")
-        made.store.open.clear()
+        made.store.back.clear()
         made.store.committing.clear()
         writing.send((b"SET", b"k", b"theirs"))
         await made.store.committing.wait()
         client.send((b"MULTI",), (b"SET", b"k", b"mine"), (b"EXEC",))
-        made.store.open.set()
+        made.store.back.set()
         assert (await client.replies(3))[-1] is None
         assert await client.call(b"GET", b"k") == b"theirs"

@@ -20,10 +20,10 @@ async def test_what_is_answered_leaves_before_the_end_that_a_client_makes() -> N
 async def test_a_client_that_has_said_all_is_answered_first() -> None:
     async with InProcess() as face:
         peer = face.connect()
-        face.store.open.clear()
+        face.store.back.clear()
         peer.send((b"INCR", b"c"))
         assert peer.connection.eof_received() is True
-        face.store.open.set()
+        face.store.back.set()
         assert await peer.reply() == 1
         assert peer.transport.closed
 
@@ -60,10 +60,10 @@ async def test_a_client_that_does_not_read_is_not_answered_until_it_does() -> No
 async def test_no_more_is_read_while_too_much_waits() -> None:
     async with InProcess() as face:
         peer = face.connect()
-        face.store.open.clear()
+        face.store.back.clear()
         peer.send((b"SET", b"k", b"v" * (1 << 20)))
         assert not peer.transport.reading
-        face.store.open.set()
+        face.store.back.set()
         assert await peer.reply() == b"OK"
         assert peer.transport.reading
 

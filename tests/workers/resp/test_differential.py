@@ -10,10 +10,11 @@ import pytest
 
 from tests.crdt_core.commands.test_differential import LENGTH, Chance, Real, compare, compare_states, repr_bytes
 from tests.fleet import Fleet
-from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.server import ValkeyServer
 
 SEEDS = range(5000, 5012)
 
@@ -27,12 +28,10 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
+def real(server: ValkeyServer) -> Iterator[Real]:
     connection = Real(server.port)
     yield connection
     connection.close()
-    server.stop()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -9,21 +9,10 @@ import pytest
 
 from crdt_core.errors import Fenced
 from tests.support import wait_until_async
-from tests.workers.resp.inprocess import InProcess, Peer
+from tests.workers.resp.inprocess import InProcess
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
-@pytest.fixture
-async def face() -> AsyncIterator[InProcess]:
-    async with InProcess() as made:
-        yield made
-
-
-@pytest.fixture
-async def peer(face: InProcess) -> Peer:
-    return face.connect()
+    from tests.workers.resp.inprocess import Peer
 
 
 async def test_while_it_listens_a_client_of_resp2_may_do_nothing_else(peer: Peer) -> None:
@@ -52,14 +41,14 @@ async def test_what_a_transaction_publishes_leaves_once_its_commit_is_confirmed(
     """PUBLISH ran within the turn, so subscribers heard of a write that no reader saw yet."""
     listener = face.connect()
     await listener.call(b"SUBSCRIBE", b"news")
-    face.store.open.clear()
+    face.store.back.clear()
     peer.send(
         (b"MULTI",), (b"INCR", b"c"), (b"PUBLISH", b"news", b"c is 1"), (b"GET", b"c"), (b"EXEC",), (b"ECHO", b"x")
     )
     await face.store.committing.wait()
     assert await face.connect().call(b"GET", b"c") is None
     assert listener.transport.written == b""
-    face.store.open.set()
+    face.store.back.set()
     assert (await peer.replies(6))[-2:] == [[1, 1, b"1"], b"x"]
     assert await listener.reply() == [b"message", b"news", b"c is 1"]
 
@@ -108,10 +97,10 @@ async def test_a_transaction_that_ends_its_own_connection_is_answered_first(peer
 
 
 async def test_a_command_that_must_not_overtake_waits_for_what_is_before_it(face: InProcess, peer: Peer) -> None:
-    face.store.open.clear()
+    face.store.back.clear()
     peer.send((b"SET", b"k", b"v"), (b"PING",), (b"DELTAIC.TOKEN",), (b"ECHO", b"x"))
     assert peer.transport.written == b""
-    face.store.open.set()
+    face.store.back.set()
     ok, pong, token, echo = await peer.replies(4)
     assert (ok, pong, echo) == (b"OK", b"PONG", b"x")
     assert await peer.call(b"DELTAIC.AWAIT", token, b"1000") == b"OK"

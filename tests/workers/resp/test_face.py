@@ -41,11 +41,11 @@ async def test_what_is_under_way_is_answered_before_the_end() -> None:
         port = free_port()
         await made.face.start("n1", f"127.0.0.1:{port}")
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        made.store.open.clear()
+        made.store.back.clear()
         writer.write(packed(b"INCR", b"c"))
         await made.store.committing.wait()
         stopping = asyncio.create_task(made.face.stop())
-        made.store.open.set()
+        made.store.back.set()
         await stopping
         assert await reader.read() == b":1\r\n"
         writer.close()

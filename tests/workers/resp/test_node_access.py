@@ -25,11 +25,11 @@ async def test_what_is_seen_follows_the_confirmed_commits() -> None:
         assert (node.own_counter, node.seen, node.keys_with_deadline) == (0, {}, 0)
         await peer.call(b"SET", b"k", b"v", b"EX", b"100")
         assert (node.own_counter, node.seen, node.keys_with_deadline) == (1, {"n1": 1}, 1)
-        face.store.open.clear()
+        face.store.back.clear()
         peer.send((b"SET", b"k", b"w"))
         await asyncio.sleep(0)
         assert node.own_counter == 1
-        face.store.open.set()
+        face.store.back.set()
         assert await peer.reply() == b"OK"
         assert node.own_counter == 2
 

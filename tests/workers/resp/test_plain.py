@@ -18,11 +18,6 @@ async def face() -> AsyncIterator[InProcess]:
         yield made
 
 
-@pytest.fixture
-async def peer(face: InProcess) -> Peer:
-    return face.connect()
-
-
 async def test_all_writes_that_arrive_together_are_one_commit(face: InProcess, peer: Peer) -> None:
     assert await peer.send(*[(b"INCR", b"c")] * 100).replies(100) == list(range(1, 101))
     assert face.mailbox.confirmed.clock == {"n1": 1}
@@ -40,20 +35,20 @@ async def test_a_read_is_answered_at_once_while_another_client_s_commit_is_under
 ) -> None:
     other = face.connect()
     assert await peer.call(b"SET", b"k", b"old") == b"OK"
-    face.store.open.clear()
+    face.store.back.clear()
     peer.send((b"SET", b"k", b"new"), (b"GET", b"k"), (b"SMEMBERS", b"s"))
     assert await other.call(b"GET", b"k") == b"old"
     assert peer.transport.written == b""
-    face.store.open.set()
+    face.store.back.set()
     assert await peer.replies(3) == [b"OK", b"new", []]
 
 
 async def test_a_heavy_read_waits_for_the_writes_before_it(face: InProcess, peer: Peer) -> None:
     """A pipeline of heavy reads must not hold all their replies at once."""
-    face.store.open.clear()
+    face.store.back.clear()
     peer.send((b"SADD", b"s", b"a"), (b"SMEMBERS", b"s"), (b"SADD", b"s", b"b"), (b"SMEMBERS", b"s"))
     assert peer.connection.is_settled is False
-    face.store.open.set()
+    face.store.back.set()
     first, members, second, both = await peer.replies(4)
     assert (first, members, second, sorted(both)) == (1, [b"a"], 1, [b"a", b"b"])
 

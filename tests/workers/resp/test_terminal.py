@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import wait_until
-from tests.workers.resp.programs import path_of, redis_cli
+from tests.support import program, wait_until
+from tests.workers.resp.programs import redis_cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def terminal(fleet: Fleet, tmp_path) -> Iterator[Callable[..., str]]:
     """`terminal("GET a")` types a line into an interactive redis-cli; `terminal()`: what the screen shows."""
-    tmux = [path_of("tmux", "tmux"), "-S", str(tmp_path / "tmux")]
-    program = [path_of("redis-cli"), "-p", str(fleet["n1"].resp_port)]
-    subprocess.run([*tmux, "new-session", "-d", "-x", "160", "-y", "50", *program], check=True)
+    tmux = [program("tmux", "tmux"), "-S", str(tmp_path / "tmux")]
+    cli = [program("redis-cli", "redis-tools"), "-p", str(fleet["n1"].resp_port)]
+    subprocess.run([*tmux, "new-session", "-d", "-x", "160", "-y", "50", *cli], check=True)
 
     def screen(line: str = "", *keys: str) -> str:
         if line:
@@ -65,10 +65,10 @@ def test_redis_cli_looks_through_the_keys(fleet: Fleet, client: Client, key: str
 
 def test_redis_cli_shows_figures_as_they_change(fleet: Fleet) -> None:
     """It goes on until it is ended."""
-    command = ["stdbuf", "-oL", path_of("redis-cli"), "-p", str(fleet["n1"].resp_port), "--stat", "-i", "0.1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        lines = [program.stdout.readline() for _ in range(4)]
-        program.terminate()
+    cli = [program("redis-cli", "redis-tools"), "-p", str(fleet["n1"].resp_port), "--stat", "-i", "0.1"]
+    with subprocess.Popen(["stdbuf", "-oL", *cli], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        lines = [running.stdout.readline() for _ in range(4)]
+        running.terminate()
     assert "requests" in lines[1]
     assert all(line.split()[0].isdigit() for line in lines[2:]), lines

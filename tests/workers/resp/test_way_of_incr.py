@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,17 +19,19 @@ import pytest
 
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
-from tests.server import ValkeyServer
 from tests.support import free_port
 from tests.workers.resp.raw import packed
 from workers.config.settings import LimitSettings
 from workers.resp import RespFace
 from workers.storage.store import Store
+from workers.system.tasks import end
 from workers.turns.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from types import FrameType
+
+    from tests.server import ValkeyServer
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "design.md").read_text("utf-8")
@@ -56,34 +59,26 @@ class Client(asyncio.Protocol):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    """A server that ends also where the worker in front of it does not come up."""
-    server = ValkeyServer(tmp_path, appendfsync="no").start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 async def client(server: ValkeyServer) -> AsyncIterator[Client]:
     """A client of a worker's face; behind it are a real node, a real store and a real server."""
-    store = Store("n1", server.url, "token", 1000)
-    await store.acquire(takeover=False)
-    replica = Replica("n1", founders=["n1", "n2"])
-    await store.load(replica)
-    mailbox = Mailbox(Node("n1", replica, "token"), store, lambda _: None, call_timeout_s=60)
-    turns = asyncio.create_task(mailbox.run())
-    links: Any = SimpleNamespace()
-    published: Any = SimpleNamespace()
-    face = RespFace(mailbox, links, published, LimitSettings())
-    port = free_port()
-    await face.start("n1", f"127.0.0.1:{port}")
-    _, connected = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", port)
-    yield connected
-    connected.close()
-    await face.stop()
-    mailbox.close()
-    await turns
-    await store.release()
+    async with AsyncExitStack() as cleanup:
+        store = Store("n1", server.url, "token", 1000)
+        cleanup.push_async_callback(store.release)
+        await store.acquire(takeover=False)
+        replica = Replica("n1", founders=["n1", "n2"])
+        await store.load(replica)
+        mailbox = Mailbox(Node("n1", replica, "token"), store, lambda _: None, call_timeout_s=60)
+        turns = asyncio.create_task(mailbox.run())
+        cleanup.push_async_callback(end, [turns])
+        links: Any = SimpleNamespace()
+        published: Any = SimpleNamespace()
+        face = RespFace(mailbox, links, published, LimitSettings())
+        cleanup.push_async_callback(face.stop)
+        port = free_port()
+        await face.start("n1", f"127.0.0.1:{port}")
+        _, connected = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", port)
+        cleanup.callback(connected.close)
+        yield connected
 
 
 async def hops_of(client: Client, *words: bytes) -> list[str]:

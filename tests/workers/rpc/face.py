@@ -20,38 +20,20 @@ from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
 from tests.invocations import command
 from tests.support import free_port
-from tests.workers.mailboxes import QuickStore, SlowStore, end, open_mailbox
+from tests.workers.mailboxes import Links, QuickStore, SlowStore, end, open_mailbox
 from workers.config.credentials import Credentials
 from workers.config.settings import LimitSettings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.deltaic_pb2_grpc import ControlServiceStub, CRDTServiceStub, ReplicationServiceStub
 from workers.rpc.server import GrpcFace
-from workers.wire.keys import OPEN, PAUSED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from crdt_core.lattice.deltas import Patch
     from workers.turns.mailbox import Mailbox
 
 __all__ = ["Face", "code_and_words", "merge", "patch_of", "serving"]
-
-
-class Links:
-    """The links as they were set, without a Redis."""
-
-    def __init__(self, peers: Iterable[str]) -> None:
-        self.states = dict.fromkeys(peers, OPEN)
-
-    async def read(self) -> dict[str, str]:
-        return self.states
-
-    async def last_known(self) -> dict[str, str]:
-        return self.states
-
-    async def set(self, peers: Iterable[str], *, paused: bool) -> dict[str, str]:
-        self.states.update(dict.fromkeys(peers, PAUSED if paused else OPEN))
-        return self.states
 
 
 class Published:

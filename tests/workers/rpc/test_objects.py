@@ -35,8 +35,10 @@ NOBODY: Any = None
 async def opened(store: SlowStore | None = None) -> AsyncIterator[tuple[Objects, Mailbox]]:
     store = store or QuickStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=5)
-    yield Objects(mailbox, LimitSettings(), Batches(mailbox, LimitSettings())), mailbox
-    await end(mailbox, turns, store)
+    try:
+        yield Objects(mailbox, LimitSettings(), Batches(mailbox, LimitSettings())), mailbox
+    finally:
+        await end(mailbox, turns, store)
 
 
 async def count(objects: Objects, key: str, amount: int, **fields: Any) -> int:

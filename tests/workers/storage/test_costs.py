@@ -5,6 +5,7 @@ The production node and store run in the test's own process against a real serve
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pytest_asyncio
 
 from crdt_core.codec.patches import encode_patch
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.node.events import Call
+from crdt_core.node.events import Call, Reply
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
@@ -81,7 +82,7 @@ async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatc
         return await plain_send(self, commands)
 
     monkeypatch.setattr(Wire, "send", counted_send)
-    name = f"n{abs(hash(request.node.name)) % 10**6}"
+    name = f"n{zlib.crc32(request.node.name.encode())}"
     store = Store(name, server.url, "token", LOG_ENTRIES_MAX)
     await store.acquire(takeover=False)
     replica = Replica(name, founders=[name])
@@ -108,8 +109,12 @@ async def test_a_thousand_operations_of_one_turn_share_one_log_entry_and_one_fie
 
 
 async def test_a_turn_of_reads_costs_redis_nothing(bench: Bench) -> None:
-    turn = bench.node.turn([], wall_ms=1_000, monotonic_ms=1_000)
+    await bench.turn([command("DELTAIC.COUNTER.ADD", b"hits", 3), command("SADD", b"fruit", b"apple")])
+    reads = [Call(command("GET", b"hits"), "counter"), Call(command("SMEMBERS", b"fruit"), "set")]
+    turn = bench.node.turn(reads, wall_ms=1_000, monotonic_ms=1_000)
     assert turn.commit.empty
+    replies = {reply.token: reply.result for reply in turn.effects if isinstance(reply, Reply)}
+    assert (replies["counter"], replies["set"].items) == (b"3", [b"apple"])
 
 
 @pytest.mark.serial
@@ -143,8 +148,6 @@ async def test_a_patch_carries_what_changed_however_much_there_is(bench: Bench) 
 
 
 async def test_a_delete_of_a_large_set_is_one_write_and_one_command_more(bench: Bench) -> None:
-    from tests.invocations import command
-
     await bench.fill(b"set", 20_000)
     cost = await bench.cost(command("DEL", b"set"))
     assert cost.calls == {"multi": 1, "hset": 2, "unlink": 1, "xadd": 1, "exec": 1, "watch": 1, "hmget": 1}

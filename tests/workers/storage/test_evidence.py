@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
 
-from crdt_core.errors import Fenced, Malformed, StoreUnavailable
+from crdt_core.errors import Malformed, StoreUnavailable
 from tests.invocations import command
-from tests.workers.storage.bench import Bench
 from workers.storage.evidence import decode_founders, decode_members, evidence_of, read_evidence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.server import ValkeyServer
-
-
-@pytest.fixture
-async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
-    server.client().flushdb()
-    opened = await Bench(server).open()
-    yield opened
-    with suppress(Fenced):
-        await opened.store.release()
+    from tests.workers.storage.bench import Bench
 
 
 @pytest.fixture

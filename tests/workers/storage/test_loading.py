@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from crdt_core.errors import CorruptState, Fenced
+from crdt_core.errors import CorruptState
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.histories import whole_state
 from tests.workers.storage.bench import SET_OF_MANY, Bench
@@ -16,20 +16,15 @@ from workers.storage.ownership import Ownership
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.server import ValkeyServer
     from workers.storage.loading import LoadedHeader
 
 
 @pytest.fixture
-async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
-    server.client().flushdb()
-    opened = await Bench(server).open()
-    await opened.fill()
-    yield opened
-    with suppress(Fenced):
-        await opened.store.release()
+async def bench(bench: Bench) -> Bench:
+    """It holds objects of all shapes."""
+    await bench.fill()
+    return bench
 
 
 async def load(url: str, replica: Replica) -> LoadedHeader:

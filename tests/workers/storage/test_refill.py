@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 
 from crdt_core.errors import Fenced, InvariantBroken
 from crdt_core.lattice.clocks import Stamp
@@ -25,22 +24,11 @@ from workers.storage.store import Store
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from redis import Redis
 
     from crdt_core.node.events import Operation
     from tests.proxy import Direction, Link
     from tests.server import ValkeyServer
-
-
-@pytest_asyncio.fixture
-async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
-    server.client().flushdb()  # the test's own server
-    opened = await Bench(server).open()
-    yield opened
-    with suppress(Fenced):
-        await opened.store.release()
 
 
 def saved(redis: Redis) -> dict[bytes, bytes]:

@@ -21,19 +21,8 @@ from workers.storage.store import Store
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.proxy import Direction, Link
     from tests.server import ValkeyServer
-
-
-@pytest.fixture
-async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
-    server.client().flushdb()
-    opened = await Bench(server).open()
-    yield opened
-    with suppress(Fenced):
-        await opened.store.release()
 
 
 async def test_a_commit_writes_the_objects_the_header_and_the_delta(bench: Bench) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 
 import pytest
 
 from crdt_core.errors import SettingsError
-from tests.support import free_port
+from tests.support import LINUX, free_port
 from workers.system.ports import PortTaken, accepts_connections, is_loopback, reserve_port, split_address
 
 
@@ -34,7 +33,7 @@ def test_a_port_on_which_somebody_listens_is_taken() -> None:
     assert (taken.value.port, taken.value.wanted_by, taken.value.setting) == (port, "another", "nodes.n1.grpc")
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@LINUX
 def test_a_taken_port_names_who_holds_it() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)), pytest.raises(PortTaken, match=f"pid {os.getpid()}"):

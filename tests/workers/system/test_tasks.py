@@ -16,8 +16,10 @@ class LosesOne:
 
     def __init__(self) -> None:
         self.lost = 0
+        self.begun = asyncio.Event()
 
     async def __call__(self) -> None:
+        self.begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -29,7 +31,7 @@ async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
     """A worker that was fenced, or stopped under load, sometimes never ended: redis-py sends by `asyncio.wait_for`."""
     loses_one = LosesOne()
     task = asyncio.create_task(loses_one())
-    await asyncio.sleep(0)
+    await asyncio.wait_for(loses_one.begun.wait(), 10)
     await asyncio.wait_for(end([task]), 10)
     assert task.cancelled()
     assert loses_one.lost == 1
@@ -45,7 +47,7 @@ async def test_a_child_that_loses_a_cancellation_does_not_keep_its_parent_from_e
             await asyncio.Event().wait()
 
     task = asyncio.create_task(parent())
-    await asyncio.sleep(0.01)
+    await asyncio.wait_for(loses_one.begun.wait(), 10)
     await asyncio.wait_for(end([task]), 10)
     assert task.cancelled()
     assert loses_one.lost == 1

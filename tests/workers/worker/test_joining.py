@@ -16,26 +16,15 @@ from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
 from tests.invocations import command, value_of
 from tests.support import wait_until_async
-from tests.workers.replication.bench import Bench
 from workers.config.settings import NodeSettings
 from workers.turns.mailbox import Mailbox
 from workers.wire.keys import DELTA_FIELD, Keys
 from workers.worker.joining import SponsorSilent, join, replay_former
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.server import ValkeyServer
+    from tests.workers.replication.bench import Bench
 
 ADDRESSES = NodeSettings(grpc="n1:7101", redis="redis://n1:6379/0")
-
-
-@pytest.fixture
-async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
-    opened = await Bench(server.url).open()
-    opened.tap.open.set()
-    yield opened
-    await opened.close()
 
 
 async def as_newcomer(bench: Bench, replica: str, founders: list[str], sponsor: Sponsor | None) -> None:

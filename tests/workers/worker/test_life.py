@@ -52,9 +52,11 @@ class Living:
 @asynccontextmanager
 async def living(settings: FleetSettings) -> AsyncIterator[Living]:
     found = Living(settings)
-    yield found
-    await end([found.task])
-    await found.client.aclose()
+    try:
+        yield found
+    finally:
+        await end([found.task])
+        await found.client.aclose()
 
 
 async def test_a_worker_serves_until_it_is_told_to_stop_and_leaves_its_writes_and_no_claim(

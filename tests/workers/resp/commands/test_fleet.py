@@ -52,7 +52,7 @@ def test_without_names_a_node_exchanges_with_all_that_it_listens_to(client: Clie
 
 async def test_links_are_set_for_the_peers_that_are_named_or_for_all(face: InProcess, peer: Peer) -> None:
     assert await peer.call(b"DELTAIC.PARTITION") == [b"n2", b"paused"]
-    assert await peer.call(b"DELTAIC.HEAL", b"n2") == []
+    assert await peer.call(b"DELTAIC.HEAL", b"n2") == [b"n2", b"open"]
     assert "unknown node 'n7'" in str(await peer.call(b"DELTAIC.PARTITION", b"n2", b"n7"))
     assert face.links.paused == frozenset()
 

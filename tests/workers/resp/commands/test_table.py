@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from crdt_core.commands import COMMANDS
-from tests.server import ValkeyServer
 from workers.resp.commands.table import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.server import ValkeyServer
 
 ROWS = {
     name: row
@@ -21,14 +20,12 @@ ROWS = {
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bytes, Any]]:
+def described(server: ValkeyServer) -> dict[bytes, Any]:
     """What COMMAND INFO of a real server says, by name, subcommands included."""
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
     with server.client() as client:
         client.set_response_callback("COMMAND", lambda response, **_: response)
         infos = client.execute_command("COMMAND")
-        yield {info[0].upper(): info for found in infos for info in (found, *found[9])}
-    server.stop()
+        return {info[0].upper(): info for found in infos for info in (found, *found[9])}
 
 
 @pytest.mark.parametrize("name", sorted(ROWS), ids=bytes.decode)
