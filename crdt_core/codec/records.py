@@ -184,6 +184,7 @@ def decode_part(object_: Object, value: bytes, replica_index: ReplicaIndex) -> S
     if value.endswith(_ADDED) and value.startswith(b'{"'):  # the short way, for nearly all parts
         dot = replica_index.pack_encoded(value[2 : -len(_ADDED)])
         if dot is not None:
+            object_.type.decode_payload(True)  # raises if the type has no such payload
             return dot
     return _pack(object_, _parse_record("part", value), replica_index)
 

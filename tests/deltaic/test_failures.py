@@ -55,11 +55,11 @@ async def test_the_client_understands_what_a_worker_says_that_ends() -> None:
     turns = asyncio.create_task(site.mailbox.run())
     begun, waiting, late = (site.connect() for _ in range(3))
     site.store.failure = Fenced("n1")
-    site.store.open.clear()
+    site.store.back.clear()
     begun.send((b"INCR", b"c"))
     await site.store.committing.wait()
     waiting.send((b"INCR", b"c"))
-    site.store.open.set()
+    site.store.back.set()
     with pytest.raises(Fenced):
         await turns
     for peer, may_have_acted in ((begun, True), (waiting, False), (late.send((b"INCR", b"c")), False)):

@@ -197,7 +197,7 @@ def test_node_add_says_what_is_wrong_and_changes_nothing(fleet, deltaic):
     refused = deltaic.run("node", "add", "n4", "--grpc", "localhost:1", "--redis", "redis://localhost:1")
     assert (refused.returncode, "connection refused" in refused.stderr) == (3, True)
     refused = deltaic.run("node", "add", "n3")
-    assert (refused.returncode, "is a member already, as n3" in refused.stderr) == (2, True)
+    assert (refused.returncode, "is already a member; its replica id is n3" in refused.stderr) == (2, True)
     refused = deltaic.run("node", "remove", "n9")
     assert (refused.returncode, "unknown node 'n9'" in refused.stderr) == (2, True)
     assert deltaic.file.read_text() == text
@@ -224,7 +224,7 @@ def test_node_add_waits_until_the_node_is_up_and_may_be_called_again(fleet, delt
     with deltaic.start("node", "add", "n4") as waiting:
         assert waiting.stdout is not None
         lines = iter(waiting.stdout)
-        assert "n4 is a member already, as n4" in next(lines)
+        assert "n4 is already a member; its replica id is n4" in next(lines)
         newcomer.start()
         assert "n4: up" in [line.strip() for line in lines]
     assert waiting.returncode == 0
@@ -334,7 +334,7 @@ def test_a_removed_members_contributions_stay_and_its_id_goes(fleet, deltaic):
     assert "it claims n3:1000000, and n3 has left the fleet" in caught.value.details()
     assert fleet["n1"].merge(claiming({"n3": 1})) == 0
 
-    assert "as n3.2" in deltaic("node", "add", "n3", "--no-wait")
+    assert "its replica id is n3.2" in deltaic("node", "add", "n3", "--no-wait")
     fleet["n3"].start().wait_until_serving()
     assert fleet["n3"].replica_id() == "n3.2"
     fleet["n3"].increment("hits")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.workers.cli.invoking import fleet_file, invoke
+from tests.workers.cli.invoking import invoke
+from tests.workers.fleet_files import fleet_file
 from tests.workers.rpc.face import serving
 from workers.config.settings import LimitSettings
 from workers.rpc.client import CallRefused, NoNodeServes

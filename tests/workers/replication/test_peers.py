@@ -23,7 +23,7 @@ async def test_links_to_peers_that_are_unknown_are_not_set() -> None:
             await set_links(site.mailbox, links, ["n2", "n9"], paused=True)
         assert site.links.paused == frozenset()
         assert await set_links(site.mailbox, links, [], paused=True) == {"n2": "paused"}
-        assert await set_links(site.mailbox, links, ["n2"], paused=False) == {}
+        assert await set_links(site.mailbox, links, ["n2"], paused=False) == {"n2": "open"}
 
 
 async def test_a_peer_that_is_unknown_is_not_exchanged_with() -> None:
