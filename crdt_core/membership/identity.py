@@ -340,9 +340,8 @@ class _Situation:
         """Return the last counter of `replica` that the other nodes may still take in, by what they have recorded.
 
         Returns `held` if nothing that they have recorded excludes it. `told` is what they know of the members. Each
-        member closes a leaving id at what it has seen of it. The id may still grow until whoever takes this node's
-        place has closed it, too, unless this node did so in its former life. A running worker knows all commits of its
-        own id.
+        member closes a leaving id at what it has seen of it. The id may still grow until this node's next replica id
+        has closed it, unless this node's current id already has. A running worker knows all commits of its own id.
         """
         fact = told.facts.get(replica)
         if fact is None:

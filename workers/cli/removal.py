@@ -160,7 +160,7 @@ def _findings(fleet: FleetMembers, name: str) -> list[str]:
         others = f"{_unseen_words(unseen)}: only --force would remove it"
     else:
         others = f"{_unseen_words(unseen)}: it would exchange with all others first"
-    return [f"{name} is a member, as {replica}", state, commits, others]
+    return [f"{name} is a member; its replica id is {replica}", state, commits, others]
 
 
 async def _held_back(fleet: FleetMembers, name: str) -> list[str]:

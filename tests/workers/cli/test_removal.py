@@ -44,7 +44,7 @@ def would(file: Path, name: str = "n3") -> list[str]:
 
 def test_a_dry_run_says_what_would_be_found(file: Path, client: Redis) -> None:
     assert would(file) == [
-        "n3 is a member, as n3",
+        "n3 is a member; its replica id is n3",
         "its worker does not run",
         "what it wrote stays: 7 commits",
         "other members have all of them",
