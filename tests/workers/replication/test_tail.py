@@ -72,6 +72,19 @@ async def test_every_delta_of_the_log_is_joined_in_batches_and_as_it_comes(bench
     assert bench.node.replica.clock["n2"] == 6
 
 
+async def test_large_deltas_are_passed_on_one_after_the_other_though_they_are_read_together(bench: TailBench) -> None:
+    """A log of large commits once was one event: 512 of them in one turn."""
+    peer = Peer(bench)
+    large = [b"%d" % number * 40_000 for number in range(3)]
+    for element in large:
+        await peer.write(element)
+    turns: list[int] = []
+    bench.mailbox.observers.append(lambda changed: turns.append(len(changed)))
+    bench.start(Tail("n2", "n2", bench.reader(), bench.links, bench.mailbox, batch=512).run())
+    await bench.shows(*large)
+    assert turns == [1, 1, 1]
+
+
 async def test_it_begins_where_the_replica_s_clock_stands(bench: TailBench, server: ValkeyServer) -> None:
     """What the replica has already is not read again."""
     peer = Peer(bench)
