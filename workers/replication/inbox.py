@@ -17,6 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import MessagesRead
+from workers.turns.weights import slices
 from workers.wire.keys import CONSUMER, GROUP, MESSAGE_FIELD, Keys
 from workers.wire.streams import entries_of
 
@@ -80,12 +81,18 @@ class Inbox:
         if not entries:
             return _NEW
         await self._links.refresh()
-        self._mailbox.put(MessagesRead([(entry.decode(), _content(fields)) for entry, fields in entries]))
+        read = [(entry.decode(), _content(fields)) for entry, fields in entries]
+        for piece in slices(read, _size):
+            self._mailbox.put(MessagesRead(piece))
         return cursor if cursor == _NEW else entries[-1][0].decode()
 
     async def _wait_for_room(self) -> None:
         mailbox = self._mailbox
         await mailbox.turned.wait_for(lambda: mailbox.messages_waiting <= self._messages_waiting_max)
+
+
+def _size(entry: tuple[str, bytes | None]) -> int:
+    return len(entry[1] or b"")
 
 
 def _content(fields: dict[bytes, bytes]) -> bytes | None:

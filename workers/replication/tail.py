@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import DeltasRead
+from workers.turns.weights import slices
 from workers.wire.keys import DELTA_FIELD, Keys
 from workers.wire.replies import pairs
 
@@ -78,7 +80,7 @@ class Tail:
                 await asyncio.sleep(_RETRY_S)
 
     async def _step(self) -> None:
-        """Read one batch of deltas and pass it on, unless the link is paused."""
+        """Read one batch of deltas and pass it on, some at a time, unless the link is paused."""
         if self._peer in await self._links.refresh():
             await asyncio.sleep(_RETRY_S)
             return
@@ -89,9 +91,12 @@ class Tail:
             return
         ((_, found),) = reply
         entries = [(entry.decode(), dict(pairs(fields)).get(DELTA_FIELD, b"")) for entry, fields in found]
-        accepted = await self._mailbox.ask(lambda token: DeltasRead(self._peer, entries, token))
-        if accepted < len(entries):
-            await self._wait_for_progress(cursor + accepted)
+        passed = 0
+        for piece in slices(entries, _size):
+            passed += (accepted := await self._mailbox.ask(partial(DeltasRead, self._peer, piece)))
+            if accepted < len(piece):
+                await self._wait_for_progress(cursor + passed)
+                return
 
     def _cursor(self) -> int:
         return self._mailbox.node.replica.clock[self._replica]
@@ -108,3 +113,7 @@ class Tail:
             # Not `asyncio.wait_for`: where a turn wakes it, it swallows a cancellation that the same turn causes.
             async with asyncio.timeout(_PROGRESS_TIMEOUT_S):
                 await self._mailbox.turned.wait_for(progressed)
+
+
+def _size(entry: tuple[str, bytes]) -> int:
+    return len(entry[1])

@@ -26,6 +26,7 @@ from workers.resp.refusals import refusal, too_large
 from workers.resp.replies import Batch, Replies
 from workers.resp.transaction import Guarded, resolved
 from workers.system.clock import wall_ms
+from workers.turns.weights import COMMAND_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -144,6 +145,7 @@ class Connection(Client, asyncio.Protocol):
         watch: Watch | None = None,
         whole: bool = False,
         muted: bool = False,
+        bytes_: int | None = None,
     ) -> None:
         services, replies = self.services, self._replies
         execute = Execute(commands, wall_ms(), services.next_seed(), services.options)
@@ -151,8 +153,11 @@ class Connection(Client, asyncio.Protocol):
         replies.waiting.append(batch)
         replies.in_flight += batch.commands
         executed = partial(self._executed, batch, execute, whole)
+        if bytes_ is None:
+            bytes_ = self._argument_bytes * sum([len(args) for _, args in commands])
+        weight = COMMAND_WEIGHT * len(commands) + bytes_
         try:
-            services.node.submit(execute if watch is None else Guarded(watch, execute), executed, monotonic())
+            services.node.submit(execute if watch is None else Guarded(watch, execute), executed, monotonic(), weight)
         except DeltaicError as error:
             asyncio.get_running_loop().call_soon(executed, None, error)
 

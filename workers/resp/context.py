@@ -142,10 +142,12 @@ class Client(ABC):
         watch: Watch | None = None,
         whole: bool = False,
         muted: bool = False,
+        bytes_: int | None = None,
     ) -> None:
         """Send plain commands to the replica, as one operation. Each is answered, or none if `muted`.
 
-        `whole`: all replies are one list, or the null list if what `watch` names has changed.
+        `whole`: all replies are one list, or the null list if what `watch` names has changed. `bytes_`: those of all
+        arguments; `None` for commands that have just been read.
         """
 
     @abstractmethod

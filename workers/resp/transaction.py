@@ -31,7 +31,7 @@ _QUEUED = Status("QUEUED")
 
 
 class Transaction:
-    """The commands since MULTI: at most `commands_max`, of `bytes_max` in all.
+    """The commands since MULTI: at most `commands_max`, of `bytes_max` in all. They have `bytes` so far.
 
     `spoiled`: one was refused, so EXEC will be, too.
     """
@@ -39,14 +39,15 @@ class Transaction:
     def __init__(self, bytes_max: int, commands_max: int) -> None:
         self.commands: list[tuple[Command[Session], list[bytes]]] = []
         self.spoiled = False
-        self._bytes_left = bytes_max
+        self.bytes = 0
+        self._bytes_max = bytes_max
         self._commands_left = commands_max
 
     def queue(self, command: Command[Session], args: list[bytes]) -> Status | ErrorReply:
         """Queue a command, or refuse it if the transaction would get larger than a request or longer than a turn."""
-        self._bytes_left -= sum(map(len, args)) + len(command.name)
+        self.bytes += sum(map(len, args)) + len(command.name)
         self._commands_left -= 1
-        if self._bytes_left < 0:
+        if self.bytes > self._bytes_max:
             return self._refuse("the transaction is larger than a request may be (setting limits.message_bytes_max)")
         if self._commands_left < 0:
             return self._refuse("the transaction has too many commands (setting limits.transaction_commands_max)")

@@ -29,6 +29,7 @@ from workers.rpc.calls import OBJECT_CALLS, ObjectCall, command_options
 from workers.rpc.interceptors import status_of
 from workers.system.clock import wall_ms
 from workers.system.tasks import end
+from workers.turns.weights import COMMAND_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,11 +64,13 @@ class _Batch:
     A refused call has changed nothing, and its error is its result. Reads fill at most `room` bytes of the response.
     """
 
-    __slots__ = ("_options", "_room", "items", "only_reads", "wall_ms")
+    __slots__ = ("_options", "_room", "items", "only_reads", "wall_ms", "weight")
 
     def __init__(self, items: Sequence[_Item | CallerError], room: int, options: CommandOptions) -> None:
         self.items = items
         self.only_reads = all(isinstance(item, CallerError) or not item.call.command.writes for item in items)
+        arguments = (word for item in items if not isinstance(item, CallerError) for word in item.args)
+        self.weight = COMMAND_WEIGHT * len(items) + sum(map(len, arguments))
         self._room = room
         self._options = options
         self.wall_ms = wall_ms()
@@ -135,7 +138,7 @@ class Batches:
             return batch.read(self._mailbox)
         self._begin(len(batch.items))
         try:
-            return await self._mailbox.call(batch)  # type: ignore[no-any-return]
+            return await self._mailbox.call(batch, batch.weight)  # type: ignore[no-any-return]
         finally:
             self._under_way -= len(batch.items)
 
@@ -181,7 +184,7 @@ class Batches:
 
         self._begin(count)
         try:
-            self._mailbox.submit(batch, on_reply, monotonic())
+            self._mailbox.submit(batch, on_reply, monotonic(), batch.weight)
         except DeltaicError:
             self._under_way -= count
             raise

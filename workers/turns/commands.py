@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands import CommandOptions, Invocation, Session
 from workers.system.clock import wall_ms
+from workers.turns.weights import COMMAND_WEIGHT
 
 if TYPE_CHECKING:
     from crdt_core.commands import Command, Reply
@@ -41,5 +42,6 @@ class CommandRunner:
 
         Raises what `run` raises.
         """
-        reply: Reply = await self._mailbox.call(Invocation(command, args, wall_ms(), options=self._options))
+        invocation = Invocation(command, args, wall_ms(), options=self._options)
+        reply: Reply = await self._mailbox.call(invocation, COMMAND_WEIGHT + sum(map(len, args)))
         return reply

@@ -9,7 +9,8 @@ A shell drives the loop. The worker's shell is `workers.turns.mailbox`; the simu
     give_up_late                     returns what to tell the callers whose time is up
     close, end                       no more calls; returns what to tell whoever still waits
 
-What arrives between `begin` and `release` waits for the next turn, so all of it shares the next commit. Nothing leaves
+What arrives between `begin` and `release` waits for the next turn, so all of it shares the next commit, as far as it
+fits into one turn (`workers.turns.weights`). The rest keeps its place, and another turn is due at once. Nothing leaves
 before `confirm`: the loop hands out no effect of a turn whose commit is under way.
 
 Every caller is told once: its reply, that its time is up, or that the worker stops. The last two say whether the call
@@ -18,13 +19,16 @@ may still take effect. It may from the moment its turn has begun. A call whose c
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from crdt_core import errors
 from crdt_core.errors import InvariantBroken, Overloaded, Stopping, StoreUnavailable
 from crdt_core.node.events import Call, MessagesRead, Reply
+from workers.turns.weights import COMMAND_WEIGHT, TURN_WEIGHT_MAX, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -58,12 +62,14 @@ class Troubled(Protocol):
 class Waiter:
     """A caller that waits. `on_reply` is told the result or the error, once.
 
-    The caller waits for `patience_s`, until `deadline_s` (monotonic).
+    The caller waits for `patience_s`, until `deadline_s` (monotonic). `place`: the weight of all that had arrived
+    when the caller came, itself included.
     """
 
     on_reply: OnReply
     patience_s: float
     deadline_s: float
+    place: int
 
 
 class TurnLoop:
@@ -93,7 +99,9 @@ class TurnLoop:
         self._call_timeout_s = call_timeout_s
         self._calls_waiting_max = calls_waiting_max
         self._events: list[Event] = []
+        self._event_places: list[int] = []
         self._asked: dict[Waiter, Event] = {}
+        self._arrived = self._passed = 0  # the weight of all that has arrived so far, and of all that had its turn
         self._begun: dict[Waiter, Event] = {}
         self._effects: list[Effect] = []
         self._changed: Mapping[tuple[bytes, str, bytes], Siblings] = {}
@@ -105,7 +113,9 @@ class TurnLoop:
 
     def put(self, event: Event) -> None:
         """Add an event that nobody waits for."""
+        self._arrived += weight_of(event)
         self._events.append(event)
+        self._event_places.append(self._arrived)
         self._become_due()
 
     def suspect(self) -> None:
@@ -113,7 +123,7 @@ class TurnLoop:
         self._is_suspicious = True
         self._become_due()
 
-    def submit(self, operation: Operation, on_reply: OnReply, now_s: float) -> None:
+    def submit(self, operation: Operation, on_reply: OnReply, now_s: float, weight: int = COMMAND_WEIGHT) -> None:
         """Have a caller's operation run; `on_reply` is told the result or the error, later and once.
 
         Raises `Stopping`, `Overloaded` where too many callers wait, and `StoreUnavailable` where the store is known not
@@ -123,7 +133,8 @@ class TurnLoop:
         if is_full or self.is_closing or (self._is_committing and self._store.trouble is not None):
             self._check_hope(now_s)
         patience_s = self._call_timeout_s
-        waiter = Waiter(on_reply, patience_s, now_s + patience_s)
+        self._arrived += weight
+        waiter = Waiter(on_reply, patience_s, now_s + patience_s, self._arrived)
         self._asked[waiter] = Call(operation, waiter)
         if not self.is_due:
             self.is_due = True
@@ -135,15 +146,24 @@ class TurnLoop:
         Raises `Stopping`.
         """
         self.check_open()
-        return self._enter(make, Waiter(on_reply, inf, inf))
+        return self._enter(make, Waiter(on_reply, inf, inf, 0))
 
     def ask_in_time(
-        self, make: Callable[[Waiter], Event], on_reply: OnReply, now_s: float, *, extra_s: float = 0
+        self,
+        make: Callable[[Waiter], Event],
+        on_reply: OnReply,
+        now_s: float,
+        *,
+        extra_s: float = 0,
+        weight: int | None = None,
     ) -> Waiter:
-        """Do as `ask`, for a caller that waits `extra_s` longer than for a call; raises what `submit` raises."""
+        """Do as `ask`, for a caller that waits `extra_s` longer than for a call; raises what `submit` raises.
+
+        `weight`: that of the event, unless the event shows it.
+        """
         self._check_hope(now_s)
         patience_s = self._call_timeout_s + extra_s
-        return self._enter(make, Waiter(on_reply, patience_s, now_s + patience_s))
+        return self._enter(make, Waiter(on_reply, patience_s, now_s + patience_s, 0), weight)
 
     def leave(self, waiter: Waiter) -> None:
         """Forget the caller, who is gone. A call whose turn has not begun is dropped, as it may have been repeated."""
@@ -185,15 +205,19 @@ class TurnLoop:
     # Turns
 
     def begin(self, wall_ms: int, monotonic_ms: int) -> Commit | None:
-        """Run one turn of the node on all that waits; return what to commit, `None` for nothing.
+        """Run one turn of the node on what waits, as far as it fits; return what to commit, `None` for nothing.
 
         Raises what `Node.turn` raises: then the replica must not go on.
         """
         if self._is_committing:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
-        events = [*self._events, *self._asked.values()]
-        self._begun.update(self._asked)
-        self._events, self._asked, self.is_due = [], {}, False
+        self.is_due = False
+        if self._arrived - self._passed > TURN_WEIGHT_MAX:
+            events = self._take_what_fits()
+        else:
+            events = [*self._events, *self._asked.values()]
+            self._begun.update(self._asked)
+            self._events, self._event_places, self._asked, self._passed = [], [], {}, self._arrived
         turn = self.node.turn(events, wall_ms, monotonic_ms)
         self._effects = turn.effects
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
@@ -242,10 +266,27 @@ class TurnLoop:
             self.is_due = True
             self._wake()
 
-    def _enter(self, make: Callable[[Waiter], Event], waiter: Waiter) -> Waiter:
-        self._asked[waiter] = make(waiter)
+    def _enter(self, make: Callable[[Waiter], Event], waiter: Waiter, weight: int | None = None) -> Waiter:
+        event = make(waiter)
+        self._arrived += weight_of(event) if weight is None else weight
+        waiter.place = self._arrived
+        self._asked[waiter] = event
         self._become_due()
         return waiter
+
+    def _take_what_fits(self) -> list[Event]:
+        """Return what comes first of all that waits, as much as fits into a turn, but at least one; leave the rest."""
+        places, asked = self._event_places, self._asked
+        first = min([*places[:1], *(waiter.place for waiter in islice(asked, 1))], default=self._arrived)
+        self._passed = max(first, min(self._passed + TURN_WEIGHT_MAX, self._arrived))
+        count = bisect_right(places, self._passed)
+        callers = list(takewhile(lambda waiter: waiter.place <= self._passed, asked))
+        self._begun.update((waiter, asked.pop(waiter)) for waiter in callers)
+        events = [*self._events[:count], *(self._begun[waiter] for waiter in callers)]
+        del self._events[:count], places[:count]
+        if self._events or asked:
+            self._become_due()
+        return events
 
     def _check_hope(self, now_s: float) -> None:
         """Raise an error where to wait would be in vain."""

@@ -19,6 +19,7 @@ from crdt_core.node.events import Call, Reply, Tick
 from workers.system.clock import wall_ms
 from workers.turns.loop import TurnLoop
 from workers.turns.turned import Turned
+from workers.turns.weights import COMMAND_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -124,26 +125,29 @@ class Mailbox:
         """Have the next turn commit, to find out whether Redis lost the replica, or the connection that holds it."""
         self._turns.suspect()
 
-    async def call(self, operation: Operation) -> Any:
-        """Return the result of a caller's operation, once it is durable.
+    async def call(self, operation: Operation, weight: int = COMMAND_WEIGHT) -> Any:
+        """Return the result of a caller's operation of `weight`, once it is durable.
 
         Raises what the operation and `ask_in_time` raise.
         """
-        return await self.ask_in_time(lambda token: Call(operation, token))
+        return await self.ask_in_time(lambda token: Call(operation, token), weight=weight)
 
     async def ask(self, make: Callable[[Waiter], Event]) -> Any:
         """Return the reply to the event that `make` builds around a token, once it is durable. Raises `Stopping`."""
         reply = asyncio.get_running_loop().create_future()
         return await self._reply(reply, self._turns.ask(make, partial(_settle, reply)))
 
-    async def ask_in_time(self, make: Callable[[Waiter], Event], extra_s: float = 0) -> Any:
+    async def ask_in_time(self, make: Callable[[Waiter], Event], extra_s: float = 0, weight: int | None = None) -> Any:
         """Do as `ask`, for as long as a caller should wait (and `extra_s`, for what takes longer than one turn).
+
+        `weight`: that of the event, unless the event shows it.
 
         Raises `Overloaded` if too many wait already, and `StoreUnavailable` where Redis does not confirm in time, or
         is known not to: the error says why, and whether the write may still take effect.
         """
         reply = asyncio.get_running_loop().create_future()
-        waiter = self._turns.ask_in_time(make, partial(_settle, reply), monotonic(), extra_s=extra_s)
+        on_reply = partial(_settle, reply)
+        waiter = self._turns.ask_in_time(make, on_reply, monotonic(), extra_s=extra_s, weight=weight)
         if self._patience is None:
             self._be_patient(self._call_timeout_s)
         return await self._reply(reply, waiter)

@@ -31,7 +31,8 @@ def _exec(client: Client, _args: list[bytes]) -> Any:
     watch = client.end_transaction()
     if transaction.spoiled:
         return ErrorReply("EXECABORT Transaction discarded because of previous errors.")
-    client.execute(transaction.commands, watch=watch, whole=True, muted=bool(client.mute))
+    muted, bytes_ = bool(client.mute), transaction.bytes
+    client.execute(transaction.commands, watch=watch, whole=True, muted=muted, bytes_=bytes_)
     return NOTHING
 
 
