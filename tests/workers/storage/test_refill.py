@@ -1,4 +1,6 @@
-"""A worker refills a Redis that has lost commits: with everything or nothing, and only if nobody else has gone on."""
+"""A worker refills a Redis that has lost commits: with everything or nothing, and only if nobody else has gone on.
+
+However large the state is, no transaction is."""
 
 from __future__ import annotations
 
@@ -24,6 +26,8 @@ from workers.storage.store import Store
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from redis import Redis
 
     from crdt_core.node.events import Operation
@@ -81,6 +85,42 @@ async def test_what_was_deleted_since_the_older_copy_does_not_come_back(bench: B
     assert not bench.redis.exists(bench.keys.record(b"obj:doomed 0"), bench.keys.record(b"obj:many"))
     assert bench.node.replica.value(b"few") == [b"d"]
     assert bench.node.counts["repersisted"] == 1
+    await bench.check_reload()
+
+
+@pytest.fixture
+def narrow(server: ValkeyServer) -> Iterator[None]:
+    """Redis takes no more than a megabyte of commands at once, which is the least that it can be told."""
+    client = server.client()
+    usual = client.config_get("client-query-buffer-limit")["client-query-buffer-limit"]
+    client.config_set("client-query-buffer-limit", "1mb")
+    yield
+    client.config_set("client-query-buffer-limit", usual)
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_a_state_that_is_larger_than_redis_takes_at_once_is_given_back(bench: Bench) -> None:
+    """It was one transaction of 4 MB. Redis closed the connection each time, and the node never wrote again."""
+    for number in range(40):
+        await bench.turn(command("SADD", b"large", b"%d" % number * 50_000))
+    bench.redis.flushdb()
+    async with asyncio.timeout(20):
+        await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
+    assert not bench.redis.exists(bench.keys.staged)
+    assert not bench.redis.hexists(bench.keys.header, "restoring")
+    await bench.check_reload()
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_a_commit_that_is_larger_than_redis_takes_at_once_is_committed(bench: Bench) -> None:
+    """Redis closed the connection each time, as above."""
+    peer = Replica("n3")
+    for number in range(100):
+        peer.write(b"large %d" % number, ORSET, b"x" * 50_000, True)
+    peer.commit(Stamp(1, 0))
+    async with asyncio.timeout(20):
+        await bench.handle(PatchOffered(peer.patch(None, Stamp(1, 0)), None))
+    await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     await bench.check_reload()
 
 
@@ -221,7 +261,7 @@ class Cut:
         return b""
 
 
-@pytest.mark.parametrize("after", range(7))
+@pytest.mark.parametrize("after", range(10))
 @pytest.mark.parametrize("silently", [False, True], ids=["cut", "silent"])
 async def test_an_interruption_anywhere_leaves_the_old_state_or_the_new(
     server: ValkeyServer, after: int, silently: bool
