@@ -127,18 +127,19 @@ class Ownership:
         """Send `commands` and return their replies; raises as `workers.wire.replies.send_checked` does."""
         return await send_checked(self.wire, list(commands))
 
-    async def transact(self, *commands: RedisCommand) -> None:
-        """Execute `commands` in one transaction if this process still owns the node.
+    async def transact(self, *commands: RedisCommand) -> int:
+        """Execute `commands` in one transaction if this process still owns the node; return the turn that Redis is at.
 
         Raises `Fenced`, and `StoreUnavailable` where the transaction did not happen or a command failed.
         """
         *_, executed, _, watched = await self.ask(("MULTI",), *commands, ("EXEC",), *self.watch())
-        self.turn_reached(watched)
+        reached = self.turn_reached(watched)
         if executed is None:
             raise StoreUnavailable("another process has written to the header meanwhile")
         for result in executed:
             if isinstance(result, hiredis.ReplyError):
                 raise StoreUnavailable(f"Redis refuses: {result}")
+        return reached
 
     @contextmanager
     def slow_replies(self) -> Iterator[None]:

@@ -1,31 +1,36 @@
 """Refills a Redis that has lost commits: writes the whole replica from memory into it.
 
-Only the process that still owns the replica does so. The refill is one transaction, guarded by the WATCH on the header,
-so a crash in the middle leaves Redis as it was.
+Only the process that still owns the replica does so. The state is staged first (`workers.storage.staging`), so no
+transaction is long, and a crash leaves Redis as it was, or with a state that the next process completes.
 """
 
 from __future__ import annotations
 
-import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING
 
+import structlog
+
 from crdt_core.codec.header import decode_header
-from crdt_core.codec.records import decode_object, object_hashes
 from crdt_core.errors import InvariantBroken
-from crdt_core.lattice.replica_index import ReplicaIndex
+from workers.storage.objects import scan_objects
 from workers.storage.requests import batches, whole_state
 from workers.wire.replies import pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from crdt_core.node.node import Node
     from workers.storage.ownership import Ownership
+    from workers.storage.staging import Staging
+    from workers.wire.connection import RedisCommand
     from workers.wire.keys import Keys
 
 __all__ = ["Refill"]
 
-_OBJECTS_PER_STEP = 256
+log = structlog.get_logger()
+
+_LOG_INTERVAL_S = 5.0
 
 
 class Refill:
@@ -38,37 +43,34 @@ class Refill:
         self.node = node
         self._check_history = check_history
 
-    async def begin(self, ownership: Ownership, keys: Keys) -> None:
-        """Begin a transaction that replaces all objects in Redis with those of the node. The caller ends it.
+    async def stage(self, ownership: Ownership, keys: Keys, staging: Staging) -> None:
+        """Stage all objects of the node, in place of those in Redis. The caller's next transaction commits them.
 
         Raises `Fenced` or `InvariantBroken` if another process has continued the history that Redis lost.
         """
-        present = await self._check_sole_owner(ownership, keys)
+        owner = await self._check_sole_owner(ownership, keys)
         await self._check_history()
         await ownership.ensure_group()
-        await ownership.ask(("MULTI",))
-        for batch in batches(whole_state(keys, self.node.replica, present)):
-            await ownership.ask(*batch)
+        present = [key async for found in scan_objects(ownership, keys) for key in found]
+        commands = whole_state(keys, self.node.replica, present)
+        await staging.put(self._logged(batches(commands)), owner)
 
-    async def _check_sole_owner(self, ownership: Ownership, keys: Keys) -> list[bytes]:
-        """Return the keys of the collections that Redis still holds; raises `Fenced` and `InvariantBroken`."""
+    def _logged(self, pieces: Iterator[list[RedisCommand]]) -> Iterator[list[RedisCommand]]:
+        """Yield `pieces`, and log now and then how many there were."""
+        said_s = monotonic()
+        for number, piece in enumerate(pieces, 1):
+            yield piece
+            if monotonic() - said_s > _LOG_INTERVAL_S:
+                said_s = monotonic()
+                log.info("redis_refilling", node=self.node.name, pieces=number, parts=self.node.replica.catalogue.size)
+
+    async def _check_sole_owner(self, ownership: Ownership, keys: Keys) -> bytes | None:
+        """Return whom the header names as the owner; raises `Fenced` and `InvariantBroken`."""
         with ownership.slow_replies():
-            fields, clients, catalogue = await ownership.ask(
-                ("HGETALL", keys.header), ("CLIENT", "LIST"), ("HGETALL", keys.state)
-            )
+            fields, clients = await ownership.ask(("HGETALL", keys.header), ("CLIENT", "LIST"))
         header = dict(pairs(fields))
-        ownership.check_no_other_owner(header.get(b"owner"), clients)
+        owner = header.get(b"owner")
+        ownership.check_no_other_owner(owner, clients)
         if not decode_header(header).clock <= self.node.replica.clock_with_folded:
             raise InvariantBroken(f"{keys.node}: another process has gone on with the history that Redis lost")
-        return await _collections(keys, catalogue)
-
-
-async def _collections(keys: Keys, catalogue: list[bytes]) -> list[bytes]:
-    """Return the keys of all collections in a catalogue's reply. Other tasks run meanwhile."""
-    found: list[bytes] = []
-    replica_index = ReplicaIndex()
-    for number, (key, value) in enumerate(pairs(catalogue)):
-        found.extend(keys.record(hash_) for _, hash_ in object_hashes(decode_object(key, value, replica_index)))
-        if number % _OBJECTS_PER_STEP == 0:
-            await asyncio.sleep(0)
-    return found
+        return owner

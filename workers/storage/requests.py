@@ -1,7 +1,7 @@
 """Builds the Redis commands for a commit or for the whole state of a replica. Nothing here talks to Redis.
 
-There is one command per hash and kind of change, with up to a bounded number of fields. That is several times cheaper
-than a command per field.
+There is one command per hash and kind of change, with up to a bounded number of fields and of bytes. That is several
+times cheaper than a command per field.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.records import STATE, Changes, object_hashes
+from crdt_core.codec.records import Changes
 from workers.wire.keys import DELTA_FIELD, GROUP, PAUSED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from crdt_core.codec.records import Record
     from crdt_core.node.events import Commit
@@ -27,6 +27,7 @@ __all__ = [
     "WORDS_PER_COMMAND",
     "add_to_log",
     "batches",
+    "delete_objects",
     "quarantine_entry",
     "record_commands",
     "replace_links",
@@ -40,24 +41,34 @@ FIELDS_PER_COMMAND = 512
 WORDS_PER_COMMAND = 2 * FIELDS_PER_COMMAND
 """How many words of one hash, its fields and their values, go into one HSET."""
 BATCH_COMMANDS = 512
-_BATCH_BYTES = 1 << 20
+_BATCH_BYTES = 256 << 10
+"""A quarter of the least `client-query-buffer-limit` that Redis can be set to."""
 _QUARANTINE_ENTRIES_MAX = 10_000
 
 
 def record_commands(keys: Keys, changes: Changes) -> list[RedisCommand]:
     """Return the commands that persist `changes` of objects."""
     return [
-        *_by_fields("HSET", keys, changes.written, WORDS_PER_COMMAND),
-        *_by_fields("HDEL", keys, changes.removed, FIELDS_PER_COMMAND),
+        *_by_fields("HSET", keys, changes.written, 2),
+        *_by_fields("HDEL", keys, changes.removed, 1),
         *(("UNLINK", keys.record(hash_)) for hash_ in changes.dropped),
     ]
 
 
-def _by_fields(name: str, keys: Keys, items: Mapping[bytes, list[bytes]], step: int) -> Iterator[RedisCommand]:
+def _by_fields(
+    name: str, keys: Keys, items: Mapping[bytes, list[bytes]], words_per_field: int
+) -> Iterator[RedisCommand]:
+    step = words_per_field * FIELDS_PER_COMMAND
     for hash_, words in items.items():
         key = keys.record(hash_)
-        for start in range(0, len(words), step):
-            yield name, key, *words[start : start + step]
+        start = size = 0
+        for at in range(0, len(words), words_per_field):
+            field_size = sum(map(len, words[at : at + words_per_field]))
+            if at - start == step or (size and size + field_size > _BATCH_BYTES):
+                yield name, key, *words[start:at]
+                start, size = at, 0
+            size += field_size
+        yield name, key, *words[start:]
 
 
 def stream_commands(keys: Keys, commit: Commit, log_entries_max: int) -> list[RedisCommand]:
@@ -99,18 +110,20 @@ def replace_links(keys: Keys, paused: Iterable[str]) -> list[RedisCommand]:
     return [("UNLINK", keys.links), *([("HSET", keys.links, *fields)] if fields else [])]
 
 
-def whole_state(keys: Keys, replica: Replica, present: Iterable[bytes]) -> Iterator[RedisCommand]:
+def whole_state(keys: Keys, replica: Replica, present: Sequence[bytes]) -> Iterator[RedisCommand]:
     """Yield the commands that replace all objects in Redis with the objects of `replica`.
 
-    `present` has the keys of the collections that Redis holds. The replica's own collections are deleted as well before
-    they are written: if Redis lost only the catalogue, they are still there, but no catalogue lists them.
+    `present` has the keys that `workers.storage.objects` finds.
     """
-    yield "UNLINK", keys.record(STATE)
-    yield from (("UNLINK", key) for key in present)
-    for head in replica.catalogue.objects.values():
-        yield from (("UNLINK", keys.record(hash_)) for _, hash_ in object_hashes(head))
+    yield from delete_objects(present)
     for changes in _chunks(replica.catalogue.records()):
         yield from record_commands(keys, changes)
+
+
+def delete_objects(present: Sequence[bytes]) -> Iterator[RedisCommand]:
+    """Yield the commands that delete the keys `present`."""
+    for start in range(0, len(present), FIELDS_PER_COMMAND):
+        yield "UNLINK", *present[start : start + FIELDS_PER_COMMAND]
 
 
 def batches(commands: Iterable[RedisCommand]) -> Iterator[list[RedisCommand]]:
@@ -118,11 +131,12 @@ def batches(commands: Iterable[RedisCommand]) -> Iterator[list[RedisCommand]]:
     batch: list[RedisCommand] = []
     size = 0
     for command in commands:
-        batch.append(command)
-        size += sum(len(word) for word in command if isinstance(word, bytes))
-        if size >= _BATCH_BYTES or len(batch) >= BATCH_COMMANDS:
+        command_size = sum(len(word) for word in command if isinstance(word, bytes))
+        if batch and (size + command_size > _BATCH_BYTES or len(batch) >= BATCH_COMMANDS):
             yield batch
             batch, size = [], 0
+        batch.append(command)
+        size += command_size
     if batch:
         yield batch
 

@@ -1,7 +1,8 @@
 """The replica's persistent store in Redis: owned by one process, loaded once, changed by one atomic commit per turn.
 
 A commit is one write on one connection: MULTI, the changed fields, the delta's XADD, the header, EXEC, and behind it
-the WATCH for the next commit (`workers.storage.ownership`).
+the WATCH for the next commit (`workers.storage.ownership`). The fields of a very large commit are staged first
+(`workers.storage.staging`).
 
 After a lost connection, the store looks the commit up by its turn number, and sends it again only if Redis does not
 have it. A Redis that owes a reply for too long loses its connection. A Redis that comes back with fewer commits than it
@@ -21,15 +22,24 @@ import hiredis
 import structlog
 
 from crdt_core.codec.header import Header, decode_header, encode_header
-from crdt_core.codec.records import object_hashes
 from crdt_core.errors import InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
-from crdt_core.lattice.replica_index import ReplicaIndex
 from workers.storage.commit_buffer import CommitBuffer
-from workers.storage.loading import decode_heads, load_state
+from workers.storage.loading import load_state
+from workers.storage.objects import scan_objects
 from workers.storage.ownership import RETRY_S, Ownership
 from workers.storage.refill import Refill
-from workers.storage.requests import quarantine_entry, replace_links, set_header, stream_commands
+from workers.storage.requests import (
+    batches,
+    delete_objects,
+    quarantine_entry,
+    record_commands,
+    replace_links,
+    set_header,
+    stream_commands,
+)
+from workers.storage.staging import STAGED_FIELDS, Staging
+from workers.wire.connection import TooManyBytes
 from workers.wire.keys import DELTA_FIELD, Keys
 from workers.wire.replies import locating_malformed, pairs, text
 from workers.wire.retry import Trouble
@@ -43,10 +53,12 @@ if TYPE_CHECKING:
     from crdt_core.replica.replica import Replica
     from workers.wire.connection import RedisCommand
 
-__all__ = ["Store"]
+__all__ = ["COMMIT_BYTES_MAX", "Store"]
 
 log = structlog.get_logger()
 
+COMMIT_BYTES_MAX = 4 << 20
+"""The largest transaction that a commit is sent in; a larger one is staged."""
 _LOG_IS_AHEAD = ("equal or smaller", "exhausted the last possible ID")
 """Pieces of the errors with which Redis refuses an XADD because the log has a later entry already."""
 
@@ -76,7 +88,10 @@ class Store:
         self._buffer = self._new_buffer()
         self.trouble: Trouble | None = None
         """Since when Redis has not taken the commit under way, and why; `None` while it takes commits."""
+        self._staging = Staging(self._ownership, self.keys)
         self._refill: Refill | None = None
+        self._is_staged = False
+        """Whether a staged commit has been sent that is not applied as a whole, as far as this process knows."""
 
     @property
     def token(self) -> str:
@@ -99,8 +114,17 @@ class Store:
         return self._ownership.connected
 
     async def acquire(self, *, takeover: bool) -> None:
-        """Make this process the owner of the replica; see `Ownership.acquire`. Raises `AlreadyRunning`."""
+        """Make this process the owner of the replica; see `Ownership.acquire`. Raises `AlreadyRunning`.
+
+        A commit that the former owner had staged is completed.
+        """
         await self._ownership.acquire(takeover=takeover)
+        while True:
+            try:
+                return await self._staging.finish()
+            except StoreUnavailable as error:
+                log.warning("staged_commit_interrupted", node=self.keys.node, reason=str(error))
+                await self._ownership.renew(self._record_trouble)
 
     async def release(self) -> None:
         """Give the ownership up. Raises `Fenced` if it was lost."""
@@ -116,18 +140,19 @@ class Store:
         The log of the id before is deleted: its peers get those commits from the state. With `discard`, the state is
         deleted instead, because it belongs to a former incarnation, and the log stays: it may hold unsent writes.
         """
-        replies = await self._ownership.ask(("HGETALL", self.keys.header), ("HGETALL", self.keys.state))
-        header, catalogue = (dict(pairs(reply)) for reply in replies)
-        written = {"replica": replica.encode(), **fields}
-        deleted = [Keys(self.keys.node, text(header.get(b"replica", b""))).log.encode()]
-        if discard:
-            heads = decode_heads(self.keys, catalogue.items(), ReplicaIndex())
-            collections = [self.keys.record(hash_) for head in heads for _, hash_ in object_hashes(head)]
-            deleted = [self.keys.state.encode(), *collections]
-            with locating_malformed(self.keys.header):
-                hlc = decode_header(header).hlc
-            written.update(encode_header(Header(VersionVector(), VersionVector(), 0, hlc)))
-        await self._ownership.transact(set_header(self.keys, written), ("UNLINK", *deleted))
+        (found,) = await self._ownership.ask(("HGETALL", self.keys.header))
+        header, written = dict(pairs(found)), {"replica": replica.encode(), **fields}
+        if not discard:
+            former = Keys(self.keys.node, text(header.get(b"replica", b""))).log
+            await self._ownership.transact(set_header(self.keys, written), ("UNLINK", former))
+            return
+        with locating_malformed(self.keys.header):
+            hlc = decode_header(header).hlc
+        written |= encode_header(Header(VersionVector(), VersionVector(), 0, hlc))
+        present = [key async for found in scan_objects(self._ownership, self.keys) for key in found]
+        await self._staging.put(batches(delete_objects(present)), self._token)
+        await self._ownership.transact(set_header(self.keys, {**written, **STAGED_FIELDS}))
+        await self._staging.apply()
 
     async def load(self, replica: Replica) -> HybridClock:
         """Read the persisted state into the empty `replica`, and return the persisted hybrid clock.
@@ -155,15 +180,22 @@ class Store:
         """
         confirmed = self._ownership.turn
         reached, turn = confirmed, confirmed + 1
-        while reached < turn:
+        while reached < turn or self._is_staged:
             try:
+                if reached == turn:
+                    await self._apply_staged()
+                    continue
                 header = {"turn": b"%d" % turn, **commit.header}
                 if self._header.get("run_id") != self._ownership.run_id:
                     header["run_id"] = self._ownership.run_id
                 if reached < confirmed:
                     reached = await self._attempt_refill(commit, turn, header)
                     continue
-                replies = await self._ownership.wire.send(self._buffer.commands(commit, header))
+                try:
+                    replies = await self._ownership.wire.send(self._buffer.commands(commit, header), COMMIT_BYTES_MAX)
+                except TooManyBytes:
+                    reached = await self._commit_staged(commit, header)
+                    continue
                 executed, watched = replies[-3], replies[-1]
                 is_as_expected = watched == [self._token, header["turn"]] and type(executed) is list
                 if is_as_expected and hiredis.ReplyError not in map(type, executed):
@@ -236,10 +268,26 @@ class Store:
         *_, watched = await self._ownership.ask(("MULTI",), *replacement, ("EXEC",), *self._ownership.watch())
         self._ownership.turn_reached(watched)
 
-    async def _attempt_refill(self, commit: Commit, turn: int, header: dict[str, bytes]) -> int:
-        """Send everything in memory, `commit` included, in one transaction; return the turn that Redis is at.
+    async def _commit_staged(self, commit: Commit, header: dict[str, bytes]) -> int:
+        """Stage the objects that `commit` changes, and commit; return the turn that Redis is at."""
+        await self._staging.put(batches(record_commands(self.keys, commit.records)), self._token)
+        rest = stream_commands(self.keys, commit, self._log_entries_max)
+        return await self._send_staged([*rest, set_header(self.keys, {**header, **STAGED_FIELDS})], commit)
 
-        The transaction succeeds only if nobody has written to the header since the loss was found. Raises `Fenced` and
+    async def _send_staged(self, commands: list[RedisCommand], commit: Commit) -> int:
+        """Execute `commands`, which commit what is staged, in one transaction; return the turn that Redis is at."""
+        self._is_staged = True
+        replies = await self._ownership.wire.send([("MULTI",), *commands, ("EXEC",), *self._ownership.watch()])
+        return await self._judge(replies, commit)
+
+    async def _apply_staged(self) -> None:
+        await self._staging.apply()
+        self._is_staged = False
+
+    async def _attempt_refill(self, commit: Commit, turn: int, header: dict[str, bytes]) -> int:
+        """Stage everything in memory, and commit that together with `commit`; return the turn that Redis is at.
+
+        The commit succeeds only if nobody has written to the header since the loss was found. Raises `Fenced` and
         `InvariantBroken` where another process has continued this history.
         """
         if self._refill is None:
@@ -247,10 +295,8 @@ class Store:
         node = self._refill.node
         log.warning("redis_loss_detected", node=self.keys.node, confirmed=self.turn)
         try:
-            await self._refill.begin(self._ownership, self.keys)
-            rest = self._rest_of_refill(node, commit, header)
-            replies = await self._ownership.wire.send([*rest, ("EXEC",), *self._ownership.watch()])
-            reached = await self._judge(replies, commit)
+            await self._refill.stage(self._ownership, self.keys, self._staging)
+            reached = await self._send_staged(self._rest_of_refill(node, commit, header), commit)
         except StoreUnavailable:
             await asyncio.sleep(RETRY_S)
             raise
@@ -264,7 +310,7 @@ class Store:
         fields = {**self._ownership.fields, **self._header, **header}
         return [
             ("UNLINK", self.keys.header),
-            set_header(self.keys, {**fields, "run_id": self._ownership.run_id}),
+            set_header(self.keys, {**fields, "run_id": self._ownership.run_id, **STAGED_FIELDS}),
             *replace_links(self.keys, node.paused),
             *stream_commands(self.keys, commit, self._log_entries_max),
         ]

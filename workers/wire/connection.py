@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 import hiredis
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-__all__ = ["RedisCommand", "Wire", "connect"]
+__all__ = ["RedisCommand", "TooManyBytes", "Wire", "connect"]
 
 RedisCommand = tuple[bytes | str | int, ...]
 """One Redis command as its words, before it is packed."""
@@ -31,6 +32,10 @@ _CONNECT_TIMEOUT_S = 5.0
 
 # hiredis packs tuples of any length; its type hints say one.
 _pack: Callable[[RedisCommand], bytes] = hiredis.pack_command  # type: ignore[assignment]
+
+
+class TooManyBytes(Exception):
+    """The commands have more bytes than may be sent in one piece; none of them was sent."""
 
 
 class Wire(asyncio.Protocol):
@@ -49,8 +54,10 @@ class Wire(asyncio.Protocol):
         self._expected = 0
         self._waiter: asyncio.Future[list[Any]] | None = None
 
-    async def send(self, commands: Sequence[RedisCommand]) -> list[Any]:
+    async def send(self, commands: Sequence[RedisCommand], bytes_max: float = inf) -> list[Any]:
         """Send `commands` and return one reply for each; an error reply is a `hiredis.ReplyError` value in the list.
+
+        Raises `TooManyBytes` for more than `bytes_max`.
 
         Raises `StoreUnavailable` where the connection is lost or closed meanwhile. Then any number of the commands may
         have taken effect, or may still do so.
@@ -58,12 +65,15 @@ class Wire(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise StoreUnavailable("the connection to Redis is closed")
         assert self._waiter is None, "one batch at a time"
+        packed = b"".join(map(_pack, commands))
+        if len(packed) > bytes_max:
+            raise TooManyBytes
         self._expected = len(commands)
         self._waiter = self._loop.create_future()
         self._received_s = self._loop.time()
         if self._watchdog is None:
             self._check_silence()
-        self._transport.write(b"".join(map(_pack, commands)))
+        self._transport.write(packed)
         try:
             return await self._waiter
         except asyncio.CancelledError:

@@ -11,14 +11,17 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
                                           founders  the fleet's nodes when the replica was created
                                           joining   1: its state is not complete yet
                                           former    a former replica id whose unsent writes are to be replayed (plain)
+                                          replayed  counter up to which they are replayed; absent: none is (plain)
                                           restored  1: the state comes from a backup image
                                           restoring 1: a restore is writing it, or was interrupted
+                                          staged    1: a commit is in the list `staged`, and not applied yet
                                           round     report of the last gossip round
                                           compacted_ms, waiting (tombstones, and the members that hold them back),
                                           absent (milliseconds per member that is away): of the last compaction
     deltaic:{n1}:state          hash    the catalogue, a field per key: see `crdt_core.codec.records`
     deltaic:{n1}:obj:<key>      hash    one collection, a field per part
     deltaic:{n1}:rival:<type>:<key>     the same for an object in a type conflict: another type under the same key
+    deltaic:{n1}:staged         list    the commands of a large commit, in pieces: see `workers.storage.staging`
     deltaic:{n1}:log            stream  the deltas of replica n1; entry `<counter>-0`, field `d`
     deltaic:{n1}:log.2          stream  the deltas of replica n1.2, the node's next incarnation: a new log for each id
     deltaic:{n1}:inbox          stream  messages to the node, field `m`; read by the consumer group `worker`
@@ -80,6 +83,10 @@ class Keys:
     @property
     def state(self) -> str:
         return self.header + ":state"
+
+    @property
+    def staged(self) -> str:
+        return self.header + ":staged"
 
     @property
     def log(self) -> str:

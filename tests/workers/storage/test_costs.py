@@ -77,9 +77,9 @@ async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatc
     sends: list[int] = []
     plain_send = Wire.send
 
-    async def counted_send(self: Wire, commands: Any) -> Any:
+    async def counted_send(self: Wire, commands: Any, *limit: Any) -> Any:
         sends.append(len(commands))
-        return await plain_send(self, commands)
+        return await plain_send(self, commands, *limit)
 
     monkeypatch.setattr(Wire, "send", counted_send)
     name = f"n{zlib.crc32(request.node.name.encode())}"

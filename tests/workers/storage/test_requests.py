@@ -74,10 +74,19 @@ def test_the_header_and_the_links_are_set_by_field() -> None:
 def test_batches_are_bounded_in_commands_and_in_bytes_and_keep_the_order() -> None:
     small = [("SET", b"%d" % number, b"x") for number in range(BATCH_COMMANDS + 1)]
     assert [len(batch) for batch in batches(small)] == [BATCH_COMMANDS, 1]
-    large = [("SET", b"key", bytes(400_000)) for _ in range(7)]
-    assert [len(batch) for batch in batches(large)] == [3, 3, 1]
+    large = [("SET", b"key", bytes(100_000)) for _ in range(5)]
+    assert [len(batch) for batch in batches(large)] == [2, 2, 1]
+    assert [len(batch) for batch in batches([("SET", b"key", bytes(1_000_000)), *large])] == [1, 2, 2, 1]
     assert [command for batch in batches([*small, *large]) for command in batch] == [*small, *large]
     assert list(batches([])) == []
+
+
+def test_a_command_has_a_bounded_number_of_fields_and_of_bytes() -> None:
+    """512 values of a megabyte once were one HSET."""
+    changes = Changes(written={b"obj:s": [b"f", bytes(200_000)] * 3, b"obj:t": [b"f", b"v"] * (FIELDS_PER_COMMAND + 1)})
+    sizes = [(command[1], len(command) // 2 - 1) for command in record_commands(KEYS, changes)]
+    s, t = KEYS.record(b"obj:s"), KEYS.record(b"obj:t")
+    assert sizes == [(s, 1), (s, 1), (s, 1), (t, FIELDS_PER_COMMAND), (t, 1)]
 
 
 def test_a_whole_state_deletes_before_it_writes() -> None:
@@ -85,9 +94,10 @@ def test_a_whole_state_deletes_before_it_writes() -> None:
     replica.write(b"fruit", ORSET, b"apple", True)
     replica.write(b"open", EWFLAG, b"", True)
     replica.commit(Stamp(1, 0))
-    commands = list(whole_state(KEYS, replica, [b"deltaic:{n1}:obj:gone"]))
+    present = [b"deltaic:{n1}:state", b"deltaic:{n1}:obj:gone"]
+    commands = list(whole_state(KEYS, replica, present))
     deleted = [key for name, *keys in commands if name == "UNLINK" for key in keys]
-    assert deleted == [b"deltaic:{n1}:state", b"deltaic:{n1}:obj:gone", b"deltaic:{n1}:obj:fruit"]
+    assert deleted == present
     names = [name for name, *_ in commands]
     assert names == sorted(names, key=["UNLINK", "HSET"].index)
     written = {command[1]: list(command[2::2]) for command in commands if command[0] == "HSET"}

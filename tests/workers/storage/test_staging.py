@@ -1,0 +1,149 @@
+"""Staging: a commit that is too large for one transaction is durable as a whole or not at all."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from crdt_core.errors import StoreUnavailable
+from crdt_core.lattice.clocks import Stamp
+from crdt_core.node.events import PatchOffered
+from crdt_core.replica.replica import Replica
+from crdt_core.types import ORSET
+from tests.crdt_core.histories import whole_state
+from tests.invocations import command
+from tests.workers.storage.bench import Bench
+from workers.storage.ownership import Ownership
+from workers.storage.staging import Staging
+from workers.storage.store import Store
+from workers.wire.keys import Keys
+
+if TYPE_CHECKING:
+    from crdt_core.lattice.deltas import Patch
+    from tests.server import ValkeyServer
+    from workers.wire.connection import RedisCommand
+
+KEYS = Keys("n1")
+
+
+class Killed(Exception):
+    """The process ended."""
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every commit is staged, in pieces of one command."""
+    monkeypatch.setattr("workers.storage.store.COMMIT_BYTES_MAX", 0)
+    monkeypatch.setattr("workers.storage.requests.BATCH_COMMANDS", 1)
+
+
+def patch() -> Patch:
+    """What n2 has done: five sets."""
+    peer = Replica("n2", founders=["n1", "n2", "n3"])
+    for number in range(5):
+        peer.write(b"set %d" % number, ORSET, b"x", True)
+    peer.commit(Stamp(1, 0))
+    return peer.patch(None, Stamp(1, 0))
+
+
+async def reloaded(server: ValkeyServer) -> Replica:
+    """What the next process reads."""
+    replica, store = Replica("n1", founders=["n1", "n2", "n3"]), Store("n1", server.url, "next", 1000)
+    await store.acquire(takeover=True)
+    await store.load(replica)
+    await store.release()
+    return replica
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_a_process_that_is_killed_anywhere_in_a_staged_commit_leaves_all_of_it_or_nothing(
+    server: ValkeyServer,
+) -> None:
+    redis = server.client()
+    ends: list[bool] = []
+    for step in count():
+        redis.flushdb()
+        bench = await Bench(server).open()
+        await bench.turn(command("SADD", b"set 0", b"old"), command("SADD", b"few", b"a"))
+        before = whole_state(bench.node.replica)
+        try:
+            await killed_at(step, bench)
+        except Killed:
+            ends.append(redis.hexists(KEYS.header, "staged"))
+        else:
+            break
+        after = whole_state(bench.node.replica)
+        found = await reloaded(server)
+        assert whole_state(found) == (after if ends[-1] else before)
+        assert found.digest == (bench.node.replica.digest if ends[-1] else found.digest)
+        assert not redis.exists(KEYS.staged)
+        assert not redis.hexists(KEYS.header, "restoring")
+        bench.store.close()
+    assert ends == sorted(ends)
+    assert ends.count(False) > 3
+    assert ends.count(True) > 3
+    await bench.check_reload()
+    bench.store.close()
+
+
+async def killed_at(step: int, bench: Bench) -> None:
+    """Joins the patch; the process is killed before its transaction `step` of the staging."""
+    transact, done = Ownership.transact, count()
+
+    async def transact_or_die(ownership: Ownership, *commands: RedisCommand) -> int:
+        if next(done) == step:
+            ownership.wire.close()
+            raise Killed
+        return await transact(ownership, *commands)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Ownership, "transact", transact_or_die)
+        await bench.handle(PatchOffered(patch(), None))
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_a_staged_commit_goes_on_after_a_lost_connection(server: ValkeyServer) -> None:
+    redis = server.client()
+    for step in range(12):
+        redis.flushdb()
+        bench = await Bench(server).open()
+        transact, done = Ownership.transact, count()
+
+        async def transact_or_lose(ownership: Ownership, *commands: RedisCommand) -> int:
+            if next(done) == step:  # noqa: B023
+                redis.client_kill_filter(_type="normal", skipme=True)
+            return await transact(ownership, *commands)  # noqa: B023
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Ownership, "transact", transact_or_lose)
+            await bench.handle(PatchOffered(patch(), None))
+        assert bench.store.turn == 1
+        await bench.turn(command("SADD", b"set 0", b"new"))
+        await bench.check_reload()
+        bench.store.close()
+
+
+async def test_a_list_that_redis_has_lost_a_part_of_is_not_committed(server: ValkeyServer) -> None:
+    redis = server.client()
+    redis.flushdb()
+    ownership = Ownership("n1", server.url, "token")
+    await ownership.acquire(takeover=False)
+    staging = Staging(ownership, KEYS)
+
+    def pieces() -> list[list[RedisCommand]]:
+        return [[("HSET", "h", f"{number}", "v")] for number in range(3)]
+
+    await staging.put(pieces(), b"token")
+    redis.delete(KEYS.staged)
+    with pytest.raises(StoreUnavailable):
+        await ownership.transact(("HSET", KEYS.header, "staged", "1"))
+    with pytest.raises(StoreUnavailable, match="has lost"):
+        await staging.put(pieces(), b"another")
+    await staging.put(pieces(), b"token")
+    await ownership.transact(("HSET", KEYS.header, "staged", "1"))
+    await staging.apply()
+    assert redis.hlen("h") == 3
+    assert not redis.exists(KEYS.staged)
+    await ownership.release()
