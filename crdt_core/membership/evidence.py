@@ -30,6 +30,7 @@ class NodeEvidence:
     - `founders`: the nodes that were members when the fleet was created; empty for a node that joined later.
     - `joining`: the replica is still fetching its state from a sponsor.
     - `former`: a former replica id of the node whose unsent writes are still to be replayed.
+    - `replayed`: the counter up to which they are replayed already.
     - `restored`: the state comes from a backup image, and `replica` is the id of that image.
     - `restoring`: a restore was interrupted, so only a part of a backup image is there.
     - `doubtful`: the Redis server was restarted since the last commit, or is another server: it may have lost commits.
@@ -45,6 +46,7 @@ class NodeEvidence:
     founders: Sequence[str] = ()
     joining: bool = False
     former: ReplicaId = ""
+    replayed: int = 0
     restored: bool = False
     restoring: bool = False
     doubtful: bool = False

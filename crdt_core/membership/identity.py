@@ -108,6 +108,7 @@ class Start:
     - `former`: the id whose unsent writes the node replays as new ones; empty if there is none.
     - `header`: the fields to write into the node's own header first; `None` if the header has this id already.
     - `discard`: with these fields, the state that the node's Redis holds is discarded.
+    - `replayed`: the unsent writes of `former` up to this counter are replayed already.
     """
 
     replica: ReplicaId
@@ -116,6 +117,7 @@ class Start:
     former: ReplicaId = ""
     header: Mapping[str, bytes] | None = None
     discard: bool = False
+    replayed: int = 0
 
 
 def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
@@ -126,11 +128,18 @@ def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
     is_new = own.replica != decision.replica
     if isinstance(decision, Resume):
         header = {"founders": _encode_names(decision.founders)}
-        return Start(decision.replica, decision.founders, former=own.former, header=header if is_new else None)
+        header_if_new = header if is_new else None
+        return Start(decision.replica, decision.founders, None, own.former, header_if_new, replayed=own.replayed)
     founders, former = ((), own.former or own.replica) if decision.fresh else (own.founders, own.former)
     header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": former.encode()}
     return Start(
-        decision.replica, founders, decision.sponsor, former, header if is_new else None, discard=decision.fresh
+        decision.replica,
+        founders,
+        decision.sponsor,
+        former,
+        header if is_new else None,
+        discard=decision.fresh,
+        replayed=own.replayed,
     )
 
 

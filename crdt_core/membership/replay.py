@@ -3,6 +3,10 @@
 All members refuse the former id's dots, which may be older than what they have forgotten. So its writes are made again
 under the new id, after everything that has happened since. Each type says what a write means then (`CrdtType.repeat`).
 A deleted collection is repeated for each part that shows only what the delete had seen.
+
+There may be many of them, so they are repeated a piece at a time, and the header says how far that has come
+(`replayed`). A process that takes up the replay of another begins with the first piece again, and repeats only what the
+other had not.
 """
 
 from __future__ import annotations
@@ -46,29 +50,40 @@ def to_replay(replica: Replica, former: ReplicaId, unsent: Iterable[Delta]) -> t
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """An operation that repeats `deltas` of the id `former`, given in order. It yields how many writes it made."""
+    """An operation that repeats `deltas` of the id `former`, given in order. It yields how many writes it made.
+
+    The deltas up to the counter `replayed` were repeated before. `before` has the last live payload by address that the
+    pieces before this one wrote; this one adds its own. `ends`: there is no further piece.
+    """
 
     former: ReplicaId
     deltas: tuple[Delta, ...]
+    replayed: int
+    before: dict[Address, Payload]
+    ends: bool
 
     def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
         """Write what no other member has of the deltas."""
-        before: dict[Address, Payload] = {}
         sent = replica.clock_with_folded[self.former]
         made = 0
         for delta in self.deltas:
             if delta.dot.replica == self.former and delta.dot.counter > sent:
-                seen = replica.dense_clock_with_open(delta.deps)
-                made += sum(self._repeat(replica, write, seen, sent, before) for write in delta.writes)
+                if delta.dot.counter > self.replayed:
+                    seen = replica.dense_clock_with_open(delta.deps)
+                    made += sum(self._repeat(replica, write, seen, sent) for write in delta.writes)
+                self._note(delta)
         fact = replica.members.facts.get(self.former)
-        if fact is not None and fact.reason == ABSENT:
+        if self.ends and fact is not None and fact.reason == ABSENT:
             replica.write(MEMBERS_KEY, MEMBERS, self.former.encode(), dataclasses.replace(fact, reason=LOST))
         return made
 
-    def _repeat(
-        self, replica: Replica, write: Write, seen: DenseClock, sent: int, before: dict[Address, Payload]
-    ) -> int:
-        """Repeat one write, and return how many writes that made. `before` has the last live payload by address."""
+    def _note(self, delta: Delta) -> None:
+        for write in delta.writes:
+            if write.key != MEMBERS_KEY and write.part is not None and not is_tombstone(write.payload):
+                self.before[write[:3]] = write.payload
+
+    def _repeat(self, replica: Replica, write: Write, seen: DenseClock, sent: int) -> int:
+        """Repeat one write, and return how many writes that made."""
         if write.key == MEMBERS_KEY:
             return 0
         type_ = TYPES[write.type]
@@ -80,9 +95,7 @@ class Replay:
         else:
             address = write[:3]
             dot = Dot(replica.id, replica.clock[replica.id] + 1)
-            last = before.get(address)
+            last = self.before.get(address)
             writes = type_.repeat(FormerWrite(view, write.part, write.payload, last, seen, self.former, sent, dot))
-            if not is_tombstone(write.payload):
-                before[address] = write.payload
         replica.write_parts(write.key, type_, writes)
         return len(writes)

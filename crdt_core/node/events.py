@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from crdt_core.codec.messages import Message
     from crdt_core.lattice.clocks import ReplicaId, Stamp, VersionVector
-    from crdt_core.lattice.deltas import Delta, Patch
+    from crdt_core.lattice.deltas import Address, Delta, Patch
+    from crdt_core.lattice.siblings import Payload
     from crdt_core.replica.replica import Replica
     from crdt_core.types.members import Members
 
@@ -128,11 +129,17 @@ class PatchAsked:
 
 @dataclass(frozen=True, slots=True)
 class ReplayAsked:
-    """The node's former id had not sent `deltas`. They are written as new; the reply is how many writes that made."""
+    """A piece of what the node's former id had not sent. It is written as new; the reply is how many writes that made.
+
+    `replayed`, `before` and `ends` are as in `crdt_core.membership.replay.Replay`.
+    """
 
     former: ReplicaId
     deltas: tuple[Delta, ...]
     token: Token
+    replayed: int = 0
+    before: dict[Address, Payload] = field(default_factory=dict)
+    ends: bool = True
 
 
 @dataclass(frozen=True, slots=True)

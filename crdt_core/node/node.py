@@ -217,8 +217,7 @@ class Node:
             case PatchAsked():
                 context.effects.append(Reply(event.token, encode_patch(self._ingest.patch(event.since))))
             case ReplayAsked():
-                context.commit.header["former"] = b""
-                context.calls.append(Call(Replay(event.former, event.deltas), event.token))
+                self._take_replay_asked(event, context)
             case ImageAsked() | ImageDropped():
                 context.images.append(event)
             case SendFailed():
@@ -231,6 +230,16 @@ class Node:
             context.effects.append(Reply(event.token, error=UnknownNode(unknown[0], list(self.peers))))
             return
         self._rounds.start(self._peers.heard(event.peers or self.peers), context, token=event.token)
+
+    def _take_replay_asked(self, event: ReplayAsked, context: TurnContext) -> None:
+        """Replay a piece. The header says how far the replay has come, or that there is nothing more to replay."""
+        if event.ends:
+            context.commit.header.update(former=b"", replayed=b"")
+        else:
+            replayed = max([event.replayed, *(delta.dot.counter for delta in event.deltas)])
+            context.commit.header["replayed"] = b"%d" % replayed
+        piece = Replay(event.former, event.deltas, event.replayed, event.before, event.ends)
+        context.calls.append(Call(piece, event.token))
 
     def _write(self, context: TurnContext) -> Delta | None:
         """Run all operations on what the turn has taken in, and write what members are owed; all is one delta."""

@@ -49,7 +49,8 @@ from workers.wire.retry import Trouble
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from crdt_core.lattice.deltas import Delta
+    from crdt_core.lattice.deltas import Address, Delta
+    from crdt_core.lattice.siblings import Payload
     from crdt_core.membership.identity import Start
     from crdt_core.node.events import Event
     from tests.sim.store import Watched
@@ -68,6 +69,7 @@ _UNKNOWN = "is no peer of {}"
 _NO_OVERRIDE = OperatorOverride()
 _RESTART_MS = (0, 30, 300, 1500)
 _BATCH = 64
+_REPLAY_PIECE = 2
 _CALL_TIMEOUT_S = 1.0
 
 
@@ -180,6 +182,7 @@ class Process:
         self._sponsor = decided.sponsor
         self._header = dict(host.store.header)
         self._former = decided.former
+        self._replayed = decided.replayed
         self._turn_due = False
         self.flight: Flight | None = None
         self._stalled: list[Callable[[], None]] | None = None
@@ -217,7 +220,13 @@ class Process:
             self.put(Call(RetireFormer(self.host.name, self._former), Nobody()))
         elif self._former and membership.is_admitted and is_final(self.node.replica, self._former):
             former, self._former = self._former, ""
-            self.put(ReplayAsked(former, self._unsent(former), Then(partial(self.host.store.logs.pop, former, None))))
+            self._replay(former, self._unsent(former), {})
+
+    def _replay(self, former: str, unsent: tuple[Delta, ...], before: dict[Address, Payload]) -> None:
+        """Replays the next piece, and then the rest; in the end the log of the former id is not needed any more."""
+        piece, rest = unsent[:_REPLAY_PIECE], unsent[_REPLAY_PIECE:]
+        then = partial(self._replay, former, rest, before) if rest else partial(self.host.store.logs.pop, former, None)
+        self.put(ReplayAsked(former, piece, Then(then), self._replayed, before, not rest))
 
     def _unsent(self, former: str) -> tuple[Delta, ...]:
         replica, found = self.node.replica, []

@@ -18,6 +18,7 @@ from crdt_core.types import MEMBERS, View
 from crdt_core.types.members import MEMBERS_KEY, Members
 from crdt_core.types.object import Object
 from workers.wire.keys import Keys
+from workers.wire.replies import turn_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +52,7 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
         founders=decode_founders(fields.get(b"founders")),
         joining=bool(fields.get(b"joining")),
         former=_text(fields.get(b"former")),
+        replayed=turn_in(fields.get(b"replayed") or b"0"),
         restored=bool(fields.get(b"restored")),
         restoring=bool(fields.get(b"restoring")),
         doubtful=_text(fields.get(b"run_id")) != info["run_id"],

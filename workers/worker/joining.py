@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from redis.exceptions import RedisError
 
-from crdt_core.codec.deltas import decode_delta
+from crdt_core.codec.deltas import decode_delta, encode_delta
 from crdt_core.errors import Malformed
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
 from crdt_core.membership.replay import is_final, to_replay
 from crdt_core.node.events import Call, ReplayAsked, RoundAsked
 from workers.config.redis_url import publishable
+from workers.turns.weights import slices
 from workers.wire.keys import DELTA_FIELD, Keys
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from crdt_core.lattice.deltas import Delta
+    from crdt_core.lattice.clocks import ReplicaId
+    from crdt_core.lattice.deltas import Address, Delta
+    from crdt_core.lattice.siblings import Payload
     from crdt_core.membership.identity import Start
     from workers.config.settings import NodeSettings
     from workers.turns.mailbox import Mailbox
@@ -88,11 +91,29 @@ async def replay_former(own: Redis, start: Start, mailbox: Mailbox) -> None:
         asked = to_replay(node.replica, former, deltas)
         if len(asked) < len(deltas):
             log.warning("unsent_writes_dropped", node=node.name, former=former, commits=len(deltas), reason="removed")
-        replayed = await mailbox.ask(lambda token: ReplayAsked(former, asked, token))
-        log.info("unsent_writes_replayed", node=node.name, former=former, commits=len(asked), writes=replayed)
+        writes = await _replay(former, asked, start.replayed, mailbox)
+        log.info("unsent_writes_replayed", node=node.name, former=former, commits=len(asked), writes=writes)
         with suppress(RedisError, OSError):
             await own.unlink(key)
     await asyncio.Event().wait()
+
+
+async def _replay(former: ReplicaId, deltas: tuple[Delta, ...], replayed: int, mailbox: Mailbox) -> int:
+    """Replay `deltas`, a commit at a time for some of them; return how many writes that made.
+
+    Those up to the counter `replayed` were replayed by a process before.
+    """
+    before: dict[Address, Payload] = {}
+    pieces = [tuple(piece) for piece in slices(deltas, _size)] or [()]
+    writes = 0
+    for number, piece in enumerate(pieces, 1):
+        ends = number == len(pieces)
+        writes += await mailbox.ask(lambda token: ReplayAsked(former, piece, token, replayed, before, ends))  # noqa: B023
+    return writes
+
+
+def _size(delta: Delta) -> int:
+    return len(encode_delta(delta))
 
 
 async def _unsent(own: Redis, key: str, sent: int) -> list[Delta]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from crdt_core.codec.deltas import decode_delta
@@ -14,6 +16,10 @@ from crdt_core.replica.replica import Replica
 from crdt_core.types.members import ABSENT, REMOVED_BY_HAND
 from tests.crdt_core.fellows import Fellows
 from tests.invocations import command, lookup
+
+if TYPE_CHECKING:
+    from crdt_core.lattice.deltas import Address
+    from crdt_core.lattice.siblings import Payload
 
 HITS = command("DELTAIC.COUNTER.ADD", b"hits", 1)
 
@@ -84,6 +90,26 @@ def test_increments_count_once_more_and_no_more_than_that(fleet):
     assert come_back(fleet) == 3
     assert fleet.value("n2", b"hits") == 7
     assert fleet.value("n2", b"new") == 3
+
+
+def test_a_replay_in_pieces_that_was_interrupted_is_taken_up_where_it_was(fleet):
+    """A replay once was one commit, however much it was: it held the node up, and might not fit into Redis's buffer."""
+    for number in (1, 20, 300):
+        fleet.do("n3", command("DELTAIC.COUNTER.ADD", b"hits", number))
+    fence(fleet)
+    unsent = tuple(decode_delta(content) for _, content in fleet.logs["n3"])
+    fleet.away = set()
+    fleet.do("n1", AdmitIncarnation("n3", "n3.2"))
+    fleet.start("n3", Replica("n3.2"), Sponsor("n1", "n1"))
+    fleet.sync("n3")
+    fleet.turn("n3", ReplayAsked("n3", unsent[:3], object(), ends=False))
+    assert fleet.nodes["n3"].replica.value(b"hits") == 26
+    before: dict[Address, Payload] = {}
+    for number in range(len(unsent)):  # another process, which begins with the first piece
+        ends = number == len(unsent) - 1
+        fleet.turn("n3", ReplayAsked("n3", unsent[number : number + 1], object(), 3, before, ends))
+    fleet.settle()
+    assert {fleet.value(name, b"hits") for name in fleet.nodes} == {326}
 
 
 def test_what_was_sent_is_not_done_again(fleet):
