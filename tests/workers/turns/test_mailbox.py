@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crdt_core.codec.messages import Done
+from crdt_core.codec.messages import Answer, Done, encode_message
 from crdt_core.commands import COMMANDS, read
 from crdt_core.errors import Fenced, InvalidArgument, Overloaded, Stopping, StoreUnavailable
-from crdt_core.lattice.clocks import VersionVector
-from crdt_core.node.events import PatchAsked, RoundAsked, Send, SendFailed
+from crdt_core.lattice.clocks import Stamp, VersionVector
+from crdt_core.node.events import MessagesRead, PatchAsked, RoundAsked, Send, SendFailed
+from crdt_core.replica.replica import Replica
+from crdt_core.types import ORSET
 from tests.crdt_core.writes import Count, Look, Refuse
+from tests.invocations import value_of
 from tests.support import wait_until_async
 from tests.workers.mailboxes import SlowStore, end, open_mailbox
 from workers.replication.outbox import Outbox
@@ -321,4 +324,27 @@ async def test_a_round_that_may_take_long_does_not_make_calls_wait_as_long() -> 
     await wait_until_async(lambda: told, what="the call to be told that its time is up")
     assert isinstance(told[0], StoreUnavailable)
     under_way.cancel()
+    await end(mailbox, turns, store)
+
+
+async def test_others_are_served_while_a_large_patch_is_joined() -> None:
+    """A node that came back to 400 000 new keys once answered nobody for 3.3 s: it joined them in one turn."""
+    peer, parts = Replica("n2"), 5000
+    for number in range(parts):
+        peer.write(KEY + b"%d" % number, ORSET, b"x", True)
+    peer.commit(Stamp(1, 0))
+    store = SlowStore()
+    store.back.set()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    await mailbox.call(Look(KEY))
+    answer = encode_message(Answer("n2", "r", peer.patch(None, Stamp(1, 0))))
+    mailbox.put(MessagesRead([("1-0", answer)]))
+    served = 0
+    while not (seen := [value_of(mailbox.state, KEY + b"%d" % number) for number in range(0, parts, 250)])[-1]:
+        assert not any(seen), "it shows as one"
+        served += 1
+        await asyncio.sleep(0)
+    assert all(seen)
+    assert served > 10
+    assert mailbox.confirmed.clock == {"n2": 1}
     await end(mailbox, turns, store)
