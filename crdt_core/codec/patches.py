@@ -23,11 +23,13 @@ from crdt_core.types import TYPES, decode_text, encode_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.siblings import Payload
     from crdt_core.types import CrdtType
 
 __all__ = [
     "EncodedPart",
+    "check_parts",
     "check_patch",
     "decode_parts",
     "decode_patch",
@@ -108,8 +110,12 @@ def decode_parts(value: Any) -> tuple[PatchPart, ...]:
 
 def check_patch(patch: Patch) -> None:
     """Raise `Malformed` if a part carries a dot or a clear that the clock of `patch` does not cover."""
-    clock = patch.clock
-    for part in patch.parts:
+    check_parts(patch.parts, patch.clock)
+
+
+def check_parts(parts: Iterable[PatchPart], clock: VersionVector) -> None:
+    """Do the same for some `parts` of a patch with `clock`."""
+    for part in parts:
         for dot, payload in part.siblings.items():
             if not clock.covers(dot):
                 raise Malformed("patch", f"it carries {dot}, which its clock {brief(dict(clock))} does not cover")

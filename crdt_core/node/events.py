@@ -204,9 +204,11 @@ class Commit:
     """What one turn persists, all or nothing.
 
     `counter` and `delta` are set if the node itself wrote. `header` holds the replica's own fields. `acknowledged` are
-    entries of the inbox. The node's own log is not needed any more up to counter `trim`.
+    entries of the inbox. The node's own log is not needed any more up to counter `trim`. `earlier` persists what slices
+    before the turn have changed; it comes before `records`.
     """
 
+    earlier: Sequence[Changes] = ()
     records: Changes = field(default_factory=Changes)
     counter: int = 0
     delta: bytes | None = None
@@ -218,7 +220,7 @@ class Commit:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to persist."""
-        return not (self.delta or self.header or self.records or self.acknowledged or self.quarantined)
+        return not (self.delta or self.header or self.records or self.earlier or self.acknowledged or self.quarantined)
 
 
 # Effects

@@ -51,14 +51,23 @@ class Ingest:
         Raises `ImpossibleClock` where the patch claims commits of this replica that the replica has not made, and what
         `Replica.join` raises.
         """
+        self.check(patch)
+        new = self._replica.join(patch)
+        self.joined(patch, new, source, context)
+        return new
+
+    def check(self, patch: Patch) -> None:
+        """Raise where `join` would raise, but for the replica index."""
         own = self._replica.id
         if patch.clock[own] > self._replica.clock[own] and not self._options.believes_claims:
             raise ImpossibleClock(own, patch.clock[own], self._replica.clock[own])
-        new = self._replica.join(patch)
+        self._replica.check_joinable(patch)
+
+    def joined(self, patch: Patch, new: int, source: str, context: TurnContext) -> None:
+        """Note that a patch of `source` is joined, of whose writes `new` were new."""
         self._observe(patch.hlc, source, context)
         self._counts["patches_joined"] += 1
         self._counts["patch_items"] += new
-        return new
 
     def set_clock_right(self, node: str, context: TurnContext) -> None:
         """Bring the hybrid clock back where the wall clock of `node`, this one, was wrong and is set right now."""

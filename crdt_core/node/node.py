@@ -125,6 +125,8 @@ class Node:
             stability=self.stability,
             counts=counts,
         )
+        self.joins_waiting = self._rounds.joins
+        """Large patches that the next turn takes in; while there are any, `prepare` has something to do before it."""
         self._checked: Members | None = None
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
@@ -155,10 +157,10 @@ class Node:
             commit.header["joining"] = b""
         if replica.uncommitted:
             raise InvariantBroken(f"{self.name}: a turn ends with writes that no commit has")
-        commit.records = replica.catalogue.take_changes()
+        commit.records = replica.catalogue.take_slice() if commit.earlier else replica.catalogue.take_changes()
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
-        if commit.header or replica.clock != clock_before or commit.records:
+        if commit.header or replica.clock != clock_before or commit.records or commit.earlier:
             header = Header(replica.clock, replica.stable, replica.catalogue.digest, self.hlc.last)
             commit.header.update(encode_header(header))
         for asked in context.images:
@@ -168,6 +170,14 @@ class Node:
         if commit.quarantined:
             self.counts["quarantined"] += len(commit.quarantined)
         return Turn(commit, context.effects)
+
+    def prepare(self) -> bool:
+        """Do a slice of what the next turn needs, and return whether there is more.
+
+        A shell calls this between two turns, until it returns false, and may do other things between two slices.
+        Readers may be shown the `confirmed` state meanwhile.
+        """
+        return any(join.advance() for join, _ in self.joins_waiting)
 
     def confirm(self) -> Confirmed:
         """The commit of the last turn is durable; returns what may be told of the replica now, as it may be shown."""

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from crdt_core.codec.messages import Answer, Ask, Chunk, Done, More, Push
+from crdt_core.codec.patches import check_patch
 from crdt_core.errors import PeerError
 from crdt_core.node.events import JobAnswer, Reply, RoundResult, Send
 from crdt_core.node.exchange import ENDED, INCOMING, OUTGOING, OWES_ANSWER, OWN, Action, Event, Exchange, State
+from crdt_core.node.joins import PreparedJoin
 from crdt_core.node.transfers import Incoming, Outgoing, whole_patch
 from crdt_core.replica.patch_walk import PatchWalk
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crdt_core.codec.messages import PeerMessage
+    from crdt_core.codec.records import Changes
     from crdt_core.lattice.clocks import HybridClock, VersionVector
+    from crdt_core.lattice.deltas import Patch
     from crdt_core.node.ingest import Ingest
     from crdt_core.node.options import NodeOptions
     from crdt_core.node.transfers import Arriving
@@ -95,8 +99,11 @@ class Rounds:
         self._counts = counts
         self._exchanges: dict[tuple[str, str], Exchange] = {}
         self._rounds: dict[str, _Round] = {}
-        self.under_way = (self._exchanges, self._rounds)
-        """Tables: while both are empty, `advance` has nothing to do."""
+        self.joins: list[tuple[PreparedJoin, Answer | Push]] = []
+        """The patches that former turns have put aside, each with the last message of it."""
+        self._put_aside: list[tuple[PreparedJoin, Answer | Push]] = []
+        self.under_way = (self.joins, self._put_aside, self._exchanges, self._rounds)
+        """While all of these are empty, `advance` has nothing to do."""
         self._rounds_started = 0
         self._transfers_started = 0
 
@@ -140,9 +147,11 @@ class Rounds:
         self._feed(self._find(peer, name), Event.UNREACHABLE, context)
 
     def advance(self, context: TurnContext) -> None:
-        """Give up on silent peers, begin the second halves that are due, and end the rounds that are over."""
-        if not self._exchanges and not self._rounds:
-            return
+        """Finish joins, give up on silent peers, begin second halves that are due, and end rounds that are over."""
+        if self.joins:
+            self._finish_joins(context)
+        self.joins += self._put_aside
+        self._put_aside.clear()
         for exchange in [found for found in self._exchanges.values() if found.is_overdue(context.monotonic_ms)]:
             if exchange.state in INCOMING or exchange.state in OUTGOING:
                 self._counts["transfers_expired"] += 1
@@ -183,13 +192,40 @@ class Rounds:
                 self._counts["patches_incomplete"] += 1
                 self._feed(exchange, Event.STRAY, context)
                 return
+            if len(patch.parts) > self._options.parts_per_slice:
+                self._put_patch_aside(exchange, message, patch, context)
+                return
+            check_patch(patch)
             new = self._ingest.join(patch, message.sender, context)
         except PeerError:
             if message.after is not None:
                 self._feed(exchange, Event.REFUSED, context)
             raise
-        event = Event.PUSH if isinstance(message, Push) else Event.ANSWER
-        self._feed(exchange, event, context, clock=patch.clock, new=new)
+        self._feed(exchange, _arrival(message), context, clock=patch.clock, new=new)
+
+    def _put_patch_aside(self, exchange: Exchange, message: Answer | Push, patch: Patch, context: TurnContext) -> None:
+        """Have a large patch joined in slices before the next turn, if it can be joined at all."""
+        self._ingest.check(patch)
+        exchange.deadline_ms = context.monotonic_ms + self._options.exchange_timeout_ms
+        self._put_aside.append((PreparedJoin(self._replica, patch, self._options.parts_per_slice), message))
+
+    def _finish_joins(self, context: TurnContext) -> None:
+        """Go on with the exchanges whose patches were put aside, and are joined by now; their slices are persisted."""
+        slices: list[Changes] = []
+        for join, message in self.joins:
+            while join.advance():  # it is not, if the shell takes its turns without slices
+                pass
+            exchange = self._find(message.sender, message.round)
+            if join.error is None:
+                slices += join.slices
+                self._ingest.joined(join.patch, join.new, message.sender, context)
+                self._feed(exchange, _arrival(message), context, clock=join.patch.clock, new=join.new)
+            else:
+                self._counts["patches_refused"] += 1
+                if message.after is not None:
+                    self._feed(exchange, Event.REFUSED, context)
+        context.commit.earlier = slices
+        self.joins.clear()
 
     def _take_chunk(self, exchange: Exchange, chunk: Chunk, size: int, context: TurnContext) -> None:
         incoming = exchange.incoming
@@ -317,6 +353,10 @@ class Rounds:
             self._rounds[exchange.round].messages_sent += 1
         exchange.deadline_ms = context.monotonic_ms + self._options.exchange_timeout_ms
         context.effects.append(Send(exchange.peer, message))
+
+
+def _arrival(message: Answer | Push) -> Event:
+    return Event.PUSH if isinstance(message, Push) else Event.ANSWER
 
 
 def _finish(round_: _Round, context: TurnContext) -> None:

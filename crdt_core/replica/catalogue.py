@@ -259,6 +259,18 @@ class Catalogue:
         self.digest &= DIGEST_MASK
         return changes
 
+    def take_slice(self) -> Changes:
+        """Do the same as `take_changes`, for one of several calls that share a commit.
+
+        `in_flight` then has what was there before the first of them.
+        """
+        before = self.in_flight
+        changes = self.take_changes()
+        for address, siblings in self.in_flight.items():
+            before.setdefault(address, siblings)
+        self.in_flight = before
+        return changes
+
     def _take_hash(self, object_: Object, stale_keys: dict[bytes, None], changes: Changes) -> bytes:
         """Return the hash that holds the parts of a collection. If no parts are left, the hash is dropped."""
         hash_ = parts_hash(self.objects[object_.key], object_)

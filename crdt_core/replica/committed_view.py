@@ -22,7 +22,7 @@ Clears are not put back: a clear shows nothing by itself, and the parts that it 
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from crdt_core.types import TYPES
@@ -44,11 +44,12 @@ Before = list[tuple[str, bytes, "Siblings"]]
 class CommittedView:
     """The objects of `catalogue` as its last confirmed commit left them. It is read between turns, never within one."""
 
-    __slots__ = ("_before", "_catalogue", "_of", "_rewound")
+    __slots__ = ("_before", "_catalogue", "_followed", "_of", "_rewound")
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._of: object = None
+        self._followed = 0
         self._before: dict[bytes, Before] = {}
         self._rewound: dict[bytes, Object] = {}
 
@@ -78,12 +79,17 @@ class CommittedView:
         return self._rewound[key]
 
     def _follow(self) -> None:
-        """Group by key what the turn in flight has changed. It is done once for each turn that is read from."""
+        """Group by key what the turn in flight has changed, as far as that has not been done.
+
+        What has changed only grows, where a turn is prepared in slices. A copy that was made before stays right.
+        """
         changed = self._catalogue.in_flight
-        if self._of is changed:
+        if self._of is not changed:
+            self._of, self._followed, self._before, self._rewound = changed, 0, {}, {}
+        if self._followed == len(changed):
             return
-        self._of, self._before, self._rewound = changed, {}, {}
-        for (key, type_name, part), siblings in changed.items():
+        grown, self._followed = islice(changed.items(), self._followed, None), len(changed)
+        for (key, type_name, part), siblings in grown:
             self._before.setdefault(key, []).append((type_name, part, siblings))
 
 

@@ -6,6 +6,7 @@ them end in the one rule of `crdt_core.lattice.siblings`.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from crdt_core.lattice.replica_index import covered
@@ -13,6 +14,8 @@ from crdt_core.lattice.siblings import drop, join, unfold, write
 from crdt_core.types import TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Address, Delta, Patch
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
@@ -39,17 +42,21 @@ def apply_writes(catalogue: Catalogue, delta: Delta, deps: VersionVector) -> Non
 
 
 def join_parts(
-    catalogue: Catalogue, patch: Patch, my_clock: DenseClock, their_clock: DenseClock
-) -> dict[PackedDot, list[Address]]:
+    catalogue: Catalogue,
+    patch: Patch,
+    my_clock: DenseClock,
+    their_clock: DenseClock,
+    new: dict[PackedDot, list[Address]],
+) -> Iterator[None]:
     """Join every part of `patch` with that of the catalogue. For a full state, join the parts that it leaves out, too.
 
     `my_clock` and `their_clock` are the clocks of the replica and of the patch, with folded replica ids put back.
-    Returns the addresses of the writes that were new here, by dot.
+    Yields after each part. Adds the addresses of the writes that were new here to `new`, by dot.
     """
     replica_index = catalogue.replica_index
-    new: dict[PackedDot, list[Address]] = {}
     listed: set[Address] = set()
-    for part in sorted(patch.parts, key=lambda part: part.part is not None):  # clears first
+    clears = (part for part in patch.parts if part.part is None)
+    for part in chain(clears, (part for part in patch.parts if part.part is not None)):
         theirs = {replica_index.pack(*dot): payload for dot, payload in part.siblings.items()}
         listed.add(part[:3])
         if theirs or catalogue.find(part.key, part.type) is not None:
@@ -57,10 +64,12 @@ def join_parts(
         for dot in theirs:
             if not covered(dot, my_clock):
                 new.setdefault(dot, []).append(part[:3])
+        yield
     if patch.since is None:
-        for address in [address for address in catalogue.addresses() if address not in listed]:
-            _join_at(catalogue, address, my_clock, {}, their_clock)
-    return new
+        for address in catalogue.addresses():
+            if address not in listed:
+                _join_at(catalogue, address, my_clock, {}, their_clock)
+            yield
 
 
 def _join_at(

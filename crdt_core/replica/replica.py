@@ -41,7 +41,7 @@ from crdt_core.types import MEMBERS
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 
     from crdt_core.codec.records import Changes
     from crdt_core.lattice.deltas import Address
@@ -305,6 +305,11 @@ class Replica:
         - `Malformed` if the replica index has no room for the patch's replica ids;
         - `InvariantBroken` if the patch covers commits of this replica that this replica has not made.
         """
+        self.check_joinable(patch)
+        return self._join(patch)
+
+    def check_joinable(self, patch: Patch) -> None:
+        """Raise where `join` would raise, but for the replica index."""
         self._require_no_open_writes()
         if patch.clock[self.id] > self.clock[self.id]:
             covered_, own = patch.clock[self.id], self.clock[self.id]
@@ -312,7 +317,22 @@ class Replica:
         seen = self.clock_with_folded
         if patch.since is not None and not patch.since <= seen:
             raise PatchTooNew(dict(seen.lacks(patch.since)))
-        return self._join(patch)
+
+    def join_in_slices(self, patch: Patch, size: int) -> Generator[Changes, None, int]:
+        """Take in a patch, `size` parts at a time. Yields the changes of each slice, and returns the same as `join`.
+
+        Nothing else may happen to this replica before the end: between two slices it holds writes that its clock does
+        not cover. The patch has been checked with `check_joinable`. Raises what the replica index raises.
+        """
+        steps = self._join_by_part(patch)
+        while True:
+            try:
+                for _ in range(size):
+                    next(steps)
+            except StopIteration as end:
+                yield self.catalogue.take_slice()
+                return int(end.value)
+            yield self.catalogue.take_slice()
 
     def stabilise(self, stable: VersionVector, tombstones_max: int) -> int:
         """Raise the stable frontier to `stable`, and forget tombstones up to there.
@@ -340,13 +360,24 @@ class Replica:
         return self.catalogue.take_changes()
 
     def _join(self, patch: Patch) -> int:
+        steps = self._join_by_part(patch)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return int(end.value)
+
+    def _join_by_part(self, patch: Patch) -> Generator[None, None, int]:
+        """Take in a patch, and return how many of its writes were new here; yield after each part."""
         replica_index = self.catalogue.replica_index
         mine, theirs = replica_index.dense_clock(self.clock_with_folded), replica_index.dense_clock(patch.clock)
-        new = join_parts(self.catalogue, patch, mine, theirs)
+        new: dict[PackedDot, list[Address]] = {}
+        yield from join_parts(self.catalogue, patch, mine, theirs, new)
         self.clock.merge(patch.clock)
         self.stable.merge(patch.stable)
         for dot in sorted(new):
             self._change_index.add(replica_index.unpack(dot), new[dot])
+            yield
         self._read_members()
         return sum(map(len, new.values()))
 

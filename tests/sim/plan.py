@@ -37,6 +37,7 @@ class Setup:
             looks_per_chunk=rng.choice([3, 20_000]),
             tombstones_per_compaction=rng.choice([1, 3, 10_000]),
             log_entries_kept=rng.choice([0, 2, 100]),
+            parts_per_slice=2,
         )
         return cls(options, touched_max=rng.choice([0, 3, 20, PLENTY]), batch=rng.choice([1, 3, 500]))
 

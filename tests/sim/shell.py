@@ -112,7 +112,7 @@ class Host:
     def executed(self, flight: Flight) -> None:
         """A commit has taken effect in the store: from now on everybody can read it."""
         commit = flight.commit
-        written = len(list(commit.records))
+        written = sum(len(list(changes)) for changes in (*commit.earlier, commit.records))
         self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", written, "records")
         for item in commit.quarantined:
             expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.name))
@@ -367,6 +367,8 @@ class Process:
         if self.flight is not None or not self.loop.is_due:
             return
         try:
+            while self.node.prepare():
+                checks.under_way(self)
             commit = self.loop.begin(EPOCH_MS + self.world.now_ms + self.host.skew_ms, self.world.now_ms)
         except Retired as end:
             self.world.counts["retired"] += 1
@@ -381,7 +383,7 @@ class Process:
         if commit is None:
             self.release(0)
             return
-        if commit.records:
+        if commit.records or commit.earlier:
             checks.under_way(self)
         seen = self.node.replica.clock_with_folded.copy()
         if commit.delta is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.sim.violation import require
@@ -82,7 +83,7 @@ class Store:
         self.header[b"run_id"] = self.run_id
         self._undo.append(undo)
         self._turn, self._version = turn, self._version + 1
-        for record in commit.records:
+        for record in chain.from_iterable((*commit.earlier, commit.records)):
             self._replay(record, undo)
         self.header.update({name.encode(): value for name, value in commit.header.items()})
         if commit.delta is not None:

@@ -15,6 +15,7 @@ replica's hashes.
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +192,9 @@ class Store:
                 if reached < confirmed:
                     reached = await self._attempt_refill(commit, turn, header)
                     continue
+                if commit.earlier:
+                    reached = await self._commit_staged(commit, header)
+                    continue
                 try:
                     replies = await self._ownership.wire.send(self._buffer.commands(commit, header), COMMIT_BYTES_MAX)
                 except TooManyBytes:
@@ -270,7 +274,8 @@ class Store:
 
     async def _commit_staged(self, commit: Commit, header: dict[str, bytes]) -> int:
         """Stage the objects that `commit` changes, and commit; return the turn that Redis is at."""
-        await self._staging.put(batches(record_commands(self.keys, commit.records)), self._token)
+        commands = (record_commands(self.keys, changes) for changes in (*commit.earlier, commit.records))
+        await self._staging.put(batches(chain.from_iterable(commands)), self._token)
         rest = stream_commands(self.keys, commit, self._log_entries_max)
         return await self._send_staged([*rest, set_header(self.keys, {**header, **STAGED_FIELDS})], commit)
 

@@ -160,12 +160,14 @@ class Mailbox:
 
     async def run(self) -> None:
         """Take turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
-        turns, call_soon = self._turns, asyncio.get_running_loop().call_soon
+        turns, call_soon, joins = self._turns, asyncio.get_running_loop().call_soon, self.node.joins_waiting
         self._tick()
         try:
             # `is_over` implies `is_closing`, which is an attribute: it spares a call for each turn.
             while not (turns.is_closing and turns.is_over):
-                if turns.is_due:
+                if joins:
+                    await self._prepare()
+                elif turns.is_due:
                     await asyncio.sleep(0)  # what is answered leaves before the next turn begins
                 else:
                     await self._arrived.wait()
@@ -187,6 +189,11 @@ class Mailbox:
                 if timer is not None:
                     timer.cancel()
             _tell(self._turns.end())
+
+    async def _prepare(self) -> None:
+        """Prepare the next turn, and let others have the event loop between two slices."""
+        while self.node.prepare():  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
     def _tick(self) -> None:
         """Have a turn even if nothing arrives: time is something that happens, too."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,10 @@ from crdt_core.lattice.siblings import unfold
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.joining import apply_writes, join_parts
 from crdt_core.types import ORSET
+
+if TYPE_CHECKING:
+    from crdt_core.lattice.deltas import Address
+    from crdt_core.lattice.replica_index import PackedDot
 
 NOW = Stamp(1, 0)
 KEY = b"fruit"
@@ -45,7 +49,9 @@ def join(
     """Join a patch from a replica at clock `theirs`; return the new dots with what they wrote."""
     patch = Patch("n2", None if full else VersionVector(), theirs, VersionVector(), NOW, parts)
     index = catalogue.replica_index
-    new = join_parts(catalogue, patch, index.dense_clock(mine), index.dense_clock(theirs))
+    new: dict[PackedDot, list[Address]] = {}
+    for _ in join_parts(catalogue, patch, index.dense_clock(mine), index.dense_clock(theirs), new):
+        pass
     return {index.unpack(dot): [address[2] for address in addresses] for dot, addresses in new.items()}
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from crdt_core.codec.messages import Push, encode_message
 from crdt_core.errors import StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.node.events import PatchOffered
+from crdt_core.node.events import MessagesRead, PatchOffered
+from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
 from tests.crdt_core.histories import whole_state
@@ -123,6 +125,22 @@ async def test_a_staged_commit_goes_on_after_a_lost_connection(server: ValkeySer
         await bench.turn(command("SADD", b"set 0", b"new"))
         await bench.check_reload()
         bench.store.close()
+
+
+async def test_the_slices_of_a_large_patch_are_persisted_with_what_the_turn_after_them_writes(bench: Bench) -> None:
+    """In their order: the turn removes again what a slice has brought."""
+    peer = Replica("n2", founders=["n1", "n2", "n3"])
+    for number in range(2 * NodeOptions().parts_per_slice):
+        peer.write(b"set %d" % number, ORSET, b"x", True)
+    peer.commit(Stamp(1, 0))
+    push = encode_message(Push("n2", "r", peer.patch(None, Stamp(1, 0))))
+    await bench.handle(MessagesRead([("1-0", push)]))
+    assert not bench.redis.hgetall(bench.keys.state)
+    while bench.node.prepare():
+        pass
+    await bench.turn(command("DEL", b"set 1"), command("SADD", b"set 2", b"y"))
+    assert bench.node.replica.value(b"set 2") == [b"x", b"y"]
+    await bench.check_reload()
 
 
 async def test_a_list_that_redis_has_lost_a_part_of_is_not_committed(server: ValkeyServer) -> None:

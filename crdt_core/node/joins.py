@@ -1,0 +1,65 @@
+"""Large patches that are joined a slice at a time, between two turns.
+
+A patch is joined as one: its writes show together, in one commit. But a patch of hundreds of thousands of parts takes
+seconds. So the turn that has received all of it only puts it aside. Before the next turn the shell has it checked and
+joined, a slice at a time (`PreparedJoin.advance`), and does other things between two slices. The next turn moves the
+exchange on, and its commit persists all slices.
+
+Between the slices readers are shown the committed state, as during any commit: the catalogue keeps what was there
+before. No turn runs meanwhile, because the replica holds writes that its clock does not cover.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.codec.patches import check_parts
+from crdt_core.errors import Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crdt_core.codec.records import Changes
+    from crdt_core.lattice.deltas import Patch
+    from crdt_core.replica.replica import Replica
+
+__all__ = ["PreparedJoin"]
+
+
+class PreparedJoin:
+    """The join of `patch` into `replica`, `size` parts at a time.
+
+    Once `advance` returns false, the patch is joined: `new` of its writes were new, and `slices` persist it. Or it is
+    refused: `error` says why, and nothing has changed.
+    """
+
+    def __init__(self, replica: Replica, patch: Patch, size: int) -> None:
+        self.patch = patch
+        self.new = 0
+        self.slices: list[Changes] = []
+        self.error: Malformed | None = None
+        self._replica = replica
+        self._size = size
+        self._steps = self._run()
+
+    def advance(self) -> bool:
+        """Do the next slice, and return whether there are more."""
+        return next(self._steps, False)
+
+    def _run(self) -> Iterator[bool]:
+        parts = self.patch.parts
+        try:
+            for start in range(0, len(parts), self._size):
+                check_parts(parts[start : start + self._size], self.patch.clock)
+                yield True
+        except Malformed as error:
+            self.error = error
+            return
+        joining = self._replica.join_in_slices(self.patch, self._size)
+        while True:
+            try:
+                self.slices.append(next(joining))
+            except StopIteration as end:
+                self.new = end.value
+                return
+            yield True
