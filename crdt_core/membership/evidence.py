@@ -32,6 +32,7 @@ class NodeEvidence:
     - `former`: a former replica id of the node whose unsent writes are still to be replayed.
     - `restored`: the state comes from a backup image, and `replica` is the id of that image.
     - `restoring`: a restore was interrupted, so only a part of a backup image is there.
+    - `damaged`: how the state differs from what the node had confirmed; empty for a state that was not found damaged.
     - `doubtful`: the Redis server was restarted since the last commit, or is another server: it may have lost commits.
     - `owned`: a worker owns the replica, or ended without giving the ownership up.
     - `run_id`: the id of the Redis server's process.
@@ -47,6 +48,7 @@ class NodeEvidence:
     former: ReplicaId = ""
     restored: bool = False
     restoring: bool = False
+    damaged: str = ""
     doubtful: bool = False
     owned: bool = False
     run_id: str = ""
@@ -59,10 +61,12 @@ class OperatorOverride:
     """What an operator vouches for, in place of evidence that is missing.
 
     `trusting`: the node's Redis has lost nothing. `unsponsored`: no other member runs that could sponsor the node.
+    `accepting`: nobody has what the node's damaged state lacks.
     """
 
     trusting: bool = False
     unsponsored: bool = False
+    accepting: bool = False
 
 
 def combined_members(

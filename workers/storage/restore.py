@@ -26,6 +26,7 @@ from crdt_core.errors import (
 )
 from crdt_core.node.image import ImageReader
 from workers.storage.evidence import read_evidence
+from workers.storage.object_keys import delete_objects
 from workers.storage.ownership import Ownership
 from workers.storage.requests import batches, set_header, whole_state
 from workers.wire.keys import Keys
@@ -40,9 +41,8 @@ if TYPE_CHECKING:
     from crdt_core.replica.replica import Replica
     from workers.config.settings import FleetSettings
 
-__all__ = ["KEYS_PER_SCAN", "read_image", "restore"]
+__all__ = ["read_image", "restore"]
 
-KEYS_PER_SCAN = 1000
 _STOP_TIMEOUT_S = 4.0
 """The key that says that a worker runs outlives the worker by up to three seconds."""
 _CHECK_INTERVAL_S = 0.2
@@ -93,27 +93,13 @@ async def _replace_replica(ownership: Ownership, name: str, replica: Replica, hl
     ids = {replica.id, name, *(text(header.get(field, b"")) for field in (b"replica", b"former"))}
     logs = [Keys(name, id_).log for id_ in sorted(ids)]
     await ownership.transact(("UNLINK", keys.header, *logs), set_header(keys, {**ownership.fields, "restoring": b"1"}))
-    await _delete_objects(ownership, keys)
+    await delete_objects(ownership, keys)
     for batch in batches(whole_state(keys, replica, ())):
         await ownership.transact(*batch)
     fields = encode_header(Header(replica.clock, replica.stable, replica.digest, hlc))
     founders = orjson.dumps(list(replica.founders))
     fields |= {"replica": replica.id.encode(), "founders": founders, "restored": b"1", **ownership.fields}
     await ownership.transact(("UNLINK", keys.header), set_header(keys, fields))
-
-
-async def _delete_objects(ownership: Ownership, keys: Keys) -> None:
-    """Delete all objects, including collections that no catalogue lists."""
-    prefixes = tuple(keys.record(hash_) for hash_ in (b"state", b"obj:", b"rival:"))
-    cursor = b"0"
-    while True:
-        scan = ("SCAN", cursor, "MATCH", f"{keys.header}:*", "COUNT", KEYS_PER_SCAN)
-        ((cursor, found),) = await ownership.ask(scan)
-        objects = [key for key in found if key.startswith(prefixes)]
-        if objects:
-            await ownership.transact(("UNLINK", *objects))
-        if cursor == b"0":
-            return
 
 
 async def _check_stopped(name: str, url: str) -> None:
