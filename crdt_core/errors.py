@@ -17,9 +17,11 @@
     |-- WorldError                  caused by the environment: the same call may succeed later
     |   |-- StoreUnavailable        Redis does not answer, or refuses a command
     |   |-- Overloaded              too many calls are waiting already: nothing was changed
+    |   |-- EvictingRedis           Redis may delete keys of the replica by itself
     |   |-- AlreadyRunning          another live process owns the replica
     |   `-- Stopping                the worker is shutting down
     |-- CorruptState                what Redis holds for this replica cannot be read: the worker stops, changes nothing
+    |-- DamagedState                what Redis holds for this replica is not what it had confirmed
     |-- Fenced                      another process has taken over this replica: this process ends for good
     |-- Retired                     this replica id has left the fleet: the node has to come back under a new id
     |-- NotAMember                  the fleet does not know this node, or has removed it
@@ -46,8 +48,10 @@ __all__ = [
     "CallerError",
     "CorruptState",
     "CounterOverflow",
+    "DamagedState",
     "DeltaicError",
     "DigestMismatch",
+    "EvictingRedis",
     "Fenced",
     "HalfRestored",
     "ImpossibleClock",
@@ -282,6 +286,18 @@ class AlreadyRunning(WorldError):
         self.owner = owner
 
 
+class EvictingRedis(WorldError):
+    """The Redis of `node` may evict keys, by its `policy`: it would delete parts of the replica, and tell nobody."""
+
+    def __init__(self, node: str, policy: str) -> None:
+        super().__init__(
+            f"the Redis of {node} may delete keys of the replica by itself (maxmemory-policy {policy}); "
+            "`redis-cli CONFIG SET maxmemory-policy noeviction` prevents that, and set it in its configuration, too"
+        )
+        self.node = node
+        self.policy = policy
+
+
 class Stopping(WorldError):
     """The worker is shutting down and accepts no more work."""
 
@@ -294,6 +310,25 @@ class CorruptState(DeltaicError):
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where} cannot be read: {reason}; {NOTHING_CHANGED} there")
         self.where = where
+        self.reason = reason
+
+
+class DamagedState(DeltaicError):
+    """The Redis of `node` does not hold the state that it had confirmed: `reason` names the difference.
+
+    A node whose peers run comes back with their state. Otherwise it does not run, and a person has to decide.
+    """
+
+    grpc_code = "DATA_LOSS"
+    exit_code = 7
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(
+            f"{node} cannot run: its Redis does not hold the state that it had confirmed: {reason}; restore a backup "
+            f"(`deltaic restore FILE --node {node} --force`), or go on without what is lost "
+            f"(`deltaic replica {node} --accept-damage`)"
+        )
+        self.node = node
         self.reason = reason
 
 

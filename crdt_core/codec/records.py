@@ -91,7 +91,7 @@ class Changes:
         yield from (Record(hash_, None, None) for hash_ in self.dropped)
 
     def add(self, record: Record) -> None:
-        """Add `record`. There must be no other record of the same field."""
+        """Add `record`. Another record of the same field must have the same value."""
         hash_, field, value = record
         if field is None:
             self.dropped[hash_] = None

@@ -33,6 +33,7 @@ class NodeEvidence:
     - `replayed`: the counter up to which they are replayed already.
     - `restored`: the state comes from a backup image, and `replica` is the id of that image.
     - `restoring`: a restore was interrupted, so only a part of a backup image is there.
+    - `damaged`: how the state differs from what the node had confirmed; empty for a state that was not found damaged.
     - `doubtful`: the Redis server was restarted since the last commit, or is another server: it may have lost commits.
     - `owned`: a worker owns the replica, or ended without giving the ownership up.
     - `run_id`: the id of the Redis server's process.
@@ -49,6 +50,7 @@ class NodeEvidence:
     replayed: int = 0
     restored: bool = False
     restoring: bool = False
+    damaged: str = ""
     doubtful: bool = False
     owned: bool = False
     run_id: str = ""
@@ -61,10 +63,12 @@ class OperatorOverride:
     """What an operator vouches for, in place of evidence that is missing.
 
     `trusting`: the node's Redis has lost nothing. `unsponsored`: no other member runs that could sponsor the node.
+    `accepting`: nobody has what the node's damaged state lacks.
     """
 
     trusting: bool = False
     unsponsored: bool = False
+    accepting: bool = False
 
 
 def combined_members(

@@ -9,7 +9,7 @@ its id only if it can know that its Redis has lost nothing:
 Otherwise the node comes back under a new id. A running member, its *sponsor*, must first record the new id among the
 members (`crdt_core.types.members` says why). This module only decides; it reads and writes nothing.
 
-Two cases need more than that:
+Three cases need more than that:
 
 *Commits that the fleet has abandoned.* A member may add a node and then be removed before any other member has heard of
 the addition. The new node then holds commits that the others have abandoned, its own addition among them. It could
@@ -19,6 +19,10 @@ fleet's state, and replays what only it has written.
 *Backup images.* An image is a state at a clock. Any node may take it up under a new id of its own, and fetch what has
 happened since from its sponsor, like a replica that was away. An image with commits that the fleet has abandoned is the
 exception: it would bring back dots that may mean something else by now. A running fleet has no use for it.
+
+*Damaged states.* A state from which something was lost or altered claims at its clock what it does not have: no patch
+would bring that back. So the node starts from a member's state, under a new id, and replays what only it has written.
+If no other member exists, nothing can be brought back, and a person has to decide.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from crdt_core.errors import HalfRestored, NotAMember
+from crdt_core.errors import DamagedState, HalfRestored, NotAMember
 from crdt_core.membership.evidence import OperatorOverride, combined_members
 from crdt_core.membership.incarnations import next_incarnation
 from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Standing
@@ -107,7 +111,7 @@ class Start:
       itself as a member then, if its id is new.
     - `former`: the id whose unsent writes the node replays as new ones; empty if there is none.
     - `header`: the fields to write into the node's own header first; `None` if the header has this id already.
-    - `discard`: with these fields, the state that the node's Redis holds is discarded.
+    - `discard`: before these fields, the state that the node's Redis holds is discarded.
     - `replayed`: the unsent writes of `former` up to this counter are replayed already.
     """
 
@@ -132,6 +136,8 @@ def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
         return Start(decision.replica, decision.founders, None, own.former, header_if_new, replayed=own.replayed)
     founders, former = ((), own.former or own.replica) if decision.fresh else (own.founders, own.former)
     header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": former.encode()}
+    if own.damaged:
+        header |= {"damaged": b"", "unweighed": b"" if decision.fresh else b"1"}
     return Start(
         decision.replica,
         founders,
@@ -165,7 +171,8 @@ def decide(
     Redis does not answer. `nonce` keeps new ids apart if not every member could be asked. If `patient`, the node waits
     for members that do not answer; otherwise it goes on without them.
 
-    Raises `NotAMember` if the node does not belong to the fleet, and `HalfRestored` if a restore was interrupted.
+    Raises `NotAMember` if the node does not belong to the fleet, `HalfRestored` if a restore was interrupted, and
+    `DamagedState` if the node's state is damaged and there is no other member.
     """
     if own.restoring:
         raise HalfRestored(name)
@@ -179,6 +186,8 @@ def decide(
     situation.check_membership()
     if not own.replica:
         return situation.decide_when_empty()
+    if own.damaged:
+        return situation.decide_with_damage()
     if own.restored:
         return situation.decide_with_backup()
     if own.replica != situation.active_id:
@@ -231,6 +240,22 @@ class _Situation:
         if self.active_id is not None and fresh and not self._seen_by_others and not self.unreachable:
             return self._join(self.active_id, fresh=True)
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
+
+    def decide_with_damage(self) -> Decision:
+        """Decide for a node whose state is not what it had confirmed."""
+        reason = f"its Redis does not hold what it had confirmed: {self.own.damaged}"
+        if self._sponsor() is None and self.override.accepting:
+            return ComeBack(self._next_id(), None, reason, fresh=False)
+        if not self.members.active.keys() - {self.name}:
+            raise DamagedState(self.name, self.own.damaged)
+        if self._sponsor() is None:
+            return Wait(
+                f"{reason}; it has to start from the fleet's state, but no member runs that has it", "accepting"
+            )
+        is_unused = not self._seen_by_others and not self.unreachable
+        if self.active_id not in {None, self.own.replica} and is_unused:
+            return self._join(self.active_id, fresh=True)
+        return self._come_back(reason, fresh=True)
 
     def decide_with_backup(self) -> Decision:
         """Decide for a node whose state comes from a backup image, made by this node or another."""
@@ -287,9 +312,12 @@ class _Situation:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it", "unsponsored")
         if sponsor is None and fresh and self.own.replica:
             return Wait(f"{reason}; it has to start from the fleet's state, but no member runs that has it")
+        return ComeBack(self._next_id(), sponsor, reason, fresh)
+
+    def _next_id(self) -> ReplicaId:
+        """Return an id that the node has never had."""
         known = [*self.members.ids_of(self.name), self.own.replica or self.name]
-        nonce = self.nonce if self.unreachable else ""
-        return ComeBack(next_incarnation(self.name, known, nonce), sponsor, reason, fresh)
+        return next_incarnation(self.name, known, self.nonce if self.unreachable else "")
 
     @property
     def active_id(self) -> ReplicaId | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId, Stamp, VersionVector
     from crdt_core.lattice.deltas import Address, Delta, Patch
     from crdt_core.lattice.siblings import Payload
+    from crdt_core.replica.proof import Shelf
     from crdt_core.replica.replica import Replica
     from crdt_core.types.members import Members
 
@@ -37,6 +38,7 @@ __all__ = [
     "PatchAsked",
     "PatchOffered",
     "Quarantined",
+    "RecordsDiffer",
     "ReplayAsked",
     "Reply",
     "RoundAsked",
@@ -158,6 +160,14 @@ class ImageDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsDiffer:
+    """The store does not hold what memory says in `fields` of the hash `shelf`. The turn persists those again."""
+
+    shelf: Shelf
+    fields: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class SendFailed:
     """A message of round `round` did not reach `peer`."""
 
@@ -181,6 +191,7 @@ Event = (
     | ReplayAsked
     | ImageAsked
     | ImageDropped
+    | RecordsDiffer
     | SendFailed
     | Tick
 )

@@ -41,6 +41,7 @@ from crdt_core.node.events import (
     MessagesRead,
     PatchAsked,
     PatchOffered,
+    RecordsDiffer,
     ReplayAsked,
     Reply,
     RoundAsked,
@@ -58,13 +59,14 @@ from crdt_core.node.rounds import Rounds
 from crdt_core.node.stability import Stability
 from crdt_core.node.turn_context import TurnContext
 from crdt_core.replica.committed_view import CommittedView
+from crdt_core.replica.proof import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.lattice.deltas import Delta
     from crdt_core.membership.identity import Sponsor
-    from crdt_core.node.events import Event
+    from crdt_core.node.events import Commit, Event
     from crdt_core.node.transfers import Arriving
     from crdt_core.replica.replica import Replica
     from crdt_core.types.members import Members
@@ -154,17 +156,17 @@ class Node:
         commit = context.commit
         if self.joins and self.membership.is_admitted:
             self.joins = False
-            commit.header["joining"] = b""
+            commit.header |= {"joining": b"", "unweighed": b""}
         if replica.uncommitted:
             raise InvariantBroken(f"{self.name}: a turn ends with writes that no commit has")
         commit.records = replica.catalogue.take_slice() if commit.earlier else replica.catalogue.take_changes()
+        if context.differing or context.images:
+            self._look_back(context)
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
         if commit.header or replica.clock != clock_before or commit.records or commit.earlier:
             header = Header(replica.clock, replica.stable, replica.catalogue.digest, self.hlc.last)
             commit.header.update(encode_header(header))
-        for asked in context.images:
-            self._make_image(asked, context)
         self.counts["turns"] += 1
         self.counts["commits"] += delta is not None
         if commit.quarantined:
@@ -183,7 +185,7 @@ class Node:
         """The commit of the last turn is durable; returns what may be told of the replica now, as it may be shown."""
         replica = self.replica
         catalogue = replica.catalogue
-        catalogue.in_flight = {}
+        catalogue.in_flight, catalogue.keys_in_flight = {}, {}
         clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
         return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), replica.members)
 
@@ -230,6 +232,8 @@ class Node:
                 self._take_replay_asked(event, context)
             case ImageAsked() | ImageDropped():
                 context.images.append(event)
+            case RecordsDiffer():
+                context.differing.append(event)
             case SendFailed():
                 self._rounds.fail(event.peer, event.round, context)
             # a `Tick` only says that time has passed, and every turn looks at the time
@@ -267,6 +271,21 @@ class Node:
         if self.replica.members is not self.membership.settled and self.membership.owes():
             self.membership.settle(now)
         return self.replica.commit(now)
+
+    def _look_back(self, context: TurnContext) -> None:
+        """Do what is about the state as the turn leaves it."""
+        for differing in context.differing:
+            self._persist_again(differing, context.commit)
+        for asked in context.images:
+            self._make_image(asked, context)
+
+    def _persist_again(self, event: RecordsDiffer, commit: Commit) -> None:
+        """Add records to the commit that the store has lost, or that somebody else has changed there."""
+        for field in event.fields:
+            record = record_of(self.replica.catalogue, event.shelf, field)
+            if record is not None:
+                commit.records.add(record)
+                self.counts["records_persisted_again"] += 1
 
     def _make_image(self, event: ImageAsked | ImageDropped, context: TurnContext) -> None:
         """Make the next piece of an image: of the state, and with the digest, that this turn's commit persists."""

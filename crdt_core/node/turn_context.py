@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from crdt_core.node.events import Commit, Quarantined
 
 if TYPE_CHECKING:
-    from crdt_core.node.events import Call, Effect, ImageAsked, ImageDropped, Operation
+    from crdt_core.node.events import Call, Effect, ImageAsked, ImageDropped, Operation, RecordsDiffer
 
 __all__ = ["QUARANTINED_BYTES_MAX", "TurnContext"]
 
@@ -21,7 +21,8 @@ class TurnContext:
     """The time of a turn, and what has come together so far. Every part of the node that takes part adds to it.
 
     `own` are operations that the node itself needs, and `calls` those of callers; `calls` run after `own`, and both
-    after everything that peers sent. `images` are pieces to be made at the end of the turn.
+    after everything that peers sent. `images` are pieces to be made at the end of the turn, and `differing` the records
+    to be persisted again then.
 
     `wall_ms` is for stamps and for what people are shown. Deadlines are in `monotonic_ms`, as wall time may jump.
     """
@@ -33,6 +34,7 @@ class TurnContext:
     own: list[Operation] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     images: list[ImageAsked | ImageDropped] = field(default_factory=list)
+    differing: list[RecordsDiffer] = field(default_factory=list)
 
     def quarantine(self, source: str, entry: str, content: bytes, reason: str) -> None:
         """Set `content` aside, which stands at `entry` of `source` and could not be understood."""

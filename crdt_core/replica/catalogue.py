@@ -48,7 +48,8 @@ class Catalogue:
 
     `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
     commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next
-    `take_changes` implies that the last commit is confirmed.
+    `take_changes` implies that the last commit is confirmed. `keys_in_flight` holds the keys whose own record the last
+    `take_changes` persists.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Catalogue:
         "digest",
         "expiring",
         "in_flight",
+        "keys_in_flight",
         "objects",
         "replica_index",
         "size",
@@ -71,6 +73,7 @@ class Catalogue:
         self.tombstones: dict[Address, None] = {}
         self.expiring: dict[bytes, None] = {}
         self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
+        self.keys_in_flight: dict[bytes, None] = {}
         self.size = 0
         self._watches: list[dict[Address, Siblings]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
@@ -209,9 +212,12 @@ class Catalogue:
     def adopt(self, head: Object) -> None:
         """Add the head of a key, with its type conflicts. They are persisted, and counted in the digest, already.
 
-        For objects that were loaded from the store. The parts of collections must have been loaded, too.
+        For objects that were loaded from the store. The parts of collections must have been loaded, too. A key under
+        which nothing is left goes with the next `take_changes`.
         """
         self.objects[head.key] = head
+        if all(object_.empty for object_ in head.chain()):
+            self._stale_keys[head.key] = None
         for object_ in head.chain():
             if object_.type.attribute:
                 self.expiring[head.key] = None
@@ -225,7 +231,7 @@ class Catalogue:
     def take_changes(self) -> Changes:
         """Return the records that persist everything that changed since the last call, and update the digest."""
         journal, stale_keys = self._journal, self._stale_keys
-        self._journal, self._stale_keys, self.in_flight = {}, {}, journal
+        self._journal, self._stale_keys, self.in_flight, self.keys_in_flight = {}, {}, journal, stale_keys
         changes = Changes()
         object_: Object | None = None
         for (key, type_name, part), before in journal.items():

@@ -18,11 +18,13 @@ from crdt_core.codec.records import encode_object, encode_part
 from crdt_core.lattice.siblings import fold, has_tombstone, lasting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Siblings
     from crdt_core.types.object import Object
 
-__all__ = ["DIGEST_MASK", "object_hash", "part_hash"]
+__all__ = ["DIGEST_MASK", "digest_of", "object_hash", "part_hash"]
 
 DIGEST_MASK = (1 << 64) - 1
 
@@ -56,3 +58,15 @@ def part_hash(
     key, type_ = object_.key, object_.type
     value = encoded or encode_part(type_, siblings, replica_index)
     return xxh3_64_intdigest(b"%d:%b%b:%d:%b%b" % (len(key), key, type_.encoded_name, len(part), part, value))
+
+
+def digest_of(heads: Iterable[Object], replica_index: ReplicaIndex) -> int:
+    """Return the digest of the state that consists of the objects in the chains of `heads`."""
+    digest = 0
+    for head in heads:
+        for object_ in head.chain():
+            if object_.type.collection:
+                digest += sum(part_hash(object_, part, held, replica_index) for part, held in object_.parts.items())
+            else:
+                digest += object_hash(object_, replica_index)
+    return digest & DIGEST_MASK

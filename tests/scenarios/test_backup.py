@@ -379,7 +379,7 @@ def restore_until(fleet: Fleet, file: Path, node: str, step: int | None) -> None
         patch.setattr(Ownership, "transact", transact_or_die)
         patch.setattr("workers.storage.requests.BATCH_COMMANDS", 3)
         patch.setattr("workers.storage.requests.FIELDS_PER_COMMAND", 20)
-        patch.setattr("workers.storage.objects.KEYS_PER_SCAN", 1)
+        patch.setattr("workers.storage.object_keys.KEYS_PER_SCAN", 1)
         asyncio.run(restore_image(load_settings(fleet.directory / "fleet.toml"), node, read(file), force=True))
 
 

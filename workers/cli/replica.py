@@ -36,10 +36,23 @@ _LOG_LEVELS = ("debug", "info", "warning", "error")
     help="Come back under a new replica id even though no other member runs that could write it down. Safe only if no "
     "other member runs anywhere, not even where this node cannot reach it.",
 )
+@click.option(
+    "--accept-damage",
+    is_flag=True,
+    help="Go on with what the node's Redis still holds, under a new replica id, although parts of its state are lost "
+    "or altered. Safe only if no other member that has more will ever run again.",
+)
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(_LOG_LEVELS))
 @click.pass_obj
 def replica(
-    fleet_file: Path | None, node: str, *, takeover: bool, trust_redis: bool, unsponsored: bool, log_level: str
+    fleet_file: Path | None,
+    node: str,
+    *,
+    takeover: bool,
+    trust_redis: bool,
+    unsponsored: bool,
+    accept_damage: bool,
+    log_level: str,
 ) -> None:
     """Run the replica worker of NODE until SIGTERM or Ctrl-C.
 
@@ -47,5 +60,5 @@ def replica(
     instead. A node that the fleet does not know, or has removed, does not run: exit code 8.
     """
     configure_logging(log_level)
-    override = OperatorOverride(trusting=trust_redis, unsponsored=unsponsored)
+    override = OperatorOverride(trusting=trust_redis, unsponsored=unsponsored, accepting=accept_damage)
     uvloop.run(run_worker(load_settings(fleet_file), node, takeover=takeover, override=override))

@@ -9,6 +9,9 @@ old a heartbeat is, and `workers.replication.skew` can compare the clocks of wor
 A worker that does not serve yet may say more. `waits`: why it cannot decide yet on its replica id; `replica` is missing
 then. `joins`: how much of the state it has fetched: `{"peer": "n2", "done": 700, "of": 20000, "bytes": 91000}`, which
 is the parts that the peer has gone through, the number of all parts, and the bytes that have arrived.
+
+`persisted_again`: how many records the worker has written again because Redis had lost or changed them. `evicts`: the
+`maxmemory-policy` of a Redis that may evict keys.
 """
 
 from __future__ import annotations
@@ -104,6 +107,8 @@ async def delete_heartbeat(own: Redis, name: str) -> None:
 def heartbeat_fields(node: Node, *, serving: bool) -> dict[str, Any]:
     """Return the fields in which the worker of a loaded replica says what it is doing."""
     fields: dict[str, Any] = {"replica": node.replica.id, "serving": serving}
+    if again := node.counts["records_persisted_again"]:
+        fields["persisted_again"] = again
     if node.joins:
         fields["joins"] = {}
         for arriving in node.arriving:

@@ -55,6 +55,7 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
         replayed=turn_in(fields.get(b"replayed") or b"0"),
         restored=bool(fields.get(b"restored")),
         restoring=bool(fields.get(b"restoring")),
+        damaged=_text(fields.get(b"damaged")),
         doubtful=_text(fields.get(b"run_id")) != info["run_id"],
         owned=b"owner" in fields,
         run_id=info["run_id"],

@@ -13,7 +13,7 @@ import structlog
 
 from crdt_core.codec.header import decode_header
 from crdt_core.errors import InvariantBroken
-from workers.storage.objects import scan_objects
+from workers.storage.object_keys import scan_objects
 from workers.storage.requests import batches, whole_state
 from workers.wire.replies import pairs
 

@@ -113,7 +113,7 @@ def replace_links(keys: Keys, paused: Iterable[str]) -> list[RedisCommand]:
 def whole_state(keys: Keys, replica: Replica, present: Sequence[bytes]) -> Iterator[RedisCommand]:
     """Yield the commands that replace all objects in Redis with the objects of `replica`.
 
-    `present` has the keys that `workers.storage.objects` finds.
+    `present` has the keys that `workers.storage.object_keys` finds.
     """
     yield from delete_objects(present)
     for changes in _chunks(replica.catalogue.records()):

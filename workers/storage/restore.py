@@ -26,7 +26,7 @@ from crdt_core.errors import (
 )
 from crdt_core.node.image import ImageReader
 from workers.storage.evidence import read_evidence
-from workers.storage.objects import scan_objects
+from workers.storage.object_keys import delete_objects
 from workers.storage.ownership import Ownership
 from workers.storage.requests import batches, set_header, whole_state
 from workers.wire.keys import Keys
@@ -94,8 +94,7 @@ async def _replace_replica(ownership: Ownership, name: str, replica: Replica, hl
     logs = [Keys(name, id_).log for id_ in sorted(ids)]
     marked = set_header(keys, {**ownership.fields, "restoring": b"1"})
     await ownership.transact(("UNLINK", keys.header, keys.staged, *logs), marked)
-    async for objects in scan_objects(ownership, keys):
-        await ownership.transact(("UNLINK", *objects))
+    await delete_objects(ownership, keys)
     for batch in batches(whole_state(keys, replica, ())):
         await ownership.transact(*batch)
     fields = encode_header(Header(replica.clock, replica.stable, replica.digest, hlc))

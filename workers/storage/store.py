@@ -15,24 +15,24 @@ replica's hashes.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from itertools import chain
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import hiredis
 import structlog
 
 from crdt_core.codec.header import Header, decode_header, encode_header
-from crdt_core.errors import InvariantBroken, StoreUnavailable
+from crdt_core.errors import DamagedState, InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from workers.storage.commit_buffer import CommitBuffer
 from workers.storage.loading import load_state
-from workers.storage.objects import scan_objects
+from workers.storage.object_keys import delete_objects
 from workers.storage.ownership import RETRY_S, Ownership
 from workers.storage.refill import Refill
 from workers.storage.requests import (
     batches,
-    delete_objects,
     quarantine_entry,
     record_commands,
     replace_links,
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from workers.wire.connection import RedisCommand
 
 __all__ = ["COMMIT_BYTES_MAX", "Store"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -120,12 +122,7 @@ class Store:
         A commit that the former owner had staged is completed.
         """
         await self._ownership.acquire(takeover=takeover)
-        while True:
-            try:
-                return await self._staging.finish()
-            except StoreUnavailable as error:
-                log.warning("staged_commit_interrupted", node=self.keys.node, reason=str(error))
-                await self._ownership.renew(self._record_trouble)
+        await self._until_done(self._staging.finish)
 
     async def release(self) -> None:
         """Give the ownership up. Raises `Fenced` if it was lost."""
@@ -139,39 +136,55 @@ class Store:
         """Write into the header that the node goes on as `replica`, together with `fields`. Raises `Fenced`.
 
         The log of the id before is deleted: its peers get those commits from the state. With `discard`, the state is
-        deleted instead, because it belongs to a former incarnation, and the log stays: it may hold unsent writes.
+        deleted instead, because it belongs to a former incarnation, and the log stays: it may hold unsent writes. That
+        takes several steps, and the header says that the state is damaged until all of it is gone.
         """
-        (found,) = await self._ownership.ask(("HGETALL", self.keys.header))
-        header, written = dict(pairs(found)), {"replica": replica.encode(), **fields}
-        if not discard:
-            former = Keys(self.keys.node, text(header.get(b"replica", b""))).log
-            await self._ownership.transact(set_header(self.keys, written), ("UNLINK", former))
-            return
-        with locating_malformed(self.keys.header):
-            hlc = decode_header(header).hlc
-        written |= encode_header(Header(VersionVector(), VersionVector(), 0, hlc))
-        present = [key async for found in scan_objects(self._ownership, self.keys) for key in found]
-        await self._staging.put(batches(delete_objects(present)), self._token)
-        await self._ownership.transact(set_header(self.keys, {**written, **STAGED_FIELDS}))
-        await self._staging.apply()
+        await self._until_done(
+            partial(self._discard if discard else self._continue, {"replica": replica.encode(), **fields})
+        )
+
+    async def _continue(self, fields: Mapping[str, bytes]) -> None:
+        (former,) = await self._ownership.ask(("HGET", self.keys.header, "replica"))
+        log_key = Keys(self.keys.node, text(former or b"")).log
+        await self._ownership.transact(set_header(self.keys, fields), ("UNLINK", log_key))
+
+    async def _discard(self, fields: Mapping[str, bytes]) -> None:
+        with self._ownership.slow_replies():
+            (header,) = await self._ownership.ask(("HGETALL", self.keys.header))
+            with locating_malformed(self.keys.header):
+                hlc = decode_header(dict(pairs(header))).hlc
+            await self._ownership.transact(set_header(self.keys, {"damaged": b"a part of it was discarded"}))
+            await delete_objects(self._ownership, self.keys)
+            empty = encode_header(Header(VersionVector(), VersionVector(), 0, hlc))
+            await self._ownership.transact(set_header(self.keys, {**empty, "damaged": b"", **fields}))
+
+    async def _until_done(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of `attempt`, which is repeated on a new connection while Redis does not answer."""
+        while True:
+            try:
+                return await attempt()
+            except StoreUnavailable as error:
+                log.warning("start_interrupted", node=self.keys.node, reason=str(error))
+                await asyncio.sleep(RETRY_S)
+                await self._ownership.renew(self._record_trouble)
 
     async def load(self, replica: Replica) -> HybridClock:
         """Read the persisted state into the empty `replica`, and return the persisted hybrid clock.
 
-        Raises `CorruptState`, and `Fenced` where another process takes the replica over meanwhile.
+        Raises `CorruptState`; `Fenced` where another process takes the replica over meanwhile; `DamagedState` for a
+        state that is not what was committed. The header says so from then on.
         """
         self.keys = Keys(self.keys.node, replica.id)
         self._buffer = self._new_buffer()
-        while True:
-            try:
-                loaded = await load_state(self._ownership, self.keys, replica)
-            except StoreUnavailable as error:
-                log.warning("load_interrupted", node=self.keys.node, reason=str(error))
-                await self._ownership.renew(self._record_trouble)
-            else:
-                self._ownership.turn, self._header = loaded.turn, loaded.fields
-                self.trouble = None
-                return HybridClock(loaded.hlc)
+        try:
+            loaded = await self._until_done(partial(load_state, self._ownership, self.keys, replica))
+        except DamagedState as damaged:
+            mark = set_header(self.keys, {"damaged": damaged.reason.encode()})
+            await self._until_done(partial(self._ownership.transact, mark))
+            raise
+        self._ownership.turn, self._header = loaded.turn, loaded.fields
+        self.trouble = None
+        return HybridClock(loaded.hlc)
 
     async def commit(self, commit: Commit) -> None:
         """Persist all of `commit` or nothing; return when Redis has confirmed it, however long that takes.

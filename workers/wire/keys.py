@@ -15,6 +15,10 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
                                           restored  1: the state comes from a backup image
                                           restoring 1: a restore is writing it, or was interrupted
                                           staged    1: a commit is in the list `staged`, and not applied yet
+                                          damaged   how the state differs from what was confirmed (plain); such a state
+                                                    is never served
+                                          unweighed 1: an operator has accepted the state as it is; the next commit
+                                                    weighs it anew
                                           round     report of the last gossip round
                                           compacted_ms, waiting (tombstones, and the members that hold them back),
                                           absent (milliseconds per member that is away): of the last compaction

@@ -45,13 +45,13 @@ _READ_TIMEOUT_S = 2.0
 _ADMISSION_TIMEOUT_S = 5.0
 _ADMISSION_CHECK_S = 0.2
 _NONCE_BYTES = 2
-_OPTIONS = {"trusting": "--trust-redis", "unsponsored": "--unsponsored"}
+_OPTIONS = {"trusting": "--trust-redis", "unsponsored": "--unsponsored", "accepting": "--accept-damage"}
 
 
 async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, override: OperatorOverride) -> Start:
     """Return how the node starts, however long the decision takes. This process must own `store`.
 
-    Raises `NotAMember`, `CorruptState` and `Fenced`.
+    Raises `NotAMember`, `DamagedState`, `CorruptState` and `Fenced`.
     """
     await until_redis_answers(partial(_delete_met, name, peers.redis(name)), node.redis)
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workers.storage.store import Store
     from workers.turns.mailbox import Mailbox
     from workers.wire.peers import Peers
+    from workers.worker.custody import Custody
 
 __all__ = ["publish_heartbeats"]
 
@@ -24,7 +25,9 @@ _JOINING_INTERVAL_S = 0.2
 _ALIVE_MS = 3000
 
 
-async def publish_heartbeats(peers: Peers, grpc: str, store: Store, mailbox: Mailbox, serving: asyncio.Event) -> None:
+async def publish_heartbeats(
+    peers: Peers, grpc: str, store: Store, mailbox: Mailbox, serving: asyncio.Event, *, custody: Custody
+) -> None:
     """Publish heartbeats until cancelled: one a second, and more while the node joins, so that its progress shows.
 
     A node without writes has no commit that would tell it that another process has replaced it, that Redis has lost
@@ -44,5 +47,6 @@ async def publish_heartbeats(peers: Peers, grpc: str, store: Store, mailbox: Mai
             await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
             if peers.met:
                 await own.hset(Keys(name).met, mapping={str(peer): run_id for peer, run_id in peers.met.items()})
-            await publish_heartbeat(own, name, grpc, **heartbeat_fields(mailbox.node, serving=serving.is_set()))
+            fields = heartbeat_fields(mailbox.node, serving=serving.is_set()) | custody.fields
+            await publish_heartbeat(own, name, grpc, **fields)
         await asyncio.sleep(_JOINING_INTERVAL_S if mailbox.node.joins else _INTERVAL_S)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 from redis.exceptions import RedisError
 
-from crdt_core.errors import NotAMember, Retired, StoreUnavailable
+from crdt_core.errors import DamagedState, NotAMember, Retired, StoreUnavailable
 from crdt_core.node.events import StampAhead
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
@@ -30,6 +30,8 @@ from workers.replication.links import Links
 from workers.replication.outbox import Outbox
 from workers.replication.published import Published
 from workers.replication.skew import Skew
+from workers.storage.eviction import check_eviction
+from workers.storage.proofreading import Proofreader
 from workers.storage.store import Store
 from workers.system.tasks import done_before, end, wait_for_first
 from workers.turns.mailbox import Mailbox
@@ -37,6 +39,7 @@ from workers.wire.keys import Keys
 from workers.wire.peers import Peers
 from workers.wire.retry import until_redis_answers
 from workers.worker.bootstrap import bootstrap
+from workers.worker.custody import Custody
 from workers.worker.faces import faces_of, start_face
 from workers.worker.following import follow_peers
 from workers.worker.heartbeats import publish_heartbeats
@@ -106,11 +109,22 @@ class Life:
             await self._peers.close()
 
     async def _load(self, *, takeover: bool) -> tuple[Start, Node]:
-        """Acquire the replica, decide on its id, and load its state."""
+        """Acquire the replica, decide on its id, and load its state.
+
+        If the state turns out to be damaged, the node decides anew. Raises `DamagedState` where nobody can help, and
+        `EvictingRedis`.
+        """
+        own = self._peers.redis(self._name)
+        await until_redis_answers(partial(check_eviction, self._name, own), self._node_settings.redis)
         await self._store.acquire(takeover=takeover)
-        start = await bootstrap(self._name, self._node_settings, self._store, self._peers, self._override)
-        replica = Replica(start.replica, self._settings.gossip.touched_max, start.founders)
-        hlc = await self._store.load(replica)
+        while True:
+            start = await bootstrap(self._name, self._node_settings, self._store, self._peers, self._override)
+            replica = Replica(start.replica, self._settings.gossip.touched_max, start.founders)
+            try:
+                hlc = await self._store.load(replica)
+                break
+            except DamagedState as damaged:
+                log.warning("stored_state_damaged", node=self._name, replica=replica.id, reason=damaged.reason)
         node = Node(
             self._name,
             replica,
@@ -145,6 +159,8 @@ class Life:
         )
         links = Links(own, self._peers.reader(name), mailbox)
         faces = faces_of(settings, mailbox, links, Published(node, self._peers), skew=skew, credentials=credentials)
+        proofreader = Proofreader(node, own, Keys(name), mailbox.put)
+        custody = Custody(name, own, proofreader, settings.jobs.audit_interval_s)
         reading_links = asyncio.create_task(until_redis_answers(links.refresh, self._node_settings.redis))
         if not await done_before(self._stop, reading_links):
             log.info("node_stopped", node=name, during="reading the links")
@@ -159,7 +175,10 @@ class Life:
                 Inbox(name, own, links, mailbox).run(),
                 links.watch(),
                 skew.run(),
-                publish_heartbeats(self._peers, self._node_settings.grpc, self._store, mailbox, serving),
+                publish_heartbeats(
+                    self._peers, self._node_settings.grpc, self._store, mailbox, serving, custody=custody
+                ),
+                custody.run(),
                 outbox.run(mailbox),
                 follow_peers(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),
                 replay_former(own, start, mailbox),

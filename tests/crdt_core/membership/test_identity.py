@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import ANY
 
 import pytest
 
-from crdt_core.errors import HalfRestored, NotAMember
+from crdt_core.errors import DamagedState, HalfRestored, NotAMember
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
 from crdt_core.membership.identity import ComeBack, Decision, Join, Resume, Sponsor, Start, Wait, decide, start_of
@@ -377,3 +378,49 @@ def test_a_node_that_discards_its_state_replays_the_earliest_id_whose_writes_are
 def test_a_join_that_was_interrupted_goes_on_without_another_header() -> None:
     own = replace(OWN, replica="n1.2", joining=True, founders=())
     assert start_of(own, Join("n1.2", N2_AS_SPONSOR, fresh=False)) == Start("n1.2", (), N2_AS_SPONSOR)
+
+
+DAMAGED = replace(OWN, damaged="a set is gone")
+
+
+def test_a_damaged_state_is_left_for_that_of_a_member_under_a_new_id() -> None:
+    decision = choose(DAMAGED, n2=N2, n3=N3)
+    assert decision == ComeBack("n1.2", Sponsor("n3", "n3"), decision.reason, fresh=True)
+    assert "a set is gone" in decision.reason
+    start = start_of(DAMAGED, decision)
+    assert (start.discard, start.former) == (True, "n1")
+    assert start.header is not None
+    assert (start.header["damaged"], start.header["unweighed"]) == (b"", b"")
+
+
+def test_an_id_that_was_recorded_before_a_damaged_node_was_killed_is_used() -> None:
+    members = {"n1": leaving("n1", LOST), "n1.2": active("n1"), "n2": active("n2"), "n3": active("n3")}
+    n2, n3 = (with_members(one, *members.values(), ids=tuple(members)) for one in (N2, N3))
+    assert choose(DAMAGED, n2=n2, n3=n3) == Join("n1.2", Sponsor("n3", "n3"), fresh=True)
+    joining = replace(DAMAGED, replica="n1.2", joining=True)
+    assert choose(joining, n2=n2, n3=n3) == ComeBack("n1.3", Sponsor("n3", "n3"), ANY, fresh=True)
+
+
+def test_a_damaged_node_waits_for_a_member_that_has_the_state() -> None:
+    for n2, n3 in ((None, None), (replace(N2, running=False), None)):
+        decision = choose(DAMAGED, n2=n2, n3=n3, unsponsored=True)
+        assert isinstance(decision, Wait)
+        assert (decision.override, "a set is gone" in decision.reason) == ("accepting", True)
+
+
+def test_an_operator_may_accept_a_damaged_state_that_nobody_can_replace() -> None:
+    decision = choose(DAMAGED, n2=None, n3=None, accepting=True)
+    assert isinstance(decision, ComeBack)
+    assert (decision.replica, decision.sponsor, decision.fresh) == ("n1.2-c0de", None, False)
+    start = start_of(DAMAGED, decision)
+    assert start.header is not None
+    assert (start.discard, start.header["damaged"], start.header["unweighed"]) == (False, b"", b"1")
+    replaced = choose(DAMAGED, n2=N2, n3=None, accepting=True)
+    assert isinstance(replaced, ComeBack)
+    assert (replaced.sponsor, replaced.fresh) == (Sponsor("n2", "n2"), True)
+
+
+def test_a_damaged_node_that_is_alone_does_not_run() -> None:
+    alone = replace(DAMAGED, founders=("n1",))
+    with pytest.raises(DamagedState, match="a set is gone; restore a backup"):
+        decide("n1", alone, {}, nonce="c0de")

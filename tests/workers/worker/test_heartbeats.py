@@ -12,9 +12,11 @@ from crdt_core.errors import Fenced
 from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench
 from workers.config.loading import checked
+from workers.storage.proofreading import Proofreader
 from workers.system.tasks import end
 from workers.wire.keys import FLEET, Keys
 from workers.wire.peers import Peers
+from workers.worker.custody import Custody
 from workers.worker.heartbeats import publish_heartbeats
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ class Beating(Bench):
         self.beating: asyncio.Task[None] | None = None
 
     def beat(self) -> asyncio.Task[None]:
-        work = publish_heartbeats(self.peers, "h:1", self.store, self.mailbox, self.serving)
+        proofreader = Proofreader(self.node, self.peers.redis("n1"), Keys("n1"), self.mailbox.put)
+        custody = Custody("n1", self.peers.redis("n1"), proofreader, 10)
+        work = publish_heartbeats(self.peers, "h:1", self.store, self.mailbox, self.serving, custody=custody)
         self.beating = asyncio.create_task(work)
         return self.beating
 

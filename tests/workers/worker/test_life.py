@@ -10,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from crdt_core.errors import AlreadyRunning, Fenced
+from crdt_core.errors import AlreadyRunning, DamagedState, EvictingRedis, Fenced
 from crdt_core.membership.evidence import OperatorOverride
 from tests.support import wait_until_async
+from workers.processes.supervision import STAY_DOWN
 from workers.storage.ownership import Ownership
 from workers.system.ports import split_address
 from workers.system.tasks import end
@@ -31,9 +32,9 @@ pytestmark = pytest.mark.usefixtures("usual_gc")
 class Living:
     """A life under way."""
 
-    def __init__(self, settings: FleetSettings) -> None:
+    def __init__(self, settings: FleetSettings, override: OperatorOverride) -> None:
         self.stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        life = Life(settings, "n1", self.stop, OperatorOverride())
+        life = Life(settings, "n1", self.stop, override)
         self.task = asyncio.create_task(life.run(takeover=False))
         _, port = split_address(settings.node("n1").resp or "")
         self.client = Redis(port=port, socket_timeout=10)
@@ -50,8 +51,8 @@ class Living:
 
 
 @asynccontextmanager
-async def living(settings: FleetSettings) -> AsyncIterator[Living]:
-    found = Living(settings)
+async def living(settings: FleetSettings, *, accepting: bool = False) -> AsyncIterator[Living]:
+    found = Living(settings, OperatorOverride(accepting=accepting))
     try:
         yield found
     finally:
@@ -130,3 +131,46 @@ async def test_a_node_that_runs_already_is_left_alone(alone: FleetSettings, serv
             await life.task
     await owner.transact(("SET", "still", "owned"))
     await owner.release()
+
+
+async def test_a_node_without_peers_refuses_a_state_of_which_a_set_is_gone_until_an_operator_accepts_that(
+    alone: FleetSettings, server: ValkeyServer
+) -> None:
+    """It was loaded: the set was gone, and the digest in the header certified the rest as the whole state."""
+    client, keys = server.client(), Keys("n1")
+    async with living(alone) as life:
+        await life.serves()
+        await life.client.sadd("fruit", *range(50))
+        await life.client.incr("hits")
+        life.stop.set_result(None)
+        await life.task
+    client.delete(keys.record(b"obj:fruit"))
+    for _ in range(2):  # the second time it is known already
+        async with living(alone) as life:
+            with pytest.raises(DamagedState, match=r"deltaic:\{n1\}:obj:fruit is gone.* --accept-damage") as refused:
+                await asyncio.wait_for(life.task, 20)
+            assert refused.value.exit_code in STAY_DOWN
+    async with living(alone, accepting=True) as life:
+        await life.serves()
+        assert (await life.client.get("hits"), await life.client.exists("fruit")) == (b"1", 0)
+        assert await life.client.sadd("fruit", "new") == 1
+        life.stop.set_result(None)
+        await life.task
+    async with living(alone) as life:
+        await life.serves()
+        assert await life.client.smembers("fruit") == {b"new"}
+        life.stop.set_result(None)
+        await life.task
+    assert client.hget(keys.header, "replica") == b"n1.2"
+
+
+async def test_a_redis_that_may_evict_keys_is_refused(alone: FleetSettings, server: ValkeyServer) -> None:
+    """Nothing looked at the policy, and the node lost what Redis deleted."""
+    server.client().config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        async with living(alone) as life:
+            with pytest.raises(EvictingRedis, match="`redis-cli CONFIG SET maxmemory-policy noeviction`"):
+                await asyncio.wait_for(life.task, 20)
+    finally:
+        server.client().config_set("maxmemory-policy", "noeviction")
+    assert not server.client().exists(Keys("n1").header)
