@@ -194,6 +194,10 @@ def _lose_records(original: Any) -> Any:
     return take_changes
 
 
+def _forget_earlier_slices(_original: Any) -> Any:
+    return catalogue.Catalogue.take_changes
+
+
 def _join_without_a_chunk(original: Any) -> Any:
     def take(self: Incoming, chunk: Any, size: int) -> None:
         original(self, replace(chunk, parts=chunk.parts[:-1]), size)
@@ -243,6 +247,8 @@ PLANTS: dict[str, Plant] = {
     "a removal that drops concurrent writes": Plant(joining, "write", _remove_wins),
     "effects released before the commit": Plant(Process, "send_commit", _release_first),
     "a header persisted without its records": Plant(catalogue.Catalogue, "take_changes", _lose_records),
+    "a batch half applied": Plant(Store, "finish", lambda _: lambda *_: None),
+    "slices of a join shown before the rest": Plant(catalogue.Catalogue, "take_slice", _forget_earlier_slices),
     "a call under way that is said to have changed nothing": Plant(TurnLoop, "give_up_late", _always_unchanged),
     "a commit without fencing": Plant(Store, "execute", _never_fenced),
     "a commit sent again without looking": Plant(Process, "look_up", _send_again_unseen),

@@ -70,6 +70,7 @@ _NO_OVERRIDE = OperatorOverride()
 _RESTART_MS = (0, 30, 300, 1500)
 _BATCH = 64
 _REPLAY_PIECE = 2
+_STAGED_PIECE = 2
 _CALL_TIMEOUT_S = 1.0
 
 
@@ -431,11 +432,27 @@ class Process:
         if flight is not self.flight or not self._still_owns(watched):
             return
         if watched.turn >= flight.turn:
-            self._confirm(flight)
+            self._apply(flight)
         elif watched.turn < self.confirmed_turn:
             self._write_anew(flight)
         else:
             self.send_commit()
+
+    def _apply(self, flight: Flight) -> None:
+        """Applies what is staged of the commit, some of it at a time, and then confirms the commit."""
+        store = self.host.store
+        if not store.staged:
+            self._confirm(flight)
+        elif not self._die_at("before the effects"):
+            store.apply(_STAGED_PIECE)
+            self.world.counts["commits applied in pieces"] += not store.staged
+            self.later(self.world.rng.randint(0, 3), partial(self._apply_more, flight))
+
+    def _apply_more(self, flight: Flight) -> None:
+        if self.host.store.down:
+            self.look_up(flight)
+        else:
+            self._take_answer(flight, self.host.store.watch())
 
     def _still_owns(self, watched: Watched) -> bool:
         self.watched = watched
@@ -539,6 +556,7 @@ def start(host: Host, override: OperatorOverride = _NO_OVERRIDE) -> None:
     host.world.counts["restarts"] += host.starts > 1
     owner = f"{host.name}#{host.starts}"
     host.store.claim(owner)
+    host.store.finish()
     Bootstrap(host, owner, override, partial(_run, host)).decide()
 
 

@@ -1,8 +1,9 @@
 """A simulated Redis of one node: what `workers.storage` and `workers.replication` need of it, and its mishaps.
 
 A commit is atomic and conditional, like MULTI/EXEC behind WATCH: it takes effect only if nobody has touched the header
-since it was watched. The last commits can be lost again (`lose_last`), as with `appendfsync everysec`; so each commit
-records how to undo it. The store knows nothing of replicas; it keeps bytes.
+since it was watched. The objects of a commit that was prepared in slices are staged: the commit is there, and is then
+applied some records at a time, as `workers.storage.staging` does. The last commits can be lost again (`lose_last`), as
+with `appendfsync everysec`; so each commit records how to undo it. The store knows nothing of replicas; it keeps bytes.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class Store:
         self._version = 0
         self._mails = 0
         self._undo: deque[_Undo] = deque(maxlen=_UNDO_MAX)
+        self.staged: deque[Record] = deque()
+        """What is left to apply of a staged commit, which is the last one."""
 
     # Ownership and commits
 
@@ -83,8 +86,9 @@ class Store:
         self.header[b"run_id"] = self.run_id
         self._undo.append(undo)
         self._turn, self._version = turn, self._version + 1
-        for record in chain.from_iterable((*commit.earlier, commit.records)):
-            self._replay(record, undo)
+        self.staged.extend(chain.from_iterable((*commit.earlier, commit.records)))
+        if not commit.earlier:
+            self.apply(len(self.staged))
         self.header.update({name.encode(): value for name, value in commit.header.items()})
         if commit.delta is not None:
             self.append(commit.counter, commit.delta)
@@ -95,9 +99,19 @@ class Store:
         self.quarantine.extend((item.source, item.content, item.reason) for item in commit.quarantined)
         return True
 
+    def apply(self, records: int) -> None:
+        """Applies the next records of a staged commit."""
+        for _ in range(min(records, len(self.staged))):
+            self._replay(self.staged.popleft(), self._undo[-1])
+
+    def finish(self) -> None:
+        """Applies all that is left of a staged commit, as a process does that takes the node over."""
+        self.apply(len(self.staged))
+
     def rewrite(self, hashes: Hashes, header: dict[bytes, bytes], turn: int) -> None:
         """Writes the whole state anew, as a live owner does whose Redis has lost commits."""
         self._undo.clear()
+        self.staged.clear()
         self.hashes = hashes
         self.header = header
         self.header[b"run_id"] = self.run_id
@@ -106,6 +120,8 @@ class Store:
     def lose_last(self, commits: int) -> int:
         """Forgets the last commits, as after a crash; returns how many it could forget."""
         lost = min(commits, len(self._undo))
+        if lost:
+            self.staged.clear()
         for _ in range(lost):
             undo = self._undo.pop()
             for hash_, fields in reversed(undo.fields):
