@@ -4,7 +4,8 @@ A replica id names one uninterrupted history, because a dot that is used twice l
 its id only if it can know that its Redis has lost nothing:
 
 - the Redis server has not been restarted since the last commit, or
-- every member can be asked, and none has seen more commits of the id than the node's own Redis holds.
+- every member can be asked, and none has seen more commits of the id than the node's own Redis holds. A node that
+  leaves counts as a member here until all members have closed its id, as they take in what it knows until then.
 
 Otherwise the node comes back under a new id. A running member, its *sponsor*, must first record the new id among the
 members (`crdt_core.types.members` says why). This module only decides; it reads and writes nothing.
@@ -208,8 +209,8 @@ class _Situation:
         """Decide for a node whose Redis is empty: the node is new, or its Redis has lost everything."""
         if self._seen_by_others:
             return self._come_back("its Redis has lost everything", fresh=True)
-        if self.unreachable and not self.override.trusting:
-            silent = ", ".join(self.unreachable)
+        if self._silent and not self.override.trusting:
+            silent = ", ".join(self._silent)
             return Wait(f"it starts for the first time, and the Redis of {silent} does not answer", "trusting")
         if self.active_id == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
@@ -248,7 +249,7 @@ class _Situation:
 
     def _decide_in_doubt(self, *, patient: bool) -> Decision:
         """Decide for a node whose Redis was restarted. It may have lost commits, and other nodes may know of them."""
-        silent = ", ".join(self.unreachable)
+        silent = ", ".join(self._silent)
         if witnesses := ", ".join(self._witnesses):
             return self._come_back(f"its Redis was restarted, and {witnesses} may know what it lost", fresh=False)
         if patient and silent:
@@ -279,7 +280,7 @@ class _Situation:
         if sponsor is None and fresh and self.own.replica:
             return Wait(f"{reason}; it has to start from the fleet's state, but no member runs that has it")
         known = [*self.members.ids_of(self.name), self.own.replica or self.name]
-        nonce = self.nonce if self.unreachable else ""
+        nonce = self.nonce if self._silent else ""
         return ComeBack(next_incarnation(self.name, known, nonce), sponsor, reason, fresh)
 
     @property
@@ -296,6 +297,18 @@ class _Situation:
     def unreachable(self) -> list[str]:
         """The other members whose Redis does not answer."""
         return [node for node in self.members.active if node != self.name and self.others.get(node) is None]
+
+    @property
+    def _silent(self) -> list[str]:
+        """The other nodes that do not answer, and from whose Redis a member may still hear of this node's commits.
+
+        Beside the members these are nodes that leave, until every member has closed their ids. This node need not have
+        closed them if its Redis is empty: it takes its state, and so what it takes in, from a member that has.
+        """
+        closers = {id_ for node, id_ in self.members.active.items() if self.own.replica or node != self.name}
+        closings, leaving = self.members.closings, self.members.leaving
+        still_heard = {fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}} - {self.name}
+        return sorted({*self.unreachable, *(node for node in still_heard if self.others.get(node) is None)})
 
     @property
     def _seen_by_others(self) -> int:
