@@ -211,7 +211,7 @@ class _Situation:
             return self._come_back("its Redis has lost everything", fresh=True)
         if self._silent and not self.override.trusting:
             silent = ", ".join(self._silent)
-            return Wait(f"it starts for the first time, and the Redis of {silent} does not answer", "trusting")
+            return Wait(f"it starts for the first time, and what {silent} has seen cannot be asked", "trusting")
         if self.active_id == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
         return self._join(self.active_id or self.name, fresh=True)
@@ -253,7 +253,7 @@ class _Situation:
         if witnesses := ", ".join(self._witnesses):
             return self._come_back(f"its Redis was restarted, and {witnesses} may know what it lost", fresh=False)
         if patient and silent:
-            reason = f"its Redis was restarted; that of {silent} does not answer and may hold more of its commits"
+            reason = f"its Redis was restarted; {silent} may have seen more of its commits and cannot be asked"
             return Wait(reason, "trusting")
         if patient and (undecided := ", ".join(self._undecided)):
             return Wait(f"its Redis and that of {undecided} were restarted; whether a worker runs there is known soon")
@@ -300,15 +300,23 @@ class _Situation:
 
     @property
     def _silent(self) -> list[str]:
-        """The other nodes that do not answer, and from whose Redis a member may still hear of this node's commits.
+        """The other nodes that do not tell what they know of this node's commits, and of which a member may still hear.
 
-        Beside the members these are nodes that leave, until every member has closed their ids. This node need not have
-        closed them if its Redis is empty: it takes its state, and so what it takes in, from a member that has.
+        Beside the members these are nodes whose ids leave, until every member has closed those ids. Such a node tells
+        nothing if it does not answer, or has discarded the state of that id: its log may still hold what builds on this
+        node's commits. This node need not have closed the ids if its Redis is empty: it takes its state, and so what it
+        takes in, from a member that has.
         """
         closers = {id_ for node, id_ in self.members.active.items() if self.own.replica or node != self.name}
         closings, leaving = self.members.closings, self.members.leaving
-        still_heard = {fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}} - {self.name}
-        return sorted({*self.unreachable, *(node for node in still_heard if self.others.get(node) is None)})
+        still_heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
+        silent = {node for id_, node in still_heard.items() if node != self.name and not self._tells(node, id_)}
+        return sorted({*self.unreachable, *silent})
+
+    def _tells(self, node: str, replica: ReplicaId) -> bool:
+        """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`."""
+        other = self.others.get(node)
+        return other is not None and other.former != replica
 
     @property
     def _seen_by_others(self) -> int:
