@@ -4,7 +4,8 @@ A replica id names one uninterrupted history, because a dot that is used twice l
 its id only if it can know that its Redis has lost nothing:
 
 - the Redis server has not been restarted since the last commit, or
-- every member can be asked, and none has seen more commits of the id than the node's own Redis holds.
+- every member can be asked, and none has seen more commits of the id than the node's own Redis holds. A node that
+  leaves counts as a member here until all members have closed its id, as they take in what it knows until then.
 
 Otherwise the node comes back under a new id. A running member, its *sponsor*, must first record the new id among the
 members (`crdt_core.types.members` says why). This module only decides; it reads and writes nothing.
@@ -226,9 +227,9 @@ class _Situation:
         """Decide for a node whose Redis is empty: the node is new, or its Redis has lost everything."""
         if self._seen_by_others:
             return self._come_back("its Redis has lost everything", fresh=True)
-        if self.unreachable and not self.override.trusting:
-            silent = ", ".join(self.unreachable)
-            return Wait(f"it starts for the first time, and the Redis of {silent} does not answer", "trusting")
+        if self._silent and not self.override.trusting:
+            silent = ", ".join(self._silent)
+            return Wait(f"it starts for the first time, and what {silent} has seen cannot be asked", "trusting")
         if self.active_id == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
         return self._join(self.active_id or self.name, fresh=True)
@@ -282,11 +283,11 @@ class _Situation:
 
     def _decide_in_doubt(self, *, patient: bool) -> Decision:
         """Decide for a node whose Redis was restarted. It may have lost commits, and other nodes may know of them."""
-        silent = ", ".join(self.unreachable)
+        silent = ", ".join(self._silent)
         if witnesses := ", ".join(self._witnesses):
             return self._come_back(f"its Redis was restarted, and {witnesses} may know what it lost", fresh=False)
         if patient and silent:
-            reason = f"its Redis was restarted; that of {silent} does not answer and may hold more of its commits"
+            reason = f"its Redis was restarted; {silent} may have seen more of its commits and cannot be asked"
             return Wait(reason, "trusting")
         if patient and (undecided := ", ".join(self._undecided)):
             return Wait(f"its Redis and that of {undecided} were restarted; whether a worker runs there is known soon")
@@ -317,7 +318,7 @@ class _Situation:
     def _next_id(self) -> ReplicaId:
         """Return an id that the node has never had."""
         known = [*self.members.ids_of(self.name), self.own.replica or self.name]
-        return next_incarnation(self.name, known, self.nonce if self.unreachable else "")
+        return next_incarnation(self.name, known, self.nonce if self._silent else "")
 
     @property
     def active_id(self) -> ReplicaId | None:
@@ -333,6 +334,26 @@ class _Situation:
     def unreachable(self) -> list[str]:
         """The other members whose Redis does not answer."""
         return [node for node in self.members.active if node != self.name and self.others.get(node) is None]
+
+    @property
+    def _silent(self) -> list[str]:
+        """The other nodes that do not tell what they know of this node's commits, and of which a member may still hear.
+
+        Beside the members these are nodes whose ids leave, until every member has closed those ids. Such a node tells
+        nothing if it does not answer, or has discarded the state of that id: its log may still hold what builds on this
+        node's commits. This node need not have closed the ids if its Redis is empty: it takes its state, and so what it
+        takes in, from a member that has.
+        """
+        closers = {id_ for node, id_ in self.members.active.items() if self.own.replica or node != self.name}
+        closings, leaving = self.members.closings, self.members.leaving
+        still_heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
+        silent = {node for id_, node in still_heard.items() if node != self.name and not self._tells(node, id_)}
+        return sorted({*self.unreachable, *silent})
+
+    def _tells(self, node: str, replica: ReplicaId) -> bool:
+        """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`."""
+        other = self.others.get(node)
+        return other is not None and other.former != replica
 
     @property
     def _seen_by_others(self) -> int:

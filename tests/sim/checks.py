@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.codec.header import decode_header
 from crdt_core.lattice.siblings import is_tombstone, lasting, shows, unfold
+from crdt_core.membership.evidence import combined_members
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.types import TYPES, View
-from crdt_core.types.members import ABSENT
+from crdt_core.types.members import ABSENT, Standing
+from tests.sim.bootstrap import read_evidence
 from tests.sim.persisted import load
 from tests.sim.violation import Violation, require
 
@@ -56,13 +58,30 @@ def started(process: Process) -> None:
         host.lost = False
         host.confirmed_clock = clock.copy()
         if history.made().get(replica.id, 0) > clock[replica.id]:
-            heard = max(heard_of(other, replica.id) for other in process.world.hosts.values())
+            heard = max(heard_of(other, replica.id) for other in heard_by_the_fleet(process.world))
             require(heard <= clock[replica.id], "an id is only resumed where the others left it", f"{_at(process)}")
             forget_unheard(process.world, replica.id, clock[replica.id])
     require(host.confirmed_clock <= clock, "clocks only grow across restarts", _at(process))
     nothing_lost(process)
     shallow(process)
     deep(process.world.history, replica)
+
+
+def heard_by_the_fleet(world: World) -> list[Host]:
+    """The hosts of which a member may still hear something.
+
+    These are all but those under whose id a node takes part no more, once every member has closed that id, as far as
+    the stores tell. From then on the members take nothing of such a host, and it begins anew without its state. So what
+    only such a host has heard of an id does not keep that id from going on.
+    """
+    records = [read_evidence(host) for host in world.hosts.values()]
+    members = combined_members(records, world.hosts)
+    left = {id_ for id_, fact in members.facts.items() if fact.standing > Standing.LEAVING}
+    for id_ in members.leaving:
+        if {*members.active.values()} <= {*members.closings.get(id_, ())}:
+            left.add(id_)
+    pairs = zip(world.hosts.values(), records, strict=True)
+    return [host for host, record in pairs if record.replica not in left or members.active.get(host.name)]
 
 
 def heard_of(host: Host, replica: str) -> int:

@@ -40,13 +40,19 @@ class _Written(NamedTuple):
 
 @dataclass(slots=True)
 class _Line:
-    """One replica's commits in order. After each commit: the bits of all so far, and what that commit had seen."""
+    """One replica's commits in order. After each commit: the bits of all so far, and what that commit had seen.
+
+    `set_right`: the commits that were made after the hybrid clock had been set back to wall time. `stays_right`: such a
+    commit was lost; the header may still hold the clock that was set back.
+    """
 
     acts: list[int] = field(default_factory=lambda: [0])
     commits: list[int] = field(default_factory=lambda: [0])
     pasts: list[int] = field(default_factory=lambda: [0])
     deltas: list[bytes] = field(default_factory=lambda: [b""])
     stamps: list[Stamp] = field(default_factory=lambda: [Stamp(0, -1)])
+    set_right: set[int] = field(default_factory=set)
+    stays_right: bool = False
     acknowledged: int = 0
 
 
@@ -83,8 +89,12 @@ class History:
             require(delta == before, "no dot is spent twice", f"{before!r}, then {delta!r}")
             return decoded.dot
         require(decoded.dot.counter == len(line.deltas), "no dot is left out", str(decoded.dot))
+        set_right = set_right or line.stays_right
         grew = set_right or decoded.hlc > line.stamps[-1]
         require(grew, "hybrid clocks only grow, unless set right", f"{decoded.dot}: {decoded.hlc}")
+        line.stays_right = False
+        if set_right:
+            line.set_right.add(decoded.dot.counter)
         line.acts.append(line.acts[-1] | self._account.record(decoded.dot, self.visible(seen), deeds))
         line.pasts.append(self.commits(seen))
         bit = 1 << self._commits_count
@@ -105,8 +115,15 @@ class History:
         line.acknowledged = max(line.acknowledged, counter)
 
     def resumed(self, replica: str, counter: int) -> None:
-        """Forget the commits of `replica` after `counter`: its store has lost them, and no other node has seen them."""
+        """Forget the commits of `replica` after `counter`: its store has lost them, and no other node has seen them.
+
+        If the hybrid clock was set back before one of them, the next commit may be made after that, too: an earlier
+        commit, of other changes, may have written the clock into the header that the store still has.
+        """
         line = self._lines[replica]
+        lost = {made for made in line.set_right if made > counter}
+        line.set_right -= lost
+        line.stays_right |= bool(lost)
         for values in (line.acts, line.commits, line.pasts, line.deltas, line.stamps):
             del values[counter + 1 :]  # type: ignore[attr-defined]
         line.acknowledged = min(line.acknowledged, counter)

@@ -89,6 +89,58 @@ def test_a_restarted_redis_is_not_trusted_while_somebody_cannot_be_asked() -> No
     assert choose(doubtful, n2=None, n3=None, trusting=True) == Resume("n1", FOUNDERS)
 
 
+def removing_n3(own: NodeEvidence, *closers: str) -> NodeEvidence:
+    """Return the evidence `own`, which also says that n3 was removed by hand, and that `closers` have closed it."""
+    facts = {"n1": active("n1"), "n2": active("n2"), "n3": leaving("n3", REMOVED_BY_HAND)}
+    return replace(own, members=Members(facts, {"n3": closers} if closers else {}))
+
+
+def test_a_restarted_redis_is_not_trusted_while_a_node_that_leaves_cannot_be_asked() -> None:
+    """Found by the simulator: n3 was removed, and no member had closed it. It was not asked, and it had seen more.
+
+    Members still took in what n3 knew, so they could hear of the commit that was lost, under a dot that was used again.
+    """
+    doubtful, n2 = replace(OWN, doubtful=True), removing_n3(N2, "n2")
+    decision = choose(doubtful, n2=n2, n3=None, patient=True)
+    assert isinstance(decision, Wait)
+    assert "n3" in decision.reason
+    decision = choose(doubtful, n2=n2, n3=None)
+    assert isinstance(decision, ComeBack)
+    assert decision.replica == "n1.2-c0de", "n3 may have recorded another id of n1"
+    assert choose(doubtful, n2=n2, n3=replace(N3, running=False)) == Resume("n1", FOUNDERS)
+
+
+def test_nobody_waits_for_a_node_that_leaves_once_every_member_has_closed_it() -> None:
+    own, n2 = removing_n3(replace(OWN, doubtful=True), "n1"), removing_n3(N2, "n2")
+    assert choose(own, n2=n2, n3=None, patient=True) == Resume("n1", FOUNDERS)
+
+
+def test_a_node_that_has_discarded_its_state_does_not_tell_what_its_former_id_had_seen() -> None:
+    """Found by the simulator: the clock of n3 was empty, but its former log still held what builds on a lost commit.
+
+    n1 had not heard of the removal. It used the dot again, and read that log.
+    """
+    doubtful = replace(OWN, doubtful=True)
+    facts = (active("n1"), active("n2"), leaving("n3", REMOVED_BY_HAND), active("n3"))
+    n2 = with_members(N2, *facts, ids=("n1", "n2", "n3", "n3.2"))
+    anew = NodeEvidence("n3.2", joining=True, former="n3", running=True)
+    assert isinstance(choose(doubtful, n2=n2, n3=anew, patient=True), Wait)
+    assert isinstance(choose(doubtful, n2=n2, n3=anew), ComeBack)
+    kept = replace(anew, clock=VersionVector(n1=7, n3=4), former="")
+    assert choose(doubtful, n2=n2, n3=kept) == Resume("n1", FOUNDERS)
+
+
+def test_an_empty_redis_waits_for_a_node_that_leaves_until_the_other_members_have_closed_it() -> None:
+    """A node that starts from the state of a member that has closed an id takes nothing of that id either."""
+    unseen = evidence("n2")
+    decision = choose(NOTHING, n2=removing_n3(unseen), n3=None)
+    assert isinstance(decision, Wait)
+    assert decision.override == "trusting"
+    joins = Join("n1", Sponsor("n2", "n2"), fresh=True)
+    assert choose(NOTHING, n2=removing_n3(unseen), n3=None, trusting=True) == joins
+    assert choose(NOTHING, n2=removing_n3(unseen, "n2"), n3=None) == joins
+
+
 def test_what_a_running_node_has_read_may_be_about_to_be_committed() -> None:
     """Found by the simulator: no header told of the commit yet, so the node kept its id and used the dot again."""
     doubtful = replace(OWN, doubtful=True, run_id="new")
