@@ -36,7 +36,7 @@ from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.change_index import ChangeIndex
 from crdt_core.replica.coverage import check_covered
 from crdt_core.replica.forgetting import forget_stable
-from crdt_core.replica.joining import apply_writes, join_parts
+from crdt_core.replica.joining import apply_writes, check_repeated, contradiction, join_parts
 from crdt_core.types import MEMBERS
 from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
 
@@ -250,11 +250,13 @@ class Replica:
         """Take in a peer's delta if this replica has seen everything that the delta builds on. Idempotent.
 
         All writes of the delta become visible together. Raises `InvariantBroken` for a delta under this replica's own
-        id that this replica has not made, and `Malformed` if the replica index has no room for the delta's replica id.
+        id that this replica has not made, and for one whose dot has another payload here; and `Malformed` if the
+        replica index has no room for the delta's replica id.
         """
         self._require_no_open_writes()
         seen = self.clock_with_folded
         if seen.covers(delta.dot):
+            check_repeated(self.catalogue, delta)
             return Applied.DUPLICATE
         if delta.dot.replica == self.id:
             raise InvariantBroken(f"{self.id} has not made {delta.dot}: its own clock is at {self.clock[self.id]}")
@@ -304,6 +306,8 @@ class Replica:
         - `PatchTooNew` if the patch was made for a replica that had seen more than this one;
         - `Malformed` if the replica index has no room for the patch's replica ids;
         - `InvariantBroken` if the patch covers commits of this replica that this replica has not made.
+
+        Also raises `InvariantBroken`, after which this replica must not be used, if a dot has another payload here.
         """
         self._require_no_open_writes()
         if patch.clock[self.id] > self.clock[self.id]:
@@ -313,6 +317,15 @@ class Replica:
         if patch.since is not None and not patch.since <= seen:
             raise PatchTooNew(dict(seen.lacks(patch.since)))
         return self._join(patch)
+
+    def contradiction(self, patch: Patch) -> str:
+        """Return in words which dot of `patch` has another payload here; empty if none has. Changes nothing."""
+        seen, pack = self.clock_with_folded, self.replica_index.pack
+        for part in patch.parts:
+            theirs = {pack(*dot): payload for dot, payload in part.siblings.items() if seen.covers(dot)}
+            if found := contradiction(self.catalogue, part[:3], theirs):
+                return found
+        return ""
 
     def stabilise(self, stable: VersionVector, tombstones_max: int) -> int:
         """Raise the stable frontier to `stable`, and forget tombstones up to there.
