@@ -9,12 +9,15 @@ its id only if it can know that its Redis has lost nothing:
 Otherwise the node comes back under a new id. A running member, its *sponsor*, must first record the new id among the
 members (`crdt_core.types.members` says why). This module only decides; it reads and writes nothing.
 
-Two cases need more than that:
+Three cases need more than that:
 
 *Commits that the fleet has abandoned.* A member may add a node and then be removed before any other member has heard of
 the addition. The new node then holds commits that the others have abandoned, its own addition among them. It could
 never agree with the others, whatever its id. So it does not run until it is added again. Then it starts from the
 fleet's state, and replays what only it has written.
+
+*Namesakes.* Where another machine keeps the name of the node (`crdt_core.membership.namesakes`), the node comes back
+under the name of its own addition. It starts from the fleet's state, and replays what only it has written.
 
 *Backup images.* An image is a state at a clock. Any node may take it up under a new id of its own, and fetch what has
 happened since from its sponsor, like a replica that was away. An image with commits that the fleet has abandoned is the
@@ -30,8 +33,9 @@ import orjson
 
 from crdt_core.errors import HalfRestored, NotAMember
 from crdt_core.membership.evidence import OperatorOverride, combined_members
-from crdt_core.membership.incarnations import next_incarnation
-from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Standing
+from crdt_core.membership.incarnations import machine_of, next_incarnation
+from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, namesakes
+from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,13 +80,14 @@ class ComeBack:
     """Have `sponsor` record the new id `replica`, then fetch what is missing from `sponsor`.
 
     A `sponsor` of `None` says that there is no other member: the node records its new id itself. `fresh` is the same as
-    in `Join`.
+    in `Join`. `renamed`: the name under which the node goes on; empty if it keeps its own.
     """
 
     replica: ReplicaId
     sponsor: Sponsor | None
     reason: str
     fresh: bool
+    renamed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class Start:
     - `former`: the id whose unsent writes the node replays as new ones; empty if there is none.
     - `header`: the fields to write into the node's own header first; `None` if the header has this id already.
     - `discard`: with these fields, the state that the node's Redis holds is discarded.
+    - `renamed`: the name under which the node goes on; empty if it keeps its own.
     """
 
     replica: ReplicaId
@@ -116,6 +122,7 @@ class Start:
     former: ReplicaId = ""
     header: Mapping[str, bytes] | None = None
     discard: bool = False
+    renamed: str = ""
 
 
 def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
@@ -130,7 +137,13 @@ def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
     founders, former = ((), own.former or own.replica) if decision.fresh else (own.founders, own.former)
     header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": former.encode()}
     return Start(
-        decision.replica, founders, decision.sponsor, former, header if is_new else None, discard=decision.fresh
+        decision.replica,
+        founders,
+        decision.sponsor,
+        former,
+        header if is_new else None,
+        discard=decision.fresh,
+        renamed=decision.renamed if isinstance(decision, ComeBack) else "",
     )
 
 
@@ -139,6 +152,8 @@ def _encode_names(names: Sequence[str]) -> bytes:
 
 
 _NO_OVERRIDE = OperatorOverride()
+_NOT_HEARD_OUT = frozenset({ABSENT, NAMESAKE, REMOVED_BY_HAND})
+"""The reasons of ids whose nodes had not heard that the fleet went on, so that their state must not come back."""
 
 
 def decide(
@@ -167,6 +182,8 @@ def decide(
     situation = _Situation(name, own, others, members, nonce, override)
     if situation.is_unheard_of and situation.unreachable:
         return situation.wait_to_be_heard_of()
+    if situation.displaced:
+        return situation.decide_as_namesake()
     situation.check_membership()
     if not own.replica:
         return situation.decide_when_empty()
@@ -199,6 +216,18 @@ class _Situation:
         if self.active_id is None and self.members.facts[ids[-1]].reason == REMOVED_BY_HAND:
             raise NotAMember(self.name, "it was removed from this fleet", remedy)
 
+    def decide_as_namesake(self) -> Decision:
+        """Decide for a node whose name another machine keeps."""
+        reason = f"another machine was added as {self.name} at the same time, and keeps the name"
+        if not self.own.replica:
+            raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
+        sponsor, machine = self._sponsor(), self.displaced
+        if sponsor is None:
+            return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
+        known = [self.own.replica, *ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
+        new = next_incarnation(machine, known, self.nonce if self.unreachable else "")
+        return ComeBack(new, sponsor, reason, fresh=True, renamed=machine)
+
     def wait_to_be_heard_of(self) -> Wait:
         """Wait for the members that do not answer: one of them may have added the node again."""
         silent = ", ".join(self.unreachable)
@@ -218,7 +247,7 @@ class _Situation:
     def decide_with_former_id(self) -> Decision:
         """Decide for a node whose id leaves the fleet: the node was absent for too long, or had lost commits."""
         fact = self.members.facts.get(self.own.replica)
-        fresh = bool(self._abandoned) or (fact is not None and fact.reason in {ABSENT, REMOVED_BY_HAND})
+        fresh = bool(self._abandoned) or (fact is not None and fact.reason in _NOT_HEARD_OUT)
         if self.active_id is not None and fresh and not self._seen_by_others and not self.unreachable:
             return self._join(self.active_id, fresh=True)
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
@@ -227,7 +256,7 @@ class _Situation:
         """Decide for a node whose state comes from a backup image, made by this node or another."""
         reason = "its state comes from a backup"
         fact = self.members.facts.get(self.own.replica)
-        if fact is not None and fact.reason in {ABSENT, REMOVED_BY_HAND}:
+        if fact is not None and fact.reason in _NOT_HEARD_OUT:
             return self._come_back(f"{reason} of {self.own.replica}, which has left the fleet", fresh=True)
         abandoned = self._abandoned_in_backup()
         if abandoned and self._sponsor() is not None:
@@ -278,9 +307,32 @@ class _Situation:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it", "unsponsored")
         if sponsor is None and fresh and self.own.replica:
             return Wait(f"{reason}; it has to start from the fleet's state, but no member runs that has it")
-        known = [*self.members.ids_of(self.name), self.own.replica or self.name]
-        nonce = self.nonce if self.unreachable else ""
-        return ComeBack(next_incarnation(self.name, known, nonce), sponsor, reason, fresh)
+        known = self.members.ids_of(self.name)
+        own = "" if self.own.restored else self.own.replica
+        latest = own or self.active_id or (known[-1] if known else self.name)
+        new = next_incarnation(
+            self.name,
+            [*known, self.own.replica or self.name],
+            self.nonce if self.unreachable else "",
+            machine=machine_of(latest, self.name),
+        )
+        return ComeBack(new, sponsor, reason, fresh)
+
+    @property
+    def displaced(self) -> str:
+        """The name under which the node has to go on, because another machine keeps its own; empty if none does.
+
+        A node whose Redis is empty cannot tell which of two machines it is. So it must not take up the id of either.
+        """
+        if self.own.restored:
+            return ""
+        fact = self.members.facts.get(self.own.replica)
+        if fact is not None and fact.reason == REMOVED_BY_HAND:
+            return ""
+        own = [*([self.own.replica] if self.own.replica else ()), *self.own.added]
+        if not own and self.name in namesakes(self.members):
+            return self.name
+        return displaced_machine(self.members, self.name, own)
 
     @property
     def active_id(self) -> ReplicaId | None:

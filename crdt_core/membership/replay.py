@@ -15,7 +15,7 @@ from crdt_core.lattice.clocks import Dot
 from crdt_core.lattice.siblings import all_covered, is_tombstone
 from crdt_core.types import MEMBERS, TYPES
 from crdt_core.types.contract import FormerWrite
-from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, REMOVED_BY_HAND, Standing
+from crdt_core.types.members import LOST, MAY_HAVE_UNSENT, MEMBERS_KEY, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +61,7 @@ class Replay:
                 seen = replica.dense_clock_with_open(delta.deps)
                 made += sum(self._repeat(replica, write, seen, sent, before) for write in delta.writes)
         fact = replica.members.facts.get(self.former)
-        if fact is not None and fact.reason == ABSENT:
+        if fact is not None and fact.reason in MAY_HAVE_UNSENT:
             replica.write(MEMBERS_KEY, MEMBERS, self.former.encode(), dataclasses.replace(fact, reason=LOST))
         return made
 

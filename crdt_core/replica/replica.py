@@ -38,7 +38,7 @@ from crdt_core.replica.coverage import check_covered
 from crdt_core.replica.forgetting import forget_stable
 from crdt_core.replica.joining import apply_writes, check_repeated, contradiction, join_parts
 from crdt_core.types import MEMBERS
-from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
+from crdt_core.types.members import MAY_HAVE_UNSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -334,16 +334,16 @@ class Replica:
         had seen `stable` has been applied here.
 
         Looks at no more than `tombstones_max` addresses with tombstones. Returns how many addresses still hold some.
-        The observed resets of shares whose owner was excluded for its absence stay: that node may come back, and its
-        unsent writes tell how much more it had counted.
+        The observed resets of shares whose owner may have unsent writes stay: that node may come back, and those writes
+        tell how much more it had counted.
         """
         self._require_no_open_writes()
         self.stable.merge(stable)
         self._change_index.forget(self.stable)
         replica_index = self.catalogue.replica_index
         dense_clock = replica_index.dense_clock_of_known(replica_index.with_folded(self.stable))
-        absent = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason == ABSENT}
-        forget_stable(self.catalogue, dense_clock, tombstones_max, kept_owners=absent)
+        unsent = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason in MAY_HAVE_UNSENT}
+        forget_stable(self.catalogue, dense_clock, tombstones_max, kept_owners=unsent)
         return len(self.catalogue.tombstones)
 
     def take_changes(self) -> Changes:

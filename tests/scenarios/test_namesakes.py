@@ -1,4 +1,4 @@
-"""Two machines that were added under one name, each on one side of a partition: real workers on Valkeys of their own."""
+"""Two machines that were added under one name, each on one side of a partition: real workers, a Valkey for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tests.command import Command
 from tests.fleet import Fleet, Node
 from tests.server import ValkeyServer
 from tests.support import free_port, wait_until
-from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

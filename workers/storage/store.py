@@ -121,13 +121,44 @@ class Store:
         written = {"replica": replica.encode(), **fields}
         deleted = [Keys(self.keys.node, text(header.get(b"replica", b""))).log.encode()]
         if discard:
-            heads = decode_heads(self.keys, catalogue.items(), ReplicaIndex())
-            collections = [self.keys.record(hash_) for head in heads for _, hash_ in object_hashes(head)]
-            deleted = [self.keys.state.encode(), *collections]
+            deleted = self._object_keys(catalogue)
             with locating_malformed(self.keys.header):
                 hlc = decode_header(header).hlc
             written.update(encode_header(Header(VersionVector(), VersionVector(), 0, hlc)))
         await self._ownership.transact(set_header(self.keys, written), ("UNLINK", *deleted))
+
+    async def move(self, node: str, replica: ReplicaId, fields: Mapping[str, bytes]) -> None:
+        """Give this Redis to node `node`, another name of this machine, which goes on as `replica` with `fields`.
+
+        The log of the id that `fields` names as the former one goes there, as it may hold unsent writes. The state is
+        deleted. The header of the present name says where the machine went. Raises `Fenced`.
+        """
+        former = text(fields["former"])
+        old, new = Keys(self.keys.node, former).log, Keys(node, former).log
+        header, catalogue, has_log = await self._ownership.ask(
+            ("HGETALL", self.keys.header), ("HGETALL", self.keys.state), ("EXISTS", old)
+        )
+        with locating_malformed(self.keys.header):
+            hlc = decode_header(dict(pairs(header))).hlc
+        written = {
+            "replica": replica.encode(),
+            "run_id": self._ownership.run_id,
+            "format": self._ownership.fields["format"],
+            **encode_header(Header(VersionVector(), VersionVector(), 0, hlc)),
+            **fields,
+        }
+        await self._ownership.transact(
+            ("UNLINK", self.keys.header, self.keys.inbox, *self._object_keys(dict(pairs(catalogue)))),
+            set_header(self.keys, {"renamed": node.encode(), **self._ownership.fields}),
+            ("UNLINK", Keys(node).header),
+            set_header(Keys(node), written),
+            *([("RENAME", old, new)] if has_log else []),
+        )
+
+    def _object_keys(self, catalogue: Mapping[bytes, bytes]) -> list[bytes]:
+        """Return the keys that hold the objects in `catalogue`, the hash at `Keys.state`, that one included."""
+        heads = decode_heads(self.keys, catalogue.items(), ReplicaIndex())
+        return [self.keys.state.encode(), *(self.keys.record(hash_) for h in heads for _, hash_ in object_hashes(h))]
 
     async def load(self, replica: Replica) -> HybridClock:
         """Read the persisted state into the empty `replica`, and return the persisted hybrid clock.
