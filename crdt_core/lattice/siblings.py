@@ -45,6 +45,7 @@ __all__ = [
     "Payload",
     "Siblings",
     "all_covered",
+    "clashing",
     "drop",
     "fold",
     "forget",
@@ -146,6 +147,21 @@ def join(
     kept = {d: p for d, p in held.items() if d in theirs or not covered(d, their_clock)}
     kept.update({d: p for d, p in theirs.items() if d not in held and not covered(d, my_clock)})
     return fold(kept)
+
+
+def clashing(mine: Siblings, theirs: Mapping[PackedDot, Payload]) -> PackedDot | None:
+    """Return a dot under which `mine` and `theirs` hold different payloads, or `None` if there is none.
+
+    A dot names one commit, and a commit writes a part once. So two payloads say that two histories used one replica id.
+
+    >>> clashing({5: "x", 6: "y"}, {6: "y", 7: "z"}), clashing({5: "x", 6: "y"}, {6: "z"})
+    (None, 6)
+    """
+    held = unfold(mine)
+    for dot, payload in theirs.items():
+        if dot in held and (type(held[dot]) is not type(payload) or held[dot] != payload):
+            return dot
+    return None
 
 
 def is_tombstone(payload: Payload) -> bool:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from crdt_core.errors import InvalidArgument, UnknownNode
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.membership.incarnations import next_incarnation
+from crdt_core.membership.incarnations import added_id, machine_of
+from crdt_core.membership.namesakes import ids_of_machine
 from crdt_core.types import MEMBERS
-from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, REMOVED_BY_HAND, Fact, Standing
+from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, NAMESAKE, REMOVED_BY_HAND, Fact, Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crdt_core.lattice.clocks import ReplicaId, Stamp
     from crdt_core.replica.replica import Replica
 
@@ -35,20 +38,21 @@ def write_fact(replica: Replica, part: str, payload: Fact | bool | None) -> None
 class AddMember:
     """Add node `node` as a member. The result is the replica id under which the node has to join.
 
-    A replica id that was ever used is not used again. Raises `InvalidArgument` if the node is a member already, or has
-    an impossible name.
+    A replica id that was ever used is not used again. `nonce` has some letters and digits that no other addition has:
+    another member may be adding another machine under the same name. Raises `InvalidArgument` if the node is a member
+    already, or has an impossible name.
     """
 
     node: str
     grpc: str
     redis: str
+    nonce: str
 
     def run(self, replica: Replica, now: Stamp) -> ReplicaId:  # noqa: ARG002
         check_replica_id(self.node)
         if self.node in replica.members.active:
             raise InvalidArgument("node", f"{self.node} is a member already")
-        known = replica.members.ids_of(self.node)
-        new = next_incarnation(self.node, known) if known else self.node
+        new = added_id(self.node, replica.members.ids_of(self.node), self.nonce)
         _write_founders(replica)
         write_fact(replica, new, Fact(Standing.ACTIVE, self.node, grpc=self.grpc, redis=self.redis))
         return new
@@ -71,16 +75,19 @@ class RemoveMember:
         if active[self.node] == replica.id:
             raise InvalidArgument("node", f"{self.node} cannot remove itself; ask another member")
         _write_founders(replica)
-        _retire(replica, self.node, self.reason, now)
-        return active[self.node]
+        removed = active[self.node]
+        machine = machine_of(removed, self.node)
+        _retire(replica, _ids_of(replica, self.node, machine), self.reason, now)
+        return removed
 
 
 @dataclass(frozen=True, slots=True)
 class AdmitIncarnation:
     """Admit node `node`, which is or was a member, under the new replica id `new`. Its former ids leave.
 
-    The result is `False` if `new` was recorded before, and nothing changes then. Raises `UnknownNode` if the node was
-    never a member, or was removed by hand.
+    `node` may also be a machine whose name another machine keeps (`crdt_core.membership.namesakes`). The result is
+    `False` if `new` was recorded before, and nothing changes then. Raises `UnknownNode` if the node was never a member,
+    or was removed by hand.
     """
 
     node: str
@@ -90,13 +97,16 @@ class AdmitIncarnation:
 
     def run(self, replica: Replica, now: Stamp) -> bool:
         members = replica.members
-        ids = members.ids_of(self.node)
+        under_name = _ids_of(replica, self.node, machine_of(self.new, self.node)) or members.ids_of(self.node)
+        displaced = ids_of_machine(members, self.node)
+        ids = under_name or displaced
         if not ids or members.facts[ids[-1]].reason == REMOVED_BY_HAND:
             raise UnknownNode(self.node, list(members.active))
         if members.standing(self.new) is not None:
             return False
         _write_founders(replica)
-        _retire(replica, self.node, LOST, now)
+        _retire(replica, under_name, LOST, now)
+        _retire(replica, displaced, NAMESAKE, now)
         admitted = Fact(Standing.ACTIVE, self.node, grpc=self.grpc, redis=self.redis)
         write_fact(replica, check_replica_id(self.new), admitted)
         return True
@@ -117,7 +127,7 @@ class RetireFormer:
     former: ReplicaId
 
     def run(self, replica: Replica, now: Stamp) -> bool:
-        is_its_own = self.former == self.node or self.former.startswith(f"{self.node}.")
+        is_its_own = self.former == self.node or self.former.startswith((f"{self.node}.", f"{self.node}-"))
         if not is_its_own or replica.members.standing(self.former) is not None:
             return False
         _write_founders(replica)
@@ -132,8 +142,14 @@ def _write_founders(replica: Replica) -> None:
             write_fact(replica, id_, fact)
 
 
-def _retire(replica: Replica, node: str, reason: str, now: Stamp) -> None:
-    """Record that every active replica id of `node` leaves."""
-    for id_, fact in replica.members.facts.items():
-        if fact.node == node and fact.standing is Standing.ACTIVE:
-            write_fact(replica, id_, Fact(Standing.LEAVING, node, reason=reason, at_ms=now.ms))
+def _ids_of(replica: Replica, node: str, machine: str) -> list[ReplicaId]:
+    """Return the ids of `node` that `machine` has had, the latest last."""
+    return [id_ for id_ in replica.members.ids_of(node) if machine_of(id_, node) == machine]
+
+
+def _retire(replica: Replica, ids: Iterable[ReplicaId], reason: str, now: Stamp) -> None:
+    """Record that those of `ids` that are active leave."""
+    for id_ in ids:
+        fact = replica.members.facts[id_]
+        if fact.standing is Standing.ACTIVE:
+            write_fact(replica, id_, Fact(Standing.LEAVING, fact.node, reason=reason, at_ms=now.ms))

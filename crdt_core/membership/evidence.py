@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crdt_core.lattice.clocks import VersionVector
+from crdt_core.membership.namesakes import displaced_machine
 from crdt_core.types.members import Members, Standing
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["NodeEvidence", "OperatorOverride", "combined_members"]
+__all__ = ["NodeEvidence", "OperatorOverride", "combined_members", "disowned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class NodeEvidence:
     - `doubtful`: the Redis server was restarted since the last commit, or is another server: it may have lost commits.
     - `owned`: a worker owns the replica, or ended without giving the ownership up.
     - `run_id`: the id of the Redis server's process.
+    - `added`: the replica ids under which `deltaic node add` has added this machine.
+    - `renamed`: the name under which this machine goes on, because another machine keeps this one; empty if none does.
     - `met`: per other node, the run id of its server when the present worker first read from it.
     - `running`: the worker that owns the replica gives signs of life.
     """
@@ -54,6 +57,8 @@ class NodeEvidence:
     doubtful: bool = False
     owned: bool = False
     run_id: str = ""
+    added: Sequence[ReplicaId] = ()
+    renamed: str = ""
     met: Mapping[str, str] = field(default_factory=dict)
     running: bool = False
 
@@ -91,6 +96,19 @@ def combined_members(
         return members
     founders = next((one.founders for one in answered if one.founders), None)
     return Members.founders(founders if founders is not None else nodes)
+
+
+def disowned(name: str, own: NodeEvidence, others: Mapping[str, NodeEvidence | None]) -> str:
+    """Return why the fleet goes on without node `name` as it is, or an empty string if it does not.
+
+    `own` and `others` are as in `crdt_core.membership.identity.decide`, which would not let the node resume its id.
+    """
+    members = combined_members((own, *others.values()), (name, *others), own)
+    if ids := members.abandoned(own.clock):
+        return f"it holds commits of {', '.join(ids)} that the others have abandoned"
+    if own.replica and displaced_machine(members, name, [own.replica, *own.added]):
+        return f"another machine keeps the name {name}"
+    return ""
 
 
 def _joined(evidence: Iterable[NodeEvidence]) -> Members:

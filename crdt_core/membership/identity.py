@@ -17,6 +17,9 @@ the addition. The new node then holds commits that the others have abandoned, it
 never agree with the others, whatever its id. So it does not run until it is added again. Then it starts from the
 fleet's state, and replays what only it has written.
 
+*Namesakes.* Where another machine keeps the name of the node (`crdt_core.membership.namesakes`), the node comes back
+under the name of its own addition. It starts from the fleet's state, and replays what only it has written.
+
 *Backup images.* An image is a state at a clock. Any node may take it up under a new id of its own, and fetch what has
 happened since from its sponsor, like a replica that was away. An image with commits that the fleet has abandoned is the
 exception: it would bring back dots that may mean something else by now. A running fleet has no use for it.
@@ -35,8 +38,9 @@ import orjson
 
 from crdt_core.errors import DamagedState, HalfRestored, NotAMember
 from crdt_core.membership.evidence import OperatorOverride, combined_members
-from crdt_core.membership.incarnations import next_incarnation
-from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Standing
+from crdt_core.membership.incarnations import machine_of, next_incarnation
+from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, namesakes
+from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,13 +85,14 @@ class ComeBack:
     """Have `sponsor` record the new id `replica`, then fetch what is missing from `sponsor`.
 
     A `sponsor` of `None` says that there is no other member: the node records its new id itself. `fresh` is the same as
-    in `Join`.
+    in `Join`. `renamed`: the name under which the node goes on; empty if it keeps its own.
     """
 
     replica: ReplicaId
     sponsor: Sponsor | None
     reason: str
     fresh: bool
+    renamed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class Start:
     - `header`: the fields to write into the node's own header first; `None` if the header has this id already.
     - `discard`: before these fields, the state that the node's Redis holds is discarded.
     - `replayed`: the unsent writes of `former` up to this counter are replayed already.
+    - `renamed`: the name under which the node goes on; empty if it keeps its own.
     """
 
     replica: ReplicaId
@@ -123,6 +129,7 @@ class Start:
     header: Mapping[str, bytes] | None = None
     discard: bool = False
     replayed: int = 0
+    renamed: str = ""
 
 
 def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
@@ -147,6 +154,7 @@ def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
         header if is_new else None,
         discard=decision.fresh,
         replayed=own.replayed,
+        renamed=decision.renamed if isinstance(decision, ComeBack) else "",
     )
 
 
@@ -155,6 +163,8 @@ def _encode_names(names: Sequence[str]) -> bytes:
 
 
 _NO_OVERRIDE = OperatorOverride()
+_NOT_HEARD_OUT = frozenset({ABSENT, NAMESAKE, REMOVED_BY_HAND})
+"""The reasons of ids whose nodes had not heard that the fleet went on, so that their state must not come back."""
 
 
 def decide(
@@ -184,16 +194,10 @@ def decide(
     situation = _Situation(name, own, others, members, nonce, override)
     if situation.is_unheard_of and situation.unreachable:
         return situation.wait_to_be_heard_of()
+    if situation.displaced:
+        return situation.decide_as_namesake()
     situation.check_membership()
-    if not own.replica:
-        return situation.decide_when_empty()
-    if own.damaged:
-        return situation.decide_with_damage()
-    if own.restored:
-        return situation.decide_with_backup()
-    if own.replica != situation.active_id:
-        return situation.decide_with_former_id()
-    return situation.decide_with_active_id(patient=patient)
+    return situation.decide_as_member(patient=patient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +222,36 @@ class _Situation:
         if self.active_id is None and self.members.facts[ids[-1]].reason == REMOVED_BY_HAND:
             raise NotAMember(self.name, "it was removed from this fleet", remedy)
 
+    def decide_as_namesake(self) -> Decision:
+        """Decide for a node whose name another machine keeps."""
+        reason = f"another machine was added as {self.name} at the same time, and keeps the name"
+        if not self.own.replica:
+            raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
+        sponsor, machine = self._sponsor(), self.displaced
+        if sponsor is None:
+            return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
+        known = [self.own.replica, *ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
+        new = next_incarnation(machine, known, self.nonce if self.unreachable else "")
+        return ComeBack(new, sponsor, reason, fresh=True, renamed=machine)
+
+    def decide_as_member(self, *, patient: bool) -> Decision:
+        """Decide for a member, by what its own Redis holds."""
+        if not self.own.replica:
+            return self._decide_when_empty()
+        if self.own.damaged:
+            return self._decide_with_damage()
+        if self.own.restored:
+            return self._decide_with_backup()
+        if self.own.replica != self.active_id:
+            return self._decide_with_former_id()
+        return self._decide_with_active_id(patient=patient)
+
     def wait_to_be_heard_of(self) -> Wait:
         """Wait for the members that do not answer: one of them may have added the node again."""
         silent = ", ".join(self.unreachable)
         return Wait(f"no member that answers has heard that it was added, and the Redis of {silent} does not answer")
 
-    def decide_when_empty(self) -> Decision:
+    def _decide_when_empty(self) -> Decision:
         """Decide for a node whose Redis is empty: the node is new, or its Redis has lost everything."""
         if self._seen_by_others:
             return self._come_back("its Redis has lost everything", fresh=True)
@@ -234,15 +262,15 @@ class _Situation:
             return Resume(self.name, tuple(self.members.active))
         return self._join(self.active_id or self.name, fresh=True)
 
-    def decide_with_former_id(self) -> Decision:
+    def _decide_with_former_id(self) -> Decision:
         """Decide for a node whose id leaves the fleet: the node was absent for too long, or had lost commits."""
         fact = self.members.facts.get(self.own.replica)
-        fresh = bool(self._abandoned) or (fact is not None and fact.reason in {ABSENT, REMOVED_BY_HAND})
+        fresh = bool(self._abandoned) or (fact is not None and fact.reason in _NOT_HEARD_OUT)
         if self.active_id is not None and fresh and not self._seen_by_others and not self.unreachable:
             return self._join(self.active_id, fresh=True)
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
 
-    def decide_with_damage(self) -> Decision:
+    def _decide_with_damage(self) -> Decision:
         """Decide for a node whose state is not what it had confirmed."""
         reason = f"its Redis does not hold what it had confirmed: {self.own.damaged}"
         if self._sponsor() is None and self.override.accepting:
@@ -258,11 +286,11 @@ class _Situation:
             return self._join(self.active_id, fresh=True)
         return self._come_back(reason, fresh=True)
 
-    def decide_with_backup(self) -> Decision:
+    def _decide_with_backup(self) -> Decision:
         """Decide for a node whose state comes from a backup image, made by this node or another."""
         reason = "its state comes from a backup"
         fact = self.members.facts.get(self.own.replica)
-        if fact is not None and fact.reason in {ABSENT, REMOVED_BY_HAND}:
+        if fact is not None and fact.reason in _NOT_HEARD_OUT:
             return self._come_back(f"{reason} of {self.own.replica}, which has left the fleet", fresh=True)
         abandoned = self._abandoned_in_backup()
         if abandoned and self._sponsor() is not None:
@@ -270,7 +298,7 @@ class _Situation:
             return self._come_back(f"{reason} with commits of {ids} that the fleet has abandoned", fresh=True)
         return self._come_back(reason, fresh=False)
 
-    def decide_with_active_id(self, *, patient: bool) -> Decision:
+    def _decide_with_active_id(self, *, patient: bool) -> Decision:
         """Decide for a node whose id is the one under which it is a member."""
         at, seen = self.own.clock[self.own.replica], self._seen_by_others
         if ids := ", ".join(self._abandoned):
@@ -316,9 +344,29 @@ class _Situation:
         return ComeBack(self._next_id(), sponsor, reason, fresh)
 
     def _next_id(self) -> ReplicaId:
-        """Return an id that the node has never had."""
-        known = [*self.members.ids_of(self.name), self.own.replica or self.name]
-        return next_incarnation(self.name, known, self.nonce if self._silent else "")
+        """Return an id of this machine that the node has never had."""
+        known = self.members.ids_of(self.name)
+        own = "" if self.own.restored else self.own.replica
+        latest = own or self.active_id or (known[-1] if known else self.name)
+        taken = [*known, self.own.replica or self.name]
+        nonce = self.nonce if self._silent else ""
+        return next_incarnation(self.name, taken, nonce, machine=machine_of(latest, self.name))
+
+    @property
+    def displaced(self) -> str:
+        """The name under which the node has to go on, because another machine keeps its own; empty if none does.
+
+        A node whose Redis is empty cannot tell which of two machines it is. So it must not take up the id of either.
+        """
+        if self.own.restored:
+            return ""
+        fact = self.members.facts.get(self.own.replica)
+        if fact is not None and fact.reason == REMOVED_BY_HAND:
+            return ""
+        own = [*([self.own.replica] if self.own.replica else ()), *self.own.added]
+        if not own and self.name in namesakes(self.members):
+            return self.name
+        return displaced_machine(self.members, self.name, own)
 
     @property
     def active_id(self) -> ReplicaId | None:

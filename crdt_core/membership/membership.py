@@ -15,8 +15,10 @@ from crdt_core.errors import Retired
 from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import TOMBSTONE, unfold
 from crdt_core.membership.changes import write_fact
+from crdt_core.membership.incarnations import machine_of
+from crdt_core.membership.namesakes import displaced_machine
 from crdt_core.types import MEMBERS
-from crdt_core.types.members import LOST, MEMBERS_KEY, Fact, Standing
+from crdt_core.types.members import LOST, MEMBERS_KEY, NAMESAKE, Fact, Standing
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId, Stamp
@@ -66,15 +68,18 @@ class Membership:
     def check(self) -> None:
         """Raise `Retired` if this replica must not go on under its id.
 
-        That is so if the id has left the fleet, or if the replica holds commits that the others have abandoned.
+        That is so if the id has left the fleet, if another machine keeps the name of this node, or if the replica holds
+        commits that the others have abandoned.
 
-        The latter cannot happen to a node that the remaining members have heard of (`Members.abandoned`). It happens to
+        The last cannot happen to a node that the remaining members have heard of (`Members.abandoned`). It happens to
         a node that was added by a member which was removed before anybody else had heard of the addition. No member
         takes in anything of such a node, so it must not go on.
         """
         fact = self._replica.members.facts.get(self._replica.id)
         if fact is not None and fact.standing is not Standing.ACTIVE:
             raise Retired(self._replica.id, fact.reason or fact.standing.name.lower())
+        if fact is not None and displaced_machine(self._replica.members, self._name, [self._replica.id]):
+            raise Retired(self._replica.id, f"another machine keeps the name {self._name}")
         if self._replica.abandoned:
             ids = ", ".join(sorted(self._replica.abandoned))
             raise Retired(self._replica.id, f"it holds commits of {ids} that the others have abandoned")
@@ -109,12 +114,15 @@ class Membership:
         """Seal each id that all members have closed, and fold each id whose seal is stable.
 
         The closings of an id are removed once it is sealed. Two sponsors that do not hear of each other may have
-        recorded two new ids of one node; the one that the node does not use leaves.
+        recorded two new ids of one node; the one that the node does not use leaves. So does that of a machine whose
+        name another machine keeps.
         """
         replica = self._replica
         for id_, fact in members.facts.items():
-            if fact.standing is Standing.ACTIVE and members.active[fact.node] != id_:
-                write_fact(replica, id_, Fact(Standing.LEAVING, fact.node, reason=LOST, at_ms=now.ms))
+            if fact.standing is Standing.ACTIVE and (used := members.active[fact.node]) != id_:
+                is_same = machine_of(used, fact.node) == machine_of(id_, fact.node)
+                reason = LOST if is_same else NAMESAKE
+                write_fact(replica, id_, Fact(Standing.LEAVING, fact.node, reason=reason, at_ms=now.ms))
             if fact.standing is Standing.LEAVING and members.all_closed and self._is_stable_whole(id_):
                 write_fact(replica, id_, dataclasses.replace(fact, standing=Standing.SEALED, final=replica.clock[id_]))
             elif fact.standing is Standing.SEALED and self._is_stable(id_):

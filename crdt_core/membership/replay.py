@@ -19,7 +19,7 @@ from crdt_core.lattice.clocks import Dot
 from crdt_core.lattice.siblings import all_covered, is_tombstone
 from crdt_core.types import MEMBERS, TYPES
 from crdt_core.types.contract import FormerWrite
-from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, REMOVED_BY_HAND, Standing
+from crdt_core.types.members import LOST, MAY_HAVE_UNSENT, MEMBERS_KEY, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,7 @@ class Replay:
                     made += sum(self._repeat(replica, write, seen, sent) for write in delta.writes)
                 self._note(delta)
         fact = replica.members.facts.get(self.former)
-        if self.ends and fact is not None and fact.reason == ABSENT:
+        if self.ends and fact is not None and fact.reason in MAY_HAVE_UNSENT:
             replica.write(MEMBERS_KEY, MEMBERS, self.former.encode(), dataclasses.replace(fact, reason=LOST))
         return made
 

@@ -41,6 +41,7 @@ class OfferedPatches:
         try:
             self._check_strangers(event.patch)
             self._check_leaving(event.patch)
+            self._check_payloads(event.patch)
             context.effects.append(Reply(event.token, self._ingest.join(event.patch, A_CALLER, context)))
         except (CallerError, PeerError) as error:
             context.effects.append(Reply(event.token, error=error))
@@ -60,6 +61,11 @@ class OfferedPatches:
         for replica, counter in self._replica.clock_with_folded.lacks(patch.clock).items():
             if self._replica.members.standing(replica) not in {None, Standing.ACTIVE}:
                 raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has left the fleet")
+
+    def _check_payloads(self, patch: Patch) -> None:
+        """Raise `InvalidArgument` where a dot has another payload here: no caller may stop the node with that."""
+        if found := self._replica.contradiction(patch):
+            raise InvalidArgument("patch", found)
 
     def _is_stranger(self, replica: ReplicaId) -> bool:
         """Whether this is the id of no node that takes part, or once did."""

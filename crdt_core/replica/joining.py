@@ -2,6 +2,10 @@
 
 `crdt_core.replica.replica` decides whether the delta or the patch may be taken in at all. These functions do it. All of
 them end in the one rule of `crdt_core.lattice.siblings`.
+
+They also notice two histories under one replica id, where both have written the same part: then one dot has two
+payloads. A join would keep its own payload on either side, so both replicas stop instead. The contexts of clears are
+not compared: two replicas may name folded replica ids in them or not.
 """
 
 from __future__ import annotations
@@ -9,12 +13,13 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from crdt_core.errors import InvariantBroken, brief
 from crdt_core.lattice.replica_index import covered
-from crdt_core.lattice.siblings import drop, join, unfold, write
+from crdt_core.lattice.siblings import clashing, drop, join, unfold, write
 from crdt_core.types import TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Address, Delta, Patch
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from crdt_core.replica.catalogue import Catalogue
     from crdt_core.types.object import Object
 
-__all__ = ["apply_writes", "join_parts"]
+__all__ = ["apply_writes", "check_repeated", "contradiction", "join_parts"]
 
 
 def apply_writes(catalogue: Catalogue, delta: Delta, deps: VersionVector) -> None:
@@ -41,6 +46,30 @@ def apply_writes(catalogue: Catalogue, delta: Delta, deps: VersionVector) -> Non
             catalogue.put(found, part, write(found.parts.get(part), dense_deps, dot, payload))
 
 
+def check_repeated(catalogue: Catalogue, delta: Delta) -> None:
+    """Raise `InvariantBroken` if `delta`, which has been seen before, now says something else."""
+    dot = catalogue.replica_index.pack(*delta.dot)
+    for key, type_name, part, payload in delta.writes:
+        if part is not None and (found := contradiction(catalogue, (key, type_name, part), {dot: payload})):
+            raise InvariantBroken(found)
+
+
+def contradiction(catalogue: Catalogue, address: Address, theirs: Mapping[PackedDot, Payload]) -> str:
+    """Return in words which dot has another payload here than among `theirs`, the siblings of `address`; else ""."""
+    key, type_name, part = address
+    object_ = catalogue.find(key, type_name)
+    mine = None if object_ is None or part is None else object_.parts.get(part)
+    dot = None if mine is None else clashing(mine, theirs)
+    if dot is None:
+        return ""
+    name, here = catalogue.replica_index.unpack(dot), unfold(mine)[dot]
+    return (
+        f"dot {name} has two payloads, {brief(here)} here and {brief(theirs[dot])} there, at {type_name} {brief(key)}, "
+        f"part {brief(part)}: two histories have used the id {name.replica}; remove the node of one of them "
+        "(`deltaic node remove`), and add it anew"
+    )
+
+
 def join_parts(
     catalogue: Catalogue,
     patch: Patch,
@@ -51,7 +80,8 @@ def join_parts(
     """Join every part of `patch` with that of the catalogue. For a full state, join the parts that it leaves out, too.
 
     `my_clock` and `their_clock` are the clocks of the replica and of the patch, with folded replica ids put back.
-    Yields after each part. Adds the addresses of the writes that were new here to `new`, by dot.
+    Yields after each part. Adds the addresses of the writes that were new here to `new`, by dot. Raises
+    `InvariantBroken` where a dot has two payloads.
     """
     replica_index = catalogue.replica_index
     listed: set[Address] = set()
@@ -84,7 +114,10 @@ def _join_at(
     if part is None:
         _join_clears(catalogue, found, my_clock, theirs, their_clock)
     else:
-        catalogue.put(found, part, join(found.parts.get(part), my_clock, theirs, their_clock))
+        mine = found.parts.get(part)
+        if mine is not None and theirs and clashing(mine, theirs) is not None:
+            raise InvariantBroken(contradiction(catalogue, address, theirs))
+        catalogue.put(found, part, join(mine, my_clock, theirs, their_clock))
 
 
 def _join_clears(

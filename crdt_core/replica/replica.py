@@ -36,9 +36,9 @@ from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.change_index import ChangeIndex
 from crdt_core.replica.coverage import check_covered
 from crdt_core.replica.forgetting import forget_stable
-from crdt_core.replica.joining import apply_writes, join_parts
+from crdt_core.replica.joining import apply_writes, check_repeated, contradiction, join_parts
 from crdt_core.types import MEMBERS
-from crdt_core.types.members import ABSENT, MEMBERS_KEY, Members
+from crdt_core.types.members import MAY_HAVE_UNSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
@@ -250,11 +250,13 @@ class Replica:
         """Take in a peer's delta if this replica has seen everything that the delta builds on. Idempotent.
 
         All writes of the delta become visible together. Raises `InvariantBroken` for a delta under this replica's own
-        id that this replica has not made, and `Malformed` if the replica index has no room for the delta's replica id.
+        id that this replica has not made, and for one whose dot has another payload here; and `Malformed` if the
+        replica index has no room for the delta's replica id.
         """
         self._require_no_open_writes()
         seen = self.clock_with_folded
         if seen.covers(delta.dot):
+            check_repeated(self.catalogue, delta)
             return Applied.DUPLICATE
         if delta.dot.replica == self.id:
             raise InvariantBroken(f"{self.id} has not made {delta.dot}: its own clock is at {self.clock[self.id]}")
@@ -304,6 +306,8 @@ class Replica:
         - `PatchTooNew` if the patch was made for a replica that had seen more than this one;
         - `Malformed` if the replica index has no room for the patch's replica ids;
         - `InvariantBroken` if the patch covers commits of this replica that this replica has not made.
+
+        Also raises `InvariantBroken`, after which this replica must not be used, if a dot has another payload here.
         """
         self.check_joinable(patch)
         return self._join(patch)
@@ -334,6 +338,15 @@ class Replica:
                 return int(end.value)
             yield self.catalogue.take_slice()
 
+    def contradiction(self, patch: Patch) -> str:
+        """Return in words which dot of `patch` has another payload here; empty if none has. Changes nothing."""
+        seen, pack = self.clock_with_folded, self.replica_index.pack
+        for part in patch.parts:
+            theirs = {pack(*dot): payload for dot, payload in part.siblings.items() if seen.covers(dot)}
+            if found := contradiction(self.catalogue, part[:3], theirs):
+                return found
+        return ""
+
     def stabilise(self, stable: VersionVector, tombstones_max: int) -> int:
         """Raise the stable frontier to `stable`, and forget tombstones up to there.
 
@@ -341,16 +354,16 @@ class Replica:
         had seen `stable` has been applied here.
 
         Looks at no more than `tombstones_max` addresses with tombstones. Returns how many addresses still hold some.
-        The observed resets of shares whose owner was excluded for its absence stay: that node may come back, and its
-        unsent writes tell how much more it had counted.
+        The observed resets of shares whose owner may have unsent writes stay: that node may come back, and those writes
+        tell how much more it had counted.
         """
         self._require_no_open_writes()
         self.stable.merge(stable)
         self._change_index.forget(self.stable)
         replica_index = self.catalogue.replica_index
         dense_clock = replica_index.dense_clock_of_known(replica_index.with_folded(self.stable))
-        absent = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason == ABSENT}
-        forget_stable(self.catalogue, dense_clock, tombstones_max, kept_owners=absent)
+        unsent = {id_.encode() for id_, fact in self.members.facts.items() if fact.reason in MAY_HAVE_UNSENT}
+        forget_stable(self.catalogue, dense_clock, tombstones_max, kept_owners=unsent)
         return len(self.catalogue.tombstones)
 
     def take_changes(self) -> Changes:

@@ -15,6 +15,7 @@ answers the questions for which other systems need a vote:
     part        payload                                         states only ever rise:
     n1.2        ["active","n1","127.0.0.1:7001","redis://..."]  active < leaving < sealed < folded
     n1          ["leaving","n1","lost",1763700000000]           a node's next incarnation is a new id
+    n6-4f2a91   ["active","n6","127.0.0.1:7106","redis://..."]  a node that was added, by the nonce of that addition
     n1          ["sealed","n1","lost",1763700000000,41]         41: the last counter of the id; likewise "folded"
     n1/n2       true                                            n2 has closed n1
 """
@@ -37,7 +38,19 @@ if TYPE_CHECKING:
     from crdt_core.lattice.siblings import Payload
     from crdt_core.types.contract import View
 
-__all__ = ["ABSENT", "LOST", "MEMBERS", "MEMBERS_KEY", "REMOVED_BY_HAND", "Fact", "Members", "MembersType", "Standing"]
+__all__ = [
+    "ABSENT",
+    "LOST",
+    "MAY_HAVE_UNSENT",
+    "MEMBERS",
+    "MEMBERS_KEY",
+    "NAMESAKE",
+    "REMOVED_BY_HAND",
+    "Fact",
+    "Members",
+    "MembersType",
+    "Standing",
+]
 
 MEMBERS_KEY = b"deltaic:members"
 """The key of the one object of this type. No face shows it or writes to it."""
@@ -45,7 +58,13 @@ MEMBERS_KEY = b"deltaic:members"
 REMOVED_BY_HAND = "removed"
 ABSENT = "absent"
 LOST = "lost"
-"""The reasons to leave. After `ABSENT` and `LOST` the node may come back by itself, under a new id."""
+NAMESAKE = "namesake"
+"""The reasons to leave. After all but the first the node may come back by itself, under a new id; after `NAMESAKE` also
+under a new name, because another machine keeps the old one."""
+
+MAY_HAVE_UNSENT = frozenset({ABSENT, NAMESAKE})
+"""The reasons of ids that may have gone on writing after the fleet had ended them. Once such writes are repeated, the
+reason becomes `LOST`."""
 
 _ADDRESS_LENGTH_MAX = 1024
 _REASON_LENGTH_MAX = 100

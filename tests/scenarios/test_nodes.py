@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 LARGE = 20_000
 SECRET = "s3cret"  # noqa: S105
 OTHERS = ("n1", "n2")
+REPLICA = re.compile("its replica id is (.+)")
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ def test_a_newcomer_speaks_the_redis_protocol_where_it_is_told(fleet, deltaic):
 def test_a_newcomer_that_is_killed_in_mid_sync_continues(fleet, deltaic):
     everybody_has_a_large_set(fleet)
     newcomer = fleet.newcomer("n4")
-    deltaic("node", "add", "n4", *addresses(fleet, "n4"), "--no-wait")
+    (replica,) = REPLICA.findall(deltaic("node", "add", "n4", *addresses(fleet, "n4"), "--no-wait"))
     newcomer.start()
     wait_until(lambda: (beat(fleet, "n4").get("joins") or {}).get("done"), 30, "a part of the state to have arrived")
     newcomer.kill()
@@ -178,7 +180,7 @@ def test_a_newcomer_that_is_killed_in_mid_sync_continues(fleet, deltaic):
     assert not header(fleet, "n4", "clock"), "nothing shows before all of it is there"
     fleet["n2"].increment("hits")
     newcomer.start().wait_until_serving(90)
-    assert newcomer.replica_id() == "n4"
+    assert newcomer.replica_id() == replica
     fleet.agree()
     assert fleet.everywhere("counter", "hits") == [4] * 4
     assert len(newcomer.elements("large")) == LARGE
@@ -216,15 +218,16 @@ def test_a_replica_of_another_fleet_is_not_added(fleet, deltaic, tmp_path):
 
 def test_node_add_waits_until_the_node_is_up_and_may_be_called_again(fleet, deltaic):
     newcomer = fleet.newcomer("n4")
-    assert "n4 is now a member; its replica id is n4" in deltaic(
-        "node", "add", "n4", *addresses(fleet, "n4"), "--no-wait"
-    )
+    said = deltaic("node", "add", "n4", *addresses(fleet, "n4"), "--no-wait")
+    (replica,) = REPLICA.findall(said)
+    assert f"n1: n4 is now a member; its replica id is {replica}" in said
+    assert header(fleet, "n4", "added") == [replica]
     (_, _, _, n4) = deltaic.json("node", "list")
     assert (n4["standing"], n4["running"], n4["joining"]) == ("active", False, True)
     with deltaic.start("node", "add", "n4") as waiting:
         assert waiting.stdout is not None
         lines = iter(waiting.stdout)
-        assert "n4 is already a member; its replica id is n4" in next(lines)
+        assert f"n4 is already a member; its replica id is {replica}" in next(lines)
         newcomer.start()
         assert "n4: up" in [line.strip() for line in lines]
     assert waiting.returncode == 0
@@ -240,7 +243,8 @@ def test_interrupting_the_wait_leaves_the_node_a_member(fleet, deltaic):
         waiting.send_signal(signal.SIGINT)
         assert "n4 stays a member" in "".join(lines)
     assert waiting.returncode == 130
-    assert standing(fleet["n1"], "n4") == "ACTIVE"
+    (known,) = [id_ for id_ in deltaic.json("node", "list") if id_["node"] == "n4"]
+    assert (known["standing"], known["replica"].startswith("n4-")) == ("active", True)
 
 
 # A node that the fleet files of the others do not name --------------------------------------------------------------
@@ -334,9 +338,10 @@ def test_a_removed_members_contributions_stay_and_its_id_goes(fleet, deltaic):
     assert "it claims n3:1000000, and n3 has left the fleet" in caught.value.details()
     assert fleet["n1"].merge(claiming({"n3": 1})) == 0
 
-    assert "its replica id is n3.2" in deltaic("node", "add", "n3", "--no-wait")
+    (replica,) = REPLICA.findall(deltaic("node", "add", "n3", "--no-wait"))
+    assert re.fullmatch(r"n3-[0-9a-f]{6}\.2", replica), "an id is never used again"
     fleet["n3"].start().wait_until_serving()
-    assert fleet["n3"].replica_id() == "n3.2"
+    assert fleet["n3"].replica_id() == replica
     fleet["n3"].increment("hits")
     fleet.agree()
     assert fleet.everywhere("counter", "hits") == [4] * 3
@@ -405,7 +410,7 @@ def test_a_node_whose_addition_left_with_the_one_that_wrote_it_down_stops_and_ca
         n4.start().wait_until_serving()
         assert waiting.stdout is not None
         assert "n4: up" in [line.strip() for line in waiting.stdout]
-    assert n4.replica_id() == "n4.2"
+    assert re.fullmatch(r"n4-[0-9a-f]{6}\.2", n4.replica_id())
     wait_until(lambda: n4.times_logged("unsent_writes_replayed"), 30, "its unsent writes to be made anew")
     fleet.agree(*OTHERS, "n4")
     for node in fleet.members((*OTHERS, "n4")):

@@ -28,7 +28,7 @@ def add_a_node(world: World, host: Host) -> bool:
     name = world.rng.choice(out) if out else f"n{len(world.hosts) + 1}"
     if name in world.hosts and not _knows_the_end(world, host, name):
         return False
-    host.process.put(Call(AddMember(name, "", ""), _Added(world, name)))
+    host.process.put(Call(AddMember(name, "", "", f"{world.rng.randrange(16**6):06x}"), _Added(world, name)))
     return True
 
 

@@ -20,12 +20,13 @@ from crdt_core.membership.evidence import NodeEvidence
 from crdt_core.types.members import Standing
 from workers.cli.display import age, plain_table
 from workers.cli.join_progress import watch_joining
+from workers.cli.namesakes import namesake_notes
 from workers.cli.removal import VIA, remove, serving_member
 from workers.config.fleet_file import add_section, resp_beside
 from workers.config.loading import checked_node, default_fleet_file, load_settings
 from workers.config.redis_url import publishable, redacted
 from workers.fleet.members import FleetMembers, read_members
-from workers.fleet.stores import NodeStoreUnavailable
+from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 from workers.rpc.client import FleetClient
 from workers.system.clock import wall_ms
 from workers.wire.keys import Keys
@@ -73,6 +74,8 @@ def list_(fleet_file: Path | None, *, as_json: bool) -> None:
         where = [id_["grpc"], *([id_["resp"] or "-", id_["redis"]] if wide else [])]
         table.add_row(id_["node"], id_["replica"], _standing(id_), since, _worker(id_), *where, style=style)
     console.print(table)
+    for note in namesake_notes(fleet.members, fleet.settings.nodes):
+        console.print(note, style="yellow", markup=False, highlight=False)
 
 
 def _ids(fleet: FleetMembers) -> list[dict[str, Any]]:
@@ -239,7 +242,20 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     async with FleetClient(fleet.settings) as clients:
         member = await serving_member(clients, fleet, via, but=name)
         _check_knows_given_up(fleet, evidence, member.name)
-        return await member.add_node(name, new), member.name
+        replica = await member.add_node(name, new)
+    await _note_addition(fleet, name, [*evidence.added, replica])
+    return replica, member.name
+
+
+async def _note_addition(fleet: FleetMembers, name: str, added: list[str]) -> None:
+    """Write into the new node's Redis under which ids it was added, so that it can tell itself from a namesake.
+
+    Raises `NodeStoreUnavailable`.
+    """
+    async with FleetRedis(fleet.settings) as redis:
+        answer = (await redis.ask({name: [("HSET", Keys(name).header, "added", orjson.dumps(added))]}))[name]
+    if isinstance(answer, NodeStoreUnavailable):
+        raise answer
 
 
 def _evidence_of_newcomer(fleet: FleetMembers, name: str) -> NodeEvidence:
@@ -251,6 +267,10 @@ def _evidence_of_newcomer(fleet: FleetMembers, name: str) -> NodeEvidence:
     evidence = fleet.evidence_by_node[name]
     if isinstance(evidence, NodeStoreUnavailable):
         raise evidence
+    if evidence.renamed:
+        raise InvalidArgument(
+            name, f"its Redis is that of {evidence.renamed}, a machine that was renamed: choose another"
+        )
     if name in fleet.members.active:
         return evidence
     if evidence.running:

@@ -9,6 +9,7 @@ from rich.text import Text
 from crdt_core.types.members import Standing
 from workers.cli.display import age, printable, size
 from workers.cli.join_progress import join_progress
+from workers.cli.namesakes import namesake_notes
 
 if TYPE_CHECKING:
     from workers.config.settings import ClockSettings
@@ -45,6 +46,7 @@ def _membership_notes(fleet: FleetStatus) -> list[Text]:
     ]
     notes = [Text(f"{node.name} {join_progress(node.heartbeat).words}", style="yellow") for node in joining]
     notes += [_away_note(name, away) for name, away in fleet.away.items()]
+    notes += [Text(note, style="yellow") for note in namesake_notes(fleet.members, fleet.nodes)]
     for replica, fact in fleet.leaving.items():
         since = age(max(0, fleet.at_ms - fact.at_ms))
         left = f"{replica} has left ({fact.reason}, {since} ago)"

@@ -30,6 +30,7 @@ __all__ = [
     "checked_node",
     "default_fleet_file",
     "load_settings",
+    "with_name",
 ]
 
 FILE_VARIABLE = "DELTAIC_FILE"
@@ -97,6 +98,12 @@ def checked_node(name: str, **addresses: str | None) -> NodeSettings:
         return NodeSettings(**addresses)
     except ValidationError as error:
         raise _first_problem(error, f"nodes.{name}.") from None
+
+
+def with_name(settings: FleetSettings, node: str, new: str) -> FleetSettings:
+    """Return `settings` with the section of `node` under the name `new`, and none for `node`."""
+    nodes = {name: section for name, section in settings.nodes.items() if name != node}
+    return settings.model_copy(update={"nodes": nodes | {new: settings.nodes[node]}})
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ from workers.fleet.lag import fill_in_lag, fill_in_log_lengths
 from workers.fleet.node_status import NodeStatus
 from workers.fleet.stores import NodeStoreUnavailable
 from workers.replication.heartbeat import read_heartbeat
-from workers.storage.evidence import decode_founders, decode_members
+from workers.storage.evidence import decode_members, decode_names
 from workers.system.clock import wall_ms
 from workers.wire.keys import AUDIT, FLEET, OPEN, PAUSED, Keys
 
@@ -138,7 +138,7 @@ def _fill_in(node: NodeStatus, replies: Replies, peers: list[str], at_ms: int) -
     clock, stable, digest, replica, round_, founders, joining, absent, waiting = header
     try:
         node.clock, node.stable = _clock(clock), _clock(stable)
-        node.members, node.founders = decode_members(members), decode_founders(founders)
+        node.members, node.founders = decode_members(members), decode_names("founders", founders)
     except (Malformed, orjson.JSONDecodeError) as error:
         node.clock = node.stable = None
         node.problem = f"{Keys(node.name).header} cannot be read: {error}"

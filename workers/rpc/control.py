@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Control"]
 
+_NONCE_BYTES = 3
 _INSPECT = COMMANDS[b"DELTAIC.INSPECT"]
 
 
@@ -79,7 +81,8 @@ class Control(rpc.ControlServiceServicer):
             checked_node(request.node, grpc=request.grpc, redis=request.redis)
         if request.redis != publishable(request.redis):
             raise InvalidArgument("redis", "has a password, which is not recorded; leave it to the fleet files")
-        replica = await self._mailbox.call(AddMember(request.node, request.grpc, request.redis))
+        nonce = secrets.token_hex(_NONCE_BYTES)
+        replica = await self._mailbox.call(AddMember(request.node, request.grpc, request.redis, nonce))
         return pb.AddNodeResponse(replica=replica)
 
     async def RemoveNode(self, request: pb.RemoveNodeRequest, context: Context) -> pb.RemoveNodeResponse:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-__all__ = ["decode_founders", "decode_members", "evidence_commands", "evidence_of", "read_evidence"]
+__all__ = ["decode_members", "decode_names", "evidence_commands", "evidence_of", "read_evidence"]
 
 
 def evidence_commands(node: str) -> list[tuple[str | bytes, ...]]:
@@ -49,7 +49,7 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
         replica=_text(fields.get(b"replica")),
         clock=decode_header(fields).clock,
         members=decode_members(members),
-        founders=decode_founders(fields.get(b"founders")),
+        founders=decode_names("founders", fields.get(b"founders")),
         joining=bool(fields.get(b"joining")),
         former=_text(fields.get(b"former")),
         replayed=turn_in(fields.get(b"replayed") or b"0"),
@@ -59,6 +59,8 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
         doubtful=_text(fields.get(b"run_id")) != info["run_id"],
         owned=b"owner" in fields,
         run_id=info["run_id"],
+        added=decode_names("added", fields.get(b"added")),
+        renamed=_text(fields.get(b"renamed")),
         met={peer.decode(): run_id.decode() for peer, run_id in met.items()},
         running=alive is not None and alive == fields.get(b"owner"),
     )
@@ -83,15 +85,15 @@ def decode_members(parts: Mapping[bytes, bytes]) -> Members:
     return MEMBERS.value(View(link.parts, replica_index))
 
 
-def decode_founders(value: bytes | None) -> tuple[str, ...]:
-    """Return the founders in the header's field `founders`; none for `None`. Raises `Malformed`."""
+def decode_names(field: str, value: bytes | None) -> tuple[str, ...]:
+    """Return the list of names, or of replica ids, in the header's `field`; none for `None`. Raises `Malformed`."""
     try:
-        founders = orjson.loads(value or b"[]")
+        names = orjson.loads(value or b"[]")
     except orjson.JSONDecodeError as error:
-        raise Malformed("header", f"founders are no JSON ({error})") from error
-    if not isinstance(founders, list) or not all(isinstance(item, str) for item in founders):
-        raise Malformed("header", "founders are no list of names")
-    return tuple(founders)
+        raise Malformed("header", f"{field} are no JSON ({error})") from error
+    if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
+        raise Malformed("header", f"{field} are no list of names")
+    return tuple(names)
 
 
 def _text(value: bytes | None) -> str:

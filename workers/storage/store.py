@@ -139,9 +139,8 @@ class Store:
         deleted instead, because it belongs to a former incarnation, and the log stays: it may hold unsent writes. That
         takes several steps, and the header says that the state is damaged until all of it is gone.
         """
-        await self._until_done(
-            partial(self._discard if discard else self._continue, {"replica": replica.encode(), **fields})
-        )
+        step = self._discard if discard else self._continue
+        await self._until_done(partial(step, {"replica": replica.encode(), **fields}))
 
     async def _continue(self, fields: Mapping[str, bytes]) -> None:
         (former,) = await self._ownership.ask(("HGET", self.keys.header, "replica"))
@@ -149,14 +148,49 @@ class Store:
         await self._ownership.transact(set_header(self.keys, fields), ("UNLINK", log_key))
 
     async def _discard(self, fields: Mapping[str, bytes]) -> None:
+        empty = await self._delete_state()
+        await self._ownership.transact(set_header(self.keys, {**empty, "damaged": b"", **fields}))
+
+    async def move(self, node: str, replica: ReplicaId, fields: Mapping[str, bytes]) -> None:
+        """Give this Redis to node `node`, another name of this machine, which goes on as `replica` with `fields`.
+
+        The log of the id that `fields` names as the former one goes there, as it may hold unsent writes. The state is
+        deleted. The header of the present name says where the machine went. Raises `Fenced`.
+        """
+        await self._until_done(partial(self._move, node, {"replica": replica.encode(), **fields}))
+
+    async def _move(self, node: str, fields: Mapping[str, bytes]) -> None:
+        former = text(fields["former"])
+        old, new = Keys(self.keys.node, former).log, Keys(node, former).log
+        is_moved, has_log = await self._ownership.ask(("HEXISTS", self.keys.header, "renamed"), ("EXISTS", old))
+        if is_moved:
+            return  # an earlier attempt, whose reply was lost
+        written = {
+            **await self._delete_state(),
+            "run_id": self._ownership.run_id,
+            "format": self._ownership.fields["format"],
+            **fields,
+        }
+        await self._ownership.transact(
+            ("UNLINK", self.keys.header, self.keys.inbox),
+            set_header(self.keys, {"renamed": node.encode(), **self._ownership.fields}),
+            ("UNLINK", Keys(node).header),
+            set_header(Keys(node), written),
+            *([("RENAME", old, new)] if has_log else []),
+        )
+
+    async def _delete_state(self) -> dict[str, bytes]:
+        """Delete all objects, in steps, and return the header of an empty state, with the same hybrid clock.
+
+        From the first step on, the header says that the state is damaged.
+        """
         with self._ownership.slow_replies():
             (header,) = await self._ownership.ask(("HGETALL", self.keys.header))
             with locating_malformed(self.keys.header):
                 hlc = decode_header(dict(pairs(header))).hlc
             await self._ownership.transact(set_header(self.keys, {"damaged": b"a part of it was discarded"}))
             await delete_objects(self._ownership, self.keys)
-            empty = encode_header(Header(VersionVector(), VersionVector(), 0, hlc))
-            await self._ownership.transact(set_header(self.keys, {**empty, "damaged": b"", **fields}))
+        return encode_header(Header(VersionVector(), VersionVector(), 0, hlc))
 
     async def _until_done(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `attempt`, which is repeated on a new connection while Redis does not answer."""

@@ -12,6 +12,9 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
                                           joining   1: its state is not complete yet
                                           former    a former replica id whose unsent writes are to be replayed (plain)
                                           replayed  counter up to which they are replayed; absent: none is (plain)
+                                          added     the replica ids under which `deltaic node add` has added this node
+                                          renamed   the name under which this machine goes on (plain): another machine
+                                                    keeps this one, see `crdt_core.membership.namesakes`
                                           restored  1: the state comes from a backup image
                                           restoring 1: a restore is writing it, or was interrupted
                                           staged    1: a commit is in the list `staged`, and not applied yet
@@ -28,6 +31,7 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
     deltaic:{n1}:staged         list    the commands of a large commit, in pieces: see `workers.storage.staging`
     deltaic:{n1}:log            stream  the deltas of replica n1; entry `<counter>-0`, field `d`
     deltaic:{n1}:log.2          stream  the deltas of replica n1.2, the node's next incarnation: a new log for each id
+    deltaic:{n6}:log-4f2a91     stream  the deltas of replica n6-4f2a91, of a node that was added
     deltaic:{n1}:inbox          stream  messages to the node, field `m`; read by the consumer group `worker`
     deltaic:{n1}:links          hash    per peer `open` or `paused` (plain): whether the node reads from that peer; a
                                         peer without a field is open

@@ -28,14 +28,13 @@ from workers.wire.retry import until_redis_answers
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
     from crdt_core.membership.identity import Sponsor, Start
     from workers.config.settings import NodeSettings
     from workers.storage.store import Store
     from workers.wire.peers import Peers
 
-__all__ = ["bootstrap"]
+__all__ = ["Renamed", "bootstrap"]
 
 log = structlog.get_logger()
 
@@ -48,10 +47,18 @@ _NONCE_BYTES = 2
 _OPTIONS = {"trusting": "--trust-redis", "unsponsored": "--unsponsored", "accepting": "--accept-damage"}
 
 
+class Renamed(Exception):
+    """The machine goes on as node `node`, because another machine keeps its former name."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(node)
+        self.node = node
+
+
 async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, override: OperatorOverride) -> Start:
     """Return how the node starts, however long the decision takes. This process must own `store`.
 
-    Raises `NotAMember`, `DamagedState`, `CorruptState` and `Fenced`.
+    Raises `Renamed`, `NotAMember`, `DamagedState`, `CorruptState` and `Fenced`.
     """
     await until_redis_answers(partial(_delete_met, name, peers.redis(name)), node.redis)
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
@@ -62,6 +69,8 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
             own = await until_redis_answers(partial(read_evidence, name, peers.redis(name)), node.redis)
         except Malformed as error:
             raise CorruptState(Keys(name).header, str(error)) from error
+        if own.renamed:
+            raise Renamed(own.renamed)
         others = await _evidence_of_peers(name, own, peers, unresponsive)
         patient = asyncio.get_running_loop().time() < deadline
         nonce = secrets.token_hex(_NONCE_BYTES)
@@ -77,10 +86,14 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
             continue
         if isinstance(decision, ComeBack):
             log.warning("incarnation_chosen", node=name, replica=decision.replica, reason=decision.reason)
-            if decision.sponsor and not await _is_admitted(name, node, decision.replica, decision.sponsor, peers):
+            if decision.sponsor and not await _is_admitted(name, node, decision, decision.sponsor, peers):
                 unresponsive.add(decision.sponsor.node)
                 continue
         start = start_of(own, decision)
+        if start.renamed:
+            assert start.header is not None, "a node that takes another name also takes a new id"
+            await store.move(start.renamed, start.replica, start.header)
+            raise Renamed(start.renamed)
         if start.header is not None:
             await store.begin(start.replica, start.header, discard=start.discard)
         return start
@@ -123,9 +136,10 @@ async def _evidence_of_peers(
     return dict(zip(nodes, found, strict=True))
 
 
-async def _is_admitted(name: str, node: NodeSettings, new: ReplicaId, sponsor: Sponsor, peers: Peers) -> bool:
+async def _is_admitted(name: str, node: NodeSettings, decision: ComeBack, sponsor: Sponsor, peers: Peers) -> bool:
     """Ask `sponsor` to write the new id down, and return whether its Redis shows the id within some seconds."""
-    message = encode_message(Admit(name, new, node.grpc, publishable(node.redis)))
+    new = decision.replica
+    message = encode_message(Admit(decision.renamed or name, new, node.grpc, publishable(node.redis)))
     redis = peers.redis(sponsor.node)
     try:
         async with asyncio.timeout(_ADMISSION_TIMEOUT_S):

@@ -38,13 +38,14 @@ from workers.turns.mailbox import Mailbox
 from workers.wire.keys import Keys
 from workers.wire.peers import Peers
 from workers.wire.retry import until_redis_answers
-from workers.worker.bootstrap import bootstrap
+from workers.worker.bootstrap import Renamed, bootstrap
 from workers.worker.custody import Custody
 from workers.worker.faces import faces_of, start_face
 from workers.worker.following import follow_peers
 from workers.worker.heartbeats import publish_heartbeats
 from workers.worker.history import check_history
 from workers.worker.joining import SponsorSilent, join, replay_former
+from workers.worker.recognition import watch_recognition
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -88,7 +89,8 @@ class Life:
     async def run(self, *, takeover: bool) -> None:
         """Serve until `stop` is done.
 
-        Raises `Retired` or `SponsorSilent` where the node has to begin again; otherwise the errors of `run_worker`.
+        Raises `Retired`, `Renamed` or `SponsorSilent` where the node has to begin again; otherwise the errors of
+        `run_worker`.
         """
         try:
             loading = asyncio.create_task(self._load(takeover=takeover))
@@ -101,7 +103,7 @@ class Life:
         except (Retired, SponsorSilent):
             await self._store.release()
             raise
-        except NotAMember:
+        except (NotAMember, Renamed):
             await _release(self._store, self._peers.redis(self._name), self._name)
             raise
         finally:
@@ -182,6 +184,7 @@ class Life:
                 outbox.run(mailbox),
                 follow_peers(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),
                 replay_former(own, start, mailbox),
+                watch_recognition(node, self._peers),
                 sweep(mailbox),
             )
         ]

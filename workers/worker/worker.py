@@ -10,6 +10,8 @@ import structlog
 
 from crdt_core.errors import Retired
 from crdt_core.membership.evidence import OperatorOverride
+from workers.config.loading import with_name
+from workers.worker.bootstrap import Renamed
 from workers.worker.joining import SponsorSilent
 from workers.worker.life import Life
 
@@ -26,7 +28,8 @@ async def run_worker(
 ) -> None:
     """Run node `name` until this process is told to stop.
 
-    If the fleet has retired the node's replica id, the node begins again under a new one. Raises `UnknownNode`,
+    If the fleet has retired the node's replica id, the node begins again under a new one. If another machine keeps the
+    name, this one goes on under that of its addition. Raises `UnknownNode`,
     `NotAMember`, `AlreadyRunning` or `PortTaken` where the node cannot run; `Fenced` or `InvariantBroken` where it has
     to stop; `StoreUnavailable` where Redis was away when it was told to stop.
     """
@@ -37,6 +40,10 @@ async def run_worker(
             await Life(settings, name, stop, override or OperatorOverride()).run(takeover=takeover)
         except Retired as retired:
             log.warning("replica_retired", node=name, replica=retired.replica, reason=retired.reason)
+        except Renamed as renamed:
+            remedy = f"call its section [nodes.{renamed.node}] in the fleet file, and its jobs and cron likewise"
+            log.warning("node_renamed", node=name, to=renamed.node, remedy=remedy)
+            settings, name = with_name(settings, name, renamed.node), renamed.node
         except SponsorSilent as silent:
             log.warning("sponsor_timed_out", node=name, sponsor=silent.sponsor, reason="it sent no state")
 

@@ -83,8 +83,8 @@ def test_what_a_member_wrote_while_it_was_being_removed_ends_at_the_same_dot_eve
 
 
 def test_a_newcomer_takes_the_state_and_then_part(fleet):
-    assert fleet.do("n1", AddMember("n4", "127.0.0.1:4", "redis://127.0.0.1:4")) == ["n4"]
-    newcomer = fleet.start("n4", Replica("n4"), Sponsor("n1", "n1"))
+    assert fleet.do("n1", AddMember("n4", "127.0.0.1:4", "redis://127.0.0.1:4", "a1")) == ["n4-a1"]
+    newcomer = fleet.start("n4", Replica("n4-a1"), Sponsor("n1", "n1"))
     assert not newcomer.membership.is_admitted
     fleet.sync("n4")
     assert newcomer.membership.is_admitted
@@ -98,8 +98,8 @@ def test_a_newcomer_takes_the_state_and_then_part(fleet):
 
 def test_a_newcomer_does_not_take_a_members_question_for_nonsense(fleet):
     """The others' rounds include it from the moment it is recorded; it knows nobody but its sponsor by then."""
-    fleet.do("n1", AddMember("n4", "127.0.0.1:4", "redis://127.0.0.1:4"))
-    newcomer = fleet.start("n4", Replica("n4"), Sponsor("n1", "n1"))
+    fleet.do("n1", AddMember("n4", "127.0.0.1:4", "redis://127.0.0.1:4", "a1"))
+    newcomer = fleet.start("n4", Replica("n4-a1"), Sponsor("n1", "n1"))
     question = encode_message(Ask("n2", "r", fleet.nodes["n2"].replica.clock))
     turn = newcomer.turn([MessagesRead([("1-0", question)])], 0, 0)
     assert not turn.commit.quarantined
@@ -115,26 +115,26 @@ def test_a_newcomer_that_is_not_there_yet_holds_stability_back(fleet):
     fleet.do("n2", command("SADD", b"s", b"x"))
     fleet.settle()
     fleet.do("n2", command("SREM", b"s", b"x"))
-    fleet.do("n1", AddMember("n4", "", ""))
+    fleet.do("n1", AddMember("n4", "", "", "a1"))
     fleet.settle()
     fleet.compact()
     assert len(fleet.nodes["n1"].replica.catalogue.tombstones) == 1
-    fleet.start("n4", Replica("n4"), Sponsor("n1", "n1"))
+    fleet.start("n4", Replica("n4-a1"), Sponsor("n1", "n1"))
     fleet.sync("n4")
     fleet.compact()
     assert not fleet.nodes["n1"].replica.catalogue.tombstones
 
 
 def test_nobody_is_added_or_removed_twice_nor_removes_itself(fleet):
-    fleet.do("n1", AddMember("n4", "", ""))
-    (error,) = fleet.do("n1", AddMember("n4", "", ""))
+    fleet.do("n1", AddMember("n4", "", "", "a1"))
+    (error,) = fleet.do("n1", AddMember("n4", "", "", "a1"))
     assert isinstance(error, InvalidArgument)
     (error,) = fleet.do("n1", RemoveMember("n1"))
     assert isinstance(error, InvalidArgument)
     fleet.do("n1", RemoveMember("n4"))
     (error,) = fleet.do("n1", RemoveMember("n4"))
     assert isinstance(error, UnknownNode)
-    assert fleet.do("n1", AddMember("n4", "", "")) == ["n4.2"]
+    assert fleet.do("n1", AddMember("n4", "", "", "b2")) == ["n4-b2.2"]
 
 
 def test_a_node_that_lost_commits_comes_back_under_a_new_id_and_fetches_them(fleet):
@@ -253,7 +253,7 @@ def test_an_asker_that_lacks_a_folded_id_gets_the_full_state(fleet):
     assert replica.patch(VersionVector(), fleet.nodes["n1"].hlc.last).since is None
     old = VersionVector({**replica.clock, "n3": 1})
     assert replica.patch(old, fleet.nodes["n1"].hlc.last).since == old
-    newcomer = Replica("n4")
+    newcomer = Replica("n4-a1")
     newcomer.join(replica.patch(VersionVector(), fleet.nodes["n1"].hlc.last))
     assert newcomer.value(b"hits") == 3
     assert newcomer.clock == replica.clock
@@ -341,8 +341,8 @@ def test_a_callers_patch_does_not_lengthen_an_id_that_has_left(fleet):
 def leave_behind(fleet: Fellows) -> None:
     """n3 adds n4, which counts once, and is removed, while n1 and n2 hear of neither."""
     fleet.away = {"n1", "n2"}
-    fleet.do("n3", AddMember("n4", "", ""))
-    fleet.start("n4", Replica("n4"), Sponsor("n3", "n3"))
+    fleet.do("n3", AddMember("n4", "", "", "a1"))
+    fleet.start("n4", Replica("n4-a1"), Sponsor("n3", "n3"))
     fleet.sync("n4")
     assert fleet.do("n4", HITS) == [4]
     fleet.away = {"n3", "n4"}
@@ -401,8 +401,8 @@ def test_one_that_was_added_unheard_goes_on_as_long_as_the_others_may_still_hear
 def test_a_member_that_anybody_has_heard_of_takes_part_in_the_end_of_who_added_it(fleet):
     """n2 alone had heard of n4 when n1, which had not, removed n3."""
     fleet.away = {"n1"}
-    fleet.do("n3", AddMember("n4", "", ""))
-    fleet.start("n4", Replica("n4"), Sponsor("n3", "n3"))
+    fleet.do("n3", AddMember("n4", "", "", "a1"))
+    fleet.start("n4", Replica("n4-a1"), Sponsor("n3", "n3"))
     fleet.sync("n4")
     fleet.away = {"n2", "n3", "n4"}
     fleet.do("n1", RemoveMember("n3"))
@@ -412,7 +412,7 @@ def test_a_member_that_anybody_has_heard_of_takes_part_in_the_end_of_who_added_i
     fleet.do("n4", HITS)
     fleet.settle()
     fold(fleet)
-    assert all(fleet.nodes[name].replica.clock.keys() == {"n1", "n2", "n4"} for name in ("n1", "n2", "n4"))
+    assert all(fleet.nodes[name].replica.clock.keys() == {"n1", "n2", "n4-a1"} for name in ("n1", "n2", "n4"))
     agree(fleet, "n1", "n2", "n4")
 
 
@@ -420,12 +420,12 @@ def test_what_the_fleet_has_given_up_does_not_come_in_by_one_that_was_added_anew
     """n4 is added again, under the id that it goes by, while it still believes what n3 had said."""
     leave_behind(fleet)
     end_n3(fleet, Standing.SEALED)
-    assert fleet.do("n1", AddMember("n4", "", "")) == ["n4"]
+    assert fleet.do("n1", AddMember("n4", "", "", "a1")) == ["n4-a1"]
     n4 = fleet.nodes["n4"]
     patch = n4.replica.patch(VersionVector(n1=1, n2=1, n3=1), n4.hlc.last)
     fleet.turn("n1", LinksRead(frozenset({"n3"})))
     fleet.turn("n1", MessagesRead([("1-0", encode_message(Push("n4", "r", patch)))]))
-    assert fleet.turn("n1", DeltasRead("n4", fleet.logs["n4"], object())) == [0]
+    assert fleet.turn("n1", DeltasRead("n4", fleet.logs["n4-a1"], object())) == [0]
     assert fleet.nodes["n1"].replica.clock_with_folded["n3"] == 1
     assert fleet.value("n1", b"hits") == 3
     fleet.away = {"n3"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_core.errors import InvalidArgument
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.membership.incarnations import incarnation, next_incarnation
+from crdt_core.membership.incarnations import added_id, incarnation, machine_of, next_incarnation
 
 
 @given(st.sampled_from(["n1", "node-a", "a.b"]), st.lists(st.integers(2, 99)), st.sampled_from(["", "c0de"]))
@@ -29,7 +29,36 @@ def test_nodes_that_choose_without_asking_each_other_are_kept_apart_by_their_non
     assert next_incarnation("n1", ["n1"], "c0de") != next_incarnation("n1", ["n1"], "beef")
 
 
-@pytest.mark.parametrize(("replica", "number"), [("n1", 1), ("n1.2", 2), ("n1.10-c0de", 10), ("n2", 1), ("n1.x", 1)])
+@given(st.sampled_from(["n1", "node-a"]), st.sampled_from(["4f2a91", "07b3e8"]), st.integers(0, 5))
+def test_all_ids_that_an_addition_leads_to_name_its_machine(node: str, nonce: str, incarnations: int) -> None:
+    known = [added_id(node, [], nonce)]
+    machine = known[0]
+    for _ in range(incarnations):
+        known.append(next_incarnation(node, known, "c0de", machine=machine))
+    assert {machine_of(id_, node) for id_ in known} == {machine} == {f"{node}-{nonce}"}
+    assert [incarnation(id_, node) for id_ in known] == list(range(1, incarnations + 2))
+    again = added_id(node, known, "beefed")
+    assert machine_of(again, node) != machine
+    assert incarnation(again, node) == incarnations + 2
+
+
+def test_two_additions_under_one_name_lead_to_two_ids() -> None:
+    assert added_id("n6", [], "4f2a91") != added_id("n6", [], "07b3e8")
+
+
+@pytest.mark.parametrize(
+    ("replica", "number"),
+    [
+        ("n1", 1),
+        ("n1.2", 2),
+        ("n1.10-c0de", 10),
+        ("n2", 1),
+        ("n1.x", 1),
+        ("n1-4f", 1),
+        ("n1-4f.3", 3),
+        ("n1-4f.4-be", 4),
+    ],
+)
 def test_the_number_of_an_incarnation_is_read_from_its_id(replica: str, number: int) -> None:
     assert incarnation(replica, "n1") == number
 

@@ -108,8 +108,8 @@ def test_a_round_with_a_stranger_is_the_callers_error_and_one_with_all_leaves_ou
 
 def test_a_newcomer_notes_in_its_header_that_it_has_joined() -> None:
     fleet = Fellows(["n1"])
-    fleet.do("n1", AddMember("n2", "", ""))
-    newcomer = fleet.start("n2", Replica("n2"), Sponsor("n1", "n1"))
+    fleet.do("n1", AddMember("n2", "", "", "a1"))
+    newcomer = fleet.start("n2", Replica("n2-a1"), Sponsor("n1", "n1"))
     assert newcomer.joins
     fleet.sync("n2")
     assert not newcomer.joins

@@ -8,6 +8,7 @@ from crdt_core.codec.patches import decode_patch, encode_patch
 from crdt_core.errors import InvalidArgument, PatchTooNew, TooMany
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.deltas import Patch, PatchPart
+from crdt_core.lattice.siblings import TOMBSTONE
 from crdt_core.membership.changes import RemoveMember
 from crdt_core.node.events import Call, PatchAsked, PatchOffered, Reply
 from crdt_core.node.node import Node
@@ -73,3 +74,14 @@ def test_a_caller_cannot_bring_more_of_an_id_that_leaves() -> None:
     refused = offer(node, encode_patch(more))
     assert isinstance(refused, InvalidArgument)
     assert "n3:2, and n3 has left the fleet" in str(refused)
+
+
+def test_a_caller_whose_patch_contradicts_what_is_here_is_refused_and_stops_nobody() -> None:
+    node = node_of()
+    assert offer(node, patch_of("s1")) == 1
+    part = PatchPart(b"set", "orset", b"s1", {Dot("s1", 1): TOMBSTONE})
+    other = Patch("elsewhere", VersionVector(), VersionVector(s1=1), VersionVector(), NOW, (part,))
+    refused = offer(node, encode_patch(other))
+    assert isinstance(refused, InvalidArgument)
+    assert "dot s1:1 has two payloads, True here and None there" in str(refused)
+    assert node.replica.value(b"set") == [b"s1"]

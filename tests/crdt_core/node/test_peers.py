@@ -31,6 +31,6 @@ def test_who_joins_is_a_peer_from_then_on() -> None:
     replica = Replica("n1", founders=["n1", "n2"])
     peers = peers_of(replica)
     assert not peers.hears("n3")
-    AddMember("n3", "", "").run(replica, Stamp(1, 0))
+    AddMember("n3", "", "", "a1").run(replica, Stamp(1, 0))
     replica.commit(Stamp(1, 0))
     assert peers.hears("n3")

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crdt_core.errors import Malformed
+from crdt_core.errors import InvariantBroken, Malformed
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.deltas import Delta, Patch, PatchPart, Write
 from crdt_core.lattice.replica_index import REPLICAS_MAX
-from crdt_core.lattice.siblings import unfold
+from crdt_core.lattice.siblings import TOMBSTONE, unfold
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.joining import apply_writes, join_parts
-from crdt_core.types import ORSET
+from crdt_core.replica.replica import Replica
+from crdt_core.types import ORSET, TYPES
+from tests.crdt_core.types.models import MODELS
 
 if TYPE_CHECKING:
     from crdt_core.lattice.deltas import Address
@@ -122,3 +124,34 @@ def test_an_empty_listing_makes_no_object() -> None:
     catalogue = Catalogue()
     assert join(catalogue, VersionVector(), VersionVector(n2=1), PatchPart(KEY, "orset", b"apple", {})) == {}
     assert catalogue.objects == {}
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("way", ["delta", "patch", "full state"])
+def test_a_dot_with_two_payloads_stops_the_replica_for_every_type_and_by_every_way(name: str, way: str) -> None:
+    """Two machines had one id: both replicas kept their own payload, with equal clocks, and nobody noticed."""
+    example = MODELS[name].examples[0]
+    part = example.part.encode() if isinstance(example.part, str) else example.part
+    dot, one = Dot("n6", 1), VersionVector(n6=1)
+    here = Replica("n1")
+    here.apply(Delta(dot, VersionVector(), NOW, (Write(KEY, name, part, example.payload),)))
+    again = Delta(dot, VersionVector(), NOW, (Write(KEY, name, part, TOMBSTONE),))
+    since = None if way == "full state" else VersionVector()
+    patch = Patch("n2", since, one, VersionVector(), NOW, (PatchPart(KEY, name, part, {dot: TOMBSTONE}),))
+    with pytest.raises(InvariantBroken) as broken:
+        here.apply(again) if way == "delta" else here.join(patch)
+    assert "dot n6:1 has two payloads" in str(broken.value)
+    assert f"{name} b'fruit'" in str(broken.value)
+    assert "None there" in str(broken.value)
+    assert here.contradiction(patch) in str(broken.value)
+
+
+def test_a_dot_that_is_met_again_with_its_payload_is_no_contradiction() -> None:
+    here = Replica("n1")
+    dot, one = Dot("n6", 1), VersionVector(n6=1)
+    delta = Delta(dot, VersionVector(), NOW, (Write(KEY, "orset", b"apple", True), Write(KEY, "orset", None, None)))
+    here.apply(delta)
+    here.apply(delta)
+    patch = Patch("n2", None, one, VersionVector(), NOW, (PatchPart(KEY, "orset", b"apple", {dot: True}),))
+    assert here.contradiction(patch) == ""
+    assert here.join(patch) == 0

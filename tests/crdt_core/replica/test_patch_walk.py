@@ -205,12 +205,12 @@ def test_a_removal_that_is_forgotten_meanwhile_is_not_lost() -> None:
 def test_a_replica_that_is_no_member_gets_the_full_state_when_the_frontier_has_passed_it() -> None:
     """n4 is to come back: its clock does not hold back yet what n2 forgets. So it is refused, and asks anew."""
     net = filled("n1", "n2")
-    net.call("n2", AddMember("n4", "", ""))
+    net.call("n2", AddMember("n4", "", "", "a1"))
     net.call("n2", RemoveMember("n4"))
     net.pass_on("n1")
     stranger = Net("n4", "n2")
     stranger.nodes["n2"] = Node("n2", net["n2"].replica, "s", options=stranger.options)
-    stranger.nodes["n4"] = Node("n4", Replica("n4.2"), "s", sponsor=Sponsor("n2", "n2"), options=stranger.options)
+    stranger.nodes["n4"] = Node("n4", Replica("n4-a1.2"), "s", sponsor=Sponsor("n2", "n2"), options=stranger.options)
     stranger.ask("n4", "n2")
     stranger.run()
     net.call("n2", *(command("SADD", b"more", member(number)) for number in range(MANY)))

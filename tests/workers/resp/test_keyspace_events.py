@@ -91,6 +91,6 @@ def test_keys_of_one_turn_are_told_each_and_deltaic_s_own_never(site: Site) -> N
     from crdt_core.membership.changes import AddMember
 
     assert told(site, "SET a 1", "SADD b x") == {"a": {"set"}, "b": {"sadd"}}
-    result: Any = site.run(AddMember("n2", "", ""))
-    assert result == "n2"
+    result: Any = site.run(AddMember("n2", "", "", "a1"))
+    assert result == "n2-a1"
     assert told(site) == {}

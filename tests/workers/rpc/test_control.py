@@ -53,18 +53,26 @@ async def test_members_are_added_and_removed_and_told() -> None:
         code, words = await code_and_words(face.control.AddNode(secret))
         assert code is CODE.INVALID_ARGUMENT
         assert "secret" not in words
-        added = await face.control.AddNode(pb.AddNodeRequest(node="n3", grpc="h:1", redis="redis://h:2/0"))
-        assert added.replica == "n3"
+        n3 = (await face.control.AddNode(pb.AddNodeRequest(node="n3", grpc="h:1", redis="redis://h:2/0"))).replica
         assert (await face.control.RemoveNode(pb.RemoveNodeRequest(node="n2"))).replica == "n2"
         members = {member.replica: member for member in (await face.control.Members(pb.MembersRequest())).members}
         assert {name: pb.Standing.Name(member.standing) for name, member in members.items()} == {
             "n1": "ACTIVE",
             "n2": "LEAVING",
-            "n3": "ACTIVE",
+            n3: "ACTIVE",
         }
-        assert (members["n3"].grpc, members["n3"].redis) == ("h:1", "redis://h:2/0")
+        assert (members[n3].grpc, members[n3].redis) == ("h:1", "redis://h:2/0")
         code, _ = await code_and_words(face.control.RemoveNode(pb.RemoveNodeRequest(node="n1")))
         assert code is CODE.INVALID_ARGUMENT
+
+
+async def test_two_members_that_each_add_a_machine_under_one_name_give_it_two_ids() -> None:
+    """Both gave it the id n3: the two machines used the same dots."""
+    async with serving() as one, serving() as other:
+        request = pb.AddNodeRequest(node="n3", grpc="h:1", redis="redis://h:2/0")
+        ids = {(await face.control.AddNode(request)).replica for face in (one, other)}
+        assert len(ids) == 2
+        assert all(replica.startswith("n3-") for replica in ids)
 
 
 async def test_a_backup_is_a_stream_of_lines_that_says_when_it_is_whole() -> None:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from crdt_core.errors import Malformed, StoreUnavailable
 from tests.invocations import command
-from workers.storage.evidence import decode_founders, decode_members, evidence_of, read_evidence
+from workers.storage.evidence import decode_members, decode_names, evidence_of, read_evidence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,6 +61,12 @@ async def test_whose_logs_it_has_read_from_which_process(bench: Bench, redis: Re
     assert (await read_evidence("n1", redis)).met == {"n2": "run 2", "n3": "run 3"}
 
 
+async def test_under_which_ids_the_machine_was_added_and_which_name_it_has_now(bench: Bench, redis: Redis) -> None:
+    bench.redis.hset(bench.keys.header, mapping={"added": '["n1-4f2a91"]', "renamed": "n1-4f2a91"})
+    found = await read_evidence("n1", redis)
+    assert (found.added, found.renamed) == (("n1-4f2a91",), "n1-4f2a91")
+
+
 async def test_a_header_that_makes_no_sense_is_malformed_and_a_refusal_is_said(bench: Bench, redis: Redis) -> None:
     bench.redis.hset(bench.keys.header, mapping={"clock": "nonsense", "stable": "{}", "digest": "0", "hlc": "[0,0]"})
     with pytest.raises(Malformed):
@@ -78,12 +84,12 @@ def test_any_reply_that_is_an_error_counts() -> None:
 @pytest.mark.parametrize("value", [b"no JSON", b"7", b'{"n1":1}', b'["n1",2]'])
 def test_founders_that_are_no_names_are_malformed(value: bytes) -> None:
     with pytest.raises(Malformed, match="founders are no"):
-        decode_founders(value)
+        decode_names("founders", value)
 
 
 def test_founders_and_members_may_be_missing() -> None:
-    assert decode_founders(None) == decode_founders(b"[]") == ()
-    assert decode_founders(b'["n1","n2"]') == ("n1", "n2")
+    assert decode_names("added", None) == decode_names("added", b"[]") == ()
+    assert decode_names("added", b'["n1","n2"]') == ("n1", "n2")
     assert decode_members({}).facts == {}
     with pytest.raises(Malformed):
         decode_members({b"n1": b"nonsense"})

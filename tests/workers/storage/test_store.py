@@ -43,6 +43,17 @@ async def test_what_is_loaded_is_what_was_committed(bench: Bench) -> None:
     await bench.check_reload()
 
 
+async def test_a_machine_that_takes_another_name_takes_its_unsent_writes_along_and_nothing_else(bench: Bench) -> None:
+    await bench.turn(command("SADD", b"fruit", b"apple"))
+    bench.redis.rename(bench.keys.log, Keys("n1", "n1-4f2a91").log)
+    await bench.store.move("n1-4f2a91", "n1-4f2a91.2", {"joining": b"1", "former": b"n1-4f2a91"})
+    assert bench.redis.xrange(Keys("n1-4f2a91", "n1-4f2a91").log)[0][0] == b"1-0"
+    assert bench.stored() == {b"deltaic:{n1}": {b"renamed": b"n1-4f2a91", b"owner": b"token", b"format": b"1"}}
+    found = bench.redis.hgetall(Keys("n1-4f2a91").header)
+    assert (found[b"replica"], found[b"joining"], found[b"clock"]) == (b"n1-4f2a91.2", b"1", b"{}")
+    assert found[b"run_id"].decode() == bench.redis.info("server")["run_id"], "its Redis is in no doubt"
+
+
 async def test_a_message_is_acknowledged_in_the_commit_that_used_it_and_nonsense_is_quarantined(bench: Bench) -> None:
     entry = bench.redis.xadd(bench.keys.inbox, {"m": "nonsense"}).decode()
     bench.redis.xreadgroup("worker", "replica", {bench.keys.inbox: ">"})

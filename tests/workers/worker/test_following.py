@@ -40,12 +40,12 @@ class Following(Bench):
     def follow(self) -> None:
         self.start(follow_peers(self.peers, self.links, self.mailbox, batch=10))
 
-    def write(self, node: str, element: bytes) -> None:
-        """What `node`, which has written nothing before, writes into its log."""
-        replica = Replica(node, founders=["n1", "n2"])
+    def write(self, node: str, element: bytes, *, id_: str = "") -> None:
+        """What `node`, which has written nothing before, writes into its log, under the replica id `id_`."""
+        replica = Replica(id_ or node, founders=["n1", "n2"])
         replica.write(b"fruit", ORSET, element, True)
         content = encode_delta(replica.commit(Stamp(1, 0)))
-        self.client.xadd(Keys(node).log, {DELTA_FIELD: content}, id="1-0")
+        self.client.xadd(Keys(node, replica.id).log, {DELTA_FIELD: content}, id="1-0")
 
     def fruit(self) -> list[bytes]:
         return sorted(value_of(self.node.confirmed, b"fruit") or [])
@@ -76,15 +76,15 @@ async def test_the_log_of_a_peer_is_read_after_it_is_on_record_from_which_proces
 
 async def test_a_new_member_is_followed_at_the_address_that_was_published(bench: Following) -> None:
     bench.follow()
-    await bench.mailbox.call(AddMember("n3", "h:3", bench.url))
-    bench.write("n3", b"fig")
+    await bench.mailbox.call(AddMember("n3", "h:3", bench.url, "a1"))
+    bench.write("n3", b"fig", id_="n3-a1")
     await wait_until_async(lambda: bench.fruit() == [b"fig"], what="the new member's delta")
 
 
 async def test_a_member_without_an_address_is_said_once_and_stops_nobody(bench: Following) -> None:
     with structlog.testing.capture_logs() as logs:
         bench.follow()
-        await bench.mailbox.call(AddMember("n3", "", ""))
+        await bench.mailbox.call(AddMember("n3", "", "", "a1"))
         bench.write("n2", b"apple")
         await wait_until_async(lambda: bench.fruit() == [b"apple"], what="the other peer's delta")
         await wait_until_async(lambda: any(log["event"] == "peer_skipped" for log in logs), what="a word about it")

@@ -1,0 +1,232 @@
+"""Two machines under one name: one keeps it, the other goes on under its own, and no write of either is lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from crdt_core.errors import NotAMember, Retired
+from crdt_core.lattice.clocks import Stamp, VersionVector
+from crdt_core.membership.changes import AddMember, AdmitIncarnation, RemoveMember
+from crdt_core.membership.evidence import NodeEvidence, disowned
+from crdt_core.membership.identity import ComeBack, Decision, Join, Resume, Sponsor, Wait, decide, start_of
+from crdt_core.membership.membership import Membership
+from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, namesakes
+from crdt_core.node.events import ReplayAsked
+from crdt_core.replica.replica import Replica
+from crdt_core.types import PNCOUNTER
+from crdt_core.types.counters import adjust
+from crdt_core.types.members import LOST, NAMESAKE, REMOVED_BY_HAND, Fact, Members, Standing
+from tests.crdt_core.fellows import Fellows
+from tests.invocations import command
+
+NOW = Stamp(1, 0)
+FIRST, SECOND = "n3-07b3e8", "n3-4f2a91"
+"""The ids of two machines that were added as n3; the second is later in the order, and so keeps the name."""
+
+
+def active(node: str) -> Fact:
+    return Fact(Standing.ACTIVE, node)
+
+
+def ended(standing: Standing, reason: str, final: int = 0) -> Fact:
+    return Fact(standing, "n3", reason=reason, final=final)
+
+
+def fleet(**facts: Fact) -> Members:
+    """n1, n2, and these facts; `_` stands for `-` and `__` for `.` in the ids."""
+    named = {id_.replace("__", ".").replace("_", "-"): fact for id_, fact in facts.items()}
+    return Members({"n1": active("n1"), "n2": active("n2"), **named}, {})
+
+
+BOTH = fleet(n3_07b3e8=active("n3"), n3_4f2a91=active("n3"))
+
+
+def test_of_two_machines_one_keeps_the_name_everywhere_the_same() -> None:
+    assert BOTH.active["n3"] == SECOND
+    assert displaced_machine(BOTH, "n3", [FIRST]) == FIRST
+    assert displaced_machine(BOTH, "n3", [SECOND]) == ""
+    assert namesakes(BOTH) == {"n3": [FIRST]}
+
+
+def test_a_machine_that_was_added_twice_is_no_namesake_of_itself() -> None:
+    assert displaced_machine(BOTH, "n3", [FIRST, SECOND]) == ""
+
+
+def test_a_machine_keeps_its_name_through_all_its_ids() -> None:
+    later = fleet(n3_07b3e8=ended(Standing.LEAVING, LOST), n3_07b3e8__2=active("n3"))
+    assert displaced_machine(later, "n3", [FIRST]) == ""
+    assert namesakes(later) == {}
+
+
+def test_a_machine_without_a_nonce_keeps_its_name() -> None:
+    """It was added by version 0.1.0, or is a founder."""
+    assert displaced_machine(fleet(n3=active("n3"), n3_4f2a91=active("n3")), "n3", ["n3"]) == ""
+
+
+def test_who_has_been_told_goes_on_by_itself_even_when_the_other_is_gone() -> None:
+    gone = fleet(n3_07b3e8=ended(Standing.LEAVING, NAMESAKE), n3_4f2a91=ended(Standing.LEAVING, REMOVED_BY_HAND))
+    assert displaced_machine(gone, "n3", [FIRST]) == FIRST
+
+
+def test_a_dispute_ends_when_the_machine_has_gone_on_or_had_written_nothing() -> None:
+    folded = ended(Standing.FOLDED, NAMESAKE, 7)
+    kept = active("n3")
+    assert namesakes(fleet(n3_07b3e8=folded, n3_4f2a91=kept)) == {"n3": [FIRST]}
+    assert namesakes(fleet(n3_07b3e8=replace(folded, reason=LOST), n3_4f2a91=kept)) == {}
+    assert namesakes(fleet(n3_07b3e8=replace(folded, final=0), n3_4f2a91=kept)) == {}
+
+
+# What is recorded
+
+
+def knowing(members: Members) -> Replica:
+    replica = Replica("n1", founders=["n1", "n2"])
+    AddMember("n3", "", "", "07b3e8").run(replica, NOW)
+    replica.commit(NOW)
+    other = Replica("n2", founders=["n1", "n2"])
+    AddMember("n3", "", "", "4f2a91").run(other, NOW)
+    delta = other.commit(NOW)
+    assert delta is not None
+    replica.apply(delta)
+    assert replica.members == members
+    return replica
+
+
+def test_additions_on_both_sides_of_a_partition_are_two_facts() -> None:
+    knowing(BOTH)
+
+
+def test_a_machine_is_admitted_under_its_own_name_and_its_former_id_leaves() -> None:
+    replica = knowing(BOTH)
+    assert AdmitIncarnation(FIRST, f"{FIRST}.2", "h:3", "redis://h").run(replica, NOW)
+    replica.commit(NOW)
+    assert replica.members.active == {"n1": "n1", "n2": "n2", "n3": SECOND, FIRST: f"{FIRST}.2"}
+    left = replica.members.facts[FIRST]
+    assert (left.standing, left.reason, left.node) == (Standing.LEAVING, NAMESAKE, "n3")
+    assert ids_of_machine(replica.members, FIRST) == [FIRST]
+
+
+def test_a_machine_that_comes_back_or_is_removed_leaves_its_namesake_alone() -> None:
+    replica = knowing(BOTH)
+    assert AdmitIncarnation("n3", f"{SECOND}.2").run(replica, NOW)
+    replica.commit(NOW)
+    assert replica.members.standing(FIRST) is Standing.ACTIVE
+    assert RemoveMember("n3").run(replica, NOW) == f"{SECOND}.2"
+    replica.commit(NOW)
+    assert replica.members.active["n3"] == FIRST
+
+
+def test_the_first_node_of_the_fleet_records_that_the_other_id_leaves() -> None:
+    replica = knowing(BOTH)
+    membership = Membership("n1", replica)
+    membership.settle(NOW)
+    replica.commit(NOW)
+    assert replica.members.facts[FIRST].reason == NAMESAKE
+
+
+def test_a_machine_that_hears_that_another_keeps_its_name_begins_anew() -> None:
+    replica = Replica(FIRST)
+    replica.join(knowing(BOTH).patch(None, NOW))
+    with pytest.raises(Retired, match="another machine keeps the name n3"):
+        Membership("n3", replica).check()
+    other = Replica(SECOND)
+    other.join(knowing(BOTH).patch(None, NOW))
+    Membership("n3", other).check()
+
+
+# What a machine decides
+
+
+N1 = NodeEvidence("n1", VersionVector(n1=5), members=BOTH, founders=("n1", "n2"), running=True)
+OWN = NodeEvidence(FIRST, VersionVector({"n1": 4, FIRST: 3}), members=BOTH, added=(FIRST,))
+
+
+def choose(own: NodeEvidence, *, members: Members = BOTH, n1: NodeEvidence = N1) -> Decision:
+    return decide("n3", own, {"n1": replace(n1, members=members), "n2": replace(n1, replica="n2")}, nonce="c0de")
+
+
+def test_the_other_machine_goes_on_under_the_name_of_its_addition_from_the_fleets_state() -> None:
+    decision = choose(OWN)
+    assert isinstance(decision, ComeBack)
+    assert (decision.replica, decision.renamed, decision.sponsor) == (f"{FIRST}.2", FIRST, Sponsor("n2", "n2"))
+    start = start_of(OWN, decision)
+    assert (start.renamed, start.former, start.discard) == (FIRST, FIRST, True)
+    assert start.header is not None
+    assert start.header["joining"] == b"1"
+    assert disowned("n3", OWN, {"n1": N1}) == "another machine keeps the name n3"
+
+
+def test_it_takes_no_id_that_was_recorded_for_it_before() -> None:
+    """It was killed before it had noted that in its header."""
+    members = BOTH.joined(Members({f"{FIRST}.2": active(FIRST)}, {}))
+    decision = choose(OWN, members=members)
+    assert isinstance(decision, ComeBack)
+    assert decision.replica == f"{FIRST}.3-c0de", "with a nonce, as a member of that name does not answer"
+
+
+def test_it_waits_where_nobody_runs_who_could_record_its_id() -> None:
+    assert isinstance(choose(OWN, n1=replace(N1, running=False)), Wait)
+
+
+def test_the_machine_that_keeps_the_name_goes_on_as_before() -> None:
+    own = replace(OWN, replica=SECOND, clock=VersionVector({SECOND: 3}), added=(SECOND,))
+    assert choose(own) == Resume(SECOND, ())
+    assert disowned("n3", own, {"n1": N1}) == ""
+
+
+def test_a_machine_that_was_added_twice_goes_on_as_itself() -> None:
+    decision = choose(replace(OWN, added=(FIRST, SECOND)))
+    assert isinstance(decision, ComeBack)
+    assert (decision.replica, decision.renamed) == (f"{FIRST}.2", "")
+
+
+@pytest.mark.parametrize("added", [(FIRST,), ()], ids=["it knows which it is", "its Redis has lost everything"])
+def test_an_empty_machine_does_not_take_the_id_of_its_namesake(added: tuple[str, ...]) -> None:
+    """It took the name away from the machine that had it, which took it back, and so on."""
+    with pytest.raises(NotAMember, match="another machine was added as n3 at the same time, and keeps the name"):
+        choose(NodeEvidence(added=added))
+
+
+def test_an_empty_machine_that_keeps_the_name_joins() -> None:
+    assert choose(NodeEvidence(added=(SECOND,))) == Join(SECOND, Sponsor("n2", "n2"), fresh=True)
+
+
+# A fleet in which both have written
+
+
+def test_what_the_other_machine_had_not_sent_is_written_again_and_counts_once() -> None:
+    """n1 and n2 add n3 apart. Both machines count; the first goes on counting after its id has been folded."""
+    fleet = Fellows(["n1", "n2"])
+    hits = command("DELTAIC.COUNTER.ADD", b"hits", 1)
+    fleet.away = {"n2"}
+    (first,) = fleet.do("n1", AddMember("n3", "", "", "07b3e8"))
+    fleet.do("n2", AddMember("n3", "", "", "4f2a91"))
+    machine = Replica(first)
+    machine.join(fleet.nodes["n1"].replica.patch(None, NOW))
+    for _ in range(3):
+        machine.write(b"hits", PNCOUNTER, *adjust(machine.view(b"hits", PNCOUNTER), first.encode(), 1))
+        last = machine.commit(NOW)
+        assert last is not None
+        if machine.clock[first] < 3:
+            fleet.nodes["n1"].replica.apply(last)
+    assert last is not None
+    fleet.away = set()
+    fleet.start("n3", Replica(SECOND), Sponsor("n2", "n2"))
+    fleet.sync("n3")
+    fleet.do("n3", hits)
+    fleet.settle()
+    fleet.do("n2", AdmitIncarnation(first, f"{first}.2"))
+    fleet.start(first, Replica(f"{first}.2"), Sponsor("n2", "n2"))
+    fleet.sync(first)
+    fleet.do("n1", command("DEL", b"hits"))
+    fleet.sync("n1")
+    for _ in range(4):
+        fleet.compact()
+        fleet.settle()
+    assert fleet.nodes["n1"].replica.members.facts[first].standing is Standing.FOLDED
+    fleet.turn(first, ReplayAsked(first, (last,), object()))
+    fleet.settle()
+    assert [fleet.value(name, b"hits") for name in fleet.nodes] == [1] * 4
+    assert fleet.nodes["n1"].replica.members.facts[first].reason == LOST

@@ -1,0 +1,75 @@
+"""Two machines that were added under one name, each on one side of a partition: real workers, a Valkey for each."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.command import Command
+from tests.fleet import Fleet, Node
+from tests.server import ValkeyServer
+from tests.support import free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+FOUNDERS = ("n1", "n2", "n3")
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """Three nodes, of which the first hears nothing of the others."""
+    with Fleet(tmp_path, nodes=3, valkey_each=True) as fleet:
+        fleet.cut(["n1"], ["n2", "n3"])
+        yield fleet
+
+
+class Machine:
+    """A machine that is added as n4, and reaches only the founders of its `side`."""
+
+    def __init__(self, fleet: Fleet, title: str, side: Sequence[str], cleanup: ExitStack) -> None:
+        self.valkey = ValkeyServer(fleet.directory / f"valkey-{title}")
+        cleanup.callback(self.valkey.stop)
+        self.valkey.start()
+        address = f"127.0.0.1:{free_port()}"
+        known = {name: (fleet[name].address, fleet.valkeys[name].url) for name in side}
+        known["n4"] = (address, self.valkey.url)
+        tables = [f'[nodes.{name}]\ngrpc = "{grpc}"\nredis = "{redis}"\n' for name, (grpc, redis) in known.items()]
+        file = fleet.directory / f"{title}.toml"
+        file.write_text("".join([*tables, "[valkey]\nembedded = false\n", "[gossip]\ntimeout_ms = 2000\n"]))
+        self.deltaic = Command(file)
+        self.node = Node("n4", address, file, title)
+        cleanup.callback(self.node.discard)
+
+    def join(self) -> Node:
+        """The machine is added and serves, though the other side does not answer."""
+        self.deltaic("node", "add", "n4", "--no-wait")
+        return self.node.start("--trust-redis").wait_until_serving()
+
+
+def holdings(nodes: Sequence[Node]) -> list[tuple[int, list[str]]]:
+    for node in nodes:
+        node.sync()
+    return [(node.counter("hits"), node.elements("who")) for node in nodes]
+
+
+def test_what_two_machines_under_one_name_have_acknowledged_is_nowhere_lost(fleet: Fleet) -> None:
+    """Both were n4 and used the same dots: after healing, equal clocks, and each half of the fleet had lost a half."""
+    with ExitStack() as cleanup:
+        one = Machine(fleet, "one", ["n1"], cleanup)
+        other = Machine(fleet, "other", ["n2", "n3"], cleanup)
+        nodes = [machine.join() for machine in (one, other)]
+        for machine, amount in zip(nodes, (10, 100), strict=True):
+            machine.increment("hits", amount)
+            machine.add("who", str(amount))
+        everybody = [*(fleet[name] for name in FOUNDERS), *nodes]
+        fleet.heal()
+        wait_until(
+            lambda: all(node.is_serving() for node in nodes) and holdings(everybody) == [(110, ["10", "100"])] * 5,
+            60,
+            f"both machines to go on with the writes of both; {one.node.last_words()} {other.node.last_words()}",
+        )
+        assert len({node.replica_id() for node in nodes}) == 2
