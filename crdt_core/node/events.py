@@ -219,7 +219,6 @@ class Commit:
     before the turn have changed; it comes before `records`.
     """
 
-    earlier: Sequence[Changes] = ()
     records: Changes = field(default_factory=Changes)
     counter: int = 0
     delta: bytes | None = None
@@ -227,6 +226,7 @@ class Commit:
     acknowledged: list[str] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     trim: int | None = None
+    earlier: Sequence[Changes] = ()
 
     @property
     def empty(self) -> bool:
