@@ -33,9 +33,10 @@ def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> t
         weighing.add_head(head, value)
         for link, hash_ in object_hashes(head):
             known.add(hash_)
-            for part, siblings in store.hashes.get(hash_, {}).items():
+            stored = store.hashes.get(hash_, {})
+            for part, siblings in stored.items():
                 link.adopt(part, decode_part(link, siblings, replica_index))
-                weighing.add_part(link, part, siblings)
+            weighing.add_parts(link, stored.items())
     header = decode_header(store.header)
     digest = weighing.digest(header.digest)
     if digest != header.digest or lost_collections(weighing.heads):
