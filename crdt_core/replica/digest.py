@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.siblings import Siblings
     from crdt_core.types.object import Object
 
-__all__ = ["DIGEST_MASK", "digest_of", "object_hash", "part_hash"]
+__all__ = ["DIGEST_MASK", "digest_of", "object_hash", "part_hash", "stored_parts_hash"]
 
 DIGEST_MASK = (1 << 64) - 1
 
@@ -58,6 +58,19 @@ def part_hash(
     key, type_ = object_.key, object_.type
     value = encoded or encode_part(type_, siblings, replica_index)
     return xxh3_64_intdigest(b"%d:%b%b:%d:%b%b" % (len(key), key, type_.encoded_name, len(part), part, value))
+
+
+def stored_parts_hash(object_: Object, stored: Iterable[tuple[bytes, bytes]], replica_index: ReplicaIndex) -> int:
+    """Return what parts of the collection `object_` add to the digest. `stored` has each part with its record."""
+    parts, key, type_ = object_.parts, object_.key, object_.type
+    prefix = b"%d:%b%b:" % (len(key), key, type_.encoded_name)
+    total = 0
+    for part, value in stored:
+        if type(parts[part]) is int:  # nearly all parts; as `part_hash` does
+            total += xxh3_64_intdigest(b"%b%d:%b%b" % (prefix, len(part), part, value))
+        else:
+            total += part_hash(object_, part, parts[part], replica_index, value)
+    return total
 
 
 def digest_of(heads: Iterable[Object], replica_index: ReplicaIndex) -> int:

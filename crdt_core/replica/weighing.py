@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.records import object_hashes
 from crdt_core.lattice.siblings import has_tombstone
-from crdt_core.replica.digest import DIGEST_MASK, digest_of, object_hash, part_hash
+from crdt_core.replica.digest import DIGEST_MASK, digest_of, object_hash, stored_parts_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,8 +28,8 @@ __all__ = ["Weighing", "lost_collections"]
 class Weighing:
     """The objects that were loaded so far, and the sum of their hashes.
 
-    `add_head` takes the head of a key, without the parts of collections; `add_parts` takes those, and adds them to
-    their object. `heads` has all heads, in their order.
+    `add_head` takes the head of a key, without the parts of collections; `add_parts` takes those. `heads` has all
+    heads, in their order.
     """
 
     __slots__ = ("_replica_index", "_sum", "heads")
@@ -49,9 +49,9 @@ class Weighing:
             encoded = None if any(map(has_tombstone, head.parts.values())) else value
             self._sum += object_hash(head, self._replica_index, encoded)
 
-    def add_part(self, collection: Object, part: bytes, value: bytes) -> None:
-        """Add a part of `collection`, which has been decoded from the record `value` and adopted."""
-        self._sum += part_hash(collection, part, collection.parts[part], self._replica_index, value)
+    def add_parts(self, collection: Object, stored: Iterable[tuple[bytes, bytes]]) -> None:
+        """Add parts of `collection`, which it has adopted. `stored` has each part with its record."""
+        self._sum += stored_parts_hash(collection, stored, self._replica_index)
 
     def digest(self, expected: int) -> int:
         """Return the digest of all that was added; `expected` is what it should be."""

@@ -6,6 +6,7 @@ To add a fault, write a function and register it. A fault of a commit is only pr
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ __all__ = ["FAULTS", "strike"]
 
 Fault = tuple[int, "Callable[[World, Host], bool]"]
 
+_DOT = re.compile(rb'("[^":]+:)(\d+)(?=":)')
 _SKEWS_MS = (-7_200_000, -70_000, -2_000, -50, 0, 0, 50, 700, 30_000, 70_000, 7_200_000)
 
 
@@ -113,6 +115,54 @@ def lose_everything_at_once(world: World, host: Host) -> bool:
     lost = host.lose()
     host.kill("with its Redis")
     return lost
+
+
+def delete_a_hash(world: World, host: Host) -> bool:
+    """Somebody deletes a hash of the stored state, whether the process runs or not."""
+    found = _weighed(world, host)
+    if found:
+        del host.store.hashes[world.rng.choice(found)]
+        host.spoilt = True
+    return bool(found)
+
+
+def evict_keys(world: World, host: Host) -> bool:
+    """Redis evicts some keys. Most of them are hashes of the state."""
+    found = _weighed(world, host)
+    for hash_ in found:
+        if world.rng.random() < 0.5:
+            del host.store.hashes[hash_]
+            host.spoilt = True
+    return host.spoilt and bool(found)
+
+
+def alter_a_field(world: World, host: Host) -> bool:
+    """Somebody writes another dot into a stored record, or deletes the record."""
+    found = _weighed(world, host)
+    if not found:
+        return False
+    fields = host.store.hashes[world.rng.choice(found)]
+    field = world.rng.choice(sorted(fields))
+    altered = _DOT.sub(lambda dot: b"%b%d" % (dot[1], int(dot[2]) + 1), fields.pop(field), count=1)
+    if world.rng.random() < 0.8:
+        fields[field] = altered
+    host.spoilt = True
+    return True
+
+
+def _weighed(world: World, host: Host) -> list[bytes]:
+    """The hashes whose every record counts in the digest: removals do not.
+
+    There are none unless all other nodes could give this one its state back.
+    """
+    others = [other for other in world.hosts.values() if other is not host and not other.out]
+    if host.lost or host.store.down or not all(other.lives and not (other.lost or other.spoilt) for other in others):
+        return []
+    return [hash_ for hash_, fields in sorted(host.store.hashes.items()) if all(map(_is_weighed, fields.values()))]
+
+
+def _is_weighed(record: bytes) -> bool:
+    return not any(word in record for word in (b"null", b"false", b"spent", b"clears"))
 
 
 def trim_the_log(world: World, host: Host) -> bool:
@@ -217,6 +267,9 @@ FAULTS: dict[str, Fault] = {
     "Redis away": (2, take_redis_away),
     "Redis lost its tail": (2, lose_the_tail),
     "machine lost its tail": (2, lose_everything_at_once),
+    "stored hash deleted": (2, delete_a_hash),
+    "stored field altered": (2, alter_a_field),
+    "Redis evicts keys": (2, evict_keys),
     "log trimmed": (3, trim_the_log),
     "log damaged": (1, damage_the_log),
     "ways cut": (4, cut_ways),

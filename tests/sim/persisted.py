@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.header import decode_header
 from crdt_core.codec.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
+from crdt_core.errors import DamagedState
 from crdt_core.replica.replica import Replica
+from crdt_core.replica.weighing import Weighing, lost_collections
 from tests.sim.violation import require
 
 if TYPE_CHECKING:
@@ -19,20 +21,28 @@ __all__ = ["all_records", "load"]
 
 
 def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> tuple[Replica, Header]:
-    """The replica that `store` holds, and the header that it comes with."""
+    """The replica that `store` holds, and the header that it comes with.
+
+    Raises `DamagedState` for a state that is not what was committed, as `workers.storage.loading` does.
+    """
     replica = Replica(id_, touched_max, founders)
     replica_index = replica.catalogue.replica_index
-    heads, known = [], {STATE}
+    weighing, known = Weighing(replica_index), {STATE}
     for key, value in store.hashes.get(STATE, {}).items():
         head = decode_object(key, value, replica_index)
+        weighing.add_head(head, value)
         for link, hash_ in object_hashes(head):
             known.add(hash_)
-            for part, siblings in store.hashes.get(hash_, {}).items():
+            stored = store.hashes.get(hash_, {})
+            for part, siblings in stored.items():
                 link.adopt(part, decode_part(link, siblings, replica_index))
-        heads.append(head)
-    require(store.hashes.keys() <= known, "no hash is left behind that no object names")
+            weighing.add_parts(link, stored.items())
     header = decode_header(store.header)
-    replica.restore(header.clock, header.stable, header.digest, heads)
+    digest = weighing.digest(header.digest)
+    if digest != header.digest or lost_collections(weighing.heads):
+        raise DamagedState(id_, f"its digest is {digest:016x}")
+    require(store.hashes.keys() <= known, "no hash is left behind that no object names")
+    replica.restore(header.clock, header.stable, digest, weighing.heads)
     return replica, header
 
 

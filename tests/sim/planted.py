@@ -24,6 +24,7 @@ from crdt_core.node.stability import Stability
 from crdt_core.node.transfers import Incoming
 from crdt_core.replica import catalogue, forgetting, joining
 from crdt_core.replica.replica import Applied, Replica
+from crdt_core.replica.weighing import Weighing
 from crdt_core.types import SLOT
 from crdt_core.types.object import Object
 from crdt_core.types.registers import LWWRegisterType
@@ -116,6 +117,10 @@ def _forget_resets(_original: Any) -> Any:
         return fold(live)
 
     return forget
+
+
+def _not_weighed(_original: Any) -> Any:
+    return lambda _self, expected: expected
 
 
 def _resume_one_earlier(original: Any) -> Any:
@@ -227,6 +232,7 @@ def _complete_anyway(original: Any) -> Any:
 
 
 PLANTS: dict[str, Plant] = {
+    "digest not weighed": Plant(Weighing, "digest", _not_weighed),
     "deps one too low": Plant(Replica, "commit", _earlier_deps),
     "deltas applied although a dep is missing": Plant(Replica, "apply", _careless_apply),
     "a delta applied twice": Plant(Replica, "apply", _repeated_apply),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.deltas import decode_delta
 from crdt_core.codec.messages import Answer, Push, encode_message
-from crdt_core.errors import Malformed, Retired, Stopping, StoreUnavailable
+from crdt_core.errors import DamagedState, Malformed, Retired, Stopping, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
 from crdt_core.membership.evidence import OperatorOverride
@@ -28,6 +28,7 @@ from crdt_core.node.events import (
     MessagesRead,
     PatchAsked,
     PatchOffered,
+    RecordsDiffer,
     ReplayAsked,
     Reply,
     RoundAsked,
@@ -35,6 +36,7 @@ from crdt_core.node.events import (
     SendFailed,
     Tick,
 )
+from crdt_core.replica.proof import CATALOGUE, Proof, collections_of, fields_of, hash_of
 from tests.sim import checks
 from tests.sim.bootstrap import Bootstrap
 from tests.sim.flight import Flight, ObservedNode, Told, with_token
@@ -81,6 +83,7 @@ class Host:
     `mishap`: what goes wrong with the next commit: its `request` or its `answer` is lost, or the request comes `late`.
     `succeeded`: processes that another has replaced, and that may not know it yet.
     `lost`: the store has lost something that a process had confirmed.
+    `spoilt`: somebody has deleted or altered what the store holds, and no process has noticed it yet.
     `set_right`: the hybrid clock was set right since the last commit. `out`: the node was told that it is no member.
     """
 
@@ -96,6 +99,7 @@ class Host:
         self.mishap = ""
         self.confirmed_clock = VersionVector()
         self.lost = False
+        self.spoilt = False
         self.set_right = False
         self.out = False
 
@@ -300,6 +304,7 @@ class Process:
         self._tell(self.loop.give_up_late(self._now_s))
         if self.flight is None:
             self._watch_store()
+        self._proofread()
         if not self.world.resting:
             self.later(_TICK_MS, self.beat)
 
@@ -516,6 +521,23 @@ class Process:
         if self._still_owns(watched) and watched.turn < self.confirmed_turn:
             self._write_anew(None)
 
+    def _proofread(self) -> None:
+        """Compares what the store holds with memory, as `workers.storage.proofreading` does over many questions."""
+        if self.host.store.down:
+            return
+        catalogue, differs = self.node.replica.catalogue, False
+        proof = Proof(catalogue)
+        for shelf in [CATALOGUE, *(shelf for key in catalogue.objects for shelf in collections_of(catalogue, key))]:
+            found = self.host.store.hashes.get(hash_of(catalogue, shelf) or b"", {})
+            fields = dict.fromkeys([*fields_of(catalogue, shelf), *found])
+            wrong = proof.wrong(shelf, [(field, found.get(field)) for field in fields])
+            if wrong:
+                differs = True
+                self.world.counts["records persisted again"] += len(wrong)
+                self.put(RecordsDiffer(shelf, wrong))
+        proof.end()
+        self.host.spoilt &= differs or self.flight is not None
+
     def _write_anew(self, flight: Flight | None) -> None:
         """Writes the whole replica from memory, together with the turn under way, if there is one."""
         self.world.note(self.host.name, "writes everything anew")
@@ -557,7 +579,22 @@ def start(host: Host, override: OperatorOverride = _NO_OVERRIDE) -> None:
     owner = f"{host.name}#{host.starts}"
     host.store.claim(owner)
     host.store.finish()
-    Bootstrap(host, owner, override, partial(_run, host)).decide()
+    decide(host, owner, override)
+
+
+def decide(host: Host, owner: str, override: OperatorOverride) -> None:
+    """Has the process `owner` decide on its id, and then run. It decides anew where the state is damaged."""
+
+    def run(decided: Start) -> None:
+        try:
+            _run(host, decided)
+        except DamagedState as damaged:
+            host.world.note(host.name, "finds its state damaged:", damaged.reason)
+            host.world.counts["damaged states found"] += 1
+            host.store.header[b"damaged"] = damaged.reason.encode()
+            decide(host, owner, override)
+
+    Bootstrap(host, owner, override, run).decide()
 
 
 def _run(host: Host, decided: Start) -> None:

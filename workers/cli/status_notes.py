@@ -27,6 +27,7 @@ def status_notes(fleet: FleetStatus, clocks: ClockSettings) -> list[Text]:
     for problem in dict.fromkeys(node.problem for node in fleet.nodes.values() if node.problem is not None):
         names = " ".join(node.name for node in fleet.nodes.values() if node.problem == problem)
         notes.append(Text(f"Redis of {names}: {printable(problem)}", style="red"))
+    notes += _storage_notes(fleet)
     for node in fleet.nodes.values():
         if node.quarantine:
             where = f"XRANGE deltaic:{{{node.name}}}:quarantine - +"
@@ -35,6 +36,20 @@ def status_notes(fleet: FleetStatus, clocks: ClockSettings) -> list[Text]:
     notes += _clock_notes(fleet, clocks)
     notes += _tombstone_note(fleet)
     notes += _audit_notes(fleet)
+    return notes
+
+
+def _storage_notes(fleet: FleetStatus) -> list[Text]:
+    """Return notes about the nodes whose Redis may delete parts of their state, or has lost some."""
+    notes = []
+    for node in fleet.nodes.values():
+        if node.evicts:
+            remedy = "redis-cli CONFIG SET maxmemory-policy noeviction"
+            text = f"the Redis of {node.name} may delete keys (maxmemory-policy {printable(node.evicts)}): {remedy}"
+            notes.append(Text(text, style="bold red"))
+        if node.persisted_again:
+            text = f"{node.name}: its Redis had lost or changed {node.persisted_again} records; they were written again"
+            notes.append(Text(text, style="red"))
     return notes
 
 

@@ -93,14 +93,14 @@ class FleetStatus:
                "replica": "n1",
                "clock": {"n1": 7}, "stable": {"n1": 7}, "digest": "00f3...", "agreement": "agree",
                "log": 7, "inbox": 0, "quarantine": 0, "markers": 0, "links": {"n2": "open"},
-               "standing": "active", "joining": false, "waits": null,
+               "standing": "active", "joining": false, "waits": null, "evicts": null, "persisted_again": 0,
                "joins": {"peer": "n2", "done": 700, "of": 20000, "bytes": 91000},
                "absent": {"n3": 61000}, "waiting": {"markers": 9, "bytes": 400, "held_by": {"n3": 9}},
                "lag": {"n2": {"deltas": 0, "ms": 0}},
                "round": {"at_ms": ..., "peers_contacted": [...], "peers_failed": [...], "messages_sent": 4,
                          "new_items": 0},
                "audit": {"at_ms": ..., "agree": [...], "differ_in_clock": [...], "unreachable": [...],
-                         "mismatch": [...]}}},
+                         "mismatch": [...], "persisted_again": 0}}},
              "away": {"n3": {"ms": 61000, "fence_in_ms": 604739000, "markers": 9, "bytes": 400}},
              "leaving": [{"replica": "n4", "node": "n4", "standing": "leaving", "reason": "removed",
                           "since_ms": 1763700000000}]}
@@ -108,6 +108,9 @@ class FleetStatus:
         `standing` is `null` for a node of the fleet file that never was a member. `joins` is `null` unless the node is
         fetching its state. `fence_in_ms` is `null` while the present members are no majority. `away` is as of the last
         compactions. `markers` counts tombstones.
+
+        `evicts` is the `maxmemory-policy` of a Redis that may delete keys of the replica by itself. `persisted_again`
+        counts the records that the worker has written again, because its Redis had lost or changed them.
 
         `clock_skew_ms` is how far the clock of a running worker is ahead of the others' (behind: negative).
 
@@ -162,6 +165,8 @@ def _node_json(node: NodeStatus) -> dict[str, Any]:
         "joining": node.joining,
         "joins": node.heartbeat.get("joins") or None,
         "waits": node.waits,
+        "evicts": node.evicts,
+        "persisted_again": node.persisted_again,
         "absent": node.absent,
         "waiting": node.waiting,
         "links": node.links,

@@ -75,6 +75,18 @@ class NodeStatus:
         return self.heartbeat.get("waits") if self.up and not self.serving else None
 
     @property
+    def evicts(self) -> str | None:
+        """The `maxmemory-policy` of its Redis, where that may delete keys of the replica by itself; else `None`."""
+        policy = self.heartbeat.get("evicts")
+        return policy if isinstance(policy, str) and self.up else None
+
+    @property
+    def persisted_again(self) -> int:
+        """How many records its worker had to write again, because its Redis had lost or changed them."""
+        count = self.heartbeat.get("persisted_again")
+        return count if type(count) is int else 0
+
+    @property
     def up(self) -> bool:
         """Whether the node's worker runs: its last heartbeat is fresh, or it answers calls."""
         return self.serving or (self.beat_age_ms is not None and self.beat_age_ms < HEARTBEAT_FRESH_MS)

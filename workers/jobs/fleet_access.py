@@ -19,8 +19,9 @@ from crdt_core.codec.messages import encode_message
 from crdt_core.errors import DeltaicError, Malformed, UnknownNode
 from crdt_core.types.members import Members
 from workers.config.loading import load_settings
+from workers.replication.heartbeat import fresh_fields
 from workers.storage.evidence import evidence_commands, evidence_of
-from workers.wire.keys import MESSAGE_FIELD, PAUSED, Keys
+from workers.wire.keys import FLEET, MESSAGE_FIELD, PAUSED, Keys
 from workers.wire.peers import redis_url
 
 if TYPE_CHECKING:
@@ -140,6 +141,16 @@ class FleetAccess:
             return PublishedState(clock, digest) if clock and digest else None
         except (RedisError, Malformed, UnknownNode, orjson.JSONDecodeError):
             return None
+
+    def heartbeat(self, node: str) -> dict[str, Any]:
+        """Return what the worker of `node` says in its heartbeat; nothing if it gives no sign of life."""
+        try:
+            redis = self.redis(node)
+            value: Any = redis.hget(FLEET, node)
+            redis_time: Any = redis.time()
+            return fresh_fields(value, redis_time) or {}
+        except (RedisError, UnknownNode):
+            return {}
 
     @contextmanager
     def single_flight(self, job: str) -> Iterator[bool]:

@@ -64,8 +64,9 @@ def compact(node: str) -> Report:
 def audit(node: str) -> Report:
     """Compare what `node` and its peers have published: equal clocks must come with equal digests.
 
-    Returns the report, which is also written into Redis. Raises `DigestMismatch` for an alarm, so that RQ shows the job
-    as failed; the report is written in this case, too.
+    The node's worker itself compares what is stored with its memory (`workers.storage.proofreading`). The report's
+    `persisted_again` says how many records it had to write again. Returns the report, which is also written into Redis.
+    Raises `DigestMismatch` for an alarm, so that RQ shows the job as failed; the report is written in this case, too.
     """
     fleet = FleetAccess.of(node)
     own = fleet.published(node)
@@ -73,7 +74,8 @@ def audit(node: str) -> Report:
     groups: dict[str, list[str]] = {"agree": [], "differ_in_clock": [], "unreachable": [], "mismatch": []}
     for peer, state in peers.items():
         groups[_compare(own, state)].append(peer)
-    report = {"at_ms": wall_ms(), **groups}
+    beat = fleet.heartbeat(node)
+    report = {"at_ms": wall_ms(), "persisted_again": beat.get("persisted_again", 0), **groups}
     fleet.redis(node).hset(AUDIT, node, orjson.dumps(report))
     if groups["mismatch"]:
         raise DigestMismatch(node, groups["mismatch"])

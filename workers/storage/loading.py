@@ -124,6 +124,6 @@ def _adopt_parts(
     try:
         for part, value in pairs(fields):
             collection.adopt(part, decode_part(collection, value, replica_index))
-            weighing.add_part(collection, part, value)
     except Malformed as error:
         raise corrupt_state(key, part, error) from error
+    weighing.add_parts(collection, pairs(fields))

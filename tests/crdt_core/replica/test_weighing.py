@@ -46,9 +46,10 @@ def weigh(hashes: Hashes, expected: int) -> tuple[int, Sequence[bytes]]:
         head = decode_object(key, value, index)
         weighing.add_head(head, value)
         for collection, hash_ in object_hashes(head):
-            for part, record in hashes.get(hash_, {}).items():
+            records = hashes.get(hash_, {})
+            for part, record in records.items():
                 collection.adopt(part, decode_part(collection, record, index))
-                weighing.add_part(collection, part, record)
+            weighing.add_parts(collection, records.items())
     return weighing.digest(expected), lost_collections(weighing.heads)
 
 

@@ -105,6 +105,15 @@ def test_tombstones_wait_for_a_reason_and_are_told_of_once() -> None:
     assert len(notes(node("n1", tombstones=3), away={"n2": Away(1, None, 3, 9)})) == 1
 
 
+def test_a_redis_that_may_delete_keys_and_records_that_it_has_lost_are_named() -> None:
+    remedy = "redis-cli CONFIG SET maxmemory-policy noeviction"
+    assert notes(node("n1", heartbeat={"evicts": "allkeys-lru"}), node("n2", heartbeat={"persisted_again": 3})) == [
+        f"the Redis of n1 may delete keys (maxmemory-policy allkeys-lru): {remedy}",
+        "n2: its Redis had lost or changed 3 records; they were written again",
+    ]
+    assert notes(node("n1", heartbeat={"evicts": 7, "persisted_again": "many"})) == []
+
+
 def test_the_last_audit_is_an_alarm_or_a_number_of_comparisons() -> None:
     agreed = {"at_ms": AT_MS - 2000, "agree": ["n2", "n3"], "mismatch": []}
     older = {"at_ms": AT_MS - 9000, "agree": ["n1"], "mismatch": []}

@@ -67,6 +67,7 @@ def test_scripts_find_every_field_under_the_name_that_it_always_had() -> None:
         "clock": {"n1": 1}, "stable": None, "digest": "d", "agreement": None,
         "log": None, "inbox": None, "quarantine": None, "markers": 3,
         "standing": "active", "joining": False, "joins": {"done": 1}, "waits": None,
+        "evicts": None, "persisted_again": 0,
         "absent": {}, "waiting": {"markers": 3}, "links": None, "lag": {"n2": {"deltas": 2, "ms": None}},
         "round": None, "audit": None,
     }  # fmt: skip

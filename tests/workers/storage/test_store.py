@@ -186,3 +186,20 @@ async def test_a_load_that_is_interrupted_begins_again_and_leaves_no_trouble_beh
     assert bench.store.trouble is None
     assert bench.store.connected
     assert again.digest == bench.node.replica.digest
+
+
+@pytest.mark.parametrize("discard", [False, True])
+async def test_a_redis_whose_connection_is_lost_while_a_new_id_begins_does_not_end_the_worker(
+    bench: Bench, *, discard: bool
+) -> None:
+    """It raised, for a catalogue that took its time: only the loading was patient."""
+    await bench.fill()
+    client = bench.redis
+    (owner,) = [found for found in client.client_list() if "deltaic-owner-n1" in found["name"]]
+    client.client_kill_filter(_id=owner["id"])
+    client.delete(bench.keys.state)  # the collections are listed nowhere now
+    await bench.store.begin("n1.2", {"former": b"n1"}, discard=discard)
+    assert client.hmget(bench.keys.header, "replica", "damaged") == [b"n1.2", b"" if discard else None]
+    collections = list(client.scan_iter("deltaic:{n1}:obj:*"))
+    assert bool(collections) != discard
+    assert client.exists(bench.keys.log) == discard

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -174,3 +175,25 @@ async def test_a_redis_that_may_evict_keys_is_refused(alone: FleetSettings, serv
     finally:
         server.client().config_set("maxmemory-policy", "noeviction")
     assert not server.client().exists(Keys("n1").header)
+
+
+async def test_keys_that_vanish_while_a_node_runs_are_written_again_and_counted(
+    alone: FleetSettings, server: ValkeyServer
+) -> None:
+    """Nobody noticed them before the next start, and that took what was left for all."""
+    jobs = alone.jobs.model_copy(update={"audit_interval_s": 0.05})
+    client, fruit = server.client(), Keys("n1").record(b"obj:fruit")
+    async with living(alone.model_copy(update={"jobs": jobs})) as life:
+        await life.serves()
+        await life.client.sadd("fruit", *range(50))
+        before = client.hgetall(fruit)
+        client.delete(fruit)
+        await wait_until_async(lambda: client.hgetall(fruit) == before, what="the set to be written again")
+
+        def counted() -> int:
+            return int(orjson.loads(client.hget(FLEET, "n1") or b"{}").get("persisted_again", 0))
+
+        await wait_until_async(counted, what="the heartbeat to count the records")
+        assert counted() >= 50
+        life.stop.set_result(None)
+        await life.task
