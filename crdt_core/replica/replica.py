@@ -79,6 +79,9 @@ class Replica:
     the first change of members. `abandoned` holds the replica ids of which this replica has commits that the rest of
     the fleet has abandoned: it can never agree with the fleet again.
 
+    `cautious` says that a member runs Deltaic 0.1.0. That version reads neither shares of fractions nor carried
+    deadlines, so commands write none.
+
     `encoded_id` is the replica id as bytes, which is the name of this replica's shares. `head(key)` is the object under
     `key` that this replica met first, or `None`. `change_index_max` bounds the number of addresses in the change index.
     """
@@ -102,6 +105,7 @@ class Replica:
         self._founders = Members.founders(founders)
         self.members = self._founders
         self.abandoned: set[ReplicaId] = set()
+        self.cautious = False
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
         """Take up the persisted state. `objects` were decoded with the replica index of this replica.

@@ -66,7 +66,7 @@ def types(site: Site, key: str) -> list[str]:
         ("MSETNX note v", "mvregister"),
         ("APPEND note v", "mvregister"),
         ("SETRANGE note 3 v", "mvregister"),
-        ("INCRBYFLOAT note 1.5", "mvregister"),
+        ("INCRBYFLOAT note 1.5", "string"),
         ("COPY text note:1", "mvregister"),
         ("RENAME text note:1", "mvregister"),
         ("DELTAIC.MVSET note:not v", "mvregister"),
