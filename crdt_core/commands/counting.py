@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import NOT_AN_INTEGER, parse_integer
+from crdt_core.commands.carrying import carry
 from crdt_core.commands.command import KEY, Command
-from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.numbers import add_floats, parse_float
 from crdt_core.commands.replies import CommandError
 from crdt_core.commands.strings import text_of, write_text
@@ -86,7 +86,7 @@ def _add_to_other(session: Session, found: Object, amount: int) -> int:
     replica.write_parts(found.key, type_, writes)
     if deadline_ms != session.deadline_ms(found.key):
         assert deadline_ms is not None
-        set_deadline(session, found.key, deadline_ms)
+        carry(session, found.key, deadline_ms)
     return shown
 
 

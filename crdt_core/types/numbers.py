@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-__all__ = ["EXACT_MAX", "LARGEST", "Number", "UNIT_BITS", "add_shown", "parse_number", "rounded", "write_number"]
+__all__ = ["EXACT_MAX", "LARGEST", "UNIT_BITS", "Number", "add_shown", "parse_number", "rounded", "write_number"]
 
 Number = int | Fraction
 

@@ -225,8 +225,8 @@ def test_a_store_is_a_delete_and_adds_where_removes_win(fleet: Fleet) -> None:
 
 def test_what_has_expired_leaves_a_concurrent_add_where_removes_win(fleet: Fleet) -> None:
     fleet.a("SADD ban x")
-    fleet.a("PEXPIRE ban 100")
     fleet.sync()
+    fleet.a("PEXPIRE ban 100")
     fleet.b("SADD ban y")
     fleet.at(100)
     fleet.a.run(DeleteExpired(fleet.a.wall_ms, 10))
