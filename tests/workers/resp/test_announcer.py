@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 
+from crdt_core.commands import DeleteExpired
 from tests.workers.resp.inprocess import InProcess
+from workers.system.clock import wall_ms
 
 
 async def test_a_commit_is_told_to_those_who_watch_and_listen() -> None:
@@ -50,3 +53,32 @@ async def test_a_watch_is_known_as_long_as_the_exec_that_waits_for_its_turn() ->
         made.store.back.set()
         assert (await client.replies(3))[-1] is None
         assert await client.call(b"GET", b"k") == b"theirs"
+
+
+async def test_exec_is_refused_if_a_watched_key_has_expired_since() -> None:
+    """10 of 10 ran (redis#7918, go-redis#2741)."""
+    async with InProcess() as made:
+        client, other = made.connect(), made.connect()
+        await client.call(b"SET", b"k", b"5", b"PX", b"100")
+        await client.call(b"WATCH", b"k")
+        while await other.call(b"EXISTS", b"k"):
+            await asyncio.sleep(0.005)
+        assert await client.send((b"MULTI",), (b"INCR", b"k"), (b"EXEC",)).replies(3) == [b"OK", b"QUEUED", None]
+        assert await client.call(b"EXISTS", b"k") == 0
+
+
+async def test_what_had_expired_before_watch_is_no_change_when_it_is_swept() -> None:
+    async with InProcess() as made:
+        client, other = made.connect(), made.connect()
+        await client.call(b"SET", b"k", b"5", b"PX", b"1")
+        while await other.call(b"EXISTS", b"k"):
+            await asyncio.sleep(0.005)
+        await client.call(b"WATCH", b"k")
+        assert await made.mailbox.call(DeleteExpired(wall_ms(), 10)) == 1
+        assert await client.send((b"MULTI",), (b"INCR", b"k"), (b"EXEC",)).replies(3) == [b"OK", b"QUEUED", [1]]
+        await client.call(b"SET", b"other", b"5", b"PX", b"1")
+        while await other.call(b"EXISTS", b"other"):
+            await asyncio.sleep(0.005)
+        await client.call(b"WATCH", b"other")
+        await other.call(b"SET", b"other", b"theirs")
+        assert await client.send((b"MULTI",), (b"INCR", b"other"), (b"EXEC",)).replies(3) == [b"OK", b"QUEUED", None]
