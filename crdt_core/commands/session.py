@@ -97,6 +97,11 @@ class Session:
             return head if head.live and not head.type.attribute else None
         return None if self.has_expired(head) else next(iter(head.showing()), None)
 
+    def shows(self, key: bytes) -> bool:
+        """Return whether something shows under `key`, which may be any key."""
+        head = self.state.head(key)
+        return head is not None and bool(head.showing()) and not self.has_expired(head)
+
     def take(self, key: bytes) -> Object | None:
         """Return what `find` returns, for a command that writes.
 
