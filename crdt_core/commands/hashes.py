@@ -13,7 +13,7 @@ from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.counting import nearest
 from crdt_core.commands.numbers import add_floats, parse_float
 from crdt_core.commands.replies import OK, CommandError, Map, Pairs
-from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
+from crdt_core.commands.scan import page, parse_cursor, parse_scan
 from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share
 from crdt_core.types.hashes import (
@@ -121,7 +121,7 @@ def _hscan(session: Session, args: list[bytes]) -> Reply:
     following, fields = page(values, cursor, options.about)
     listed: list[bytes] = []
     for field in fields:
-        if options.pattern is None or matches(options.pattern, field):
+        if options.pattern is None or options.pattern.matches(field):
             listed += [field] if options.names_only else [field, values[field]]
     session.must_fit_reply(listed)
     return [b"%d" % following, list(listed)]

@@ -24,13 +24,13 @@ Number = int | Fraction
 EXACT_MAX = 2**80
 """An integer of this size or more is rounded when it is shown."""
 
-LARGEST = 2**16384
+LARGEST: int = 2**16384
 """What a `long double` can no longer hold."""
 
 UNIT_BITS = 120
 """What is added is a multiple of 2^-120. This holds every number of at least 1e-17, which is the least that shows."""
 
-_UNIT = 2**UNIT_BITS
+_UNIT: int = 2**UNIT_BITS
 _MANTISSA_BITS = 64
 _SMALLEST = Fraction(1, 2**16445)
 _LENGTH_MAX = 5 * 1024
@@ -68,7 +68,7 @@ def parse_number(text: bytes) -> Fraction | None:
 
 def write_number(number: Number) -> bytes:
     """Return `number` as Redis shows it: with up to 17 decimals, and no trailing zeros."""
-    if number.denominator == 1 and abs(number) < EXACT_MAX:
+    if number.denominator == 1 and -EXACT_MAX < number < EXACT_MAX:
         return b"%d" % number.numerator
     scaled = round(abs(rounded(Fraction(number))) * 10**_DECIMALS)
     whole, decimals = divmod(scaled, 10**_DECIMALS)
@@ -102,7 +102,7 @@ def add_shown(before: Number, amount: Fraction) -> tuple[bytes, Number]:
     alone = write_number(rounded((before if seen is None else seen) + amount))
     if alone != text:
         wanted = parse_number(alone)
-        if wanted is not None and abs(wanted - after) <= abs(after) * _LAST_DIGITS + _LAST_DECIMALS:
+        if wanted is not None and abs(wanted - after) <= abs(Fraction(after)) * _LAST_DIGITS + _LAST_DECIMALS:
             return alone, _in_units(wanted - before)
     return text, growth
 
@@ -124,7 +124,8 @@ def _parse_hexadecimal(text: bytes) -> Fraction | None:
 
 def _integer(digits: bytes) -> int:
     head, tail = digits[:_CHUNK], digits[_CHUNK:]
-    return int(head) * 10 ** len(tail) + (int(tail) if tail else 0)
+    shifted: int = int(head) * 10 ** len(tail)
+    return shifted + (int(tail) if tail else 0)
 
 
 def _digits(whole: int) -> str:

@@ -8,6 +8,7 @@ from crdt_core.commands.expiry import DeleteExpired
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.sites import Fleet
 
+
 def test_of_concurrent_expiries_the_longer_wins(fleet: Fleet) -> None:
     fleet.a("SADD s x")
     fleet.a("SET k v")

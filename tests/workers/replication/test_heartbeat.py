@@ -75,4 +75,9 @@ def test_a_worker_says_whether_it_serves_and_whether_it_still_fetches_its_state(
     member = Node("n1", Replica("n1", founders=["n1", "n2"]), "s")
     assert heartbeat_fields(member, serving=True) == {"replica": "n1", "serving": True, "format": FORMAT}
     newcomer = Node("n3", Replica("n3", founders=[]), "s", sponsor=Sponsor("n1", "n1"))
-    assert heartbeat_fields(newcomer, serving=False) == {"replica": "n3", "serving": False, "format": FORMAT, "joins": {}}
+    assert heartbeat_fields(newcomer, serving=False) == {
+        "replica": "n3",
+        "serving": False,
+        "format": FORMAT,
+        "joins": {},
+    }
