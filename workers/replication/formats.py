@@ -23,11 +23,12 @@ FORMAT = 1
 
 
 class Formats:
-    """What the peers of `node` can read."""
+    """What the peers of `node` can read. The node is cautious until `decide` is called for the first time."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._old: set[str] = set()
+        node.replica.cautious = bool(node.peers)
 
     def note(self, peer: str, fields: Mapping[str, Any]) -> None:
         """Take in the fields of a heartbeat of `peer`."""
@@ -35,4 +36,7 @@ class Formats:
             self._old.discard(peer)
         elif fields.get("serving"):
             self._old.add(peer)
+
+    def decide(self) -> None:
+        """Let the node be cautious if, and only if, a peer is known to run 0.1.0."""
         self._node.replica.cautious = not self._old.isdisjoint(self._node.peers)

@@ -64,6 +64,7 @@ class Skew:
         """Measure the skew of every peer every two seconds, until cancelled."""
         while True:
             await asyncio.gather(*map(self._measure, self._node.peers))
+            self._formats.decide()
             for gone in self.by_peer.keys() - set(self._node.peers):
                 del self.by_peer[gone]
             await asyncio.sleep(_MEASURE_INTERVAL_S)
