@@ -1,4 +1,4 @@
-"""Every number in an argument is read as a real server reads it, however odd it is spelled, and refused in its words."""
+"""Every number in an argument is read as a real server reads it, however odd its spelling, and refused in its words."""
 
 from __future__ import annotations
 
@@ -95,7 +95,6 @@ def test_a_number_is_read_as_a_real_server_reads_it(spelling: bytes, real: Real)
         for line in MAKING:
             assert lone.do(line.encode().split()) == real.do(line.encode().split())
         mine, theirs = lone.do(words), real.do(words)
-        if isinstance(mine, ErrorReply) or isinstance(theirs, ErrorReply):
-            if mine != theirs:
-                different.append((place.strip(), mine, theirs))
+        if (isinstance(mine, ErrorReply) or isinstance(theirs, ErrorReply)) and mine != theirs:
+            different.append((place.strip(), mine, theirs))
     assert not different
