@@ -53,10 +53,12 @@ def run_carrying(session: Session, command: Command[Session], args: list[bytes])
         is_new = (key, EXPIRY.name, SLOT) in written or (key, EXPIRY.name, CARRIED) in written
         if deadline_ms is None or is_new or deadline_ms != session.deadline_ms(key) or replica.cautious:
             continue
-        recent = len(written) - before or len(
-            written
-        )  # what an earlier command of the commit wrote may be written anew
-        addresses = islice(reversed(written), recent)
-        if any(address[0] == key and not is_tombstone(written[address]) for address in addresses):
+        recent = len(written) - before
+        if not recent and key in replica.only_removed:
+            recent = len(written)  # what was removed in the same commit is written again, at the same address
+        mine = [address for address in islice(reversed(written), recent) if address[0] == key]
+        if not all(is_tombstone(written[address]) for address in mine):
             carry(session, key, deadline_ms)
+        elif mine:
+            replica.only_removed.add(key)
     return reply

@@ -99,6 +99,8 @@ class Replica:
         self._change_index = ChangeIndex(change_index_max)
         self.uncommitted: dict[Address, Payload] = {}
         """The writes since the last `commit`."""
+        self.only_removed: set[bytes] = set()
+        """Keys with a deadline of which the writes since the last `commit` have only removed parts."""
         self._own_number: int | None = None
         self._clears = self._writes_members = False  # what the uncommitted writes hold
         self._dot: PackedDot = 0  # the dot of the uncommitted writes, if there are any
@@ -246,6 +248,8 @@ class Replica:
         if self._writes_members:
             self._writes_members = False
             self._read_members()
+        if self.only_removed:
+            self.only_removed.clear()
         return delta
 
     # Replication

@@ -241,14 +241,14 @@ def within_64_bits(value: int) -> int:
 
 
 def overflows(value: int, amount: int) -> bool:
-    """Return whether adding `amount` has taken a count to a `value` beyond 64 bits, or further beyond.
+    """Return whether adding `amount` has taken a count to a `value` beyond 64 bits, or left it there.
 
-    Concurrent increments may take it there. What brings it nearer again is allowed.
+    Concurrent increments may take it there. What brings it nearer again is no overflow.
 
-    >>> overflows(2**63, 1), overflows(2**63, -1), overflows(2**63 - 1, 1)
-    (True, False, False)
+    >>> overflows(2**63, 1), overflows(2**63, 0), overflows(2**63, -1), overflows(2**63 - 1, 1)
+    (True, True, False, False)
     """
-    return value > INT64_MAX if amount > 0 else value < INT64_MIN
+    return (value > INT64_MAX and amount >= 0) or (value < INT64_MIN and amount <= 0)
 
 
 def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[bytes, Share]:

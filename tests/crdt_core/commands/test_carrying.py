@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from crdt_core.commands.expiry import DeleteExpired
-
-if TYPE_CHECKING:
-    from tests.crdt_core.sites import Fleet
+from tests.crdt_core.sites import Fleet
 
 WRITES = {
     "INCR k": ("INCR k",),
@@ -32,6 +28,13 @@ WRITES = {
     "DELTAIC.MVSET k w": ("DELTAIC.MVSET k 5", "INCR k"),
     "DELTAIC.RWSADD k b": ("DELTAIC.RWSADD k a", "DELTAIC.RWSADD k b"),
 }
+
+
+@pytest.fixture(params=["deltas", "patches"])
+def fleet(request: pytest.FixtureRequest) -> Fleet:
+    return Fleet(request.param, (0, 1, 2))
+
+
 every_write = pytest.mark.parametrize("lines", WRITES.values(), ids=WRITES)
 
 
@@ -152,6 +155,13 @@ def test_in_one_transaction_an_add_carries_after_a_remove(fleet: Fleet) -> None:
     fleet.b("SREM s a", "SADD s a")
     fleet.sync()
     assert (fleet.all("SMEMBERS s"), fleet.all("TTL s")) == ({"a"}, 900)
+
+
+def test_what_writes_nothing_looks_at_nothing(fleet: Fleet) -> None:
+    """A lock that is taken is asked for again and again, in one commit with much else."""
+    fleet.a("SET lock v EX 900")
+    assert fleet.a("SADD s a b c", "SET lock w NX", "SETNX lock w", "INCR n") == [3, None, 0, 1]
+    assert b'"expiry"' not in fleet.a.log[-1]
 
 
 def test_what_a_member_of_0_1_0_cannot_read_is_not_carried(fleet: Fleet) -> None:
