@@ -20,7 +20,7 @@ from crdt_core.commands.replies import Map
 from crdt_core.errors import CounterOverflow, WrongType
 from crdt_core.lattice.clocks import check_replica_id
 from crdt_core.types import GCOUNTER, PNCOUNTER
-from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjusted, check_amount, raise_share
+from crdt_core.types.counters import INT64_MAX, INT64_MIN, adjusted, check_amount, raise_share, within_64_bits
 from crdt_core.types.strings import integer
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _add(sign: int, session: Session, args: list[bytes]) -> Reply:
     value, share = adjusted(replica.view(key, type_), replica.encoded_id, amount, key)
     if amount:
         replica.write(key, type_, replica.encoded_id, share)
-    return value
+    return within_64_bits(value)
 
 
 def _get(session: Session, args: list[bytes]) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crdt_core.commands.carrying import run_carrying
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.replies import ErrorReply
 from crdt_core.commands.session import Session
@@ -43,9 +44,13 @@ class Execute:
         session = Session(replica, self.wall_ms, self.seed, self.options)
         session.replica, session.now = replica, now
         replies: list[Reply] = []
+        expiring = replica.catalogue.expiring
         for command, args in self.commands:
             try:
-                replies.append(command.run(session, args))
+                if expiring and command.writes:
+                    replies.append(run_carrying(session, command, args))
+                else:
+                    replies.append(command.run(session, args))
             except CallerError as error:
                 replies.append(ErrorReply(error.resp_line))
         return replies

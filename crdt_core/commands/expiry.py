@@ -1,14 +1,20 @@
 """EXPIRE, TTL and their like, and the sweep that deletes expired keys.
 
 A key expires by the wall clock of each replica. From then on no command there finds the key, and the next write to the
-key, or the sweep, deletes it. That is an observed delete: what another replica has written concurrently survives, and
-has no time to live unless that write gave it one.
+key, or the sweep, deletes it. That is an observed delete: what another replica has written concurrently survives, with
+the time to live that this write set or saw.
+
+One member sweeps a key, so one expiry is one delta. All members put themselves into the same order for each key
+(rendezvous hashing; Thaler, Ravishankar 1998). The first sweeps at once, and each next one two seconds later, in case
+those before it are away.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
+
+from xxhash import xxh3_64_intdigest
 
 from crdt_core.commands.arguments import parse_deadline, shown_in_c
 from crdt_core.commands.command import KEY, Command
@@ -27,6 +33,9 @@ __all__ = ["COMMANDS", "DeleteExpired", "set_deadline"]
 
 _NO_KEY, _NO_DEADLINE = -2, -1
 
+_TURN_MS = 2000
+"""How long a member leaves an expired key to the one whose turn comes before."""
+
 
 def set_deadline(session: Session, key: bytes, deadline_ms: int) -> None:
     """Let what shows under `key` expire at `deadline_ms`, in wall time; delete it at once if that is past."""
@@ -42,7 +51,8 @@ def set_deadline(session: Session, key: bytes, deadline_ms: int) -> None:
 class DeleteExpired:
     """An operation that deletes keys that have expired by wall time `wall_ms`, and yields how many it has deleted.
 
-    It looks at up to `looks` keys that have a deadline, and begins with those that it has not looked at for longest.
+    It looks at up to `looks` keys that have a deadline, and begins with those that it has not looked at for longest. It
+    leaves a key to the members whose turn comes before, for as long as they may still do it.
     """
 
     __slots__ = ("looks", "wall_ms")
@@ -67,12 +77,26 @@ class DeleteExpired:
         if expiry is None:
             return False
         deadline_ms = deadline_of(head, replica.replica_index)
-        if deadline_ms is not None and deadline_ms <= self.wall_ms:
-            return replica.delete(key)
+        if deadline_ms is not None and head.showing():
+            return self._is_due(replica, key, deadline_ms) and replica.delete(key)
         latest_ms = max(until.deadline_ms for until in EXPIRY.value(replica.catalogue.view(expiry)))
-        if not head.showing() or (deadline_ms is None and latest_ms <= self.wall_ms):
+        if self._is_due(replica, key, latest_ms if head.showing() else min(latest_ms, self.wall_ms)):
             replica.remove(expiry)
         return False
+
+    def _is_due(self, replica: Replica, key: bytes, deadline_ms: int) -> bool:
+        """Return whether it is for this replica to delete what had to go at `deadline_ms`."""
+        return deadline_ms <= self.wall_ms and deadline_ms + _TURN_MS * _turn(replica, key) <= self.wall_ms
+
+
+def _turn(replica: Replica, key: bytes) -> int:
+    """Return how many members come before this replica in sweeping `key`."""
+    own = _weight(replica.id, key)
+    return sum(_weight(member, key) > own for member in replica.members.active.values() if member != replica.id)
+
+
+def _weight(member: str, key: bytes) -> int:
+    return xxh3_64_intdigest(member.encode() + b"\0" + key)
 
 
 def _expire(name: str, unit_ms: int, absolute: bool, session: Session, args: list[bytes]) -> Reply:

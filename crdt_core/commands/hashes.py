@@ -10,16 +10,26 @@ from typing import TYPE_CHECKING
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_integer, parse_within, wrong_number
 from crdt_core.commands.choosing import choose_some
 from crdt_core.commands.command import KEY, Command
-from crdt_core.commands.numbers import add_floats, parse_float, write_float
+from crdt_core.commands.counting import nearest
+from crdt_core.commands.numbers import add_floats, parse_float
 from crdt_core.commands.replies import OK, CommandError, Map, Pairs
-from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
+from crdt_core.commands.scan import page, parse_cursor, parse_scan
 from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share
-from crdt_core.types.hashes import field_counted, field_value, remove_field, set_field, share_part, slot_part
+from crdt_core.types.hashes import (
+    field_counted,
+    field_exact,
+    field_value,
+    remove_field,
+    set_field,
+    share_part,
+    slot_part,
+)
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
+    from crdt_core.types.numbers import Number
     from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
@@ -111,7 +121,7 @@ def _hscan(session: Session, args: list[bytes]) -> Reply:
     following, fields = page(values, cursor, options.about)
     listed: list[bytes] = []
     for field in fields:
-        if options.pattern is None or matches(options.pattern, field):
+        if options.pattern is None or options.pattern.matches(field):
             listed += [field] if options.names_only else [field, values[field]]
     session.must_fit_reply(listed)
     return [b"%d" % following, list(listed)]
@@ -179,27 +189,39 @@ def _hdel(session: Session, args: list[bytes]) -> Reply:
 
 
 def _hincrby(session: Session, args: list[bytes]) -> Reply:
-    key, amount, replica = args[0], parse_integer(args[2]), session.replica
+    key, slot, amount = args[0], slot_part(args[1]), parse_integer(args[2])
     found = _to_write(session, key)
-    before = 0 if found is None else field_counted(found.parts, slot_part(args[1]), session.state.replica_index)
+    before = 0 if found is None else field_counted(found.parts, slot, session.state.replica_index)
     if before is None:
         raise CommandError("ERR hash value is not an integer")
-    if not INT64_MIN <= before + amount <= INT64_MAX:
-        raise CommandError("ERR increment or decrement would overflow")
-    part = share_part(slot_part(args[1]), replica.id)
-    replica.write(key, HASH, part, add_to_share(replica.view(key, HASH).parts.get(part), amount))
-    return before + amount
+    after = before + amount
+    if not INT64_MIN <= after <= INT64_MAX:
+        after = nearest(after, amount)
+    _add_to_field(session, key, slot, amount)
+    return after
 
 
 def _hincrbyfloat(session: Session, args: list[bytes]) -> Reply:
-    amount = parse_float(args[2])
+    key, slot, amount = args[0], slot_part(args[1]), parse_float(args[2])
     if amount is None:
         raise CommandError("ERR value is NaN or Infinity")
-    text = _value(session, _to_write(session, args[0]), args[1])
+    found = _to_write(session, key)
+    text = _value(session, found, args[1])
     before = parse_float(b"0" if text is None else text, "ERR hash value is not a float")
-    after = write_float(add_floats(before, amount))
-    _write_field(session, args[0], args[1], after)
+    parts = {} if found is None else found.parts
+    exact = None if before is None else field_exact(parts, slot, session.state.replica_index)
+    after, growth = add_floats(exact, amount)
+    if type(growth) is not int and session.replica.cautious:
+        _write_field(session, key, args[1], after)
+    else:
+        _add_to_field(session, key, slot, growth)
     return after
+
+
+def _add_to_field(session: Session, key: bytes, slot: bytes, amount: Number) -> None:
+    replica = session.replica
+    part = share_part(slot, replica.id)
+    replica.write(key, HASH, part, add_to_share(replica.view(key, HASH).parts.get(part), amount))
 
 
 _LATER = "For each field the later write is kept; a set field wins over a concurrent delete."
@@ -344,6 +366,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         "write denyoom fast",
         _hincrbyfloat,
         "Adds a fraction to a field.",
-        "The whole field is written, so they do not add up: the later write is kept.",
+        "The amounts add up.",
     ),
 )

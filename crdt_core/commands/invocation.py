@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crdt_core.commands.carrying import run_carrying
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.session import Session
 
@@ -46,5 +47,8 @@ class Invocation:
 
     def run(self, replica: Replica, now: Stamp) -> Reply:
         """Return the reply. Raises a `CallerError` for a command that is refused; it has changed nothing then."""
-        reply: Reply = self.command.run(Session.in_turn(replica, now, self.wall_ms, self.seed, self.options), self.args)
+        session = Session.in_turn(replica, now, self.wall_ms, self.seed, self.options)
+        if self.command.writes:
+            return run_carrying(session, self.command, self.args)
+        reply: Reply = self.command.run(session, self.args)
         return reply

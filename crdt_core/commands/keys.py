@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.command import ALL_KEYS, KEY, NO_KEYS, TWO_KEYS, Command
 from crdt_core.commands.expiry import set_deadline
+from crdt_core.commands.patterns import Pattern
 from crdt_core.commands.replies import OK, CommandError, Status
-from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
+from crdt_core.commands.scan import page, parse_cursor, parse_scan
 from crdt_core.commands.session import RESERVED
 from crdt_core.types import FAMILIES
 
@@ -42,8 +43,8 @@ def _type(session: Session, args: list[bytes]) -> Reply:
 
 
 def _keys(session: Session, args: list[bytes]) -> Reply:
-    pattern = args[0]
-    return [found.key for found in session.showing() if pattern == b"*" or matches(pattern, found.key)]
+    pattern = None if args[0] == b"*" else Pattern(args[0])
+    return [found.key for found in session.showing() if pattern is None or pattern.matches(found.key)]
 
 
 def _scan(session: Session, args: list[bytes]) -> Reply:
@@ -57,7 +58,7 @@ def _scan(session: Session, args: list[bytes]) -> Reply:
         [
             key
             for key in keys
-            if (pattern is None or matches(pattern, key)) and wanted in (None, shown[key].type.redis_type)
+            if (pattern is None or pattern.matches(key)) and wanted in (None, shown[key].type.redis_type)
         ],
     ]
 

@@ -1,4 +1,4 @@
-"""The cursors and options of SCAN, SSCAN and HSCAN, and the patterns of KEYS.
+"""The cursors and options of SCAN, SSCAN and HSCAN.
 
 A cursor is a position in the order of the names' hashes (CRC-32). So the server remembers nothing between two calls,
 and a cursor stays valid whatever is added or removed meanwhile. A name that exists from the first call to the last is
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from crdt_core.commands.arguments import SYNTAX, parse_integer, shown_in_c
+from crdt_core.commands.patterns import Pattern
 from crdt_core.commands.replies import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["matches", "page", "parse_cursor", "parse_scan"]
+__all__ = ["page", "parse_cursor", "parse_scan"]
 
 _COUNT = 10
 _TYPES = ("string", "list", "set", "zset", "hash", "stream")
@@ -33,7 +34,7 @@ class ScanOptions(NamedTuple):
     type of the keys to return, or `None` for all. `names_only` leaves out the values of a hash.
     """
 
-    pattern: bytes | None = None
+    pattern: Pattern | None = None
     about: int = _COUNT
     type: str | None = None
     names_only: bool = False
@@ -68,7 +69,7 @@ def parse_scan(args: list[bytes], known: Iterable[bytes]) -> ScanOptions:
             if options.about < 1:
                 raise CommandError(SYNTAX)
         elif name == b"MATCH":
-            options = options._replace(pattern=None if value == b"*" else value)
+            options = options._replace(pattern=None if value == b"*" else Pattern(value))
         else:
             options = options._replace(type=_parse_type(value))
     return options
@@ -99,63 +100,3 @@ def page(names: Iterable[bytes], cursor: int, count: int) -> tuple[int, list[byt
     if following == found[0][0]:
         return following + 1, [name for place, name in hashed if place == following]
     return following, [name for place, name in found if place < following]
-
-
-def matches(pattern: bytes, name: bytes) -> bool:
-    r"""Return whether `name` matches `pattern`: `*`, `?`, `[ab]`, `[^a-c]` and `\*`, as in KEYS.
-
-    The time is at most proportional to the product of the two lengths. Only the empty pattern matches the empty name,
-    as in Redis.
-
-    >>> matches(b"h[^a-d]*\\*", b"hello*"), matches(b"*a*b", b"xaab"), matches(b"?", b"")
-    (True, True, False)
-    """
-    if not name:
-        return not pattern
-    at = seen = 0
-    star = resume = -1
-    while seen < len(name):
-        if at < len(pattern) and pattern[at] == 0x2A:
-            star, resume = at, seen
-            at += 1
-            continue
-        after = _matches_one(pattern, at, name[seen]) if at < len(pattern) else 0
-        if after:
-            at, seen = after, seen + 1
-        elif star >= 0:
-            resume += 1
-            at, seen = star + 1, resume
-        else:
-            return False
-    return not pattern[at:].strip(b"*")
-
-
-def _matches_one(pattern: bytes, at: int, byte: int) -> int:
-    """Return where the pattern goes on after its element at `at`, or 0 if that element does not match `byte`."""
-    sign = pattern[at]
-    if sign == 0x3F:
-        return at + 1
-    if sign == 0x5B:
-        return _matches_class(pattern, at + 1, byte)
-    if sign == 0x5C and at + 1 < len(pattern):
-        at += 1
-    return at + 1 if pattern[at] == byte else 0
-
-
-def _matches_class(pattern: bytes, at: int, byte: int) -> int:
-    """Do the same as `_matches_one` for the class that begins at `at`. An unclosed class ends with the pattern."""
-    inverted = pattern[at : at + 1] == b"^"
-    at += inverted
-    found = False
-    while at < len(pattern) and pattern[at] != 0x5D:
-        if pattern[at] == 0x5C and at + 1 < len(pattern):
-            at += 1
-            found |= pattern[at] == byte
-        elif at + 2 < len(pattern) and pattern[at + 1] == 0x2D:
-            low, high = sorted((pattern[at], pattern[at + 2]))
-            found |= low <= byte <= high
-            at += 2
-        else:
-            found |= pattern[at] == byte
-        at += 1
-    return min(at + 1, len(pattern)) if found is not inverted else 0

@@ -97,6 +97,11 @@ class Session:
             return head if head.live and not head.type.attribute else None
         return None if self.has_expired(head) else next(iter(head.showing()), None)
 
+    def shows(self, key: bytes) -> bool:
+        """Return whether something shows under `key`, which may be any key."""
+        head = self.state.head(key)
+        return head is not None and bool(head.showing()) and not self.has_expired(head)
+
     def take(self, key: bytes) -> Object | None:
         """Return what `find` returns, for a command that writes.
 
@@ -145,16 +150,17 @@ class Session:
             return before.type
         return self.new_type(key, otherwise)
 
-    def overwrite(self, key: bytes, type_: CrdtType, contents: Any) -> None:
+    def overwrite(self, key: bytes, type_: CrdtType, contents: Any, *, keeps_attributes: bool = False) -> None:
         """Make `contents`, in the form of its family, what shows under `key`, in place of all that has been seen there.
 
-        The object is of `type_`. All others under the key are removed, attributes such as a deadline included.
+        The object is of `type_`. All others under the key are removed; attributes such as a deadline, too, unless
+        `keeps_attributes`.
         """
         replica = self.replica
         head = replica.head(key)
         if head is not None:
             for link in [link for link in head.chain() if link.live]:
-                if type_.collection or link.type is not type_:
+                if (type_.collection or link.type is not type_) and not (keeps_attributes and link.type.attribute):
                     replica.remove(link)
         replica.write_parts(key, type_, type_.rewrite(replica.view(key, type_), contents, self.now))
 

@@ -14,7 +14,7 @@ from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, par
 from crdt_core.commands.choosing import choose_some
 from crdt_core.commands.command import KEY, TWO_KEYS, Command
 from crdt_core.commands.replies import CommandError, SetOf
-from crdt_core.commands.scan import matches, page, parse_cursor, parse_scan
+from crdt_core.commands.scan import page, parse_cursor, parse_scan
 from crdt_core.lattice.siblings import shows
 from crdt_core.types import FAMILIES, ORSET
 from crdt_core.types.counters import INT64_MAX
@@ -179,7 +179,7 @@ def _sscan(session: Session, args: list[bytes]) -> Reply:
     following, members = page(members_of(found), cursor, options.about)
     session.must_fit_reply(members)
     pattern = options.pattern
-    return [b"%d" % following, [m for m in members if pattern is None or matches(pattern, m)]]
+    return [b"%d" % following, [m for m in members if pattern is None or pattern.matches(m)]]
 
 
 # Several sets

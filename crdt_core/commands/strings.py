@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import WRONG_TYPE, parse_deadline, parse_integer, wrong_number
+from crdt_core.commands.carrying import carry
 from crdt_core.commands.command import ALL_KEYS, KEY, PAIRS, Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.replies import OK, CommandError
@@ -56,9 +57,10 @@ def write_text(session: Session, key: bytes, value: bytes, *, keeps_deadline: bo
         replica.write_parts(key, STRING, set_whole(replica.view(key, STRING), value, session.now))
     else:
         deadline_ms = session.deadline_ms(key) if keeps_deadline else None
-        session.overwrite(key, session.type_in_place(key, STRING), value)
+        keeps = deadline_ms is not None
+        session.overwrite(key, session.type_in_place(key, STRING), value, keeps_attributes=keeps)
         if deadline_ms is not None:
-            set_deadline(session, key, deadline_ms)
+            carry(session, key, deadline_ms)
 
 
 def text_at(session: Session, key: bytes) -> bytes | None:

@@ -79,6 +79,9 @@ class Replica:
     the first change of members. `abandoned` holds the replica ids of which this replica has commits that the rest of
     the fleet has abandoned: it can never agree with the fleet again.
 
+    `cautious` says that a member runs Deltaic 0.1.0. That version reads neither shares of fractions nor carried
+    deadlines, so commands write none.
+
     `encoded_id` is the replica id as bytes, which is the name of this replica's shares. `head(key)` is the object under
     `key` that this replica met first, or `None`. `change_index_max` bounds the number of addresses in the change index.
     """
@@ -96,12 +99,15 @@ class Replica:
         self._change_index = ChangeIndex(change_index_max)
         self.uncommitted: dict[Address, Payload] = {}
         """The writes since the last `commit`."""
+        self.only_removed: set[bytes] = set()
+        """Keys with a deadline of which the writes since the last `commit` have only removed parts."""
         self._own_number: int | None = None
         self._clears = self._writes_members = False  # what the uncommitted writes hold
         self._dot: PackedDot = 0  # the dot of the uncommitted writes, if there are any
         self._founders = Members.founders(founders)
         self.members = self._founders
         self.abandoned: set[ReplicaId] = set()
+        self.cautious = False
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
         """Take up the persisted state. `objects` were decoded with the replica index of this replica.
@@ -242,6 +248,8 @@ class Replica:
         if self._writes_members:
             self._writes_members = False
             self._read_members()
+        if self.only_removed:
+            self.only_removed.clear()
         return delta
 
     # Replication

@@ -21,6 +21,8 @@ Lerche 2016, "The problem with embedded CRDT counters").
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -29,6 +31,7 @@ from crdt_core.errors import CounterOverflow, InvalidArgument, Malformed, brief
 from crdt_core.lattice.clocks import check_replica_id
 from crdt_core.lattice.siblings import ObservedReset, shows, unfold
 from crdt_core.types.contract import CrdtType
+from crdt_core.types.numbers import EXACT_MAX, UNIT_BITS, Number
 from crdt_core.types.text import encode_text
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ __all__ = [
     "INT64_MIN",
     "PNCOUNTER",
     "CounterType",
+    "FloatShare",
     "Share",
     "add_to_share",
     "adjust",
@@ -54,15 +58,25 @@ __all__ = [
     "encode_share",
     "net",
     "observed_reset",
+    "overflows",
     "plus",
     "raise_share",
     "repeat_share",
     "share_json",
+    "share_of",
     "totals",
+    "within_64_bits",
 ]
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
+
+_NO_BASE = (0, 0, 0, 0)
+_DECIMAL_BELOW = 10**40
+_TOTAL_MAX = 2**16512
+"""More than 2^127 additions of the largest `long double` come to."""
+_TEXT_MAX = 5000
+_BINARY = re.compile(rf"0x([1-9a-f][0-9a-f]*)p(0|[1-9]\d{{0,4}}|-(?:[1-9]|[1-9]\d|1[01]\d|{UNIT_BITS}))")
 
 _new = tuple.__new__  # a named tuple's own way costs twice as much, and a share is made for every increment
 
@@ -76,16 +90,25 @@ class Share(NamedTuple):
     base_decrements: int = 0
 
 
+class FloatShare(Share):
+    """A share with a total that only INCRBYFLOAT leads to: a `Fraction`, or an integer from 2^80 on.
+
+    Only strings and the fields of hashes have such shares.
+    """
+
+    __slots__ = ()
+
+
 class Totals(NamedTuple):
     """A part folded: the totals so far, and the base that removals have reset."""
 
-    increments: int
-    decrements: int
-    base_increments: int
-    base_decrements: int
+    increments: Number
+    decrements: Number
+    base_increments: Number
+    base_decrements: Number
 
     @property
-    def net(self) -> int:
+    def net(self) -> Number:
         """What the part adds to the value."""
         return self.increments - self.base_increments - (self.decrements - self.base_decrements)
 
@@ -99,7 +122,7 @@ class CounterType(CrdtType):
 
     def value(self, view: View) -> int:
         """Return the sum of all shares. Concurrent writes together may take it beyond 64 bits."""
-        return sum(net(siblings) for siblings in view.parts.values() if shows(siblings))
+        return sum(int(net(siblings)) for siblings in view.parts.values() if shows(siblings))
 
     def text(self, parts: Mapping[bytes, Siblings], replica_index: ReplicaIndex) -> bytes:  # noqa: ARG002
         return b"%d" % sum(net(siblings) for siblings in parts.values() if shows(siblings))
@@ -178,7 +201,7 @@ def totals(siblings: Siblings) -> Totals:
     """
     payloads = list(unfold(siblings).values())
     resets = [(p.increments, p.decrements) for p in payloads if type(p) is ObservedReset]
-    shares = [p for p in payloads if type(p) is Share]
+    shares = [p for p in payloads if isinstance(p, Share)]
     resets += [(p.base_increments, p.base_decrements) for p in shares]
     base_increments = max((increments for increments, _ in resets), default=0)
     base_decrements = max((decrements for _, decrements in resets), default=0)
@@ -190,7 +213,7 @@ def totals(siblings: Siblings) -> Totals:
     )
 
 
-def net(siblings: Siblings) -> int:
+def net(siblings: Siblings) -> Number:
     """Return what a part adds to the value."""
     if type(siblings) is tuple and type(siblings[1]) is Share:
         share = siblings[1]
@@ -204,12 +227,28 @@ def net(siblings: Siblings) -> int:
 def adjusted(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[int, Share]:
     """Return the counter's value once `replica` has added `amount` (negative: taken away), and its share then.
 
-    Raises `CounterOverflow`, for which alone `key` is given, where the value would leave 64 bits. Not idempotent.
+    Raises `CounterOverflow`, for which alone `key` is given, where `overflows` says so. Not idempotent.
     """
-    value = sum(net(siblings) for siblings in view.parts.values()) + amount
-    if not INT64_MIN <= value <= INT64_MAX:
+    value = sum(int(net(siblings)) for siblings in view.parts.values()) + amount
+    if overflows(value, amount):
         raise CounterOverflow(str(encode_text(key)))
     return value, add_to_share(view.parts.get(replica), amount)
+
+
+def within_64_bits(value: int) -> int:
+    """Return the 64-bit integer that is nearest to `value`, for replies, which cannot be larger."""
+    return max(INT64_MIN, min(value, INT64_MAX))
+
+
+def overflows(value: int, amount: int) -> bool:
+    """Return whether adding `amount` has taken a count to a `value` beyond 64 bits, or left it there.
+
+    Concurrent increments may take it there. What brings it nearer again is no overflow.
+
+    >>> overflows(2**63, 1), overflows(2**63, 0), overflows(2**63, -1), overflows(2**63 - 1, 1)
+    (True, True, False, False)
+    """
+    return (value > INT64_MAX and amount >= 0) or (value < INT64_MIN and amount <= 0)
 
 
 def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[bytes, Share]:
@@ -220,24 +259,35 @@ def adjust(view: View, replica: bytes, amount: int, key: bytes = b"") -> tuple[b
     return replica, adjusted(view, replica, amount, key)[1]
 
 
-def add_to_share(siblings: Siblings, amount: int) -> Share:
+def add_to_share(siblings: Siblings, amount: Number) -> Share:
     """Return the share of a part after its owner has added `amount` (negative: taken away)."""
     is_plain = type(siblings) is tuple and type(siblings[1]) is Share
-    return plus(siblings[1] if is_plain else Share(*totals(siblings)), amount)  # type: ignore[index]
+    return plus(siblings[1] if is_plain else totals(siblings), amount)  # type: ignore[index]
 
 
-def plus(share: Share, amount: int) -> Share:
+def plus(share: Share | Totals, amount: Number) -> Share:
     """Return `share` with `amount` added (negative: taken away)."""
     increments, decrements, base_increments, base_decrements = share
     if amount >= 0:
-        return _new(Share, (increments + amount, decrements, base_increments, base_decrements))
-    return _new(Share, (increments, decrements - amount, base_increments, base_decrements))
+        increments += amount
+    else:
+        decrements -= amount
+    if type(share) is Share and type(amount) is int and -EXACT_MAX < amount < EXACT_MAX:
+        return _new(Share, (increments, decrements, base_increments, base_decrements))
+    return share_of(increments, decrements, base_increments, base_decrements)
+
+
+def share_of(*totals_: Number) -> Share:
+    """Return the share with these four totals. A total that is an integer becomes an `int`."""
+    whole = [total.numerator if total.denominator == 1 else total for total in totals_]
+    is_plain = all(type(total) is int for total in whole) and max(whole) < EXACT_MAX
+    return _new(Share if is_plain else FloatShare, whole)
 
 
 def observed_reset(siblings: Siblings) -> ObservedReset:
     """Return the payload that removes a share: it takes away the totals that are seen."""
     now = totals(siblings)
-    return ObservedReset(now.increments, now.decrements)
+    return ObservedReset(now.increments, now.decrements)  # type: ignore[arg-type]
 
 
 def raise_share(view: View, part: bytes, total: int) -> Share | None:
@@ -247,7 +297,7 @@ def raise_share(view: View, part: bytes, total: int) -> Share | None:
     that arrives by both ways counts once.
     """
     now = totals(view.parts.get(part))
-    return Share(total, *now[1:]) if total > now.increments else None
+    return share_of(total, *now[1:]) if total > now.increments else None
 
 
 def repeat_share(write: FormerWrite) -> list[PartWrite]:
@@ -260,7 +310,7 @@ def repeat_share(write: FormerWrite) -> list[PartWrite]:
     return [(own, add_to_share(write.view.parts.get(own), amount))] if amount else []
 
 
-def _growth(write: FormerWrite) -> int:
+def _growth(write: FormerWrite) -> Number:
     """Return the growth of the share since its previous repeated write.
 
     If there is none, this is the growth since the last write that other members have.
@@ -268,8 +318,10 @@ def _growth(write: FormerWrite) -> int:
     share, before = write.payload, write.before
     if before is None:
         sent = totals(write.view.parts.get(write.part))
-        before = Share(max(sent.increments, share.base_increments), max(sent.decrements, share.base_decrements))
-    return int(share.increments - before.increments - (share.decrements - before.decrements))
+        increments, decrements = share.base_increments, share.base_decrements
+        before = share_of(max(sent.increments, increments), max(sent.decrements, decrements), 0, 0)
+    grown: Number = share.increments - before.increments - (share.decrements - before.decrements)
+    return grown
 
 
 def check_amount(amount: object) -> int:
@@ -285,17 +337,13 @@ def check_amount(amount: object) -> int:
 def encode_share(payload: Share | ObservedReset) -> Any:
     """Return a share as a JSON value: `[5,0]`, with a base `[8,0,5,0]`, an observed reset `{"spent":[5,0]}`.
 
-    A total beyond 64 bits is decimal text.
+    A total beyond 64 bits is decimal text. A total that is a fraction, or has more than 40 digits, is hexadecimal text:
+    an odd integer and a power of two, so 10.5 is `0x15p-1`.
     """
     if isinstance(payload, ObservedReset):
         return {"spent": [_encode_total(total) for total in payload]}
-    increments, decrements, base_increments, base_decrements = payload
-    if increments > INT64_MAX or decrements > INT64_MAX:
-        shown = payload if base_increments or base_decrements else payload[:2]
-        return list(map(_encode_total, shown))
-    if base_increments or base_decrements:
-        return [increments, decrements, base_increments, base_decrements]
-    return [increments, decrements]
+    shown = payload if payload[2] or payload[3] else payload[:2]
+    return [_encode_total(total) for total in shown]
 
 
 def share_json(payload: Share | ObservedReset) -> bytes:
@@ -307,29 +355,41 @@ def share_json(payload: Share | ObservedReset) -> bytes:
     return orjson.dumps(encode_share(payload))
 
 
-def decode_share(name: str, value: Any) -> Share | ObservedReset:
-    """Return the share in a JSON value, in an object of type `name`. Raises `Malformed`."""
+def decode_share(name: str, value: Any, *, floats: bool = False) -> Share | ObservedReset:
+    """Return the share in a JSON value, in an object of type `name`. Raises `Malformed`.
+
+    `floats` says whether totals may be ones that only INCRBYFLOAT leads to.
+    """
     if isinstance(value, dict) and value.keys() == {"spent"}:
-        return ObservedReset(*_decode_totals(name, value["spent"], (2,)))
-    share = Share(*_decode_totals(name, value, (2, 4)))
+        return ObservedReset(*_decode_totals(name, value["spent"], (2,), floats))  # type: ignore[arg-type]
+    totals_ = _decode_totals(name, value, (2, 4), floats)
+    share = share_of(*totals_, *_NO_BASE[len(totals_) :])
     if share.increments < share.base_increments or share.decrements < share.base_decrements:
         raise Malformed("payload", f"{name}: {brief(value)} has spent more than it has")
     return share
 
 
-def _decode_totals(name: str, value: Any, lengths: tuple[int, ...]) -> list[int]:
+def _decode_totals(name: str, value: Any, lengths: tuple[int, ...], floats: bool) -> list[Number]:
     if not isinstance(value, list) or len(value) not in lengths:
         raise Malformed("payload", f"{name}: {brief(value)} is no share")
-    return [_decode_total(number) for number in value]
+    return [_decode_total(number, floats) for number in value]
 
 
-def _encode_total(total: int) -> int | str:
-    return total if total <= INT64_MAX else str(total)
+def _encode_total(total: Number) -> int | str:
+    if type(total) is int and total < _DECIMAL_BELOW:
+        return total if total <= INT64_MAX else str(total)
+    zeros = (total.numerator & -total.numerator).bit_length() - 1
+    return f"0x{total.numerator >> zeros:x}p{zeros - total.denominator.bit_length() + 1}"
 
 
-def _decode_total(value: Any) -> int:
+def _decode_total(value: Any, floats: bool) -> Number:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT64_MAX:
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 40 and int(value) > INT64_MAX:
         return int(value)
+    if floats and isinstance(value, str) and len(value) <= _TEXT_MAX and (found := _BINARY.fullmatch(value)):
+        odd, power = int(found[1], 16), int(found[2])
+        total = odd << power if power >= 0 else Fraction(odd, 1 << -power)
+        if odd & 1 and total < _TOTAL_MAX and (power < 0 or total >= _DECIMAL_BELOW):
+            return total
     raise Malformed("payload", f"{brief(value)} is no total")

@@ -1,10 +1,18 @@
 """Expiry: when the life of a key ends. It is an attribute: it lives beside the key's value, and never shows itself.
 
-There is one slot; its payload is `Until`, a deadline in wall time. Of concurrent deadlines the longest counts, and
-`PERSISTED` is longer than any other. A deadline that has seen another replaces it, also when it is shorter.
+The slot holds what was set; its payload is `Until`, a deadline in wall time. Of concurrent deadlines the longest
+counts, and `PERSISTED` is longer than any other. A deadline that has seen another replaces it, also when it is shorter.
+
+A second part, `carried`, holds what writes in place have carried on: the deadline that they saw. It counts only where
+nothing in the slot does. So it survives the concurrent delete of what it was carried from, and gives way to everything
+that was set:
+
+    c with 900 s     A: DEL c, B: INCR c          the slot is empty, B has carried 900 s: 1, with 900 s
+    c with 900 s     A: EXPIRE c 10, B: INCR c    the slot has 10 s, so that counts
 
 A string is written whole, and a new value has no deadline unless it comes with one. So a deadline of a string names the
-write that it saw (`of`), and counts only as long as that write is what shows:
+write that it saw (`of`), and counts only as long as that write is what shows. A deadline that was carried to a new
+value, as by APPEND, names the new one; then any that was set counts, also for the value that was changed.
 
     A: SET k v       the slot's write is n1:7                   } concurrent: v shows, for ever
     B: EXPIRE k 5    until 5 s from now, of n2:3, the old write }
@@ -23,12 +31,17 @@ from crdt_core.lattice.siblings import shows, unfold
 from crdt_core.types.contract import SLOT, CrdtType, View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Payload, Siblings
     from crdt_core.types.contract import FormerWrite, LiveWrite, PartWrite
     from crdt_core.types.object import Object
 
-__all__ = ["EXPIRY", "PERSISTED", "ExpiryType", "Until", "deadline_of", "slot_write"]
+__all__ = ["CARRIED", "EXPIRY", "PERSISTED", "ExpiryType", "Until", "deadline_of", "slot_write"]
+
+CARRIED = b"carried"
+"""The part of the deadlines that writes in place have carried on."""
 
 PERSISTED = 2**63
 """The deadline of a key that was told to stay (`PERSIST`): later than any other."""
@@ -48,11 +61,18 @@ class ExpiryType(CrdtType):
     attribute = True
 
     def value(self, view: View) -> list[Until]:
-        """Return all deadlines, sorted. Which of them count depends on what shows beside them."""
-        return sorted({p for _, p in view.live(SLOT)}, key=lambda until: (until.deadline_ms, until.of or Dot("", 0)))
+        """Return all deadlines, sorted, those that were carried last. Which count depends on what shows beside them."""
+        return [
+            until
+            for part in (SLOT, CARRIED)
+            for until in sorted({p for _, p in view.live(part)}, key=lambda p: (p.deadline_ms, p.of or Dot("", 0)))
+        ]
 
     def value_json(self, view: View) -> list[Any]:
         return [self.encode_payload(until) for until in self.value(view)]
+
+    def decode_part(self, value: Any) -> bytes:
+        return CARRIED if value == CARRIED.decode() else super().decode_part(value)
 
     def encode_payload(self, payload: Payload) -> Any:
         """Return `[deadline]`, or `[deadline,"n1",7]` for a deadline of write n1:7."""
@@ -73,19 +93,21 @@ class ExpiryType(CrdtType):
 
     def explain(self, write: LiveWrite) -> str:
         until: Until = write.payload
-        if until.of != write.shown_dot:
-            return (
-                f"does not count: it is about {until.of or 'no write'}, and what shows is "
-                f"{write.shown_dot or 'no write'}"
-            )
+        parts, about = write.view.parts, write.shown_dot
+        if until not in _told(parts, about):
+            if write.part == CARRIED and _counts(CARRIED, until, about):
+                return "gives way to one that was set"
+            return f"does not count: it is about {until.of or 'no write'}, and what shows is {about or 'no write'}"
+        if until.deadline_ms != _deadline_ms(parts, about):
+            return "is outlived by one that is concurrent"
         if until.deadline_ms == PERSISTED:
             return "the key stays"
-        if until.deadline_ms != _deadline_ms(write.view.parts.get(SLOT), write.shown_dot):
-            return "is outlived by one that is concurrent"
         left_ms = until.deadline_ms - write.wall_ms
         return f"the key expires in {left_ms} ms" if left_ms > 0 else "has expired"
 
-    def events(self, part: bytes, before: Siblings, now: Siblings) -> list[bytes]:  # noqa: ARG002
+    def events(self, part: bytes, before: Siblings, now: Siblings) -> list[bytes]:
+        if part == CARRIED:
+            return []
         if not shows(now):
             return [b"persist"] if shows(before) else []
         return [b"expire"] if _latest_ms(now) != PERSISTED else [b"persist"]
@@ -109,7 +131,7 @@ def deadline_of(head: Object, replica_index: ReplicaIndex) -> int | None:
     expiry = next((link for link in head.chain() if link.type.attribute and link.live), None)
     if expiry is None:
         return None
-    deadline_ms = _deadline_ms(expiry.parts.get(SLOT), slot_write(head, replica_index))
+    deadline_ms = _deadline_ms(expiry.parts, slot_write(head, replica_index))
     return None if deadline_ms == PERSISTED else deadline_ms
 
 
@@ -119,12 +141,31 @@ def slot_write(head: Object, replica_index: ReplicaIndex) -> Dot | None:
     return shown.type.winning_dot(View(shown.parts, replica_index)) if shown is not None else None
 
 
-def _deadline_ms(slot: Siblings, about: Dot | None) -> int:
-    """Return the longest deadline that is about the write `about`; `PERSISTED` if there is none."""
-    told = [p.deadline_ms for p in unfold(slot).values() if type(p) is Until and p.of == about]
-    return max(told, default=PERSISTED)
+def _deadline_ms(parts: Mapping[bytes, Siblings], about: Dot | None) -> int:
+    """Return the deadline of what shows, whose winning write is `about`; `PERSISTED` if none counts."""
+    return max((until.deadline_ms for until in _told(parts, about)), default=PERSISTED)
 
 
-def _latest_ms(slot: Siblings) -> int:
+def _told(parts: Mapping[bytes, Siblings], about: Dot | None) -> list[Until]:
+    """Return the deadlines that count for what shows. The longest of them does in the end."""
+    set_ = _untils(parts, SLOT)
+    about_it = [until for until in set_ if _counts(SLOT, until, about)]
+    carried = [until for until in _untils(parts, CARRIED) if _counts(CARRIED, until, about)]
+    return about_it or (set_ or carried if carried else [])
+
+
+def _counts(part: bytes, until: Until, about: Dot | None) -> bool:
+    """Return whether a deadline is about the write `about`.
+
+    What was carried also is where that write is gone and increments alone are left: they have carried it.
+    """
+    return until.of == about or (part == CARRIED and about is None)
+
+
+def _untils(parts: Mapping[bytes, Siblings], part: bytes) -> list[Until]:
+    return [payload for payload in unfold(parts.get(part)).values() if type(payload) is Until]
+
+
+def _latest_ms(siblings: Siblings) -> int:
     """Return the longest deadline, whatever it is about; 0 if there is none."""
-    return max((p.deadline_ms for p in unfold(slot).values() if type(p) is Until), default=0)
+    return max((p.deadline_ms for p in unfold(siblings).values() if type(p) is Until), default=0)

@@ -20,7 +20,7 @@ from crdt_core.lattice.clocks import check_replica_id
 from crdt_core.lattice.siblings import TOMBSTONE, shows
 from crdt_core.types.counters import observed_reset
 from crdt_core.types.registers import explain_stamped, overwrite
-from crdt_core.types.strings import WrittenType, explain_share, fold_counted, fold_written
+from crdt_core.types.strings import WrittenType, explain_share, fold_counted, fold_exact, fold_written
 from crdt_core.types.text import decode_text
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Payload, Siblings
     from crdt_core.types.contract import LiveWrite, PartWrite, View
+    from crdt_core.types.numbers import Number
 
 __all__ = [
     "HASH",
     "HashType",
     "field_counted",
+    "field_exact",
     "field_of",
     "field_value",
     "is_share",
@@ -159,6 +161,11 @@ def field_counted(parts: Mapping[bytes, Siblings], slot: bytes, replica_index: R
     The sum of concurrent increments may be beyond 64 bits.
     """
     return fold_counted(parts.get(slot), [parts[part] for part in _shares(parts, slot, replica_index)], replica_index)
+
+
+def field_exact(parts: Mapping[bytes, Siblings], slot: bytes, replica_index: ReplicaIndex) -> Number | None:
+    """Return the exact number of the field of that slot, 0 if it does not show; `None` if its value is no number."""
+    return fold_exact(parts.get(slot), [parts[part] for part in _shares(parts, slot, replica_index)], replica_index)
 
 
 def set_field(view: View, slot: bytes, value: bytes, now: Stamp) -> list[PartWrite]:

@@ -6,7 +6,8 @@ replica has added since. If the value that was written is an integer, or nothing
     A: SET c 100     slot: 100, and an observed reset of each share    } concurrent: 101
     B: INCR c        n2: (6, 0), of which A has seen (5, 0)            }
 
-An increment writes only the replica's own share, so concurrent increments add. A value that is no integer hides them.
+An increment writes only the replica's own share, so concurrent increments add, fractions among them. A value that is no
+number hides them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from crdt_core.types.counters import (
     observed_reset,
     repeat_share,
 )
+from crdt_core.types.numbers import EXACT_MAX, parse_number, write_number
 from crdt_core.types.registers import (
     Stamped,
     decode_stamped,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Payload, Siblings
     from crdt_core.types.contract import FormerWrite, LiveWrite, PartWrite, View
+    from crdt_core.types.numbers import Number
 
 __all__ = [
     "STRING",
@@ -54,10 +57,12 @@ __all__ = [
     "WrittenType",
     "explain_share",
     "fold_counted",
+    "fold_exact",
     "fold_written",
     "incremented",
     "integer",
     "set_whole",
+    "string_exact",
 ]
 
 _new = tuple.__new__  # a named tuple's own way costs twice as much, and a share is made for every increment
@@ -80,10 +85,10 @@ class WrittenType(CrdtType):
     def decode_payload(self, value: Any) -> Payload:
         if isinstance(value, list) and len(value) == 3:
             return decode_stamped(self.name, value)
-        return decode_share(self.name, value)
+        return decode_share(self.name, value, floats=True)
 
     def repeat(self, write: FormerWrite) -> list[PartWrite]:
-        if type(write.payload) is Share:
+        if isinstance(write.payload, Share):
             return repeat_share(write) if self.owner(write.part) == write.former.encode() else []
         return repeat_stamped(write) if type(write.payload) is Stamped else super().repeat(write)
 
@@ -168,20 +173,45 @@ def fold_written(slot: Siblings, shares: Iterable[Siblings], replica_index: Repl
     winner = latest(slot, replica_index) if slot is not None else None
     added = [net(siblings) for siblings in shares if shows(siblings)]
     if winner is None:
-        return b"%d" % sum(added) if added else None
-    written = winner[1].value
-    base = integer(written) if any(added) else None
-    return written if base is None else b"%d" % (base + sum(added))
+        return write_number(sum(added)) if added else None
+    base = _number(winner[1].value) if added else None
+    return winner[1].value if base is None else write_number(base + sum(added))
+
+
+def fold_exact(slot: Siblings, shares: Iterable[Siblings], replica_index: ReplicaIndex) -> Number | None:
+    """Return the exact number of a slot and the shares beside it, 0 if nothing shows; `None` if it is no number."""
+    winner = latest(slot, replica_index) if slot is not None else None
+    base = 0 if winner is None else _number(winner[1].value)
+    return None if base is None else base + sum(net(siblings) for siblings in shares if shows(siblings))
+
+
+def string_exact(parts: Mapping[bytes, Siblings], replica_index: ReplicaIndex) -> Number | None:
+    """Return the exact number of a string, 0 if it does not show; `None` if its value is no number."""
+    return fold_exact(parts.get(SLOT), [siblings for part, siblings in parts.items() if part], replica_index)
 
 
 def fold_counted(slot: Siblings, shares: Iterable[Siblings], replica_index: ReplicaIndex) -> int | None:
-    """Return the integer of a slot and the shares beside it, 0 if nothing shows; `None` if the value is no integer.
+    """Return the integer that a slot and the shares beside it show, 0 if nothing shows; `None` if it is no integer.
 
     The sum of concurrent increments may be beyond 64 bits. A value that was written whole may not.
     """
+    shares = [siblings for siblings in shares if shows(siblings)]
     winner = latest(slot, replica_index) if slot is not None else None
-    base = 0 if winner is None else integer(winner[1].value)
-    return None if base is None else base + sum(net(siblings) for siblings in shares if shows(siblings))
+    if winner is not None and not shares:
+        return integer(winner[1].value)
+    exact = fold_exact(slot, shares, replica_index)
+    if exact is None:
+        return None
+    is_count = winner is None or integer(winner[1].value) is not None
+    if is_count and type(exact) is int and abs(exact) < EXACT_MAX:
+        return exact
+    return integer(write_number(exact))
+
+
+def _number(text: bytes) -> Number | None:
+    """Return the number that `text` spells, `None` if it spells none."""
+    found = integer(text)
+    return parse_number(text) if found is None else found
 
 
 def set_whole(view: View, value: bytes, now: Stamp) -> list[PartWrite]:
@@ -214,6 +244,7 @@ def explain_share(write: LiveWrite, slot: Siblings) -> str:
     """Return what becomes of a share beside `slot`."""
     amount = net(write.view.parts.get(write.part))
     winner = latest(slot, write.view.replica_index)
-    if winner is not None and integer(winner[1].value) is None:
-        return f"would add {amount}, but what shows is no integer"
-    return f"adds {amount}"
+    shown = write_number(amount).decode()
+    if winner is not None and _number(winner[1].value) is None:
+        return f"would add {shown}, but what shows is no number"
+    return f"adds {shown}"

@@ -1,8 +1,8 @@
 """The sweep: it deletes expired keys, now and then, as one more caller of the mailbox.
 
-An expired key shows nowhere, swept or not (`crdt_core.commands.session`). The sweep frees what the key holds. Every
-node sweeps, because any node may be away. Deletes of the same key at two nodes do no harm to each other, nor to a
-concurrent write.
+An expired key shows nowhere, swept or not (`crdt_core.commands.session`). The sweep frees what the key holds. Each key
+is swept by one node, or by the next one if that node is away (`crdt_core.commands.expiry`). Deletes of the same key at
+two nodes do no harm to each other, nor to a concurrent write.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _LOOKS = 1000
 
 
 async def sweep(mailbox: Mailbox) -> None:
-    """Sweep once a second, and again at once while much has expired. Never ends."""
+    """Sweep once a second, and again at once while much of this node's share has expired. Never ends."""
     while True:
         await asyncio.sleep(_EVERY_S)
         swept = _LOOKS
-        while swept > _LOOKS // 4 and mailbox.node.replica.catalogue.expiring:
+        while swept > _LOOKS // 4 // (1 + len(mailbox.node.peers)) and mailbox.node.replica.catalogue.expiring:
             swept = 0
             with suppress(WorldError):
                 swept = await mailbox.call(DeleteExpired(wall_ms(), _LOOKS))

@@ -1,10 +1,11 @@
 """A worker's heartbeat in the fleet hash of its Redis: it says that the worker runs, and what it is doing.
 
-    {"grpc": "127.0.0.1:7101", "pid": 4711, "replica": "n1", "serving": true,
+    {"grpc": "127.0.0.1:7101", "pid": 4711, "replica": "n1", "serving": true, "format": 1,
      "beat_ms": 1763700000000, "redis_ms": 1763700000001}
 
-`beat_ms` is the time of the worker's own clock, `redis_ms` that of its Redis. So the clock of the Redis alone tells how
-old a heartbeat is, and `workers.replication.skew` can compare the clocks of workers.
+`format` says what the worker can read (`workers.replication.formats`). `beat_ms` is the time of the worker's own clock,
+`redis_ms` that of its Redis. So the clock of the Redis alone tells how old a heartbeat is, and
+`workers.replication.skew` can compare the clocks of workers.
 
 A worker that does not serve yet may say more. `waits`: why it cannot decide yet on its replica id; `replica` is missing
 then. `joins`: how much of the state it has fetched: `{"peer": "n2", "done": 700, "of": 20000, "bytes": 91000}`, which
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from redis.exceptions import RedisError
 
+from workers.replication.formats import FORMAT
 from workers.system.clock import wall_ms
 from workers.wire.keys import FLEET
 
@@ -106,7 +108,7 @@ async def delete_heartbeat(own: Redis, name: str) -> None:
 
 def heartbeat_fields(node: Node, *, serving: bool) -> dict[str, Any]:
     """Return the fields in which the worker of a loaded replica says what it is doing."""
-    fields: dict[str, Any] = {"replica": node.replica.id, "serving": serving}
+    fields: dict[str, Any] = {"replica": node.replica.id, "serving": serving, "format": FORMAT}
     if again := node.counts["records_persisted_again"]:
         fields["persisted_again"] = again
     if node.joins:

@@ -16,6 +16,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from crdt_core.errors import UnknownNode
+from workers.replication.formats import Formats
 from workers.replication.heartbeat import read_heartbeat
 from workers.system.clock import wall_ms
 from workers.wire.keys import FLEET
@@ -44,6 +45,7 @@ class Skew:
         self._peers = peers
         self._warn_ms = warn_ms
         self._logged_ms: dict[tuple[str, str], int] = {}
+        self._formats = Formats(node)
         self.by_peer: dict[str, int] = {}
 
     @property
@@ -62,6 +64,7 @@ class Skew:
         """Measure the skew of every peer every two seconds, until cancelled."""
         while True:
             await asyncio.gather(*map(self._measure, self._node.peers))
+            self._formats.decide()
             for gone in self.by_peer.keys() - set(self._node.peers):
                 del self.by_peer[gone]
             await asyncio.sleep(_MEASURE_INTERVAL_S)
@@ -79,6 +82,7 @@ class Skew:
         if heartbeat is None or not heartbeat.fresh:
             self.by_peer.pop(peer, None)
             return
+        self._formats.note(peer, heartbeat.fields)
         ahead_ms = self.by_peer[peer] = heartbeat.wall_ms - wall_ms()
         if abs(ahead_ms) > self._warn_ms and self._may_log("clock_skewed", peer):
             log.warning("clock_skewed", peer=peer, **{"ahead_ms" if ahead_ms > 0 else "behind_ms": abs(ahead_ms)})

@@ -44,7 +44,7 @@ class Announcer:
         if self.watches:
             keys = {key for key, _, _ in changed}
             for watch in self.watches:
-                watch.changed = watch.changed or not keys.isdisjoint(watch.keys)
+                watch.note(keys, self._node.replica, wall_ms())
         if not self._channels.silent:
             announce(changed, self._node.catalogue, wall_ms(), self._channels.publish)
         elif not self.watches:

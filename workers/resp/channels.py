@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from crdt_core.commands.scan import matches
+from crdt_core.commands.patterns import matches
 from workers.resp.encoding import Push, encode
 
 __all__ = ["Channels", "Listener"]

@@ -49,6 +49,11 @@ class NodeAccess:
         return self._node.replica.catalogue
 
     @property
+    def replica(self) -> Keyspace:
+        """The state of the replica, confirmed or not; only for whom `observe` calls."""
+        return self._node.replica
+
+    @property
     def replica_id(self) -> ReplicaId:
         """The id under which this node writes."""
         return self._node.replica.id

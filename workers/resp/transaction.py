@@ -2,7 +2,7 @@
 
 A transaction runs as one operation: one commit, which every replica shows whole or not at all. A watch notes that a key
 has changed as soon as a commit that changed it is confirmed, this node's or a peer's. EXEC looks again when its turn
-has come, at what the turn itself has changed so far. So nothing comes between.
+has come, at what the turn itself has changed so far, and at what has expired. So nothing comes between.
 
 Commands that need the connection, such as PUBLISH, run in their place but later: once the commit is confirmed. What
 they do leaves the node, or shows what the node has confirmed. They do not run at all where the client was told before
@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.commands import ErrorReply, Status
+from crdt_core.commands import ErrorReply, Session, Status
 from crdt_core.errors import DeltaicError
 from workers.resp.encoding import NULL_LIST
 from workers.resp.refusals import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
 
-    from crdt_core.commands import Command, Execute, Session
+    from crdt_core.commands import Command, Execute, Keyspace
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.replica.replica import Replica
 
@@ -63,12 +64,40 @@ class Transaction:
 class Watch:
     """The keys that a client watches. The face sets `changed` once one of them has changed.
 
+    A key that showed when it was watched changes with every commit that touches it, and when it expires. A key that did
+    not show changes once it shows: to delete what had expired before is no change.
+
     The face knows a watch for as long as anybody holds it: the client, or the EXEC that waits for its turn.
     """
 
     def __init__(self) -> None:
-        self.keys: set[bytes] = set()
         self.changed = False
+        self._showed: dict[bytes, bool] = {}
+
+    @property
+    def keys(self) -> AbstractSet[bytes]:
+        """The keys that are watched."""
+        return self._showed.keys()
+
+    def add(self, keys: Iterable[bytes], state: Keyspace, wall_ms: int) -> None:
+        """Watch `keys` from now on. A key that is watched already stays as it is."""
+        session = Session(state, wall_ms, 0)
+        for key in keys:
+            self._showed.setdefault(key, session.shows(key))
+
+    def note(self, touched: AbstractSet[bytes], state: Keyspace, wall_ms: int) -> None:
+        """Set `changed` if a commit that has touched these keys has changed one that is watched."""
+        session = Session(state, wall_ms, 0)
+        self.changed = self.changed or any(
+            self._showed[key] or session.shows(key) for key in self._showed.keys() & touched
+        )
+
+    def has_changed(self, replica: Replica, wall_ms: int) -> bool:
+        """Return whether a key has changed up to this place in the turn, which is at `wall_ms`."""
+        if self.changed or replica.catalogue.has_changed({key for key, showed in self._showed.items() if showed}):
+            return True
+        session = Session(replica, wall_ms, 0)
+        return any(session.shows(key) is not showed for key, showed in self._showed.items())
 
 
 class Later:
@@ -101,6 +130,6 @@ class Guarded:
 
     def run(self, replica: Replica, now: Stamp) -> Any:
         """Return the replies to the commands, or `NULL_LIST`."""
-        if self._watch.changed or replica.catalogue.has_changed(self._watch.keys):
+        if self._watch.has_changed(replica, self._execute.wall_ms):
             return NULL_LIST
         return self._execute.run(replica, now)

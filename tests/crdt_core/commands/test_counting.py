@@ -34,6 +34,26 @@ def test_what_increments_took_beyond_64_bits_is_brought_back_by_decrements(fleet
     assert fleet.all("GET c") == fleet.all("HGET h n") == str(largest - 9)
 
 
+def test_a_count_far_beyond_64_bits_is_brought_back_step_by_step(fleet: Fleet) -> None:
+    """A step back was refused as long as the count stayed beyond 64 bits, so nothing but a SET could end it."""
+    largest = 2**63 - 1
+    for sign, up, down, bound in ((1, "INCRBY", "DECRBY", largest), (-1, "DECRBY", "INCRBY", -largest - 1)):
+        key = f"c{sign}"
+        for site in fleet.sites:
+            site(f"{up} {key} {largest}")
+            site(f"HINCRBY h {key} {sign * largest}")
+        fleet.sync()
+        overflow = "ERR increment or decrement would overflow"
+        assert fleet.all(f"{up} {key} 1") == fleet.all(f"HINCRBY h {key} {sign}") == overflow
+        assert fleet.a(f"{down} {key} {largest}") == bound, "the nearest number that a reply can hold"
+        assert fleet.a(f"HINCRBY h {key} {-sign * largest}") == bound
+        fleet.sync()
+        assert fleet.all(f"GET {key}") == fleet.all(f"HGET h {key}") == str(2 * sign * largest)
+        assert fleet.b(f"{down} {key} {largest}") == fleet.b(f"HINCRBY h {key} {-sign * largest}") == sign * largest
+        fleet.sync()
+        assert fleet.all(f"GET {key}") == fleet.all(f"HGET h {key}") == str(sign * largest)
+
+
 def test_set_replaces_what_it_saw_and_a_concurrent_increment_stays(fleet: Fleet) -> None:
     fleet.b("INCRBY c 5")
     fleet.sync()

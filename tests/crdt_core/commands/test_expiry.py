@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from crdt_core.commands.expiry import DeleteExpired
-
-if TYPE_CHECKING:
-    from tests.crdt_core.sites import Fleet
+from crdt_core.replica.replica import Replica
+from tests.crdt_core.sites import Fleet
 
 
 def test_of_concurrent_expiries_the_longer_wins(fleet: Fleet) -> None:
@@ -51,10 +50,10 @@ def test_expiry_hides_the_key_at_every_replica_at_its_time(fleet: Fleet) -> None
     assert (fleet.all("GET k"), fleet.all("EXISTS k s"), fleet.all("DBSIZE"), fleet.all("KEYS *")) == (None, 0, 0, [])
 
 
-def test_a_write_that_is_concurrent_to_the_removal_survives_without_time_to_live(fleet: Fleet) -> None:
+def test_a_write_that_saw_no_time_to_live_survives_the_removal_without_one(fleet: Fleet) -> None:
     fleet.a("SADD s x")
-    fleet.a("EXPIRE s 5")
     fleet.sync()
+    fleet.a("EXPIRE s 5")
     fleet.b("SADD s y")
     fleet.at(5_000)
     assert fleet.a.run(DeleteExpired(fleet.a.wall_ms, 100)) == 1
@@ -145,3 +144,55 @@ def test_the_sweep_leaves_nothing_behind(fleet: Fleet) -> None:
         assert list(site.replica.catalogue.objects) == [b"k"]
         assert not site.replica.catalogue.expiring
         assert not site.replica.catalogue.objects[b"k"].type_conflicts
+
+
+KEYS = [f"k{n}" for n in range(30)]
+
+
+def members(lines: tuple[str, ...]) -> Fleet:
+    """Three sites that know each other as members; each key expires after 5 s."""
+    fleet = Fleet("deltas", (0, 1, 2))
+    for site in fleet.sites:
+        site.replica = Replica(site.replica.id, founders=("n1", "n2", "n3"))
+    for key in KEYS:
+        for line in lines:
+            fleet.a(line.format(key))
+    fleet.sync()
+    return fleet
+
+
+@pytest.mark.parametrize("lines", [("SET {} v PX 5000",), ("SADD {} x", "PEXPIRE {} 5000")], ids=["string", "set"])
+def test_one_expiry_is_one_delta_in_the_fleet(lines: tuple[str, ...]) -> None:
+    """Every node swept every key: three deltas for one expiry."""
+    fleet = members(lines)
+    fleet.at(5_000)
+    assert fleet.all(f"EXISTS {' '.join(KEYS)}") == 0, "hidden everywhere at its time, swept or not"
+    swept = [site.run(DeleteExpired(site.wall_ms, 100)) for site in fleet.sites]
+    assert sum(swept) == len(KEYS)
+    assert 0 not in swept, "the nodes share the work"
+    fleet.sync()
+    assert [site.run(DeleteExpired(site.wall_ms + 60_000, 100)) for site in fleet.sites] == [0, 0, 0]
+
+
+def test_what_its_owner_does_not_sweep_the_others_do_one_after_the_other() -> None:
+    """Two of three are away. The third hides what has expired at once, and has freed it a few seconds later."""
+    fleet = members(("SET {} v PX 5000",))
+    swept = 0
+    for ms in range(5_000, 10_000, 500):
+        fleet.at(ms)
+        swept += fleet.b.run(DeleteExpired(fleet.b.wall_ms, 100))
+    assert swept == len(KEYS)
+    assert not any(fleet.b.replica.showing(key.encode()) for key in KEYS)
+
+
+def test_a_deadline_whose_key_is_gone_is_deleted_once() -> None:
+    fleet = members(("SADD {} x",))
+    for key in KEYS:
+        fleet.a(f"DEL {key}")
+        fleet.b(f"EXPIRE {key} 50")
+    fleet.sync()
+    before = [len(site.log) for site in fleet.sites]
+    for site in fleet.sites:
+        site.run(DeleteExpired(site.wall_ms, 100))
+    removed = [delta for site, seen in zip(fleet.sites, before, strict=True) for delta in site.log[seen:]]
+    assert sum(delta.count(b'"expiry"') for delta in removed) == len(KEYS)

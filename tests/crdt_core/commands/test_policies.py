@@ -66,7 +66,7 @@ def types(site: Site, key: str) -> list[str]:
         ("MSETNX note v", "mvregister"),
         ("APPEND note v", "mvregister"),
         ("SETRANGE note 3 v", "mvregister"),
-        ("INCRBYFLOAT note 1.5", "mvregister"),
+        ("INCRBYFLOAT note 1.5", "string"),
         ("COPY text note:1", "mvregister"),
         ("RENAME text note:1", "mvregister"),
         ("DELTAIC.MVSET note:not v", "mvregister"),
@@ -225,8 +225,8 @@ def test_a_store_is_a_delete_and_adds_where_removes_win(fleet: Fleet) -> None:
 
 def test_what_has_expired_leaves_a_concurrent_add_where_removes_win(fleet: Fleet) -> None:
     fleet.a("SADD ban x")
-    fleet.a("PEXPIRE ban 100")
     fleet.sync()
+    fleet.a("PEXPIRE ban 100")
     fleet.b("SADD ban y")
     fleet.at(100)
     fleet.a.run(DeleteExpired(fleet.a.wall_ms, 10))

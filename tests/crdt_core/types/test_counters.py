@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +18,7 @@ from crdt_core.types.contract import FormerWrite, LiveWrite
 from crdt_core.types.counters import (
     INT64_MAX,
     INT64_MIN,
+    FloatShare,
     Share,
     add_to_share,
     adjust,
@@ -28,6 +32,7 @@ from crdt_core.types.counters import (
     raise_share,
     share_json,
     totals,
+    within_64_bits,
 )
 from tests.crdt_core.replicas import sync
 from tests.crdt_core.types.states import KEY, concurrent, do, seen, view_of
@@ -70,6 +75,39 @@ def test_a_counter_that_would_leave_64_bits_is_refused(held: int, amount: int) -
     view = view_of(n1={("n1", 1): plus(Share(0, 0), held)})
     with pytest.raises(CounterOverflow, match="k"):
         adjusted(view, b"n2", amount, KEY)
+
+
+def test_what_brings_a_count_beyond_64_bits_nearer_is_allowed() -> None:
+    """It was refused as long as the count stayed beyond 64 bits."""
+    for sign, bound in ((1, INT64_MAX), (-1, INT64_MIN)):
+        shares = {n: {(n, 1): add_to_share(None, bound)} for n in ("n1", "n2", "n3")}
+        view = view_of(**shares)
+        value, share = adjusted(view, b"n1", -sign)
+        assert (value, net((1, share))) == (3 * bound - sign, bound - sign)
+        with pytest.raises(CounterOverflow):
+            adjusted(view, b"n1", sign)
+        assert within_64_bits(value) == bound
+
+
+def test_totals_of_fractions_are_kept_exactly() -> None:
+    half = Fraction(1, 2)
+    share = plus(Share(10, 0), half)
+    assert (share, type(share)) == ((10 + half, 0, 0, 0), FloatShare)
+    whole = plus(plus(share, half), -half)
+    assert (whole, type(whole.increments)) == ((11, half, 0, 0), int)
+    assert type(plus(whole, -half)) is Share
+    assert net({1: whole, 2: observed_reset((1, share))}) == 0
+    assert add_to_share({1: whole, 2: observed_reset((1, share))}, 1) == (12, half, 10 + half, 0)
+
+
+def test_a_share_is_bounded() -> None:
+    """The largest numbers of Redis, a thousand times, in a few kilobytes."""
+    share = Share(0, 0)
+    for _ in range(1000):
+        share = plus(share, 2**16383 + Fraction(1, 2**120))
+    encoded = share_json(share)
+    assert len(encoded) < 5000
+    assert decode_share("string", orjson.loads(encoded), floats=True) == share
 
 
 def test_concurrent_increments_add_and_a_concurrent_delete_takes_what_it_saw() -> None:

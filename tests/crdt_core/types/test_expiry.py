@@ -7,7 +7,7 @@ from crdt_core.lattice.siblings import TOMBSTONE
 from crdt_core.replica.replica import Replica
 from crdt_core.types import EXPIRY, ORSET, SLOT, STRING
 from crdt_core.types.contract import FormerWrite, LiveWrite
-from crdt_core.types.expiry import PERSISTED, Until, deadline_of, slot_write
+from crdt_core.types.expiry import CARRIED, PERSISTED, Until, deadline_of, slot_write
 from crdt_core.types.registers import Stamped
 from tests.crdt_core.histories import NOW
 from tests.crdt_core.replicas import sync
@@ -23,6 +23,12 @@ def deadline(replica: Replica) -> int | None:
 def say(replica: Replica, deadline_ms: int) -> None:
     """EXPIRE, as the command does it."""
     replica.write(KEY, EXPIRY, SLOT, Until(deadline_ms, slot_write(replica.head(KEY), replica.replica_index)))
+    replica.commit(NOW)
+
+
+def carry(replica: Replica, deadline_ms: int) -> None:
+    """What a write in place does with the deadline that it saw."""
+    replica.write(KEY, EXPIRY, CARRIED, Until(deadline_ms, slot_write(replica.head(KEY), replica.replica_index)))
     replica.commit(NOW)
 
 
@@ -75,6 +81,57 @@ def test_a_deadline_of_what_is_gone_is_about_nothing() -> None:
     assert head is not None
     assert slot_write(head, a.replica_index) is None
     assert deadline(a) is None
+
+
+def test_what_is_carried_survives_what_it_was_carried_from() -> None:
+    a, b = pair_with(ORSET, b"x", True)
+    say(a, 900)
+    sync(a, b)
+    a.delete(KEY)
+    a.commit(NOW)
+    b.write(KEY, ORSET, b"y", True)
+    carry(b, 900)
+    sync(a, b)
+    assert deadline(a) == deadline(b) == 900
+    say(a, 10)
+    sync(a, b)
+    assert deadline(a) == deadline(b) == 10
+
+
+def test_what_is_carried_gives_way_to_everything_that_is_set_concurrently() -> None:
+    a, b = pair_with(ORSET, b"x", True)
+    say(a, 900)
+    sync(a, b)
+    say(a, 10)
+    carry(b, 900)
+    sync(a, b)
+    assert deadline(a) == deadline(b) == 10
+
+
+def test_what_is_carried_to_a_new_value_is_about_that_value() -> None:
+    a, b = pair_with(STRING, SLOT, Stamped(b"v", 1))
+    say(a, 900)
+    sync(a, b)
+    a.write(KEY, STRING, SLOT, Stamped(b"set", 3))
+    a.commit(NOW)
+    b.write(KEY, STRING, SLOT, Stamped(b"vw", 2))
+    carry(b, 900)
+    assert deadline(b) == 900
+    sync(a, b)
+    assert deadline(a) is deadline(b) is None
+
+
+def test_it_explains_what_is_carried() -> None:
+    of, other = Dot("n1", 1), Dot("n1", 2)
+    carried = Until(900, of)
+
+    def said(*slot: Until) -> str:
+        parts = {SLOT: {("n1", n + 3): until for n, until in enumerate(slot)}, CARRIED: {("n2", 1): carried}}
+        view = view_of(**{part.decode() or "slot": siblings for part, siblings in parts.items() if siblings})
+        return EXPIRY.explain(LiveWrite(view, CARRIED, Dot("n2", 1), carried, of, 0))
+
+    assert said() == "the key expires in 900 ms"
+    assert said(Until(10, other)) == "gives way to one that was set"
 
 
 def test_it_explains_which_deadline_counts() -> None:

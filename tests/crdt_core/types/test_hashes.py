@@ -112,7 +112,7 @@ def test_events_name_what_happened_to_the_field() -> None:
 
 def test_a_share_is_explained_beside_the_slot_of_its_own_field() -> None:
     view = hash_of(f=b"word", g=b"10")
-    for field, said in ((b"f", "would add 3, but what shows is no integer"), (b"g", "adds 3")):
+    for field, said in ((b"f", "would add 3, but what shows is no number"), (b"g", "adds 3")):
         share = share_part(field, "n2")
         parts = {**view.parts, share: (1, Share(3, 0))}
         write = LiveWrite(View(parts, view.replica_index), share, Dot("n2", 1), Share(3, 0), None, 0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from crdt_core.lattice.clocks import Dot, Stamp
 from crdt_core.lattice.siblings import TOMBSTONE, ObservedReset
 from crdt_core.types import SLOT, STRING
 from crdt_core.types.contract import FormerWrite, LiveWrite
-from crdt_core.types.counters import Share
+from crdt_core.types.counters import Share, share_of
 from crdt_core.types.registers import Stamped
 from crdt_core.types.strings import fold_counted, fold_written, incremented, integer, set_whole
 from tests.crdt_core.types.states import view_of
@@ -27,9 +29,29 @@ def test_shares_count_on_top_of_an_integer_and_alone() -> None:
     assert text(slot={("n1", 1): HUNDRED}) == b"100"
 
 
-def test_a_value_that_is_no_integer_hides_the_shares() -> None:
+def test_a_value_that_is_no_number_hides_the_shares() -> None:
     assert text(slot={("n1", 1): WORD}, n2={("n2", 1): Share(3, 0)}) == b"word"
-    assert text(slot={("n1", 1): Stamped(b"007", 5)}, n2={("n2", 1): Share(3, 0)}) == b"007"
+    assert text(slot={("n1", 1): Stamped(b"1_0", 5)}, n2={("n2", 1): Share(3, 0)}) == b"1_0"
+
+
+def test_shares_count_on_top_of_every_number() -> None:
+    assert text(slot={("n1", 1): Stamped(b"10.50", 5)}, n2={("n2", 1): Share(3, 0)}) == b"13.5"
+    assert text(slot={("n1", 1): HUNDRED}, n2={("n2", 1): share_of(Fraction(1, 2), 0, 0, 0)}) == b"100.5"
+    assert text(slot={("n1", 1): Stamped(b"10.50", 5)}) == b"10.50"
+
+
+@pytest.mark.parametrize(
+    ("slot", "share", "counted"),
+    [
+        (b"10", share_of(Fraction(1, 2), 0, 0, 0), None),
+        (b"10.5", share_of(Fraction(1, 2), 0, 0, 0), 11),
+        (b"18446744073709551616", Share(1, 0), None),
+        (b"9223372036854775807", Share(1, 0), 2**63),
+    ],
+)
+def test_what_shows_an_integer_can_be_counted_on(slot: bytes, share: Share, counted: int | None) -> None:
+    view = view_of(slot={("n1", 1): Stamped(slot, 5)}, n2={("n2", 1): share})
+    assert fold_counted(view.parts[SLOT], [view.parts[b"n2"]], view.replica_index) == counted
 
 
 def test_nothing_shows_where_all_is_removed() -> None:
@@ -89,7 +111,7 @@ def test_it_explains_slots_and_shares() -> None:
         return [STRING.explain(LiveWrite(view, *write, None, 0)) for write in writes]
 
     assert said(HUNDRED) == ["shows", "adds 6"]
-    assert said(WORD) == ["shows", "would add 6, but what shows is no integer"]
+    assert said(WORD) == ["shows", "would add 6, but what shows is no number"]
 
 
 def test_events_name_what_happened_to_the_part() -> None:

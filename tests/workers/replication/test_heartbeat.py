@@ -13,6 +13,7 @@ from crdt_core.membership.identity import Sponsor
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import free_port
+from workers.replication.formats import FORMAT
 from workers.replication.heartbeat import (
     HEARTBEAT_FRESH_MS,
     delete_heartbeat,
@@ -72,6 +73,11 @@ async def test_a_redis_that_is_away_does_not_keep_a_worker_from_ending() -> None
 
 def test_a_worker_says_whether_it_serves_and_whether_it_still_fetches_its_state() -> None:
     member = Node("n1", Replica("n1", founders=["n1", "n2"]), "s")
-    assert heartbeat_fields(member, serving=True) == {"replica": "n1", "serving": True}
+    assert heartbeat_fields(member, serving=True) == {"replica": "n1", "serving": True, "format": FORMAT}
     newcomer = Node("n3", Replica("n3", founders=[]), "s", sponsor=Sponsor("n1", "n1"))
-    assert heartbeat_fields(newcomer, serving=False) == {"replica": "n3", "serving": False, "joins": {}}
+    assert heartbeat_fields(newcomer, serving=False) == {
+        "replica": "n3",
+        "serving": False,
+        "format": FORMAT,
+        "joins": {},
+    }

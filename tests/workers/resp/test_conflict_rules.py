@@ -89,6 +89,25 @@ def test_increments_add(sides: Sides, key: str) -> None:
     assert sides.get(key) == b"10"
 
 
+@rule("f = 10.5, A: INCRBYFLOAT f .5, B: INCRBYFLOAT f .25 => 11.25")
+def test_fractions_add(sides: Sides, key: str) -> None:
+    sides.a.set(key, "10.5")
+    with sides.apart():
+        assert (sides.a.incrbyfloat(key, 0.5), sides.b.incrbyfloat(key, 0.25)) == (11, 10.75)
+    assert sides.get(key) == b"11.25"
+
+
+@rule("f = 10, A: INCRBYFLOAT f .5, B: INCRBY f 5 => 15.5")
+def test_fractions_and_integers_add(sides: Sides, key: str) -> None:
+    sides.a.set(key, 10)
+    with sides.apart():
+        assert (sides.a.incrbyfloat(key, 0.5), sides.b.incrby(key, 5)) == (10.5, 15)
+    assert sides.get(key) == b"15.5"
+    sides.c.delete(key)
+    sides.sync()
+    assert sides.get(key) is None
+
+
 @rule("A: SET c 100, B: INCR c => 101")
 def test_a_set_replaces_what_it_saw_of_a_counter(sides: Sides, key: str) -> None:
     sides.a.incrby(key, 5)
@@ -281,6 +300,47 @@ def test_a_write_that_is_concurrent_to_the_removal_of_what_has_expired_survives(
         wait_until(is_removed, 30, "A to remove it")
     assert sides.members(key) == {b"y"}
     assert sides.ttl(key) == -1
+
+
+@rule("c with 900 s, A: DEL c, B: INCR c => 1, with 900 s")
+def test_a_write_in_place_carries_the_time_to_live_that_it_saw(sides: Sides, key: str) -> None:
+    sides.a.incrby(key, 5)
+    sides.a.expire(key, 900)
+    sides.a.set(key + "text", "a", ex=900)
+    with sides.apart():
+        sides.a.delete(key, key + "text")
+        assert sides.b.incr(key) == 6
+        sides.b.set(key + "text", "b", keepttl=True)
+    assert (sides.get(key), sides.get(key + "text")) == (b"1", b"b")
+    for node in sides.nodes:
+        assert 850 < node.ttl(key) <= 900
+        assert 850 < node.ttl(key + "text") <= 900
+
+
+@rule("c with 900 s, A: EXPIRE c 10, B: INCR c => 10")
+def test_what_is_only_carried_gives_way_to_what_was_set(sides: Sides, key: str) -> None:
+    sides.a.incr(key)
+    sides.a.expire(key, 900)
+    sides.a.set(key + "text", "a", ex=900)
+    with sides.apart():
+        sides.a.expire(key, 100)
+        sides.a.expire(key + "text", 100)
+        sides.b.incr(key)
+        sides.b.append(key + "text", "b")
+    assert (sides.get(key), sides.get(key + "text")) == (b"2", b"ab")
+    for node in sides.nodes:
+        assert 50 < node.ttl(key) <= 100
+        assert 50 < node.ttl(key + "text") <= 100
+
+
+@rule("c with 900 s, A: PERSIST c, B: INCR c => for ever")
+def test_what_is_only_carried_gives_way_to_persist(sides: Sides, key: str) -> None:
+    sides.a.incr(key)
+    sides.a.expire(key, 900)
+    with sides.apart():
+        sides.a.persist(key)
+        sides.b.incr(key)
+    assert (sides.get(key), sides.ttl(key)) == (b"2", -1)
 
 
 # Keys

@@ -225,6 +225,16 @@ def test_increments_of_a_field_add(sides: Sides, key: str) -> None:
     assert sides.all(lambda node: node.hget(key, "n")) == b"15"
 
 
+@rule("n = 10.5, A: HINCRBYFLOAT h n .5, B: HINCRBYFLOAT h n .25 => 11.25")
+def test_fractions_in_a_field_add(sides: Sides, key: str) -> None:
+    sides.a.hset(key, mapping={"n": "10.5", "m": "10"})
+    with sides.apart():
+        assert (sides.a.hincrbyfloat(key, "n", 0.5), sides.b.hincrbyfloat(key, "n", 0.25)) == (11, 10.75)
+        sides.a.hincrbyfloat(key, "m", 0.5)
+        sides.b.hincrby(key, "m", 5)
+    assert sides.all(lambda node: node.hgetall(key)) == {b"n": b"11.25", b"m": b"15.5"}
+
+
 @rule("n = 5, A: HDEL h n, B: HINCRBY h n 2 => 2")
 @pytest.mark.parametrize("delete", ["HDEL", "DEL"])
 def test_a_delete_takes_away_what_it_saw_of_a_field_that_counts(sides: Sides, key: str, delete: str) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from crdt_core.commands import ErrorReply
 from tests.crdt_core.commands.test_differential import LENGTH, Chance, Real, compare, compare_states, repr_bytes
+from tests.crdt_core.commands.test_odd_numbers import SPELLINGS
 from tests.fleet import Fleet
 
 if TYPE_CHECKING:
@@ -47,3 +49,23 @@ def test_a_lone_worker_answers_as_a_real_server_does(seed: int, worker: Real, re
             shown = b" ".join(map(repr_bytes, words)).decode()
             pytest.fail(f"seed {seed}, command {number}: {shown}: {error}", pytrace=False)
     compare_states(worker, real)
+
+
+PLACES = (
+    *("SELECT ?", "HELLO ?", "CLIENT KILL MAXAGE ?", "WAIT ? 1", "WAIT 0 ?"),
+    *("INCRBY n ?", "SETRANGE k ? v", "COPY k c DB ?"),
+)
+"""CLIENT LIST ID and CLIENT KILL ID refuse in the words of Redis, which are not those of Valkey."""
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_lone_worker_reads_odd_numbers_as_a_real_server_does(spelling: bytes, worker: Real, real: Real) -> None:
+    for side in (worker, real):
+        side.do([b"FLUSHDB"])
+    different = []
+    for place in PLACES:
+        words = [spelling if word == "?" else word.encode() for word in place.split()]
+        mine, theirs = worker.do(words), real.do(words)
+        if (isinstance(mine, ErrorReply) or isinstance(theirs, ErrorReply)) and mine != theirs:
+            different.append((place, mine, theirs))
+    assert not different

@@ -37,7 +37,7 @@ def test_a_transaction_holds_no_more_commands_than_the_limit_says() -> None:
 @pytest.mark.parametrize("happened", ["before", "in the same turn", "not at all"])
 def test_exec_fails_where_a_watched_key_has_changed(happened: str) -> None:
     replica, watch = Replica("n1"), Watch()
-    watch.keys.add(b"k")
+    watch.add([b"k"], replica, 1)
     if happened == "before":
         watch.changed = True
     elif happened == "in the same turn":
@@ -46,3 +46,31 @@ def test_exec_fails_where_a_watched_key_has_changed(happened: str) -> None:
     replies = guarded.run(replica, Stamp(1, 1))
     assert (replies is NULL_LIST) is (happened != "not at all")
     assert replica.value(b"k") == {"before": None, "in the same turn": b"theirs", "not at all": b"mine"}[happened]
+
+
+@pytest.mark.parametrize(
+    ("showed", "lines", "wall_ms", "runs"),
+    [
+        (True, [], 99, True),
+        (True, [], 100, False),
+        (False, [], 100, True),
+        (False, ["DEL"], 100, True),
+        (False, ["SET"], 100, False),
+        (True, ["DEL"], 99, False),
+    ],
+)
+def test_exec_fails_where_a_watched_key_has_expired_since(
+    showed: bool, lines: list[str], wall_ms: int, runs: bool
+) -> None:
+    """Expired keys were not looked at: an INCR of a key that had gone meanwhile ran all the same (redis#7918)."""
+    replica, watch = Replica("n1"), Watch()
+    expiring = [b"k", b"v", b"PXAT", b"100"]
+    Execute([(lookup(b"SET", expiring), expiring)], 1, 1).run(replica, Stamp(1, 0))
+    replica.commit(Stamp(1, 0))
+    replica.take_changes()
+    watch.add([b"k"], replica, 1 if showed else 100)
+    commands = {"SET": (SET, [b"k", b"theirs"]), "DEL": (lookup(b"DEL", [b"k"]), [b"k"])}
+    if lines:
+        Execute([commands[line] for line in lines], wall_ms, 1).run(replica, Stamp(1, 1))
+    guarded = Guarded(watch, Execute([(SET, [b"k", b"mine"])], wall_ms, 1))
+    assert (guarded.run(replica, Stamp(1, 2)) is not NULL_LIST) is runs

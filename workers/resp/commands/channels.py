@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crdt_core.commands.scan import matches
+from crdt_core.commands.patterns import matches
 from workers.resp.channels import Channels
 from workers.resp.commands.rows import client_command, family
 from workers.resp.encoding import NOTHING, Push

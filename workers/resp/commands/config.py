@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import OK, ErrorReply, Map
-from crdt_core.commands.scan import matches
+from crdt_core.commands.patterns import matches
 from workers.resp.commands.rows import client_command, family
 
 if TYPE_CHECKING:

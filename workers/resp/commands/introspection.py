@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import Command, ErrorReply, Map, SetOf, Status
 from crdt_core.commands.arguments import SYNTAX
-from crdt_core.commands.scan import matches
+from crdt_core.commands.patterns import matches
 from workers.resp.commands.rows import client_command, family
 from workers.resp.documentation import documentation
 

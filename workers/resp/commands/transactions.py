@@ -9,6 +9,7 @@ from crdt_core.commands.command import ALL_KEYS
 from workers.resp.commands.rows import client_command
 from workers.resp.encoding import NOTHING
 from workers.resp.transaction import Transaction, Watch
+from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
     from workers.resp.context import Client
@@ -48,7 +49,7 @@ def _watch(client: Client, args: list[bytes]) -> Any:
         return ErrorReply("ERR WATCH inside MULTI is not allowed")
     if client.watch is None:
         client.watch = Watch()
-    client.watch.keys.update(args)
+    client.watch.add(args, client.services.node.state, wall_ms())
     client.services.announcer.watch(client.watch)
     return OK
 
@@ -82,7 +83,7 @@ COMMANDS = (
         -2,
         _FLAGS + " no_multi",
         _watch,
-        "Makes the next EXEC fail if one of the keys changes at this node first.",
+        "Makes the next EXEC fail if one of the keys changes or expires at this node first.",
         "Writes that this node has not heard of do not stop EXEC.",
         "O(N) in the keys",
         keys=ALL_KEYS,

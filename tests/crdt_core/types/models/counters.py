@@ -31,6 +31,7 @@ class CounterModel(Model):
         ("a share that spent more than it has", "n1", [1, 0, 2, 0]),
         ("a small total as text", "n1", ["5", 0]),
         ("a total beyond reach", "n1", ["9" * 41, 0]),
+        ("a total that is a fraction", "n1", ["0x15p-1", 0]),
     )
 
     def __init__(self, type_: CrdtType, least: int) -> None:

@@ -12,9 +12,9 @@ from crdt_core.types.counters import Share, add_to_share
 from crdt_core.types.hashes import remove_field, set_field, share_part, slot_part
 from crdt_core.types.registers import Stamped
 from tests.crdt_core.types.models.model import DELETE, NOTHING, Example, Model
-from tests.crdt_core.types.models.payloads import BYTES, STAMPED, shares
+from tests.crdt_core.types.models.payloads import BYTES, STAMPED, float_shares, shares
 from tests.crdt_core.types.models.registers import effective_stamp
-from tests.crdt_core.types.models.strings import VALUES, counted_value
+from tests.crdt_core.types.models.strings import FLOAT_EXAMPLES, FLOAT_MALFORMED, VALUES, amount, counted_value
 
 if TYPE_CHECKING:
     from crdt_core.types import View
@@ -51,23 +51,25 @@ class HashModel(Model):
     type = HASH
     verbs = (
         ("set", lambda choices: (_field(choices), choices.choice(VALUES))),
-        ("add", lambda choices: (_field(choices), choices.randint(-3, 9))),
+        ("add", lambda choices: (_field(choices), amount(choices))),
         ("remove", _field),
     )
     parts = st.builds(
         lambda field, share: slot_part(field) + share, BYTES, st.sampled_from([b"", b"\0n1", b"\0n2", b"\0n1.2-a"])
     )
-    payloads = st.one_of(shares(), STAMPED)
+    payloads = st.one_of(shares(), float_shares(), STAMPED)
     examples = (
         Example("a", ["v", 5, 1], Stamped(b"v", 5, 1)),
         Example({"b64": "/w=="}, ["8", 7, 0], Stamped(b"8", 7)),
         Example("a\0\0b\0n1", [15, 3, 5, 0], Share(15, 3, 5, 0)),
         Example("a\0n2", {"spent": [15, 3]}, ObservedReset(15, 3)),
+        *(Example("a\0n3", json, payload) for json, payload in FLOAT_EXAMPLES),
     )
     malformed = (
         ("the share of a replica without a name", "a\0", [1, 0]),
         ("a field with single zero bytes", "a\0b\0n1", [1, 0]),
         ("a stamp that is no integer", "a", ["v", 1.0, 0]),
+        *((fault, "a\0n1", json) for fault, json in FLOAT_MALFORMED),
     )
 
     def writes(self, view: View, replica: str, operation: Operation) -> list[PartWrite]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from hypothesis import strategies as st
 
 from crdt_core.lattice.siblings import ObservedReset
-from crdt_core.types.counters import Share
+from crdt_core.types.counters import Share, share_of
 from crdt_core.types.registers import Stamped
 
-__all__ = ["BYTES", "ELEMENTS", "ENCODED_NAMES", "NAMES", "STAMPED", "shares"]
+__all__ = ["BYTES", "ELEMENTS", "ENCODED_NAMES", "NAMES", "STAMPED", "float_shares", "shares"]
 
 NAMES = ("n1", "n2", "n3", "n4", "n5")
 ENCODED_NAMES = tuple(name.encode() for name in NAMES)
@@ -31,3 +33,19 @@ def shares(decrements: st.SearchStrategy[int] = _TOTALS) -> st.SearchStrategy[Sh
         decrements,
     )
     return st.one_of(share, st.builds(ObservedReset, _TOTALS, decrements))
+
+
+_FLOAT_TOTALS = st.one_of(
+    _TOTALS,
+    st.builds(Fraction, st.integers(0, 2**70), st.sampled_from([1, 2, 2**64, 2**120])),
+    st.sampled_from([2**140, 2**16384 - 2**16320]),
+)
+
+
+def float_shares() -> st.SearchStrategy[Share | ObservedReset]:
+    """Shares, and observed resets, of totals that INCRBYFLOAT leads to."""
+    share = st.builds(
+        lambda n, m, base_n, base_m: share_of(n + base_n, m + base_m, base_n, base_m),
+        *[_FLOAT_TOTALS.filter(lambda total: not _TOTALS_MAX <= total < 10**41)] * 4,
+    )
+    return st.one_of(share, st.builds(ObservedReset, _FLOAT_TOTALS, _FLOAT_TOTALS))
