@@ -6,11 +6,11 @@ The mailbox and the node are real; commits are durable at once, or when the test
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import hiredis
 
+from crdt_core.errors import StoreUnavailable
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import wait_until_async
@@ -103,6 +103,20 @@ class Peer:
         """The client closes the connection."""
         self.connection.connection_lost(None)
 
+    def says_no_more(self) -> None:
+        """The client's end of input arrives; it is all that a server hears of a client that has vanished."""
+        if not self.connection.eof_received():
+            self.transport.close()
+        if self.transport.closed:
+            self.connection.connection_lost(None)
+
+
+class Published:
+    """What the peers have published: nothing, ever."""
+
+    async def clock(self, peer: str) -> Any:
+        raise StoreUnavailable(f"{peer} is away")
+
 
 class InProcess:
     """An async context manager: the face of node n1, of a fleet of n1 and n2, and the turns behind it."""
@@ -113,7 +127,7 @@ class InProcess:
         self.node = Node("n1", Replica("n1", founders=["n1", "n2"]), "s")
         self.mailbox = Mailbox(self.node, self.store, lambda _: None, call_timeout_s=60)
         links: Any = self.links
-        published: Any = SimpleNamespace()
+        published: Any = Published()
         self.face = RespFace(self.mailbox, links, published, LimitSettings(**limits), password=password)
 
     async def __aenter__(self) -> Self:
