@@ -3,6 +3,10 @@
 A connection takes no more requests while its client does not read the replies, while too many of its commands are under
 way, and while a request waits for something else (WAIT, a round with peers). There is no task per command: the mailbox
 calls back, and whatever is ready leaves in one write.
+
+A client that leaves frees everything. Its end of input may only mean that it has said all, so commands whose commit is
+under way are answered first. A client that waits for something else is gone: nobody says all and then waits. What it
+sent behind is dropped, and so is what had not begun when a connection breaks.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from functools import partial
 from itertools import chain, repeat
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
+
+import structlog
 
 from crdt_core.commands import CommandError, ErrorReply, Execute
 from crdt_core.errors import DeltaicError
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
     from workers.resp.transaction import Watch
 
 __all__ = ["Connection"]
+
+log = structlog.get_logger()
 
 _IN_FLIGHT_MAX = 4096
 _PENDING_BYTES_MAX = 1 << 20
@@ -94,14 +102,21 @@ class Connection(Client, asyncio.Protocol):
         self._pending_bytes += len(data)
         self._argument_bytes = max(self._argument_bytes, self._parser.argument_bytes)
         self.active_s = monotonic()
+        if self._task is not None and self._pending_bytes > self.services.limits.message_bytes_max:
+            self._cut_off("it waits, and sends more behind than a request may have")
+            return
         self.advance()
 
     def eof_received(self) -> bool:
         """Return whether to go on until the client is answered. TLS has no half-closed connection."""
         self._ends = True
         self._replies.write()  # once the transport is closed, nothing leaves any more
-        is_busy = bool(self._requests or self._replies.waiting) or self._task is not None
-        return is_busy and not self.services.server.tls
+        if self._task is not None:
+            self._task.cancel()
+            self._requests.clear()
+            self._close()
+            return False
+        return bool(self._requests or self._replies.waiting) and not self.services.server.tls
 
     def pause_writing(self) -> None:
         """Hold replies back: the client does not read what it is sent."""
@@ -114,10 +129,13 @@ class Connection(Client, asyncio.Protocol):
         self.advance()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forget the client. Its commands that are under way take effect all the same."""
+        """Forget the client, and what it had not begun. Its commands that are under way take effect all the same."""
         self._transport = self._replies.transport = None
         self._ends = True
         self._requests.clear()
+        for batch in self._replies.waiting:
+            if batch.waiter is not None:
+                self.services.node.leave(batch.waiter)
         if self._task is not None:
             self._task.cancel()
         self.services.channels.leave(self)
@@ -152,7 +170,8 @@ class Connection(Client, asyncio.Protocol):
         replies.in_flight += batch.commands
         executed = partial(self._executed, batch, execute, whole)
         try:
-            services.node.submit(execute if watch is None else Guarded(watch, execute), executed, monotonic())
+            operation = execute if watch is None else Guarded(watch, execute)
+            batch.waiter = services.node.submit(operation, executed, monotonic())
         except DeltaicError as error:
             asyncio.get_running_loop().call_soon(executed, None, error)
 
@@ -218,8 +237,12 @@ class Connection(Client, asyncio.Protocol):
     def _take(self, command: Command[Any] | CommandError, large: ErrorReply | None) -> bool:
         """Take the next request, which is not simply a plain command; return `False` if it has to wait.
 
+        A client that has left is not waited for: a request that would wait is dropped, with all that are behind it.
         `large`: the error for an argument over its limit, if there is one.
         """
+        if self._ends and not isinstance(command, CommandError) and command.blocks:
+            self._requests.clear()
+            return False
         reply = dispatch(self, command, self._requests[0], large)
         if reply is HELD:
             return False
@@ -263,10 +286,10 @@ class Connection(Client, asyncio.Protocol):
     def _conclude(self) -> None:
         """Read on, stop reading or close the connection, as things stand."""
         replies, transport = self._replies, self._transport
-        wanted = True
-        if self._requests or replies.waiting or self._task is not None:
+        wanted = True  # of a client that waits, too: otherwise nobody would see that it leaves
+        if self._task is None and (self._requests or replies.waiting):
             wanted = self._pending_bytes <= _PENDING_BYTES_MAX and not replies.is_slow
-        else:
+        elif self._task is None:
             self._pending_bytes = 0
             if self._fault is not None:
                 replies.emit(ErrorReply(f"ERR Protocol error: {self._fault}"))
@@ -280,6 +303,10 @@ class Connection(Client, asyncio.Protocol):
                 transport.resume_reading()
             else:
                 transport.pause_reading()
+
+    def _cut_off(self, reason: str) -> None:
+        log.warning("client_cut_off", client=self.address, reason=reason)
+        self.abort()
 
     def _close(self) -> None:
         """Close the transport. A client that does not read the end is not waited for."""

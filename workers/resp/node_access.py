@@ -29,11 +29,12 @@ __all__ = ["NodeAccess"]
 class NodeAccess:
     """The node whose mailbox is `mailbox`, and its `links` to peers.
 
-    `submit` sends an operation to the replica: see `Mailbox.submit`.
+    `submit` sends an operation to the replica, and `leave` forgets who waits for it: see `Mailbox`.
     """
 
     def __init__(self, mailbox: Mailbox, links: Links) -> None:
         self.submit = mailbox.submit
+        self.leave = mailbox.leave
         self._mailbox = mailbox
         self._node = mailbox.node
         self._links = links

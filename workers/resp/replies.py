@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workers.resp.context import Client
+    from workers.turns.loop import Waiter
 
 __all__ = ["Batch", "Replies"]
 
@@ -34,13 +35,14 @@ class Batch:
     """Commands on their way through the mailbox.
 
     `muted`: the client does not want their replies. `behind`: the replies that wait behind theirs. `replies`: all of
-    them, once the mailbox has answered.
+    them, once the mailbox has answered. `waiter`: stands for the client at the mailbox, unless that has refused them.
     """
 
     commands: int
     muted: bool
     behind: list[Any] = field(default_factory=list)
     replies: Iterator[Any] | None = None
+    waiter: Waiter | None = None
 
 
 class Replies:

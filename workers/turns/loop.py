@@ -113,8 +113,10 @@ class TurnLoop:
         self._is_suspicious = True
         self._become_due()
 
-    def submit(self, operation: Operation, on_reply: OnReply, now_s: float) -> None:
+    def submit(self, operation: Operation, on_reply: OnReply, now_s: float) -> Waiter:
         """Have a caller's operation run; `on_reply` is told the result or the error, later and once.
+
+        Returns the caller, who may `leave`.
 
         Raises `Stopping`, `Overloaded` where too many callers wait, and `StoreUnavailable` where the store is known not
         to take the commit in time.
@@ -128,6 +130,7 @@ class TurnLoop:
         if not self.is_due:
             self.is_due = True
             self._wake()
+        return waiter
 
     def ask(self, make: Callable[[Waiter], Event], on_reply: OnReply) -> Waiter:
         """Add the event that `make` builds around a token. Its caller waits for as long as it takes.
