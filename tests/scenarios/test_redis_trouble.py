@@ -276,7 +276,7 @@ def test_a_full_disk_is_told_as_it_is(tmp_path, key):
             while True:
                 file.write(bytes(4096))
         with ThreadPoolExecutor() as pool:
-            pool.submit(n1.increment, key)  # it waits
+            pool.submit(n1.set, f"{key} text", "x" * 10_000)  # it waits, or is the last one that fits
             check_told(fleet, "MISCONF")
             filler.unlink()
             check_healthy(fleet)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workers.resp.channels import Channels
     from workers.resp.node_access import NodeAccess
     from workers.resp.transaction import Transaction, Watch
+    from workers.storage.writability import Health
 
 __all__ = ["REDIS_VERSION", "USER", "Client", "ServerFacts", "Services"]
 
@@ -71,6 +72,8 @@ class Services:
     """How far the peers have seen this node's commits."""
     options: CommandOptions
     limits: LimitSettings
+    health: Health
+    """Whether writes can succeed."""
     server: ServerFacts
     password: bytes | None
     """What clients must show; `None` where all are let in."""

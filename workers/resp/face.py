@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workers.config.settings import LimitSettings
     from workers.replication.links import Links
     from workers.replication.published import Published
+    from workers.storage.writability import Health
     from workers.turns.mailbox import Mailbox
 
 __all__ = ["RespFace"]
@@ -44,8 +45,8 @@ _TLS_READ_BYTES = 32 * 1024
 class RespFace:
     """The server of one worker.
 
-    `password`: what clients must show, `None` where all are let in. `tls`: the connections are encrypted by it; `None`
-    for plain ones.
+    `health`: whether writes can succeed. `password`: what clients must show, `None` where all are let in. `tls`: the
+    connections are encrypted by it; `None` for plain ones.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class RespFace:
         published: Published,
         limits: LimitSettings,
         *,
+        health: Health,
         policies: Policies | None = None,
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
@@ -68,6 +70,7 @@ class RespFace:
             acknowledgements=Acknowledgements(node, published),
             options=CommandOptions(policies, limits.value_bytes_max, limits.output_bytes_max),
             limits=limits,
+            health=health,
             server=ServerFacts(limits.connections_max, tls is not None),
             password=password.encode() if password is not None else None,
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Peers", "redis_client", "redis_url"]
 
 _REPLY_TIMEOUT_S = 5.0
+_PROBE_TIMEOUT_S = 1.0
 
 
 class Peers:
@@ -63,6 +64,14 @@ class Peers:
         reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
         self._readers.add(reader)
         return reader
+
+    def probe(self, node: str) -> ReconnectingConnection:
+        """Return a new reconnecting connection to the Redis of `node`, to find out whether it answers."""
+        probe = ReconnectingConnection(
+            redis_url(self._settings, self.members, node), f"deltaic-probe-{self._name}", _PROBE_TIMEOUT_S
+        )
+        self._readers.add(probe)
+        return probe
 
     async def close(self) -> None:
         """Close all connections."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workers.replication.links import Links
     from workers.replication.published import Published
     from workers.replication.skew import Skew
+    from workers.storage.writability import Writability
     from workers.turns.mailbox import Mailbox
 
 __all__ = ["Face", "NamedFace", "faces_of", "start_face"]
@@ -52,11 +53,12 @@ def faces_of(
     published: Published,
     *,
     skew: Skew,
+    writability: Writability,
     credentials: Credentials,
 ) -> list[NamedFace]:
     """Return the faces of the mailbox's node, not started yet; raises `SettingsError` for unusable TLS files."""
     node, limits = settings.node(mailbox.node.name), settings.limits
-    grpc = GrpcFace(mailbox, links, published, limits, credentials=credentials, skew=skew)
+    grpc = GrpcFace(mailbox, links, published, limits, credentials=credentials, skew=skew, writability=writability)
     faces = [NamedFace("grpc", grpc, node.bind_address)]
     if node.resp is not None:
         resp = RespFace(
@@ -64,6 +66,7 @@ def faces_of(
             links,
             published,
             limits,
+            health=writability,
             policies=policies_of(settings),
             password=credentials.password,
             tls=resp_tls(settings.security),

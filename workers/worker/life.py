@@ -31,6 +31,7 @@ from workers.replication.outbox import Outbox
 from workers.replication.published import Published
 from workers.replication.skew import Skew
 from workers.storage.store import Store
+from workers.storage.writability import Writability
 from workers.system.tasks import done_before, end, wait_for_first
 from workers.turns.mailbox import Mailbox
 from workers.wire.keys import Keys
@@ -144,7 +145,11 @@ class Life:
             calls_waiting_max=settings.limits.calls_waiting_max,
         )
         links = Links(own, self._peers.reader(name), mailbox)
-        faces = faces_of(settings, mailbox, links, Published(node, self._peers), skew=skew, credentials=credentials)
+        writability = Writability(name, self._peers.probe(name), lambda: self._store.trouble)
+        published = Published(node, self._peers)
+        faces = faces_of(
+            settings, mailbox, links, published, skew=skew, writability=writability, credentials=credentials
+        )
         reading_links = asyncio.create_task(until_redis_answers(links.refresh, self._node_settings.redis))
         if not await done_before(self._stop, reading_links):
             log.info("node_stopped", node=name, during="reading the links")
@@ -159,6 +164,7 @@ class Life:
                 Inbox(name, own, links, mailbox).run(),
                 links.watch(),
                 skew.run(),
+                writability.run(),
                 publish_heartbeats(self._peers, self._node_settings.grpc, self._store, mailbox, serving),
                 outbox.run(mailbox),
                 follow_peers(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),

@@ -14,7 +14,7 @@ from crdt_core.errors import StoreUnavailable
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import wait_until_async
-from tests.workers.mailboxes import Links, QuickStore, end
+from tests.workers.mailboxes import Health, Links, QuickStore, end
 from tests.workers.resp.raw import packed
 from workers.config.settings import LimitSettings
 from workers.resp import RespFace
@@ -128,7 +128,10 @@ class InProcess:
         self.mailbox = Mailbox(self.node, self.store, lambda _: None, call_timeout_s=60)
         links: Any = self.links
         published: Any = Published()
-        self.face = RespFace(self.mailbox, links, published, LimitSettings(**limits), password=password)
+        self.health = Health()
+        self.face = RespFace(
+            self.mailbox, links, published, LimitSettings(**limits), health=self.health, password=password
+        )
 
     async def __aenter__(self) -> Self:
         self._turns = asyncio.create_task(self.mailbox.run())

@@ -34,7 +34,7 @@ def faces(**node: str) -> list[NamedFace]:
     replica = Node("n1", Replica("n1", founders=["n1"]), "s")
     mailbox = Mailbox(replica, nothing, lambda _: None, call_timeout_s=1)
     skew = Skew(replica, nothing, 500)
-    return faces_of(settings, mailbox, nothing, nothing, skew=skew, credentials=Credentials())
+    return faces_of(settings, mailbox, nothing, nothing, skew=skew, writability=nothing, credentials=Credentials())
 
 
 async def test_grpc_is_always_served_and_the_redis_protocol_where_the_settings_say_so() -> None:

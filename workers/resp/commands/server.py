@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 _PAGE_BYTES = resource.getpagesize()
+_ONE_LINE = str.maketrans("\r\n,", "  ;")
+"""Clients take a comma in a value of INFO for a list."""
 
 
 def _info(client: Client, args: list[bytes]) -> bytes:
@@ -81,13 +83,17 @@ def _memory(_services: Services) -> dict[str, Any]:
 
 
 def _persistence(services: Services) -> dict[str, Any]:
+    """Return how writes fare: a commit is saved at once, so its Redis's troubles are those of saving."""
+    trouble = services.health.trouble
+    reason = trouble.reason if trouble is not None else ""
     return {
-        "loading": 0,
+        "loading": int("LOADING" in reason),
         "rdb_changes_since_last_save": 0,
         "rdb_bgsave_in_progress": 0,
         "rdb_last_save_time": int(services.server.started_at_s),
-        "rdb_last_bgsave_status": "ok",
+        "rdb_last_bgsave_status": "err" if "MISCONF" in reason else "ok",
         "aof_enabled": 0,
+        "aof_last_write_status": "err" if reason else "ok",
     }
 
 
@@ -128,7 +134,13 @@ def _keyspace(services: Services) -> dict[str, Any]:
 
 
 def _deltaic(services: Services) -> dict[str, Any]:
-    return services.node.facts
+    trouble = services.health.trouble
+    return {
+        **services.node.facts,
+        "writable": int(trouble is None),
+        "write_trouble": trouble.reason.translate(_ONE_LINE) if trouble is not None else "",
+        "write_trouble_seconds": int(monotonic() - trouble.since_s) if trouble is not None else 0,
+    }
 
 
 _SECTIONS: Mapping[str, Callable[[Services], dict[str, Any]]] = {
