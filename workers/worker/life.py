@@ -167,7 +167,7 @@ class Life:
                 writability.run(),
                 publish_heartbeats(self._peers, self._node_settings.grpc, self._store, mailbox, serving),
                 outbox.run(mailbox),
-                follow_peers(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),
+                follow_peers(self._peers, links, mailbox, outbox.forget, batch=settings.gossip.batch_deltas),
                 replay_former(own, start, mailbox),
                 sweep(mailbox),
             )

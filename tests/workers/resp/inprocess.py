@@ -114,7 +114,7 @@ class Peer:
 class Published:
     """What the peers have published: nothing, ever."""
 
-    async def clock(self, peer: str) -> Any:
+    async def next_clock(self, peer: str) -> Any:
         raise StoreUnavailable(f"{peer} is away")
 
 
