@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from itertools import chain, repeat
-from time import monotonic
+from itertools import chain, groupby, repeat
+from operator import itemgetter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -25,7 +26,7 @@ from crdt_core.errors import DeltaicError
 from workers.resp.careful import ProtocolError
 from workers.resp.context import Client
 from workers.resp.dispatch import HELD, dispatch
-from workers.resp.encoding import NOTHING
+from workers.resp.encoding import NOTHING, NULL_LIST
 from workers.resp.parsing import RequestParser
 from workers.resp.plain import take_plain_commands
 from workers.resp.refusals import refusal, too_large
@@ -49,6 +50,7 @@ _IN_FLIGHT_MAX = 4096
 _PENDING_BYTES_MAX = 1 << 20
 """How many bytes of requests may wait, or have their commits under way, before the client is not read any more."""
 _CLOSE_PATIENCE_S = 10.0
+_row = itemgetter(0)
 
 
 class Connection(Client, asyncio.Protocol):
@@ -79,11 +81,11 @@ class Connection(Client, asyncio.Protocol):
         self.address = _address(transport.get_extra_info("peername"))
         self.local_address = _address(transport.get_extra_info("sockname"))
         services = self.services
-        services.server.connections_received += 1
+        services.statistics.connections_received += 1
         if len(services.clients) < services.server.connections_max:
             services.clients[self.id] = self
             return
-        services.server.connections_refused += 1
+        services.statistics.connections_refused += 1
         self._replies.emit(ErrorReply("ERR max number of clients reached"))
         self._replies.write()
         self._close()
@@ -98,7 +100,9 @@ class Connection(Client, asyncio.Protocol):
             requests.extend(self._parser.feed(data))
         except ProtocolError as error:
             self._fault = str(error)
-        self.services.server.commands += len(requests) - before
+        statistics = self.services.statistics
+        statistics.commands += len(requests) - before
+        statistics.input_bytes += len(data)
         self._pending_bytes += len(data)
         self._argument_bytes = max(self._argument_bytes, self._parser.argument_bytes)
         self.active_s = monotonic()
@@ -165,7 +169,7 @@ class Connection(Client, asyncio.Protocol):
     ) -> None:
         services, replies = self.services, self._replies
         execute = Execute(commands, wall_ms(), services.next_seed(), services.options)
-        batch = Batch(len(commands), muted)
+        batch = Batch(len(commands), muted, perf_counter())
         replies.waiting.append(batch)
         replies.in_flight += batch.commands
         executed = partial(self._executed, batch, execute, whole)
@@ -272,10 +276,20 @@ class Connection(Client, asyncio.Protocol):
     def _executed(self, batch: Batch, execute: Execute, whole: bool, result: Any, error: Exception | None) -> None:
         """Take the mailbox's answer to `batch`."""
         self.written = max(self.written, execute.counter)
+        statistics = self.services.statistics
+        calls, usec = statistics.calls, statistics.usec
+        each_usec = (perf_counter() - batch.began_s) * 1e6 / max(1, batch.commands)
+        for command, run in groupby(execute.commands, _row) if result is not NULL_LIST else ():
+            count = len(list(run))
+            calls[command.name] += count
+            usec[command.name] += each_usec * count
         replies: Iterable[Any]
         if error is not None:
+            statistics.refused(execute.commands)
             replies = repeat(refusal(error), 1 if whole else batch.commands)
         else:
+            if result is not NULL_LIST and ErrorReply in map(type, result):
+                statistics.failures_in(execute.commands, result, told=not whole)
             replies = [resolved(result)] if whole else result
         batch.replies = chain(() if batch.muted else replies, batch.behind)
         self._replies.flush()

@@ -70,6 +70,11 @@ class NodeAccess:
         return self._node.replica.replica_index.with_folded(self._mailbox.confirmed.clock)
 
     @property
+    def expired_keys(self) -> int:
+        """How many keys this node has deleted because they had expired."""
+        return self._node.replica.expired_keys
+
+    @property
     def keys_with_deadline(self) -> int:
         """How many keys may have a time to live."""
         return len(self._node.replica.catalogue.expiring)

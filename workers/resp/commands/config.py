@@ -51,7 +51,7 @@ def _config_rewrite(_client: Client, _args: list[bytes]) -> ErrorReply:
 
 
 def _config_resetstat(client: Client, _args: list[bytes]) -> Any:
-    client.services.server.reset_counts()
+    client.services.reset_statistics()
     return OK
 
 
