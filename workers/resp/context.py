@@ -66,6 +66,8 @@ class Services:
     """How far the peers have seen this node's commits."""
     options: CommandOptions
     limits: LimitSettings
+    broadcast: Callable[[bytes, bytes], None]
+    """Has a message heard on a channel of the other nodes."""
     health: Health
     """Whether writes can succeed."""
     server: ServerFacts

@@ -16,6 +16,7 @@ from workers.system.ports import PortTaken
 if TYPE_CHECKING:
     from workers.config.credentials import Credentials
     from workers.config.settings import FleetSettings
+    from workers.replication.broadcasts import Broadcasts
     from workers.replication.links import Links
     from workers.replication.published import Published
     from workers.replication.skew import Skew
@@ -54,6 +55,7 @@ def faces_of(
     *,
     skew: Skew,
     writability: Writability,
+    broadcasts: Broadcasts,
     credentials: Credentials,
 ) -> list[NamedFace]:
     """Return the faces of the mailbox's node, not started yet; raises `SettingsError` for unusable TLS files."""
@@ -67,6 +69,7 @@ def faces_of(
             published,
             limits,
             health=writability,
+            broadcasts=broadcasts,
             policies=policies_of(settings),
             password=credentials.password,
             tls=resp_tls(settings.security),

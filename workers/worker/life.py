@@ -24,6 +24,7 @@ from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from workers.config.credentials import Credentials, warn_of_exposure
 from workers.jobs.expiry import sweep
+from workers.replication.broadcasts import Broadcasts
 from workers.replication.heartbeat import delete_heartbeat
 from workers.replication.inbox import Inbox
 from workers.replication.links import Links
@@ -145,10 +146,17 @@ class Life:
             calls_waiting_max=settings.limits.calls_waiting_max,
         )
         links = Links(own, self._peers.reader(name), mailbox)
+        broadcasts = Broadcasts(mailbox, self._peers, links, fleet_wide=settings.channels.fleet_wide)
         writability = Writability(name, self._peers.probe(name), lambda: self._store.trouble)
-        published = Published(node, self._peers)
         faces = faces_of(
-            settings, mailbox, links, published, skew=skew, writability=writability, credentials=credentials
+            settings,
+            mailbox,
+            links,
+            Published(node, self._peers),
+            skew=skew,
+            writability=writability,
+            broadcasts=broadcasts,
+            credentials=credentials,
         )
         reading_links = asyncio.create_task(until_redis_answers(links.refresh, self._node_settings.redis))
         if not await done_before(self._stop, reading_links):
@@ -170,6 +178,7 @@ class Life:
                 follow_peers(self._peers, links, mailbox, outbox.forget, batch=settings.gossip.batch_deltas),
                 replay_former(own, start, mailbox),
                 sweep(mailbox),
+                broadcasts.run(),
             )
         ]
         try:

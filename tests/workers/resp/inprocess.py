@@ -6,6 +6,7 @@ The mailbox and the node are real; commits are durable at once, or when the test
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import hiredis
@@ -129,8 +130,16 @@ class InProcess:
         links: Any = self.links
         published: Any = Published()
         self.health = Health()
+        self.broadcast: list[tuple[bytes, bytes]] = []
+        broadcasts: Any = SimpleNamespace(publish=lambda *message: self.broadcast.append(message))
         self.face = RespFace(
-            self.mailbox, links, published, LimitSettings(**limits), health=self.health, password=password
+            self.mailbox,
+            links,
+            published,
+            LimitSettings(**limits),
+            health=self.health,
+            broadcasts=broadcasts,
+            password=password,
         )
 
     async def __aenter__(self) -> Self:
