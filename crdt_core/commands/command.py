@@ -123,6 +123,11 @@ class Command(Generic[Context]):
         return self.usage.partition(" ")[2]
 
     @property
+    def blocks(self) -> bool:
+        """Whether it waits for something other than its own commit."""
+        return "blocking" in self.flags.split()
+
+    @property
     def for_strangers(self) -> bool:
         """Whether a client that has not logged in may send it."""
         return "no_auth" in self.flags.split()

@@ -68,6 +68,7 @@ class DeleteExpired:
             expiring.pop(key)
             expiring[key] = None
             swept += self._sweep(replica, key)
+        replica.expired_keys += swept
         return swept
 
     def _sweep(self, replica: Replica, key: bytes) -> bool:

@@ -61,12 +61,15 @@ class Session:
     `state` is what the command reads. `replica` and `now` exist only in a turn: the replica that the command writes to
     (the state is that replica then), and the hybrid time of its writes. `wall_ms` is the time of day, by which keys
     expire. `random(n)` chooses below n, always alike for the same seed. `options` are the settings of commands.
+    `hits` and `misses` count how often something was found, and not found, for metrics.
     """
 
     state: Keyspace
     wall_ms: int
     seed: int
     options: CommandOptions = _DEFAULTS
+    hits: int = 0
+    misses: int = 0
     replica: Replica = field(init=False)
     now: Stamp = field(init=False)
 
@@ -92,10 +95,17 @@ class Session:
             raise CommandError("ERR keys that begin with 'deltaic:' are reserved")
         head = self.state.head(key)
         if head is None:
+            self.misses += 1
             return None
         if not head.type_conflicts:
-            return head if head.live and not head.type.attribute else None
-        return None if self.has_expired(head) else next(iter(head.showing()), None)
+            found = head if head.live and not head.type.attribute else None
+        else:
+            found = None if self.has_expired(head) else next(iter(head.showing()), None)
+        if found is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return found
 
     def shows(self, key: bytes) -> bool:
         """Return whether something shows under `key`, which may be any key."""
@@ -112,6 +122,7 @@ class Session:
         if found is None:
             head = self.state.head(key)
             if head is not None and any(link.live for link in head.chain()):
+                self.replica.expired_keys += self.has_expired(head)
                 self.replica.delete(key)
         return found
 

@@ -108,6 +108,8 @@ class Replica:
         self.members = self._founders
         self.abandoned: set[ReplicaId] = set()
         self.cautious = False
+        self.expired_keys = 0
+        """How many keys commands of this replica have deleted because they had expired, for metrics."""
 
     def restore(self, clock: VersionVector, stable: VersionVector, digest: int, objects: list[Object]) -> None:
         """Take up the persisted state. `objects` were decoded with the replica index of this replica.

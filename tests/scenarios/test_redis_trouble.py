@@ -5,24 +5,29 @@ n1's Redis has the trouble, n2's does not. Both live through all of it.
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from redis.exceptions import RedisError
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
 
 from crdt_core.errors import AlreadyRunning, StoreUnavailable
+from tests.command import Command
 from tests.fleet import Fleet, code_of
 from tests.load import Load
 from tests.proxy import Proxy
-from tests.support import free_port, wait_until
+from tests.support import free_port, give_up, program, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.fleet import Node
     from tests.server import ValkeyServer
@@ -205,14 +210,46 @@ def test_writes_say_why_they_fail_reads_go_on_and_nothing_is_half_done(fleet, ke
             assert "nothing was changed" in why
         check_reads_at_once(n1, key, 1)
         assert n1.status().node == "n1"
+        check_told(fleet, reason)
         n2.increment(key, 1000)
         assert n2.counter(key) == 1001
         assert "links" in refused(n1.sync) or "no commit for" in refused(n1.sync)
     write_when_possible(n1, key, 10_000)
     fleet.agree()
+    check_healthy(fleet)
     assert fleet.everywhere("counter", key) == [11_011] * 2
     assert all(node.running for node in fleet.nodes.values())
     check_stored(fleet, key)
+
+
+def check_told(fleet: Fleet, reason: str) -> None:
+    """Whoever asks how n1 is hears that it cannot write, and why; it once said that all was well."""
+    n1, words = fleet["n1"], reason.removesuffix(f" {COMMIT_TIMEOUT_S} s")
+    wait_until(lambda: not n1.is_serving(), 5, "the health check of gRPC to fail")
+    with Redis(port=n1.resp_port) as client:
+        with pytest.raises(ResponseError, match="MISCONF this node cannot write at present") as refusal:
+            client.ping()
+        info = client.info()
+    assert words in str(refusal.value)
+    assert (info["writable"], info["aof_last_write_status"]) == (0, "err")
+    assert words in info["write_trouble"]
+    with Redis(port=fleet["n2"].resp_port) as other:
+        assert other.ping()
+    said = Command(fleet.directory / "fleet.toml").run("status", "--json")
+    status = json.loads(said.stdout)
+    told = status["nodes"]["n1"]
+    assert (said.returncode, status["healthy"]) == (3, False)
+    assert words in (told["trouble"] or "") or told["problem"]
+    assert status["nodes"]["n2"]["trouble"] is None
+
+
+def check_healthy(fleet: Fleet) -> None:
+    n1 = fleet["n1"]
+    wait_until(n1.is_serving, 10, "the health check of gRPC to succeed")
+    with Redis(port=n1.resp_port) as client:
+        assert client.ping()
+        info = client.info()
+    assert (info["writable"], info["write_trouble"], info["aof_last_write_status"]) == (1, "", "ok")
 
 
 def check_stored(fleet: Fleet, key: str) -> None:
@@ -225,6 +262,37 @@ def check_stored(fleet: Fleet, key: str) -> None:
     n1.start().wait_until_serving()
     assert (n1.clock(), n1.digest()) == before
     assert n1.counter(key) == 11_011
+
+
+def test_a_full_disk_is_told_as_it_is(tmp_path, key):
+    """Every write failed, and every health check was green."""
+    fleet = Fleet(tmp_path, nodes=2, valkey_each=True)
+    server = fleet.valkeys["n1"]
+    with small_disk(server.directory), fleet:
+        n1 = fleet["n1"]
+        n1.increment(key)
+        filler = server.directory / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        with ThreadPoolExecutor() as pool:
+            pool.submit(n1.set, f"{key} text", "x" * 10_000)  # it waits, or is the last one that fits
+            check_told(fleet, "MISCONF")
+            filler.unlink()
+            check_healthy(fleet)
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[None]:
+    """A disk of two megabytes is mounted at `directory`."""
+    directory.mkdir()
+    mount = [program("mount", "mount"), "-t", "tmpfs", "-o", "size=2m", "tmpfs", directory]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        give_up("this user may not mount a disk")
+    try:
+        yield
+    finally:
+        subprocess.run([program("umount", "mount"), "--lazy", directory], check=True)
 
 
 @pytest.mark.parametrize("trouble", [away, frozen, full], ids=lambda trouble: trouble.__name__)

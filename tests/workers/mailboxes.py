@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from workers.wire.retry import Trouble
 
-__all__ = ["Links", "QuickStore", "SlowStore", "end", "open_mailbox"]
+__all__ = ["Health", "Links", "QuickStore", "SlowStore", "end", "open_mailbox"]
 
 
 class SlowStore:
@@ -43,6 +43,24 @@ class QuickStore(SlowStore):
     def __init__(self) -> None:
         super().__init__()
         self.back.set()
+
+
+class Health:
+    """Whether writes can succeed, as a test says: `trouble`, which `set` changes."""
+
+    def __init__(self) -> None:
+        self.trouble: Trouble | None = None
+        self._news = asyncio.Condition()
+
+    async def set(self, trouble: Trouble | None) -> None:
+        self.trouble = trouble
+        async with self._news:
+            self._news.notify_all()
+
+    async def changed(self, *, since: bool) -> bool:
+        async with self._news:
+            await self._news.wait_for(lambda: (self.trouble is None) != since)
+        return not since
 
 
 class Links:

@@ -29,6 +29,8 @@ def status_notes(fleet: FleetStatus, clocks: ClockSettings) -> list[Text]:
         notes.append(Text(f"Redis of {names}: {printable(problem)}", style="red"))
     notes += _storage_notes(fleet)
     for node in fleet.nodes.values():
+        if node.trouble is not None and node.problem is None:
+            notes.append(Text(f"{node.name} cannot write: {printable(node.trouble)}", style="red"))
         if node.quarantine:
             where = f"XRANGE deltaic:{{{node.name}}}:quarantine - +"
             notes.append(Text(f"{node.name}: {node.quarantine} messages in quarantine: {where}", style="yellow"))

@@ -24,13 +24,14 @@ _DIGITS = 8
 
 
 def headline(fleet: FleetStatus) -> Text:
-    """Return one line: how many nodes are up, whose Redis cannot be read, and whether the states agree."""
+    """Return one line: how many nodes are up, who cannot read or write, and whether the states agree."""
     members = fleet.taking_part
     up = sum(node.up and not node.waits for node in members)
     count = Text(f"{up} of {len(members)} nodes up", style="bold green" if up == len(members) else "bold red")
     unread = " ".join(node.name for node in fleet.nodes.values() if node.problem is not None)
-    gap = Text(f"; no Redis of {unread}" if unread else "", style="bold red")
-    return Text.assemble(count, gap, "; ", _agreement_text(fleet))
+    stuck = " ".join(node.name for node in members if node.trouble is not None and node.problem is None)
+    gaps = [f"; no Redis of {unread}" if unread else "", f"; {stuck} cannot write" if stuck else ""]
+    return Text.assemble(count, ("".join(gaps), "bold red"), "; ", _agreement_text(fleet))
 
 
 def _agreement_text(fleet: FleetStatus) -> Text:
@@ -94,8 +95,9 @@ def _name(node: NodeStatus) -> Text:
 def _state(node: NodeStatus) -> Text:
     if not node.takes_part:
         return Text("no member" if node.standing is None else f"left: {node.left_because}", style="dim")
-    if node.problem is not None:
-        return Text("up, no Redis" if node.up else "down, no Redis", style="bold red")
+    if node.problem is not None or node.trouble is not None:
+        lacks = "no Redis" if node.problem is not None else "no writes"
+        return Text(f"{'up' if node.up else 'down'}, {lacks}", style="bold red")
     if node.waits:
         return Text("waits", style="bold yellow")
     if node.up and (node.joining or "joins" in node.heartbeat) and not node.serving:

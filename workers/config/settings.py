@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENV_PREFIX",
     "NODE_NAME",
+    "ChannelSettings",
     "ClockSettings",
     "FleetSettings",
     "GossipSettings",
@@ -286,6 +287,16 @@ class ValkeySettings(Section):
     )
 
 
+class ChannelSettings(Section):
+    """The channels of the Redis face: PUBLISH and SUBSCRIBE."""
+
+    fleet_wide: bool = Field(
+        default=True,
+        description="whether PUBLISH is heard at all connected nodes, or only at its own; at all: a PUBLISH in the "
+        "node's Redis for each message, and a connection of each peer",
+    )
+
+
 class PolicySettings(Section):
     """Which types the Redis face gives to new keys that begin with the policy's prefix. The longest prefix wins.
 
@@ -324,6 +335,7 @@ class FleetSettings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     clock: ClockSettings = ClockSettings()
     valkey: ValkeySettings = ValkeySettings()
+    channels: ChannelSettings = ChannelSettings()
     policies: dict[str, PolicySettings] = {}
 
     @field_validator("policies")

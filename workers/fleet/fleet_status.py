@@ -53,8 +53,10 @@ class FleetStatus:
 
     @property
     def healthy(self) -> bool:
-        """Whether every member is up and does not wait, and its Redis can be read."""
-        return all(node.up and not node.waits and node.problem is None for node in self.taking_part)
+        """Whether every member is up, does not wait and can write, and its Redis can be read."""
+        return all(
+            node.up and not node.waits and node.problem is None and node.trouble is None for node in self.taking_part
+        )
 
     @property
     def agreement(self) -> str | None:
@@ -89,7 +91,7 @@ class FleetStatus:
             {"at_ms": 1763700000000, "agreement": "agree", "healthy": true,
              "groups": [{"nodes": ["n1"], "clock": {"n1": 7}, "digests": {"00f3...": ["n1"]}}],
              "nodes": {"n1": {"up": true, "serving": true, "beat_age_ms": 312, "clock_skew_ms": 0, "problem": null,
-               "grpc": "127.0.0.1:7101", "resp": "127.0.0.1:7201", "redis": "redis://127.0.0.1:7000/0",
+               "trouble": null, "grpc": "127.0.0.1:7101", "resp": "127.0.0.1:7201", "redis": "redis://127.0.0.1:7000/0",
                "replica": "n1",
                "clock": {"n1": 7}, "stable": {"n1": 7}, "digest": "00f3...", "agreement": "agree",
                "log": 7, "inbox": 0, "quarantine": 0, "markers": 0, "links": {"n2": "open"},
@@ -104,6 +106,8 @@ class FleetStatus:
              "away": {"n3": {"ms": 61000, "fence_in_ms": 604739000, "markers": 9, "bytes": 400}},
              "leaving": [{"replica": "n4", "node": "n4", "standing": "leaving", "reason": "removed",
                           "since_ms": 1763700000000}]}
+
+        `problem` says why a node's Redis cannot be read, `trouble` why its worker cannot write.
 
         `standing` is `null` for a node of the fleet file that never was a member. `joins` is `null` unless the node is
         fetching its state. `fence_in_ms` is `null` while the present members are no majority. `away` is as of the last
@@ -149,6 +153,7 @@ def _node_json(node: NodeStatus) -> dict[str, Any]:
         "beat_age_ms": node.beat_age_ms,
         "clock_skew_ms": node.clock_skew_ms,
         "problem": node.problem,
+        "trouble": node.trouble,
         "grpc": node.settings.grpc,
         "resp": node.settings.resp,
         "redis": redacted(node.settings.redis),

@@ -28,7 +28,8 @@ class NodeStatus:
     """The status of one node.
 
     `problem`: why its Redis cannot be read, or `None`; all fields read from Redis are empty if there is a problem.
-    `serving`: whether its worker answers calls. `clock_skew_ms`: how far its worker's clock is ahead of the others'.
+    `serving`: whether its worker answers calls. `trouble`: why the worker cannot write, as it says itself.
+    `clock_skew_ms`: how far its worker's clock is ahead of the others'.
     `round`, `audit`: the reports of the last gossip round and convergence audit.
 
     `standing`: that of its latest replica id, `None` if it never was a member; `left_because`: why it no longer is one.
@@ -40,6 +41,7 @@ class NodeStatus:
     settings: NodeSettings
     problem: str | None = None
     serving: bool = False
+    trouble: str | None = None
     beat_age_ms: int | None = None
     clock_skew_ms: int | None = None
     replica: str = ""

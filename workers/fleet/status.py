@@ -7,6 +7,7 @@ serves, come from the workers. Reading the status changes nothing.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_status"]
 
-_STATUS_TIMEOUT_S = 1.0
+_STATUS_TIMEOUT_S = 2.0
 _MEMBERSHIP_FIELDS = ("founders", "joining", "absent", "waiting")
 
 
@@ -105,13 +106,12 @@ async def _ask_workers(nodes: Iterable[NodeStatus], clients: FleetClient) -> Non
 
 
 async def _ask_worker(node: NodeStatus, client: NodeClient) -> None:
+    """Ask the worker of `node` for what only it knows. One that cannot write answers, though it is not healthy."""
     node.serving = await client.serving()
-    if not node.serving:
-        return
-    try:
-        node.tombstones = (await client.status(timeout_s=_STATUS_TIMEOUT_S)).metrics.get("markers")
-    except DeltaicError:
-        node.tombstones = None
+    with suppress(DeltaicError):
+        status = await client.status(timeout_s=_STATUS_TIMEOUT_S)
+        node.tombstones, node.trouble = status.metrics.get("markers"), status.trouble or None
+        node.serving = node.serving or node.trouble is not None
 
 
 def _commands(name: str) -> list[RedisCommand]:

@@ -51,19 +51,24 @@ class Outbox:
         self._peers = peers
         self._answers: set[asyncio.Task[None]] = set()
         self._queues: dict[str, _PeerQueue] = {}
-        self._new_peers: asyncio.Queue[str] = asyncio.Queue()
+        self._new_queues: asyncio.Queue[tuple[str, _PeerQueue]] = asyncio.Queue()
 
     def release(self, effect: Effect) -> None:
         """Take an effect of a confirmed turn for delivery; returns at once."""
         if isinstance(effect, Send):
             if effect.peer not in self._queues:
                 self._queues[effect.peer] = _PeerQueue()
-                self._new_peers.put_nowait(effect.peer)
+                self._new_queues.put_nowait((effect.peer, self._queues[effect.peer]))
             self._queues[effect.peer].put(effect)
         elif isinstance(effect, JobAnswer):
             task = asyncio.create_task(self._answer(effect))
             self._answers.add(task)
             task.add_done_callback(self._answers.discard)
+
+    def forget(self, peer: str) -> None:
+        """Give the queue to `peer` up once it is empty: the peer has left. A later message begins a new one."""
+        if peer in self._queues:
+            self._queues.pop(peer).close()
 
     async def drain(self) -> None:
         """Return when all answers to jobs have been delivered or have failed, and after half a second at the latest."""
@@ -74,12 +79,13 @@ class Outbox:
         """Deliver messages until cancelled, in order for each peer; tell `mailbox` which ones failed."""
         async with Children() as deliveries:
             while True:
-                deliveries.start(self._deliver_all(await self._new_peers.get(), mailbox))
+                peer, queue = await self._new_queues.get()
+                deliveries.start(self._deliver_all(peer, queue, mailbox))
 
-    async def _deliver_all(self, peer: str, mailbox: Mailbox) -> None:
+    async def _deliver_all(self, peer: str, queue: _PeerQueue, mailbox: Mailbox) -> None:
         key = Keys(peer).inbox
-        while True:
-            send, pushed_out = await self._queues[peer].get()
+        while (found := await queue.get()) is not None:
+            send, pushed_out = found
             for round_ in pushed_out:
                 log.warning("send_failed", peer=peer, reason=f"{_MESSAGES_WAITING_MAX} newer messages wait")
                 mailbox.put(SendFailed(peer, round_))
@@ -104,6 +110,7 @@ class _PeerQueue:
         self._waiting: deque[Send] = deque()
         self._pushed_out: dict[str, None] = {}
         self._arrived = asyncio.Event()
+        self._is_closed = False
 
     def put(self, send: Send) -> None:
         """Add a message. If the queue is full, the oldest message is dropped."""
@@ -112,9 +119,16 @@ class _PeerQueue:
             self._pushed_out[_round(self._waiting.popleft())] = None
         self._arrived.set()
 
-    async def get(self) -> tuple[Send, list[str]]:
+    def close(self) -> None:
+        """Have `get` return `None` once the queue is empty."""
+        self._is_closed = True
+        self._arrived.set()
+
+    async def get(self) -> tuple[Send, list[str]] | None:
         """Wait for the next message, and return it with the rounds of the messages dropped since the last call."""
         while not self._waiting:
+            if self._is_closed:
+                return None
             self._arrived.clear()
             await self._arrived.wait()
         pushed_out, self._pushed_out = list(self._pushed_out), {}

@@ -1,7 +1,12 @@
-"""Reads the clocks that other nodes have published in the headers in their Redis."""
+"""Reads the clocks that other nodes have published in the headers in their Redis.
+
+Who waits for a clock to grow does not ask again and again. Redis tracks the header for the connection that has read it
+(`CLIENT TRACKING`), and says once that it has changed. So a wait costs one question per change, and no wait costs none.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -27,6 +32,7 @@ class Published:
     def __init__(self, node: Node, peers: Peers) -> None:
         self._node = node
         self._peers = peers
+        self._followed: dict[str, _Followed] = {}
 
     async def clock(self, peer: str) -> VersionVector:
         """Return what `peer` has seen; raises `StoreUnavailable` where its Redis does not tell."""
@@ -34,7 +40,21 @@ class Published:
             fields: dict[Any, Any] = await self._peers.redis(peer).hgetall(Keys(peer).header)
             return decode_header(fields).clock
         except (RedisError, OSError, Malformed, UnknownNode) as error:
-            raise StoreUnavailable(f"what {peer} has published cannot be read: {error}") from error
+            raise _unreadable(peer, error) from error
+
+    async def next_clock(self, peer: str) -> VersionVector:
+        """Return what `peer` has seen: at once if it may have changed since the last call, else after the next change.
+
+        One task at a time may wait for a peer. Raises `StoreUnavailable` where its Redis does not tell.
+        """
+        for gone in self._followed.keys() - set(self._node.peers):
+            self._followed.pop(gone).close()
+        try:
+            if peer not in self._followed:
+                self._followed[peer] = _Followed(peer, self._peers)
+            return await self._followed[peer].next_clock()
+        except (OSError, Malformed, UnknownNode, StoreUnavailable) as error:
+            raise _unreadable(peer, error) from error
 
     async def check_claims(self, claimed: Mapping[str, int]) -> None:
         """Raise `InvalidArgument` if `claimed` has commits that their replica never made.
@@ -53,3 +73,35 @@ class Published:
             made = (await self.clock(fact.node))[replica]
             if counter > made:
                 raise InvalidArgument("patch", f"it claims {replica}:{counter}, and {replica} has made {made} commits")
+
+
+class _Followed:
+    """The header of `peer`, on a connection for which Redis tracks it."""
+
+    def __init__(self, peer: str, peers: Peers) -> None:
+        self._key = Keys(peer).header
+        self._may_have_changed = asyncio.Event()
+        self._may_have_changed.set()
+        self._connection = peers.listener(
+            peer,
+            [("CLIENT", "TRACKING", "ON")],
+            on_push=lambda _: self._may_have_changed.set(),
+            on_lost=self._may_have_changed.set,
+        )
+
+    async def next_clock(self) -> VersionVector:
+        await self._may_have_changed.wait()
+        self._may_have_changed.clear()
+        try:
+            (fields,) = await self._connection.ask(("HGETALL", self._key))
+        except BaseException:
+            self._may_have_changed.set()
+            raise
+        return decode_header(fields).clock
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _unreadable(peer: str, error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"what {peer} has published cannot be read: {error}")

@@ -1,7 +1,7 @@
 """How far the peers have seen this node's commits: what WAIT waits for.
 
 A peer publishes what it has seen in its header, in the same commit that persists it. So a peer that crashes still has
-what it has acknowledged. Peers are looked at only while somebody waits.
+what it has acknowledged. Peers are followed only while somebody waits, and a wait ends with the news that it waits for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.errors import DeltaicError
 from workers.system.tasks import end
+from workers.turns.turned import Turned
 
 if TYPE_CHECKING:
     from workers.replication.published import Published
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Acknowledgements"]
 
-_LOOK_S = 0.005
-_LOOK_AGAIN_S = 0.2
+_RETRY_S = 0.2
+"""After so long, a peer whose Redis does not answer is asked again."""
 
 
 class Acknowledgements:
@@ -30,9 +31,8 @@ class Acknowledgements:
         self._node = node
         self._published = published
         self._seen: dict[str, int] = {}
-        self._news = asyncio.Condition()
-        self._waiters = 0
-        self._looking: list[asyncio.Task[None]] = []
+        self._news = Turned()
+        self._followers: dict[str, asyncio.Task[None]] = {}
 
     async def wait(self, counter: int, wanted: int, timeout_s: float | None) -> int:
         """Return how many peers have seen the commit `counter`, as soon as `wanted` have, or the time is up.
@@ -40,32 +40,29 @@ class Acknowledgements:
         `timeout_s`: `None` for no limit.
         """
         if self._count(counter) < wanted:
-            self._waiters += 1
-            if self._waiters == 1:
-                self._looking = [asyncio.create_task(self._look_at(peer)) for peer in self._node.peers]
+            for peer in self._node.peers:
+                if peer not in self._followers:
+                    self._followers[peer] = asyncio.create_task(self._follow(peer))
             try:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(timeout_s), self._news:
+                    async with asyncio.timeout(timeout_s):
                         await self._news.wait_for(lambda: self._count(counter) >= wanted)
             finally:
-                self._waiters -= 1
-                if not self._waiters:
-                    looking, self._looking = self._looking, []
-                    await end(looking)
+                if not self._news.waiting:
+                    followers, self._followers = self._followers, {}
+                    await end(followers.values())
         return self._count(counter)
 
     def _count(self, counter: int) -> int:
         return sum(self._seen.get(peer, -1) >= counter for peer in self._node.peers)
 
-    async def _look_at(self, peer: str) -> None:
+    async def _follow(self, peer: str) -> None:
         while True:
             try:
-                seen = (await self._published.clock(peer))[self._node.replica_id]
+                seen = (await self._published.next_clock(peer))[self._node.replica_id]
             except (DeltaicError, OSError):
-                await asyncio.sleep(_LOOK_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
                 continue
             if seen > self._seen.get(peer, -1):
                 self._seen[peer] = seen
-                async with self._news:
-                    self._news.notify_all()
-            await asyncio.sleep(_LOOK_S)
+                self._news.notify()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from workers.resp.notifications import announce
+from workers.resp.notifications import Flags, announce
 from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Announcer:
 
     def __init__(self, node: NodeAccess, channels: Channels) -> None:
         self.watches: WeakSet[Watch] = WeakSet()
+        self.flags = Flags()
+        """Which notifications are sent."""
         self._node = node
         self._channels = channels
 
@@ -46,6 +48,6 @@ class Announcer:
             for watch in self.watches:
                 watch.note(keys, self._node.replica, wall_ms())
         if not self._channels.silent:
-            announce(changed, self._node.catalogue, wall_ms(), self._channels.publish)
+            announce(changed, self._node.catalogue, wall_ms(), self._channels.publish, self.flags)
         elif not self.watches:
             self._node.stop_observing(self._changed)

@@ -1,7 +1,7 @@
 """The channels of one face: who listens to what, and telling them.
 
-Messages stay at the node where they are published; only state travels between nodes. A change of state, made by a
-client or by a peer, is told on the channels that Redis has for that (`notifications`).
+Messages come from clients of this node and of others (`workers.replication.broadcasts`). A change of state, made by a
+client or by a peer, is told on the channels that Redis has for that (`notifications`), at each node for itself.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 A connection takes no more requests while its client does not read the replies, while too many of its commands are under
 way, and while a request waits for something else (WAIT, a round with peers). There is no task per command: the mailbox
 calls back, and whatever is ready leaves in one write.
+
+A client that leaves frees everything. Its end of input may only mean that it has said all, so commands whose commit is
+under way are answered first. A client that waits for something else is gone: nobody says all and then waits. What it
+sent behind is dropped, and so is what had not begun when a connection breaks.
 """
 
 from __future__ import annotations
@@ -10,16 +14,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from itertools import chain, repeat
-from time import monotonic
+from itertools import chain, groupby, repeat
+from operator import itemgetter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, cast
+
+import structlog
 
 from crdt_core.commands import CommandError, ErrorReply, Execute
 from crdt_core.errors import DeltaicError
 from workers.resp.careful import ProtocolError
 from workers.resp.context import Client
 from workers.resp.dispatch import HELD, dispatch
-from workers.resp.encoding import NOTHING
+from workers.resp.encoding import NOTHING, NULL_LIST
 from workers.resp.parsing import RequestParser
 from workers.resp.plain import take_plain_commands
 from workers.resp.refusals import refusal, too_large
@@ -38,10 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
+log = structlog.get_logger()
+
 _IN_FLIGHT_MAX = 4096
 _PENDING_BYTES_MAX = 1 << 20
 """How many bytes of requests may wait, or have their commits under way, before the client is not read any more."""
 _CLOSE_PATIENCE_S = 10.0
+_row = itemgetter(0)
 
 
 class Connection(Client, asyncio.Protocol):
@@ -72,11 +82,11 @@ class Connection(Client, asyncio.Protocol):
         self.address = _address(transport.get_extra_info("peername"))
         self.local_address = _address(transport.get_extra_info("sockname"))
         services = self.services
-        services.server.connections_received += 1
+        services.statistics.connections_received += 1
         if len(services.clients) < services.server.connections_max:
             services.clients[self.id] = self
             return
-        services.server.connections_refused += 1
+        services.statistics.connections_refused += 1
         self._replies.emit(ErrorReply("ERR max number of clients reached"))
         self._replies.write()
         self._close()
@@ -91,18 +101,27 @@ class Connection(Client, asyncio.Protocol):
             requests.extend(self._parser.feed(data))
         except ProtocolError as error:
             self._fault = str(error)
-        self.services.server.commands += len(requests) - before
+        statistics = self.services.statistics
+        statistics.commands += len(requests) - before
+        statistics.input_bytes += len(data)
         self._pending_bytes += len(data)
         self._argument_bytes = max(self._argument_bytes, self._parser.argument_bytes)
         self.active_s = monotonic()
+        if self._task is not None and self._pending_bytes > self.services.limits.message_bytes_max:
+            self._cut_off("it waits, and sends more behind than a request may have")
+            return
         self.advance()
 
     def eof_received(self) -> bool:
         """Return whether to go on until the client is answered. TLS has no half-closed connection."""
         self._ends = True
         self._replies.write()  # once the transport is closed, nothing leaves any more
-        is_busy = bool(self._requests or self._replies.waiting) or self._task is not None
-        return is_busy and not self.services.server.tls
+        if self._task is not None:
+            self._task.cancel()
+            self._requests.clear()
+            self._close()
+            return False
+        return bool(self._requests or self._replies.waiting) and not self.services.server.tls
 
     def pause_writing(self) -> None:
         """Hold replies back: the client does not read what it is sent."""
@@ -115,10 +134,13 @@ class Connection(Client, asyncio.Protocol):
         self.advance()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forget the client. Its commands that are under way take effect all the same."""
+        """Forget the client, and what it had not begun. Its commands that are under way take effect all the same."""
         self._transport = self._replies.transport = None
         self._ends = True
         self._requests.clear()
+        for batch in self._replies.waiting:
+            if batch.waiter is not None:
+                self.services.node.leave(batch.waiter)
         if self._task is not None:
             self._task.cancel()
         self.services.channels.leave(self)
@@ -149,7 +171,7 @@ class Connection(Client, asyncio.Protocol):
     ) -> None:
         services, replies = self.services, self._replies
         execute = Execute(commands, wall_ms(), services.next_seed(), services.options)
-        batch = Batch(len(commands), muted)
+        batch = Batch(len(commands), muted, perf_counter())
         replies.waiting.append(batch)
         replies.in_flight += batch.commands
         executed = partial(self._executed, batch, execute, whole)
@@ -157,7 +179,8 @@ class Connection(Client, asyncio.Protocol):
             bytes_ = self._argument_bytes * sum([len(args) for _, args in commands])
         weight = COMMAND_WEIGHT * len(commands) + bytes_
         try:
-            services.node.submit(execute if watch is None else Guarded(watch, execute), executed, monotonic(), weight)
+            operation = execute if watch is None else Guarded(watch, execute)
+            batch.waiter = services.node.submit(operation, executed, monotonic(), weight)
         except DeltaicError as error:
             asyncio.get_running_loop().call_soon(executed, None, error)
 
@@ -223,8 +246,12 @@ class Connection(Client, asyncio.Protocol):
     def _take(self, command: Command[Any] | CommandError, large: ErrorReply | None) -> bool:
         """Take the next request, which is not simply a plain command; return `False` if it has to wait.
 
+        A client that has left is not waited for: a request that would wait is dropped, with all that are behind it.
         `large`: the error for an argument over its limit, if there is one.
         """
+        if self._ends and not isinstance(command, CommandError) and command.blocks:
+            self._requests.clear()
+            return False
         reply = dispatch(self, command, self._requests[0], large)
         if reply is HELD:
             return False
@@ -254,10 +281,20 @@ class Connection(Client, asyncio.Protocol):
     def _executed(self, batch: Batch, execute: Execute, whole: bool, result: Any, error: Exception | None) -> None:
         """Take the mailbox's answer to `batch`."""
         self.written = max(self.written, execute.counter)
+        statistics = self.services.statistics
+        calls, usec = statistics.calls, statistics.usec
+        each_usec = (perf_counter() - batch.began_s) * 1e6 / max(1, batch.commands)
+        for command, run in groupby(execute.commands, _row) if result is not NULL_LIST else ():
+            count = len(list(run))
+            calls[command.name] += count
+            usec[command.name] += each_usec * count
         replies: Iterable[Any]
         if error is not None:
+            statistics.refused(execute.commands)
             replies = repeat(refusal(error), 1 if whole else batch.commands)
         else:
+            if result is not NULL_LIST and ErrorReply in map(type, result):
+                statistics.failures_in(execute.commands, result, told=not whole)
             replies = [resolved(result)] if whole else result
         batch.replies = chain(() if batch.muted else replies, batch.behind)
         self._replies.flush()
@@ -268,10 +305,10 @@ class Connection(Client, asyncio.Protocol):
     def _conclude(self) -> None:
         """Read on, stop reading or close the connection, as things stand."""
         replies, transport = self._replies, self._transport
-        wanted = True
-        if self._requests or replies.waiting or self._task is not None:
+        wanted = True  # of a client that waits, too: otherwise nobody would see that it leaves
+        if self._task is None and (self._requests or replies.waiting):
             wanted = self._pending_bytes <= _PENDING_BYTES_MAX and not replies.is_slow
-        else:
+        elif self._task is None:
             self._pending_bytes = 0
             if self._fault is not None:
                 replies.emit(ErrorReply(f"ERR Protocol error: {self._fault}"))
@@ -285,6 +322,10 @@ class Connection(Client, asyncio.Protocol):
                 transport.resume_reading()
             else:
                 transport.pause_reading()
+
+    def _cut_off(self, reason: str) -> None:
+        log.warning("client_cut_off", client=self.address, reason=reason)
+        self.abort()
 
     def _close(self) -> None:
         """Close the transport. A client that does not read the end is not waited for."""

@@ -13,6 +13,7 @@ from secrets import randbits, token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from workers.resp.statistics import Statistics
 from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from workers.resp.channels import Channels
     from workers.resp.node_access import NodeAccess
     from workers.resp.transaction import Transaction, Watch
+    from workers.storage.writability import Health
 
 __all__ = ["REDIS_VERSION", "USER", "Client", "ServerFacts", "Services"]
 
@@ -48,13 +50,6 @@ class ServerFacts:
     run_id: str = field(default_factory=lambda: token_hex(20))
     started_s: float = field(default_factory=monotonic)
     started_at_s: float = field(default_factory=lambda: wall_ms() / 1000)
-    commands: int = 0
-    connections_received: int = 0
-    connections_refused: int = 0
-
-    def reset_counts(self) -> None:
-        """Count commands and connections from now on."""
-        self.commands = self.connections_received = self.connections_refused = 0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -71,13 +66,23 @@ class Services:
     """How far the peers have seen this node's commits."""
     options: CommandOptions
     limits: LimitSettings
+    broadcast: Callable[[bytes, bytes], None]
+    """Has a message heard on a channel of the other nodes."""
+    health: Health
+    """Whether writes can succeed."""
     server: ServerFacts
     password: bytes | None
     """What clients must show; `None` where all are let in."""
     clients: dict[int, Client] = field(default_factory=dict)
     """Those that are connected, by number."""
+    statistics: Statistics = field(default_factory=Statistics)
+    """What is counted, since CONFIG RESETSTAT."""
     next_seed: Callable[[], int] = field(default_factory=lambda: count(randbits(64), _SEED_STEP).__next__)
     """What the next command's random choices come from."""
+
+    def reset_statistics(self) -> None:
+        """Count from now on."""
+        self.statistics.begin_anew(self.node.expired_keys)
 
 
 class Client(ABC):

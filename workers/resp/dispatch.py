@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -48,13 +49,17 @@ def dispatch(
             client.finish()
             return NOTHING
         refused: ErrorReply | None = ErrorReply(command.text)
+        row = client.services.table.named(request[0])
     elif command.settled and not client.is_settled:
         return HELD
     else:
         refused = _refused(client, command) or too_large
+        row = command
     muted = client.mute
     if refused is not None:
         reply: Any = refused
+        if row is not None:
+            client.services.statistics.rejected[row.name] += 1
         if client.transaction is not None:
             client.transaction.spoiled = True
     else:
@@ -91,10 +96,19 @@ def _run(client: Client, command: Command[Any], args: list[bytes]) -> Any:
     if not command.connected:  # it is here only because its reply is not wanted
         client.execute([(command, args)], muted=True)
         return NOTHING
+    return _run_now(client, command, args)
+
+
+def _run_now(client: Client, command: Command[Client], args: list[bytes]) -> Any:
+    statistics, began_s = client.services.statistics, perf_counter()
     try:
-        return command.run(client, args)
+        reply = command.run(client, args)
     except DeltaicError as error:
-        return refusal(error)
+        reply = refusal(error)
+    statistics.answered(command, 1, perf_counter() - began_s)
+    if type(reply) is ErrorReply:
+        statistics.failed[command.name] += 1
+    return reply
 
 
 def _queue(client: Client, command: Command[Any], args: list[bytes]) -> Any:

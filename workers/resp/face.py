@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from crdt_core.commands import Policies
     from workers.config.settings import LimitSettings
+    from workers.replication.broadcasts import Broadcasts
     from workers.replication.links import Links
     from workers.replication.published import Published
+    from workers.storage.writability import Health
     from workers.turns.mailbox import Mailbox
 
 __all__ = ["RespFace"]
@@ -44,8 +46,8 @@ _TLS_READ_BYTES = 32 * 1024
 class RespFace:
     """The server of one worker.
 
-    `password`: what clients must show, `None` where all are let in. `tls`: the connections are encrypted by it; `None`
-    for plain ones.
+    `health`: whether writes can succeed. `broadcasts`: the messages from and to other nodes. `password`: what clients
+    must show, `None` where all are let in. `tls`: the connections are encrypted by it; `None` for plain ones.
     """
 
     def __init__(
@@ -55,11 +57,14 @@ class RespFace:
         published: Published,
         limits: LimitSettings,
         *,
+        health: Health,
+        broadcasts: Broadcasts,
         policies: Policies | None = None,
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         node, channels = NodeAccess(mailbox, links), Channels()
+        broadcasts.deliver = channels.publish
         self._services = Services(
             node=node,
             table=TABLE,
@@ -68,6 +73,8 @@ class RespFace:
             acknowledgements=Acknowledgements(node, published),
             options=CommandOptions(policies, limits.value_bytes_max, limits.output_bytes_max),
             limits=limits,
+            health=health,
+            broadcast=broadcasts.publish,
             server=ServerFacts(limits.connections_max, tls is not None),
             password=password.encode() if password is not None else None,
         )

@@ -29,11 +29,12 @@ __all__ = ["NodeAccess"]
 class NodeAccess:
     """The node whose mailbox is `mailbox`, and its `links` to peers.
 
-    `submit` sends an operation to the replica: see `Mailbox.submit`.
+    `submit` sends an operation to the replica, and `leave` forgets who waits for it: see `Mailbox`.
     """
 
     def __init__(self, mailbox: Mailbox, links: Links) -> None:
         self.submit = mailbox.submit
+        self.leave = mailbox.leave
         self._mailbox = mailbox
         self._node = mailbox.node
         self._links = links
@@ -72,6 +73,11 @@ class NodeAccess:
     def seen(self) -> VersionVector:
         """What this node has seen, up to the last confirmed commit."""
         return self._node.replica.replica_index.with_folded(self._mailbox.confirmed.clock)
+
+    @property
+    def expired_keys(self) -> int:
+        """How many keys this node has deleted because they had expired."""
+        return self._node.replica.expired_keys
 
     @property
     def keys_with_deadline(self) -> int:

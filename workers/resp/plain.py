@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import CommandError, Session
@@ -22,7 +23,7 @@ __all__ = ["take_plain_commands"]
 _BATCH_MAX = 1024
 
 
-def take_plain_commands(
+def take_plain_commands(  # noqa: C901, PLR0912  a call per command would cost about as much as the command
     client: Client,
     replies: Replies,
     requests: deque[Request],
@@ -37,11 +38,12 @@ def take_plain_commands(
     state. `may_be_large`: an argument behind the first request may be over its limit.
     """
     services = client.services
-    find = services.table.find
+    find, statistics = services.table.find, services.statistics
     is_behind = bool(replies.waiting)
     commands: list[tuple[Command[Session], list[bytes]]] = []
     session: Session | None = None
     taken = 0
+    run, run_began_s = 0, perf_counter()  # so many reads of one kind were answered since then
     while True:
         request = requests[0]
         if command.writes or ((commands or is_behind) and not command.heavy):
@@ -59,17 +61,28 @@ def take_plain_commands(
                 reply: Any = command.run(session, request)
             except DeltaicError as error:
                 reply = refusal(error)
+                statistics.failed[command.name] += 1
             replies.emit(reply)
+            run += 1
         requests.popleft()
         taken += 1
         if not requests or replies.is_slow:
             break
+        before = command
         try:
             command = find(requests[0])
         except CommandError:
             break
+        if run and command is not before:
+            statistics.answered(before, run, perf_counter() - run_began_s)
+            run, run_began_s = 0, perf_counter()
         if command.connected or (may_be_large and too_large(command, requests[0], services.limits) is not None):
             break
+    if run:
+        statistics.answered(command, run, perf_counter() - run_began_s)
+    if session is not None:
+        statistics.hits += session.hits
+        statistics.misses += session.misses
     if commands:
         client.execute(commands)
     return taken > 0

@@ -1,7 +1,8 @@
 """What clients are told when a command is refused: one line, whose first word says whether to try again.
 
 `TRYAGAIN`, `OOM`, `LOADING` and `READONLY` say that nothing was changed, and that the same command may succeed later.
-Clients repeat commands by themselves on such words. So a write that may still take effect is answered `ERR`.
+Clients repeat commands by themselves on such words. So a write that may still take effect is answered `ERR`. `PING` is
+answered `MISCONF` while writes cannot succeed: the word with which Redis itself refuses a `PING` for that reason.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands import ErrorReply
-from crdt_core.errors import DeltaicError, Overloaded, StoreUnavailable, TooLarge
+from crdt_core.errors import NOTHING_CHANGED, DeltaicError, Overloaded, StoreUnavailable, TooLarge
 
 if TYPE_CHECKING:
     from crdt_core.commands import Command, Session
     from workers.config.settings import LimitSettings
 
-__all__ = ["refusal", "too_large"]
+__all__ = ["no_writes", "refusal", "too_large"]
 
 _REASONS = ("OOM", "LOADING", "READONLY")
 
@@ -31,6 +32,11 @@ def refusal(error: Exception) -> ErrorReply:
         case DeltaicError():
             return ErrorReply(error.resp_line)
     raise error
+
+
+def no_writes(reason: str) -> ErrorReply:
+    """Return the line for a health check while writes cannot succeed, for `reason`."""
+    return ErrorReply(f"MISCONF this node cannot write at present ({reason}); {NOTHING_CHANGED}")
 
 
 def too_large(command: Command[Session], request: list[bytes], limits: LimitSettings) -> ErrorReply | None:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from crdt_core.commands import ErrorReply
 from workers.resp.encoding import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workers.resp.context import Client
+    from workers.turns.loop import Waiter
 
 __all__ = ["Batch", "Replies"]
 
@@ -33,14 +35,17 @@ _WRITE_BYTES = 64 * 1024
 class Batch:
     """Commands on their way through the mailbox.
 
-    `muted`: the client does not want their replies. `behind`: the replies that wait behind theirs. `replies`: all of
-    them, once the mailbox has answered.
+    `muted`: the client does not want their replies. `began_s`: since when they wait (`perf_counter`). `behind`: the
+    replies that wait behind theirs. `replies`: all of them, once the mailbox has answered. `waiter`: stands for the
+    client at the mailbox, unless that has refused them.
     """
 
     commands: int
     muted: bool
+    began_s: float = 0.0
     behind: list[Any] = field(default_factory=list)
     replies: Iterator[Any] | None = None
+    waiter: Waiter | None = None
 
 
 class Replies:
@@ -57,6 +62,7 @@ class Replies:
         self.in_flight = 0
         self.is_slow = False
         self._client = client
+        self._statistics = client.services.statistics
         self._unread_bytes_max = unread_bytes_max
         self._ready: list[bytes] = []
         self._ready_bytes = 0
@@ -96,6 +102,8 @@ class Replies:
         elif kind is bytes:
             data = b"$%d\r\n%b\r\n" % (len(reply), reply)
         else:
+            if kind is ErrorReply:
+                self._statistics.error(reply)
             data = encode(reply, resp3=self._client.resp3)
         if not self._ready:
             asyncio.get_running_loop().call_soon(self.write)
@@ -116,6 +124,7 @@ class Replies:
         data = b"".join(self._ready)
         self._ready.clear()
         self._ready_bytes = 0
+        self._statistics.output_bytes += len(data)
         transport = self.transport
         if transport is None or transport.is_closing():
             return

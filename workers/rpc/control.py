@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workers.config.settings import LimitSettings
     from workers.replication.links import Links
     from workers.replication.skew import Skew
+    from workers.storage.writability import Health
     from workers.turns.mailbox import Mailbox
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -41,16 +42,17 @@ _INSPECT = COMMANDS[b"DELTAIC.INSPECT"]
 class Control(rpc.ControlServiceServicer):
     """The calls, by their names in the contract."""
 
-    def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings, skew: Skew) -> None:
+    def __init__(self, mailbox: Mailbox, links: Links, limits: LimitSettings, skew: Skew, health: Health) -> None:
         self._mailbox = mailbox
         self._runner = CommandRunner(mailbox, command_options(limits))
         self._links = links
         self._limits = limits
         self._skew = skew
+        self._health = health
         self._backups = count(1)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
-        node, confirmed = self._mailbox.node, self._mailbox.confirmed
+        node, confirmed, trouble = self._mailbox.node, self._mailbox.confirmed, self._health.trouble
         return pb.StatusResponse(
             node=node.name,
             replica=node.replica.id,
@@ -59,6 +61,7 @@ class Control(rpc.ControlServiceServicer):
             digest=f"{confirmed.digest:016x}",
             links=await self._links.last_known(),
             metrics={**node.counts, **self._skew.metrics, "markers": confirmed.tombstones},
+            trouble=trouble.reason if trouble is not None else "",
         )
 
     async def Partition(self, request: pb.PartitionRequest, context: Context) -> pb.PartitionResponse:

@@ -357,7 +357,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("node", "replica", "clock", "stable", "digest", "links", "metrics")
+    __slots__ = ("node", "replica", "clock", "stable", "digest", "links", "metrics", "trouble")
     class ClockEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -393,6 +393,7 @@ class StatusResponse(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     LINKS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
     node: str
     replica: str
     clock: _containers.ScalarMap[str, int]
@@ -400,7 +401,8 @@ class StatusResponse(_message.Message):
     digest: str
     links: _containers.ScalarMap[str, str]
     metrics: _containers.ScalarMap[str, int]
-    def __init__(self, node: _Optional[str] = ..., replica: _Optional[str] = ..., clock: _Optional[_Mapping[str, int]] = ..., stable: _Optional[_Mapping[str, int]] = ..., digest: _Optional[str] = ..., links: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    trouble: str
+    def __init__(self, node: _Optional[str] = ..., replica: _Optional[str] = ..., clock: _Optional[_Mapping[str, int]] = ..., stable: _Optional[_Mapping[str, int]] = ..., digest: _Optional[str] = ..., links: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, int]] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class PartitionRequest(_message.Message):
     __slots__ = ("peers",)

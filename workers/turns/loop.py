@@ -25,6 +25,8 @@ from itertools import islice, takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import structlog
+
 from crdt_core import errors
 from crdt_core.errors import InvariantBroken, Overloaded, Stopping, StoreUnavailable
 from crdt_core.node.events import Call, MessagesRead, Reply
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Observer", "OnReply", "Troubled", "TurnLoop", "Waiter"]
+
+log = structlog.get_logger()
 
 OnReply: TypeAlias = "Callable[[Any, Exception | None], None]"
 """Is told the result or the error."""
@@ -123,8 +127,10 @@ class TurnLoop:
         self._is_suspicious = True
         self._become_due()
 
-    def submit(self, operation: Operation, on_reply: OnReply, now_s: float, weight: int = COMMAND_WEIGHT) -> None:
+    def submit(self, operation: Operation, on_reply: OnReply, now_s: float, weight: int = COMMAND_WEIGHT) -> Waiter:
         """Have a caller's operation run; `on_reply` is told the result or the error, later and once.
+
+        Returns the caller, who may `leave`.
 
         Raises `Stopping`, `Overloaded` where too many callers wait, and `StoreUnavailable` where the store is known not
         to take the commit in time.
@@ -139,6 +145,7 @@ class TurnLoop:
         if not self.is_due:
             self.is_due = True
             self._wake()
+        return waiter
 
     def ask(self, make: Callable[[Waiter], Event], on_reply: OnReply) -> Waiter:
         """Add the event that `make` builds around a token. Its caller waits for as long as it takes.
@@ -240,7 +247,7 @@ class TurnLoop:
             raise InvariantBroken(f"{self.node.name}: effects leave while their commit is under way")
         changed, self._changed = self._changed, {}
         for observe in list(self.observers) if changed else ():
-            observe(changed)
+            self._show(observe, changed)
         effects, self._effects = self._effects, []
         begun = self._begun
         return [e for e in effects if type(e) is not Reply or begun.pop(e.token, None) is not None]
@@ -260,6 +267,16 @@ class TurnLoop:
         begun, self._begun = self._begun, {}
         asked, self._asked = self._asked, {}
         return [*_stopping(begun, _MAY_HAPPEN), *_stopping(asked, _UNCHANGED)]
+
+    def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
+        """Show `observe` what has changed. A mistake of its own must not end the turns; it is logged and counted."""
+        try:
+            observe(changed)
+        except InvariantBroken:
+            raise
+        except Exception:
+            self.node.counts["observers_failed"] += 1
+            log.exception("observer_failed", node=self.node.name)
 
     def _become_due(self) -> None:
         if not self.is_due:

@@ -79,6 +79,8 @@ class Mailbox:
         )
         self.submit = self._turns.submit
         """As `call`, for a face that keeps no task waiting: see `TurnLoop.submit`."""
+        self.leave = self._turns.leave
+        """Forget a caller of `submit` who is gone: see `TurnLoop.leave`."""
         self._ticker: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 

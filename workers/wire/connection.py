@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
@@ -119,6 +120,14 @@ class Wire(asyncio.Protocol):
             if not self._waiter.done():
                 self._waiter.set_result(replies)
 
+    def reply_received(self, reply: Any) -> None:
+        """Take one reply that was parsed elsewhere."""
+        self._received_s = self._loop.time()
+        self._replies.append(reply)
+        if len(self._replies) >= self._expected and self._waiter is not None and not self._waiter.done():
+            replies, self._replies = self._replies, []
+            self._waiter.set_result(replies)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         if self._watchdog is not None:
@@ -144,16 +153,24 @@ class Wire(asyncio.Protocol):
             self.close()
 
 
-async def connect(url: str, name: str, silence_s: float, *, timeout_s: float = _CONNECT_TIMEOUT_S) -> Wire:
+async def connect(
+    url: str,
+    name: str,
+    silence_s: float,
+    *,
+    timeout_s: float = _CONNECT_TIMEOUT_S,
+    make: Callable[[float], Wire] = Wire,
+) -> Wire:
     """Return a connection to the Redis at `url`: authenticated, on the URL's database, named `name` in CLIENT LIST.
 
     `silence_s` is how long Redis may owe a reply without sending anything, `timeout_s` how long connecting may take.
+    `make` makes the wire, from `silence_s`.
     Raises `StoreUnavailable`, and `SettingsError` where the URL's TLS files cannot be used.
     """
     options, tls = options_of(url), tls_of(url)
     try:
         async with asyncio.timeout(timeout_s):
-            wire = await _open(options, tls, silence_s)
+            wire = await _open(options, tls, partial(make, silence_s))
             await _log_in(wire, options, name)
     except OSError as error:
         raise StoreUnavailable(f"Redis cannot be reached: {_reason(error, timeout_s)}") from error
@@ -168,12 +185,8 @@ def _reason(error: OSError, timeout_s: float) -> str:
     return str(error)
 
 
-async def _open(options: Any, tls: ssl.SSLContext | None, silence_s: float) -> Wire:
+async def _open(options: Any, tls: ssl.SSLContext | None, new_wire: Callable[[], Wire]) -> Wire:
     loop = asyncio.get_running_loop()
-
-    def new_wire() -> Wire:
-        return Wire(silence_s)
-
     if hasattr(options, "path"):
         _, wire = await loop.create_unix_connection(new_wire, options.path)
     else:

@@ -40,7 +40,11 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
     deltaic:{n1}:alive          string  the owner's fencing token while its worker runs; expires, by the clock of this
                                         Redis
     deltaic:{n1}:met            hash    per peer, the run id of its Redis when this worker process first read there
+    deltaic:{n1}:probe          string  never exists: the worker writes nothing to it, to find out whether Redis takes
+                                        writes
     deltaic:{n1}:lock:<job>     string  the lock of a job that runs; expires
+    deltaic:{n1}:published      channel what clients publish at the node; its peers SUBSCRIBE to it. Raw:
+                                        `<bytes of the channel's name>:<name><message>`
     deltaic:fleet               hash    per node of this Redis the heartbeat of its worker:
                                         see `workers.replication.heartbeat`
     rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
@@ -107,6 +111,14 @@ class Keys:
     @property
     def met(self) -> str:
         return self.header + ":met"
+
+    @property
+    def published(self) -> str:
+        return self.header + ":published"
+
+    @property
+    def probe(self) -> str:
+        return self.header + ":probe"
 
     @property
     def members(self) -> bytes:

@@ -6,21 +6,26 @@ address than the published one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from redis.asyncio import Redis
 
 from crdt_core.errors import UnknownNode
+from workers.wire.pushes import listening
 from workers.wire.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from crdt_core.types.members import Members
     from workers.config.settings import FleetSettings
+    from workers.wire.connection import RedisCommand
 
 __all__ = ["Peers", "redis_client", "redis_url"]
 
 _REPLY_TIMEOUT_S = 5.0
+_PROBE_TIMEOUT_S = 1.0
 
 
 class Peers:
@@ -63,6 +68,29 @@ class Peers:
         reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
         self._readers.add(reader)
         return reader
+
+    def listener(
+        self,
+        node: str,
+        opening: Sequence[RedisCommand],
+        *,
+        on_push: Callable[[list[Any]], None],
+        on_lost: Callable[[], None],
+    ) -> ReconnectingConnection:
+        """Return a new connection to the Redis of `node` on which it says what happens: see `workers.wire.pushes`."""
+        url = redis_url(self._settings, self.members, node)
+        name = f"deltaic-listener-{self._name}"
+        listener = listening(url, name, _REPLY_TIMEOUT_S, opening, on_push=on_push, on_lost=on_lost)
+        self._readers.add(listener)
+        return listener
+
+    def probe(self, node: str) -> ReconnectingConnection:
+        """Return a new reconnecting connection to the Redis of `node`, to find out whether it answers."""
+        probe = ReconnectingConnection(
+            redis_url(self._settings, self.members, node), f"deltaic-probe-{self._name}", _PROBE_TIMEOUT_S
+        )
+        self._readers.add(probe)
+        return probe
 
     async def close(self) -> None:
         """Close all connections."""

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 
 from crdt_core.errors import SettingsError, StoreUnavailable
-from workers.wire.connection import connect
+from workers.wire.connection import Wire, connect
+from workers.wire.replies import send_checked
 
 if TYPE_CHECKING:
-    from workers.wire.connection import RedisCommand, Wire
+    from collections.abc import Callable, Sequence
+
+    from workers.wire.connection import RedisCommand
 
 __all__ = ["ReconnectingConnection"]
 
@@ -23,13 +26,24 @@ __all__ = ["ReconnectingConnection"]
 class ReconnectingConnection:
     """A connection to the Redis at `url`, named `name` there. Concurrent callers of `ask` wait for each other.
 
-    `silence_s`: how long Redis may owe a reply and send nothing before the connection is closed.
+    `silence_s`: how long Redis may owe a reply and send nothing before the connection is closed. `make`: what makes the
+    wire (`workers.wire.connection.connect`). `opening`: what is sent first whenever the connection is opened.
     """
 
-    def __init__(self, url: str, name: str, silence_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        silence_s: float,
+        *,
+        make: Callable[[float], Wire] = Wire,
+        opening: Sequence[RedisCommand] = (),
+    ) -> None:
         self._url = url
         self._name = name
         self._silence_s = silence_s
+        self._make = make
+        self._opening = opening
         self._wire: Wire | None = None
         self._in_use = asyncio.Lock()
 
@@ -53,9 +67,12 @@ class ReconnectingConnection:
         TLS files that are missing count as a Redis that is away: they may just be in the middle of a replacement.
         """
         try:
-            return await connect(self._url, self._name, self._silence_s)
+            wire = await connect(self._url, self._name, self._silence_s, make=self._make)
         except SettingsError as error:
             raise StoreUnavailable(str(error)) from error
+        if self._opening:
+            await send_checked(wire, list(self._opening))
+        return wire
 
     def close(self) -> None:
         """Close the connection. The next `ask` opens it again."""

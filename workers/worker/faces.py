@@ -16,9 +16,11 @@ from workers.system.ports import PortTaken
 if TYPE_CHECKING:
     from workers.config.credentials import Credentials
     from workers.config.settings import FleetSettings
+    from workers.replication.broadcasts import Broadcasts
     from workers.replication.links import Links
     from workers.replication.published import Published
     from workers.replication.skew import Skew
+    from workers.storage.writability import Writability
     from workers.turns.mailbox import Mailbox
 
 __all__ = ["Face", "NamedFace", "faces_of", "start_face"]
@@ -52,11 +54,13 @@ def faces_of(
     published: Published,
     *,
     skew: Skew,
+    writability: Writability,
+    broadcasts: Broadcasts,
     credentials: Credentials,
 ) -> list[NamedFace]:
     """Return the faces of the mailbox's node, not started yet; raises `SettingsError` for unusable TLS files."""
     node, limits = settings.node(mailbox.node.name), settings.limits
-    grpc = GrpcFace(mailbox, links, published, limits, credentials=credentials, skew=skew)
+    grpc = GrpcFace(mailbox, links, published, limits, credentials=credentials, skew=skew, writability=writability)
     faces = [NamedFace("grpc", grpc, node.bind_address)]
     if node.resp is not None:
         resp = RespFace(
@@ -64,6 +68,8 @@ def faces_of(
             links,
             published,
             limits,
+            health=writability,
+            broadcasts=broadcasts,
             policies=policies_of(settings),
             password=credentials.password,
             tls=resp_tls(settings.security),

@@ -20,7 +20,7 @@ from workers.system.tasks import Children, end
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from crdt_core.lattice.clocks import ReplicaId
     from workers.replication.links import Links
@@ -34,10 +34,12 @@ log = structlog.get_logger()
 _RETRY_S = 0.3
 
 
-async def follow_peers(peers: Peers, links: Links, mailbox: Mailbox, *, batch: int) -> None:
+async def follow_peers(
+    peers: Peers, links: Links, mailbox: Mailbox, left: Callable[[str], None], *, batch: int
+) -> None:
     """Read the logs of all peers until cancelled; start and end tails as members come and go.
 
-    Each tail passes at most `batch` deltas at once to the mailbox.
+    Each tail passes at most `batch` deltas at once to the mailbox. `left` is told of each peer that has left.
     """
     tails: dict[tuple[str, ReplicaId], asyncio.Task[None]] = {}
     async with Children() as children:
@@ -46,6 +48,8 @@ async def follow_peers(peers: Peers, links: Links, mailbox: Mailbox, *, batch: i
             wanted = mailbox.node.membership.logs_to_read
             for gone in tails.keys() - wanted:
                 children.start(end([tails.pop(gone)]))
+                if gone[0] not in {peer for peer, _ in wanted}:
+                    left(gone[0])
             for peer, replica in wanted - tails.keys():
                 try:
                     tail = Tail(peer, replica, peers.reader(peer), links, mailbox, batch=batch)

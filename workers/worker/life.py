@@ -24,6 +24,7 @@ from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from workers.config.credentials import Credentials, warn_of_exposure
 from workers.jobs.expiry import sweep
+from workers.replication.broadcasts import Broadcasts
 from workers.replication.heartbeat import delete_heartbeat
 from workers.replication.inbox import Inbox
 from workers.replication.links import Links
@@ -33,6 +34,7 @@ from workers.replication.skew import Skew
 from workers.storage.eviction import check_eviction
 from workers.storage.proofreading import Proofreader
 from workers.storage.store import Store
+from workers.storage.writability import Writability
 from workers.system.tasks import done_before, end, wait_for_first
 from workers.turns.mailbox import Mailbox
 from workers.wire.keys import Keys
@@ -145,24 +147,27 @@ class Life:
         credentials = Credentials.read(settings.security)
         outbox = Outbox(own, self._peers)
         skew = Skew(node, self._peers, settings.clock.skew_warn_ms)
-
-        def release(effect: Effect) -> None:
-            if isinstance(effect, StampAhead):
-                skew.log_stamp(effect)
-            else:
-                outbox.release(effect)
-
         mailbox = Mailbox(
             node,
             self._store,
-            release,
+            partial(_pass_on, outbox, skew),
             call_timeout_s=settings.limits.write_timeout_ms / 1000,
             calls_waiting_max=settings.limits.calls_waiting_max,
         )
         links = Links(own, self._peers.reader(name), mailbox)
-        faces = faces_of(settings, mailbox, links, Published(node, self._peers), skew=skew, credentials=credentials)
-        proofreader = Proofreader(node, own, Keys(name), mailbox.put)
-        custody = Custody(name, own, proofreader, settings.jobs.audit_interval_s)
+        broadcasts = Broadcasts(mailbox, self._peers, links, fleet_wide=settings.channels.fleet_wide)
+        writability = Writability(name, self._peers.probe(name), lambda: self._store.trouble)
+        faces = faces_of(
+            settings,
+            mailbox,
+            links,
+            Published(node, self._peers),
+            skew=skew,
+            writability=writability,
+            broadcasts=broadcasts,
+            credentials=credentials,
+        )
+        custody = Custody(name, own, Proofreader(node, own, Keys(name), mailbox.put), settings.jobs.audit_interval_s)
         reading_links = asyncio.create_task(until_redis_answers(links.refresh, self._node_settings.redis))
         if not await done_before(self._stop, reading_links):
             log.info("node_stopped", node=name, during="reading the links")
@@ -177,15 +182,17 @@ class Life:
                 Inbox(name, own, links, mailbox).run(),
                 links.watch(),
                 skew.run(),
+                writability.run(),
                 publish_heartbeats(
                     self._peers, self._node_settings.grpc, self._store, mailbox, serving, custody=custody
                 ),
                 custody.run(),
                 outbox.run(mailbox),
-                follow_peers(self._peers, links, mailbox, batch=settings.gossip.batch_deltas),
+                follow_peers(self._peers, links, mailbox, outbox.forget, batch=settings.gossip.batch_deltas),
                 replay_former(own, start, mailbox),
                 watch_recognition(node, self._peers),
                 sweep(mailbox),
+                broadcasts.run(),
             )
         ]
         try:
@@ -214,6 +221,14 @@ class Life:
             log.info("node_stopped", node=name)
         finally:
             await end([turns, *background])
+
+
+def _pass_on(outbox: Outbox, skew: Skew, effect: Effect) -> None:
+    """Hand an effect of a turn to whoever carries it out."""
+    if isinstance(effect, StampAhead):
+        skew.log_stamp(effect)
+    else:
+        outbox.release(effect)
 
 
 def _exempt_replica_from_gc() -> None:

@@ -49,6 +49,10 @@ def test_nodes_with_the_same_problem_share_a_note_without_anything_that_a_termin
     ]
 
 
+def test_a_node_that_cannot_write_is_named_with_the_reason() -> None:
+    assert notes(node("n1", trouble="Redis refuses: OOM"), node("n2")) == ["n1 cannot write: Redis refuses: OOM"]
+
+
 def test_messages_in_quarantine_are_pointed_out_with_the_command_that_shows_them() -> None:
     assert notes(node("n1", quarantine=2)) == ["n1: 2 messages in quarantine: XRANGE deltaic:{n1}:quarantine - +"]
 

@@ -62,7 +62,7 @@ def test_scripts_find_every_field_under_the_name_that_it_always_had() -> None:
     found = orjson.loads(orjson.dumps(status.to_json()))
     assert found.keys() == {"at_ms", "agreement", "healthy", "groups", "nodes", "away", "leaving"}
     assert found["nodes"]["n1"] == {
-        "up": True, "serving": False, "beat_age_ms": 0, "clock_skew_ms": None, "problem": None,
+        "up": True, "serving": False, "beat_age_ms": 0, "clock_skew_ms": None, "problem": None, "trouble": None,
         "grpc": "h:1", "resp": None, "redis": "redis://:***@h", "replica": "n1",
         "clock": {"n1": 1}, "stable": None, "digest": "d", "agreement": None,
         "log": None, "inbox": None, "quarantine": None, "markers": 3,

@@ -100,6 +100,21 @@ async def test_a_peer_that_takes_nothing_does_not_hold_up_the_others(server: Val
         await silent.wait_closed()
 
 
+async def test_the_queue_to_a_peer_that_has_left_goes_once_it_is_empty(server: ValkeyServer) -> None:
+    """It once stayed, with its task, for as long as the worker lived."""
+    async with running(server.url, server.url) as (outbox, _):
+        before = asyncio.all_tasks()
+        client = server.client()
+        for number in range(3):
+            outbox.release(Send("n2", Done("n1", str(number), 0)))
+        outbox.forget("n2")
+        outbox.forget("n3")
+        await wait_until_async(lambda: client.xlen(Keys("n2").inbox) == 3, what="what was on its way")
+        await wait_until_async(lambda: asyncio.all_tasks() == before, what="the task to end")
+        outbox.release(Send("n2", Done("n1", "back", 0)))
+        await wait_until_async(lambda: client.xlen(Keys("n2").inbox) == 4, what="a message to a peer that is back")
+
+
 async def test_an_answer_reaches_the_job_that_waits_and_expires(server: ValkeyServer) -> None:
     async with running(server.url, server.url) as (outbox, _):
         outbox.release(JobAnswer("deltaic:{n1}:answer:7", {"new_items": 3}))

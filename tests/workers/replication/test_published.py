@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,3 +69,44 @@ async def test_a_library_object_speaks_for_itself(published: Published) -> None:
 async def test_a_claim_that_cannot_be_checked_is_not_believed(published: Published) -> None:
     with pytest.raises(StoreUnavailable):
         await published.check_claims({"n3": 1})
+
+
+async def test_the_next_clock_of_a_peer_is_awaited_and_not_asked_for(
+    published: Published, server: ValkeyServer
+) -> None:
+    assert await published.next_clock("n2") == {"n1": 2, "n2": 7}
+    waiting = asyncio.create_task(published.next_clock("n2"))
+    with server.client() as client:
+
+        def reads() -> int:
+            return int(client.info("commandstats")["cmdstat_hgetall"]["calls"])
+
+        before = reads()
+        for _ in range(20):
+            client.ping()
+            await asyncio.sleep(0)
+        assert reads() == before
+        assert not waiting.done()
+        header = Header(VersionVector({"n1": 3, "n2": 7}), VersionVector(), 0, Stamp(1, 0))
+        client.hset(Keys("n2").header, mapping=encode_header(header))
+    assert await waiting == {"n1": 3, "n2": 7}
+
+
+async def test_what_changed_meanwhile_is_read_at_once(published: Published, server: ValkeyServer) -> None:
+    await published.next_clock("n2")
+    header = Header(VersionVector({"n1": 3, "n2": 7}), VersionVector(), 0, Stamp(1, 0))
+    server.client().hset(Keys("n2").header, mapping=encode_header(header))
+    assert await published.next_clock("n2") == {"n1": 3, "n2": 7}
+
+
+async def test_a_peer_whose_redis_is_away_has_no_next_clock(published: Published, server: ValkeyServer) -> None:
+    for peer in ("n3", "n9"):
+        with pytest.raises(StoreUnavailable):
+            await published.next_clock(peer)
+    await published.next_clock("n2")
+    waiting = asyncio.create_task(published.next_clock("n2"))
+    with server.client() as client:
+        await asyncio.sleep(0)
+        (found,) = [found for found in client.client_list() if found["name"] == "deltaic-listener-n1"]
+        client.client_kill_filter(_id=found["id"])
+    assert await waiting == {"n1": 2, "n2": 7}, "what may have changed meanwhile is read again"

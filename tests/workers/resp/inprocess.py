@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import hiredis
 
+from crdt_core.errors import StoreUnavailable
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import wait_until_async
-from tests.workers.mailboxes import Links, QuickStore, end
+from tests.workers.mailboxes import Health, Links, QuickStore, end
 from tests.workers.resp.raw import packed
 from workers.config.settings import LimitSettings
 from workers.resp import RespFace
@@ -103,6 +104,20 @@ class Peer:
         """The client closes the connection."""
         self.connection.connection_lost(None)
 
+    def says_no_more(self) -> None:
+        """The client's end of input arrives; it is all that a server hears of a client that has vanished."""
+        if not self.connection.eof_received():
+            self.transport.close()
+        if self.transport.closed:
+            self.connection.connection_lost(None)
+
+
+class Published:
+    """What the peers have published: nothing, ever."""
+
+    async def next_clock(self, peer: str) -> Any:
+        raise StoreUnavailable(f"{peer} is away")
+
 
 class InProcess:
     """An async context manager: the face of node n1, of a fleet of n1 and n2, and the turns behind it."""
@@ -113,8 +128,19 @@ class InProcess:
         self.node = Node("n1", Replica("n1", founders=["n1", "n2"]), "s")
         self.mailbox = Mailbox(self.node, self.store, lambda _: None, call_timeout_s=60)
         links: Any = self.links
-        published: Any = SimpleNamespace()
-        self.face = RespFace(self.mailbox, links, published, LimitSettings(**limits), password=password)
+        published: Any = Published()
+        self.health = Health()
+        self.broadcast: list[tuple[bytes, bytes]] = []
+        broadcasts: Any = SimpleNamespace(publish=lambda *message: self.broadcast.append(message))
+        self.face = RespFace(
+            self.mailbox,
+            links,
+            published,
+            LimitSettings(**limits),
+            health=self.health,
+            broadcasts=broadcasts,
+            password=password,
+        )
 
     async def __aenter__(self) -> Self:
         self._turns = asyncio.create_task(self.mailbox.run())

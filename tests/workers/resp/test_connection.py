@@ -86,6 +86,70 @@ async def test_a_client_that_goes_leaves_nothing_behind(waits: bool) -> None:
         assert b"connected_clients:1\r\n" in await other.call(b"INFO", b"clients")
 
 
+WAITS = [(b"WAIT", b"9", b"0"), (b"DELTAIC.AWAIT", b"eyJuOSI6OX0=", b"0")]
+
+
+@pytest.mark.parametrize("words", WAITS, ids=["WAIT", "AWAIT"])
+async def test_a_client_that_leaves_while_it_waits_is_freed_and_what_it_sent_behind_is_dropped(
+    words: tuple[bytes, ...],
+) -> None:
+    """Its connection once stayed in CLOSE_WAIT for ever, with its place among the clients."""
+    async with InProcess() as face:
+        peer, other = face.connect(), face.connect()
+        peer.send(words, (b"SET", b"behind", b"v"))
+        assert peer.connection.is_waiting
+        peer.says_no_more()
+        assert peer.transport.closed
+        assert b"connected_clients:1\r\nmaxclients" in await other.call(b"INFO", b"clients")
+        assert await other.call(b"GET", b"behind") is None
+
+
+@pytest.mark.parametrize("words", WAITS, ids=["WAIT", "AWAIT"])
+async def test_a_client_that_has_said_all_is_not_waited_for_once_it_would_wait(words: tuple[bytes, ...]) -> None:
+    async with InProcess() as face:
+        peer = face.connect()
+        face.store.back.clear()
+        peer.send((b"INCR", b"c"), words, (b"INCR", b"c"))
+        peer.says_no_more()
+        assert not peer.transport.closed
+        face.store.back.set()
+        assert await peer.reply() == 1
+        assert peer.transport.closed
+        assert await face.connect().call(b"GET", b"c") == b"1"
+
+
+async def test_the_end_of_a_client_that_waits_is_seen_however_much_it_has_sent_behind() -> None:
+    """It once was not read any more, so nobody saw that it had left."""
+    async with InProcess() as face:
+        peer = face.connect().send(WAITS[0], *[(b"SET", b"k", b"v" * (1 << 20))] * 3)
+        assert peer.connection.is_waiting
+        assert peer.transport.reading
+
+
+async def test_a_client_that_waits_and_sends_more_than_a_request_may_have_is_cut_off() -> None:
+    async with InProcess(message_bytes_max=4096, value_bytes_max=1024) as face:
+        peer = face.connect().send(WAITS[0])
+        for _ in range(3):
+            peer.send((b"SET", b"k", b"v" * 1000))
+        assert not peer.transport.aborted
+        peer.send((b"SET", b"k", b"v" * 1000), (b"SET", b"k", b"v" * 1000))
+        assert peer.transport.aborted
+
+
+async def test_what_a_client_that_is_gone_had_not_begun_is_dropped() -> None:
+    """It may have been repeated elsewhere."""
+    async with InProcess() as face:
+        peer, other = face.connect(), face.connect()
+        face.store.back.clear()
+        peer.send((b"INCR", b"begun"))
+        await face.store.committing.wait()
+        peer.send((b"INCR", b"not begun"))
+        peer.closes()
+        face.store.back.set()
+        assert await other.call(b"INCR", b"after") == 1
+        assert [await other.call(b"GET", key) for key in (b"begun", b"not begun")] == [b"1", None]
+
+
 async def test_wait_is_about_the_commits_of_this_connection() -> None:
     async with InProcess() as face:
         peer, other = face.connect(), face.connect()

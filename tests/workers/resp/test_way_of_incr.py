@@ -20,8 +20,10 @@ import pytest
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import free_port
+from tests.workers.mailboxes import Health
 from tests.workers.resp.raw import packed
 from workers.config.settings import LimitSettings
+from workers.replication.broadcasts import Broadcasts
 from workers.resp import RespFace
 from workers.storage.store import Store
 from workers.system.tasks import end
@@ -72,7 +74,9 @@ async def client(server: ValkeyServer) -> AsyncIterator[Client]:
         cleanup.push_async_callback(end, [turns])
         links: Any = SimpleNamespace()
         published: Any = SimpleNamespace()
-        face = RespFace(mailbox, links, published, LimitSettings())
+        face = RespFace(
+            mailbox, links, published, LimitSettings(), health=Health(), broadcasts=Broadcasts(mailbox, links, links)
+        )
         cleanup.push_async_callback(face.stop)
         port = free_port()
         await face.start("n1", f"127.0.0.1:{port}")

@@ -20,7 +20,7 @@ from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.replica import Replica
 from tests.invocations import command
 from tests.support import free_port
-from tests.workers.mailboxes import Links, QuickStore, SlowStore, end, open_mailbox
+from tests.workers.mailboxes import Health, Links, QuickStore, SlowStore, end, open_mailbox
 from workers.config.credentials import Credentials
 from workers.config.settings import LimitSettings
 from workers.rpc import deltaic_pb2 as pb
@@ -62,6 +62,7 @@ class Face:
     replication: Any
     control: Any
     health: Any
+    writability: Health
     channel: grpc.aio.Channel
     links: Links = field(default_factory=lambda: Links(["n2"]))
     published: Published = field(default_factory=Published)
@@ -74,7 +75,7 @@ async def serving(
     """Node n1 of two, whose peer never answers; an exchange with it is given up after 50 ms."""
     store = store or QuickStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=5, exchange_timeout_ms=50)
-    links, published = Links(["n2"]), Published()
+    links, published, health = Links(["n2"]), Published(), Health()
     face = GrpcFace(
         mailbox,
         links,  # type: ignore[arg-type]
@@ -82,6 +83,7 @@ async def serving(
         limits or LimitSettings(),
         credentials=Credentials(password),
         skew=SimpleNamespace(metrics={"skew_ms": 3}),  # type: ignore[arg-type]
+        writability=health,  # type: ignore[arg-type]
     )
     address = f"127.0.0.1:{free_port()}"
     await face.start("n1", address)
@@ -96,6 +98,7 @@ async def serving(
                 replication=ReplicationServiceStub(channel),  # type: ignore[no-untyped-call]
                 control=ControlServiceStub(channel),  # type: ignore[no-untyped-call]
                 health=health_pb2_grpc.HealthStub(channel),
+                writability=health,
                 channel=channel,
                 links=links,
                 published=published,

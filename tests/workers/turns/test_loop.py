@@ -274,6 +274,31 @@ def test_a_suspicion_has_the_next_turn_commit_and_only_that(shell: Shell) -> Non
     assert shell.begin() is None
 
 
+def test_an_observer_that_fails_stops_neither_the_turns_nor_the_others(shell: Shell) -> None:
+    """It once ended the turn loop, and so the worker."""
+    seen: list[Any] = []
+
+    def fail(_changed: object) -> None:
+        raise ValueError("an observer's own mistake")
+
+    shell.loop.observers += [fail, seen.append]
+    for number in (1, 2):
+        shell.submit(f"call {number}", Count(KEY))
+        shell.turn()
+    assert (len(seen), shell.told["call 2"]) == (2, [(2, None)])
+    assert shell.loop.node.counts["observers_failed"] == 2
+
+
+def test_a_broken_invariant_in_an_observer_is_not_contained(shell: Shell) -> None:
+    def find_out(_changed: object) -> None:
+        raise InvariantBroken("two histories")
+
+    shell.loop.observers.append(find_out)
+    shell.submit("call", Count(KEY))
+    with pytest.raises(InvariantBroken):
+        shell.turn()
+
+
 def test_observers_see_what_changed_before_anybody_is_told_and_nothing_of_other_turns(shell: Shell) -> None:
     seen: list[tuple[set[bytes], bool, object]] = []
 

@@ -52,3 +52,42 @@ async def test_a_task_that_gave_up_does_not_hinder_the_others() -> None:
     turned.notify()
     await waiting
     assert gone.cancelled()
+
+
+async def test_whoever_waits_is_not_woken_to_look() -> None:
+    """Every turn once woke every task that waited, only to have it wait again."""
+    turned, looking = Turned(), []
+
+    def holds() -> bool:
+        looking.append(asyncio.current_task())
+        return len(looking) > 3
+
+    waiting = asyncio.create_task(turned.wait_for(holds))
+    await asyncio.sleep(0)
+    turned.notify()
+    turned.notify()
+    assert looking == [waiting, *[asyncio.current_task()] * 2]
+    turned.notify()
+    await waiting
+
+
+async def test_a_task_that_gave_up_is_forgotten_at_once() -> None:
+    turned = Turned()
+    gone = asyncio.create_task(turned.wait_for(lambda: False))
+    await asyncio.sleep(0)
+    assert len(turned.waiting) == 1
+    gone.cancel()
+    await asyncio.wait([gone])
+    assert not turned.waiting
+
+
+async def test_who_cannot_tell_whether_it_holds_hears_why_and_hinders_nobody() -> None:
+    turned, here = Turned(), [1]
+    failing = asyncio.create_task(turned.wait_for(lambda: here[0] > 1))
+    waiting = asyncio.create_task(turned.wait_for(lambda: not here))
+    await asyncio.sleep(0)
+    here.clear()
+    turned.notify()
+    await waiting
+    with pytest.raises(IndexError):
+        await failing

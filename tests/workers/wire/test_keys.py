@@ -13,6 +13,8 @@ def test_all_keys_of_a_node_share_its_hash_tag() -> None:
         f"deltaic:{{n1}}:{name}" for name in ("state", "log", "alive", "met", "inbox", "links", "quarantine")
     ]
     assert keys.answer("7f") == "deltaic:{n1}:answer:7f"
+    assert keys.published == "deltaic:{n1}:published"
+    assert keys.probe == "deltaic:{n1}:probe"
     assert keys.lock("gossip") == "deltaic:{n1}:lock:gossip"
     assert keys.record(b"obj:\xff") == b"deltaic:{n1}:obj:\xff"
     assert keys.members.startswith(b"deltaic:{n1}:obj:deltaic:")

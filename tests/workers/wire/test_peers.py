@@ -43,7 +43,7 @@ def test_the_fleet_file_comes_before_what_members_have_published() -> None:
 def test_a_node_whose_address_nobody_knows_is_unknown(known: Members | None) -> None:
     peers = peers_of("redis://127.0.0.1:1/0")
     peers.members = known
-    for ask in (peers.redis, peers.reader):
+    for ask in (peers.redis, peers.reader, peers.probe):
         with pytest.raises(UnknownNode):
             ask("n3")
 

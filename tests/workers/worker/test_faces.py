@@ -14,6 +14,7 @@ from crdt_core.replica.replica import Replica
 from tests.support import free_port
 from workers.config.credentials import Credentials
 from workers.config.loading import checked
+from workers.replication.broadcasts import Broadcasts
 from workers.replication.skew import Skew
 from workers.resp import RespFace
 from workers.rpc.server import GrpcFace
@@ -34,7 +35,8 @@ def faces(**node: str) -> list[NamedFace]:
     replica = Node("n1", Replica("n1", founders=["n1"]), "s")
     mailbox = Mailbox(replica, nothing, lambda _: None, call_timeout_s=1)
     skew = Skew(replica, nothing, 500)
-    return faces_of(settings, mailbox, nothing, nothing, skew=skew, credentials=Credentials())
+    room = {"skew": skew, "writability": nothing, "broadcasts": Broadcasts(mailbox, nothing, nothing)}
+    return faces_of(settings, mailbox, nothing, nothing, **room, credentials=Credentials())
 
 
 async def test_grpc_is_always_served_and_the_redis_protocol_where_the_settings_say_so() -> None:

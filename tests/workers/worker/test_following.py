@@ -36,9 +36,10 @@ class Following(Bench):
         nodes = {name: {"grpc": "h:1", "redis": server.url} for name in ("n1", "n2")}
         self.peers = Peers(checked({"nodes": nodes}), "n1")
         self.client: Redis = server.client()
+        self.left: list[str] = []
 
     def follow(self) -> None:
-        self.start(follow_peers(self.peers, self.links, self.mailbox, batch=10))
+        self.start(follow_peers(self.peers, self.links, self.mailbox, self.left.append, batch=10))
 
     def write(self, node: str, element: bytes, *, id_: str = "") -> None:
         """What `node`, which has written nothing before, writes into its log, under the replica id `id_`."""
@@ -96,6 +97,7 @@ async def test_a_member_that_was_removed_is_followed_no_more(bench: Following) -
     await wait_until_async(lambda: "n2" in bench.peers.met and bench.readers() == 2, what="n2 to be followed")
     await bench.mailbox.call(RemoveMember("n2"))
     await wait_until_async(lambda: bench.readers() == 1, what="only the connection for the links to be left")
+    assert bench.left == ["n2"]
 
 
 async def test_a_removed_member_is_followed_no_more_though_its_tail_waited_for_a_missing_delta(

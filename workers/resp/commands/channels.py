@@ -1,4 +1,4 @@
-"""SUBSCRIBE, PUBLISH, PUBSUB and their like: the channels of this node."""
+"""SUBSCRIBE, PUBLISH, PUBSUB and their like: messages reach all nodes, and PUBSUB tells of this one."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def _unsubscribing(
 
 
 def _publish(client: Client, args: list[bytes]) -> int:
+    client.services.broadcast(args[0], args[1])
     return client.services.channels.publish(args[0], args[1])
 
 
@@ -70,7 +71,7 @@ COMMANDS = (
         -2,
         _FLAGS,
         _subscribing(b"subscribe", Channels.subscribe),
-        "Listens to channels of this node.",
+        "Listens to channels.",
         complexity="O(N) in the channels",
         settled=True,
         while_subscribed=True,
@@ -81,7 +82,7 @@ COMMANDS = (
         -2,
         _FLAGS,
         _subscribing(b"psubscribe", Channels.subscribe_pattern),
-        "Listens to the channels of this node that match patterns.",
+        "Listens to the channels that match patterns.",
         complexity="O(N) in the patterns",
         settled=True,
         while_subscribed=True,
@@ -114,7 +115,7 @@ COMMANDS = (
         3,
         "pubsub loading stale fast",
         _publish,
-        "Sends a message to all that listen to a channel at this node.",
+        "Sends a message to who listens to a channel, at all connected nodes. Returns how many hear it at this one.",
         complexity="O(N+M) in the listeners and the patterns",
         settled=True,
         in_multi="queued",

@@ -1,4 +1,7 @@
-"""CONFIG: the settings that client libraries ask for. They stand in the fleet file and cannot be changed here."""
+"""CONFIG: the settings that client libraries ask for. They stand in the fleet file and cannot be changed here.
+
+Except for `notify-keyspace-events`, which clients set when they begin to listen: it holds until the worker ends.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from crdt_core.commands import OK, ErrorReply, Map
 from crdt_core.commands.patterns import matches
 from workers.resp.commands.rows import client_command, family
+from workers.resp.notifications import Flags
 
 if TYPE_CHECKING:
     from workers.resp.context import Client, Services
 
 __all__ = ["COMMANDS"]
+
+_NOTIFICATIONS = b"notify-keyspace-events"
 
 
 def _config_get(client: Client, args: list[bytes]) -> Map:
@@ -21,29 +27,25 @@ def _config_get(client: Client, args: list[bytes]) -> Map:
 
 
 def _config_set(client: Client, args: list[bytes]) -> Any:
-    """Accept a setting that is so already; refuse to change one, as settings stand in the fleet file."""
+    """Accept a setting that is so already, and other notifications. All other settings stand in the fleet file."""
+    flags = client.services.announcer.flags
     parameters = _parameters(client.services)
     pairs = list(zip(args[::2], args[1::2], strict=False))
     for name, value in pairs:
         shown = name[:128].decode("utf-8", "backslashreplace")
         if len(args) % 2 or name.lower() not in parameters:
             return ErrorReply(f"ERR Unknown option or number of arguments for CONFIG SET - '{shown}'")
-        if not _holds(name.lower(), value, parameters[name.lower()]):
+        if name.lower() == _NOTIFICATIONS:
+            try:
+                flags = Flags(value)
+            except ValueError as error:
+                return ErrorReply(f"ERR CONFIG SET failed (possibly related to argument '{shown}') - {error}")
+        elif value != parameters[name.lower()]:
             return ErrorReply(
                 f"ERR CONFIG SET failed (possibly related to argument '{shown}') - settings stand in the fleet file"
             )
+    client.services.announcer.flags = flags
     return OK
-
-
-def _holds(name: bytes, wanted: bytes, value: bytes) -> bool:
-    """Say whether a setting is so already. All notifications that Redis has flags for, and Deltaic has, are sent."""
-    if name == b"notify-keyspace-events":
-        return bool({b"K", b"E"} & _letters(wanted)) and _letters(wanted) <= _letters(b"KEAg$shx")
-    return wanted == value
-
-
-def _letters(flags: bytes) -> set[bytes]:
-    return {flags[at : at + 1] for at in range(len(flags))}
 
 
 def _config_rewrite(_client: Client, _args: list[bytes]) -> ErrorReply:
@@ -51,7 +53,7 @@ def _config_rewrite(_client: Client, _args: list[bytes]) -> ErrorReply:
 
 
 def _config_resetstat(client: Client, _args: list[bytes]) -> Any:
-    client.services.server.reset_counts()
+    client.services.reset_statistics()
     return OK
 
 
@@ -63,7 +65,7 @@ def _parameters(services: Services) -> dict[bytes, bytes]:
         b"maxclients": b"%d" % services.server.connections_max,
         b"maxmemory": b"0",
         b"maxmemory-policy": b"noeviction",
-        b"notify-keyspace-events": b"AKE",
+        _NOTIFICATIONS: str(services.announcer.flags).encode(),
         b"port": b"%d" % services.server.port,
         b"proto-max-bulk-len": b"%d" % services.limits.message_bytes_max,
         b"save": b"",
@@ -100,7 +102,7 @@ COMMANDS = (
                 -4,
                 _FLAGS,
                 _config_set,
-                "Accepts only what is set already: settings stand in the fleet file.",
+                "Sets notify-keyspace-events; accepts of others what is set already: they stand in the fleet file.",
                 complexity="O(N) in the settings",
             ),
         ),

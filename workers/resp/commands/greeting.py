@@ -11,6 +11,7 @@ from workers.resp.commands.clients import set_name
 from workers.resp.commands.rows import client_command
 from workers.resp.context import REDIS_VERSION, USER
 from workers.resp.encoding import NOTHING
+from workers.resp.refusals import no_writes
 
 if TYPE_CHECKING:
     from workers.resp.context import Client
@@ -94,6 +95,8 @@ def _ping(client: Client, args: list[bytes]) -> Any:
         raise wrong_number(b"PING")
     if client.may_only_listen:
         return [b"pong", *(args or [b""])]
+    if (trouble := client.services.health.trouble) is not None:
+        return no_writes(trouble.reason)
     return args[0] if args else Status("PONG")
 
 
@@ -146,7 +149,7 @@ COMMANDS = (
         -1,
         "fast",
         _ping,
-        "Answers PONG, or returns the message.",
+        "Answers PONG, or returns the message; an error while the node cannot write, unless the client listens.",
         in_multi="queued",
         while_subscribed=True,
     ),

@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 _PAGE_BYTES = resource.getpagesize()
+_ONE_LINE = str.maketrans("\r\n,", "  ;")
+"""Clients take a comma in a value of INFO for a list."""
 
 
 def _info(client: Client, args: list[bytes]) -> bytes:
     wanted = {arg.decode("utf-8", "replace").lower() for arg in args}
-    everything = not wanted or wanted & {"all", "default", "everything"}
+    everything = wanted & {"all", "everything"}
+    usual = everything or not wanted or "default" in wanted
     sections = []
     for title, section in _SECTIONS.items():
-        if everything or title.lower() in wanted:
+        if title.lower() in wanted or (usual if title != "Commandstats" else everything):
             lines = [f"# {title}", *(f"{name}:{value}" for name, value in section(client.services).items())]
             sections.append("".join(f"{line}\r\n" for line in lines))
     return "\r\n".join(sections).encode()
@@ -81,24 +84,37 @@ def _memory(_services: Services) -> dict[str, Any]:
 
 
 def _persistence(services: Services) -> dict[str, Any]:
+    """Return how writes fare: a commit is saved at once, so its Redis's troubles are those of saving."""
+    trouble = services.health.trouble
+    reason = trouble.reason if trouble is not None else ""
     return {
-        "loading": 0,
+        "loading": int("LOADING" in reason),
         "rdb_changes_since_last_save": 0,
         "rdb_bgsave_in_progress": 0,
         "rdb_last_save_time": int(services.server.started_at_s),
-        "rdb_last_bgsave_status": "ok",
+        "rdb_last_bgsave_status": "err" if "MISCONF" in reason else "ok",
         "aof_enabled": 0,
+        "aof_last_write_status": "err" if reason else "ok",
     }
 
 
 def _stats(services: Services) -> dict[str, Any]:
+    counts, now_s = services.statistics, monotonic()
     return {
-        "total_connections_received": services.server.connections_received,
-        "rejected_connections": services.server.connections_refused,
-        "total_commands_processed": services.server.commands,
+        "total_connections_received": counts.connections_received,
+        "total_commands_processed": counts.commands,
+        "instantaneous_ops_per_sec": counts.operations_rate.at(now_s, counts.commands),
+        "total_net_input_bytes": counts.input_bytes,
+        "total_net_output_bytes": counts.output_bytes,
+        "instantaneous_input_kbps": f"{counts.input_rate.at(now_s, counts.input_bytes) / 1024:.2f}",
+        "instantaneous_output_kbps": f"{counts.output_rate.at(now_s, counts.output_bytes) / 1024:.2f}",
+        "rejected_connections": counts.connections_refused,
+        "keyspace_hits": counts.hits,
+        "keyspace_misses": counts.misses,
+        "total_error_replies": counts.errors.total(),
         "pubsub_channels": len(services.channels.listeners),
         "pubsub_patterns": len(services.channels.by_pattern),
-        "expired_keys": 0,
+        "expired_keys": services.node.expired_keys - counts.expired_before,
         "evicted_keys": 0,
     }
 
@@ -117,6 +133,22 @@ def _cpu(_services: Services) -> dict[str, Any]:
     return {"used_cpu_sys": f"{used.ru_stime:.6f}", "used_cpu_user": f"{used.ru_utime:.6f}"}
 
 
+def _commandstats(services: Services) -> dict[str, Any]:
+    counts = services.statistics
+    lines = {}
+    for name in sorted({*counts.calls, *counts.rejected, *counts.failed}):
+        calls, usec = counts.calls.get(name, 0), round(counts.usec.get(name, 0))
+        lines[f"cmdstat_{name.decode().lower()}"] = (
+            f"calls={calls},usec={usec},usec_per_call={usec / max(1, calls):.2f},"
+            f"rejected_calls={counts.rejected[name]},failed_calls={counts.failed[name]}"
+        )
+    return lines
+
+
+def _errorstats(services: Services) -> dict[str, Any]:
+    return {f"errorstat_{kind}": f"count={count}" for kind, count in sorted(services.statistics.errors.items())}
+
+
 def _cluster(_services: Services) -> dict[str, Any]:
     return {"cluster_enabled": 0}
 
@@ -128,7 +160,13 @@ def _keyspace(services: Services) -> dict[str, Any]:
 
 
 def _deltaic(services: Services) -> dict[str, Any]:
-    return services.node.facts
+    trouble = services.health.trouble
+    return {
+        **services.node.facts,
+        "writable": int(trouble is None),
+        "write_trouble": trouble.reason.translate(_ONE_LINE) if trouble is not None else "",
+        "write_trouble_seconds": int(monotonic() - trouble.since_s) if trouble is not None else 0,
+    }
 
 
 _SECTIONS: Mapping[str, Callable[[Services], dict[str, Any]]] = {
@@ -139,6 +177,8 @@ _SECTIONS: Mapping[str, Callable[[Services], dict[str, Any]]] = {
     "Stats": _stats,
     "Replication": _replication,
     "CPU": _cpu,
+    "Commandstats": _commandstats,
+    "Errorstats": _errorstats,
     "Cluster": _cluster,
     "Keyspace": _keyspace,
     "Deltaic": _deltaic,

@@ -39,6 +39,24 @@ def test_messages_reach_who_listens_at_the_node(client: Client, key: str, protoc
     listener.close()
 
 
+def test_messages_reach_who_listens_at_other_nodes_once_and_in_order(client: Client, key: str) -> None:
+    """They once stayed at the node where they were published."""
+    pattern = key.replace("[", "\\[").replace("]", "\\]") + "*"
+    listeners = [client(name).pubsub() for name in ("n1", "n2", "n3")]
+    for listener in listeners:
+        listener.psubscribe(pattern)
+    for name in ("n1", "n2", "n3"):
+        wait_until(lambda name=name: client(name).pubsub_numpat() >= 1, what="the subscription")
+    sent = [(f"{key}:{number}".encode(), b"%d" % number) for number in range(50)]
+    n1 = client("n1")
+    assert [n1.publish(channel, message) for channel, message in sent] == [1] * 50, "those of other nodes do not count"
+    for listener in listeners:
+        heard: list[tuple[bytes, bytes]] = []
+        wait_until(lambda at=listener, heard=heard: heard.extend(messages(at)) or len(heard) >= 50, what="all messages")
+        assert heard == sent
+        listener.close()
+
+
 def test_who_listens_in_resp2_may_do_nothing_else(fleet: Fleet, key: str) -> None:
     name = key.encode()
     with Raw(fleet["n1"].resp_port) as raw:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.workers.resp.inprocess import InProcess
+from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
     from tests.workers.resp.inprocess import Peer
@@ -90,3 +91,15 @@ async def test_reset_makes_the_connection_as_it_was(peer: Peer) -> None:
 async def test_quit_answers_and_drops_what_is_behind_it(peer: Peer) -> None:
     assert await peer.send((b"INCR", b"c"), (b"QUIT",), (b"INCR", b"c")).replies(2) == [1, b"OK"]
     assert peer.transport.closed
+
+
+async def test_ping_says_when_writes_cannot_succeed_but_not_to_who_listens(face: InProcess, peer: Peer) -> None:
+    """A listener pings to find out whether its connection lives, and messages go on."""
+    listener = face.connect()
+    await listener.call(b"SUBSCRIBE", b"news")
+    await face.health.set(Trouble(0, "Redis refuses: OOM"))
+    error = "MISCONF this node cannot write at present (Redis refuses: OOM); nothing was changed"
+    assert [str(await peer.call(*words)) for words in ((b"PING",), (b"PING", b"hello"))] == [error, error]
+    assert await listener.call(b"PING") == [b"pong", b""]
+    await face.health.set(None)
+    assert await peer.call(b"PING") == b"PONG"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from workers.wire.retry import Trouble
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,3 +64,23 @@ async def test_times_and_the_role(peer: Peer) -> None:
     assert 0 <= int(microseconds) < 1_000_000
     assert abs(await peer.call(b"LASTSAVE") - time.time()) < 60
     assert await peer.call(b"ROLE") == [b"master", 0, []]
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("Redis refuses: LOADING", {"loading:1", "rdb_last_bgsave_status:ok", "aof_last_write_status:err"}),
+        ("Redis refuses: MISCONF", {"loading:0", "rdb_last_bgsave_status:err", "aof_last_write_status:err"}),
+        (
+            "Redis gave\r\nno, no answer",
+            {"loading:0", "aof_last_write_status:err", "write_trouble:Redis gave  no; no answer"},
+        ),
+    ],
+)
+async def test_info_says_why_writes_cannot_succeed(face: InProcess, peer: Peer, reason: str, told: set[str]) -> None:
+    asked = (b"INFO", b"persistence", b"deltaic")
+    fine = {"loading:0", "rdb_last_bgsave_status:ok", "aof_last_write_status:ok", "writable:1", "write_trouble:"}
+    assert fine <= set((await peer.call(*asked)).decode().split("\r\n"))
+    await face.health.set(Trouble(time.monotonic() - 60, reason))
+    lines = set((await peer.call(*asked)).decode().split("\r\n"))
+    assert {*told, "writable:0", "write_trouble_seconds:60"} <= lines

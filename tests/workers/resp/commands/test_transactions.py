@@ -9,6 +9,7 @@ import pytest
 from redis.exceptions import WatchError
 
 from tests.support import wait_until
+from tests.workers.resp.inprocess import InProcess
 from tests.workers.resp.raw import Raw, packed
 
 if TYPE_CHECKING:
@@ -122,3 +123,21 @@ def test_increments_by_check_and_set_lose_nothing(client: Client, key: str) -> N
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(raise_by, [25] * 4))
     assert client("n1").get(key) == b"100"
+
+
+async def test_the_reads_of_a_transaction_share_one_bound_and_its_writes_go_on() -> None:
+    """Each reply had a bound, their sum had none: a transaction may hold a hundred thousand commands."""
+    async with InProcess(output_bytes_max=1 << 20, value_bytes_max=100_000) as face:
+        peer = face.connect()
+        await peer.send((b"SET", b"k", b"v" * 100_000), (b"SADD", b"s", b"m" * 50_000, b"n" * 50_000)).replies(2)
+        reads = [(b"GET", b"k"), (b"SMEMBERS", b"s"), (b"MGET", b"k", b"none")] * 20
+        peer.send((b"MULTI",), *reads, (b"INCR", b"c"), (b"GET", b"k"), (b"EXEC",))
+        replies = (await peer.replies(len(reads) + 4))[-1]
+        kinds = [type(reply) for reply in replies]
+        assert kinds[:10] == [bytes, list, list] * 3 + [bytes]
+        errors = {str(reply) for reply in [*replies[10:-2], replies[-1]]}
+        assert len(errors) == 1
+        assert "over the limit of 1048576 (setting limits.output_bytes_max)" in errors.pop()
+        assert (replies[-2], await peer.call(b"GET", b"c")) == (1, b"1")
+        few = [(b"GET", b"k")] * 10
+        assert (await peer.send((b"MULTI",), *few, (b"EXEC",)).replies(12))[-1] == [b"v" * 100_000] * 10

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.exceptions import ResponseError
 
+from tests.support import wait_until
+from tests.workers.resp.raw import Raw, packed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis import Redis
 
+    from tests.fleet import Fleet
     from tests.workers.resp.inprocess import Peer
 
     Client = Callable[..., Redis]
@@ -34,6 +38,19 @@ def test_wait_tells_how_many_it_was_when_the_time_is_up(client: Client, key: str
     assert n1.get(key) == b"alone"
     client("n2").execute_command("DELTAIC.HEAL")
     assert n1.wait(1, 10_000) >= 1
+
+
+@pytest.mark.parametrize("words", [(b"WAIT", b"9", b"0"), (b"DELTAIC.AWAIT", b"eyJuOSI6OX0=", b"0")])
+def test_clients_that_vanish_while_they_wait_are_gone(fleet: Fleet, client: Client, words: tuple[bytes, ...]) -> None:
+    """All twenty once stayed, each with its place among the clients, and its questions to the peers."""
+    n1 = client("n1")
+    before = n1.info("clients")["connected_clients"]
+    vanishing = [Raw(fleet["n1"].resp_port).send(packed(*words)) for _ in range(20)]
+    wait_until(lambda: n1.info("clients")["blocked_clients"] == 20, what="all to wait")
+    for raw in vanishing:
+        raw.socket.close()
+    wait_until(lambda: n1.info("clients")["connected_clients"] == before, what="all to be gone")
+    assert n1.info("clients")["blocked_clients"] == 0
 
 
 @pytest.mark.parametrize(("arguments", "error"), [(("x", "1"), "not an integer"), (("1", "-1"), "negative")])
