@@ -10,7 +10,7 @@ import pytest
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
 from tests.workers.cli.invoking import invoke
 from tests.workers.fleet.publishing import AWAY, publish_header, publish_members
-from tests.workers.fleet_files import fleet_file
+from tests.workers.fleet_files import fleet_file, sections
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def client(client: Redis) -> Redis:
 @pytest.fixture
 def file(tmp_path: Path, server: ValkeyServer) -> Path:
     names = ("n1", "n2", "n3")
-    return fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:1", "redis": server.url} for name in names})
+    return fleet_file(tmp_path, **sections(dict.fromkeys(names, server.url)))
 
 
 def would(file: Path, name: str = "n3") -> list[str]:
@@ -69,7 +69,7 @@ def test_a_redis_that_is_away_may_hold_commits_that_reached_nobody(
     tmp_path: Path, client: Redis, server: ValkeyServer
 ) -> None:
     urls = {"n1": server.url, "n2": server.url, "n3": AWAY}
-    file = fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:1", "redis": url} for name, url in urls.items()})
+    file = fleet_file(tmp_path, **sections(urls))
     unknown = "commits that reached no other member cannot be counted"
     assert would(file)[1:] == [
         f"its Redis does not answer: Redis at {AWAY}: connection refused",
