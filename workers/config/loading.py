@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from crdt_core.errors import SettingsError, brief
+from workers.config.addresses import check_addresses
 from workers.config.redis_url import redacted
 from workers.config.settings import ENV_PREFIX, NODE_NAME, FleetSettings, NodeSettings
 
@@ -74,11 +75,13 @@ def checked(content: Mapping[str, Any]) -> FleetSettings:
         if name not in FleetSettings.model_fields:
             raise SettingsError(brief(name), f"no such section; there are {', '.join(FleetSettings.model_fields)}")
     try:
-        return FleetSettings(**content)
+        settings = FleetSettings(**content)
     except ValidationError as error:
         raise _first_problem(error) from None  # The text of the original error quotes values, maybe a password.
     except UnreadableVariable as error:
         raise SettingsError("in the environment", str(error)) from None
+    check_addresses(settings.nodes)
+    return settings
 
 
 def check_name(name: str) -> None:

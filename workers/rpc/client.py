@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 
     from workers.config.settings import FleetSettings, NodeSettings
 
-__all__ = ["CallRefused", "FleetClient", "KeyView", "NoNodeServes", "NodeClient", "NodeUnavailable"]
+__all__ = ["START_FLEET", "CallRefused", "FleetClient", "KeyView", "NoNodeServes", "NodeClient", "NodeUnavailable"]
 
 T = TypeVar("T")
 
 READ_TIMEOUT_S = 3.0
 PROBE_TIMEOUT_S = 1.0
 _MARGIN_S = 2.0
+
+START_FLEET = "start the fleet with `deltaic fleet` (in a checkout: `make fleet`)"
+"""The remedy that an error names when the fleet is down."""
 
 _CALLERS_FAULT = frozenset(
     {
@@ -71,7 +74,7 @@ class NoNodeServes(WorldError):
     """None of the nodes gave an answer."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
-        super().__init__(f"no node answers at {', '.join(addresses)}; start the fleet with `make fleet`")
+        super().__init__(f"no node answers at {', '.join(addresses)}; {START_FLEET}")
 
 
 class CallRefused(CallerError):
