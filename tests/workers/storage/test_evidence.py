@@ -9,7 +9,14 @@ from redis.asyncio import Redis
 
 from crdt_core.errors import Malformed, StoreUnavailable
 from tests.invocations import command
-from workers.storage.evidence import decode_founders, decode_members, evidence_of, read_evidence
+from workers.storage.evidence import (
+    STARTING,
+    decode_founders,
+    decode_members,
+    evidence_of,
+    read_evidence,
+    starting_mark,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,6 +66,20 @@ async def test_a_worker_runs_while_its_key_has_not_expired_and_it_is_still_the_o
 async def test_whose_logs_it_has_read_from_which_process(bench: Bench, redis: Redis) -> None:
     bench.redis.hset(bench.keys.met, mapping={"n2": "run 2", "n3": "run 3"})
     assert (await read_evidence("n1", redis)).met == {"n2": "run 2", "n3": "run 3"}
+
+
+async def test_a_worker_is_starting_while_its_mark_is_of_this_owner_and_this_process_of_redis(
+    bench: Bench, redis: Redis
+) -> None:
+    token, run_id = bench.store.token, bench.store.run_id
+    assert run_id == bench.redis.info("server")["run_id"]
+    for mark, counts in ((starting_mark(token, run_id), True), (starting_mark(token, "former"), False),
+                         (starting_mark("former", run_id), False)):  # fmt: skip
+        bench.redis.hset(bench.keys.met, STARTING, mark)
+        found = await read_evidence("n1", redis)
+        assert (found.starting, found.met) == (counts, {})
+    bench.redis.hdel(bench.keys.met, STARTING)
+    assert not (await read_evidence("n1", redis)).starting
 
 
 async def test_a_header_that_makes_no_sense_is_malformed_and_a_refusal_is_said(bench: Bench, redis: Redis) -> None:
