@@ -37,6 +37,8 @@ class NodeEvidence:
     - `run_id`: the id of the Redis server's process.
     - `met`: per other node, the run id of its server when the present worker first read from it.
     - `running`: the worker that owns the replica gives signs of life.
+    - `starting`: the worker that owns the replica has come to own it from the present process of this Redis, and has
+      read nothing from its peers yet. So it knows no more than this Redis holds.
     """
 
     replica: ReplicaId = ""
@@ -52,6 +54,7 @@ class NodeEvidence:
     run_id: str = ""
     met: Mapping[str, str] = field(default_factory=dict)
     running: bool = False
+    starting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

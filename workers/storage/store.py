@@ -84,6 +84,11 @@ class Store:
         return self._ownership.token
 
     @property
+    def run_id(self) -> str:
+        """The run id of the Redis process at the other end."""
+        return text(self._ownership.run_id)
+
+    @property
     def turn(self) -> int:
         """The number of the last confirmed commit."""
         return self._ownership.turn

@@ -36,7 +36,7 @@ from workers.turns.mailbox import Mailbox
 from workers.wire.keys import Keys
 from workers.wire.peers import Peers
 from workers.wire.retry import until_redis_answers
-from workers.worker.bootstrap import bootstrap
+from workers.worker.bootstrap import bootstrap, end_start
 from workers.worker.faces import faces_of, start_face
 from workers.worker.following import follow_peers
 from workers.worker.heartbeats import publish_heartbeats
@@ -111,6 +111,8 @@ class Life:
         start = await bootstrap(self._name, self._node_settings, self._store, self._peers, self._override)
         replica = Replica(start.replica, self._settings.gossip.touched_max, start.founders)
         hlc = await self._store.load(replica)
+        own = self._peers.redis(self._name)
+        await until_redis_answers(partial(end_start, self._name, own), self._node_settings.redis)
         node = Node(
             self._name,
             replica,
