@@ -65,8 +65,11 @@ def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
     watch = FileWatch(ctx.obj)
     settings = load_settings(ctx.obj)
     commands = _commands(settings, procfile_path)
-    _check_can_start(settings)
     console = Console()
+    if settings.valkey.embedded and not wants_embedded(settings):
+        where = f"no node's Redis is at valkey.port ({HOST}:{settings.valkey.port})"
+        console.print(f"{where}, so no Valkey is started", soft_wrap=True, markup=False, highlight=False)
+    _check_can_start(settings)
     console.print(f"Starting {len(settings.nodes)} replicas ...")
     runner = FleetRunner(
         commands,
