@@ -19,7 +19,7 @@ from rich.text import Text
 from crdt_core.errors import DeltaicError, InvalidArgument
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from workers.cli.display import plain_table, value_text, views_table, word
-from workers.config.loading import load_settings
+from workers.config.loading import START_FLEET, load_settings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.client import CallRefused, FleetClient, KeyView, NodeUnavailable
 
@@ -276,7 +276,7 @@ def health(ctx: click.Context, node: str) -> None:
             return await (await fleet.chosen(node)).serving()
 
     serving = asyncio.run(ask())
-    click.echo(f"{node}: {'serving' if serving else 'not serving'}")
+    click.echo(f"{node}: {'serving' if serving else f'not serving; {START_FLEET}'}")
     ctx.exit(0 if serving else UNREACHABLE)
 
 

@@ -23,11 +23,11 @@ from workers.cli.join_progress import watch_joining
 from workers.cli.removal import VIA, remove, serving_member
 from workers.config.addresses import check_addresses
 from workers.config.fleet_file import add_section, resp_beside
-from workers.config.loading import checked_node, default_fleet_file, load_settings
+from workers.config.loading import START_FLEET, checked_node, default_fleet_file, load_settings
 from workers.config.redis_url import publishable, redacted
 from workers.fleet.members import FleetMembers, read_members
 from workers.fleet.stores import NodeStoreUnavailable
-from workers.rpc.client import START_FLEET, FleetClient
+from workers.rpc.client import FleetClient
 from workers.system.clock import wall_ms
 from workers.wire.keys import Keys
 
@@ -69,6 +69,11 @@ def list_(ctx: click.Context, *, as_json: bool) -> None:
         click.echo(orjson.dumps(ids, option=orjson.OPT_INDENT_2))
     else:
         _print_table(Console(), ids)
+    _check_somebody_answers(fleet)
+
+
+def _check_somebody_answers(fleet: FleetMembers) -> None:
+    """Raise `WorldError` if the Redis of no node answers."""
     if not fleet.somebody_answers:
         raise WorldError(f"the Redis of no node answers, so only the fleet file is known; {START_FLEET}")
 
@@ -244,6 +249,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     """
     wider = settings.model_copy(update={"nodes": settings.nodes | {name: new}})
     fleet = await read_members(wider)
+    _check_somebody_answers(fleet)
     others = {node: known for node, known in fleet.settings.nodes.items() if node != name}
     check_addresses(others | {name: new})
     evidence = _evidence_of_newcomer(fleet, name)

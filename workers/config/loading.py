@@ -27,6 +27,7 @@ __all__ = [
     "CRON_NODES_VARIABLE",
     "FILE_VARIABLE",
     "PACKAGED_FILE",
+    "START_FLEET",
     "check_name",
     "checked",
     "checked_node",
@@ -37,6 +38,9 @@ __all__ = [
 FILE_VARIABLE = "DELTAIC_FILE"
 CRON_NODES_VARIABLE = "DELTAIC_CRON_NODES"
 """Names the nodes whose jobs `workers.jobs.schedule` registers, comma separated; `deltaic cron` sets it."""
+
+START_FLEET = "start the fleet with `deltaic fleet` (in a checkout: `make fleet`)"
+"""The remedy that errors name when nothing answers where the fleet file says."""
 
 PACKAGED_FILE = Path(__file__).with_name("deltaic.toml")
 """The fleet file that comes with Deltaic."""

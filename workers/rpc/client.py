@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from crdt_core.errors import CallerError, DeltaicError, WorldError
 from workers.config.credentials import Credentials
+from workers.config.loading import START_FLEET
 from workers.config.redis_url import publishable
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
@@ -26,16 +27,13 @@ if TYPE_CHECKING:
 
     from workers.config.settings import FleetSettings, NodeSettings
 
-__all__ = ["START_FLEET", "CallRefused", "FleetClient", "KeyView", "NoNodeServes", "NodeClient", "NodeUnavailable"]
+__all__ = ["CallRefused", "FleetClient", "KeyView", "NoNodeServes", "NodeClient", "NodeUnavailable"]
 
 T = TypeVar("T")
 
 READ_TIMEOUT_S = 3.0
 PROBE_TIMEOUT_S = 1.0
 _MARGIN_S = 2.0
-
-START_FLEET = "start the fleet with `deltaic fleet` (in a checkout: `make fleet`)"
-"""The remedy that an error names when the fleet is down."""
 
 _CALLERS_FAULT = frozenset(
     {
@@ -47,8 +45,9 @@ _CALLERS_FAULT = frozenset(
         grpc.StatusCode.UNAUTHENTICATED,
     }
 )
+_REFUSED = "Connection refused"
 _LINE_TROUBLE = {
-    "Connection refused": "connection refused",
+    _REFUSED: "connection refused",
     "DNS resolution failed": "its host name cannot be resolved",
     "No route to host": "no route to host",
     "Socket closed": "the connection was lost",
@@ -64,7 +63,8 @@ class NodeUnavailable(WorldError):
     """Node `node` at `address` gave no answer, or reported a failure of its own. `reason` is a few words."""
 
     def __init__(self, node: str, address: str, reason: str) -> None:
-        super().__init__(f"{node} at {address}: {reason}")
+        remedy = f"; {START_FLEET}" if reason == _LINE_TROUBLE[_REFUSED] else ""
+        super().__init__(f"{node} at {address}: {reason}{remedy}")
         self.node = node
         self.address = address
         self.reason = reason

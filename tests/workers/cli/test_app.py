@@ -68,8 +68,8 @@ def test_an_error_is_one_line_and_its_exit_code(
 @pytest.mark.parametrize(
     "line",
     [
-        "get k", "get k --node n1", "diff k", "incr k", "decr k", "add k x", "remove k x", "set k v", "delete k", "sync",
-        "sync n1", "health n1", "backup file", "demo --fast", "status", "partition n1", "heal", "node list",
+        "get k", "get k --node n1", "diff k", "incr k", "decr k", "add k x", "remove k x", "set k v", "delete k",
+        "sync", "sync n1", "health n1", "backup file", "demo --fast", "status", "partition n1", "heal", "node list",
         "node add n1", "node remove n1", "node add n4 --grpc 127.0.0.1:1 --redis redis://127.0.0.1:1",
     ],
 )  # fmt: skip

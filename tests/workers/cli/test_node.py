@@ -11,6 +11,7 @@ from crdt_core.errors import AlreadyRunning, InvalidArgument, SettingsError, Wor
 from tests.workers.cli.invoking import invoke, invoke_json
 from tests.workers.fleet.publishing import AWAY, publish_beat, publish_header, publish_members
 from tests.workers.fleet_files import fleet_file, sections
+from workers.config.loading import START_FLEET
 from workers.fleet.stores import NodeStoreUnavailable
 from workers.wire.keys import Keys
 
@@ -146,5 +147,5 @@ def test_without_a_member_that_serves_nothing_is_written(file: Path, client: Red
     before = file.read_text()
     refused = invoke(file, "node", "add", "n4", *N4, server.url).exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == "no member serves that could write it down; asked n1, n2"
+    assert str(refused) == f"no member serves that could write it down; asked n1, n2; {START_FLEET}"
     assert file.read_text() == before

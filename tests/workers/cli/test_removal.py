@@ -11,6 +11,7 @@ from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
 from tests.workers.cli.invoking import invoke
 from tests.workers.fleet.publishing import AWAY, publish_header, publish_members
 from tests.workers.fleet_files import fleet_file, sections
+from workers.config.loading import START_FLEET
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -90,4 +91,4 @@ def test_only_another_member_can_write_it_down(file: Path, client: Redis) -> Non
     assert isinstance(invoke(file, "node", "remove", "n3", "--via", "n3").exception, UnknownNode)
     refused = invoke(file, "node", "remove", "n3", "--via", "n2").exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == "no member serves that could write it down; asked n2"
+    assert str(refused) == f"no member serves that could write it down; asked n2; {START_FLEET}"
