@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from crdt_core.errors import AlreadyRunning, Fenced
 from crdt_core.membership.evidence import OperatorOverride
-from tests.support import wait_until_async
+from tests.server import ValkeyServer
+from tests.support import free_port, wait_until_async
+from workers.config.loading import checked
 from workers.storage.ownership import Ownership
 from workers.system.ports import split_address
 from workers.system.tasks import end
@@ -21,8 +24,8 @@ from workers.worker.life import Life
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
-    from tests.server import ValkeyServer
     from workers.config.settings import FleetSettings
 
 pytestmark = pytest.mark.usefixtures("usual_gc")
@@ -130,3 +133,27 @@ async def test_a_node_that_runs_already_is_left_alone(alone: FleetSettings, serv
             await life.task
     await owner.transact(("SET", "still", "owned"))
     await owner.release()
+
+
+async def test_an_outage_of_redis_is_said_when_it_begins_and_when_it_ends_and_not_in_between(tmp_path: Path) -> None:
+    """Five nodes wrote 25 lines a second for as long as their Redis was away."""
+    valkey = ValkeyServer(tmp_path / "valkey").start()
+    faces = {face: f"127.0.0.1:{free_port()}" for face in ("grpc", "resp")}
+    settings = checked({"nodes": {"n1": {**faces, "redis": valkey.url}}, "limits": {"write_timeout_ms": 3000}})
+    try:
+        async with living(settings) as life:
+            await life.serves()
+            await life.client.incr("hits")
+            with structlog.testing.capture_logs() as logs:
+                await asyncio.to_thread(valkey.stop)
+                with pytest.raises(RedisError):  # three seconds later
+                    await life.client.incr("hits")
+                during = [line["event"] for line in logs]
+                await asyncio.to_thread(valkey.start)
+                await wait_until_async(lambda: "redis_returned" in [line["event"] for line in logs], 20, "its return")
+                assert await life.client.incr("hits") == 3
+    finally:
+        valkey.stop()
+    assert sorted(during) == ["commit_interrupted", "redis_awaited", "redis_lost"]
+    after = [line["event"] for line in logs][len(during) :]
+    assert sorted(after) == ["redis_answered", "redis_returned"]
