@@ -11,8 +11,6 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import DeltasRead
 from workers.wire.keys import DELTA_FIELD, Keys
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from workers.wire.reconnecting import ReconnectingConnection
 
 __all__ = ["Tail"]
-
-log = structlog.get_logger()
 
 _BLOCK_MS = 1000
 _RETRY_S = 0.1
@@ -66,15 +62,10 @@ class Tail:
             self._connection.close()
 
     async def _follow(self) -> None:
-        reachable = True
         while True:
             try:
                 await self._step()
-                reachable = True
-            except StoreUnavailable as error:
-                if reachable:
-                    log.warning("tail_interrupted", peer=self._peer, reason=str(error))
-                reachable = False
+            except StoreUnavailable:
                 await asyncio.sleep(_RETRY_S)
 
     async def _step(self) -> None:

@@ -176,8 +176,9 @@ class Store:
                 else:
                     reached = await self._judge(replies, commit)
             except StoreUnavailable as error:
+                if self.trouble is None:
+                    log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
                 self._record_trouble(str(error))
-                log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
                 reached = await self._ownership.renew(self._record_trouble)
         self._ownership.turn = turn
         self._header.update(header)

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from redis.asyncio import Redis
 
 from crdt_core.errors import UnknownNode
+from workers.wire.outages import Outages
 from workers.wire.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Peers:
         self._settings = settings
         self._name = name
         self._clients: dict[str, Redis] = {}
+        self._outages = Outages()
         self._readers: WeakSet[ReconnectingConnection] = WeakSet()
         self.members: Members | None = None
         self.met: dict[str, str] = {}
@@ -60,7 +62,7 @@ class Peers:
     def reader(self, node: str) -> ReconnectingConnection:
         """Return a new reconnecting connection to the Redis of `node`, for one reader. Raises `UnknownNode`."""
         url = redis_url(self._settings, self.members, node)
-        reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
+        reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S, self._outages)
         self._readers.add(reader)
         return reader
 
