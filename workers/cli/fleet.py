@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["cron", "fleet", "jobs", "procfile", "valkey"]
 
 _CRON_MODULE = "workers.jobs.schedule"
+_RQ_MODULE = "workers.jobs.programs"
 _RQ_URL_VARIABLE = "RQ_REDIS_URL"
 """RQ gets its URL in the environment, because every user of the machine can read a command line and its password."""
 
@@ -135,7 +136,7 @@ def cron(ctx: click.Context, names: tuple[str, ...]) -> None:
 
 
 def _become_rq(arguments: Sequence[str], env: dict[str, str]) -> NoReturn:
-    os.execve(sys.executable, [sys.executable, "-m", "rq.cli", *arguments], env)  # noqa: S606  no shell is wanted
+    os.execve(sys.executable, [sys.executable, "-m", _RQ_MODULE, *arguments], env)  # noqa: S606  no shell is wanted
 
 
 def _jobs_redis(settings: FleetSettings, names: Sequence[str]) -> tuple[list[str], str]:

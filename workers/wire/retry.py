@@ -63,7 +63,7 @@ async def until_redis_answers(
         before_sleep=note_failure,
         reraise=True,
     )
-    result = await retrying(attempt)
+    result: T = await retrying(attempt)
     if logged:
         log.warning("redis_answered", url=redacted(url), after_s=round(monotonic() - begun_s, 1))
     return result

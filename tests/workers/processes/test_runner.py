@@ -180,13 +180,15 @@ def test_a_node_that_comes_into_the_fleet_file_is_started_and_ended_when_it_goes
     (tmp_path / "Procfile").write_text(procfile_text(fleet_commands(load_settings(path))))
     fleet = start(DELTAIC, "-f", str(path), "fleet")
     fleet.shows("2 replicas are up", timeout=60)
-    cron = wait_until(lambda: pid_of(fleet.process.pid, "rq.cli", "cron"), 20, "cron to begin")
+    cron = wait_until(lambda: pid_of(fleet.process.pid, "jobs.programs", "cron"), 20, "cron to begin")
     added = start(DELTAIC, "-f", str(path), "node", "add", "n3", "--grpc", address, "--redis", url)
     assert added.ends(60) == 0, added.text
     assert "n3: up" in added.text
     assert load_settings(path).node("n3").resp is None  # as with the others
     fleet.shows("n3 is new in the fleet file: starting it")
-    wait_until(lambda: not is_alive(cron) and pid_of(fleet.process.pid, "rq.cli", "cron"), 20, "cron to begin again")
+    wait_until(
+        lambda: not is_alive(cron) and pid_of(fleet.process.pid, "jobs.programs", "cron"), 20, "cron to begin again"
+    )
     removed = start(DELTAIC, "-f", str(path), "node", "remove", "n3")
     assert removed.ends(60) == 0, removed.text
     fleet.shows("it is not a member of the fleet; not starting it again")
