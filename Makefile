@@ -15,6 +15,12 @@ define make_environment
 	if [ -z "$$python" ]; then \
 	    echo "Deltaic needs Python 3.11 or newer; make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; \
 	fi; \
+	version='import sys; print("%d.%d" % sys.version_info[:2])'; \
+	here=$$($$python -c "$$version"); \
+	if [ -e $(BIN)/python ] && there=$$($(BIN)/python -c "$$version") && [ "$$there" != "$$here" ]; then \
+	    echo "$(VENV) has Python $$there, and this is Python $$here: \`make clean\` removes it, then call make again" >&2; \
+	    echo "(or go on with that Python: make PYTHON=python$$there $(MAKECMDGOALS))" >&2; exit 1; \
+	fi; \
 	echo "Making the environment in $(VENV); this takes a minute, once"; \
 	$$python -m venv $(VENV)
 endef

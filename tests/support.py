@@ -30,6 +30,7 @@ __all__ = [
     "LINUX",
     "cpu_s",
     "free_port",
+    "free_ports_above",
     "give_up",
     "plain_environment",
     "program",
@@ -47,6 +48,7 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 FIRST_PORT = 20_000  # below what the kernel gives to outgoing connections, which would take a port between two tests
 LAST_PORT = 32_000
+FIRST_PORT_OF_FOUR_DIGITS = 7_500  # above the ports of the fleet that comes with Deltaic
 
 _reserved: dict[int, IO[str]] = {}
 
@@ -143,6 +145,15 @@ def free_port() -> int:
         port = random.randrange(FIRST_PORT, LAST_PORT)
         if port not in _reserved and _is_free(port) and _reserve(port):
             return port
+
+
+def free_ports_above(*offsets: int) -> int:
+    """A port of four digits above which the ports at all `offsets` are as `free_port` gives them."""
+    while True:
+        first = random.randrange(FIRST_PORT_OF_FOUR_DIGITS, 10_000 - max(offsets))
+        ports = [first + offset for offset in offsets]
+        if all(port not in _reserved and _is_free(port) for port in ports) and all(map(_reserve, ports)):
+            return first
 
 
 def _reserve(port: int) -> bool:

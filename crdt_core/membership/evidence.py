@@ -42,6 +42,8 @@ class NodeEvidence:
     - `renamed`: the name under which this machine goes on, because another machine keeps this one; empty if none does.
     - `met`: per other node, the run id of its server when the present worker first read from it.
     - `running`: the worker that owns the replica gives signs of life.
+    - `starting`: the worker that owns the replica has come to own it from the present process of this Redis, and has
+      read nothing from its peers yet. So it knows no more than this Redis holds.
     """
 
     replica: ReplicaId = ""
@@ -61,6 +63,7 @@ class NodeEvidence:
     renamed: str = ""
     met: Mapping[str, str] = field(default_factory=dict)
     running: bool = False
+    starting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

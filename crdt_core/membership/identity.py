@@ -423,9 +423,12 @@ class _Situation:
 
     @property
     def _undecided(self) -> list[str]:
-        """The nodes whose Redis may have lost commits, too. If a worker runs there, it soon gives them back."""
-        others = self.others.items()
-        return [node for node, other in others if other and other.owned and other.doubtful and not other.running]
+        """The nodes whose Redis may have lost commits, too. If a worker runs there, it soon gives them back.
+
+        A worker that is starting has nothing to give back. So nodes that all start at once do not wait for each other.
+        """
+        others = ((node, other) for node, other in self.others.items() if other and other.owned and other.doubtful)
+        return [node for node, other in others if not other.running and not other.starting]
 
     @property
     def _has_changed(self) -> bool:

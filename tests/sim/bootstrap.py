@@ -17,7 +17,7 @@ from crdt_core.errors import NotAMember
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.identity import ComeBack, Resume, Wait, decide, start_of
 from crdt_core.types.members import MEMBERS_KEY
-from workers.storage.evidence import evidence_of
+from workers.storage.evidence import STARTING, evidence_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def read_evidence(host: Host) -> NodeEvidence:
     store, process = host.store, host.process
     owner = store.watch().owner.encode()
     header = {**store.header, b"owner": owner} if owner else store.header
-    met = process.met if process is not None else {}
+    met = {**(process.met if process is not None else {}), STARTING.decode(): host.starting}
     replies = (
         header,
         store.hashes.get(b"obj:" + MEMBERS_KEY, {}),

@@ -45,6 +45,7 @@ from tests.sim.plan import EPOCH_MS, PLENTY, Setup
 from tests.sim.store import Store
 from tests.sim.tail import Nobody, Tail
 from tests.sim.violation import require
+from workers.storage.evidence import starting_mark
 from workers.turns.loop import TurnLoop
 from workers.wire.retry import Trouble
 
@@ -82,6 +83,7 @@ class Host:
     `skew_ms`: how far its wall clock is off. `kill_at`: the kill point at which its process dies next.
     `mishap`: what goes wrong with the next commit: its `request` or its `answer` is lost, or the request comes `late`.
     `succeeded`: processes that another has replaced, and that may not know it yet.
+    `starting`: what the store says of a worker that starts.
     `lost`: the store has lost something that a process had confirmed.
     `spoilt`: somebody has deleted or altered what the store holds, and no process has noticed it yet.
     `set_right`: the hybrid clock was set right since the last commit. `out`: the node was told that it is no member.
@@ -94,6 +96,7 @@ class Host:
         self.process: Process | None = None
         self.succeeded: list[Process] = []
         self.starts = 0
+        self.starting = ""
         self.skew_ms = 0
         self.kill_at = ""
         self.mishap = ""
@@ -579,6 +582,7 @@ def start(host: Host, override: OperatorOverride = _NO_OVERRIDE) -> None:
     owner = f"{host.name}#{host.starts}"
     host.store.claim(owner)
     host.store.finish()
+    host.starting = starting_mark(owner, host.store.run_id.decode())
     decide(host, owner, override)
 
 
@@ -599,6 +603,7 @@ def decide(host: Host, owner: str, override: OperatorOverride) -> None:
 
 def _run(host: Host, decided: Start) -> None:
     world = host.world
+    host.starting = ""
     setup = Setup.draw(world.rng)
     replica, header = load(decided.replica, host.store, setup.touched_max, decided.founders)
     session = f"s{host.starts}"

@@ -31,3 +31,17 @@ def test_both_parts_run_and_either_failure_fails(tmp_path: Path, parallel: int, 
     done = subprocess.run(make, capture_output=True, text=True)
     assert (done.returncode == 0) is fine, done.stdout + done.stderr
     assert [line.endswith("not serial") for line in log.read_text().splitlines()] == [True, False]
+
+
+def test_an_environment_of_another_python_is_named_with_the_remedy(tmp_path: Path) -> None:
+    """Two Pythons were mixed in one environment, and what failed then said neither why nor what to do."""
+    for name, version in (("venv/bin/python", "3.11"), ("python3.13", "3.13")):
+        stand_in = tmp_path / name
+        stand_in.parent.mkdir(parents=True, exist_ok=True)
+        stand_in.write_text(f"#!/bin/sh\necho {version}\n")
+        stand_in.chmod(0o755)
+    make = [program("make", "make"), "-C", ROOT, "fleet", f"VENV={tmp_path}/venv", f"PYTHON={tmp_path}/python3.13"]
+    done = subprocess.run(make, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"{tmp_path}/venv has Python 3.11, and this is Python 3.13" in done.stderr
+    assert "make clean" in done.stderr

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["fleet_file", "local_fleet_file"]
+__all__ = ["fleet_file", "local_fleet_file", "sections"]
 
 
 def fleet_file(directory: Path, file: str = "fleet.toml", /, **nodes: Mapping[str, str]) -> Path:
@@ -18,6 +18,11 @@ def fleet_file(directory: Path, file: str = "fleet.toml", /, **nodes: Mapping[st
     path = directory / file
     path.write_text("\n".join(_section(f"nodes.{name}", settings) for name, settings in nodes.items()), "utf-8")
     return path
+
+
+def sections(urls: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The settings of nodes without workers, whose Redis `urls` name: 127.0.0.1:1, 127.0.0.1:2, ..."""
+    return {name: {"grpc": f"127.0.0.1:{port}", "redis": url} for port, (name, url) in enumerate(urls.items(), 1)}
 
 
 def local_fleet_file(

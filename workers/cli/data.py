@@ -7,6 +7,7 @@ write happens at one node, and the output names that node.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,7 +19,7 @@ from rich.text import Text
 from crdt_core.errors import DeltaicError, InvalidArgument
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from workers.cli.display import plain_table, value_text, views_table, word
-from workers.config.loading import load_settings
+from workers.config.loading import START_FLEET, load_settings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.client import CallRefused, FleetClient, KeyView, NodeUnavailable
 
@@ -37,7 +38,21 @@ KINDS = {"lww": pb.LAST_WRITER_WINS_REGISTER, "mv": pb.MULTI_VALUE_REGISTER}
 
 AT_NODE = click.option("--node", help="The node to talk to; default: the first of the fleet that answers.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_BELOW_ZERO = re.compile(r"-\d+")
 AMOUNT = click.argument("amount", type=click.IntRange(0, INT64_MAX), default=1)
+
+
+class _Counting(click.Command):
+    """`incr` or `decr`. For an amount below zero, it names the other of the two; click would call it an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = args[: args.index("--")] if "--" in args else args
+        below_zero = next((word for word in options if _BELOW_ZERO.fullmatch(word)), None)
+        if below_zero is not None:
+            key = next((word for word in args if not word.startswith("-")), "KEY")
+            opposite = f"deltaic {'decr' if self.name == 'incr' else 'incr'} {key} {below_zero[1:]}"
+            raise click.UsageError(f"{below_zero} is below 0: use `{opposite}`", ctx)
+        return super().parse_args(ctx, args)
 
 
 # Reading
@@ -99,7 +114,7 @@ def _verdict(key: str, *, agree: bool, seen: int, asked: int) -> Text:
 # Writing
 
 
-@click.command()
+@click.command(cls=_Counting)
 @click.argument("key")
 @AMOUNT
 @AT_NODE
@@ -111,7 +126,7 @@ def incr(ctx: click.Context, key: str, amount: int, node: str | None, *, grow_on
     _say(name, f"{word(key)} = {value}")
 
 
-@click.command()
+@click.command(cls=_Counting)
 @click.argument("key")
 @AMOUNT
 @AT_NODE
@@ -261,7 +276,7 @@ def health(ctx: click.Context, node: str) -> None:
             return await (await fleet.chosen(node)).serving()
 
     serving = asyncio.run(ask())
-    click.echo(f"{node}: {'serving' if serving else 'not serving'}")
+    click.echo(f"{node}: {'serving' if serving else f'not serving; {START_FLEET}'}")
     ctx.exit(0 if serving else UNREACHABLE)
 
 

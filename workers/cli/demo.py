@@ -23,7 +23,7 @@ from rich.text import Text
 from crdt_core.errors import DeltaicError, WorldError
 from workers.cli.display import plain_table, value_text
 from workers.cli.links import matrix_table
-from workers.config.loading import load_settings
+from workers.config.loading import START_FLEET, load_settings
 from workers.fleet.partitions import set_links
 from workers.fleet.status import read_status
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
@@ -91,7 +91,7 @@ def _usable_nodes(status: FleetStatus) -> list[str]:
     """Return the nodes that serve. Raises `WorldError` if the demo cannot run on this fleet."""
     names = [node.name for node in status.nodes.values() if node.serving and node.problem is None]
     if len(names) < _NODES_MIN:
-        raise WorldError(f"the demo needs {_NODES_MIN} nodes, {len(names)} answer; start the fleet with `make fleet`")
+        raise WorldError(f"the demo needs {_NODES_MIN} nodes, {len(names)} answer; {START_FLEET}")
     if status.paused:
         listener, speaker = status.paused[0]
         raise WorldError(

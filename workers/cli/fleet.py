@@ -18,11 +18,13 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Column, Table
 
-from crdt_core.errors import InvalidArgument, SettingsError
-from workers.config.loading import CRON_NODES_VARIABLE, FILE_VARIABLE, default_fleet_file, load_settings
+from crdt_core.errors import InvalidArgument
+from workers.config.addresses import check_addresses
+from workers.config.loading import CRON_NODES_VARIABLE, FILE_VARIABLE, load_settings
 from workers.config.redis_url import redacted
 from workers.processes.embedded import HOST, become_server, server_binary, wants_embedded
-from workers.processes.procfile import fleet_commands, procfile_text, read_procfile
+from workers.processes.file_watch import FileWatch
+from workers.processes.procfile import fleet_commands, is_as_printed, procfile_text, read_procfile
 from workers.system.ports import reserve_port, split_address
 from workers.wire.keys import queue_name
 from workers.wire.readiness import wait_for_redis
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["cron", "fleet", "jobs", "procfile", "valkey"]
 
 _CRON_MODULE = "workers.jobs.schedule"
+_RQ_MODULE = "workers.jobs.programs"
 _RQ_URL_VARIABLE = "RQ_REDIS_URL"
 """RQ gets its URL in the environment, because every user of the machine can read a command line and its password."""
 
@@ -55,22 +58,26 @@ def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
     A replica that dies is restarted and does not disturb the others. The data stays for the next start.
 
     While the fleet runs, nodes that are added to the fleet file (as `deltaic node add` does) are started, and nodes
-    that are taken out of it are ended. If you use a Procfile, change it and start the fleet again instead, or run
-    `deltaic replica NODE` beside the fleet.
+    that are taken out of it are ended. If you use a Procfile that says more than `deltaic procfile` prints, change it
+    and start the fleet again instead, or run `deltaic replica NODE` beside the fleet.
     """
     from workers.processes.runner import FleetRunner  # noqa: PLC0415  the other commands do not need honcho
 
+    watch = FileWatch(ctx.obj)
     settings = load_settings(ctx.obj)
     commands = _commands(settings, procfile_path)
-    _check_can_start(settings)
     console = Console()
+    if settings.valkey.embedded and not wants_embedded(settings):
+        where = f"no node's Redis is at valkey.port ({HOST}:{settings.valkey.port})"
+        console.print(f"{where}, so no Valkey is started", soft_wrap=True, markup=False, highlight=False)
+    _check_can_start(settings)
     console.print(f"Starting {len(settings.nodes)} replicas ...")
     runner = FleetRunner(
         commands,
         env=_environment(ctx.obj),
         awaited=_awaited(settings),
         show_up=lambda: console.print(_banner(settings, ctx.obj)),
-        changed=_FileWatch(ctx.obj or default_fleet_file()) if _uses_fleet_file(procfile_path) else lambda: None,
+        changed=watch if _follows_fleet_file(settings, procfile_path) else lambda: None,
     )
     ctx.exit(runner.run())
 
@@ -129,7 +136,7 @@ def cron(ctx: click.Context, names: tuple[str, ...]) -> None:
 
 
 def _become_rq(arguments: Sequence[str], env: dict[str, str]) -> NoReturn:
-    os.execve(sys.executable, [sys.executable, "-m", "rq.cli", *arguments], env)  # noqa: S606  no shell is wanted
+    os.execve(sys.executable, [sys.executable, "-m", _RQ_MODULE, *arguments], env)  # noqa: S606  no shell is wanted
 
 
 def _jobs_redis(settings: FleetSettings, names: Sequence[str]) -> tuple[list[str], str]:
@@ -152,13 +159,20 @@ def _jobs_redis(settings: FleetSettings, names: Sequence[str]) -> tuple[list[str
 
 
 def _environment(fleet_file: Path | None) -> dict[str, str]:
-    """Return the environment for the fleet's processes: they find this fleet file, and the programs of this Python."""
+    """Return the environment for the fleet's processes: they find this fleet file, and the programs of this Python.
+
+    If nobody has named a fleet file, each process looks for the default one itself: another may have become that.
+    """
     programs = str(Path(sys.executable).parent)
-    return os.environ | {
-        FILE_VARIABLE: str((fleet_file or default_fleet_file()).absolute()),
-        "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
-        "PYTHONUNBUFFERED": "1",
-    }
+    named = {FILE_VARIABLE: str(fleet_file.absolute())} if fleet_file else {}
+    return (
+        os.environ
+        | named
+        | {
+            "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 def _awaited(settings: FleetSettings) -> dict[str, tuple[str, int]]:
@@ -168,44 +182,20 @@ def _awaited(settings: FleetSettings) -> dict[str, tuple[str, int]]:
 
 
 def _commands(settings: FleetSettings, procfile_path: Path | None) -> dict[str, str]:
-    if _uses_fleet_file(procfile_path):
+    if _follows_fleet_file(settings, procfile_path):
         return fleet_commands(settings)
     return read_procfile(procfile_path or Path("Procfile"), settings)
 
 
-def _uses_fleet_file(procfile_path: Path | None) -> bool:
-    """Return whether the processes come from the fleet file, and not from a Procfile."""
-    return procfile_path is None and not Path("Procfile").exists()
-
-
-class _FileWatch:
-    """A callable that returns the fleet's commands if the fleet file has changed since the last call, else `None`.
-
-    Raises `SettingsError` if the changed file cannot be used.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = self._stamp()
-
-    def __call__(self) -> dict[str, str] | None:
-        stamp = self._stamp()
-        if stamp == self._seen:
-            return None
-        self._seen = stamp
-        return fleet_commands(load_settings(self._path))
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size
+def _follows_fleet_file(settings: FleetSettings, procfile_path: Path | None) -> bool:
+    """Return whether the processes come from the fleet file: nobody has written a Procfile that says anything else."""
+    found = Path("Procfile")
+    return procfile_path is None and (not found.exists() or is_as_printed(found, settings))
 
 
 def _check_can_start(settings: FleetSettings) -> None:
     """Raise the first problem that would keep a process of the fleet from starting, before any is started."""
-    _refuse_shared_addresses(settings)
+    check_addresses(settings.nodes, one_machine=True)
     with ExitStack() as reserved:
         if wants_embedded(settings):
             server_binary()
@@ -216,17 +206,6 @@ def _check_can_start(settings: FleetSettings) -> None:
                 host, port = split_address(address)
                 wanted = f"nodes.{name}.{setting}"
                 reserved.enter_context(reserve_port(host, port, wanted_by=f"replica {name}", setting=wanted))
-
-
-def _refuse_shared_addresses(settings: FleetSettings) -> None:
-    owners: dict[str, str] = {}
-    for name, node in settings.nodes.items():
-        for setting, address in node.listens_at.items():
-            first = owners.setdefault(address, f"{name}.{setting}")
-            if first != f"{name}.{setting}":
-                shown_setting = "grpc" if setting == "bind" else setting
-                reason = f"{address} is also the address of {first.split('.')[0]}"
-                raise SettingsError(f"nodes.{name}.{shown_setting}", reason)
 
 
 def _banner(settings: FleetSettings, fleet_file: Path | None) -> Panel:

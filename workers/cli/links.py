@@ -15,7 +15,7 @@ from rich.text import Text
 
 from crdt_core.errors import StoreUnavailable
 from workers.cli.display import plain_table
-from workers.config.loading import load_settings
+from workers.config.loading import START_FLEET, load_settings
 from workers.fleet.partitions import healed_links, partition_cuts, set_links
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 
@@ -88,7 +88,8 @@ def _set_and_show(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> N
     failed = {listener: row for listener, row in rows.items() if isinstance(row, NodeStoreUnavailable)}
     if failed:
         reasons = "; ".join(dict.fromkeys(map(str, failed.values())))
-        raise StoreUnavailable(f"the links of {', '.join(failed)} could not be set: {reasons}")
+        remedy = f"; {START_FLEET}" if len(failed) == len(matrix) else ""
+        raise StoreUnavailable(f"the links of {', '.join(failed)} could not be set: {reasons}{remedy}")
 
 
 async def _set_links(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> Matrix:

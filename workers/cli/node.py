@@ -22,8 +22,9 @@ from workers.cli.display import age, plain_table
 from workers.cli.join_progress import watch_joining
 from workers.cli.namesakes import namesake_notes
 from workers.cli.removal import VIA, remove, serving_member
+from workers.config.addresses import check_addresses
 from workers.config.fleet_file import add_section, resp_beside
-from workers.config.loading import checked_node, default_fleet_file, load_settings
+from workers.config.loading import START_FLEET, checked_node, default_fleet_file, load_settings
 from workers.config.redis_url import publishable, redacted
 from workers.fleet.members import FleetMembers, read_members
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
@@ -53,18 +54,32 @@ def node() -> None:
 
 @node.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per replica id.")
-@click.pass_obj
-def list_(fleet_file: Path | None, *, as_json: bool) -> None:
+@click.pass_context
+def list_(ctx: click.Context, *, as_json: bool) -> None:
     """List every replica id that is or was a member, with its addresses, and whether its worker runs.
 
     A node that comes back after a loss or an absence has a new id: n1, n1.2, n1.3.
+
+    \b
+    Exit code: 0  at least one node's Redis has answered
+               3  none has: only what the fleet file says is known
     """
-    fleet = asyncio.run(read_members(load_settings(fleet_file)))
+    fleet = asyncio.run(read_members(load_settings(ctx.obj)))
     ids = list(_ids(fleet))
     if as_json:
         click.echo(orjson.dumps(ids, option=orjson.OPT_INDENT_2))
-        return
-    console = Console()
+    else:
+        _print_table(Console(), ids, namesake_notes(fleet.members, fleet.settings.nodes))
+    _check_somebody_answers(fleet)
+
+
+def _check_somebody_answers(fleet: FleetMembers) -> None:
+    """Raise `WorldError` if the Redis of no node answers."""
+    if not fleet.somebody_answers:
+        raise WorldError(f"the Redis of no node answers, so only the fleet file is known; {START_FLEET}")
+
+
+def _print_table(console: Console, ids: list[dict[str, Any]], notes: list[str]) -> None:
     wide = console.width >= _WIDE
     names = ["node", "replica", "standing", "since", "worker", "gRPC", *(["resp", "Redis"] if wide else [])]
     table = plain_table(*(Column(name, overflow="fold") for name in names))
@@ -74,16 +89,17 @@ def list_(fleet_file: Path | None, *, as_json: bool) -> None:
         where = [id_["grpc"], *([id_["resp"] or "-", id_["redis"]] if wide else [])]
         table.add_row(id_["node"], id_["replica"], _standing(id_), since, _worker(id_), *where, style=style)
     console.print(table)
-    for note in namesake_notes(fleet.members, fleet.settings.nodes):
+    for note in notes:
         console.print(note, style="yellow", markup=False, highlight=False)
 
 
 def _ids(fleet: FleetMembers) -> list[dict[str, Any]]:
     """Return the JSON objects of all ids that are known, and of the nodes of the fleet file that have none."""
-    facts = sorted(fleet.members.facts.items(), key=lambda item: (item[1].node, len(item[0]), item[0]))
+    members = fleet.members.facts if fleet.somebody_answers else {}
+    facts = sorted(members.items(), key=lambda item: (item[1].node, len(item[0]), item[0]))
     known = [_id_json(fleet, replica, fact) for replica, fact in facts]
-    never_members = [name for name in fleet.settings.nodes if not fleet.members.ids_of(name)]
-    return known + [_never_member_json(fleet.settings.nodes[name], name) for name in never_members]
+    listed = {fact.node for fact in members.values()}
+    return known + [_no_id_json(fleet, name) for name in fleet.settings.nodes if name not in listed]
 
 
 def _id_json(fleet: FleetMembers, replica: str, fact: Fact) -> dict[str, Any]:
@@ -107,11 +123,15 @@ def _id_json(fleet: FleetMembers, replica: str, fact: Fact) -> dict[str, Any]:
     }
 
 
-def _never_member_json(settings: NodeSettings, name: str) -> dict[str, Any]:
-    nothing = dict.fromkeys(("replica", "reason", "since_ms", "last_commit"))
+def _no_id_json(fleet: FleetMembers, name: str) -> dict[str, Any]:
+    """Return the same for a node of the fleet file that has no replica id, as far as is known."""
+    settings, answers = fleet.settings.nodes[name], fleet.evidence(name) is not None
+    standing = "no member" if fleet.somebody_answers else "unknown"
+    nothing = dict.fromkeys(("reason", "since_ms", "last_commit", "waits"))
     return {
-        "node": name, **nothing, "standing": "no member", "grpc": settings.grpc, "resp": settings.resp,
-        "redis": redacted(settings.redis), "running": False, "joining": False, "waits": None, "replica": "-",
+        "node": name, "replica": "-", **nothing, "standing": standing,
+        "grpc": settings.grpc, "resp": settings.resp, "redis": redacted(settings.redis),
+        "running": False if answers else None, "joining": False,
     }  # fmt: skip
 
 
@@ -187,7 +207,8 @@ def add(
         hint = "its Redis URL has a password, which is not recorded"
         remedy = f"all members have to be started with [nodes.{name}] in their fleet files"
         console.print(f"{hint}: {remedy}", style="yellow")
-    console.print(_how_to_start(name), style="dim")
+    for line in _how_to_start(name, ctx.obj):
+        console.print(line, style="dim")
     if no_wait:
         return
     try:
@@ -227,10 +248,13 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     """Add the node, and return its replica id and the member that wrote it down.
 
     If the node was added before and is not up yet, nothing is written, and the second part is empty. Raises
-    `InvalidArgument` if it is up.
+    `InvalidArgument` if it is up, and `SettingsError` if another member has its address.
     """
     wider = settings.model_copy(update={"nodes": settings.nodes | {name: new}})
     fleet = await read_members(wider)
+    _check_somebody_answers(fleet)
+    others = {node: known for node, known in fleet.settings.nodes.items() if node != name}
+    check_addresses(others | {name: new})
     evidence = _evidence_of_newcomer(fleet, name)
     replica = fleet.members.active.get(name)
     any_replica = any(isinstance(e, NodeEvidence) and e.replica for e in fleet.evidence_by_node.values())
@@ -296,8 +320,10 @@ def _check_knows_given_up(fleet: FleetMembers, evidence: NodeEvidence, member: s
         raise WorldError(f"{member} has not heard yet where {', '.join(unknown)} ended: try again, or --via another")
 
 
-def _how_to_start(name: str) -> str:
-    return f"start it: deltaic replica {name}    its jobs: deltaic jobs --node {name}, deltaic cron --node {name}"
+def _how_to_start(name: str, fleet_file: Path | None) -> tuple[str, str]:
+    where = f"with -f {fleet_file}" if fleet_file else "in this directory"
+    by_hand = f"deltaic replica {name}    its jobs: deltaic jobs --node {name}, deltaic cron --node {name}"
+    return f"a `deltaic fleet` that runs {where} starts it", f"elsewhere, start it: {by_hand}"
 
 
 node.add_command(remove)

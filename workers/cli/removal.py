@@ -18,7 +18,7 @@ from rich.console import Console
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
 from crdt_core.membership.evidence import NodeEvidence
 from workers.cli.display import age, printable
-from workers.config.loading import default_fleet_file, load_settings
+from workers.config.loading import START_FLEET, default_fleet_file, load_settings
 from workers.fleet.members import FleetMembers, read_members
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 from workers.rpc.client import FleetClient, NodeUnavailable
@@ -50,7 +50,8 @@ async def serving_member(clients: FleetClient, fleet: FleetMembers, via: str | N
     for name in [via] if via is not None else members:
         if await clients.nodes[name].serving():
             return clients.nodes[name]
-    raise WorldError(f"no member serves that could write it down; asked {', '.join([via] if via else members)}")
+    asked = ", ".join([via] if via else members)
+    raise WorldError(f"no member serves that could write it down; asked {asked}; {START_FLEET}")
 
 
 @click.command()

@@ -10,6 +10,7 @@ from crdt_core.types.members import Standing
 from workers.cli.display import age, printable, size
 from workers.cli.join_progress import join_progress
 from workers.cli.namesakes import namesake_notes
+from workers.config.loading import START_FLEET
 
 if TYPE_CHECKING:
     from workers.config.settings import ClockSettings
@@ -24,6 +25,8 @@ def status_notes(fleet: FleetStatus, clocks: ClockSettings) -> list[Text]:
     if fleet.paused or any(lag.deltas for node in fleet.nodes.values() for lag in node.lag.values()):
         legend = "7 -3 1.2s: has seen 7, lacks 3, the oldest of them 1.2 s old; cut: link paused"
         notes.append(Text(legend, style="dim"))
+    if fleet.taking_part and not any(node.up for node in fleet.taking_part):
+        notes.append(Text(START_FLEET, style="bold"))
     for problem in dict.fromkeys(node.problem for node in fleet.nodes.values() if node.problem is not None):
         names = " ".join(node.name for node in fleet.nodes.values() if node.problem == problem)
         notes.append(Text(f"Redis of {names}: {printable(problem)}", style="red"))

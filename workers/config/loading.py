@@ -6,25 +6,28 @@ error never shows a password.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from crdt_core.errors import SettingsError, brief
+from workers.config.addresses import check_addresses
 from workers.config.redis_url import redacted
 from workers.config.settings import ENV_PREFIX, NODE_NAME, FleetSettings, NodeSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "CRON_NODES_VARIABLE",
     "FILE_VARIABLE",
     "PACKAGED_FILE",
+    "START_FLEET",
     "check_name",
     "checked",
     "checked_node",
@@ -36,6 +39,9 @@ __all__ = [
 FILE_VARIABLE = "DELTAIC_FILE"
 CRON_NODES_VARIABLE = "DELTAIC_CRON_NODES"
 """Names the nodes whose jobs `workers.jobs.schedule` registers, comma separated; `deltaic cron` sets it."""
+
+START_FLEET = "start the fleet with `deltaic fleet` (in a checkout: `make fleet`)"
+"""The remedy that errors name when nothing answers where the fleet file says."""
 
 PACKAGED_FILE = Path(__file__).with_name("deltaic.toml")
 """The fleet file that comes with Deltaic."""
@@ -73,13 +79,18 @@ def checked(content: Mapping[str, Any]) -> FleetSettings:
     for name in content:
         # The constructor has keyword arguments of its own, which a file must not set.
         if name not in FleetSettings.model_fields:
-            raise SettingsError(brief(name), f"no such section; there are {', '.join(FleetSettings.model_fields)}")
+            sections = FleetSettings.model_fields
+            raise SettingsError(brief(name), f"no such section; there are {', '.join(sections)}{_near(name, sections)}")
     try:
-        return FleetSettings(**content)
+        settings = FleetSettings(**content)
     except ValidationError as error:
-        raise _first_problem(error) from None  # The text of the original error quotes values, maybe a password.
+        raise _first_problem(
+            error, FleetSettings
+        ) from None  # The text of the original error quotes values, maybe a password.
     except UnreadableVariable as error:
         raise SettingsError("in the environment", str(error)) from None
+    check_addresses(settings.nodes)
+    return settings
 
 
 def check_name(name: str) -> None:
@@ -97,7 +108,7 @@ def checked_node(name: str, **addresses: str | None) -> NodeSettings:
     try:
         return NodeSettings(**addresses)
     except ValidationError as error:
-        raise _first_problem(error, f"nodes.{name}.") from None
+        raise _first_problem(error, NodeSettings, f"nodes.{name}.") from None
 
 
 def with_name(settings: FleetSettings, node: str, new: str) -> FleetSettings:
@@ -113,20 +124,43 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
             continue
         section = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
         if section not in sections:
-            raise SettingsError(variable, f"no such setting; sections are {', '.join(sections)}")
+            near = _near(section, sections)
+            raise SettingsError(variable, f"no such setting; sections are {', '.join(sections)}{near}")
 
 
-def _first_problem(error: ValidationError, prefix: str = "") -> SettingsError:
-    """Return the first problem of `error` as an error that names the setting and, if it is no secret, its value."""
+def _first_problem(error: ValidationError, model: type[BaseModel], prefix: str = "") -> SettingsError:
+    """Return the first problem of `error` as an error that names the setting and, if it is no secret, its value.
+
+    `model` is what was validated.
+    """
     problem: dict[str, Any] = dict(error.errors(include_url=False)[0])
     name = prefix + ".".join(str(part) for part in problem["loc"])
     value = _showable(problem["loc"], problem["input"])
     if problem["type"] == "extra_forbidden":
-        return SettingsError(name, f"unknown{f' (value {value})' if value else ''}")
+        near = _near(str(problem["loc"][-1]), _fields_at(model, problem["loc"][:-1]))
+        return SettingsError(name, f"unknown{f' (value {value})' if value else ''}{near}")
     if problem["type"] == "missing":
         return SettingsError(name, "is missing")
     reason = problem["msg"].removeprefix("Value error, ")
     return SettingsError(name, f"{value} cannot be used: {reason}" if value else reason)
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
+    """Return the names of the settings at `location` in `model`; none where no section can be."""
+    section: Any = model
+    for step in location:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            field = section.model_fields.get(str(step))
+            section = None if field is None else field.annotation
+        else:
+            section = next(iter(get_args(section)[1:]), None)
+    return section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else ()
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """Return a hint that lists the `known` names that are like `name`; empty if there is none."""
+    found = difflib.get_close_matches(name, list(known))
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 def _showable(location: tuple[int | str, ...], value: object) -> str | None:

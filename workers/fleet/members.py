@@ -43,6 +43,11 @@ class FleetMembers:
     evidence_by_node: Mapping[str, NodeEvidence | NodeStoreUnavailable]
     waits: Mapping[str, str]
 
+    @property
+    def somebody_answers(self) -> bool:
+        """Whether the Redis of at least one node answers. Otherwise, only the fleet file says who the members are."""
+        return any(isinstance(found, NodeEvidence) for found in self.evidence_by_node.values())
+
     def evidence(self, node: str) -> NodeEvidence | None:
         """Return what the Redis of `node` says; `None` where it cannot be read."""
         found = self.evidence_by_node.get(node)

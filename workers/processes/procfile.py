@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
     from workers.config.settings import FleetSettings
 
-__all__ = ["fleet_commands", "procfile_text", "read_procfile", "replica_of", "runs_valkey"]
+__all__ = ["fleet_commands", "is_as_printed", "procfile_text", "read_procfile", "replica_of", "runs_valkey"]
 
 _HEADER = """\
 # The processes of the fleet, as `deltaic procfile` writes them. `deltaic keep` restarts a process that dies.
 """
+_KEPT = "deltaic keep -- "
 
 
 def fleet_commands(settings: FleetSettings) -> dict[str, str]:
@@ -43,7 +44,7 @@ def fleet_commands(settings: FleetSettings) -> dict[str, str]:
         *((node, f"deltaic replica {node}") for node in settings.nodes),
         *((_service_name(settings, name), call) for name, call in jobs.items()),
     ]
-    return {name: f"deltaic keep -- {call}" for name, call in commands}
+    return {name: f"{_KEPT}{call}" for name, call in commands}
 
 
 def _service_name(settings: FleetSettings, name: str) -> str:
@@ -62,18 +63,30 @@ def read_procfile(path: Path, settings: FleetSettings) -> dict[str, str]:
     It has to run each of the fleet's nodes once, and the embedded server if the fleet needs it. If the fleet does not
     need the server, its line is left out of the result. The Procfile may run other commands, too.
     """
-    try:
-        commands: dict[str, str] = dict(parse_procfile(path.read_text("utf-8")).processes)
-    except (OSError, UnicodeDecodeError, AssertionError) as error:
-        raise SettingsError(str(path), f"cannot be read: {error}") from error
+    commands = _read(path)
     replicas = sorted(filter(None, map(replica_of, commands.values())))
     if replicas != sorted(settings.nodes):
         raise _misfit(path, f"runs the replicas {_joined(replicas)}; the fleet file has {_joined(settings.nodes)}")
     if not wants_embedded(settings):
-        return {name: command for name, command in commands.items() if not runs_valkey(command)}
+        return _without_server(commands)
     if not any(map(runs_valkey, commands.values())):
         raise _misfit(path, "does not run the embedded Valkey that the fleet file asks for")
     return commands
+
+
+def is_as_printed(path: Path, settings: FleetSettings) -> bool:
+    """Return whether the Procfile at `path` says only what `deltaic procfile` prints, or has printed for other nodes.
+
+    Then the fleet file alone decides which processes run. Raises `SettingsError` if the Procfile cannot be read.
+    """
+    commands = _read(path)
+    named = [node for node in map(replica_of, commands.values()) if node is not None]
+    gone = {node: f"{_KEPT}deltaic replica {node}" for node in named if node not in settings.nodes}
+    nodes = {node: settings.nodes[node] for node in named if node in settings.nodes}
+    if not nodes:
+        return False
+    printed = gone | fleet_commands(settings.model_copy(update={"nodes": nodes}))
+    return _without_server(commands) == _without_server(printed)
 
 
 def replica_of(command: str) -> str | None:
@@ -89,6 +102,18 @@ def replica_of(command: str) -> str | None:
 def runs_valkey(command: str) -> bool:
     """Return whether `command` runs the embedded server."""
     return "valkey" in _subcommand(command)
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Return the commands in the Procfile at `path`, by name."""
+    try:
+        return dict(parse_procfile(path.read_text("utf-8")).processes)
+    except (OSError, UnicodeDecodeError, AssertionError) as error:
+        raise SettingsError(str(path), f"cannot be read: {error}") from error
+
+
+def _without_server(commands: Mapping[str, str]) -> dict[str, str]:
+    return {name: command for name, command in commands.items() if not runs_valkey(command)}
 
 
 def _subcommand(command: str) -> list[str]:

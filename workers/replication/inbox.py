@@ -58,14 +58,21 @@ class Inbox:
 
         The former were delivered to a worker before this one, or to this worker in a reply that was lost.
         """
-        cursor = _UNACKNOWLEDGED
+        cursor, refused = _UNACKNOWLEDGED, ""
         while True:
             try:
                 cursor = await self._step(cursor)
-            except (RedisError, OSError, StoreUnavailable) as error:
+            except ResponseError as error:
                 cursor = _UNACKNOWLEDGED
-                log.warning("inbox_read_failed", reason=str(error))
+                if str(error) != refused:
+                    refused = str(error)
+                    log.warning("inbox_read_failed", reason=refused)
                 await asyncio.sleep(_RETRY_S)
+            except (RedisError, OSError, StoreUnavailable):  # The readers of the links log that Redis is lost.
+                cursor = _UNACKNOWLEDGED
+                await asyncio.sleep(_RETRY_S)
+            else:
+                refused = ""
 
     async def _step(self, cursor: str) -> str:
         """Read and pass on one batch from `cursor`, and return the next cursor."""

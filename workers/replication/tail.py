@@ -12,8 +12,6 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import DeltasRead
 from workers.turns.weights import slices
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from workers.wire.reconnecting import ReconnectingConnection
 
 __all__ = ["Tail"]
-
-log = structlog.get_logger()
 
 _BLOCK_MS = 1000
 _RETRY_S = 0.1
@@ -68,15 +64,10 @@ class Tail:
             self._connection.close()
 
     async def _follow(self) -> None:
-        reachable = True
         while True:
             try:
                 await self._step()
-                reachable = True
-            except StoreUnavailable as error:
-                if reachable:
-                    log.warning("tail_interrupted", peer=self._peer, reason=str(error))
-                reachable = False
+            except StoreUnavailable:
                 await asyncio.sleep(_RETRY_S)
 
     async def _step(self) -> None:

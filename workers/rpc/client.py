@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from crdt_core.errors import CallerError, DeltaicError, WorldError
 from workers.config.credentials import Credentials
+from workers.config.loading import START_FLEET
 from workers.config.redis_url import publishable
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
@@ -44,8 +45,9 @@ _CALLERS_FAULT = frozenset(
         grpc.StatusCode.UNAUTHENTICATED,
     }
 )
+_REFUSED = "Connection refused"
 _LINE_TROUBLE = {
-    "Connection refused": "connection refused",
+    _REFUSED: "connection refused",
     "DNS resolution failed": "its host name cannot be resolved",
     "No route to host": "no route to host",
     "Socket closed": "the connection was lost",
@@ -61,7 +63,8 @@ class NodeUnavailable(WorldError):
     """Node `node` at `address` gave no answer, or reported a failure of its own. `reason` is a few words."""
 
     def __init__(self, node: str, address: str, reason: str) -> None:
-        super().__init__(f"{node} at {address}: {reason}")
+        remedy = f"; {START_FLEET}" if reason == _LINE_TROUBLE[_REFUSED] else ""
+        super().__init__(f"{node} at {address}: {reason}{remedy}")
         self.node = node
         self.address = address
         self.reason = reason
@@ -71,7 +74,7 @@ class NoNodeServes(WorldError):
     """None of the nodes gave an answer."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
-        super().__init__(f"no node answers at {', '.join(addresses)}; start the fleet with `make fleet`")
+        super().__init__(f"no node answers at {', '.join(addresses)}; {START_FLEET}")
 
 
 class CallRefused(CallerError):

@@ -1,6 +1,8 @@
 """Reads what a node's Redis says about its replica, as `crdt_core.membership.identity` needs it, in one transaction.
 
-A key that expires says whether the node's worker runs. A time of day could not: clocks differ.
+A key that expires says whether the node's worker runs. A time of day could not: clocks differ. A worker that is
+starting says so beside the run ids that it has met. With that stands its token and the run id of its own Redis: if
+another process owns the replica, or Redis was restarted, it says nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +27,18 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-__all__ = ["decode_members", "decode_names", "evidence_commands", "evidence_of", "read_evidence"]
+__all__ = [
+    "STARTING",
+    "decode_members",
+    "decode_names",
+    "evidence_commands",
+    "evidence_of",
+    "read_evidence",
+    "starting_mark",
+]
+
+STARTING = b":starting"
+"""The field of `Keys.met` that says that the worker is starting. No node has such a name."""
 
 
 def evidence_commands(node: str) -> list[tuple[str | bytes, ...]]:
@@ -45,6 +58,7 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
             raise StoreUnavailable(f"the Redis of {node} refuses: {reply}")
     header, members, met, alive, info = replies
     fields: Mapping[bytes, bytes] = header
+    owner = _text(fields.get(b"owner"))
     return NodeEvidence(
         replica=_text(fields.get(b"replica")),
         clock=decode_header(fields).clock,
@@ -61,9 +75,18 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
         run_id=info["run_id"],
         added=decode_names("added", fields.get(b"added")),
         renamed=_text(fields.get(b"renamed")),
-        met={peer.decode(): run_id.decode() for peer, run_id in met.items()},
+        met={peer.decode(): run_id.decode() for peer, run_id in met.items() if peer != STARTING},
         running=alive is not None and alive == fields.get(b"owner"),
+        starting=_text(met.get(STARTING)) == starting_mark(owner, info["run_id"]),
     )
+
+
+def starting_mark(owner: str, run_id: str) -> str:
+    """Return the value of the field `STARTING` while the process with the token `owner` starts.
+
+    `run_id` is that of the Redis process in which it became the owner.
+    """
+    return f"{owner} {run_id}"
 
 
 async def read_evidence(node: str, redis: Redis) -> NodeEvidence:

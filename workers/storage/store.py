@@ -102,6 +102,11 @@ class Store:
         return self._ownership.token
 
     @property
+    def run_id(self) -> str:
+        """The run id of the Redis process at the other end."""
+        return text(self._ownership.run_id)
+
+    @property
     def turn(self) -> int:
         """The number of the last confirmed commit."""
         return self._ownership.turn
@@ -254,8 +259,9 @@ class Store:
                 else:
                     reached = await self._judge(replies, commit)
             except StoreUnavailable as error:
+                if self.trouble is None:
+                    log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
                 self._record_trouble(str(error))
-                log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
                 reached = await self._ownership.renew(self._record_trouble)
         self._ownership.turn = turn
         self._header.update(header)

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from redis.asyncio import Redis
 
 from crdt_core.errors import UnknownNode
+from workers.wire.outages import Outages
 from workers.wire.pushes import listening
 from workers.wire.reconnecting import ReconnectingConnection
 
@@ -39,6 +40,7 @@ class Peers:
         self._settings = settings
         self._name = name
         self._clients: dict[str, Redis] = {}
+        self._outages = Outages()
         self._readers: WeakSet[ReconnectingConnection] = WeakSet()
         self.members: Members | None = None
         self.met: dict[str, str] = {}
@@ -65,7 +67,7 @@ class Peers:
     def reader(self, node: str) -> ReconnectingConnection:
         """Return a new reconnecting connection to the Redis of `node`, for one reader. Raises `UnknownNode`."""
         url = redis_url(self._settings, self.members, node)
-        reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S)
+        reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S, self._outages)
         self._readers.add(reader)
         return reader
 
@@ -80,15 +82,14 @@ class Peers:
         """Return a new connection to the Redis of `node` on which it says what happens: see `workers.wire.pushes`."""
         url = redis_url(self._settings, self.members, node)
         name = f"deltaic-listener-{self._name}"
-        listener = listening(url, name, _REPLY_TIMEOUT_S, opening, on_push=on_push, on_lost=on_lost)
+        listener = listening(url, name, _REPLY_TIMEOUT_S, self._outages, opening, on_push=on_push, on_lost=on_lost)
         self._readers.add(listener)
         return listener
 
     def probe(self, node: str) -> ReconnectingConnection:
         """Return a new reconnecting connection to the Redis of `node`, to find out whether it answers."""
-        probe = ReconnectingConnection(
-            redis_url(self._settings, self.members, node), f"deltaic-probe-{self._name}", _PROBE_TIMEOUT_S
-        )
+        url = redis_url(self._settings, self.members, node)
+        probe = ReconnectingConnection(url, f"deltaic-probe-{self._name}", _PROBE_TIMEOUT_S, self._outages)
         self._readers.add(probe)
         return probe
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from workers.wire.connection import RedisCommand
+    from workers.wire.outages import Outages
 
 __all__ = ["listening"]
 
@@ -25,6 +26,7 @@ def listening(
     url: str,
     name: str,
     silence_s: float,
+    outages: Outages,
     opening: Sequence[RedisCommand],
     *,
     on_push: Callable[[list[Any]], None],
@@ -36,7 +38,7 @@ def listening(
     `ReconnectingConnection`.
     """
     make = partial(_PushWire, on_push, on_lost)
-    return ReconnectingConnection(url, name, silence_s, make=make, opening=(("HELLO", 3), *opening))
+    return ReconnectingConnection(url, name, silence_s, outages, make=make, opening=(("HELLO", 3), *opening))
 
 
 class _PushWire(Wire):

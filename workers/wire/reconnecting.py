@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from workers.wire.connection import RedisCommand
+    from workers.wire.outages import Outages
 
 __all__ = ["ReconnectingConnection"]
 
@@ -26,8 +27,9 @@ __all__ = ["ReconnectingConnection"]
 class ReconnectingConnection:
     """A connection to the Redis at `url`, named `name` there. Concurrent callers of `ask` wait for each other.
 
-    `silence_s`: how long Redis may owe a reply and send nothing before the connection is closed. `make`: what makes the
-    wire (`workers.wire.connection.connect`). `opening`: what is sent first whenever the connection is opened.
+    `silence_s`: how long Redis may owe a reply and send nothing before the connection is closed. `outages` is told when
+    Redis cannot be reached, and when it can be again. `make`: what makes the wire (`workers.wire.connection.connect`).
+    `opening`: what is sent first whenever the connection is opened.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class ReconnectingConnection:
         url: str,
         name: str,
         silence_s: float,
+        outages: Outages,
         *,
         make: Callable[[float], Wire] = Wire,
         opening: Sequence[RedisCommand] = (),
@@ -42,8 +45,10 @@ class ReconnectingConnection:
         self._url = url
         self._name = name
         self._silence_s = silence_s
+        self._outages = outages
         self._make = make
         self._opening = opening
+        self._reaches = True
         self._wire: Wire | None = None
         self._in_use = asyncio.Lock()
 
@@ -53,9 +58,17 @@ class ReconnectingConnection:
         Raises `StoreUnavailable` where Redis cannot be reached, or a reply is an error.
         """
         async with self._in_use:
-            if self._wire is None or not self._wire.open:
-                self._wire = await self._open()
-            replies = await self._wire.send(commands)
+            try:
+                if self._wire is None or not self._wire.open:
+                    self._wire = await self._open()
+                replies = await self._wire.send(commands)
+            except StoreUnavailable as error:
+                self._reaches = False
+                self._outages.failed(self._url, self, str(error))
+                raise
+        if not self._reaches:
+            self._reaches = True
+            self._outages.answered(self._url, self)
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
                 raise StoreUnavailable(f"Redis refuses: {reply}")
@@ -76,5 +89,6 @@ class ReconnectingConnection:
 
     def close(self) -> None:
         """Close the connection. The next `ask` opens it again."""
+        self._outages.closed(self._url, self)
         if self._wire is not None:
             self._wire.close()

@@ -28,8 +28,8 @@ log = structlog.get_logger()
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
-_LOG_EVERY_ATTEMPTS = 4
-_LOG_EVERY_S = 2.0
+_LOG_AFTER_ATTEMPTS = 4
+_LOG_AFTER_S = 2.0
 
 
 class Trouble(NamedTuple):
@@ -44,17 +44,17 @@ async def until_redis_answers(
 ) -> T:
     """Return the result of `attempt`, repeated while it raises `StoreUnavailable` or an error of a connection.
 
-    `on_failure` is called with the reason of each failure. The log gets a line for every fourth failure, and at least
-    every two seconds.
+    `on_failure` is called with the reason of each failure. The log gets a line after the fourth failure, or when two
+    seconds have passed, and another one when Redis answers then.
     """
-    logged_s = monotonic()
+    begun_s, logged = monotonic(), False
 
     def note_failure(state: RetryCallState) -> None:
-        nonlocal logged_s
+        nonlocal logged
         reason = str(state.outcome.exception()) if state.outcome is not None else ""
         on_failure(reason)
-        if state.attempt_number % _LOG_EVERY_ATTEMPTS == 0 or monotonic() - logged_s > _LOG_EVERY_S:
-            logged_s = monotonic()
+        if not logged and (state.attempt_number >= _LOG_AFTER_ATTEMPTS or monotonic() - begun_s > _LOG_AFTER_S):
+            logged = True
             log.warning("redis_awaited", url=redacted(url), reason=reason)
 
     retrying = AsyncRetrying(
@@ -63,4 +63,7 @@ async def until_redis_answers(
         before_sleep=note_failure,
         reraise=True,
     )
-    return await retrying(attempt)
+    result: T = await retrying(attempt)
+    if logged:
+        log.warning("redis_answered", url=redacted(url), after_s=round(monotonic() - begun_s, 1))
+    return result

@@ -2,6 +2,9 @@
 
 This module gathers what the decision needs from the Redis of all nodes, has a running member write a new id down, and
 writes into the node's own header what the node is about to do. A worker that is killed meanwhile resumes from there.
+
+Nodes that all start after their Redis servers were restarted do not wait for each other: each says in its Redis that it
+is starting, and so knows no more than that Redis holds. It takes that back before it reads from its peers.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailabl
 from crdt_core.membership.identity import ComeBack, Wait, decide, start_of
 from workers.config.redis_url import publishable
 from workers.replication.heartbeat import publish_heartbeat
-from workers.storage.evidence import read_evidence
+from workers.storage.evidence import STARTING, read_evidence, starting_mark
 from workers.wire.keys import MESSAGE_FIELD, Keys
 from workers.wire.retry import until_redis_answers
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from workers.storage.store import Store
     from workers.wire.peers import Peers
 
-__all__ = ["Renamed", "bootstrap"]
+__all__ = ["Renamed", "bootstrap", "end_start"]
 
 log = structlog.get_logger()
 
@@ -60,7 +63,7 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
 
     Raises `Renamed`, `NotAMember`, `DamagedState`, `CorruptState` and `Fenced`.
     """
-    await until_redis_answers(partial(_delete_met, name, peers.redis(name)), node.redis)
+    await until_redis_answers(partial(_publish_start, name, store, peers.redis(name)), node.redis)
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     unresponsive: set[str] = set()
     logged_reason = ""
@@ -99,9 +102,17 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
         return start
 
 
-async def _delete_met(name: str, redis: Redis) -> None:
-    """Delete which peers' Redis a former worker process has read from: this process has not read anything yet."""
-    await redis.delete(Keys(name).met)
+async def end_start(name: str, redis: Redis) -> None:
+    """Take back that the worker is starting: from now on, it reads from its peers. Raises the connection's errors."""
+    await redis.hdel(Keys(name).met, STARTING)
+
+
+async def _publish_start(name: str, store: Store, redis: Redis) -> None:
+    """Say that the worker is starting, in place of which peers' Redis a former worker process has read from."""
+    async with redis.pipeline(transaction=True) as pipeline:
+        pipeline.delete(Keys(name).met)
+        pipeline.hset(Keys(name).met, STARTING, starting_mark(store.token, store.run_id))
+        await pipeline.execute()
 
 
 def _remedy(decision: Wait) -> dict[str, str]:

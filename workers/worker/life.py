@@ -40,7 +40,7 @@ from workers.turns.mailbox import Mailbox
 from workers.wire.keys import Keys
 from workers.wire.peers import Peers
 from workers.wire.retry import until_redis_answers
-from workers.worker.bootstrap import Renamed, bootstrap
+from workers.worker.bootstrap import Renamed, bootstrap, end_start
 from workers.worker.custody import Custody
 from workers.worker.faces import faces_of, start_face
 from workers.worker.following import follow_peers
@@ -129,6 +129,7 @@ class Life:
                 break
             except DamagedState as damaged:
                 log.warning("stored_state_damaged", node=self._name, replica=replica.id, reason=damaged.reason)
+        await until_redis_answers(partial(end_start, self._name, own), self._node_settings.redis)
         node = Node(
             self._name,
             replica,

@@ -161,6 +161,15 @@ def test_a_node_whose_redis_was_restarted_too_is_given_time_to_show_that_it_live
     assert choose(doubtful, n2=replace(set_back, owned=False), n3=N3, patient=True) == Resume("n1", FOUNDERS)
 
 
+def test_nodes_that_all_start_in_doubt_do_not_wait_for_each_other() -> None:
+    """After every restart of `make fleet`, five starting workers waited ten seconds for what none of them had."""
+    doubtful = replace(OWN, doubtful=True, run_id="new")
+    starting = replace(N2, doubtful=True, owned=True, running=False, starting=True)
+    assert choose(doubtful, n2=starting, n3=N3, patient=True) == Resume("n1", FOUNDERS)
+    ahead = choose(doubtful, n2=replace(starting, clock=VersionVector(n1=9)), n3=N3, patient=True)
+    assert isinstance(ahead, ComeBack)
+
+
 def test_a_node_that_comes_back_itself_is_no_sponsor() -> None:
     lost = evidence("n1", n1=6)
     assert isinstance(choose(lost, n2=replace(N2, running=False), n3=replace(N3, joining=True)), Wait)

@@ -63,3 +63,23 @@ def test_an_error_is_one_line_and_its_exit_code(
         main()
     assert ended.value.code == 2
     assert capsys.readouterr().err == "deltaic: unknown node 'n9'; this fleet has n1, n2, n3\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "get k", "get k --node n1", "diff k", "incr k", "decr k", "add k x", "remove k x", "set k v", "delete k",
+        "sync", "sync n1", "health n1", "backup file", "demo --fast", "status", "partition n1", "heal", "node list",
+        "node add n1", "node remove n1", "node add n4 --grpc 127.0.0.1:1 --redis redis://127.0.0.1:1",
+    ],
+)  # fmt: skip
+def test_every_command_says_how_to_start_a_fleet_that_is_down(
+    nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["deltaic", "-f", str(nobody), *line.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    said = capsys.readouterr()
+    assert "start the fleet with `deltaic fleet`" in " ".join((said.out + said.err).split())

@@ -146,6 +146,18 @@ def test_sync_brings_over_what_was_missed(fleet, deltaic, key):
     assert len(deltaic("sync").splitlines()) == 7
 
 
+@pytest.mark.parametrize(("line", "remedy"), [("incr k -5", "deltaic decr k 5"), ("decr k -5", "deltaic incr k 5")])
+def test_an_amount_below_zero_names_the_command_that_does_it(nobody, line, remedy):
+    """It said "No such option: -5"."""
+    result = invoke(nobody, *line.split())
+    assert result.exit_code == 2
+    assert f"`{remedy}`" in result.output
+
+
+def test_a_key_may_begin_with_a_dash(nobody):
+    assert isinstance(invoke(nobody, "incr", "--", "-5", "1").exception, NoNodeServes)
+
+
 def test_health(deltaic):
     assert deltaic("health", "n2") == "n2: serving\n"
 
@@ -156,7 +168,7 @@ def test_without_a_fleet_the_error_says_what_to_do(nobody, line):
     assert isinstance(result.exception, NoNodeServes)
     assert (result.stdout, result.exception.exit_code) == ("", 3)
     assert str(result.exception).startswith("no node answers at 127.0.0.1:")
-    assert "make fleet" in str(result.exception)
+    assert "start the fleet with `deltaic fleet`" in str(result.exception)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from crdt_core.errors import WorldError
 from tests.support import wait_until
 from tests.workers.cli.invoking import invoke
+from workers.config.loading import START_FLEET
 
 if TYPE_CHECKING:
     from tests.fleet import Fleet
@@ -69,4 +70,4 @@ def test_refuses_a_fleet_that_is_cut_already(fleet, deltaic):
 def test_a_fleet_that_is_too_small_is_refused_with_the_remedy(nobody):
     refused = invoke(nobody, "demo", "--fast").exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == "the demo needs 3 nodes, 0 answer; start the fleet with `make fleet`"
+    assert str(refused) == f"the demo needs 3 nodes, 0 answer; {START_FLEET}"

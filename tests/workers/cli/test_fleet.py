@@ -10,7 +10,7 @@ from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from crdt_core.errors import InvalidArgument, SettingsError
-from tests.support import DELTAIC, wait_until
+from tests.support import DELTAIC, free_port, wait_until
 from tests.workers.cli.invoking import invoke
 from tests.workers.fleet_files import local_fleet_file
 from tests.workers.processes.programs import descendants, is_alive
@@ -47,6 +47,19 @@ def test_two_nodes_at_one_address_are_refused(tmp_path: Path, monkeypatch: pytes
     refused = invoke(path, "fleet").exception
     assert isinstance(refused, SettingsError)
     assert str(refused) == "setting nodes.n2.grpc: 127.0.0.1:7101 is also the address of n1"
+
+
+def test_a_port_of_the_embedded_server_that_no_node_names_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No server was started, and the replicas waited for one without a word about the setting."""
+    monkeypatch.chdir(tmp_path)
+    path = local_fleet_file(tmp_path)
+    monkeypatch.setenv("DELTAIC_VALKEY__PORT", str(free_port()))
+    with socket.create_server(("127.0.0.1", int(load_settings(path).nodes["n2"].grpc.rpartition(":")[2]))):
+        shown = invoke(path, "fleet").output
+    assert "no node's Redis is at valkey.port" in shown
+    assert "no Valkey is started" in shown
 
 
 def test_a_procfile_that_does_not_fit_is_refused(tmp_path: Path) -> None:

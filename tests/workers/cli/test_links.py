@@ -9,7 +9,7 @@ import pytest
 from crdt_core.errors import InvalidArgument, StoreUnavailable, UnknownNode
 from tests.workers.cli.invoking import invoke
 from tests.workers.fleet.publishing import AWAY
-from tests.workers.fleet_files import fleet_file
+from tests.workers.fleet_files import fleet_file, sections
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def three(tmp_path: Path, server: ValkeyServer) -> Path:
     """The file of a fleet of three without workers."""
-    nodes = {name: {"grpc": "127.0.0.1:7101", "redis": server.url} for name in ("n1", "n2", "n3")}
-    return fleet_file(tmp_path, **nodes)
+    return fleet_file(tmp_path, **sections(dict.fromkeys(("n1", "n2", "n3"), server.url)))
 
 
 def paused(client: Redis) -> set[tuple[str, str]]:
@@ -69,7 +68,7 @@ def test_a_redis_that_is_away_is_named_and_the_other_links_are_set(
     tmp_path: Path, client: Redis, server: ValkeyServer
 ) -> None:
     urls = {"n1": server.url, "n2": AWAY, "n3": server.url}
-    file = fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:7101", "redis": url} for name, url in urls.items()})
+    file = fleet_file(tmp_path, **sections(urls))
     result = invoke(file, "partition", "n3")
     assert isinstance(result.exception, StoreUnavailable)
     assert str(result.exception) == f"the links of n2 could not be set: Redis at {AWAY}: connection refused"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from crdt_core.errors import AlreadyRunning, InvalidArgument, SettingsError, WorldError
 from tests.workers.cli.invoking import invoke, invoke_json
 from tests.workers.fleet.publishing import AWAY, publish_beat, publish_header, publish_members
-from tests.workers.fleet_files import fleet_file
+from tests.workers.fleet_files import fleet_file, sections
+from workers.config.loading import START_FLEET
 from workers.fleet.stores import NodeStoreUnavailable
 from workers.wire.keys import Keys
 
@@ -27,7 +29,7 @@ N4 = ("--grpc", "127.0.0.1:7104", "--redis")
 def file(tmp_path: Path, server: ValkeyServer) -> Path:
     """The file of a fleet of n1 and n2 without workers, and n3 whose Redis is away."""
     urls = {"n1": server.url, "n2": server.url, "n3": AWAY}
-    return fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:1", "redis": url} for name, url in urls.items()})
+    return fleet_file(tmp_path, **sections(urls))
 
 
 def test_every_id_that_is_or_was_a_member_is_listed(file: Path, client: Redis, server: ValkeyServer) -> None:
@@ -68,6 +70,35 @@ def test_a_member_whose_redis_is_away_is_shown_so(file: Path, client: Redis) -> 
     assert "no Redis" in invoke(file, "node", "list").output
 
 
+def test_if_nobody_answers_the_list_shows_the_fleet_file_and_fails_with_the_remedy(nobody: Path) -> None:
+    """It called every node of the file an active member, and ended with 0."""
+    failed = invoke(nobody, "node", "list")
+    assert isinstance(failed.exception, WorldError)
+    assert "the Redis of no node answers" in str(failed.exception)
+    assert "`deltaic fleet`" in str(failed.exception)
+    assert [line.split()[:3] for line in failed.output.splitlines()[2:]] == [
+        [f"n{n}", "-", "unknown"] for n in (1, 2, 3)
+    ]
+    found = json.loads(invoke(nobody, "node", "list", "--json").output)
+    assert [(id_["node"], id_["standing"], id_["running"]) for id_ in found] == [
+        ("n1", "unknown", None), ("n2", "unknown", None), ("n3", "unknown", None),
+    ]  # fmt: skip
+
+
+def test_an_address_that_a_member_has_is_refused_before_anything_is_written(
+    file: Path, client: Redis, server: ValkeyServer
+) -> None:
+    """A node added at the address of n1 counted as up, because n1 answered there."""
+    publish_header(client, "n1", {"n1": 7}, founders=["n1", "n2"])
+    publish_members(client, "n1", ("n4", "active", "n4", "127.0.0.1:4", server.url))
+    before = file.read_text()
+    for taken, owner in (("127.0.0.1:1", "n1"), ("127.0.0.1:4", "n4")):
+        refused = invoke(file, "node", "add", "n7", "--grpc", taken, "--redis", server.url).exception
+        assert isinstance(refused, SettingsError)
+        assert str(refused) == f"setting nodes.n7.grpc: {taken} is also the address of {owner}"
+    assert file.read_text() == before
+
+
 def test_addresses_that_are_missing_differ_or_are_none_are_refused(
     file: Path, client: Redis, server: ValkeyServer
 ) -> None:
@@ -94,7 +125,8 @@ def test_a_member_that_has_not_come_up_yet_is_only_waited_for(file: Path, client
     shown = invoke(file, "node", "add", "n2", "--no-wait")
     assert shown.exception is None
     assert shown.output.splitlines()[0] == "n2 is already a member; its replica id is n2"
-    assert "start it: deltaic replica n2" in shown.output
+    assert f"a `deltaic fleet` that runs with -f {file} starts it" in shown.output
+    assert "elsewhere, start it: deltaic replica n2" in shown.output
 
 
 def test_a_redis_that_is_away_or_is_of_another_fleet_is_refused(
@@ -115,5 +147,5 @@ def test_without_a_member_that_serves_nothing_is_written(file: Path, client: Red
     before = file.read_text()
     refused = invoke(file, "node", "add", "n4", *N4, server.url).exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == "no member serves that could write it down; asked n1, n2"
+    assert str(refused) == f"no member serves that could write it down; asked n1, n2; {START_FLEET}"
     assert file.read_text() == before

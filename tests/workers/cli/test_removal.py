@@ -10,7 +10,8 @@ import pytest
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
 from tests.workers.cli.invoking import invoke
 from tests.workers.fleet.publishing import AWAY, publish_header, publish_members
-from tests.workers.fleet_files import fleet_file
+from tests.workers.fleet_files import fleet_file, sections
+from workers.config.loading import START_FLEET
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def client(client: Redis) -> Redis:
 @pytest.fixture
 def file(tmp_path: Path, server: ValkeyServer) -> Path:
     names = ("n1", "n2", "n3")
-    return fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:1", "redis": server.url} for name in names})
+    return fleet_file(tmp_path, **sections(dict.fromkeys(names, server.url)))
 
 
 def would(file: Path, name: str = "n3") -> list[str]:
@@ -69,7 +70,7 @@ def test_a_redis_that_is_away_may_hold_commits_that_reached_nobody(
     tmp_path: Path, client: Redis, server: ValkeyServer
 ) -> None:
     urls = {"n1": server.url, "n2": server.url, "n3": AWAY}
-    file = fleet_file(tmp_path, **{name: {"grpc": "127.0.0.1:1", "redis": url} for name, url in urls.items()})
+    file = fleet_file(tmp_path, **sections(urls))
     unknown = "commits that reached no other member cannot be counted"
     assert would(file)[1:] == [
         f"its Redis does not answer: Redis at {AWAY}: connection refused",
@@ -90,4 +91,4 @@ def test_only_another_member_can_write_it_down(file: Path, client: Redis) -> Non
     assert isinstance(invoke(file, "node", "remove", "n3", "--via", "n3").exception, UnknownNode)
     refused = invoke(file, "node", "remove", "n3", "--via", "n2").exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == "no member serves that could write it down; asked n2"
+    assert str(refused) == f"no member serves that could write it down; asked n2; {START_FLEET}"

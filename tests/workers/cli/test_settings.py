@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from crdt_core.errors import SettingsError
 from tests.workers.cli.invoking import invoke, invoke_json
 from workers.config.loading import load_settings
 
@@ -54,3 +55,11 @@ def test_people_see_what_the_environment_overrides(file: Path, monkeypatch: pyte
     assert row.split()[:3] == ["gossip.fanout", "7", "2"]
     assert "policies.ban:.sets" in shown
     assert "To override one: DELTAIC_NODES__N1__GRPC=127.0.0.1:7101" in shown
+
+
+def test_two_nodes_at_one_address_are_refused(file: Path) -> None:
+    """Only `deltaic fleet` refused it; every other command took it."""
+    file.write_text(file.read_text() + '[nodes.n2]\ngrpc = "127.0.0.1:7101"\nredis = "redis://127.0.0.1:7000/0"\n')
+    refused = invoke(file, "settings").exception
+    assert isinstance(refused, SettingsError)
+    assert str(refused) == "setting nodes.n2.grpc: 127.0.0.1:7101 is also the address of n1"

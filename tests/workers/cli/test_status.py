@@ -85,8 +85,9 @@ def test_different_states_at_equal_clocks_are_an_alarm(on_small, small, key):
 def test_servers_that_accept_and_say_nothing_do_not_hold_it_up(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        node = {"grpc": f"127.0.0.1:{port}", "redis": f"redis://127.0.0.1:{port}/0"}
-        result = Command(fleet_file(tmp_path, n1=node, n2=node)).run("status")
+        redis, hosts = f"redis://127.0.0.1:{port}/0", {"n1": "127.0.0.1", "n2": "localhost"}
+        nodes = {n: {"grpc": f"{host}:{port}", "redis": redis} for n, host in hosts.items()}
+        result = Command(fleet_file(tmp_path, **nodes)).run("status")
     assert result.returncode == 3
     assert "0 of 2 nodes up" in result.stdout
     assert "Redis of n1 n2: no answer within 1.5 s" in result.stdout

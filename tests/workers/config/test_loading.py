@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,6 +74,39 @@ def test_what_cannot_be_used_is_refused_by_its_name(path: Path, content: str, er
     with pytest.raises(SettingsError) as refused:
         load_settings(path)
     assert error in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "near"),
+    [
+        (NODE + "[gossip]\nfan_out = 1\n", "did you mean fanout?"),
+        (NODE + "[gosip]\nfanout = 1\n", "did you mean gossip?"),
+        (NODE + 'grcp = "127.0.0.1:7101"\n', "did you mean grpc?"),
+        (NODE + '[policies."a:"]\nset = "add-wins"\n', "did you mean sets?"),
+        (NODE + "[limits]\nbytes_max = 1\n", "did you mean "),
+    ],
+)
+def test_an_unknown_setting_lists_near_names(path: Path, content: str, near: str) -> None:
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=re.escape(near)):
+        load_settings(path)
+
+
+def test_an_unknown_setting_that_is_near_to_none_lists_none(path: Path) -> None:
+    path.write_text(NODE + "[gossip]\nxyz = 1\n")
+    with pytest.raises(SettingsError) as refused:
+        load_settings(path)
+    assert str(refused.value) == "setting gossip.xyz: unknown (value 1)"
+
+
+def test_an_unknown_variable_lists_near_names(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DELTAIC_GOSIP__FANOUT", "1")
+    with pytest.raises(SettingsError, match=r"did you mean gossip\?"):
+        load_settings(path)
+    monkeypatch.delenv("DELTAIC_GOSIP__FANOUT")
+    monkeypatch.setenv("DELTAIC_GOSSIP__FAN_OUT", "1")
+    with pytest.raises(SettingsError, match=r"gossip\.fan_out: unknown .*; did you mean fanout\?"):
+        load_settings(path)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

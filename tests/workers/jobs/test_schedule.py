@@ -29,7 +29,7 @@ FILE = """
 grpc = "127.0.0.1:{grpc}"
 redis = "{redis}"
 [nodes.n2]
-grpc = "127.0.0.1:{grpc}"
+grpc = "localhost:{grpc}"
 redis = "{redis}"
 [gossip]
 interval_s = 7

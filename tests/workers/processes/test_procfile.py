@@ -12,7 +12,14 @@ from tests.workers.fleet_files import local_fleet_file
 from workers.cli.app import root
 from workers.config.loading import load_settings
 from workers.processes.embedded import wants_embedded
-from workers.processes.procfile import fleet_commands, procfile_text, read_procfile, replica_of, runs_valkey
+from workers.processes.procfile import (
+    fleet_commands,
+    is_as_printed,
+    procfile_text,
+    read_procfile,
+    replica_of,
+    runs_valkey,
+)
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -53,6 +60,28 @@ def test_a_server_that_is_not_wanted_is_not_run(tmp_path, monkeypatch, settings)
     assert not wants_embedded(outside)
     assert "valkey" not in read_procfile(path, outside)
     assert "valkey" not in fleet_commands(outside)
+
+
+def test_a_procfile_as_it_was_printed_for_fewer_or_more_nodes_leaves_the_choice_to_the_fleet_file(tmp_path, settings):
+    """After `node add` had written its section, `make fleet` refused to start: the Procfile did not name the node."""
+    path, wider = tmp_path / "Procfile", load_settings(local_fleet_file(tmp_path, "wider.toml", nodes=3))
+    path.write_text(procfile_text(fleet_commands(settings)))
+    assert is_as_printed(path, settings)
+    assert is_as_printed(path, wider)
+    path.write_text(procfile_text(fleet_commands(wider)))
+    assert is_as_printed(path, settings)
+
+
+@pytest.mark.parametrize(
+    ("printed", "written"),
+    [("replica n1", "replica n1 --log-level debug"), ("jobs: deltaic keep -- deltaic jobs\n", "")],
+)
+def test_a_procfile_that_somebody_has_changed_prevails(tmp_path, settings, printed, written):
+    path = tmp_path / "Procfile"
+    text = procfile_text(fleet_commands(settings))
+    assert printed in text
+    path.write_text(text.replace(printed, written))
+    assert not is_as_printed(path, settings)
 
 
 def test_nodes_with_a_redis_each_have_workers_each(tmp_path):

@@ -15,7 +15,7 @@ from tests.support import DELTAIC, LINUX, free_port, wait_until
 from tests.workers.fleet_files import local_fleet_file
 from tests.workers.processes.programs import descendants, is_alive, pid_of
 from workers.config.loading import load_settings
-from workers.processes.procfile import procfile_text
+from workers.processes.procfile import fleet_commands, procfile_text
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.deltaic_pb2_grpc import CRDTServiceStub
 from workers.system.ports import accepts_connections
@@ -174,17 +174,21 @@ def hits(settings: FleetSettings, node: str) -> int | None:
 
 
 def test_a_node_that_comes_into_the_fleet_file_is_started_and_ended_when_it_goes(start, tmp_path):
+    """Also beside a Procfile as `deltaic procfile` prints it, such as that of the repository."""
     path = local_fleet_file(tmp_path)
     before, url, address = path.read_text(), load_settings(path).nodes["n1"].redis, f"127.0.0.1:{free_port()}"
+    (tmp_path / "Procfile").write_text(procfile_text(fleet_commands(load_settings(path))))
     fleet = start(DELTAIC, "-f", str(path), "fleet")
     fleet.shows("2 replicas are up", timeout=60)
-    cron = wait_until(lambda: pid_of(fleet.process.pid, "rq.cli", "cron"), 20, "cron to begin")
+    cron = wait_until(lambda: pid_of(fleet.process.pid, "jobs.programs", "cron"), 20, "cron to begin")
     added = start(DELTAIC, "-f", str(path), "node", "add", "n3", "--grpc", address, "--redis", url)
     assert added.ends(60) == 0, added.text
     assert "n3: up" in added.text
     assert load_settings(path).node("n3").resp is None  # as with the others
     fleet.shows("n3 is new in the fleet file: starting it")
-    wait_until(lambda: not is_alive(cron) and pid_of(fleet.process.pid, "rq.cli", "cron"), 20, "cron to begin again")
+    wait_until(
+        lambda: not is_alive(cron) and pid_of(fleet.process.pid, "jobs.programs", "cron"), 20, "cron to begin again"
+    )
     removed = start(DELTAIC, "-f", str(path), "node", "remove", "n3")
     assert removed.ends(60) == 0, removed.text
     fleet.shows("it is not a member of the fleet; not starting it again")

@@ -17,6 +17,7 @@ from workers.storage.store import Store
 from workers.system.tasks import end
 from workers.turns.mailbox import Mailbox
 from workers.wire.keys import Keys
+from workers.wire.outages import Outages
 from workers.wire.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Bench:
 
     def reader(self) -> ReconnectingConnection:
         """A reconnecting connection to the server, closed with the bench."""
-        reader = ReconnectingConnection(self.url, "deltaic-reader-n1", 5)
+        reader = ReconnectingConnection(self.url, "deltaic-reader-n1", 5, Outages())
         self._readers.append(reader)
         return reader
 

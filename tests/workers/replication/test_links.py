@@ -9,6 +9,7 @@ import pytest
 from crdt_core.errors import StoreUnavailable
 from tests.support import free_port, wait_until_async
 from workers.replication.links import Links
+from workers.wire.outages import Outages
 from workers.wire.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ async def test_links_of_another_kind_cannot_be_read(bench: Bench) -> None:
 
 
 async def test_where_redis_is_away_the_last_known_links_are_still_there(bench: Bench) -> None:
-    away = ReconnectingConnection(f"redis://127.0.0.1:{free_port()}/0", "deltaic-reader-n1", 1)
+    away = ReconnectingConnection(f"redis://127.0.0.1:{free_port()}/0", "deltaic-reader-n1", 1, Outages())
     links = Links(bench.redis, away, bench.mailbox)
     links.paused = frozenset({"n2"})
     with pytest.raises(StoreUnavailable, match="the links cannot be read"):

@@ -32,7 +32,7 @@ async def published(server: ValkeyServer) -> AsyncIterator[Published]:
     server.client().hset(Keys("n2").header, mapping=encode_header(header))
     away = f"redis://127.0.0.1:{free_port()}/0"
     urls = {"n1": server.url, "n2": server.url, "n3": away}
-    peers = Peers(checked({"nodes": {name: {"grpc": "h:1", "redis": url} for name, url in urls.items()}}), "n1")
+    peers = Peers(checked({"nodes": {name: {"grpc": f"{name}:1", "redis": url} for name, url in urls.items()}}), "n1")
     yield Published(Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "s"), peers)
     await peers.close()
 

@@ -17,6 +17,7 @@ from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench, lose_connections
 from workers.replication.tail import Tail
 from workers.wire.keys import DELTA_FIELD, Keys
+from workers.wire.outages import Outages
 from workers.wire.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ async def test_a_tail_that_ends_while_its_link_is_paused_closes_its_connection()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-        connection = ReconnectingConnection(url, "deltaic-reader-n1", 5)
+        connection = ReconnectingConnection(url, "deltaic-reader-n1", 5, Outages())
         await connection.ask(("PING",), ("PING",))
         links: Any = PausedLinks()
         mailbox: Any = None

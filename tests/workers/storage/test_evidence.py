@@ -9,7 +9,14 @@ from redis.asyncio import Redis
 
 from crdt_core.errors import Malformed, StoreUnavailable
 from tests.invocations import command
-from workers.storage.evidence import decode_members, decode_names, evidence_of, read_evidence
+from workers.storage.evidence import (
+    STARTING,
+    decode_members,
+    decode_names,
+    evidence_of,
+    read_evidence,
+    starting_mark,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,6 +72,20 @@ async def test_under_which_ids_the_machine_was_added_and_which_name_it_has_now(b
     bench.redis.hset(bench.keys.header, mapping={"added": '["n1-4f2a91"]', "renamed": "n1-4f2a91"})
     found = await read_evidence("n1", redis)
     assert (found.added, found.renamed) == (("n1-4f2a91",), "n1-4f2a91")
+
+
+async def test_a_worker_is_starting_while_its_mark_is_of_this_owner_and_this_process_of_redis(
+    bench: Bench, redis: Redis
+) -> None:
+    token, run_id = bench.store.token, bench.store.run_id
+    assert run_id == bench.redis.info("server")["run_id"]
+    for mark, counts in ((starting_mark(token, run_id), True), (starting_mark(token, "former"), False),
+                         (starting_mark("former", run_id), False)):  # fmt: skip
+        bench.redis.hset(bench.keys.met, STARTING, mark)
+        found = await read_evidence("n1", redis)
+        assert (found.starting, found.met) == (counts, {})
+    bench.redis.hdel(bench.keys.met, STARTING)
+    assert not (await read_evidence("n1", redis)).starting
 
 
 async def test_a_header_that_makes_no_sense_is_malformed_and_a_refusal_is_said(bench: Bench, redis: Redis) -> None:

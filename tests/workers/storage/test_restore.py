@@ -33,7 +33,7 @@ def empty(server: ValkeyServer) -> None:
 
 
 def settings_of(url: str) -> FleetSettings:
-    return checked({"nodes": {name: {"grpc": "127.0.0.1:7101", "redis": url} for name in ("n1", "n2")}})
+    return checked({"nodes": {name: {"grpc": f"{name}:7101", "redis": url} for name in ("n1", "n2")}})
 
 
 def image_lines(bench: Bench) -> list[bytes]:

@@ -11,6 +11,7 @@ from tests.support import wait_until_async
 from workers.storage.writability import Writability
 from workers.system.tasks import end
 from workers.wire.keys import Keys
+from workers.wire.outages import Outages
 from workers.wire.reconnecting import ReconnectingConnection
 from workers.wire.retry import Trouble
 
@@ -32,7 +33,7 @@ class Commits:
 
 @asynccontextmanager
 async def probing(server: ValkeyServer) -> AsyncIterator[tuple[Writability, Commits]]:
-    connection, commits = ReconnectingConnection(server.url, "probe", 1.0), Commits()
+    connection, commits = ReconnectingConnection(server.url, "probe", 1.0, Outages()), Commits()
     writability = Writability("n1", connection, commits)
     running = asyncio.create_task(writability.run())
     try:

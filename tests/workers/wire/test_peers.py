@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def peers_of(n1: str, **others: str) -> Peers:
-    nodes = {name: {"grpc": "127.0.0.1:7101", "redis": url} for name, url in {"n1": n1, **others}.items()}
+    nodes = {name: {"grpc": f"{name}:7101", "redis": url} for name, url in {"n1": n1, **others}.items()}
     return Peers(checked({"nodes": nodes, "limits": {"inbox_entries_max": 7}}), "n1")
 
 

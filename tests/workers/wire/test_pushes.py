@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tests.support import wait_until_async
+from workers.wire.outages import Outages
 from workers.wire.pushes import listening
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Heard:
         self.pushes: list[Any] = []
         self.lost = asyncio.Event()
         self.connection: ReconnectingConnection = listening(
-            server.url, "listener", 5, opening, on_push=self.pushes.append, on_lost=self.lost.set
+            server.url, "listener", 5, Outages(), opening, on_push=self.pushes.append, on_lost=self.lost.set
         )
 
 

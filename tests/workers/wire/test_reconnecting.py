@@ -9,6 +9,7 @@ import pytest
 
 from crdt_core.errors import StoreUnavailable
 from tests.support import free_port, wait_until_async
+from workers.wire.outages import Outages
 from workers.wire.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ NAME = "deltaic-reader-n1"
 
 @pytest.fixture
 async def connection(server: ValkeyServer) -> AsyncIterator[ReconnectingConnection]:
-    opened = ReconnectingConnection(server.url, NAME, 5)
+    opened = ReconnectingConnection(server.url, NAME, 5, Outages())
     yield opened
     opened.close()
 
@@ -57,7 +58,7 @@ async def test_a_refusal_is_an_error_and_the_connection_stays(connection: Reconn
 
 
 async def test_nobody_at_the_other_end_is_an_error_each_time() -> None:
-    connection = ReconnectingConnection(f"redis://127.0.0.1:{free_port()}/0", NAME, 5)
+    connection = ReconnectingConnection(f"redis://127.0.0.1:{free_port()}/0", NAME, 5, Outages())
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
             await connection.ask(("PING",))
@@ -66,6 +67,8 @@ async def test_nobody_at_the_other_end_is_an_error_each_time() -> None:
 
 async def test_tls_files_that_are_missing_just_now_are_waited_for(tmp_path: Path) -> None:
     """They may be in the middle of being replaced while a peer is met again: that must not end the worker."""
-    connection = ReconnectingConnection(f"rediss://127.0.0.1:1/0?ssl_ca_certs={tmp_path / 'ca.pem'}", NAME, 1)
+    connection = ReconnectingConnection(
+        f"rediss://127.0.0.1:1/0?ssl_ca_certs={tmp_path / 'ca.pem'}", NAME, 1, Outages()
+    )
     with pytest.raises(StoreUnavailable, match="TLS"):
         await connection.ask(("PING",))

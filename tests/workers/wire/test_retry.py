@@ -36,9 +36,10 @@ async def test_any_other_error_ends_the_attempts() -> None:
         await until_redis_answers(Attempts(StoreUnavailable("one"), Fenced("n1")), URL)
 
 
-async def test_the_log_tells_now_and_then_without_the_password() -> None:
+async def test_the_log_tells_once_that_redis_is_awaited_and_once_that_it_answers_without_the_password() -> None:
     with structlog.testing.capture_logs() as logs:
-        await until_redis_answers(Attempts(*[StoreUnavailable("away")] * 4), URL)
-    assert logs == [
-        {"event": "redis_awaited", "log_level": "warning", "url": "redis://:***@10.0.0.1:6379/0", "reason": "away"}
-    ]
+        await until_redis_answers(Attempts(*[StoreUnavailable("away")] * 6), URL)
+    awaited, answered = logs
+    url = "redis://:***@10.0.0.1:6379/0"
+    assert awaited == {"event": "redis_awaited", "log_level": "warning", "url": url, "reason": "away"}
+    assert (answered["event"], answered["url"]) == ("redis_answered", url)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from redis.asyncio import Redis
 
 from crdt_core.codec.messages import Admit, decode_message
 from crdt_core.errors import CorruptState, NotAMember
@@ -17,16 +18,17 @@ from crdt_core.membership.evidence import OperatorOverride
 from crdt_core.membership.identity import Start
 from tests.support import free_port, wait_until_async
 from workers.config.loading import checked
+from workers.storage.evidence import read_evidence
 from workers.storage.store import Store
 from workers.system.tasks import end
 from workers.wire.keys import FLEET, MESSAGE_FIELD, Keys
 from workers.wire.peers import Peers
-from workers.worker.bootstrap import bootstrap
+from workers.worker.bootstrap import bootstrap, end_start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from redis import Redis
+    import redis
 
     from tests.server import ValkeyServer
 
@@ -34,13 +36,14 @@ AWAY = f"redis://127.0.0.1:{free_port()}/0"
 
 
 class Starting:
-    """n1 of a fleet of n1 and n2, whose store it owns."""
+    """n1, or `name`, of a fleet of n1 and n2, whose store it owns."""
 
-    def __init__(self, server: ValkeyServer) -> None:
-        self.client: Redis = server.client()
+    def __init__(self, server: ValkeyServer, name: str = "n1") -> None:
+        self.client: redis.Redis = server.client()
         self.url = server.url
-        self.keys = Keys("n1")
-        self.store = Store("n1", server.url, "token", 1000)
+        self.name = name
+        self.keys = Keys(name)
+        self.store = Store(name, server.url, "token", 1000)
 
     async def decide(self, n2: str = "", *, trusting: bool = False, unsponsored: bool = False) -> Start:
         """The decision, with the Redis of n2 at `n2`."""
@@ -49,11 +52,10 @@ class Starting:
         urls = {"n1": self.url, "n2": n2 or self.url}
         nodes = {name: {"grpc": f"{name}:7101", "redis": urls[name]} for name in urls}
         settings = checked({"nodes": nodes})
-        peers = Peers(settings, "n1")
+        peers = Peers(settings, self.name)
+        override = OperatorOverride(trusting, unsponsored)
         try:
-            return await bootstrap(
-                "n1", settings.node("n1"), self.store, peers, OperatorOverride(trusting, unsponsored)
-            )
+            return await bootstrap(self.name, settings.node(self.name), self.store, peers, override)
         finally:
             await peers.close()
 
@@ -75,12 +77,12 @@ async def starting(server: ValkeyServer) -> AsyncIterator[Starting]:
     await asyncio.sleep(0)  # the connection closes in the next round of the loop
 
 
-def publish(client: Redis, node: str, **fields: Any) -> None:
+def publish(client: redis.Redis, node: str, **fields: Any) -> None:
     """Writes a header of `node`, as of a commit."""
     values = {"clock": {}, "stable": {}, "hlc": [1, 0], **fields}
     header = {name: value if isinstance(value, str) else orjson.dumps(value) for name, value in values.items()}
     run_id = client.info("server")["run_id"]
-    client.hset(Keys(node).header, mapping={"digest": "0" * 16, "run_id": run_id, **header})
+    client.hset(Keys(node).header, mapping={"digest": "0" * 16, "run_id": run_id} | header)
 
 
 async def test_a_node_of_a_new_fleet_founds_it_with_the_others(starting: Starting) -> None:
@@ -89,7 +91,7 @@ async def test_a_node_of_a_new_fleet_founds_it_with_the_others(starting: Startin
     assert (decision.replica, decision.founders, decision.sponsor) == ("n1", ("n1", "n2"), None)
     header = starting.header()
     assert (header[b"replica"], orjson.loads(header[b"founders"])) == (b"n1", ["n1", "n2"])
-    assert not starting.client.exists(starting.keys.met), "this process has read nothing yet"
+    assert not starting.client.hexists(starting.keys.met, "n2"), "this process has read nothing yet"
 
 
 async def test_a_node_that_has_lost_nothing_goes_on(starting: Starting) -> None:
@@ -97,6 +99,29 @@ async def test_a_node_that_has_lost_nothing_goes_on(starting: Starting) -> None:
     before = starting.header()
     assert await starting.decide() == Start("n1", ("n1", "n2"), former="n1.0")
     assert starting.header().items() - {(b"owner", b"token"), (b"format", b"1")} == before.items()
+
+
+async def test_nodes_that_start_together_after_their_redis_was_restarted_do_not_wait_for_each_other(
+    starting: Starting, server: ValkeyServer
+) -> None:
+    """Each took the other for a worker that might live, until its patience of ten seconds was over."""
+    for name in ("n1", "n2"):
+        publish(starting.client, name, replica=name, founders=["n1", "n2"], clock={"n1": 7}, run_id="former")
+    neighbour = Starting(server, "n2")
+    try:
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(starting.decide(), neighbour.decide())
+    finally:
+        neighbour.store.close()
+    assert [start.replica for start in found] == ["n1", "n2"]
+
+
+async def test_a_worker_takes_back_that_it_is_starting_before_it_reads_from_its_peers(starting: Starting) -> None:
+    await starting.decide()
+    async with Redis.from_url(starting.url) as client:
+        assert (await read_evidence("n1", client)).starting
+        await end_start("n1", client)
+        assert not (await read_evidence("n1", client)).starting
 
 
 async def test_a_header_that_cannot_be_read_stops_it(starting: Starting) -> None:

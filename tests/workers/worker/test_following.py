@@ -33,7 +33,7 @@ class Following(Bench):
 
     def __init__(self, server: ValkeyServer) -> None:
         super().__init__(server.url)
-        nodes = {name: {"grpc": "h:1", "redis": server.url} for name in ("n1", "n2")}
+        nodes = {name: {"grpc": f"{name}:1", "redis": server.url} for name in ("n1", "n2")}
         self.peers = Peers(checked({"nodes": nodes}), "n1")
         self.client: Redis = server.client()
         self.left: list[str] = []

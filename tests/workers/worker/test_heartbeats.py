@@ -32,7 +32,7 @@ class Beating(Bench):
 
     def __init__(self, server: ValkeyServer) -> None:
         super().__init__(server.url)
-        nodes = {name: {"grpc": "h:1", "redis": server.url} for name in ("n1", "n2")}
+        nodes = {name: {"grpc": f"{name}:1", "redis": server.url} for name in ("n1", "n2")}
         self.peers = Peers(checked({"nodes": nodes}), "n1")
         self.serving = asyncio.Event()
         self.client: Redis = server.client()

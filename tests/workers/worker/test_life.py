@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from crdt_core.errors import AlreadyRunning, DamagedState, EvictingRedis, Fenced
 from crdt_core.membership.evidence import OperatorOverride
-from tests.support import wait_until_async
+from tests.server import ValkeyServer
+from tests.support import free_port, wait_until_async
+from workers.config.loading import checked
 from workers.processes.supervision import STAY_DOWN
 from workers.storage.ownership import Ownership
 from workers.system.ports import split_address
@@ -23,8 +26,8 @@ from workers.worker.life import Life
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
-    from tests.server import ValkeyServer
     from workers.config.settings import FleetSettings
 
 pytestmark = pytest.mark.usefixtures("usual_gc")
@@ -197,3 +200,29 @@ async def test_keys_that_vanish_while_a_node_runs_are_written_again_and_counted(
         assert counted() >= 50
         life.stop.set_result(None)
         await life.task
+
+
+async def test_an_outage_of_redis_is_said_when_it_begins_and_when_it_ends_and_not_in_between(tmp_path: Path) -> None:
+    """Five nodes wrote 25 lines a second for as long as their Redis was away."""
+    valkey = ValkeyServer(tmp_path / "valkey").start()
+    faces = {face: f"127.0.0.1:{free_port()}" for face in ("grpc", "resp")}
+    settings = checked({"nodes": {"n1": {**faces, "redis": valkey.url}}, "limits": {"write_timeout_ms": 3000}})
+    try:
+        async with living(settings) as life:
+            await life.serves()
+            await life.client.incr("hits")
+            with structlog.testing.capture_logs() as logs:
+                await asyncio.to_thread(valkey.stop)
+                with pytest.raises(RedisError):  # three seconds later
+                    await life.client.incr("hits")
+                during = [line["event"] for line in logs]
+                await asyncio.to_thread(valkey.start)
+                ends = {"redis_returned", "redis_answered"}
+                await wait_until_async(lambda: ends <= {line["event"] for line in logs}, 20, "its return to be said")
+            life.stop.set_result(None)
+            await life.task
+    finally:
+        valkey.stop()
+    assert sorted(during) == ["commit_interrupted", "redis_awaited", "redis_lost"]
+    after = [line["event"] for line in logs][len(during) :]
+    assert sorted(after) == ["redis_answered", "redis_returned"]

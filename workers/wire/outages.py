@@ -1,0 +1,48 @@
+"""Logs that a Redis is lost when the first of this worker's connections to it fails, and that it has returned when all
+of them answer again. What happens in between is not logged.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import structlog
+
+from workers.config.redis_url import redacted
+
+__all__ = ["Outages"]
+
+log = structlog.get_logger()
+
+
+class Outages:
+    """Which of a worker's connections fail at present, by the URL of the Redis at their other end."""
+
+    def __init__(self) -> None:
+        self._failing: dict[str, set[object]] = {}
+        self._since_s: dict[str, float] = {}
+
+    def failed(self, url: str, connection: object, reason: str) -> None:
+        """Note that `connection` does not get through to the Redis at `url`. Idempotent."""
+        if url not in self._failing:
+            self._failing[url], self._since_s[url] = set(), monotonic()
+            log.warning("redis_lost", url=redacted(url), reason=reason)
+        self._failing[url].add(connection)
+
+    def answered(self, url: str, connection: object) -> None:
+        """Note that `connection` gets through again. Does nothing if it was not noted as failing."""
+        failing = self._failing.get(url)
+        if failing is not None and connection in failing:
+            self._forget(url, connection)
+            if url not in self._failing:
+                log.warning("redis_returned", url=redacted(url), after_s=round(monotonic() - self._since_s[url], 1))
+
+    def closed(self, url: str, connection: object) -> None:
+        """Note that `connection` is not used any more."""
+        if connection in self._failing.get(url, ()):
+            self._forget(url, connection)
+
+    def _forget(self, url: str, connection: object) -> None:
+        self._failing[url].remove(connection)
+        if not self._failing[url]:
+            del self._failing[url]
