@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["cron", "fleet", "jobs", "procfile", "valkey"]
 
 _CRON_MODULE = "workers.jobs.schedule"
+_GUARDED = "workers.jobs.guarded.Guarded"
+"""What the names of the classes begin with that keep RQ's workers to this fleet's jobs."""
 _RQ_URL_VARIABLE = "RQ_REDIS_URL"
 """RQ gets its URL in the environment, because every user of the machine can read a command line and its password."""
 
@@ -103,9 +105,10 @@ def jobs(ctx: click.Context, names: tuple[str, ...]) -> None:
     settings = load_settings(ctx.obj)
     nodes, url = _jobs_redis(settings, names)
     wait_for_redis(url, click.echo)
-    options = ["--num-workers", str(settings.jobs.workers), "--worker-class", "rq.worker.SimpleWorker"]
+    classes = [word for kind in ("worker", "job", "queue") for word in (f"--{kind}-class", _GUARDED + kind.title())]
+    options = ["--num-workers", str(settings.jobs.workers), "--serializer", "json", *classes]
     _become_rq(
-        ["worker-pool", "--quiet", "--serializer", "json", *options, *map(queue_name, nodes)],
+        ["worker-pool", "--quiet", *options, *map(queue_name, nodes)],
         _environment(ctx.obj) | {_RQ_URL_VARIABLE: url},
     )
 
