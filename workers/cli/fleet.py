@@ -19,9 +19,10 @@ from rich.panel import Panel
 from rich.table import Column, Table
 
 from crdt_core.errors import InvalidArgument, SettingsError
+from workers.config.embedded_server import HOST
 from workers.config.loading import CRON_NODES_VARIABLE, FILE_VARIABLE, default_fleet_file, load_settings
 from workers.config.redis_url import redacted
-from workers.processes.embedded import HOST, become_server, server_binary, wants_embedded
+from workers.processes.embedded import become_server, server_binary, wants_embedded
 from workers.processes.procfile import fleet_commands, procfile_text, read_procfile
 from workers.system.ports import reserve_port, split_address
 from workers.wire.keys import queue_name

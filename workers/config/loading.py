@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from crdt_core.errors import SettingsError, brief
+from workers.config.embedded_server import with_server_password
 from workers.config.redis_url import redacted
 from workers.config.settings import ENV_PREFIX, NODE_NAME, FleetSettings, NodeSettings
 
@@ -53,7 +54,10 @@ def default_fleet_file() -> Path:
 
 
 def load_settings(path: Path | None = None) -> FleetSettings:
-    """Return the settings in the fleet file `path`, overridden by the environment; raises `SettingsError`."""
+    """Return the settings in the fleet file `path`, overridden by the environment; raises `SettingsError`.
+
+    The URLs of nodes on the embedded server have its password.
+    """
     path = path or default_fleet_file()
     try:
         content = tomllib.loads(path.read_text("utf-8"))
@@ -64,7 +68,7 @@ def load_settings(path: Path | None = None) -> FleetSettings:
     except RecursionError:
         raise SettingsError(str(path), "is not valid TOML: nested too deeply") from None
     _refuse_unknown_variables(os.environ)
-    return checked(content)
+    return with_server_password(checked(content))
 
 
 def checked(content: Mapping[str, Any]) -> FleetSettings:
