@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from crdt_core.errors import SettingsError, UnknownNode
 from tests.workers.cli.invoking import invoke
 from tests.workers.fleet_files import local_fleet_file
-from workers.wire.access import Role, acl_file, set_user_commands
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from workers.wire.access import Role, acl_file, set_user_commands, user_name
 
 PASSWORDS = {role: f"{role}-s3cret" for role in Role}
 
@@ -51,3 +48,14 @@ def test_a_file_without_every_password_is_refused_and_not_quoted(tmp_path: Path,
     assert isinstance(
         invoke(local_fleet_file(tmp_path), "acl", "n1", "--passwords", str(tmp_path / "none")).exception, SettingsError
     )
+
+
+@pytest.mark.parametrize("node", ["n1", "n2", "n3"])
+def test_the_deployment_has_the_users_that_it_prints(node: str) -> None:
+    docker = Path(__file__).parents[3] / "docker"
+    users = docker / "users"
+    printed = invoke(docker / "deltaic.compose.toml", "acl", node, "--passwords", str(users / f"{node}.toml")).output
+    assert printed == (users / f"{node}.acl").read_text("utf-8")
+    compose = (docker.parent / "docker-compose.yml").read_text("utf-8")
+    for role in (Role.OWNER, Role.JOBS):
+        assert f"redis://{user_name(role)}:{role}-of-{node}@redis:6379/0" in compose
