@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError
 
 from tests.scenarios.secured import family
-from tests.support import DELTAIC, LINUX, plain_environment, wait_until
+from tests.support import DELTAIC, LINUX, free_port, plain_environment, wait_until
 from tests.workers.fleet_files import local_fleet_file
 from workers.config.loading import load_settings
 from workers.wire.keys import queue_name
@@ -60,6 +60,9 @@ def test_a_fleet_whose_embedded_server_has_a_password(tmp_path: Path) -> None:
             assert run(path, "incr", "hits", "2") == "n1: hits = 2\n"
             wait_until(lambda: owner.zcard(f"rq:finished:{queue_name('n2')}"), 30, f"a job:\n{log.read_text('utf-8')}")
             wait_until(lambda: json.loads(run(path, "status", "--json"))["agreement"] == "agree", 30, "agreement")
+            new = ("--grpc", f"127.0.0.1:{free_port()}", "--redis", f"redis://127.0.0.1:{port}/0")
+            assert "n3 is now a member" in run(path, "node", "add", "n3", *new)
+            assert "n3: hits = 3" in run(path, "incr", "hits", "--node", "n3")
             shown = [Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace") for pid in family(fleet.pid)]
             kept = [owner.dump(key) or b"" for key in owner.scan_iter("deltaic:*")]
         assert kept

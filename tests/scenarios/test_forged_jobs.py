@@ -114,6 +114,18 @@ def test_what_stands_in_the_queue_and_is_no_job_stops_nobody(redis: Redis, node:
     assert redis.smembers("rq:workers") == workers, f"a worker had to be replaced:\n{node.said()}"
 
 
+def test_registries_that_cannot_be_read_stop_nobody(redis: Redis, node: Deployment) -> None:
+    """RQ's workers ended at every start, because they could not clean up."""
+    redis.rpush(f"rq:queue:{QUEUE}:intermediate", b"\xff")
+    redis.set(f"rq:finished:{QUEUE}", "no sorted set")
+    node.start("jobs")
+    put(redis, "own", {"data": OWN, "result_ttl": "0"})
+    redis.rpush(f"rq:queue:{QUEUE}", "own")
+    wait_until(lambda: not redis.exists("rq:job:own"), 30, f"the job to be run, which leaves nothing:\n{node.said()}")
+    assert "registries_unreadable" in node.said()
+    assert "Traceback" not in node.said()
+
+
 def test_nothing_is_run_from_the_registries_that_rq_looks_after(redis: Redis, node: Deployment, tmp_path: Path) -> None:
     """RQ read the jobs that it cleans up with pickle, whatever serializer its workers had."""
     for name in ("started", "stuck", "dependent", "scheduled", "grouped", "deferred"):
