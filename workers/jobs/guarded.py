@@ -18,6 +18,7 @@ from rq import Queue, SimpleWorker
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import now
 
 from crdt_core.errors import Malformed, brief
 from workers.jobs.allowed import PERIODIC_JOBS, checked_fields
@@ -78,12 +79,13 @@ class GuardedJob(Job):
             raise self.refuse(str(error)) from error
 
     def refuse(self, reason: str) -> NoSuchJobError:
-        """Log and count that this job is not run, delete it, and return the error that says so to RQ."""
-        log.warning("job_refused", job=self.id, reason=reason)
-        with self.connection.pipeline() as pipeline:
-            pipeline.incr(REFUSED_JOBS)
-            pipeline.delete(self.key)
-            pipeline.execute()
+        """Delete this job, log and count that it is not run, and return the error that says so to RQ.
+
+        Two workers may read a job at once: the one whose deletion finds it counts it.
+        """
+        if self.connection.delete(self.key):
+            self.connection.incr(REFUSED_JOBS)
+            log.warning("job_refused", job=self.id, reason=reason)
         return NoSuchJobError(reason)
 
     @property
@@ -164,6 +166,14 @@ class GuardedWorker(SimpleWorker):
 
     def subscribe(self) -> None:
         """Listen to no channel: whoever can publish could end the worker or its job."""
+
+    def clean_registries(self) -> None:
+        """Clean up RQ's registries. If something there cannot be read, log that, and go on to work."""
+        try:
+            super().clean_registries()  # type: ignore[no-untyped-call]
+        except (ResponseError, ValueError) as error:
+            log.warning("registries_unreadable", reason=str(error))
+            self.last_cleaned_at = now()  # type: ignore[assignment]
 
     def clean_group_registries(self) -> None:
         """Look after no groups: no job belongs to one."""
