@@ -1,8 +1,9 @@
 """DELTAIC.EWENABLE and its family: flags, a type that Redis does not have.
 
 There are two kinds: of a concurrent enable and disable, the enable wins (EW) or the disable wins (DW). DELTAIC.FLAG.SET
-writes a flag of either kind, and makes an EW flag. DELTAIC.ENABLED reads either kind. A flag that is not enabled is no
-key: EXISTS and DELTAIC.ENABLED say 0. DEL, TTL, EXPIRE and the like work as on any key.
+writes a flag of either kind, and makes an EW flag or one of the kind that the caller names. DELTAIC.ENABLED reads
+either kind. A flag that is not enabled is no key: EXISTS and DELTAIC.ENABLED say 0. DEL, TTL, EXPIRE and the like work
+as on any key.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.command import KEY, Command
-from crdt_core.commands.kinds import Kinds
+from crdt_core.commands.kinds import Kinds, parse_options
 from crdt_core.errors import InvalidArgument, brief
 from crdt_core.types import DWFLAG, EWFLAG, SLOT
 
@@ -41,15 +42,16 @@ def _disable(type_: CrdtType, session: Session, args: list[bytes]) -> Reply:
 
 
 def _set(session: Session, args: list[bytes]) -> Reply:
-    """The flag's new value. To disable a flag that is not enabled changes nothing, of either kind."""
+    """The flag's new value. To disable a flag that is not enabled changes nothing, unless the caller names its kind."""
     enabled = _SWITCH.get(args[1])
     if enabled is None:
         raise InvalidArgument("flag", f"{brief(args[1].decode('utf-8', 'replace'))} is neither 0 nor 1")
+    wanted = _KINDS.parse(parse_options(args[2:], b"KIND"))
     found = session.take(args[0])
-    type_ = _KINDS.resolve(found, None, EWFLAG)
+    type_ = _KINDS.resolve(found, wanted, EWFLAG)
     if enabled:
         session.replica.write(args[0], type_, SLOT, True)
-    elif found is not None:
+    elif found is not None or wanted is not None:
         session.take_out(args[0], type_, SLOT)
     return int(enabled)
 
@@ -101,12 +103,12 @@ COMMANDS: tuple[Command[Session], ...] = (
     ),
     Command(
         "deltaic",
-        "DELTAIC.FLAG.SET key flag",
-        3,
+        "DELTAIC.FLAG.SET key flag [KIND kind]",
+        -3,
         KEY,
         "write denyoom fast",
         _set,
-        "Enables (1) or disables (0) a flag. A new flag is an enable-wins flag.",
+        "Enables (1) or disables (0) a flag of a kind: dwflag, or ewflag for a new one.",
         "The kind of the flag decides.",
         since="0.2.0",
     ),

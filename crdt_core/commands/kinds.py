@@ -22,14 +22,14 @@ __all__ = ["Kinds", "key_text", "parse_options"]
 
 
 class Kinds:
-    """The types of one family: `named` are those that a caller may ask for, `others` are only accepted where found."""
+    """The types of one family, any of which a caller may ask for."""
 
     __slots__ = ("_all", "_by_name", "_names")
 
-    def __init__(self, *named: CrdtType, others: tuple[CrdtType, ...] = ()) -> None:
-        self._all = named + others
-        self._names = " or ".join(type_.name for type_ in self._all)
-        self._by_name: Mapping[bytes, CrdtType] = {type_.encoded_name: type_ for type_ in named}
+    def __init__(self, *types: CrdtType) -> None:
+        self._all = types
+        self._names = " or ".join(type_.name for type_ in types)
+        self._by_name: Mapping[bytes, CrdtType] = {type_.encoded_name: type_ for type_ in types}
 
     def parse(self, options: Mapping[bytes, bytes]) -> CrdtType | None:
         """Return the type that the option `KIND` names, `None` without it. Raises `InvalidArgument` for a bad name."""

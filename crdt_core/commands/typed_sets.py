@@ -1,7 +1,7 @@
 """DELTAIC.SET.ADD and its family: sets whose kind the caller names, whatever the policies say.
 
-SADD makes the kind of set that the policies say. These commands make an `orset` (add wins), or the kind that they name;
-`gset` only grows. A set that is there keeps its kind, also an `rwset` (remove wins).
+SADD makes the kind of set that the policies say. These commands make an `orset` (add wins), or the kind that they name:
+a `gset` only grows, in an `rwset` a remove wins over a concurrent add. A set that is there keeps its kind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_KINDS = Kinds(ORSET, GSET, others=(RWSET,))
+_KINDS = Kinds(ORSET, GSET, RWSET)
 
 
 def _add(session: Session, args: list[bytes]) -> Reply:
@@ -37,12 +37,17 @@ def _add(session: Session, args: list[bytes]) -> Reply:
 
 
 def _remove(session: Session, args: list[bytes]) -> Reply:
-    """Whether the element was there. Where removes win, the removal of an absent element is a write, too."""
-    key, element = args
-    found = _KINDS.check(session.take(key))
-    if found is None:
+    """Whether the element was there. Where removes win, the removal of an absent element is a write, too.
+
+    So a set of such a kind, if the caller names it, need not be there either.
+    """
+    key, element = args[0], args[1]
+    wanted = _KINDS.parse(parse_options(args[2:], b"KIND"))
+    found = session.take(key)
+    type_ = _KINDS.resolve(found, wanted, ORSET)
+    if found is None and not type_.removes_win:
         return 0
-    type_, there = found.type, shows(found.parts.get(element))
+    there = found is not None and shows(found.parts.get(element))
     if type_.grow_only:
         raise WrongType(key_text(key), type_.name, ORSET.name, "nothing can be removed from a grow-only set")
     session.take_out(key, type_, element)
@@ -66,19 +71,19 @@ COMMANDS: tuple[Command[Session], ...] = (
         KEY,
         "write denyoom fast",
         _add,
-        "Adds to a set of a kind: gset, or orset for a new one.",
-        "An add wins over a concurrent remove.",
+        "Adds to a set of a kind: gset, rwset, or orset for a new one.",
+        "An add wins over a concurrent remove, except where removes win (rwset).",
         since="0.2.0",
     ),
     Command(
         "deltaic",
-        "DELTAIC.SET.REMOVE key element",
-        3,
+        "DELTAIC.SET.REMOVE key element [KIND kind]",
+        -3,
         KEY,
-        "write fast",
+        "write denyoom fast",
         _remove,
-        "Removes the element if this node has seen it.",
-        "A concurrent add wins, except where removes win.",
+        "Removes the element if this node has seen it; in an rwset, also if not.",
+        "A concurrent add wins, except where removes win (rwset).",
         since="0.2.0",
     ),
     Command(

@@ -11,6 +11,7 @@ from uuid import uuid4
 from tests.client import NodeClient, connected
 from tests.containers.engine import REPOSITORY, compose_command
 from tests.support import free_port, wait_until
+from workers.wire.access import Role, user_name
 
 __all__ = ["NODES", "Deployment"]
 
@@ -75,9 +76,10 @@ class Deployment:
         command = ["exec", "-T", service, "python", "-c", REACH, other, str(port)]
         return self._run(*self._compose_command, *command, check=False).returncode == 0
 
-    def ask_redis(self, node: str, *command: str) -> str:
-        """What the Redis of `node` answers, in the words of `valkey-cli`."""
-        return self.compose("exec", "-T", f"redis-{node}", "valkey-cli", *command).strip()
+    def ask_redis(self, node: str, *command: str, role: Role = Role.INSPECTOR) -> str:
+        """What the Redis of `node` answers to a role, in the words of `valkey-cli`."""
+        user = ("--user", user_name(role), "--pass", f"{role}-of-{node}", "--no-auth-warning")
+        return self.compose("exec", "-T", f"redis-{node}", "valkey-cli", *user, *command).strip()
 
     def wait_until_healthy(self, service: str, timeout: float = 60) -> None:
         container = self.compose("ps", "--quiet", service).strip()

@@ -7,6 +7,7 @@ from redis import Redis
 
 from tests.containers.deployment import NODES
 from tests.support import wait_until
+from workers.wire.access import Role
 
 pytestmark = [pytest.mark.containers, pytest.mark.serial, pytest.mark.timeout(600)]
 
@@ -32,6 +33,17 @@ def test_every_node_is_whole(compose_deployment):
             lambda node=node: successful_jobs(compose_deployment, node), timeout=60, what=f"a job of {node} to succeed"
         )
         assert compose_deployment.ask_redis(node, "ZCARD", "rq:cron_schedulers") == "1"
+
+
+def test_a_peer_that_tries_more_than_it_may_is_refused(compose_deployment):
+    for command in (
+        ["FLUSHALL"],
+        ["CONFIG", "GET", "*"],
+        ["DEL", "deltaic:{n1}:log"],
+        ["RPUSH", "rq:queue:deltaic-n1", "x"],
+    ):
+        assert "NOPERM" in compose_deployment.ask_redis("n1", *command, role=Role.PEER)
+    assert "NOPERM" in compose_deployment.compose("exec", "-T", "redis-n1", "valkey-cli", "GET", "deltaic:{n1}:alive")
 
 
 def test_clients_of_redis_reach_every_node(compose_deployment):

@@ -81,13 +81,13 @@ REQUESTS: dict[str, st.SearchStrategy[Any]] = {
     "CRDTService/IncrementCounter": st.builds(pb.IncrementCounterRequest, counter_id=ODD, amount=NUMBERS, kind=KINDS),
     "CRDTService/DecrementCounter": st.builds(pb.DecrementCounterRequest, counter_id=ODD, amount=NUMBERS, kind=KINDS),
     "CRDTService/AddToSet": st.builds(pb.AddToSetRequest, set_id=ODD, element=ODD, kind=KINDS),
-    "CRDTService/RemoveFromSet": st.builds(pb.RemoveFromSetRequest, set_id=ODD, element=ODD),
+    "CRDTService/RemoveFromSet": st.builds(pb.RemoveFromSetRequest, set_id=ODD, element=ODD, kind=KINDS),
     "CRDTService/GetSet": st.builds(pb.GetSetRequest, set_id=ODD),
     "CRDTService/SetRegister": st.builds(
         pb.SetRegisterRequest, register_id=ODD, value=ODD, timestamp=st.one_of(st.none(), NUMBERS), kind=KINDS
     ),
     "CRDTService/GetRegister": st.builds(pb.GetRegisterRequest, register_id=ODD),
-    "CRDTService/SetFlag": st.builds(pb.SetFlagRequest, flag_id=ODD, enabled=st.booleans()),
+    "CRDTService/SetFlag": st.builds(pb.SetFlagRequest, flag_id=ODD, enabled=st.booleans(), kind=KINDS),
     "CRDTService/Delete": st.builds(pb.DeleteRequest, key=ODD),
     "ReplicationService/Merge": st.builds(pb.MergeRequest, patch=mutated([FULL.replace(b'"n', b'"x')])),
     "ReplicationService/GetPatch": st.builds(

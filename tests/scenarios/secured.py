@@ -9,17 +9,20 @@ from urllib.parse import quote
 
 from tests.server import ValkeyServer
 from tests.support import DELTAIC, free_port, plain_environment, wait_until
+from workers.wire.access import Role, set_user_commands, user_name
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
 __all__ = [
     "GRPC_SECRET",
+    "OWNER",
     "REDIS_SECRET",
     "USER",
     "Deployment",
     "deployment",
     "family",
+    "give_rights",
     "redis_server",
     "with_password",
 ]
@@ -27,6 +30,7 @@ __all__ = [
 REDIS_SECRET = "r3dis/s3cret#:@?%&ü"  # noqa: S105
 GRPC_SECRET = "gRPC-s3cret!#/%"  # noqa: S105
 USER = "del:taic@here"
+OWNER = user_name(Role.OWNER)
 
 
 class Deployment:
@@ -93,14 +97,25 @@ def deployment(stack: ExitStack, directory: Path, redis: str, security: str = ""
 
 
 def redis_server(stack: ExitStack, directory: Path, *, password: str | None = None) -> ValkeyServer:
+    """A server whose default user may do everything. With a password, it has the users of `deltaic acl` for n1, too."""
     options = ("--unixsocket", str(directory / "valkey.sock"), "--unixsocketperm", "700")
     directory.mkdir(parents=True, exist_ok=True)
     server = ValkeyServer(directory / "valkey", password=password, options=options)
     stack.callback(server.stop)
-    return server.start()
+    server.start()
+    if password is not None:
+        give_rights(server, OWNER, password)
+    return server
 
 
-def with_password(server: ValkeyServer, user: str = "default", password: str = REDIS_SECRET) -> str:
+def give_rights(server: ValkeyServer, user: str, password: str) -> None:
+    """Makes `user` the owner of n1 in the server, with the rights that `deltaic acl` prints."""
+    (rights,) = [line for line in set_user_commands(["n1"]) if line.startswith(f"ACL SETUSER {OWNER} ")]
+    with server.client() as admin:
+        admin.execute_command("ACL", "SETUSER", user, f">{password}", *rights.split()[3:])
+
+
+def with_password(server: ValkeyServer, user: str = OWNER, password: str = REDIS_SECRET) -> str:
     return f"redis://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{server.port}/0"
 
 

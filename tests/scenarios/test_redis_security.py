@@ -11,7 +11,15 @@ import pytest
 
 from tests.certificates import Authority, TlsFront
 from tests.client import NodeClient
-from tests.scenarios.secured import REDIS_SECRET, USER, deployment, redis_server, with_password
+from tests.scenarios.secured import (
+    OWNER,
+    REDIS_SECRET,
+    USER,
+    deployment,
+    give_rights,
+    redis_server,
+    with_password,
+)
 from tests.support import wait_until
 from workers.wire.keys import Keys
 
@@ -22,8 +30,7 @@ if TYPE_CHECKING:
 
 def test_a_redis_with_a_user_and_a_password_of_any_characters(deploy: ExitStack, tmp_path: Path) -> None:
     server = redis_server(deploy, tmp_path, password="for the default user")  # noqa: S106
-    with server.client() as admin:
-        admin.execute_command("ACL", "SETUSER", USER, "on", f">{REDIS_SECRET}", "~*", "&*", "+@all")
+    give_rights(server, USER, REDIS_SECRET)
     node = deployment(deploy, tmp_path, with_password(server, USER))
     node.start("replica", "n1")
     node.wait_until_serving()
@@ -38,7 +45,7 @@ def test_a_redis_with_a_user_and_a_password_of_any_characters(deploy: ExitStack,
 def test_a_redis_at_a_unix_socket_with_a_password_and_a_database(deploy: ExitStack, tmp_path: Path) -> None:
     server = redis_server(deploy, tmp_path, password=REDIS_SECRET)
     path = f"{tmp_path}/valkey.sock"
-    node = deployment(deploy, tmp_path, f"unix://:{quote(REDIS_SECRET, safe='')}@{path}?db=3")
+    node = deployment(deploy, tmp_path, f"unix://{OWNER}:{quote(REDIS_SECRET, safe='')}@{path}?db=3")
     node.start("replica", "n1")
     node.wait_until_serving()
     assert node.run("incr", "hits").returncode == 0
@@ -53,7 +60,7 @@ def behind_tls(deploy: ExitStack, tmp_path: Path) -> tuple[str, Authority]:
     server = redis_server(deploy, tmp_path, password=REDIS_SECRET)
     authority = Authority(tmp_path / "certificates")
     front = deploy.enter_context(TlsFront(authority, server.port))
-    return f"rediss://:{quote(REDIS_SECRET, safe='')}@127.0.0.1:{front.port}/0", authority
+    return f"rediss://{OWNER}:{quote(REDIS_SECRET, safe='')}@127.0.0.1:{front.port}/0", authority
 
 
 def test_a_redis_behind_tls_that_wants_a_certificate(
@@ -99,4 +106,4 @@ def test_a_tls_file_that_is_not_there_is_a_bad_setting(
     done = node.run("replica", "n1")
     assert done.returncode == 2
     assert "its TLS files cannot be used" in done.stderr
-    assert f"rediss://:***@127.0.0.1:{url.rpartition(':')[2]}" in done.stderr
+    assert f"rediss://{OWNER}:***@127.0.0.1:{url.rpartition(':')[2]}" in done.stderr

@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "health": ("workers.cli.data:health", "Ask NODE whether it serves."),
     "backup": ("workers.cli.backup:backup", "Write a backup image of one node to FILE while it serves."),
     "restore": ("workers.cli.backup:restore", "Write the backup image in FILE into the Redis of a node."),
+    "acl": ("workers.cli.acl:acl", "Print the Redis users for the Redis of NODE."),
     "completion": ("workers.cli.completion:completion", "Print the script that lets SHELL complete this command."),
 }
 """Where each command is, and the first sentence of its help."""

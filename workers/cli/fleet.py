@@ -20,9 +20,10 @@ from rich.table import Column, Table
 
 from crdt_core.errors import InvalidArgument
 from workers.config.addresses import check_addresses
+from workers.config.embedded_server import HOST
 from workers.config.loading import CRON_NODES_VARIABLE, FILE_VARIABLE, load_settings
 from workers.config.redis_url import redacted
-from workers.processes.embedded import HOST, become_server, server_binary, wants_embedded
+from workers.processes.embedded import become_server, server_binary, wants_embedded
 from workers.processes.file_watch import FileWatch
 from workers.processes.procfile import fleet_commands, is_as_printed, procfile_text, read_procfile
 from workers.system.ports import reserve_port, split_address
@@ -38,6 +39,8 @@ __all__ = ["cron", "fleet", "jobs", "procfile", "valkey"]
 
 _CRON_MODULE = "workers.jobs.schedule"
 _RQ_MODULE = "workers.jobs.programs"
+_GUARDED = "workers.jobs.guarded.Guarded"
+"""What the names of the classes begin with that keep RQ's workers to this fleet's jobs."""
 _RQ_URL_VARIABLE = "RQ_REDIS_URL"
 """RQ gets its URL in the environment, because every user of the machine can read a command line and its password."""
 
@@ -110,9 +113,10 @@ def jobs(ctx: click.Context, names: tuple[str, ...]) -> None:
     settings = load_settings(ctx.obj)
     nodes, url = _jobs_redis(settings, names)
     wait_for_redis(url, click.echo)
-    options = ["--num-workers", str(settings.jobs.workers), "--worker-class", "rq.worker.SimpleWorker"]
+    classes = [word for kind in ("worker", "job", "queue") for word in (f"--{kind}-class", _GUARDED + kind.title())]
+    options = ["--num-workers", str(settings.jobs.workers), "--serializer", "json", *classes]
     _become_rq(
-        ["worker-pool", "--quiet", "--serializer", "json", *options, *map(queue_name, nodes)],
+        ["worker-pool", "--quiet", *options, *map(queue_name, nodes)],
         _environment(ctx.obj) | {_RQ_URL_VARIABLE: url},
     )
 

@@ -23,9 +23,10 @@ from workers.cli.join_progress import watch_joining
 from workers.cli.namesakes import namesake_notes
 from workers.cli.removal import VIA, remove, serving_member
 from workers.config.addresses import check_addresses
+from workers.config.embedded_server import completed, completed_node
 from workers.config.fleet_file import add_section, resp_beside
 from workers.config.loading import START_FLEET, checked_node, default_fleet_file, load_settings
-from workers.config.redis_url import publishable, redacted
+from workers.config.redis_url import redacted
 from workers.fleet.members import FleetMembers, read_members
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 from workers.rpc.client import FleetClient
@@ -203,7 +204,7 @@ def add(
         console.print(f"wrote its section into {changed}{copied}")
         if new.resp is not None:
             console.print(f"it will speak the Redis protocol at {new.resp}")
-    if not publishable(new.redis):
+    if not new.published_redis:
         hint = "its Redis URL has a password, which is not recorded"
         remedy = f"all members have to be started with [nodes.{name}] in their fleet files"
         console.print(f"{hint}: {remedy}", style="yellow")
@@ -212,7 +213,7 @@ def add(
     if no_wait:
         return
     try:
-        asyncio.run(watch_joining(name, replica, new))
+        asyncio.run(watch_joining(name, replica, completed_node(new, settings.valkey)))
     except KeyboardInterrupt:
         console.print(f"\n{name} stays a member; `deltaic status` shows it, `deltaic node remove {name}` undoes it")
         ctx.exit(_INTERRUPTED)
@@ -228,6 +229,7 @@ def _addresses(
             raise InvalidArgument(name, "the fleet file does not name it: --grpc and --redis are needed")
         new = checked_node(name, grpc=grpc, redis=redis, resp=resp)
         return new if resp else checked_node(name, grpc=grpc, redis=redis, resp=_default_resp(settings, new))
+    redis = None if redis is None else completed(redis, settings.valkey)
     for option, given, held in (
         ("--grpc", grpc, in_file.grpc), ("--redis", redis, in_file.redis), ("--resp", resp, in_file.resp),
     ):  # fmt: skip
@@ -250,7 +252,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     If the node was added before and is not up yet, nothing is written, and the second part is empty. Raises
     `InvalidArgument` if it is up, and `SettingsError` if another member has its address.
     """
-    wider = settings.model_copy(update={"nodes": settings.nodes | {name: new}})
+    wider = settings.model_copy(update={"nodes": settings.nodes | {name: completed_node(new, settings.valkey)}})
     fleet = await read_members(wider)
     _check_somebody_answers(fleet)
     others = {node: known for node, known in fleet.settings.nodes.items() if node != name}

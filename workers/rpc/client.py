@@ -17,7 +17,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from crdt_core.errors import CallerError, DeltaicError, WorldError
 from workers.config.credentials import Credentials
 from workers.config.loading import START_FLEET
-from workers.config.redis_url import publishable
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc import deltaic_pb2_grpc as rpc
 
@@ -217,7 +216,7 @@ class NodeClient:
 
         Addresses that hold a password are not recorded: then the members' fleet files have to name the new node.
         """
-        redis = publishable(node.redis)
+        redis = node.published_redis
         request = pb.AddNodeRequest(node=name, grpc=node.grpc if redis else "", redis=redis)
         return str((await self._write(self._control.AddNode, request)).replica)
 

@@ -18,12 +18,19 @@ class SetKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SET_KIND_UNSPECIFIED: _ClassVar[SetKind]
     GROW_ONLY_SET: _ClassVar[SetKind]
     OBSERVED_REMOVE_SET: _ClassVar[SetKind]
+    REMOVE_WINS_SET: _ClassVar[SetKind]
 
 class RegisterKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     REGISTER_KIND_UNSPECIFIED: _ClassVar[RegisterKind]
     LAST_WRITER_WINS_REGISTER: _ClassVar[RegisterKind]
     MULTI_VALUE_REGISTER: _ClassVar[RegisterKind]
+
+class FlagKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FLAG_KIND_UNSPECIFIED: _ClassVar[FlagKind]
+    ENABLE_WINS_FLAG: _ClassVar[FlagKind]
+    DISABLE_WINS_FLAG: _ClassVar[FlagKind]
 
 class Standing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -38,9 +45,13 @@ POSITIVE_NEGATIVE_COUNTER: CounterKind
 SET_KIND_UNSPECIFIED: SetKind
 GROW_ONLY_SET: SetKind
 OBSERVED_REMOVE_SET: SetKind
+REMOVE_WINS_SET: SetKind
 REGISTER_KIND_UNSPECIFIED: RegisterKind
 LAST_WRITER_WINS_REGISTER: RegisterKind
 MULTI_VALUE_REGISTER: RegisterKind
+FLAG_KIND_UNSPECIFIED: FlagKind
+ENABLE_WINS_FLAG: FlagKind
+DISABLE_WINS_FLAG: FlagKind
 STANDING_UNSPECIFIED: Standing
 ACTIVE: Standing
 LEAVING: Standing
@@ -110,12 +121,14 @@ class AddToSetResponse(_message.Message):
     def __init__(self, added: _Optional[bool] = ...) -> None: ...
 
 class RemoveFromSetRequest(_message.Message):
-    __slots__ = ("set_id", "element")
+    __slots__ = ("set_id", "element", "kind")
     SET_ID_FIELD_NUMBER: _ClassVar[int]
     ELEMENT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     set_id: str
     element: str
-    def __init__(self, set_id: _Optional[str] = ..., element: _Optional[str] = ...) -> None: ...
+    kind: SetKind
+    def __init__(self, set_id: _Optional[str] = ..., element: _Optional[str] = ..., kind: _Optional[_Union[SetKind, str]] = ...) -> None: ...
 
 class RemoveFromSetResponse(_message.Message):
     __slots__ = ("removed",)
@@ -172,12 +185,14 @@ class GetRegisterResponse(_message.Message):
     def __init__(self, values: _Optional[_Iterable[str]] = ..., timestamp: _Optional[int] = ..., kind: _Optional[_Union[RegisterKind, str]] = ...) -> None: ...
 
 class SetFlagRequest(_message.Message):
-    __slots__ = ("flag_id", "enabled")
+    __slots__ = ("flag_id", "enabled", "kind")
     FLAG_ID_FIELD_NUMBER: _ClassVar[int]
     ENABLED_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     flag_id: str
     enabled: bool
-    def __init__(self, flag_id: _Optional[str] = ..., enabled: _Optional[bool] = ...) -> None: ...
+    kind: FlagKind
+    def __init__(self, flag_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., kind: _Optional[_Union[FlagKind, str]] = ...) -> None: ...
 
 class SetFlagResponse(_message.Message):
     __slots__ = ("enabled",)

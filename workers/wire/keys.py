@@ -50,6 +50,7 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
                                         see `workers.replication.heartbeat`
     rq:queue:deltaic-<node>     list    the node's periodic jobs; RQ's own keys, JSON inside
     deltaic:audit               hash    per node of this Redis the report of its last convergence audit
+    deltaic:refused_jobs        string  how many jobs the RQ workers have refused (plain): see `workers.jobs.allowed`
 """
 
 from __future__ import annotations
@@ -67,12 +68,14 @@ __all__ = [
     "MESSAGE_FIELD",
     "OPEN",
     "PAUSED",
+    "REFUSED_JOBS",
     "Keys",
     "queue_name",
 ]
 
 FLEET = "deltaic:fleet"
 AUDIT = "deltaic:audit"
+REFUSED_JOBS = "deltaic:refused_jobs"
 GROUP = "worker"
 CONSUMER = "replica"
 """The only consumer in `GROUP`: a worker that starts continues the deliveries of the one before it."""

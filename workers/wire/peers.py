@@ -12,6 +12,7 @@ from weakref import WeakSet
 from redis.asyncio import Redis
 
 from crdt_core.errors import UnknownNode
+from workers.config.embedded_server import completed
 from workers.wire.outages import Outages
 from workers.wire.pushes import listening
 from workers.wire.reconnecting import ReconnectingConnection
@@ -111,7 +112,7 @@ def redis_url(settings: FleetSettings, members: Members | None, node: str) -> st
     if members is not None and node in members.active:
         published = members.facts[members.active[node]].redis
         if published:
-            return published
+            return completed(published, settings.valkey)
     raise UnknownNode(node, list(settings.nodes))
 
 

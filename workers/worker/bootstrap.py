@@ -22,7 +22,6 @@ from redis.exceptions import RedisError
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailable, UnknownNode, WorldError
 from crdt_core.membership.identity import ComeBack, Wait, decide, start_of
-from workers.config.redis_url import publishable
 from workers.replication.heartbeat import publish_heartbeat
 from workers.storage.evidence import STARTING, read_evidence, starting_mark
 from workers.wire.keys import MESSAGE_FIELD, Keys
@@ -150,7 +149,7 @@ async def _evidence_of_peers(
 async def _is_admitted(name: str, node: NodeSettings, decision: ComeBack, sponsor: Sponsor, peers: Peers) -> bool:
     """Ask `sponsor` to write the new id down, and return whether its Redis shows the id within some seconds."""
     new = decision.replica
-    message = encode_message(Admit(decision.renamed or name, new, node.grpc, publishable(node.redis)))
+    message = encode_message(Admit(decision.renamed or name, new, node.grpc, node.published_redis))
     redis = peers.redis(sponsor.node)
     try:
         async with asyncio.timeout(_ADMISSION_TIMEOUT_S):

@@ -19,7 +19,6 @@ from crdt_core.errors import Malformed
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
 from crdt_core.membership.replay import is_final, to_replay
 from crdt_core.node.events import Call, ReplayAsked, RoundAsked
-from workers.config.redis_url import publishable
 from workers.turns.weights import slices
 from workers.wire.keys import DELTA_FIELD, Keys
 
@@ -58,7 +57,7 @@ async def join(start: Start, node: NodeSettings, mailbox: Mailbox) -> None:
         return
     if start.sponsor is None:
         # Without a limit of time, as the commit itself: a Redis that is slow must not end the start.
-        admission = AdmitIncarnation(name, start.replica, node.grpc, publishable(node.redis))
+        admission = AdmitIncarnation(name, start.replica, node.grpc, node.published_redis)
         await mailbox.ask(lambda token: Call(admission, token))
         return
     sponsor = start.sponsor.node

@@ -27,6 +27,10 @@ CASES: list[tuple[list[str], list[Any]]] = [
     (["DELTAIC.FLAG.SET f 0", "EXISTS f", "DELTAIC.FLAG.SET f on"], [0, 0, "ERR flag: 'on' is neither 0 nor 1"]),
     (["DELTAIC.DWENABLE f", "DELTAIC.FLAG.SET f 1", "TYPE f", "DELTAIC.FLAG.SET f 0"], [1, 1, "dwflag", 0]),
     (["SET f v", "DELTAIC.FLAG.SET f 1"], ["OK", WRONG_TYPE]),
+    (["DELTAIC.FLAG.SET f 1 KIND dwflag", "DELTAIC.FLAG.SET f 1", "TYPE f"], [1, 1, "dwflag"]),
+    (["DELTAIC.FLAG.SET f 1 KIND dwflag", "DELTAIC.FLAG.SET f 0 KIND ewflag"], [1, WRONG_TYPE]),
+    (["DELTAIC.FLAG.SET f 0 KIND dwflag", "EXISTS f", "DELTAIC.FLAG.SET f 0 KIND ewflag"], [0, 0, 0]),
+    (["DELTAIC.FLAG.SET f 1 KIND flag"], ["ERR kind: 'flag' is not one of ewflag, dwflag"]),
 ]
 
 
@@ -102,5 +106,15 @@ def test_of_a_concurrent_set_and_unset_the_flag_s_kind_says_which_wins(fleet: Fl
     fleet.sync()
     fleet.a("DELTAIC.FLAG.SET f 0")
     fleet.b("DELTAIC.FLAG.SET f 1")
+    fleet.sync()
+    assert fleet.all("DELTAIC.ENABLED f") == enabled
+
+
+@pytest.mark.parametrize(("kind", "enabled"), [("ewflag", 1), ("dwflag", 0)])
+def test_a_flag_of_a_named_kind_is_disabled_before_anybody_has_enabled_it(
+    fleet: Fleet, kind: str, enabled: int
+) -> None:
+    fleet.a(f"DELTAIC.FLAG.SET f 0 KIND {kind}")
+    fleet.b(f"DELTAIC.FLAG.SET f 1 KIND {kind}")
     fleet.sync()
     assert fleet.all("DELTAIC.ENABLED f") == enabled

@@ -32,7 +32,15 @@ CASES: list[tuple[list[str], list[Any]]] = [
     (["DELTAIC.SET.ADD s a KIND gset", "DELTAIC.SET.ADD s b", "SMEMBERS s"], [1, 1, {"a", "b"}]),
     (["DELTAIC.SET.ADD s a", "DELTAIC.SET.ADD s b KIND gset"], [1, WRONG_TYPE]),
     (["SET s v", "DELTAIC.SET.ADD s a", "DELTAIC.SET.REMOVE s a", "DELTAIC.SET.GET s"], ["OK", *[WRONG_TYPE] * 3]),
-    (["DELTAIC.SET.ADD s a KIND rwset"], ["ERR kind: 'rwset' is not one of orset, gset"]),
+    (["DELTAIC.SET.ADD s a KIND lwwset"], ["ERR kind: 'lwwset' is not one of orset, gset, rwset"]),
+    (
+        ["DELTAIC.SET.ADD s a KIND rwset", "DELTAIC.SET.ADD s b", "DELTAIC.SET.GET s"],
+        [1, 1, {"kind": "rwset", "members": ["a", "b"]}],
+    ),
+    (["DELTAIC.SET.REMOVE s a KIND rwset", "EXISTS s", "DELTAIC.SET.ADD s a KIND rwset", "TYPE s"], [0, 0, 1, "set"]),
+    (["DELTAIC.SET.ADD s a", "DELTAIC.SET.REMOVE s a KIND rwset", "SMEMBERS s"], [1, WRONG_TYPE, {"a"}]),
+    (["DELTAIC.SET.ADD s a", "DELTAIC.SET.REMOVE s a KIND orset"], [1, 1]),
+    (["DELTAIC.SET.REMOVE s a KIND"], ["ERR syntax error"]),
     (
         ["DELTAIC.RWSADD s a", "DELTAIC.SET.ADD s b", "DELTAIC.SET.GET s"],
         [1, 1, {"kind": "rwset", "members": ["a", "b"]}],
@@ -52,6 +60,14 @@ def test_the_removal_of_an_unseen_element_is_no_write_but_where_removes_win(site
     made = len(site.log)
     assert [site("DELTAIC.SET.REMOVE s z"), site("DELTAIC.SET.REMOVE none z"), len(site.log) - made] == [0, 0, 0]
     assert [site("DELTAIC.SET.REMOVE ban z"), len(site.log) - made] == [0, 1]
+
+
+def test_an_element_that_nobody_has_added_yet_is_removed_from_a_set_where_removes_win(fleet: Fleet) -> None:
+    fleet.a("DELTAIC.SET.REMOVE ban x KIND rwset")
+    fleet.b("DELTAIC.SET.ADD ban x KIND rwset")
+    fleet.b("DELTAIC.SET.ADD ban y KIND rwset")
+    fleet.sync()
+    assert fleet.all("SMEMBERS ban") == {"y"}
 
 
 def test_adding_again_is_a_write_only_to_a_set_that_can_shrink(site: Site) -> None:

@@ -106,8 +106,8 @@ def test_a_job_is_worked_off_and_its_workers_end_with_a_signal(start, tmp_path: 
     jobs = start(DELTAIC, "keep", "--", DELTAIC, "-f", str(path), "jobs")
     with redis.Redis.from_url(url) as client:
         queue = Queue(queue_name("n2"), connection=client, serializer=JSONSerializer)
-        job = queue.enqueue("operator.add", 40, 2)
-        assert wait_until(job.return_value, 30, "the job's result") == 42
+        job = queue.enqueue("workers.jobs.compact", "n2")
+        assert wait_until(job.return_value, 30, "the job's result") == {"skipped": "n2 is down"}
         wanted = ["idle"] * load_settings(path).jobs.workers
         wait_until(lambda: [w.get_state() for w in Worker.all(connection=client)] == wanted, 30, "all workers to wait")
     running = descendants(jobs.process.pid)

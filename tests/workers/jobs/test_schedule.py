@@ -81,6 +81,16 @@ def test_what_stands_in_redis_is_json_under_those_names(redis: Redis) -> None:
     assert all(orjson.loads(job.data) == [job.func_name, None, ["n1"], {}] for job in queue.jobs)
 
 
+def test_while_no_worker_lives_one_job_of_each_kind_waits(redis: Redis) -> None:
+    """The queue grew by every job that was due, for ever."""
+    for _ in range(20):
+        for job in scheduled(redis).get_jobs():
+            job.enqueue(redis)
+    queue = Queue(queue_name("n1"), connection=redis, serializer=JSONSerializer)
+    assert redis.llen(queue.key) == len(NAMES_OF_0_1_0)
+    assert [job.func_name for job in queue.jobs] == NAMES_OF_0_1_0
+
+
 @pytest.mark.parametrize("name", NAMES_OF_0_1_0)
 def test_a_job_that_a_scheduler_of_0_1_0_queued_is_run(redis: Redis, name: str) -> None:
     queue = Queue(queue_name("n1"), connection=redis, serializer=JSONSerializer)

@@ -37,7 +37,10 @@ MADE: dict[str, list[tuple[Any, list[bytes]]]] = {
         (pb.AddToSetRequest(set_id="s", element="x", kind=pb.GROW_ONLY_SET), [b"s", b"x", b"KIND", b"gset"]),
         (pb.AddToSetRequest(set_id="s", element="x", kind=pb.OBSERVED_REMOVE_SET), [b"s", b"x", b"KIND", b"orset"]),
     ],
-    "remove_from_set": [(pb.RemoveFromSetRequest(set_id="s", element="x"), [b"s", b"x"])],
+    "remove_from_set": [
+        (pb.RemoveFromSetRequest(set_id="s", element="x"), [b"s", b"x"]),
+        (pb.RemoveFromSetRequest(set_id="s", element="x", kind=pb.REMOVE_WINS_SET), [b"s", b"x", b"KIND", b"rwset"]),
+    ],
     "get_set": [(pb.GetSetRequest(set_id="s"), [b"s"])],
     "set_register": [
         (pb.SetRegisterRequest(register_id="r", value=""), [b"r", b""]),
@@ -55,6 +58,8 @@ MADE: dict[str, list[tuple[Any, list[bytes]]]] = {
     "set_flag": [
         (pb.SetFlagRequest(flag_id="f", enabled=True), [b"f", b"1"]),
         (pb.SetFlagRequest(flag_id="f"), [b"f", b"0"]),
+        (pb.SetFlagRequest(flag_id="f", kind=pb.ENABLE_WINS_FLAG), [b"f", b"0", b"KIND", b"ewflag"]),
+        (pb.SetFlagRequest(flag_id="f", kind=pb.DISABLE_WINS_FLAG), [b"f", b"0", b"KIND", b"dwflag"]),
     ],
     "get_flag": [(pb.GetFlagRequest(flag_id="f"), [b"f"])],
     "delete": [(pb.DeleteRequest(key="k"), [b"k"])],
@@ -78,7 +83,10 @@ TOLD: dict[str, list[tuple[Any, Any]]] = {
             Map([(b"kind", b"orset"), (b"members", [b"a", b"\xff"])]),
             pb.GetSetResponse(elements=["a", "\ufffd"], kind=pb.OBSERVED_REMOVE_SET),
         ),
-        (Map([(b"kind", b"rwset"), (b"members", [b"a"])]), pb.GetSetResponse(elements=["a"])),
+        (
+            Map([(b"kind", b"rwset"), (b"members", [b"a"])]),
+            pb.GetSetResponse(elements=["a"], kind=pb.REMOVE_WINS_SET),
+        ),
     ],
     "set_register": [(1, pb.SetRegisterResponse(applied=True)), (0, pb.SetRegisterResponse())],
     "get_register": [

@@ -61,8 +61,8 @@ async def add(objects: Objects, key: str, element: str, **fields: Any) -> bool:
     return bool((await objects.AddToSet(request, NOBODY)).added)
 
 
-async def remove(objects: Objects, key: str, element: str) -> bool:
-    request = pb.RemoveFromSetRequest(set_id=key, element=element)
+async def remove(objects: Objects, key: str, element: str, **fields: Any) -> bool:
+    request = pb.RemoveFromSetRequest(set_id=key, element=element, **fields)
     return bool((await objects.RemoveFromSet(request, NOBODY)).removed)
 
 
@@ -81,8 +81,8 @@ async def register(objects: Objects, key: str) -> pb.GetRegisterResponse:
     return response
 
 
-async def switch(objects: Objects, key: str, *, enabled: bool) -> bool:
-    return bool((await objects.SetFlag(pb.SetFlagRequest(flag_id=key, enabled=enabled), NOBODY)).enabled)
+async def switch(objects: Objects, key: str, *, enabled: bool, **fields: Any) -> bool:
+    return bool((await objects.SetFlag(pb.SetFlagRequest(flag_id=key, enabled=enabled, **fields), NOBODY)).enabled)
 
 
 async def flag(objects: Objects, key: str) -> bool:
@@ -124,6 +124,26 @@ async def test_a_removal_of_an_unseen_element_is_no_write() -> None:
         await add(objects, "g", "x", kind=pb.GROW_ONLY_SET)
         with pytest.raises(WrongType, match="nothing can be removed from a grow-only set"):
             await remove(objects, "g", "x")
+
+
+async def test_a_set_where_removes_win_can_be_named_and_bans_what_nobody_has_added() -> None:
+    async with opened() as (objects, mailbox):
+        assert not await remove(objects, "ban", "mallory", kind=pb.REMOVE_WINS_SET)
+        assert mailbox.confirmed.clock
+        assert await add(objects, "ban", "alice", kind=pb.REMOVE_WINS_SET)
+        assert await elements(objects, "ban") == (["alice"], pb.REMOVE_WINS_SET)
+        with pytest.raises(WrongType, match="'ban' is of type rwset, not orset"):
+            await remove(objects, "ban", "alice", kind=pb.OBSERVED_REMOVE_SET)
+
+
+async def test_a_flag_where_disabling_wins_can_be_named() -> None:
+    async with opened() as (objects, mailbox):
+        assert not await switch(objects, "f", enabled=False, kind=pb.DISABLE_WINS_FLAG)
+        assert mailbox.confirmed.clock, "to disable it is a write, though nobody has enabled it"
+        assert await switch(objects, "f", enabled=True, kind=pb.DISABLE_WINS_FLAG)
+        assert await flag(objects, "f")
+        with pytest.raises(WrongType, match="'f' is of type dwflag, not ewflag"):
+            await switch(objects, "f", enabled=True, kind=pb.ENABLE_WINS_FLAG)
 
 
 async def test_an_explicit_timestamp_is_honoured_zero_included() -> None:
