@@ -4,9 +4,9 @@ A connection takes no more requests while its client does not read the replies, 
 way, and while a request waits for something else (WAIT, a round with peers). There is no task per command: the mailbox
 calls back, and whatever is ready leaves in one write.
 
-A client that leaves frees everything. Its end of input may only mean that it has said all, so commands whose commit is
-under way are answered first. A client that waits for something else is gone: nobody says all and then waits. What it
-sent behind is dropped, and so is what had not begun when a connection breaks.
+A client that leaves frees everything. Its end of input may only mean that it has said all, so what will end by itself
+is answered first. A client that waits (WAIT and its like) is gone: nobody says all and then waits. What it sent behind
+is dropped, and so is what had not begun when a connection breaks.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Connection(Client, asyncio.Protocol):
         self._argument_bytes = 0  # no argument of the requests that wait has more
         self._is_reading = True
         self._task: asyncio.Task[None] | None = None
+        self._blocks = False  # whether what `_task` does may take for ever
         self._ends = False
 
     # The transport
@@ -116,12 +117,13 @@ class Connection(Client, asyncio.Protocol):
         """Return whether to go on until the client is answered. TLS has no half-closed connection."""
         self._ends = True
         self._replies.write()  # once the transport is closed, nothing leaves any more
-        if self._task is not None:
+        if self._task is not None and self._blocks:
             self._task.cancel()
             self._requests.clear()
             self._close()
             return False
-        return bool(self._requests or self._replies.waiting) and not self.services.server.tls
+        is_busy = bool(self._requests or self._replies.waiting) or self._task is not None
+        return is_busy and not self.services.server.tls
 
     def pause_writing(self) -> None:
         """Hold replies back: the client does not read what it is sent."""
@@ -249,7 +251,8 @@ class Connection(Client, asyncio.Protocol):
         A client that has left is not waited for: a request that would wait is dropped, with all that are behind it.
         `large`: the error for an argument over its limit, if there is one.
         """
-        if self._ends and not isinstance(command, CommandError) and command.blocks:
+        self._blocks = not isinstance(command, CommandError) and command.blocks
+        if self._ends and self._blocks:
             self._requests.clear()
             return False
         reply = dispatch(self, command, self._requests[0], large)

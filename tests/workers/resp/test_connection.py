@@ -104,6 +104,14 @@ async def test_a_client_that_leaves_while_it_waits_is_freed_and_what_it_sent_beh
         assert await other.call(b"GET", b"behind") is None
 
 
+async def test_a_client_that_has_said_all_is_answered_first_by_what_ends_by_itself() -> None:
+    async with InProcess() as face:
+        peer = face.connect().send((b"DELTAIC.PARTITION", b"n2"))
+        peer.says_no_more()
+        assert await peer.reply() == [b"n2", b"paused"]
+        assert (peer.transport.closed, face.links.paused) == (True, {"n2"})
+
+
 @pytest.mark.parametrize("words", WAITS, ids=["WAIT", "AWAIT"])
 async def test_a_client_that_has_said_all_is_not_waited_for_once_it_would_wait(words: tuple[bytes, ...]) -> None:
     async with InProcess() as face:
