@@ -16,8 +16,9 @@ from workers.processes.supervision import Backoff, outcome
 
 @pytest.fixture
 def keep(start):
-    """Starts `deltaic keep -- sh -c SCRIPT`."""
-    return lambda script: start(DELTAIC, "keep", "--", "sh", "-c", script)
+    """Starts `deltaic keep -- sh -c SCRIPT`. It hears SIGHUP also if these tests run under nohup."""
+    usual = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}
+    return lambda script: start(DELTAIC, "keep", "--", "sh", "-c", script, **usual)
 
 
 def test_a_child_that_dies_is_started_again(keep, tmp_path):
