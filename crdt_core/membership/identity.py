@@ -221,6 +221,11 @@ class _Situation:
             raise NotAMember(self.name, "it is not a member of this fleet", remedy)
         if self.active_id is None and self.members.facts[ids[-1]].reason == REMOVED_BY_HAND:
             raise NotAMember(self.name, "it was removed from this fleet", remedy)
+        if self._was_removed_by_hand and self.active_id is not None and self.own.added:
+            machines = {machine_of(id_, self.name) for id_ in self.own.added}
+            if machine_of(self.active_id, self.name) not in machines:
+                reason = "it was removed from this fleet, and another machine has its name"
+                raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
 
     def decide_as_namesake(self) -> Decision:
         """Decide for a node whose name another machine keeps."""
@@ -358,15 +363,17 @@ class _Situation:
 
         A node whose Redis is empty cannot tell which of two machines it is. So it must not take up the id of either.
         """
-        if self.own.restored:
-            return ""
-        fact = self.members.facts.get(self.own.replica)
-        if fact is not None and fact.reason == REMOVED_BY_HAND:
+        if self.own.restored or self._was_removed_by_hand:
             return ""
         own = [*([self.own.replica] if self.own.replica else ()), *self.own.added]
         if not own and self.name in namesakes(self.members):
             return self.name
         return displaced_machine(self.members, self.name, own)
+
+    @property
+    def _was_removed_by_hand(self) -> bool:
+        fact = self.members.facts.get(self.own.replica)
+        return fact is not None and fact.reason == REMOVED_BY_HAND
 
     @property
     def active_id(self) -> ReplicaId | None:

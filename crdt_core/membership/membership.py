@@ -16,7 +16,6 @@ from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import TOMBSTONE, unfold
 from crdt_core.membership.changes import write_fact
 from crdt_core.membership.incarnations import machine_of
-from crdt_core.membership.namesakes import displaced_machine
 from crdt_core.types import MEMBERS
 from crdt_core.types.members import LOST, MEMBERS_KEY, NAMESAKE, Fact, Standing
 
@@ -68,8 +67,9 @@ class Membership:
     def check(self) -> None:
         """Raise `Retired` if this replica must not go on under its id.
 
-        That is so if the id has left the fleet, if another machine keeps the name of this node, or if the replica holds
-        commits that the others have abandoned.
+        That is so if the id has left the fleet, if a later id has its name, or if the replica holds commits that the
+        others have abandoned. The later id may be that of another machine (`crdt_core.membership.namesakes`), or one that
+        another sponsor has recorded for this node. The members listen to the latest id only.
 
         The last cannot happen to a node that the remaining members have heard of (`Members.abandoned`). It happens to
         a node that was added by a member which was removed before anybody else had heard of the addition. No member
@@ -78,8 +78,9 @@ class Membership:
         fact = self._replica.members.facts.get(self._replica.id)
         if fact is not None and fact.standing is not Standing.ACTIVE:
             raise Retired(self._replica.id, fact.reason or fact.standing.name.lower())
-        if fact is not None and displaced_machine(self._replica.members, self._name, [self._replica.id]):
-            raise Retired(self._replica.id, f"another machine keeps the name {self._name}")
+        latest = self._replica.members.active.get(self._name)
+        if fact is not None and latest not in {None, self._replica.id}:
+            raise Retired(self._replica.id, f"the members know {self._name} as {latest}")
         if self._replica.abandoned:
             ids = ", ".join(sorted(self._replica.abandoned))
             raise Retired(self._replica.id, f"it holds commits of {ids} that the others have abandoned")

@@ -15,18 +15,20 @@ from crdt_core.codec.header import Header, decode_header, encode_header
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import NotAMember
 from crdt_core.lattice.clocks import VersionVector
+from crdt_core.membership.evidence import disowned
 from crdt_core.membership.identity import ComeBack, Resume, Wait, decide, start_of
 from crdt_core.types.members import MEMBERS_KEY
+from tests.sim.addresses import address_of, host_of
 from workers.storage.evidence import STARTING, evidence_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
     from crdt_core.membership.identity import Join, Start
     from tests.sim.shell import Host
 
-__all__ = ["Bootstrap", "read_evidence"]
+__all__ = ["Bootstrap", "disowned_by_peers", "evidence_of_others", "read_evidence"]
 
 _AGAIN_MS = 100
 _ASK_AGAIN_MS = 20
@@ -54,13 +56,13 @@ class Bootstrap:
         if host.store.down:
             world.later(_AGAIN_MS, self.decide)
             return
-        others = {name: self._evidence(name) for name in world.hosts if name != host.name}
-        self._silent.clear()
         own = read_evidence(host)
+        others = evidence_of_others(host, self._silent)
+        self._silent.clear()
         patient = not world.resting and world.now_ms < self._began_ms + _PATIENCE_MS
         nonce = f"{world.rng.randrange(16**4):04x}"
         try:
-            decision = decide(host.name, own, others, nonce=nonce, patient=patient, override=self._override)
+            decision = decide(host.node, own, others, nonce=nonce, patient=patient, override=self._override)
         except NotAMember as error:
             world.note(host.name, "is no member:", error.reason)
             host.out = True
@@ -71,36 +73,36 @@ class Bootstrap:
             if not world.resting:
                 world.later(_AGAIN_MS, self.decide)
         elif isinstance(decision, ComeBack) and decision.sponsor is not None:
-            self._ask(decision, decision.sponsor.node)
+            sponsor = host_of(world, own.members, decision.sponsor.node)
+            assert sponsor is not None
+            self._ask(decision, sponsor.name)
         else:
             self._begin(own, decision)
 
-    def _evidence(self, name: str) -> NodeEvidence | None:
-        if not self._world.network.reaches(self._host.name, name):
-            return None
-        record = read_evidence(self._world.hosts[name])
-        return replace(record, running=False) if name in self._silent else record
-
     def _ask(self, decision: ComeBack, sponsor: str) -> None:
         """Asks the sponsor to write the new id down, and later looks whether it has."""
-        message = encode_message(Admit(self._host.name, decision.replica, "", ""))
+        address = self._host.name if decision.renamed else address_of(self._host)
+        name = decision.renamed or self._host.node
+        message = encode_message(Admit(name, decision.replica, address, address))
         self._world.network.send(self._host.name, sponsor, message, lambda: None)
         self._world.later(_ASK_AGAIN_MS, partial(self._look, decision, sponsor, _ASKS_MAX))
 
     def _look(self, decision: ComeBack, sponsor: str, asks: int) -> None:
         if self._host.store.watch().owner != self._owner or self._host.store.down:
             self.decide()
-        elif (record := self._evidence(sponsor)) is not None and decision.replica in record.members.facts:
+        elif (record := _reached(self._host, sponsor)) is not None and decision.replica in record.members.facts:
             self._begin(read_evidence(self._host), decision)
         elif asks:
             self._world.later(_ASK_AGAIN_MS, partial(self._look, decision, sponsor, asks - 1))
         else:
-            self._silent.add(sponsor)
+            self._silent.add(self._world.hosts[sponsor].node)
             self.decide()
 
     def _begin(self, own: NodeEvidence, decision: Resume | Join | ComeBack) -> None:
         """Writes into the node's own header under which id it goes on."""
         store, start = self._host.store, start_of(own, decision)
+        self._host.node = start.renamed or self._host.node
+        self._world.counts["renamed"] += bool(start.renamed)
         if start.header is not None:
             self._world.counts["incarnations"] += not isinstance(decision, Resume)
             fields = {name.encode(): value for name, value in start.header.items()}
@@ -109,6 +111,28 @@ class Bootstrap:
                 clean = encode_header(Header(VersionVector(), VersionVector(), 0, decode_header(store.header).hlc))
                 store.header.update({name.encode(): value for name, value in clean.items()})
         self._begun(start)
+
+
+def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, NodeEvidence | None]:
+    """What the stores of all other nodes say; the nodes in `silent` count as not running."""
+    world, members = host.world, read_evidence(host).members
+    found: dict[str, NodeEvidence | None] = {}
+    for name in [name for name in dict.fromkeys([*world.hosts, *members.active]) if name != host.node]:
+        other = host_of(world, members, name)
+        if other is not None and other is not host:
+            record = _reached(host, other.name)
+            found[name] = replace(record, running=False) if record is not None and name in silent else record
+    return found
+
+
+def disowned_by_peers(host: Host) -> str:
+    """Why the fleet goes on without the node of `host` as it is, by what its peers have recorded; else nothing."""
+    own, peers = read_evidence(host), host.process.node.peers if host.process is not None else ()
+    return disowned(host.node, own, {name: found for name, found in evidence_of_others(host).items() if name in peers})
+
+
+def _reached(host: Host, name: str) -> NodeEvidence | None:
+    return read_evidence(host.world.hosts[name]) if host.world.network.reaches(host.name, name) else None
 
 
 def read_evidence(host: Host) -> NodeEvidence:
@@ -124,4 +148,4 @@ def read_evidence(host: Host) -> NodeEvidence:
         process.owner.encode() if process is not None else None,
         {"run_id": store.run_id.decode()},
     )
-    return evidence_of(host.name, replies)
+    return evidence_of(host.node, replies)

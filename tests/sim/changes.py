@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+import orjson
+
 from crdt_core.membership.changes import AddMember, RemoveMember
+from crdt_core.membership.evidence import OperatorOverride
 from crdt_core.node.events import Call
 from tests.sim.bootstrap import read_evidence
-from tests.sim.shell import Host
+from tests.sim.shell import Host, start
 from tests.sim.tail import Nobody
 
 if TYPE_CHECKING:
     from crdt_core.node.events import Reply
     from tests.sim.world import World
 
-__all__ = ["add_a_node", "remove_a_node", "settle_in"]
+__all__ = ["add_a_node", "add_two_machines", "remove_a_node", "settle_in"]
 
 _NODES_MAX = 6
 _MEMBERS_MIN = 2
@@ -22,14 +26,40 @@ _MEMBERS_MIN = 2
 
 def add_a_node(world: World, host: Host) -> bool:
     """Asks `host` to add a new node, or one that was removed."""
-    out = [name for name, other in world.hosts.items() if other.out]
+    out = [name for name, other in world.hosts.items() if other.out and other.node == name]
     if host.process is None or host.process.node.joins or (not out and len(world.hosts) >= _NODES_MAX):
         return False
     name = world.rng.choice(out) if out else f"n{len(world.hosts) + 1}"
     if name in world.hosts and not _knows_the_end(world, host, name):
         return False
-    host.process.put(Call(AddMember(name, "", "", f"{world.rng.randrange(16**6):06x}"), _Added(world, name)))
+    host.process.put(Call(_addition(world, name), _Added(world, name)))
     return True
+
+
+def add_two_machines(world: World, host: Host) -> bool:
+    """Asks `host` and another member to add a machine each, under one name, in a partition; once a run.
+
+    Both machines start, as an operator vouches for them: what else could a partition be waited out with?
+    """
+    others = [other for other in world.hosts.values() if other is not host and other.process is not None]
+    name = f"n{len(world.hosts) + 1}"
+    if host.process is None or not others or len(world.hosts) + 2 > _NODES_MAX or world.twins:
+        return False
+    world.twins = True
+    rest = [other for other in world.hosts if other != host.name]
+    ways = {way for a in (host.name, name) for b in (*rest, f"{name}b") for way in ((a, b), (b, a))}
+    world.network.cut |= ways
+    world.later(world.rng.choice((300, 1000, 3000)), partial(world.network.cut.difference_update, ways))
+    for machine, member in ((name, host), (f"{name}b", world.rng.choice(others))):
+        assert member.process is not None
+        member.process.put(Call(_addition(world, name, machine), _Added(world, machine, name)))
+    return True
+
+
+def _addition(world: World, name: str, machine: str = "") -> AddMember:
+    """The addition of a node, on a machine whose name is its address if that is another."""
+    address = "" if machine in {"", name} else machine
+    return AddMember(name, address, address, f"{next(world.additions):06x}")
 
 
 def _knows_the_end(world: World, host: Host, name: str) -> bool:
@@ -51,11 +81,16 @@ def remove_a_node(world: World, host: Host) -> bool:
     return True
 
 
-def settle_in(world: World, name: str) -> None:
-    """Gives a node that was added a host, and starts it there."""
-    host = world.hosts.setdefault(name, Host(world, name))
+def settle_in(world: World, name: str, node: str = "", replica: str = "") -> None:
+    """Gives a node that was added a host, and starts it there; notes there under which id it was added."""
+    host = world.hosts.setdefault(name, Host(world, name, node))
+    if replica:
+        host.store.header[b"added"] = orjson.dumps([replica])
     host.out = False
-    host.revive()
+    if node and host.process is None:
+        start(host, OperatorOverride(trusting=True))
+    else:
+        host.revive()
 
 
 class _Added:
@@ -63,11 +98,12 @@ class _Added:
 
     deed = None
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, node: str = "") -> None:
         self._world = world
         self._name = name
+        self._node = node
 
     def answer(self, reply: Reply, _counter: int) -> None:
         """Starts the node, unless it is a member already."""
         if reply.error is None:
-            settle_in(self._world, self._name)
+            settle_in(self._world, self._name, self._node, str(reply.result))

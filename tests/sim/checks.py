@@ -168,7 +168,7 @@ def at_rest(world: World) -> None:
     running = [host.process for host in world.hosts.values() if host.process is not None and host.lives]
     living = [process for process in running if not process.node.joins]
     members = living[0].node.replica.members
-    require({p.host.name for p in living} == set(members.active), "at rest all members run", repr(members.active))
+    require({p.host.node for p in living} == set(members.active), "at rest all members run", repr(members.active))
     for process in living:
         host, replica = process.host, process.node.replica
         clock = replica.clock_with_folded

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.node.events import DeltasRead
-from tests.sim.changes import add_a_node, remove_a_node
+from tests.sim.addresses import host_of
+from tests.sim.changes import add_a_node, add_two_machines, remove_a_node
 from tests.sim.plan import PLENTY
 from tests.sim.shell import KILL_POINTS, start
 from tests.sim.tail import Nobody
@@ -239,11 +240,12 @@ def repeat_deltas(world: World, host: Host) -> bool:
     """Some of a peer's log arrives again, or too early."""
     if host.process is None:
         return False
-    peers = {peer: id_ for peer, id_ in host.process.node.membership.peers.items() if peer in world.hosts}
-    if not peers:
+    members, peers = host.process.node.replica.members, host.process.node.membership.peers
+    logs = {peer: found for peer in peers if (found := host_of(world, members, peer)) is not None}
+    if not logs:
         return False
-    peer = world.rng.choice(sorted(peers))
-    log = world.hosts[peer].store.read_log(peers[peer], 0, PLENTY)
+    peer = world.rng.choice(sorted(logs))
+    log = logs[peer].store.read_log(peers[peer], 0, PLENTY)
     if not log:
         return False
     first = world.rng.randrange(len(log))
@@ -280,5 +282,6 @@ FAULTS: dict[str, Fault] = {
     "deltas repeated": (5, repeat_deltas),
     "mail lost": (2, lose_mail),
     "node added": (1, add_a_node),
+    "two machines added under one name": (1, add_two_machines),
     "node removed": (1, remove_a_node),
 }

@@ -17,6 +17,7 @@ from crdt_core.lattice import siblings
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
+from crdt_core.membership import changes
 from crdt_core.node import node, rounds
 from crdt_core.node.exchange import Exchange
 from crdt_core.node.node import Node
@@ -231,6 +232,10 @@ def _complete_anyway(original: Any) -> Any:
     return lambda incoming, last: original(incoming, last) or last.patch
 
 
+def _same_nonce(original: Any) -> Any:
+    return lambda node, known, _nonce: original(node, known, "0")
+
+
 PLANTS: dict[str, Plant] = {
     "digest not weighed": Plant(Weighing, "digest", _not_weighed),
     "deps one too low": Plant(Replica, "commit", _earlier_deps),
@@ -261,5 +266,6 @@ PLANTS: dict[str, Plant] = {
     "a digest blind for payloads": Plant(catalogue, "object_hash", _blind_weight),
     "a hybrid clock that forgets at a restart": Plant(HybridClock, "__init__", _forgetful_clock),
     "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner),
+    "a nonce of an addition ignored": Plant(changes, "added_id", _same_nonce),
     "an exchange that waits for ever": Plant(Exchange, "is_overdue", lambda _: lambda *_: False),
 }

@@ -55,9 +55,11 @@ def start_all(world: World) -> None:
     """Starts every member that does not run. If all wait for each other, the operator vouches for one."""
     override = OperatorOverride()
     for _ in range(_STARTS_MAX):
-        for name in {name: None for host in living(world) for name in running(host).node.replica.members.active}:
-            if name not in world.hosts or world.hosts[name].out:
-                settle_in(world, name)
+        for members in [running(host).node.replica.members for host in living(world)]:
+            for name, replica in members.active.items():
+                machine = members.facts[replica].redis or name
+                if machine not in world.hosts or world.hosts[machine].out:
+                    settle_in(world, machine, name)
         waiting = [host for host in world.hosts.values() if not host.lives and not host.out]
         if not waiting:
             return

@@ -38,7 +38,8 @@ from crdt_core.node.events import (
 )
 from crdt_core.replica.proof import CATALOGUE, Proof, collections_of, fields_of, hash_of
 from tests.sim import checks
-from tests.sim.bootstrap import Bootstrap
+from tests.sim.addresses import address_of, host_of
+from tests.sim.bootstrap import Bootstrap, disowned_by_peers
 from tests.sim.flight import Flight, ObservedNode, Told, with_token
 from tests.sim.persisted import all_records, load
 from tests.sim.plan import EPOCH_MS, PLENTY, Setup
@@ -78,7 +79,7 @@ _CALL_TIMEOUT_S = 1.0
 
 
 class Host:
-    """One node of `world`.
+    """One node of `world`, on a machine called `name`. `node` is the name of the node, as long as it keeps that.
 
     `skew_ms`: how far its wall clock is off. `kill_at`: the kill point at which its process dies next.
     `mishap`: what goes wrong with the next commit: its `request` or its `answer` is lost, or the request comes `late`.
@@ -89,9 +90,10 @@ class Host:
     `set_right`: the hybrid clock was set right since the last commit. `out`: the node was told that it is no member.
     """
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, node: str = "") -> None:
         self.world = world
         self.name = name
+        self.node = node or name
         self.store = Store()
         self.process: Process | None = None
         self.succeeded: list[Process] = []
@@ -123,7 +125,7 @@ class Host:
         written = sum(len(list(changes)) for changes in (*commit.earlier, commit.records))
         self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", written, "records")
         for item in commit.quarantined:
-            expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.name))
+            expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.node))
             require(expected, "only what was damaged, or comes from strangers, is set aside", f"{self.name}: {item}")
         if commit.delta is not None:
             self.world.history.spent(
@@ -133,7 +135,7 @@ class Host:
             self.world.counts["commits"] += 1
             for host in self.world.hosts.values():
                 if host.process is not None:
-                    host.process.log_grew(self.name)
+                    host.process.log_grew(self.node)
 
     def lose(self) -> bool:
         """The store loses its last commits; returns whether there were any."""
@@ -225,7 +227,7 @@ class Process:
             tail.read_soon()
         unheard_of = self._former not in self.node.replica.members.facts
         if self._former and membership.is_admitted and unheard_of:
-            self.put(Call(RetireFormer(self.host.name, self._former), Nobody()))
+            self.put(Call(RetireFormer(self.host.node, self._former), Nobody()))
         elif self._former and membership.is_admitted and is_final(self.node.replica, self._former):
             former, self._former = self._former, ""
             self._replay(former, self._unsent(former), {})
@@ -251,7 +253,8 @@ class Process:
         if not node.joins:
             return
         if sponsor is None:
-            self.put(Call(AdmitIncarnation(self.host.name, node.replica.id), Nobody()))
+            address = address_of(self.host)
+            self.put(Call(AdmitIncarnation(self.host.node, node.replica.id, address, address), Nobody()))
         elif rounds:
             again = partial(self.later, _JOIN_MS, partial(self._join, rounds - 1))
             self.put(RoundAsked((sponsor.node,), Then(again)))
@@ -308,6 +311,9 @@ class Process:
         if self.flight is None:
             self._watch_store()
         self._proofread()
+        if not self.node.replica.founders and (reason := disowned_by_peers(self.host)):
+            self.give_up(reason)
+            return
         if not self.world.resting:
             self.later(_TICK_MS, self.beat)
 
@@ -512,7 +518,8 @@ class Process:
         self.world.note(self.host.name, "sends", type(message).__name__, "to", effect.peer)
         failed = SendFailed(effect.peer, message.round if hasattr(message, "round") else "")
         fail = partial(self._act, partial(self.put, failed))
-        self.world.network.send(self.host.name, effect.peer, encode_message(message), fail)
+        found = host_of(self.world, self.node.replica.members, effect.peer)
+        self.world.network.send(self.host.name, found.name if found else effect.peer, encode_message(message), fail)
 
     # A store that has lost what it had confirmed
 
@@ -608,7 +615,7 @@ def _run(host: Host, decided: Start) -> None:
     replica, header = load(decided.replica, host.store, setup.touched_max, decided.founders)
     session = f"s{host.starts}"
     node = ObservedNode(
-        host.name, replica, session, sponsor=decided.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
+        host.node, replica, session, sponsor=decided.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
     )
     node.stability.restore(host.store.header)
     if host.process is not None:

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.node.events import DeltasRead, Reply
+from tests.sim.addresses import host_of
 
 if TYPE_CHECKING:
-    from tests.sim.shell import Process
+    from tests.sim.shell import Host, Process
 
 __all__ = ["Nobody", "Tail"]
 
@@ -54,19 +55,25 @@ class Tail:
         """Reads no more."""
         self._ended = True
 
+    @property
+    def _host(self) -> Host | None:
+        """The host whose log this is, where it is known."""
+        return host_of(self._world, self._process.node.replica.members, self._peer)
+
     def _read(self) -> None:
         if self._ended:
             return
         name, peer = self._process.host.name, self._peer
-        if peer in self._process.refresh_links() or not self._world.network.reaches(name, peer):
+        host = self._host
+        if host is None or peer in self._process.refresh_links() or not self._world.network.reaches(name, host.name):
             self._retry()
             return
-        self._process.met.setdefault(peer, self._world.hosts[peer].store.run_id.decode())
+        self._process.met.setdefault(peer, host.store.run_id.decode())
         cursor = self._process.node.replica.clock[self._replica]
-        entries = self._world.hosts[peer].store.read_log(self._replica, cursor, self._batch)
+        entries = host.store.read_log(self._replica, cursor, self._batch)
         if entries:
-            run_id = self._world.hosts[peer].store.run_id
-            self._process.later(self._world.network.log_delay_ms(name, peer), partial(self._pass_on, entries, run_id))
+            delay_ms = self._world.network.log_delay_ms(name, host.name)
+            self._process.later(delay_ms, partial(self._pass_on, entries, host.store.run_id))
         else:
             self._reading = False
 
@@ -81,7 +88,8 @@ class Tail:
         """Passes on what has arrived. If the peer's Redis has restarted, its answer was lost with the connection."""
         if (
             self._ended
-            or run_id != self._world.hosts[self._peer].store.run_id
+            or self._host is None
+            or run_id != self._host.store.run_id
             or self._peer in self._process.refresh_links()
         ):
             self._retry()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from hashlib import blake2b
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ class World:
         self.steps = 0
         self.resting = False
         self.removed = False
+        self.additions = count(1)
+        self.twins = False
         self.history = History()
         self.counts: Counter[str] = Counter()
         self.notes: deque[tuple[Any, ...]] = deque(maxlen=_NOTES_KEPT)

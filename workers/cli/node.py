@@ -249,7 +249,7 @@ def _default_resp(settings: FleetSettings, new: NodeSettings) -> str | None:
 async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str | None) -> tuple[str, str]:
     """Add the node, and return its replica id and the member that wrote it down.
 
-    If the node was added before and is not up yet, nothing is written, and the second part is empty. Raises
+    If the node was added before and is not up yet, no member writes anything, and the second part is empty. Raises
     `InvalidArgument` if it is up, and `SettingsError` if another member has its address.
     """
     wider = settings.model_copy(update={"nodes": settings.nodes | {name: completed_node(new, settings.valkey)}})
@@ -264,20 +264,22 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
         goes_on = evidence.replica == replica and not fleet.members.abandoned(evidence.clock)
         if goes_on and not evidence.joining:
             raise InvalidArgument(name, f"it is already a member; its replica id is {replica}")
+        await _note_addition(fleet, name, evidence, replica)
         return replica, ""
     async with FleetClient(fleet.settings) as clients:
         member = await serving_member(clients, fleet, via, but=name)
         _check_knows_given_up(fleet, evidence, member.name)
         replica = await member.add_node(name, new)
-    await _note_addition(fleet, name, [*evidence.added, replica])
+    await _note_addition(fleet, name, evidence, replica)
     return replica, member.name
 
 
-async def _note_addition(fleet: FleetMembers, name: str, added: list[str]) -> None:
-    """Write into the new node's Redis under which ids it was added, so that it can tell itself from a namesake.
+async def _note_addition(fleet: FleetMembers, name: str, evidence: NodeEvidence, replica: str) -> None:
+    """Note in the new node's Redis under which ids it was added, so that it can tell itself from a namesake.
 
     Raises `NodeStoreUnavailable`.
     """
+    added = list(dict.fromkeys([*evidence.added, replica]))
     async with FleetRedis(fleet.settings) as redis:
         answer = (await redis.ask({name: [("HSET", Keys(name).header, "added", orjson.dumps(added))]}))[name]
     if isinstance(answer, NodeStoreUnavailable):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from crdt_core.errors import Retired
-from crdt_core.membership.changes import RemoveMember
+from crdt_core.membership.changes import RemoveMember, write_fact
 from crdt_core.membership.identity import Sponsor
 from crdt_core.membership.membership import Membership
 from crdt_core.replica.replica import Replica
-from crdt_core.types.members import Standing
+from crdt_core.types.members import Fact, Standing
 from tests.crdt_core.histories import NOW
 
 
@@ -81,3 +81,17 @@ def test_a_replica_whose_id_leaves_is_retired() -> None:
     replica.join(other.patch(None, NOW))
     with pytest.raises(Retired, match=r"replica n3 has left the fleet \(absent\)"):
         membership.check()
+
+
+def test_a_node_that_the_members_know_by_a_later_id_begins_anew() -> None:
+    """Found by the simulator: two sponsors had recorded two ids of n1, which used the earlier, so nobody listened to it.
+
+    As the first node of the fleet, it would have had to record that one of the two leaves, and did not see itself
+    among the members.
+    """
+    replica = Replica("n1.2")
+    for id_ in ("n1.2", "n1.2-d7ba"):
+        write_fact(replica, id_, Fact(Standing.ACTIVE, "n1"))
+    replica.commit(NOW)
+    with pytest.raises(Retired, match=r"the members know n1 as n1\.2-d7ba"):
+        Membership("n1", replica).check()

@@ -129,7 +129,7 @@ def test_the_first_node_of_the_fleet_records_that_the_other_id_leaves() -> None:
 def test_a_machine_that_hears_that_another_keeps_its_name_begins_anew() -> None:
     replica = Replica(FIRST)
     replica.join(knowing(BOTH).patch(None, NOW))
-    with pytest.raises(Retired, match="another machine keeps the name n3"):
+    with pytest.raises(Retired, match=f"the members know n3 as {SECOND}"):
         Membership("n3", replica).check()
     other = Replica(SECOND)
     other.join(knowing(BOTH).patch(None, NOW))
@@ -187,6 +187,15 @@ def test_an_empty_machine_does_not_take_the_id_of_its_namesake(added: tuple[str,
     """It took the name away from the machine that had it, which took it back, and so on."""
     with pytest.raises(NotAMember, match="another machine was added as n3 at the same time, and keeps the name"):
         choose(NodeEvidence(added=added))
+
+
+def test_a_machine_that_was_removed_does_not_take_the_id_of_its_namesake() -> None:
+    """Found by the simulator: it joined under that id, as if it had been added again, and both used the same dots."""
+    removed = fleet(n3_07b3e8=ended(Standing.LEAVING, REMOVED_BY_HAND), n3_4f2a91=active("n3"))
+    with pytest.raises(NotAMember, match="it was removed from this fleet, and another machine has its name"):
+        choose(OWN, members=removed)
+    decision = choose(replace(OWN, added=(FIRST, SECOND)), members=removed)
+    assert isinstance(decision, Join | ComeBack), "it has been added again"
 
 
 def test_an_empty_machine_that_keeps_the_name_joins() -> None:
