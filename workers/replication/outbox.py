@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from crdt_core.codec.messages import encode_message
-from crdt_core.errors import UnknownNode
+from crdt_core.errors import UnknownNode, brief
 from crdt_core.node.events import JobAnswer, Send, SendFailed
 from workers.system.tasks import Children
 from workers.wire.keys import MESSAGE_FIELD, Keys
@@ -49,6 +49,7 @@ class Outbox:
     def __init__(self, own: Redis, peers: Peers) -> None:
         self._own = own
         self._peers = peers
+        self._answers_begin = Keys(peers.name).answer("")
         self._answers: set[asyncio.Task[None]] = set()
         self._queues: dict[str, _PeerQueue] = {}
         self._new_queues: asyncio.Queue[tuple[str, _PeerQueue]] = asyncio.Queue()
@@ -97,6 +98,10 @@ class Outbox:
         await self._peers.redis(peer).xadd(key, fields, maxlen=self._peers.inbox_entries_max, approximate=True)
 
     async def _answer(self, answer: JobAnswer) -> None:
+        """Put the answer where the job waits. The key comes out of a message, so it could be any key of this Redis."""
+        if not answer.key.startswith(self._answers_begin):
+            log.warning("answer_refused", key=brief(answer.key), reason="no job of this node waits there")
+            return
         pipeline = self._own.pipeline()
         pipeline.rpush(answer.key, orjson.dumps(answer.result))
         pipeline.expire(answer.key, _ANSWER_TTL_S)

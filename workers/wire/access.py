@@ -83,17 +83,8 @@ _CONNECTION = tuple(
     )
 )
 _OWN_CONNECTION = ("+@connection", "+@transaction", "+time")
-_DATA = (
-    "+@read",
-    "+@write",
-    "-@dangerous",
-    "-@scripting",
-    "+eval",
-    "+evalsha",
-    "+script|load",
-    "+script|exists",
-    "+info",
-)
+_KINDS_OF_DATA = ("+@read", "+@write", "-@dangerous", "-@scripting")
+_DATA = (*_KINDS_OF_DATA, "+eval", "+evalsha", "+script|load", "+script|exists", "+info")
 
 
 def user_name(role: Role) -> str:
@@ -131,16 +122,7 @@ def _rules(role: Role, nodes: Sequence[str]) -> Iterable[str]:
         case Role.PEER:
             return [*_NOTHING_YET, *_CONNECTION, "+info", *_selectors(role, nodes)]
         case Role.JOBS:
-            return [
-                *_NOTHING_YET,
-                *_CONNECTION,
-                "+watch",
-                "+unwatch",
-                "~rq:*",
-                *_DATA,
-                "+info",
-                *_selectors(role, nodes),
-            ]
+            return [*_NOTHING_YET, *_CONNECTION, "+watch", "+unwatch", "~rq:*", *_DATA, *_selectors(role, nodes)]
         case Role.INSPECTOR:
             return [*_NOTHING_YET, *_CONNECTION, "%R~deltaic:*", "%R~rq:*", "+@read", "-@dangerous", "+info"]
 

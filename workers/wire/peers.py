@@ -47,6 +47,11 @@ class Peers:
         self.met: dict[str, str] = {}
 
     @property
+    def name(self) -> str:
+        """The name of the node whose connections these are."""
+        return self._name
+
+    @property
     def inbox_entries_max(self) -> int:
         """How many messages may wait in a node's inbox."""
         return self._settings.limits.inbox_entries_max

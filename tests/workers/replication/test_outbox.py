@@ -127,6 +127,21 @@ async def test_an_answer_reaches_the_job_that_waits_and_expires(server: ValkeySe
         assert 0 < client.ttl("deltaic:{n1}:answer:8") <= 60
 
 
+@pytest.mark.parametrize("key", [Keys("n1").header, Keys("n1").state, "rq:queue:deltaic-n1", Keys("n2").answer("7")])
+async def test_an_answer_is_put_where_jobs_wait_and_nowhere_else(server: ValkeyServer, key: str) -> None:
+    """A message said where its answer goes: with another key, the node let its own state expire."""
+    client = server.client()
+    client.hset(Keys("n1").header, "replica", "n1")
+    client.hset(Keys("n1").state, "fruit", "[]")
+    async with running(server.url, server.url) as (outbox, _):
+        outbox.release(JobAnswer(key, {}))
+        outbox.release(JobAnswer(Keys("n1").answer("8"), {}))
+        await outbox.drain()
+    assert client.llen(Keys("n1").answer("8")) == 1
+    assert [client.ttl(kept) for kept in (Keys("n1").header, Keys("n1").state)] == [-1, -1]
+    assert not client.exists("rq:queue:deltaic-n1", Keys("n2").answer("7"))
+
+
 async def test_a_job_s_redis_that_is_away_does_not_keep_the_worker_from_ending() -> None:
     away = f"redis://127.0.0.1:{free_port()}/0"
     async with running(away, away) as (outbox, failures):

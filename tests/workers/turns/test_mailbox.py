@@ -149,7 +149,7 @@ class NoRedis:
 
 async def test_a_peer_that_takes_nothing_is_sent_the_latest_messages_and_the_others_are_reported() -> None:
     peer: Any = NoRedis()
-    peers: Any = SimpleNamespace(redis=lambda _: peer, inbox_entries_max=100)
+    peers: Any = SimpleNamespace(name="n1", redis=lambda _: peer, inbox_entries_max=100)
     outbox = Outbox(peer, peers)
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=1)
