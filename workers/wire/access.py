@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["LAYOUT", "KeyAccess", "Role", "acl_file", "set_user_commands", "user_name"]
+__all__ = ["CHANNEL", "LAYOUT", "KeyAccess", "Role", "acl_file", "set_user_commands", "user_name"]
 
 
 class Role(StrEnum):
@@ -58,14 +58,17 @@ LAYOUT: tuple[KeyAccess, ...] = (
     KeyAccess("deltaic:{<node>}:obj:*"),
     KeyAccess("deltaic:{<node>}:obj:deltaic:members", peer=_WHOLE, jobs=_WHOLE),
     KeyAccess("deltaic:{<node>}:rival:*"),
+    KeyAccess("deltaic:{<node>}:staged"),
     KeyAccess("deltaic:{<node>}:log", peer={"%R": "xread xrange xlen"}),
     KeyAccess("deltaic:{<node>}:log.*", peer={"%R": "xread xrange xlen"}),
+    KeyAccess("deltaic:{<node>}:log-*", peer={"%R": "xread xrange xlen"}),
     KeyAccess("deltaic:{<node>}:inbox", peer={"%W": "xadd", "%R": "xlen"}, jobs={"%W": "xadd"}),
     KeyAccess("deltaic:{<node>}:links", peer=_WHOLE, jobs=_WHOLE),
     KeyAccess("deltaic:{<node>}:quarantine", peer={"%R": "xlen"}),
     KeyAccess("deltaic:{<node>}:answer:*", jobs={"%RW": "blpop"}),
     KeyAccess("deltaic:{<node>}:alive", peer=_SIGN_OF_LIFE, jobs=_SIGN_OF_LIFE),
     KeyAccess("deltaic:{<node>}:met", peer=_WHOLE, jobs=_WHOLE),
+    KeyAccess("deltaic:{<node>}:probe"),
     KeyAccess("deltaic:{<node>}:lock:*", jobs={"%RW": "set get del eval evalsha"}),
     KeyAccess("deltaic:fleet", peer={"%R": "hget"}),
     KeyAccess("deltaic:audit", peer={"%R": "hget"}, jobs={"%W": "hset"}),
@@ -73,6 +76,8 @@ LAYOUT: tuple[KeyAccess, ...] = (
     KeyAccess("rq:*"),
 )
 """All keys. The owner may use each of them, the inspector may read each."""
+CHANNEL = "deltaic:{<node>}:published"
+"""The only channel. The owner publishes there, the peers listen."""
 
 _NOTHING_YET = ("on", "resetkeys", "resetchannels", "clearselectors", "-@all")
 _CONNECTION = tuple(
@@ -114,13 +119,15 @@ def acl_file(nodes: Sequence[str], passwords: Mapping[Role, str]) -> list[str]:
 
 def _rules(role: Role, nodes: Sequence[str]) -> Iterable[str]:
     """Return the words of the rights of a role."""
+    channels = ["&" + CHANNEL.replace("<node>", node) for node in nodes]
     match role:
         case Role.OWNER:
             shared = ["~" + access.pattern for access in LAYOUT if "<node>" not in access.pattern]
             own = [f"~deltaic:{{{node}}}{rest}" for node in nodes for rest in ("", ":*")]
-            return [*_NOTHING_YET, *own, *shared, *_OWN_CONNECTION, *_DATA, "+client|list"]
+            return [*_NOTHING_YET, *own, *shared, *channels, *_OWN_CONNECTION, *_DATA, "+client|list", "+publish"]
         case Role.PEER:
-            return [*_NOTHING_YET, *_CONNECTION, "+info", *_selectors(role, nodes)]
+            listening = (*channels, "+subscribe", "+client|tracking")
+            return [*_NOTHING_YET, *_CONNECTION, "+info", *listening, *_selectors(role, nodes)]
         case Role.JOBS:
             return [*_NOTHING_YET, *_CONNECTION, "+watch", "+unwatch", "~rq:*", *_DATA, *_selectors(role, nodes)]
         case Role.INSPECTOR:

@@ -9,7 +9,7 @@ from hashlib import sha256
 import pytest
 
 from workers.wire import keys
-from workers.wire.access import LAYOUT, Role, acl_file, set_user_commands, user_name
+from workers.wire.access import CHANNEL, LAYOUT, Role, acl_file, set_user_commands, user_name
 from workers.wire.keys import AUDIT, FLEET, REFUSED_JOBS, Keys, queue_name
 
 PASSWORDS = {role: f"of {role}" for role in Role}
@@ -30,13 +30,25 @@ def rules(role: Role, *nodes: str) -> str:
 
 
 def test_every_key_that_is_documented_has_its_rights_and_no_other_has() -> None:
-    layout = [access.pattern for access in LAYOUT]
+    layout = [*(access.pattern for access in LAYOUT), CHANNEL]
     for key in documented():
         assert any(fnmatchcase(key.replace("[", "[[]"), pattern) for pattern in layout), key
     for pattern in layout:
         assert any(fnmatchcase(key, pattern) or fnmatchcase(pattern, key) for key in documented()), pattern
     names = Keys("n1", "n1.2")
-    used = [names.header, names.state, names.log, names.alive, names.met, names.inbox, names.links, names.quarantine]
+    used = [
+        names.header,
+        names.state,
+        names.log,
+        names.alive,
+        names.met,
+        names.inbox,
+        names.links,
+        names.quarantine,
+        names.staged,
+        names.probe,
+        names.published,
+    ]
     used += [names.answer("x"), names.lock("x"), names.members.decode(), FLEET, AUDIT, REFUSED_JOBS]
     used += ["rq:queue:" + queue_name("n1")]
     for key in used:
