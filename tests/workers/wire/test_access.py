@@ -19,7 +19,8 @@ READING = {"hget", "hmget", "hgetall", "get", "exists", "xread", "xrange", "xlen
 def documented() -> list[str]:
     """The keys in the table of `workers.wire.keys`, with stars for what varies."""
     rows = re.findall(r"^ {4}((?:deltaic|rq):\S+)", keys.__doc__ or "", re.MULTILINE)
-    return [re.sub(r"<[^>]+>", "*", row).replace("log.2", "log.*").replace("{n1}", "{<node>}") for row in rows]
+    varied = (re.sub(r"\{n\d\}", "{<node>}", re.sub(r"<[^>]+>", "*", row)) for row in rows)
+    return [re.sub(r":log([.-]).*", r":log\1*", row) for row in varied]
 
 
 def rules(role: Role, *nodes: str) -> str:
