@@ -381,7 +381,9 @@ class HeldMailbox:
     def __init__(self) -> None:
         self.held: list[Callable[[Any, Exception | None], None]] = []
 
-    def submit(self, _operation: object, on_reply: Callable[[Any, Exception | None], None], _now_s: float) -> None:
+    def submit(
+        self, _operation: object, on_reply: Callable[[Any, Exception | None], None], _now_s: float, *_weight: int
+    ) -> None:
         self.held.append(on_reply)
 
 
