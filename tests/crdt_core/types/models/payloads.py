@@ -45,7 +45,7 @@ _FLOAT_TOTALS = st.one_of(
 def float_shares() -> st.SearchStrategy[Share | ObservedReset]:
     """Shares, and observed resets, of totals that INCRBYFLOAT leads to."""
     share = st.builds(
-        lambda n, m, base_n, base_m: share_of(n + base_n, m + base_m, base_n, base_m),
-        *[_FLOAT_TOTALS.filter(lambda total: not _TOTALS_MAX <= total < 10**41)] * 4,
+        lambda n, m, base_n, base_m: share_of(n + base_n, m + base_m, base_n, base_m), *[_FLOAT_TOTALS] * 4
     )
-    return st.one_of(share, st.builds(ObservedReset, _FLOAT_TOTALS, _FLOAT_TOTALS))
+    reset = st.builds(lambda n, m: ObservedReset(*share_of(n, m, 0, 0)[:2]), _FLOAT_TOTALS, _FLOAT_TOTALS)
+    return st.one_of(share, reset)
