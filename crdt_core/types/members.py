@@ -37,9 +37,23 @@ if TYPE_CHECKING:
     from crdt_core.lattice.siblings import Payload
     from crdt_core.types.contract import View
 
-__all__ = ["ABSENT", "LOST", "MEMBERS", "MEMBERS_KEY", "REMOVED_BY_HAND", "Fact", "Members", "MembersType", "Standing"]
+__all__ = [
+    "ABSENT",
+    "LOST",
+    "MEMBERS",
+    "MEMBERS_KEY",
+    "REMOVED_BY_HAND",
+    "RESERVED",
+    "Fact",
+    "Members",
+    "MembersType",
+    "Standing",
+]
 
-MEMBERS_KEY = b"deltaic:members"
+RESERVED = b"deltaic:"
+"""The prefix of Deltaic's own keys. No command reads or makes such keys."""
+
+MEMBERS_KEY = RESERVED + b"members"
 """The key of the one object of this type. No face shows it or writes to it."""
 
 REMOVED_BY_HAND = "removed"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from crdt_core.commands.session import RESERVED
 from crdt_core.errors import UnknownNode, brief
-from workers.config.redis_url import options_of
+from crdt_core.types.members import RESERVED
+from workers.config.redis_url import check_url
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
@@ -80,7 +80,7 @@ class NodeSettings(Section):
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
         if value is not None:
-            options_of(value)
+            check_url(value)
         return value
 
     @property

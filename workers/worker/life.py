@@ -22,7 +22,7 @@ from crdt_core.node.events import StampAhead
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
-from workers.config.credentials import Credentials, warn_of_exposure
+from workers.config.credentials import Credentials
 from workers.jobs.expiry import sweep
 from workers.replication.heartbeat import delete_heartbeat
 from workers.replication.inbox import Inbox
@@ -37,6 +37,7 @@ from workers.wire.keys import Keys
 from workers.wire.peers import Peers
 from workers.wire.retry import until_redis_answers
 from workers.worker.bootstrap import bootstrap, end_start
+from workers.worker.exposure import warn_of_exposure
 from workers.worker.faces import faces_of, start_face
 from workers.worker.following import follow_peers
 from workers.worker.heartbeats import publish_heartbeats
