@@ -19,10 +19,10 @@ import orjson
 from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError, Map
-from crdt_core.commands.session import RESERVED
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, ObservedReset, unfold
 from crdt_core.types.contract import LiveWrite
 from crdt_core.types.expiry import slot_write
+from crdt_core.types.members import RESERVED
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply

@@ -15,8 +15,8 @@ from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.patterns import Pattern
 from crdt_core.commands.replies import OK, CommandError, Status
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.session import RESERVED
 from crdt_core.types import FAMILIES
+from crdt_core.types.members import RESERVED
 
 if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply

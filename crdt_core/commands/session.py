@@ -17,6 +17,7 @@ from crdt_core.commands.replies import CommandError
 from crdt_core.errors import TooLarge
 from crdt_core.types import View
 from crdt_core.types.expiry import deadline_of
+from crdt_core.types.members import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -28,10 +29,7 @@ if TYPE_CHECKING:
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 
-__all__ = ["RESERVED", "Keyspace", "Session"]
-
-RESERVED = b"deltaic:"
-"""The prefix of Deltaic's own keys. No command reads or makes such keys."""
+__all__ = ["Keyspace", "Session"]
 
 _MASK64 = (1 << 64) - 1
 

@@ -46,13 +46,17 @@ __all__ = [
     "MEMBERS_KEY",
     "NAMESAKE",
     "REMOVED_BY_HAND",
+    "RESERVED",
     "Fact",
     "Members",
     "MembersType",
     "Standing",
 ]
 
-MEMBERS_KEY = b"deltaic:members"
+RESERVED = b"deltaic:"
+"""The prefix of Deltaic's own keys. No command reads or makes such keys."""
+
+MEMBERS_KEY = RESERVED + b"members"
 """The key of the one object of this type. No face shows it or writes to it."""
 
 REMOVED_BY_HAND = "removed"

@@ -13,20 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc
-import structlog
 
 from crdt_core.errors import SettingsError
 from workers.config.secret_files import content_of, password_in
-from workers.system.ports import is_loopback, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from workers.config.settings import SecuritySettings
 
-__all__ = ["Credentials", "resp_tls", "warn_of_exposure"]
-
-log = structlog.get_logger()
+__all__ = ["Credentials", "resp_tls"]
 
 _HEADER = "authorization"
 _SCHEME = "Bearer "
@@ -114,20 +110,6 @@ def resp_tls(security: SecuritySettings) -> ssl.SSLContext | None:
             raise SettingsError("security.resp_ca", f"cannot be used: {error.reason}") from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-def warn_of_exposure(face: str, address: str, security: SecuritySettings) -> None:
-    """Log which settings would protect a face that other machines can reach; log nothing if it is protected.
-
-    `face` is `grpc` or `resp`, `address` the host:port on which it listens.
-    """
-    unset = []
-    if security.password is None and security.password_file is None:
-        unset.append("security.password_file")
-    if getattr(security, f"{face}_certificate") is None:
-        unset.append(f"security.{face}_certificate")
-    if unset and not is_loopback(split_address(address)[0]):
-        log.warning("face_unprotected", face=face, address=address, unset=" ".join(unset))
 
 
 def _no_passphrase() -> str:

@@ -9,22 +9,31 @@ certificate and key), `ssl_check_hostname`, `ssl_cert_reqs`, ...
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
-
-from redis.asyncio.connection import Connection, SSLConnection, parse_url
-from redis.exceptions import RedisError
 
 from crdt_core.errors import SettingsError
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["options_of", "publishable", "redacted", "tls_of"]
+__all__ = ["check_url", "options_of", "publishable", "redacted", "tls_of"]
 
 _FORM = "must be redis://, rediss:// or unix://, with user and password percent-encoded"
 _OPTIONS = frozenset({"db", "username", "password"})
 _HIDDEN = "***"
+_PLAIN = re.compile(r"redis://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:([1-9][0-9]{0,3}|[1-5][0-9]{4}))?(/[0-9]{1,3})?")
+"""URLs that redis-py certainly takes."""
+
+
+def check_url(url: str) -> None:
+    """Raise `ValueError` as `options_of` does.
+
+    A URL of host, port and database only needs no redis-py, whose import takes longer than the rest of a short command.
+    """
+    if not _PLAIN.fullmatch(url):
+        options_of(url)
 
 
 def options_of(url: str) -> Any:
@@ -33,6 +42,9 @@ def options_of(url: str) -> Any:
     Raises `ValueError`, whose text quotes nothing of the URL. An option that `workers.wire.connection` does not know is
     refused: otherwise it would apply to some of the worker's connections only.
     """
+    from redis.asyncio.connection import Connection, parse_url  # noqa: PLC0415  see `check_url`
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
     try:
         parts: dict[str, Any] = dict(parse_url(url))
         kind = parts.pop("connection_class", Connection)
@@ -50,6 +62,9 @@ def tls_of(url: str) -> ssl.SSLContext | None:
 
     Reads the files that the URL names. Raises `SettingsError` where they cannot be used.
     """
+    from redis.asyncio.connection import SSLConnection  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
     options = options_of(url)
     if not isinstance(options, SSLConnection):
         return None

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from crdt_core.commands.session import RESERVED
 from crdt_core.errors import UnknownNode, brief
-from workers.config.redis_url import options_of, publishable
+from crdt_core.types.members import RESERVED
+from workers.config.redis_url import check_url, publishable
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
@@ -88,7 +88,7 @@ class NodeSettings(Section):
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
         if value is not None:
-            options_of(value)
+            check_url(value)
         return value
 
     @property

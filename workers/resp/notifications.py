@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.session import RESERVED
 from crdt_core.lattice.siblings import shows
 from crdt_core.types import TYPES
+from crdt_core.types.members import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

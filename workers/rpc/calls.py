@@ -10,10 +10,9 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.commands import COMMANDS, CommandOptions
-from crdt_core.commands.session import RESERVED
 from crdt_core.errors import InvalidArgument, TooLarge
 from crdt_core.types import DWFLAG, EWFLAG, GCOUNTER, GSET, LWWREGISTER, MVREGISTER, ORSET, PNCOUNTER, RWSET
-from crdt_core.types.members import MEMBERS_KEY
+from crdt_core.types.members import MEMBERS_KEY, RESERVED
 from workers.rpc import deltaic_pb2 as pb
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from crdt_core.node.events import StampAhead
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
-from workers.config.credentials import Credentials, warn_of_exposure
+from workers.config.credentials import Credentials
 from workers.jobs.expiry import sweep
 from workers.replication.broadcasts import Broadcasts
 from workers.replication.heartbeat import delete_heartbeat
@@ -42,6 +42,7 @@ from workers.wire.peers import Peers
 from workers.wire.retry import until_redis_answers
 from workers.worker.bootstrap import Renamed, bootstrap, end_start
 from workers.worker.custody import Custody
+from workers.worker.exposure import warn_of_exposure
 from workers.worker.faces import faces_of, start_face
 from workers.worker.following import follow_peers
 from workers.worker.heartbeats import publish_heartbeats

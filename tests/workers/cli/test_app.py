@@ -55,6 +55,14 @@ main()
     assert ended.stderr.split() == ["workers.cli", "workers.cli.app"]
 
 
+def test_a_short_command_imports_neither_redis_nor_a_log_nor_the_machinery_of_a_replica() -> None:
+    """`deltaic get` took a second, nearly all of it for imports."""
+    program = "import sys, workers.cli.data; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"redis", "structlog", "rq", "uvloop", "crdt_core.commands", "crdt_core.replica", "crdt_core.library"}
+    assert heavy.isdisjoint(loaded)
+
+
 def test_an_error_is_one_line_and_its_exit_code(
     nobody: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

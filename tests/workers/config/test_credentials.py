@@ -6,11 +6,10 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 import trustme
 
 from crdt_core.errors import SettingsError
-from workers.config.credentials import Credentials, resp_tls, warn_of_exposure
+from workers.config.credentials import Credentials, resp_tls
 from workers.config.settings import SecuritySettings
 
 if TYPE_CHECKING:
@@ -108,21 +107,3 @@ def test_a_certificate_that_is_none_is_named_with_its_setting(files: dict[str, P
     files["key"].write_text("no key")
     with pytest.raises(SettingsError, match=r"security\.resp_certificate: cannot be used with resp_key"):
         resp_tls(settings_for("resp", files, "certificate", "key"))
-
-
-def test_an_open_face_that_others_can_reach_is_warned_of(files: dict[str, Path]) -> None:
-    password = SecuritySettings(password=SECRET)
-    both = SecuritySettings(password=SECRET, grpc_certificate=files["certificate"], grpc_key=files["key"])
-    with structlog.testing.capture_logs() as logs:
-        warn_of_exposure("grpc", "127.0.0.1:7101", SecuritySettings())
-        warn_of_exposure("resp", "[::1]:7201", SecuritySettings())
-        warn_of_exposure("grpc", "0.0.0.0:7101", both)
-        assert logs == []
-        warn_of_exposure("grpc", "0.0.0.0:7101", SecuritySettings())
-        warn_of_exposure("grpc", "[::]:7101", password)
-        warn_of_exposure("resp", "0.0.0.0:7201", both)
-    assert [(log["event"], log["face"], log["unset"]) for log in logs] == [
-        ("face_unprotected", "grpc", "security.password_file security.grpc_certificate"),
-        ("face_unprotected", "grpc", "security.grpc_certificate"),
-        ("face_unprotected", "resp", "security.resp_certificate"),
-    ]

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from crdt_core.errors import SettingsError
-from workers.config.redis_url import options_of, publishable, redacted, tls_of
+from workers.config.redis_url import check_url, options_of, publishable, redacted, tls_of
 
 
 def test_a_url_is_read_as_redis_py_reads_it() -> None:
@@ -32,6 +32,21 @@ def test_what_would_not_hold_for_every_connection_is_refused_without_a_quote(url
     with pytest.raises(ValueError, match=reason) as refused:
         options_of(url)
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:7000/0", "redis://valkey", "redis://a-b.example:59999/15", "redis://1/999"]
+)
+def test_a_plain_url_is_checked_without_redis_py_and_redis_py_takes_it(url: str) -> None:
+    check_url(url)
+    assert options_of(url).host
+
+
+@pytest.mark.parametrize("url", ["http://h", "redis://h:port", "redis://h?timeout=1", "redis://:s3cret@h:x", "h:1"])
+def test_any_other_url_is_checked_by_redis_py(url: str) -> None:
+    for check in (check_url, options_of):
+        with pytest.raises(ValueError, match=r"must be|unknown option"):
+            check(url)
 
 
 def test_tls_is_spoken_by_scheme_with_the_files_that_are_named(tmp_path) -> None:
