@@ -75,6 +75,8 @@ class Store:
         self._log_entries_max = log_entries_max
         self._header: dict[str, bytes] = {}
         self._token = token.encode()
+        self._seal = b""
+        """That of the last confirmed commit, without its turn."""
         self._buffer = self._new_buffer()
         self.trouble: Trouble | None = None
         """Since when Redis has not taken the commit under way, and why; `None` while it takes commits."""
@@ -135,7 +137,7 @@ class Store:
                 hlc = decode_header(dict(pairs(header))).hlc
             await self._ownership.transact(set_header(self.keys, {"damaged": b"a part of it was discarded"}))
             await delete_objects(self._ownership, self.keys)
-            empty = encode_header(Header(VersionVector(), VersionVector(), 0, hlc))
+            empty = encode_header(Header(VersionVector(), VersionVector(), 0, hlc, removals=0))
             await self._ownership.transact(set_header(self.keys, {**empty, "damaged": b"", **fields}))
 
     async def _until_done(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -162,7 +164,7 @@ class Store:
             mark = set_header(self.keys, {"damaged": damaged.reason.encode()})
             await self._until_done(partial(self._ownership.transact, mark))
             raise
-        self._ownership.turn, self._header = loaded.turn, loaded.fields
+        self._ownership.turn, self._header, self._seal = loaded.turn, loaded.fields, loaded.seal
         self.trouble = None
         return HybridClock(loaded.hlc)
 
@@ -177,6 +179,8 @@ class Store:
         while reached < turn:
             try:
                 header = {"turn": b"%d" % turn, **commit.header}
+                if seal := header.get("seal", self._seal):
+                    header["seal"] = b"%b %b" % (header["turn"], seal)
                 if self._header.get("run_id") != self._ownership.run_id:
                     header["run_id"] = self._ownership.run_id
                 if reached < confirmed:
@@ -195,6 +199,7 @@ class Store:
                 reached = await self._ownership.renew(self._record_trouble)
         self._ownership.turn = turn
         self._header.update(header)
+        self._seal = commit.header.get("seal", self._seal)
         self.trouble = None
 
     def enable_refill(self, node: Node, check_history: Callable[[], Awaitable[None]]) -> None:
