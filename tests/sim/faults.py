@@ -109,7 +109,7 @@ def lose_everything_at_once(world: World, host: Host) -> bool:
     This hits one node at a time: if all had to come back under new ids, nobody could write them down.
     """
     others = [other for other in world.hosts.values() if other is not host]
-    if host.store.down or not all(other.out or (other.lives and not other.lost) for other in others):
+    if host.store.down or host.spoilt or not all(other.out or (other.lives and not other.lost) for other in others):
         return False
     host.store.restart()
     lost = host.lose()
@@ -155,9 +155,15 @@ def alter_a_field(world: World, host: Host) -> bool:
 def _hashes(world: World, host: Host) -> list[bytes]:
     """The hashes of the stored state; none unless all other nodes could give this one its state back."""
     others = [other for other in world.hosts.values() if other is not host and not other.out]
-    if host.lost or host.store.down or not all(other.lives and not (other.lost or other.spoilt) for other in others):
+    if host.lost or host.store.down or not all(map(_is_whole, others)):
         return []
     return sorted(host.store.hashes)
+
+
+def _is_whole(host: Host) -> bool:
+    """Whether the node runs, and has a state that it could give to others."""
+    joins = host.process is None or host.process.node.joins
+    return host.lives and not (joins or host.lost or host.spoilt)
 
 
 def trim_the_log(world: World, host: Host) -> bool:
