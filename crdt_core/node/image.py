@@ -184,7 +184,7 @@ class ImageReader:
         """Return the image, once all lines are read. Raises `Malformed` where some are missing."""
         if not self._ended or self._about is None or self._header is None:
             raise Malformed("image", f"it is cut short: its end is missing after line {self._lines}")
-        clock, stable, digest, hlc = self._header
+        clock, stable, digest, hlc, _ = self._header
         node, replica, founders = self._about
         state = Patch(replica, None, clock, stable, hlc, tuple(self._parts.values()))
         check_patch(state)

@@ -165,7 +165,8 @@ class Node:
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
         if commit.header or replica.clock != clock_before or commit.records or commit.earlier:
-            header = Header(replica.clock, replica.stable, replica.catalogue.digest, self.hlc.last)
+            catalogue = replica.catalogue
+            header = Header(replica.clock, replica.stable, catalogue.digest, self.hlc.last, catalogue.removals)
             commit.header.update(encode_header(header))
         self.counts["turns"] += 1
         self.counts["commits"] += delta is not None
@@ -212,7 +213,8 @@ class Node:
     def header(self) -> dict[str, bytes]:
         """The replica's own fields of the persisted header."""
         replica = self.replica
-        return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last))
+        removals = replica.catalogue.removals
+        return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last, removals))
 
     def _take(self, event: Event, context: TurnContext) -> None:
         match event:

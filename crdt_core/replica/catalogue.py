@@ -20,12 +20,12 @@ from crdt_core.codec.records import STATE, Changes, encode_object, encode_part, 
 from crdt_core.lattice.deltas import PatchPart
 from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import has_tombstone, shows, unfold
-from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash
+from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
 from crdt_core.types import View
 from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
     from crdt_core.codec.records import Record
@@ -42,9 +42,9 @@ class Catalogue:
     """All objects of one replica.
 
     `objects` maps each key to its head, the object that was made first there; `Object.chain` gives the type conflicts,
-    too. `digest` is the digest of the state at the last `take_changes`. `tombstones` holds the
-    addresses with tombstones, the oldest first. `expiring` holds the keys that may have a deadline. `size` is the
-    number of parts.
+    too. `digest` is the digest of the state at the last `take_changes`. `tombstones` maps the addresses with
+    tombstones, the oldest first, to what each adds to `removals`, the sum of their hashes at that time. `expiring`
+    holds the keys that may have a deadline. `size` is the number of parts.
 
     `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
     commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next
@@ -61,6 +61,7 @@ class Catalogue:
         "in_flight",
         "keys_in_flight",
         "objects",
+        "removals",
         "replica_index",
         "size",
         "tombstones",
@@ -70,7 +71,8 @@ class Catalogue:
         self.replica_index = ReplicaIndex()
         self.objects: dict[bytes, Object] = {}
         self.digest = 0
-        self.tombstones: dict[Address, None] = {}
+        self.tombstones: dict[Address, int] = {}
+        self.removals = 0
         self.expiring: dict[bytes, None] = {}
         self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
         self.keys_in_flight: dict[bytes, None] = {}
@@ -198,7 +200,7 @@ class Catalogue:
         if not alive or type(siblings) is dict:
             self._note_tombstone(address, has_tombstone(siblings))
         elif self.tombstones:
-            self.tombstones.pop(address, None)
+            self.removals -= self.tombstones.pop(address, 0)
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Set the clears of `found`, as `{dot: deps}`."""
@@ -224,14 +226,16 @@ class Catalogue:
             self.size += len(object_.parts)
             for part, siblings in object_.parts.items():
                 if type(siblings) is not int and has_tombstone(siblings):
-                    self.tombstones[object_.key, object_.type.name, part] = None
+                    self._count_removal((object_.key, object_.type.name, part), object_)
             if object_.clears:
-                self.tombstones[object_.key, object_.type.name, None] = None
+                self._count_removal((object_.key, object_.type.name, None), object_)
 
     def take_changes(self) -> Changes:
         """Return the records that persist everything that changed since the last call, and update the digest."""
         journal, stale_keys = self._journal, self._stale_keys
         self._journal, self._stale_keys, self.in_flight, self.keys_in_flight = {}, {}, journal, stale_keys
+        if self.tombstones:
+            self._count_removals(journal, stale_keys)
         changes = Changes()
         object_: Object | None = None
         for (key, type_name, part), before in journal.items():
@@ -276,6 +280,23 @@ class Catalogue:
             before.setdefault(address, siblings)
         self.in_flight = before
         return changes
+
+    def _count_removals(self, addresses: Iterable[Address], keys: Iterable[bytes]) -> None:
+        """Count the removals at `addresses`, and the clears of the objects under `keys`, as they are now."""
+        for address in addresses:
+            if address in self.tombstones:
+                found = self.find(address[0], address[1])
+                assert found is not None
+                self._count_removal(address, found)
+        for key in keys:
+            for object_ in self.objects[key].chain():
+                if object_.clears:
+                    self._count_removal((key, object_.type.name, None), object_)
+
+    def _count_removal(self, address: Address, object_: Object) -> None:
+        new = removal_hash(object_, address[2], self.replica_index)
+        self.removals += new - self.tombstones.get(address, 0)
+        self.tombstones[address] = new
 
     def _take_hash(self, object_: Object, stale_keys: dict[bytes, None], changes: Changes) -> bytes:
         """Return the hash that holds the parts of a collection. If no parts are left, the hash is dropped."""
@@ -345,6 +366,6 @@ class Catalogue:
 
     def _note_tombstone(self, address: Address, present: bool) -> None:
         if present:
-            self.tombstones[address] = None
+            self.tombstones.setdefault(address, 0)
         elif self.tombstones:
-            self.tombstones.pop(address, None)
+            self.removals -= self.tombstones.pop(address, 0)

@@ -4,6 +4,9 @@ A sum does not depend on the order of the changes. Lasting siblings (`crdt_core.
 on which removals a replica has forgotten. So two replicas with equal clocks and different digests have gone wrong. The
 digest guards against mistakes and decay, not against malice; hence XXH3, which costs next to nothing.
 
+Removals have a sum of their own (`removal_hash`). No two replicas need to have the same, because each forgets removals
+in its own time: it only shows whether a store has kept them.
+
 An object whose parts are all in its one record is hashed as a whole, and remembers what it has added to the digest
 (`Object.counted_hash`): so its state before a change need not be encoded again. A collection is hashed part by part.
 """
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.siblings import Siblings
     from crdt_core.types.object import Object
 
-__all__ = ["DIGEST_MASK", "digest_of", "object_hash", "part_hash", "stored_parts_hash"]
+__all__ = ["DIGEST_MASK", "digest_of", "object_hash", "part_hash", "removal_hash", "stored_parts_hash"]
 
 DIGEST_MASK = (1 << 64) - 1
 
@@ -71,6 +74,16 @@ def stored_parts_hash(object_: Object, stored: Iterable[tuple[bytes, bytes]], re
         else:
             total += part_hash(object_, part, parts[part], replica_index, value)
     return total
+
+
+def removal_hash(object_: Object, part: bytes | None, replica_index: ReplicaIndex) -> int:
+    """Return the hash of all siblings of a part that holds a removal; for `None`, of the clears of `object_`."""
+    key, type_ = object_.key, object_.type
+    if part is None:
+        clears = sorted((str(replica_index.unpack(dot)), sorted(deps.items())) for dot, deps in object_.clears.items())
+        return xxh3_64_intdigest(b"%d:%b%b:%b" % (len(key), key, type_.encoded_name, repr(clears).encode()))
+    value = encode_part(type_, object_.parts[part], replica_index)
+    return xxh3_64_intdigest(b"%d:%b%b:%d:%b%b" % (len(key), key, type_.encoded_name, len(part), part, value))
 
 
 def digest_of(heads: Iterable[Object], replica_index: ReplicaIndex) -> int:

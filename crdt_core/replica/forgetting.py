@@ -27,9 +27,11 @@ def forget_stable(
     """
     tombstones = catalogue.tombstones
     for address in list(tombstones)[:tombstones_max]:
-        del tombstones[address]
-        if not _forget_at(catalogue, address, stable, kept_owners):
-            tombstones[address] = None
+        counted = tombstones.pop(address)
+        if _forget_at(catalogue, address, stable, kept_owners):
+            catalogue.removals -= counted
+        else:
+            tombstones[address] = counted
 
 
 def _forget_at(

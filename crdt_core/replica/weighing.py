@@ -5,7 +5,7 @@ is the digest in the header, unless something was lost or altered. Hashing the s
 second time. Only a sum that differs is computed again, from the objects: two spellings may mean the same.
 
 The digest is one number, so it cannot say which object differs. Lost collections show in another way: the catalogue
-still lists them. The digest does not cover removals, nor the clock.
+still lists them. Removals do not count; the seal of the header covers them (`crdt_core.codec.header`).
 """
 
 from __future__ import annotations

@@ -130,12 +130,13 @@ def whole(stored: tuple[Fleet, Hashes]) -> dict[bytes, Any]:
 
 
 def shown(replica: Replica) -> dict[bytes, Any]:
-    """What shows under each key, by type."""
+    """What shows under each key, by type, and the clock under an empty key."""
     values = {
         key: {found.type.name: found.type.value(replica.catalogue.view(found)) for found in replica.showing(key)}
         for key in list(replica.keys())
     }
-    return {key: by_type for key, by_type in values.items() if by_type}
+    clock = dict(replica.clock_with_folded)
+    return {b"": clock, **{key: by_type for key, by_type in values.items() if by_type}}
 
 
 def spoilt(found: Hashes) -> Hashes:

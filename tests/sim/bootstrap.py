@@ -108,7 +108,9 @@ class Bootstrap:
             fields = {name.encode(): value for name, value in start.header.items()}
             store.begin(start.replica, fields, discard=start.discard)
             if start.discard:
-                clean = encode_header(Header(VersionVector(), VersionVector(), 0, decode_header(store.header).hlc))
+                clean = encode_header(
+                    Header(VersionVector(), VersionVector(), 0, decode_header(store.header).hlc, removals=0)
+                )
                 store.header.update({name.encode(): value for name, value in clean.items()})
         self._begun(start)
 

@@ -110,7 +110,7 @@ def lose_everything_at_once(world: World, host: Host) -> bool:
     This hits one node at a time: if all had to come back under new ids, nobody could write them down.
     """
     others = [other for other in world.hosts.values() if other is not host]
-    if host.store.down or not all(other.out or (other.lives and not other.lost) for other in others):
+    if host.store.down or host.spoilt or not all(other.out or (other.lives and not other.lost) for other in others):
         return False
     host.store.restart()
     lost = host.lose()
@@ -120,7 +120,7 @@ def lose_everything_at_once(world: World, host: Host) -> bool:
 
 def delete_a_hash(world: World, host: Host) -> bool:
     """Somebody deletes a hash of the stored state, whether the process runs or not."""
-    found = _weighed(world, host)
+    found = _hashes(world, host)
     if found:
         del host.store.hashes[world.rng.choice(found)]
         host.spoilt = True
@@ -129,7 +129,7 @@ def delete_a_hash(world: World, host: Host) -> bool:
 
 def evict_keys(world: World, host: Host) -> bool:
     """Redis evicts some keys. Most of them are hashes of the state."""
-    found = _weighed(world, host)
+    found = _hashes(world, host)
     for hash_ in found:
         if world.rng.random() < 0.5:
             del host.store.hashes[hash_]
@@ -139,11 +139,13 @@ def evict_keys(world: World, host: Host) -> bool:
 
 def alter_a_field(world: World, host: Host) -> bool:
     """Somebody writes another dot into a stored record, or deletes the record."""
-    found = _weighed(world, host)
+    found = _hashes(world, host)
     if not found:
         return False
     fields = host.store.hashes[world.rng.choice(found)]
     field = world.rng.choice(sorted(fields))
+    if b"clears" in fields[field]:
+        return False  # it could not be decoded
     altered = _DOT.sub(lambda dot: b"%b%d" % (dot[1], int(dot[2]) + 1), fields.pop(field), count=1)
     if world.rng.random() < 0.8:
         fields[field] = altered
@@ -151,19 +153,18 @@ def alter_a_field(world: World, host: Host) -> bool:
     return True
 
 
-def _weighed(world: World, host: Host) -> list[bytes]:
-    """The hashes whose every record counts in the digest: removals do not.
-
-    There are none unless all other nodes could give this one its state back.
-    """
+def _hashes(world: World, host: Host) -> list[bytes]:
+    """The hashes of the stored state; none unless all other nodes could give this one its state back."""
     others = [other for other in world.hosts.values() if other is not host and not other.out]
-    if host.lost or host.store.down or not all(other.lives and not (other.lost or other.spoilt) for other in others):
+    if host.lost or host.store.down or not all(map(_is_whole, others)):
         return []
-    return [hash_ for hash_, fields in sorted(host.store.hashes.items()) if all(map(_is_weighed, fields.values()))]
+    return sorted(host.store.hashes)
 
 
-def _is_weighed(record: bytes) -> bool:
-    return not any(word in record for word in (b"null", b"false", b"spent", b"clears"))
+def _is_whole(host: Host) -> bool:
+    """Whether the node runs, and has a state that it could give to others."""
+    joins = host.process is None or host.process.node.joins
+    return host.lives and not (joins or host.lost or host.spoilt)
 
 
 def trim_the_log(world: World, host: Host) -> bool:

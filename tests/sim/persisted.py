@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.header import decode_header
+from crdt_core.codec.header import decode_header, is_sealed
 from crdt_core.codec.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
 from crdt_core.errors import DamagedState
 from crdt_core.replica.replica import Replica
@@ -43,6 +43,9 @@ def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> t
         raise DamagedState(id_, f"its digest is {digest:016x}")
     require(store.hashes.keys() <= known, "no hash is left behind that no object names")
     replica.restore(header.clock, header.stable, digest, weighing.heads)
+    seal = store.header.get(b"seal")
+    if seal is not None and not is_sealed(header, seal, replica.catalogue.removals):
+        raise DamagedState(id_, "its seal is not that of its header and of its removals")
     return replica, header
 
 

@@ -546,7 +546,9 @@ class Process:
                 self.world.counts["records persisted again"] += len(wrong)
                 self.put(RecordsDiffer(shelf, wrong))
         proof.end()
-        self.host.spoilt &= differs or self.flight is not None
+        if self.host.spoilt and not differs and self.flight is None:
+            self.host.spoilt = False
+            self.host.store.sync()
 
     def _write_anew(self, flight: Flight | None) -> None:
         """Writes the whole replica from memory, together with the turn under way, if there is one."""

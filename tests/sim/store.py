@@ -117,6 +117,10 @@ class Store:
         self.header[b"run_id"] = self.run_id
         self._turn, self._version = turn, self._version + 1
 
+    def sync(self) -> None:
+        """Has everything on its disk: nothing of it can be lost any more."""
+        self._undo.clear()
+
     def lose_last(self, commits: int) -> int:
         """Forgets the last commits, as after a crash; returns how many it could forget."""
         lost = min(commits, len(self._undo))

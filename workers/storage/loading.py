@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.header import decode_header
+from crdt_core.codec.header import decode_header, is_sealed, seal_at
 from crdt_core.codec.records import decode_object, decode_part, object_hashes
 from crdt_core.errors import DamagedState, Malformed, StoreUnavailable
 from crdt_core.replica.weighing import Weighing, lost_collections
@@ -36,10 +36,14 @@ _KEYS_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class LoadedHeader:
-    """The persisted header: the number of the last commit, the hybrid clock's last stamp, and all raw fields."""
+    """The persisted header: the number of the last commit, the hybrid clock's last stamp, and all raw fields.
+
+    `seal` is that of the last commit; it is empty if that commit was made by a version that knows no seal.
+    """
 
     turn: int
     hlc: Stamp
+    seal: bytes
     fields: dict[str, bytes]
 
 
@@ -55,6 +59,7 @@ async def load_state(ownership: Ownership, keys: Keys, replica: Replica) -> Load
         with locating_malformed(keys.header):
             header = decode_header(by_name)
             turn = turn_in(by_name.get(b"turn", b"0"))
+            seal = seal_at(by_name, by_name.get(b"turn", b""))
         replica_index = replica.catalogue.replica_index
         weighing = Weighing(replica_index)
         for key, value in pairs(catalogue):
@@ -69,9 +74,11 @@ async def load_state(ownership: Ownership, keys: Keys, replica: Replica) -> Load
             found.append(str(error))
         if not by_name.get(b"unweighed"):
             found += await _differences(ownership, keys, header, digest, weighing.heads)
+            if not found and seal and not is_sealed(header, seal, replica.catalogue.removals):
+                found.append(f"the seal in {keys.header} is not that of its clock and of the stored removals")
     if found:
         raise DamagedState(keys.node, ", ".join(found))
-    return LoadedHeader(turn, header.hlc, {text(name): value for name, value in by_name.items()})
+    return LoadedHeader(turn, header.hlc, seal, {text(name): value for name, value in by_name.items()})
 
 
 async def _differences(ownership: Ownership, keys: Keys, header: Header, digest: int, heads: list[Object]) -> list[str]:

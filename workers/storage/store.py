@@ -88,6 +88,8 @@ class Store:
         self._log_entries_max = log_entries_max
         self._header: dict[str, bytes] = {}
         self._token = token.encode()
+        self._seal = b""
+        """That of the last confirmed commit, without its turn."""
         self._buffer = self._new_buffer()
         self.trouble: Trouble | None = None
         """Since when Redis has not taken the commit under way, and why; `None` while it takes commits."""
@@ -195,7 +197,7 @@ class Store:
                 hlc = decode_header(dict(pairs(header))).hlc
             await self._ownership.transact(set_header(self.keys, {"damaged": b"a part of it was discarded"}))
             await delete_objects(self._ownership, self.keys)
-        return encode_header(Header(VersionVector(), VersionVector(), 0, hlc))
+        return encode_header(Header(VersionVector(), VersionVector(), 0, hlc, removals=0))
 
     async def _until_done(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `attempt`, which is repeated on a new connection while Redis does not answer."""
@@ -221,7 +223,7 @@ class Store:
             mark = set_header(self.keys, {"damaged": damaged.reason.encode()})
             await self._until_done(partial(self._ownership.transact, mark))
             raise
-        self._ownership.turn, self._header = loaded.turn, loaded.fields
+        self._ownership.turn, self._header, self._seal = loaded.turn, loaded.fields, loaded.seal
         self.trouble = None
         return HybridClock(loaded.hlc)
 
@@ -239,6 +241,8 @@ class Store:
                     await self._apply_staged()
                     continue
                 header = {"turn": b"%d" % turn, **commit.header}
+                if seal := header.get("seal", self._seal):
+                    header["seal"] = b"%b %b" % (header["turn"], seal)
                 if self._header.get("run_id") != self._ownership.run_id:
                     header["run_id"] = self._ownership.run_id
                 if reached < confirmed:
@@ -265,6 +269,7 @@ class Store:
                 reached = await self._ownership.renew(self._record_trouble)
         self._ownership.turn = turn
         self._header.update(header)
+        self._seal = commit.header.get("seal", self._seal)
         self.trouble = None
 
     def enable_refill(self, node: Node, check_history: Callable[[], Awaitable[None]]) -> None:

@@ -4,7 +4,7 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
 
     deltaic:{n1}                hash    the replica's header; its fields:
                                           format, replica (the replica id, plain), clock, stable (the stable frontier),
-                                          digest (16 hex digits), hlc, turn (number of the last commit)
+                                          digest (16 hex digits), hlc, seal, turn (number of the last commit)
                                           owner     the fencing token of the process that owns the replica (plain)
                                           run_id    of the Redis process that took the last commit (plain); another
                                                     process may have lost commits

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_core.codec.header import Header, decode_header, encode_header
+from crdt_core.codec.header import Header, decode_header, encode_header, is_sealed, seal_at
 from crdt_core.errors import Malformed
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from tests.crdt_core.codec.strategies import CLOCKS, STAMPS
@@ -68,3 +68,15 @@ def test_a_header_is_whole_or_malformed(field: bytes) -> None:
 def test_a_field_that_cannot_be_read_is_malformed(field: bytes, value: bytes) -> None:
     with pytest.raises(Malformed):
         decode_header({**HEADER, field: value})
+
+
+def test_a_seal_is_that_of_one_header_with_its_removals_at_one_commit() -> None:
+    header = Header(VersionVector(n1=4), VersionVector(), 7, Stamp(1, 0), removals=9)
+    seal = encode_header(header)["seal"]
+    assert is_sealed(header, seal, 9)
+    assert not is_sealed(header, seal, 8)
+    assert not is_sealed(header._replace(clock=VersionVector(n1=5)), seal, 9)
+    assert not is_sealed(header._replace(stable=VersionVector(n1=1)), seal, 9)
+    fields = {b"seal": b"12 " + seal}
+    assert (seal_at(fields, b"12"), seal_at(fields, b"13"), seal_at({}, b"12")) == (seal, b"", b"")
+    assert "seal" not in encode_header(header._replace(removals=None))

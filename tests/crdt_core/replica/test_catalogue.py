@@ -32,9 +32,9 @@ def test_a_part_counts_as_live_while_it_shows_something(catalogue: Catalogue) ->
     fruit, dot = catalogue.ensure(KEY, ORSET), catalogue.replica_index.pack
     assert (fruit.live, catalogue.size, catalogue.tombstones) == (1, 1, {})
     catalogue.put(fruit, b"apple", (dot("n1", 2), TOMBSTONE))
-    assert (fruit.live, catalogue.size, catalogue.tombstones) == (0, 1, {APPLE: None})
+    assert (fruit.live, catalogue.size, list(catalogue.tombstones)) == (0, 1, [APPLE])
     catalogue.put(fruit, b"apple", {dot("n1", 2): TOMBSTONE, dot("n2", 1): True})
-    assert (fruit.live, catalogue.size, catalogue.tombstones) == (1, 1, {APPLE: None})
+    assert (fruit.live, catalogue.size, list(catalogue.tombstones)) == (1, 1, [APPLE])
     catalogue.put(fruit, b"apple", dot("n1", 3))
     assert (fruit.live, catalogue.size, catalogue.tombstones) == (1, 1, {})
     catalogue.put(fruit, b"apple", None)
@@ -44,7 +44,7 @@ def test_a_part_counts_as_live_while_it_shows_something(catalogue: Catalogue) ->
 def test_clears_are_removals_that_wait_to_be_forgotten(catalogue: Catalogue) -> None:
     fruit = catalogue.ensure(KEY, ORSET)
     catalogue.put_clears(fruit, {catalogue.replica_index.pack("n1", 2): VersionVector(n1=1)})
-    assert catalogue.tombstones == {(KEY, "orset", None): None}
+    assert list(catalogue.tombstones) == [(KEY, "orset", None)]
     assert list(catalogue.addresses()) == [(KEY, "orset", None), APPLE]
     catalogue.put_clears(fruit, {})
     assert catalogue.tombstones == {}
@@ -155,3 +155,22 @@ def test_an_object_of_which_nothing_is_left_goes_with_its_records(catalogue: Cat
     assert list(catalogue.take_changes()) == [Record(STATE, KEY, None), Record(b"obj:fruit", None, None)]
     assert catalogue.objects == {}
     assert catalogue.digest == 0
+
+
+def test_the_sum_of_removals_follows_what_is_removed_and_forgotten() -> None:
+    catalogue = Catalogue()
+    fruit, dots = catalogue.ensure(KEY, ORSET), [catalogue.replica_index.pack("n1", counter) for counter in (1, 2, 3)]
+    catalogue.put(fruit, b"apple", (dots[0], None))
+    catalogue.take_changes()
+    once = catalogue.removals
+    assert once
+    catalogue.put(fruit, b"apple", (dots[1], None))
+    catalogue.take_changes()
+    assert catalogue.removals not in {0, once}
+    catalogue.put_clears(fruit, {dots[2]: VersionVector()})
+    catalogue.put(fruit, b"apple", None)
+    catalogue.take_changes()
+    assert catalogue.removals
+    catalogue.put_clears(fruit, {})
+    catalogue.take_changes()
+    assert catalogue.removals == 0

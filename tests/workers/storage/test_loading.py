@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from crdt_core.errors import CorruptState
+from crdt_core.errors import CorruptState, DamagedState
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.histories import whole_state
 from tests.workers.storage.bench import SET_OF_MANY, Bench
@@ -16,6 +16,8 @@ from workers.storage.ownership import Ownership
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.server import ValkeyServer
     from workers.storage.loading import LoadedHeader
 
@@ -76,3 +78,32 @@ async def test_a_key_of_another_kind_names_its_place(bench: Bench, server: Valke
     bench.redis.set(bench.keys.record(b"obj:few"), "a string")
     with pytest.raises(CorruptState, match=r"deltaic:\{n1\}:obj:few cannot be read: it holds another kind"):
         await load(server.url, Replica("n1"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda bench: bench.redis.hdel(bench.keys.record(b"obj:few"), b"b"), "of the stored removals"),
+        (lambda bench: bench.redis.hset(bench.keys.header, "clock", '{"n1":9}'), "is not that of its clock"),
+        (lambda bench: bench.redis.hset(bench.keys.header, "stable", '{"n1":4}'), "is not that of its clock"),
+        (lambda bench: bench.redis.hdel(bench.keys.state, "hits"), "its digest is"),
+        (lambda bench: bench.redis.delete(bench.keys.record(b"obj:many")), r"obj:many is gone, its digest is"),
+        (lambda bench: bench.redis.hdel(bench.keys.state, "many"), r"does not list deltaic:\{n1\}:obj:many"),
+    ],
+    ids=["a removal", "the clock", "the stable frontier", "a counter", "a set", "a listed set"],
+)
+async def test_what_is_not_as_it_was_committed_is_not_loaded(
+    bench: Bench, server: ValkeyServer, spoil: Callable[[Bench], object], said: str
+) -> None:
+    """It was, and the header certified it: a lost removal comes back, and a clock that claims too much stays."""
+    spoil(bench)
+    with pytest.raises(DamagedState, match=said):
+        await load(server.url, Replica("n1"))
+
+
+async def test_a_header_of_a_version_that_knows_no_seal_is_loaded(bench: Bench, server: ValkeyServer) -> None:
+    """Such a version leaves the seal of an earlier commit in the header."""
+    bench.redis.hincrby(bench.keys.header, "turn", 1)
+    bench.redis.hset(bench.keys.header, "hlc", "[1763700000000,0]")
+    header = await load(server.url, Replica("n1"))
+    assert header.seal == b""
