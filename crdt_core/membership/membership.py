@@ -68,8 +68,8 @@ class Membership:
         """Raise `Retired` if this replica must not go on under its id.
 
         That is so if the id has left the fleet, if a later id has its name, or if the replica holds commits that the
-        others have abandoned. The later id may be that of another machine (`crdt_core.membership.namesakes`), or one that
-        another sponsor has recorded for this node. The members listen to the latest id only.
+        others have abandoned. The later id may be that of another machine (`crdt_core.membership.namesakes`), or one
+        that another sponsor has recorded for this node. The members listen to the latest id only.
 
         The last cannot happen to a node that the remaining members have heard of (`Members.abandoned`). It happens to
         a node that was added by a member which was removed before anybody else had heard of the addition. No member

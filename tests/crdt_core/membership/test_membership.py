@@ -84,7 +84,7 @@ def test_a_replica_whose_id_leaves_is_retired() -> None:
 
 
 def test_a_node_that_the_members_know_by_a_later_id_begins_anew() -> None:
-    """Found by the simulator: two sponsors had recorded two ids of n1, which used the earlier, so nobody listened to it.
+    """Found by the simulator: two sponsors had recorded two ids of n1. It used the earlier, so nobody listened to it.
 
     As the first node of the fleet, it would have had to record that one of the two leaves, and did not see itself
     among the members.
