@@ -407,9 +407,11 @@ def test_a_node_whose_addition_left_with_the_one_that_wrote_it_down_stops_and_ca
 
     assert "n4 is now a member" in deltaic("node", "add", "n4", "--no-wait")
     with deltaic.start("node", "add", "n4") as waiting:
-        n4.start().wait_until_serving()
         assert waiting.stdout is not None
-        assert "n4: up" in [line.strip() for line in waiting.stdout]
+        lines = iter(waiting.stdout)
+        assert "n4 is already a member" in next(lines)
+        n4.start().wait_until_serving()
+        assert "n4: up" in [line.strip() for line in lines]
     assert n4.replica_id() == header(fleet, "n4", "added")[-1]
     wait_until(lambda: n4.times_logged("unsent_writes_replayed"), 30, "its unsent writes to be made anew")
     fleet.agree(*OTHERS, "n4")

@@ -119,11 +119,13 @@ def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, Nod
     """What the stores of all other nodes say; the nodes in `silent` count as not running."""
     world, members = host.world, read_evidence(host).members
     found: dict[str, NodeEvidence | None] = {}
-    for name in [name for name in dict.fromkeys([*world.hosts, *members.active]) if name != host.node]:
-        other = host_of(world, members, name)
-        if other is not None and other is not host:
-            record = _reached(host, other.name)
+    while new := [name for name in dict.fromkeys([*world.hosts, *members.active]) if name not in {host.node, *found}]:
+        for name in new:
+            other = host_of(world, members, name)
+            record = _reached(host, other.name) if other is not None and other is not host else None
             found[name] = replace(record, running=False) if record is not None and name in silent else record
+        for record in found.values():
+            members = members if record is None else members.joined(record.members)
     return found
 
 

@@ -223,7 +223,7 @@ def test_a_node_of_either_version_joins_through_the_other_and_leaves(
     before = file.read_text("utf-8")
     try:
         request = pb.AddNodeRequest(node=name, grpc=node.address, redis=fleet.valkeys[name].url)
-        fleet[sponsors[0]].control.AddNode(request, timeout=10)
+        replica = fleet[sponsors[0]].control.AddNode(request, timeout=10).replica
         run_version([node], program[newcomer])
         section = f'[nodes.{name}]\ngrpc = "{node.address}"\nredis = "{fleet.valkeys[name].url}"\n'
         file.write_text(f"{section}\n{before}", "utf-8")
@@ -234,15 +234,15 @@ def test_a_node_of_either_version_joins_through_the_other_and_leaves(
             fleet[other].wait_until_serving(60)
         node.add("set", f"of {name}")
         fleet.agree()
-        assert [members(fleet, other)[name] for other in ("n1", "n3")] == ["ACTIVE", "ACTIVE"]
+        assert [members(fleet, other)[replica] for other in ("n1", "n3")] == ["ACTIVE", "ACTIVE"]
         fleet[sponsors[1]].control.RemoveNode(pb.RemoveNodeRequest(node=name), timeout=10)
         node.exit_code()
     finally:
         fleet.nodes.pop(name).discard()
         file.write_text(before, "utf-8")
-    wait_until_folded(fleet, name)
+    wait_until_folded(fleet, replica)
     fleet.agree()
-    assert all(name not in node.clock() for node in fleet.nodes.values())
+    assert all(replica not in node.clock() for node in fleet.nodes.values())
     reads_alike(fleet)
 
 

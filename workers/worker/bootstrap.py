@@ -127,10 +127,11 @@ async def _evidence_of_peers(
 ) -> dict[str, NodeEvidence | None]:
     """Return the evidence of all other nodes, `None` for a Redis that cannot be read.
 
-    The nodes in `unresponsive` count as not running this time; the set is empty afterwards.
+    A node that only others know is read at the address that was published when it was added. The nodes in
+    `unresponsive` count as not running this time; the set is empty afterwards.
     """
     peers.members = own.members
-    nodes = sorted({*peers.in_fleet_file(), *own.members.active} - {name})
+    evidence: dict[str, NodeEvidence | None] = {}
 
     async def read_one(node: str) -> NodeEvidence | None:
         try:
@@ -141,9 +142,12 @@ async def _evidence_of_peers(
             return None
         return replace(evidence, running=False) if node in unresponsive else evidence
 
-    found = await asyncio.gather(*map(read_one, nodes))
+    while nodes := sorted({*peers.in_fleet_file(), *peers.members.active} - {name, *evidence}):
+        evidence |= zip(nodes, await asyncio.gather(*map(read_one, nodes)), strict=True)
+        for found in evidence.values():
+            peers.members = peers.members if found is None else peers.members.joined(found.members)
     unresponsive.clear()
-    return dict(zip(nodes, found, strict=True))
+    return evidence
 
 
 async def _is_admitted(name: str, node: NodeSettings, decision: ComeBack, sponsor: Sponsor, peers: Peers) -> bool:

@@ -13,9 +13,13 @@ import pytest
 from redis.asyncio import Redis
 
 from crdt_core.codec.messages import Admit, decode_message
+from crdt_core.codec.records import encode_part
 from crdt_core.errors import CorruptState, NotAMember
+from crdt_core.lattice.replica_index import ReplicaIndex
 from crdt_core.membership.evidence import OperatorOverride
-from crdt_core.membership.identity import Start
+from crdt_core.membership.identity import Sponsor, Start
+from crdt_core.types import MEMBERS
+from crdt_core.types.members import Fact, Standing
 from tests.support import free_port, wait_until_async
 from workers.config.loading import checked
 from workers.storage.evidence import read_evidence
@@ -178,3 +182,18 @@ async def test_a_node_alone_comes_back_by_itself_when_its_operator_vouches_for_i
     await end([deciding])
     decision = await starting.decide(unsponsored=True)
     assert (decision.replica, decision.sponsor) == ("n1.2", None)
+
+
+async def test_a_newcomer_reads_members_that_its_file_does_not_name_where_they_have_published(
+    starting: Starting,
+) -> None:
+    """It waited for ever: the Redis of n3, which only n2 knew, did not answer. Found by the simulator, seed 26."""
+    client, index = starting.client, ReplicaIndex()
+    addresses = {"n1-4f2a91": ("n1", ""), "n2": ("n2", ""), "n3-07b3e8": ("n3", starting.url)}
+    for replica, (node, url) in addresses.items():
+        fact = Fact(Standing.ACTIVE, node, redis=url)
+        client.hset(Keys("n2").members, replica, encode_part(MEMBERS, (index.pack("n2", 1), fact), index))
+    publish(client, "n2", replica="n2", founders=["n2"], clock={"n2": 1}, owner="of n2")
+    client.set(Keys("n2").alive, "of n2")
+    start = await asyncio.wait_for(starting.decide(), 10)
+    assert (start.replica, start.sponsor, start.discard) == ("n1-4f2a91", Sponsor("n2", "n2"), True)
