@@ -19,6 +19,7 @@ _MASKS = (
     (r"\[\d{13},\d+\]", "HLC"),
     (r"ago: (nobody|n\d( n\d)*)(, \d+ new)?", "ago: PEERS"),
     (r"\d+ comparisons", "N comparisons"),
+    (r"\bn6-[0-9a-f]{6}\b", "n6-NONCE"),
 )
 _BRACES = re.compile(r"\{([a-z]+(?:, [a-z]+)+)\}")
 _UNORDERED = ("SMEMBERS", "HGETALL")

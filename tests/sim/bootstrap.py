@@ -149,6 +149,7 @@ def read_evidence(host: Host) -> NodeEvidence:
         header,
         store.hashes.get(b"obj:" + MEMBERS_KEY, {}),
         {peer.encode(): run_id.encode() for peer, run_id in met.items()},
+        store.added,
         process.owner.encode() if process is not None else None,
         {"run_id": store.run_id.decode()},
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import orjson
-
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.membership.evidence import OperatorOverride
 from crdt_core.node.events import Call
@@ -85,7 +83,7 @@ def settle_in(world: World, name: str, node: str = "", replica: str = "") -> Non
     """Gives a node that was added a host, and starts it there; notes there under which id it was added."""
     host = world.hosts.setdefault(name, Host(world, name, node))
     if replica:
-        host.store.header[b"added"] = orjson.dumps([replica])
+        host.store.added.add(replica.encode())
     host.out = False
     if node and host.process is None:
         start(host, OperatorOverride(trusting=True))

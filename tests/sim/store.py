@@ -51,6 +51,7 @@ class Store:
 
     def __init__(self) -> None:
         self.header: dict[bytes, bytes] = {}
+        self.added: set[bytes] = set()
         self.hashes: Hashes = {}
         self.logs: dict[str, list[tuple[int, bytes]]] = {}
         self.run_id = b"1"

@@ -264,24 +264,23 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
         goes_on = evidence.replica == replica and not fleet.members.abandoned(evidence.clock)
         if goes_on and not evidence.joining:
             raise InvalidArgument(name, f"it is already a member; its replica id is {replica}")
-        await _note_addition(fleet, name, evidence, replica)
+        await _note_addition(fleet, name, replica)
         return replica, ""
     async with FleetClient(fleet.settings) as clients:
         member = await serving_member(clients, fleet, via, but=name)
         _check_knows_given_up(fleet, evidence, member.name)
         replica = await member.add_node(name, new)
-    await _note_addition(fleet, name, evidence, replica)
+    await _note_addition(fleet, name, replica)
     return replica, member.name
 
 
-async def _note_addition(fleet: FleetMembers, name: str, evidence: NodeEvidence, replica: str) -> None:
-    """Note in the new node's Redis under which ids it was added, so that it can tell itself from a namesake.
+async def _note_addition(fleet: FleetMembers, name: str, replica: str) -> None:
+    """Note in the new node's Redis under which id it was added, so that it can tell itself from a namesake.
 
     Raises `NodeStoreUnavailable`.
     """
-    added = list(dict.fromkeys([*evidence.added, replica]))
     async with FleetRedis(fleet.settings) as redis:
-        answer = (await redis.ask({name: [("HSET", Keys(name).header, "added", orjson.dumps(added))]}))[name]
+        answer = (await redis.ask({name: [("SADD", Keys(name).added, replica)]}))[name]
     if isinstance(answer, NodeStoreUnavailable):
         raise answer
 

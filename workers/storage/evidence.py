@@ -45,7 +45,7 @@ def evidence_commands(node: str) -> list[tuple[str | bytes, ...]]:
     """Return the commands whose replies `evidence_of` takes."""
     keys = Keys(node)
     hashes = [("HGETALL", key) for key in (keys.header, keys.members, keys.met)]
-    return [*hashes, ("GET", keys.alive), ("INFO", "server")]
+    return [*hashes, ("SMEMBERS", keys.added), ("GET", keys.alive), ("INFO", "server")]
 
 
 def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
@@ -56,7 +56,7 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
     for reply in replies:
         if isinstance(reply, Exception):
             raise StoreUnavailable(f"the Redis of {node} refuses: {reply}")
-    header, members, met, alive, info = replies
+    header, members, met, added, alive, info = replies
     fields: Mapping[bytes, bytes] = header
     owner = _text(fields.get(b"owner"))
     return NodeEvidence(
@@ -73,7 +73,7 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
         doubtful=_text(fields.get(b"run_id")) != info["run_id"],
         owned=b"owner" in fields,
         run_id=info["run_id"],
-        added=decode_names("added", fields.get(b"added")),
+        added=tuple(sorted(map(_text, added))),
         renamed=_text(fields.get(b"renamed")),
         met={peer.decode(): run_id.decode() for peer, run_id in met.items() if peer != STARTING},
         running=alive is not None and alive == fields.get(b"owner"),

@@ -93,7 +93,7 @@ async def _replace_replica(ownership: Ownership, name: str, replica: Replica, hl
     ids = {replica.id, name, *(text(header.get(field, b"")) for field in (b"replica", b"former"))}
     logs = [Keys(name, id_).log for id_ in sorted(ids)]
     marked = set_header(keys, {**ownership.fields, "restoring": b"1"})
-    await ownership.transact(("UNLINK", keys.header, keys.staged, *logs), marked)
+    await ownership.transact(("UNLINK", keys.header, keys.staged, keys.added, *logs), marked)
     await delete_objects(ownership, keys)
     for batch in batches(whole_state(keys, replica, ())):
         await ownership.transact(*batch)

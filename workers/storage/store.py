@@ -179,7 +179,7 @@ class Store:
             **fields,
         }
         await self._ownership.transact(
-            ("UNLINK", self.keys.header, self.keys.inbox),
+            ("UNLINK", self.keys.header, self.keys.inbox, self.keys.added),
             set_header(self.keys, {"renamed": node.encode(), **self._ownership.fields}),
             ("UNLINK", Keys(node).header),
             set_header(Keys(node), written),

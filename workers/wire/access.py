@@ -4,7 +4,7 @@ The keys are those of `workers.wire.keys`. Four roles use the Redis of a node:
 
     owner      the node's own worker, and commands on its host. It may read and write all keys of the node
     peer       the workers, jobs and commands of the other nodes. They read what the node publishes, and put messages
-               into its inbox; they neither read nor write its state
+               into its inbox; they neither read nor write its state. `deltaic node add` notes that it has added the node
     jobs       the node's RQ workers and its scheduler. They own RQ's keys, and ask the worker by its inbox
     inspector  a person who looks. It reads all keys, and writes none
 
@@ -68,6 +68,7 @@ LAYOUT: tuple[KeyAccess, ...] = (
     KeyAccess("deltaic:{<node>}:answer:*", jobs={"%RW": "blpop"}),
     KeyAccess("deltaic:{<node>}:alive", peer=_SIGN_OF_LIFE, jobs=_SIGN_OF_LIFE),
     KeyAccess("deltaic:{<node>}:met", peer=_WHOLE, jobs=_WHOLE),
+    KeyAccess("deltaic:{<node>}:added", peer={"%R": "smembers", "%W": "sadd"}, jobs={"%R": "smembers"}),
     KeyAccess("deltaic:{<node>}:probe"),
     KeyAccess("deltaic:{<node>}:lock:*", jobs={"%RW": "set get del eval evalsha"}),
     KeyAccess("deltaic:fleet", peer={"%R": "hget"}),

@@ -12,7 +12,6 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
                                           joining   1: its state is not complete yet
                                           former    a former replica id whose unsent writes are to be replayed (plain)
                                           replayed  counter up to which they are replayed; absent: none is (plain)
-                                          added     the replica ids under which `deltaic node add` has added this node
                                           renamed   the name under which this machine goes on (plain): another machine
                                                     keeps this one, see `crdt_core.membership.namesakes`
                                           restored  1: the state comes from a backup image
@@ -41,6 +40,7 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
                                         Redis
     deltaic:{n1}:met            hash    per peer, the run id of its Redis when this worker process first read there;
                                         `:starting` until it reads from peers: its token, the run id of this Redis
+    deltaic:{n1}:added          set     the replica ids under which `deltaic node add` has added this machine (plain)
     deltaic:{n1}:probe          string  never exists: the worker writes nothing to it, to find out whether Redis takes
                                         writes
     deltaic:{n1}:lock:<job>     string  the lock of a job that runs; expires
@@ -119,6 +119,10 @@ class Keys:
     @property
     def published(self) -> str:
         return self.header + ":published"
+
+    @property
+    def added(self) -> str:
+        return self.header + ":added"
 
     @property
     def probe(self) -> str:

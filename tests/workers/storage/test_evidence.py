@@ -69,7 +69,8 @@ async def test_whose_logs_it_has_read_from_which_process(bench: Bench, redis: Re
 
 
 async def test_under_which_ids_the_machine_was_added_and_which_name_it_has_now(bench: Bench, redis: Redis) -> None:
-    bench.redis.hset(bench.keys.header, mapping={"added": '["n1-4f2a91"]', "renamed": "n1-4f2a91"})
+    bench.redis.sadd(bench.keys.added, "n1-4f2a91")
+    bench.redis.hset(bench.keys.header, "renamed", "n1-4f2a91")
     found = await read_evidence("n1", redis)
     assert (found.added, found.renamed) == (("n1-4f2a91",), "n1-4f2a91")
 
@@ -99,7 +100,7 @@ async def test_a_header_that_makes_no_sense_is_malformed_and_a_refusal_is_said(b
 
 def test_any_reply_that_is_an_error_counts() -> None:
     with pytest.raises(StoreUnavailable, match="the Redis of n7 refuses: LOADING"):
-        evidence_of("n7", [{}, {}, {}, None, Exception("LOADING")])
+        evidence_of("n7", [{}, {}, {}, set(), None, Exception("LOADING")])
 
 
 @pytest.mark.parametrize("value", [b"no JSON", b"7", b'{"n1":1}', b'["n1",2]'])
@@ -109,8 +110,8 @@ def test_founders_that_are_no_names_are_malformed(value: bytes) -> None:
 
 
 def test_founders_and_members_may_be_missing() -> None:
-    assert decode_names("added", None) == decode_names("added", b"[]") == ()
-    assert decode_names("added", b'["n1","n2"]') == ("n1", "n2")
+    assert decode_names("founders", None) == decode_names("founders", b"[]") == ()
+    assert decode_names("founders", b'["n1","n2"]') == ("n1", "n2")
     assert decode_members({}).facts == {}
     with pytest.raises(Malformed):
         decode_members({b"n1": b"nonsense"})

@@ -13,7 +13,7 @@ from workers.wire.access import CHANNEL, LAYOUT, Role, acl_file, set_user_comman
 from workers.wire.keys import AUDIT, FLEET, REFUSED_JOBS, Keys, queue_name
 
 PASSWORDS = {role: f"of {role}" for role in Role}
-READING = {"hget", "hmget", "hgetall", "get", "exists", "xread", "xrange", "xlen"}
+READING = {"hget", "hmget", "hgetall", "get", "exists", "xread", "xrange", "xlen", "smembers"}
 
 
 def documented() -> list[str]:
@@ -56,11 +56,11 @@ def test_every_key_that_is_documented_has_its_rights_and_no_other_has() -> None:
         assert any(fnmatchcase(key, pattern.replace("<node>", "n1")) for pattern in layout), key
 
 
-def test_a_peer_writes_nothing_but_messages() -> None:
+def test_a_peer_writes_nothing_but_messages_and_notes_of_additions() -> None:
     written = {
         (access.pattern, right, names) for access in LAYOUT for right, names in access.peer.items() if "W" in right
     }
-    assert written == {("deltaic:{<node>}:inbox", "%W", "xadd")}
+    assert written == {("deltaic:{<node>}:inbox", "%W", "xadd"), ("deltaic:{<node>}:added", "%W", "sadd")}
     for access in LAYOUT:
         assert set(" ".join(access.peer.get(right, "") for right in ("%R", "%RW")).split()) <= READING
 
