@@ -29,7 +29,7 @@ class NodeEvidence:
     - `clock`, `members`: what the replica has seen, and who it knows as members.
     - `founders`: the nodes that were members when the fleet was created; empty for a node that joined later.
     - `joining`: the replica is still fetching its state from a sponsor.
-    - `former`: a former replica id of the node whose unsent writes are still to be replayed.
+    - `formers`: the former replica ids of the node whose unsent writes are still to be replayed, the earliest first.
     - `restored`: the state comes from a backup image, and `replica` is the id of that image.
     - `restoring`: a restore was interrupted, so only a part of a backup image is there.
     - `doubtful`: the Redis server was restarted since the last commit, or is another server: it may have lost commits.
@@ -44,7 +44,7 @@ class NodeEvidence:
     members: Members = field(default_factory=lambda: Members({}, {}))
     founders: Sequence[str] = ()
     joining: bool = False
-    former: ReplicaId = ""
+    formers: Sequence[ReplicaId] = ()
     restored: bool = False
     restoring: bool = False
     doubtful: bool = False

@@ -31,7 +31,7 @@ import orjson
 
 from crdt_core.errors import HalfRestored, NotAMember
 from crdt_core.membership.evidence import OperatorOverride, combined_members
-from crdt_core.membership.incarnations import next_incarnation
+from crdt_core.membership.incarnations import encode_formers, next_incarnation
 from crdt_core.types.members import ABSENT, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Start:
 
     - `sponsor`: the member from which the node fetches its state. `None` if it has its state; it only has to record
       itself as a member then, if its id is new.
-    - `former`: the id whose unsent writes the node replays as new ones; empty if there is none.
+    - `formers`: the ids whose unsent writes the node replays as new ones, the earliest first.
     - `header`: the fields to write into the node's own header first; `None` if the header has this id already.
     - `discard`: with these fields, the state that the node's Redis holds is discarded.
     """
@@ -114,7 +114,7 @@ class Start:
     replica: ReplicaId
     founders: Sequence[str] = ()
     sponsor: Sponsor | None = None
-    former: ReplicaId = ""
+    formers: Sequence[ReplicaId] = ()
     header: Mapping[str, bytes] | None = None
     discard: bool = False
 
@@ -127,12 +127,21 @@ def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
     is_new = own.replica != decision.replica
     if isinstance(decision, Resume):
         header = {"founders": _encode_names(decision.founders)}
-        return Start(decision.replica, decision.founders, former=own.former, header=header if is_new else None)
-    founders, former = ((), own.former or own.replica) if decision.fresh else (own.founders, own.former)
-    header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": former.encode()}
+        return Start(decision.replica, decision.founders, formers=own.formers, header=header if is_new else None)
+    founders, formers = ((), _unsent(own)) if decision.fresh else (own.founders, own.formers)
+    header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": encode_formers(formers)}
     return Start(
-        decision.replica, founders, decision.sponsor, former, header if is_new else None, discard=decision.fresh
+        decision.replica, founders, decision.sponsor, formers, header if is_new else None, discard=decision.fresh
     )
+
+
+def _unsent(own: NodeEvidence) -> Sequence[ReplicaId]:
+    """Return the ids whose unsent writes only logs hold once the state of `own` is discarded.
+
+    These are the ids that wait for their replay, and the latest id. If others wait, that one counts only if it wrote.
+    """
+    has_written = own.replica and (own.clock[own.replica] or not own.formers)
+    return (*own.formers, own.replica) if has_written else own.formers
 
 
 def _encode_names(names: Sequence[str]) -> bytes:
@@ -316,7 +325,7 @@ class _Situation:
     def _tells(self, node: str, replica: ReplicaId) -> bool:
         """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`."""
         other = self.others.get(node)
-        return other is not None and other.former != replica
+        return other is not None and replica not in other.formers
 
     @property
     def _seen_by_others(self) -> int:

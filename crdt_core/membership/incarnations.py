@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from crdt_core.lattice.clocks import check_replica_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["incarnation", "next_incarnation"]
+__all__ = ["decode_formers", "encode_formers", "incarnation", "next_incarnation"]
 
 
 def incarnation(replica: ReplicaId, node: str) -> int:
@@ -38,3 +38,19 @@ def next_incarnation(node: str, known: Iterable[ReplicaId], nonce: str = "") -> 
     """
     number = max((incarnation(replica, node) for replica in known), default=1) + 1
     return check_replica_id(f"{node}.{number}" + (f"-{nonce}" if nonce else ""))
+
+
+def encode_formers(ids: Iterable[ReplicaId]) -> bytes:
+    """Return the former ids whose unsent writes are still to be replayed, as the header's field `former` has them.
+
+    Version 0.1.0 wrote one id, or nothing. That is read and written as before.
+
+    >>> encode_formers(["n1", "n1.2"]), decode_formers("n1 n1.2"), decode_formers("")
+    (b'n1 n1.2', ('n1', 'n1.2'), ())
+    """
+    return " ".join(ids).encode()
+
+
+def decode_formers(text: str) -> Sequence[ReplicaId]:
+    """Return the ids in the text of the header's field `former`, the earliest first."""
+    return tuple(text.split())

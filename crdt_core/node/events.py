@@ -128,11 +128,15 @@ class PatchAsked:
 
 @dataclass(frozen=True, slots=True)
 class ReplayAsked:
-    """The node's former id had not sent `deltas`. They are written as new; the reply is how many writes that made."""
+    """The node's former id had not sent `deltas`. They are written as new; the reply is how many writes that made.
+
+    `later`: the former ids that are still to be replayed afterwards.
+    """
 
     former: ReplicaId
     deltas: tuple[Delta, ...]
     token: Token
+    later: Sequence[ReplicaId] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from crdt_core.codec.header import Header, encode_header
 from crdt_core.codec.patches import encode_patch
 from crdt_core.errors import CallerError, InvariantBroken, UnknownNode, WorldError
 from crdt_core.lattice.clocks import HybridClock, VersionVector
+from crdt_core.membership.incarnations import encode_formers
 from crdt_core.membership.membership import Membership
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
@@ -217,7 +218,7 @@ class Node:
             case PatchAsked():
                 context.effects.append(Reply(event.token, encode_patch(self._ingest.patch(event.since))))
             case ReplayAsked():
-                context.commit.header["former"] = b""
+                context.commit.header["former"] = encode_formers(event.later)
                 context.calls.append(Call(Replay(event.former, event.deltas), event.token))
             case ImageAsked() | ImageDropped():
                 context.images.append(event)

@@ -179,7 +179,7 @@ class Process:
         self.released_counter = 0
         self._sponsor = decided.sponsor
         self._header = dict(host.store.header)
-        self._former = decided.former
+        self._formers = decided.formers
         self._turn_due = False
         self.flight: Flight | None = None
         self._stalled: list[Callable[[], None]] | None = None
@@ -212,12 +212,15 @@ class Process:
         for peer, replica in sorted(wanted - self._tails.keys()):
             self._tails[peer, replica] = tail = Tail(self, peer, replica, self.setup.batch)
             tail.read_soon()
-        unheard_of = self._former not in self.node.replica.members.facts
-        if self._former and membership.is_admitted and unheard_of:
-            self.put(Call(RetireFormer(self.host.name, self._former), Nobody()))
-        elif self._former and membership.is_admitted and is_final(self.node.replica, self._former):
-            former, self._former = self._former, ""
-            self.put(ReplayAsked(former, self._unsent(former), Then(partial(self.host.store.logs.pop, former, None))))
+        if not self._formers or not membership.is_admitted:
+            return
+        former, *later = self._formers
+        if former not in self.node.replica.members.facts:
+            self.put(Call(RetireFormer(self.host.name, former), Nobody()))
+        elif is_final(self.node.replica, former):
+            self._formers = later
+            done = Then(partial(self.host.store.logs.pop, former, None))
+            self.put(ReplayAsked(former, self._unsent(former), done, later))
 
     def _unsent(self, former: str) -> tuple[Delta, ...]:
         replica, found = self.node.replica, []

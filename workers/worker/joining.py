@@ -23,8 +23,11 @@ from workers.config.redis_url import publishable
 from workers.wire.keys import DELTA_FIELD, Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis.asyncio import Redis
 
+    from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.lattice.deltas import Delta
     from crdt_core.membership.identity import Start
     from workers.config.settings import NodeSettings
@@ -74,25 +77,30 @@ def _joins(mailbox: Mailbox) -> bool:
 
 
 async def replay_former(own: Redis, start: Start, mailbox: Mailbox) -> None:
-    """Replay what the former id had not sent, if there is one, and then wait until cancelled.
+    """Replay what each former id had not sent, the earliest first, and then wait until cancelled.
 
-    `own` is the node's own Redis, which holds the log of the former id.
+    `own` is the node's own Redis, which holds the logs of the former ids.
     """
-    former, node = start.former, mailbox.node
-    if former:
-        await mailbox.turned.wait_for(lambda: node.membership.is_admitted)
-        await mailbox.ask(lambda token: Call(RetireFormer(node.name, former), token))
-        await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
-        key = Keys(node.name, former).log
-        deltas = await _unsent(own, key, node.replica.clock_with_folded[former])
-        asked = to_replay(node.replica, former, deltas)
-        if len(asked) < len(deltas):
-            log.warning("unsent_writes_dropped", node=node.name, former=former, commits=len(deltas), reason="removed")
-        replayed = await mailbox.ask(lambda token: ReplayAsked(former, asked, token))
-        log.info("unsent_writes_replayed", node=node.name, former=former, commits=len(asked), writes=replayed)
-        with suppress(RedisError, OSError):
-            await own.unlink(key)
+    for number, former in enumerate(start.formers, 1):
+        await _replay(own, former, mailbox, later=start.formers[number:])
     await asyncio.Event().wait()
+
+
+async def _replay(own: Redis, former: ReplicaId, mailbox: Mailbox, *, later: Sequence[ReplicaId]) -> None:
+    """Replay what `former` had not sent, as soon as that is known; the ids `later` are to be replayed afterwards."""
+    node = mailbox.node
+    await mailbox.turned.wait_for(lambda: node.membership.is_admitted)
+    await mailbox.ask(lambda token: Call(RetireFormer(node.name, former), token))
+    await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
+    key = Keys(node.name, former).log
+    deltas = await _unsent(own, key, node.replica.clock_with_folded[former])
+    asked = to_replay(node.replica, former, deltas)
+    if len(asked) < len(deltas):
+        log.warning("unsent_writes_dropped", node=node.name, former=former, commits=len(deltas), reason="removed")
+    replayed = await mailbox.ask(lambda token: ReplayAsked(former, asked, token, later))
+    log.info("unsent_writes_replayed", node=node.name, former=former, commits=len(asked), writes=replayed)
+    with suppress(RedisError, OSError):
+        await own.unlink(key)
 
 
 async def _unsent(own: Redis, key: str, sent: int) -> list[Delta]:
