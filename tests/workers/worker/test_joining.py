@@ -91,7 +91,7 @@ async def test_what_a_former_id_had_not_sent_is_written_as_new(bench: Bench) -> 
 
 
 async def test_what_two_former_ids_had_not_sent_is_written_as_new_the_earlier_first(bench: Bench) -> None:
-    """The node came back twice before the first replay. The removal of the second id is later than the first's add."""
+    """The node came back twice before the first replay: each log holds a commit that nobody else has."""
     earlier, later = Replica("n1", founders=["n1"]), Replica("n1.2", founders=["n1"])
     earlier.write(b"fruit", ORSET, b"apple", True)
     first = earlier.commit(Stamp(1, 0))
