@@ -219,8 +219,7 @@ class _Situation:
         if self._seen_by_others:
             return self._come_back("its Redis has lost everything", fresh=True)
         if self._silent and not self.override.trusting:
-            silent = ", ".join(self._silent)
-            return Wait(f"it starts for the first time, and what {silent} has seen cannot be asked", "trusting")
+            return Wait(f"it starts for the first time, and {self._silence}", "trusting")
         if self.active_id == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
         return self._join(self.active_id or self.name, fresh=True)
@@ -262,7 +261,7 @@ class _Situation:
         if witnesses := ", ".join(self._witnesses):
             return self._come_back(f"its Redis was restarted, and {witnesses} may know what it lost", fresh=False)
         if patient and silent:
-            reason = f"its Redis was restarted; {silent} may have seen more of its commits and cannot be asked"
+            reason = f"its Redis was restarted and may have lost commits that others know, and {self._silence}"
             return Wait(reason, "trusting")
         if patient and (undecided := ", ".join(self._undecided)):
             return Wait(f"its Redis and that of {undecided} were restarted; whether a worker runs there is known soon")
@@ -321,6 +320,14 @@ class _Situation:
         still_heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
         silent = {node for id_, node in still_heard.items() if node != self.name and not self._tells(node, id_)}
         return sorted({*self.unreachable, *silent})
+
+    @property
+    def _silence(self) -> str:
+        """Why the silent nodes do not tell what they know."""
+        mute = [node for node in self._silent if self.others.get(node) is None]
+        if mute:
+            return f"the Redis of {', '.join(mute)} does not answer"
+        return f"{', '.join(self._silent)} has discarded the state that would tell"
 
     def _tells(self, node: str, replica: ReplicaId) -> bool:
         """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`."""
