@@ -30,8 +30,8 @@ class NodeEvidence:
     - `clock`, `members`: what the replica has seen, and who it knows as members.
     - `founders`: the nodes that were members when the fleet was created; empty for a node that joined later.
     - `joining`: the replica is still fetching its state from a sponsor.
-    - `former`: a former replica id of the node whose unsent writes are still to be replayed.
-    - `replayed`: the counter up to which they are replayed already.
+    - `formers`: the former replica ids of the node whose unsent writes are still to be replayed, the earliest first.
+    - `replayed`: the counter up to which those of the first are replayed already.
     - `restored`: the state comes from a backup image, and `replica` is the id of that image.
     - `restoring`: a restore was interrupted, so only a part of a backup image is there.
     - `damaged`: how the state differs from what the node had confirmed; empty for a state that was not found damaged.
@@ -51,7 +51,7 @@ class NodeEvidence:
     members: Members = field(default_factory=lambda: Members({}, {}))
     founders: Sequence[str] = ()
     joining: bool = False
-    former: ReplicaId = ""
+    formers: Sequence[ReplicaId] = ()
     replayed: int = 0
     restored: bool = False
     restoring: bool = False

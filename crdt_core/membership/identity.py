@@ -38,7 +38,7 @@ import orjson
 
 from crdt_core.errors import DamagedState, HalfRestored, NotAMember
 from crdt_core.membership.evidence import OperatorOverride, combined_members
-from crdt_core.membership.incarnations import machine_of, next_incarnation
+from crdt_core.membership.incarnations import encode_formers, machine_of, next_incarnation
 from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, namesakes
 from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing
 
@@ -115,17 +115,17 @@ class Start:
 
     - `sponsor`: the member from which the node fetches its state. `None` if it has its state; it only has to record
       itself as a member then, if its id is new.
-    - `former`: the id whose unsent writes the node replays as new ones; empty if there is none.
+    - `formers`: the ids whose unsent writes the node replays as new ones, the earliest first.
     - `header`: the fields to write into the node's own header first; `None` if the header has this id already.
     - `discard`: before these fields, the state that the node's Redis holds is discarded.
-    - `replayed`: the unsent writes of `former` up to this counter are replayed already.
+    - `replayed`: the unsent writes of the first of `formers` up to this counter are replayed already.
     - `renamed`: the name under which the node goes on; empty if it keeps its own.
     """
 
     replica: ReplicaId
     founders: Sequence[str] = ()
     sponsor: Sponsor | None = None
-    former: ReplicaId = ""
+    formers: Sequence[ReplicaId] = ()
     header: Mapping[str, bytes] | None = None
     discard: bool = False
     replayed: int = 0
@@ -141,21 +141,30 @@ def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
     if isinstance(decision, Resume):
         header = {"founders": _encode_names(decision.founders)}
         header_if_new = header if is_new else None
-        return Start(decision.replica, decision.founders, None, own.former, header_if_new, replayed=own.replayed)
-    founders, former = ((), own.former or own.replica) if decision.fresh else (own.founders, own.former)
-    header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": former.encode()}
+        return Start(decision.replica, decision.founders, None, own.formers, header_if_new, replayed=own.replayed)
+    founders, formers = ((), _unsent(own)) if decision.fresh else (own.founders, own.formers)
+    header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": encode_formers(formers)}
     if own.damaged:
         header |= {"damaged": b"", "unweighed": b"" if decision.fresh else b"1"}
     return Start(
         decision.replica,
         founders,
         decision.sponsor,
-        former,
+        formers,
         header if is_new else None,
         discard=decision.fresh,
         replayed=own.replayed,
         renamed=decision.renamed if isinstance(decision, ComeBack) else "",
     )
+
+
+def _unsent(own: NodeEvidence) -> Sequence[ReplicaId]:
+    """Return the ids whose unsent writes only logs hold once the state of `own` is discarded.
+
+    These are the ids that wait for their replay, and the latest id. If others wait, that one counts only if it wrote.
+    """
+    has_written = own.replica and (own.clock[own.replica] or not own.formers)
+    return (*own.formers, own.replica) if has_written else own.formers
 
 
 def _encode_names(names: Sequence[str]) -> bytes:
@@ -261,8 +270,7 @@ class _Situation:
         if self._seen_by_others:
             return self._come_back("its Redis has lost everything", fresh=True)
         if self._silent and not self.override.trusting:
-            silent = ", ".join(self._silent)
-            return Wait(f"it starts for the first time, and what {silent} has seen cannot be asked", "trusting")
+            return Wait(f"it starts for the first time, and {self._silence}", "trusting")
         if self.active_id == self.name and not self._has_changed:
             return Resume(self.name, tuple(self.members.active))
         return self._join(self.active_id or self.name, fresh=True)
@@ -320,7 +328,7 @@ class _Situation:
         if witnesses := ", ".join(self._witnesses):
             return self._come_back(f"its Redis was restarted, and {witnesses} may know what it lost", fresh=False)
         if patient and silent:
-            reason = f"its Redis was restarted; {silent} may have seen more of its commits and cannot be asked"
+            reason = f"its Redis was restarted and may have lost commits that others know, and {self._silence}"
             return Wait(reason, "trusting")
         if patient and (undecided := ", ".join(self._undecided)):
             return Wait(f"its Redis and that of {undecided} were restarted; whether a worker runs there is known soon")
@@ -405,10 +413,18 @@ class _Situation:
         silent = {node for id_, node in still_heard.items() if node != self.name and not self._tells(node, id_)}
         return sorted({*self.unreachable, *silent})
 
+    @property
+    def _silence(self) -> str:
+        """Why the silent nodes do not tell what they know."""
+        mute = [node for node in self._silent if self.others.get(node) is None]
+        if mute:
+            return f"the Redis of {', '.join(mute)} does not answer"
+        return f"{', '.join(self._silent)} has discarded the state that would tell"
+
     def _tells(self, node: str, replica: ReplicaId) -> bool:
         """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`."""
         other = self.others.get(node)
-        return other is not None and other.former != replica
+        return other is not None and replica not in other.formers
 
     @property
     def _seen_by_others(self) -> int:

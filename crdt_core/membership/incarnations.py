@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 from crdt_core.lattice.clocks import check_replica_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["added_id", "incarnation", "machine_of", "next_incarnation"]
+__all__ = ["added_id", "decode_formers", "encode_formers", "incarnation", "machine_of", "next_incarnation"]
 
 
 def machine_of(replica: ReplicaId, node: str) -> str:
@@ -67,6 +67,22 @@ def next_incarnation(node: str, known: Iterable[ReplicaId], nonce: str = "", *, 
     ('n1.5', 'n1.2-c0de')
     """
     return check_replica_id(f"{machine or node}.{_next_number(node, known)}" + (f"-{nonce}" if nonce else ""))
+
+
+def encode_formers(ids: Iterable[ReplicaId]) -> bytes:
+    """Return the former ids whose unsent writes are still to be replayed, as the header's field `former` has them.
+
+    Version 0.1.0 wrote one id, or nothing. That is read and written as before.
+
+    >>> encode_formers(["n1", "n1.2"]), decode_formers("n1 n1.2"), decode_formers("")
+    (b'n1 n1.2', ('n1', 'n1.2'), ())
+    """
+    return " ".join(ids).encode()
+
+
+def decode_formers(text: str) -> Sequence[ReplicaId]:
+    """Return the ids in the text of the header's field `former`, the earliest first."""
+    return tuple(text.split())
 
 
 def _next_number(node: str, known: Iterable[ReplicaId]) -> int:

@@ -133,12 +133,14 @@ class PatchAsked:
 class ReplayAsked:
     """A piece of what the node's former id had not sent. It is written as new; the reply is how many writes that made.
 
-    `replayed`, `before` and `ends` are as in `crdt_core.membership.replay.Replay`.
+    `later`: the former ids that are still to be replayed afterwards. `replayed`, `before` and `ends` are as in
+    `crdt_core.membership.replay.Replay`.
     """
 
     former: ReplicaId
     deltas: tuple[Delta, ...]
     token: Token
+    later: Sequence[ReplicaId] = ()
     replayed: int = 0
     before: dict[Address, Payload] = field(default_factory=dict)
     ends: bool = True

@@ -29,6 +29,7 @@ from crdt_core.codec.header import Header, encode_header
 from crdt_core.codec.patches import encode_patch
 from crdt_core.errors import CallerError, InvariantBroken, UnknownNode, WorldError
 from crdt_core.lattice.clocks import HybridClock, VersionVector
+from crdt_core.membership.incarnations import encode_formers
 from crdt_core.membership.membership import Membership
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
@@ -250,7 +251,7 @@ class Node:
     def _take_replay_asked(self, event: ReplayAsked, context: TurnContext) -> None:
         """Replay a piece. The header says how far the replay has come, or that there is nothing more to replay."""
         if event.ends:
-            context.commit.header.update(former=b"", replayed=b"")
+            context.commit.header.update(former=encode_formers(event.later), replayed=b"")
         else:
             replayed = max([event.replayed, *(delta.dot.counter for delta in event.deltas)])
             context.commit.header["replayed"] = b"%d" % replayed

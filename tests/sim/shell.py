@@ -51,7 +51,7 @@ from workers.turns.loop import TurnLoop
 from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from crdt_core.lattice.deltas import Address, Delta
     from crdt_core.lattice.siblings import Payload
@@ -191,7 +191,7 @@ class Process:
         self.released_counter = 0
         self._sponsor = decided.sponsor
         self._header = dict(host.store.header)
-        self._former = decided.former
+        self._formers = decided.formers
         self._replayed = decided.replayed
         self._turn_due = False
         self.flight: Flight | None = None
@@ -225,18 +225,31 @@ class Process:
         for peer, replica in sorted(wanted - self._tails.keys()):
             self._tails[peer, replica] = tail = Tail(self, peer, replica, self.setup.batch)
             tail.read_soon()
-        unheard_of = self._former not in self.node.replica.members.facts
-        if self._former and membership.is_admitted and unheard_of:
-            self.put(Call(RetireFormer(self.host.node, self._former), Nobody()))
-        elif self._former and membership.is_admitted and is_final(self.node.replica, self._former):
-            former, self._former = self._former, ""
-            self._replay(former, self._unsent(former), {})
+        if not self._formers or not membership.is_admitted:
+            return
+        former, *later = self._formers
+        if former not in self.node.replica.members.facts:
+            self.put(Call(RetireFormer(self.host.node, former), Nobody()))
+        elif is_final(self.node.replica, former):
+            replayed, self._formers, self._replayed = self._replayed, later, 0
+            self._replay(former, self._unsent(former), {}, later, replayed)
 
-    def _replay(self, former: str, unsent: tuple[Delta, ...], before: dict[Address, Payload]) -> None:
+    def _replay(
+        self,
+        former: str,
+        unsent: tuple[Delta, ...],
+        before: dict[Address, Payload],
+        later: Sequence[str],
+        replayed: int,
+    ) -> None:
         """Replays the next piece, and then the rest; in the end the log of the former id is not needed any more."""
         piece, rest = unsent[:_REPLAY_PIECE], unsent[_REPLAY_PIECE:]
-        then = partial(self._replay, former, rest, before) if rest else partial(self.host.store.logs.pop, former, None)
-        self.put(ReplayAsked(former, piece, Then(then), self._replayed, before, not rest))
+        then = (
+            partial(self._replay, former, rest, before, later, replayed)
+            if rest
+            else partial(self.host.store.logs.pop, former, None)
+        )
+        self.put(ReplayAsked(former, piece, Then(then), later, replayed, before, not rest))
 
     def _unsent(self, former: str) -> tuple[Delta, ...]:
         replica, found = self.node.replica, []

@@ -16,6 +16,7 @@ from crdt_core.codec.records import decode_part
 from crdt_core.errors import Malformed, StoreUnavailable
 from crdt_core.lattice.replica_index import ReplicaIndex
 from crdt_core.membership.evidence import NodeEvidence
+from crdt_core.membership.incarnations import decode_formers
 from crdt_core.types import MEMBERS, View
 from crdt_core.types.members import MEMBERS_KEY, Members
 from crdt_core.types.object import Object
@@ -65,7 +66,7 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
         members=decode_members(members),
         founders=decode_names("founders", fields.get(b"founders")),
         joining=bool(fields.get(b"joining")),
-        former=_text(fields.get(b"former")),
+        formers=decode_formers(_text(fields.get(b"former"))),
         replayed=turn_in(fields.get(b"replayed") or b"0"),
         restored=bool(fields.get(b"restored")),
         restoring=bool(fields.get(b"restoring")),

@@ -24,6 +24,7 @@ from crdt_core.errors import (
     StoreUnavailable,
     WorldError,
 )
+from crdt_core.membership.incarnations import decode_formers
 from crdt_core.node.image import ImageReader
 from workers.storage.evidence import read_evidence
 from workers.storage.object_keys import delete_objects
@@ -90,7 +91,7 @@ async def _replace_replica(ownership: Ownership, name: str, replica: Replica, hl
     header = dict(pairs(found))
     if header.get(b"replica") and not force:
         raise InvalidArgument("node", f"its Redis holds replica {text(header[b'replica'])}; --force replaces it")
-    ids = {replica.id, name, *(text(header.get(field, b"")) for field in (b"replica", b"former"))}
+    ids = {replica.id, name, text(header.get(b"replica", b"")), *decode_formers(text(header.get(b"former", b"")))}
     logs = [Keys(name, id_).log for id_ in sorted(ids)]
     marked = set_header(keys, {**ownership.fields, "restoring": b"1"})
     await ownership.transact(("UNLINK", keys.header, keys.staged, keys.added, *logs), marked)

@@ -26,6 +26,7 @@ import structlog
 from crdt_core.codec.header import Header, decode_header, encode_header
 from crdt_core.errors import DamagedState, InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
+from crdt_core.membership.incarnations import decode_formers
 from workers.storage.commit_buffer import CommitBuffer
 from workers.storage.loading import load_state
 from workers.storage.object_keys import delete_objects
@@ -161,15 +162,17 @@ class Store:
     async def move(self, node: str, replica: ReplicaId, fields: Mapping[str, bytes]) -> None:
         """Give this Redis to node `node`, another name of this machine, which goes on as `replica` with `fields`.
 
-        The log of the id that `fields` names as the former one goes there, as it may hold unsent writes. The state is
+        The logs of the ids that `fields` names as former ones go there, as they may hold unsent writes. The state is
         deleted. The header of the present name says where the machine went. Raises `Fenced`.
         """
         await self._until_done(partial(self._move, node, {"replica": replica.encode(), **fields}))
 
     async def _move(self, node: str, fields: Mapping[str, bytes]) -> None:
-        former = text(fields["former"])
-        old, new = Keys(self.keys.node, former).log, Keys(node, former).log
-        is_moved, has_log = await self._ownership.ask(("HEXISTS", self.keys.header, "renamed"), ("EXISTS", old))
+        formers = decode_formers(text(fields["former"]))
+        logs = {Keys(self.keys.node, former).log: Keys(node, former).log for former in formers}
+        is_moved, *found = await self._ownership.ask(
+            ("HEXISTS", self.keys.header, "renamed"), *(("EXISTS", log_key) for log_key in logs)
+        )
         if is_moved:
             return  # an earlier attempt, whose reply was lost
         written = {
@@ -183,7 +186,7 @@ class Store:
             set_header(self.keys, {"renamed": node.encode(), **self._ownership.fields}),
             ("UNLINK", Keys(node).header),
             set_header(Keys(node), written),
-            *([("RENAME", old, new)] if has_log else []),
+            *(("RENAME", *names) for names, exists in zip(logs.items(), found, strict=True) if exists),
         )
 
     async def _delete_state(self) -> dict[str, bytes]:

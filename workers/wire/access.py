@@ -4,7 +4,7 @@ The keys are those of `workers.wire.keys`. Four roles use the Redis of a node:
 
     owner      the node's own worker, and commands on its host. It may read and write all keys of the node
     peer       the workers, jobs and commands of the other nodes. They read what the node publishes, and put messages
-               into its inbox; they neither read nor write its state. `deltaic node add` notes that it has added the node
+               into its inbox; they neither read nor write its state. `deltaic node add` notes there what it has added
     jobs       the node's RQ workers and its scheduler. They own RQ's keys, and ask the worker by its inbox
     inspector  a person who looks. It reads all keys, and writes none
 

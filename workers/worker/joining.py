@@ -23,6 +23,8 @@ from workers.turns.weights import slices
 from workers.wire.keys import DELTA_FIELD, Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis.asyncio import Redis
 
     from crdt_core.lattice.clocks import ReplicaId
@@ -76,39 +78,44 @@ def _joins(mailbox: Mailbox) -> bool:
 
 
 async def replay_former(own: Redis, start: Start, mailbox: Mailbox) -> None:
-    """Replay what the former id had not sent, if there is one, and then wait until cancelled.
+    """Replay what each former id had not sent, the earliest first, and then wait until cancelled.
 
-    `own` is the node's own Redis, which holds the log of the former id.
+    `own` is the node's own Redis, which holds the logs of the former ids.
     """
-    former, node = start.former, mailbox.node
-    if former:
-        await mailbox.turned.wait_for(lambda: node.membership.is_admitted)
-        await mailbox.ask(lambda token: Call(RetireFormer(node.name, former), token))
-        await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
-        key = Keys(node.name, former).log
-        deltas = await _unsent(own, key, node.replica.clock_with_folded[former])
-        asked = to_replay(node.replica, former, deltas)
-        if len(asked) < len(deltas):
-            log.warning("unsent_writes_dropped", node=node.name, former=former, commits=len(deltas), reason="removed")
-        writes = await _replay(former, asked, start.replayed, mailbox)
-        log.info("unsent_writes_replayed", node=node.name, former=former, commits=len(asked), writes=writes)
-        with suppress(RedisError, OSError):
-            await own.unlink(key)
+    replayed = start.replayed
+    for number, former in enumerate(start.formers, 1):
+        await _replay(own, former, mailbox, later=start.formers[number:], replayed=replayed)
+        replayed = 0
     await asyncio.Event().wait()
 
 
-async def _replay(former: ReplicaId, deltas: tuple[Delta, ...], replayed: int, mailbox: Mailbox) -> int:
-    """Replay `deltas`, a commit at a time for some of them; return how many writes that made.
+async def _replay(
+    own: Redis, former: ReplicaId, mailbox: Mailbox, *, later: Sequence[ReplicaId], replayed: int
+) -> None:
+    """Replay what `former` had not sent, as soon as that is known; the ids `later` are to be replayed afterwards.
 
-    Those up to the counter `replayed` were replayed by a process before.
+    A process before this one has replayed what is up to the counter `replayed`.
     """
+    node = mailbox.node
+    await mailbox.turned.wait_for(lambda: node.membership.is_admitted)
+    await mailbox.ask(lambda token: Call(RetireFormer(node.name, former), token))
+    await mailbox.turned.wait_for(lambda: is_final(node.replica, former))
+    key = Keys(node.name, former).log
+    deltas = await _unsent(own, key, node.replica.clock_with_folded[former])
+    asked = to_replay(node.replica, former, deltas)
+    if len(asked) < len(deltas):
+        log.warning("unsent_writes_dropped", node=node.name, former=former, commits=len(deltas), reason="removed")
     before: dict[Address, Payload] = {}
-    pieces = [tuple(piece) for piece in slices(deltas, _size)] or [()]
+    pieces = [tuple(piece) for piece in slices(asked, _size)] or [()]
     writes = 0
     for number, piece in enumerate(pieces, 1):
         ends = number == len(pieces)
-        writes += await mailbox.ask(lambda token: ReplayAsked(former, piece, token, replayed, before, ends))  # noqa: B023
-    return writes
+        writes += await mailbox.ask(
+            lambda token: ReplayAsked(former, piece, token, later, replayed, before, ends)  # noqa: B023  used at once
+        )
+    log.info("unsent_writes_replayed", node=node.name, former=former, commits=len(asked), writes=writes)
+    with suppress(RedisError, OSError):
+        await own.unlink(key)
 
 
 def _size(delta: Delta) -> int:

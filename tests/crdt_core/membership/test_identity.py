@@ -103,7 +103,7 @@ def test_a_restarted_redis_is_not_trusted_while_a_node_that_leaves_cannot_be_ask
     doubtful, n2 = replace(OWN, doubtful=True), removing_n3(N2, "n2")
     decision = choose(doubtful, n2=n2, n3=None, patient=True)
     assert isinstance(decision, Wait)
-    assert "n3" in decision.reason
+    assert "the Redis of n3 does not answer" in decision.reason
     decision = choose(doubtful, n2=n2, n3=None)
     assert isinstance(decision, ComeBack)
     assert decision.replica == "n1.2-c0de", "n3 may have recorded another id of n1"
@@ -123,10 +123,12 @@ def test_a_node_that_has_discarded_its_state_does_not_tell_what_its_former_id_ha
     doubtful = replace(OWN, doubtful=True)
     facts = (active("n1"), active("n2"), leaving("n3", REMOVED_BY_HAND), active("n3"))
     n2 = with_members(N2, *facts, ids=("n1", "n2", "n3", "n3.2"))
-    anew = NodeEvidence("n3.2", joining=True, former="n3", running=True)
-    assert isinstance(choose(doubtful, n2=n2, n3=anew, patient=True), Wait)
+    anew = NodeEvidence("n3.2", joining=True, formers=("n3",), running=True)
+    decision = choose(doubtful, n2=n2, n3=anew, patient=True)
+    assert isinstance(decision, Wait)
+    assert "n3 has discarded the state" in decision.reason
     assert isinstance(choose(doubtful, n2=n2, n3=anew), ComeBack)
-    kept = replace(anew, clock=VersionVector(n1=7, n3=4), former="")
+    kept = replace(anew, clock=VersionVector(n1=7, n3=4), formers=())
     assert choose(doubtful, n2=n2, n3=kept) == Resume("n1", FOUNDERS)
 
 
@@ -412,8 +414,8 @@ N2_AS_SPONSOR = Sponsor("n2", "n2")
 
 
 def test_a_node_that_goes_on_under_its_id_writes_nothing_and_still_replays_what_is_due() -> None:
-    own = replace(OWN, former="n1.0")
-    assert start_of(own, Resume("n1", FOUNDERS)) == Start("n1", FOUNDERS, former="n1.0")
+    own = replace(OWN, formers=("n1.0",))
+    assert start_of(own, Resume("n1", FOUNDERS)) == Start("n1", FOUNDERS, formers=("n1.0",))
 
 
 def test_a_founder_writes_down_its_id_and_the_founders() -> None:
@@ -431,9 +433,18 @@ def test_a_node_that_discards_its_state_replays_the_earliest_id_whose_writes_are
     """That is the id in the header, or the id before it where a former start was interrupted."""
     header = {"joining": b"1", "restored": b"", "founders": b"[]", "former": b"n1"}
     start = start_of(OWN, ComeBack("n1.2", None, "abandoned", fresh=True))
-    assert start == Start("n1.2", (), None, "n1", header, discard=True)
-    interrupted = replace(OWN, replica="n1.2", former="n1")
-    assert start_of(interrupted, ComeBack("n1.3", None, "abandoned", fresh=True)).former == "n1"
+    assert start == Start("n1.2", (), None, ("n1",), header, discard=True)
+    interrupted = replace(OWN, replica="n1.2", formers=("n1",))
+    assert start_of(interrupted, ComeBack("n1.3", None, "abandoned", fresh=True)).formers == ("n1",)
+
+
+def test_a_node_that_comes_back_twice_before_its_first_replay_replays_both_former_ids() -> None:
+    """It had served under the second id while the first was not final, so both have writes that were acknowledged."""
+    own = replace(OWN, replica="n1.2", clock=VersionVector({"n1": 7, "n1.2": 3}), formers=("n1",))
+    start = start_of(own, ComeBack("n1.3", Sponsor("n2", "n2"), "fenced again", fresh=True))
+    assert start.formers == ("n1", "n1.2")
+    assert start.header is not None
+    assert start.header["former"] == b"n1 n1.2"
 
 
 def test_a_join_that_was_interrupted_goes_on_without_another_header() -> None:
@@ -449,7 +460,7 @@ def test_a_damaged_state_is_left_for_that_of_a_member_under_a_new_id() -> None:
     assert decision == ComeBack("n1.2", Sponsor("n3", "n3"), decision.reason, fresh=True)
     assert "a set is gone" in decision.reason
     start = start_of(DAMAGED, decision)
-    assert (start.discard, start.former) == (True, "n1")
+    assert (start.discard, start.formers) == (True, ("n1",))
     assert start.header is not None
     assert (start.header["damaged"], start.header["unweighed"]) == (b"", b"")
 

@@ -152,7 +152,7 @@ def test_the_other_machine_goes_on_under_the_name_of_its_addition_from_the_fleet
     assert isinstance(decision, ComeBack)
     assert (decision.replica, decision.renamed, decision.sponsor) == (f"{FIRST}.2", FIRST, Sponsor("n2", "n2"))
     start = start_of(OWN, decision)
-    assert (start.renamed, start.former, start.discard) == (FIRST, FIRST, True)
+    assert (start.renamed, start.formers, start.discard) == (FIRST, (FIRST,), True)
     assert start.header is not None
     assert start.header["joining"] == b"1"
     assert disowned("n3", OWN, {"n1": N1}) == "another machine keeps the name n3"

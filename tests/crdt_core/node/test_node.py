@@ -133,6 +133,8 @@ def test_what_a_former_id_had_not_sent_is_written_as_new_and_the_header_forgets_
     assert replies(turn) == [1]
     assert turn.commit.header["former"] == b""
     assert node.replica.value(b"set") == [b"x"]
+    turn = node.turn([ReplayAsked("n1.0", (), "caller", later=("n1", "n1.1"))], WALL_MS, 0)
+    assert turn.commit.header["former"] == b"n1 n1.1", "they are still to be replayed"
 
 
 def test_the_node_counts_turns_and_commits() -> None:

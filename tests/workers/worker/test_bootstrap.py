@@ -101,7 +101,7 @@ async def test_a_node_of_a_new_fleet_founds_it_with_the_others(starting: Startin
 async def test_a_node_that_has_lost_nothing_goes_on(starting: Starting) -> None:
     publish(starting.client, "n1", replica="n1", founders=["n1", "n2"], clock={"n1": 7}, former="n1.0")
     before = starting.header()
-    assert await starting.decide() == Start("n1", ("n1", "n2"), former="n1.0")
+    assert await starting.decide() == Start("n1", ("n1", "n2"), formers=("n1.0",))
     assert starting.header().items() - {(b"owner", b"token"), (b"format", b"1")} == before.items()
 
 
@@ -166,7 +166,7 @@ async def test_a_new_id_is_written_down_by_a_member_that_runs_before_it_is_used(
     parts = {part: f'{{"n2:{number}":{fact}}}' for number, (part, fact) in enumerate(facts.items(), 2)}
     client.hset(Keys("n2").members.decode(), mapping=parts)
     decision = await deciding
-    assert (decision.replica, decision.former) == ("n1.2", "")
+    assert (decision.replica, decision.formers) == ("n1.2", ())
     assert decision.sponsor is not None
     assert decision.sponsor.node == "n2"
     header = starting.header()

@@ -42,7 +42,7 @@ async def test_a_member_has_nothing_to_do(bench: Bench) -> None:
 async def test_a_node_without_a_sponsor_writes_itself_down(bench: Bench) -> None:
     await as_newcomer(bench, "n1.2", ["n1"], None)
     bench.start()
-    await join(Start("n1.2", ("n1",), former="n1"), ADDRESSES, bench.mailbox)
+    await join(Start("n1.2", ("n1",), formers=("n1",)), ADDRESSES, bench.mailbox)
     assert bench.node.membership.is_admitted
     fact = bench.node.replica.members.facts["n1.2"]
     assert (fact.node, fact.grpc, fact.redis) == ("n1", "n1:7101", "redis://n1:6379/0")
@@ -54,7 +54,7 @@ async def test_a_node_without_a_sponsor_waits_for_its_own_redis_as_long_as_it_ta
     bench.mailbox = Mailbox(bench.node, bench.tap, lambda _: None, call_timeout_s=0.05)
     bench.tap.open.clear()
     bench.start()
-    joining = asyncio.create_task(join(Start("n1.2", ("n1",), former="n1"), ADDRESSES, bench.mailbox))
+    joining = asyncio.create_task(join(Start("n1.2", ("n1",), formers=("n1",)), ADDRESSES, bench.mailbox))
     with pytest.raises(StoreUnavailable):
         await bench.mailbox.call(command("SADD", b"fruit", b"apple"))
     bench.tap.open.set()
@@ -79,7 +79,7 @@ async def test_what_a_former_id_had_not_sent_is_written_as_new(bench: Bench) -> 
         content = encode_delta(former.commit(Stamp(counter, 0)))
         await bench.redis.xadd(Keys("n1").log, {DELTA_FIELD: content}, id=f"{counter}-0")
     await as_newcomer(bench, "n1.2", ["n1"], None)
-    decision = Start("n1.2", ("n1",), former="n1")
+    decision = Start("n1.2", ("n1",), formers=("n1",))
     bench.start(replay_former(bench.redis, decision, bench.mailbox))
     await join(decision, ADDRESSES, bench.mailbox)
     await wait_until_async(lambda: value_of(bench.node.confirmed, b"fruit") == [b"apple", b"fig"], what="the replay")
@@ -88,6 +88,24 @@ async def test_what_a_former_id_had_not_sent_is_written_as_new(bench: Bench) -> 
         return not await bench.redis.exists(Keys("n1").log)
 
     await wait_until_async(log_is_gone, what="the former log to be deleted")
+
+
+async def test_what_two_former_ids_had_not_sent_is_written_as_new_the_earlier_first(bench: Bench) -> None:
+    """The node came back twice before the first replay: each log holds a commit that nobody else has."""
+    earlier, later = Replica("n1", founders=["n1"]), Replica("n1.2", founders=["n1"])
+    earlier.write(b"fruit", ORSET, b"apple", True)
+    first = earlier.commit(Stamp(1, 0))
+    assert first is not None
+    later.write(b"fruit", ORSET, b"fig", True)
+    for replica, delta in (("n1", first), ("n1.2", later.commit(Stamp(2, 0)))):
+        await bench.redis.xadd(Keys("n1", replica).log, {DELTA_FIELD: encode_delta(delta)}, id="1-0")
+    await as_newcomer(bench, "n1.3", ["n1"], None)
+    decision = Start("n1.3", ("n1",), formers=("n1", "n1.2"))
+    bench.start(replay_former(bench.redis, decision, bench.mailbox))
+    await join(decision, ADDRESSES, bench.mailbox)
+    await wait_until_async(lambda: value_of(bench.node.confirmed, b"fruit") == [b"apple", b"fig"], what="both replays")
+    await wait_until_async(lambda: bench.node.counts["commits"] >= 4, what="the end of the second replay")
+    assert await bench.redis.hget(bench.store.keys.header, "former") == b""
 
 
 async def test_without_a_former_id_nothing_is_replayed(bench: Bench) -> None:
