@@ -41,8 +41,18 @@ async def test_every_seed_is_another_one() -> None:
         assert len({seed % 2**64 for seed in seeds}) == 100
 
 
-def test_counts_begin_anew() -> None:
-    facts = ServerFacts(10, tls=False, commands=3, connections_received=2, connections_refused=1)
-    facts.reset_counts()
-    assert (facts.commands, facts.connections_received, facts.connections_refused) == (0, 0, 0)
-    assert len(facts.run_id) == 40
+async def test_counts_begin_anew_and_those_of_the_node_go_on() -> None:
+    async with InProcess() as face:
+        services = face.connect().connection.services
+        face.node.replica.expired_keys = 7
+        services.statistics.commands = 3
+        services.reset_statistics()
+        counts = services.statistics
+        assert (counts.commands, counts.connections_received, counts.expired_before) == (0, 0, 7)
+        assert services.node.expired_keys == 7
+
+
+def test_every_server_has_an_id_of_its_own() -> None:
+    one, other = (ServerFacts(10, tls=False) for _ in range(2))
+    assert len(one.run_id) == 40
+    assert one.run_id != other.run_id
