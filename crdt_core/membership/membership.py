@@ -21,7 +21,7 @@ from crdt_core.types.members import LOST, MEMBERS_KEY, NAMESAKE, Fact, Standing
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId, Stamp
-    from crdt_core.membership.identity import Sponsor
+    from crdt_core.membership.decisions import Sponsor
     from crdt_core.replica.replica import Replica
     from crdt_core.types.members import Members
 

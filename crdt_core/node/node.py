@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.lattice.deltas import Delta
-    from crdt_core.membership.identity import Sponsor
+    from crdt_core.membership.decisions import Sponsor
     from crdt_core.node.events import Commit, Event
     from crdt_core.node.transfers import Arriving
     from crdt_core.replica.replica import Replica

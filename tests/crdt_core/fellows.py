@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from crdt_core.lattice.clocks import ReplicaId
-    from crdt_core.membership.identity import Sponsor
+    from crdt_core.membership.decisions import Sponsor
     from crdt_core.node.events import Event, Operation
 
 OPTIONS = NodeOptions(fence_after_ms=10_000)

@@ -15,8 +15,9 @@ from crdt_core.codec.header import Header, decode_header, encode_header
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import NotAMember
 from crdt_core.lattice.clocks import VersionVector
+from crdt_core.membership.decisions import ComeBack, Resume, Wait, start_of
 from crdt_core.membership.evidence import disowned
-from crdt_core.membership.identity import ComeBack, Resume, Wait, decide, start_of
+from crdt_core.membership.identity import decide
 from crdt_core.types.members import MEMBERS_KEY
 from tests.sim.addresses import address_of, host_of
 from workers.storage.evidence import STARTING, evidence_of
@@ -24,8 +25,8 @@ from workers.storage.evidence import STARTING, evidence_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
+    from crdt_core.membership.decisions import Join, Start
     from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
-    from crdt_core.membership.identity import Join, Start
     from tests.sim.shell import Host
 
 __all__ = ["Bootstrap", "disowned_by_peers", "evidence_of_others", "read_evidence"]

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.deltas import Address, Delta
     from crdt_core.lattice.siblings import Payload
-    from crdt_core.membership.identity import Start
+    from crdt_core.membership.decisions import Start
     from crdt_core.node.events import Event
     from tests.sim.store import Watched
     from tests.sim.world import World

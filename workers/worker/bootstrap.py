@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailable, UnknownNode, WorldError
-from crdt_core.membership.identity import ComeBack, Wait, decide, start_of
+from crdt_core.membership.decisions import ComeBack, Wait, start_of
+from crdt_core.membership.identity import decide
 from workers.replication.heartbeat import publish_heartbeat
 from workers.storage.evidence import STARTING, read_evidence, starting_mark
 from workers.wire.keys import MESSAGE_FIELD, Keys
@@ -30,8 +31,8 @@ from workers.wire.retry import until_redis_answers
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from crdt_core.membership.decisions import Sponsor, Start
     from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
-    from crdt_core.membership.identity import Sponsor, Start
     from workers.config.settings import NodeSettings
     from workers.storage.store import Store
     from workers.wire.peers import Peers

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.lattice.deltas import Address, Delta
     from crdt_core.lattice.siblings import Payload
-    from crdt_core.membership.identity import Start
+    from crdt_core.membership.decisions import Start
     from workers.config.settings import NodeSettings
     from workers.turns.mailbox import Mailbox
 

@@ -53,8 +53,8 @@ from workers.worker.recognition import watch_recognition
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from crdt_core.membership.decisions import Start
     from crdt_core.membership.evidence import OperatorOverride
-    from crdt_core.membership.identity import Start
     from crdt_core.node.events import Effect
     from workers.config.settings import FleetSettings
 

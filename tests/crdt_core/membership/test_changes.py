@@ -8,7 +8,7 @@ from crdt_core.codec.messages import Ask, Compact, Push, encode_message
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.changes import AddMember, AdmitIncarnation, RemoveMember, RetireFormer
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.decisions import Sponsor
 from crdt_core.membership.replay import is_final
 from crdt_core.node.events import DeltasRead, LinksRead, MessagesRead, PatchOffered
 from crdt_core.replica.replica import Replica

@@ -6,7 +6,7 @@ import pytest
 
 from crdt_core.errors import Retired
 from crdt_core.membership.changes import RemoveMember, write_fact
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.decisions import Sponsor
 from crdt_core.membership.membership import Membership
 from crdt_core.replica.replica import Replica
 from crdt_core.types.members import Fact, Standing

@@ -9,8 +9,9 @@ import pytest
 from crdt_core.errors import NotAMember, Retired
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.membership.changes import AddMember, AdmitIncarnation, RemoveMember
+from crdt_core.membership.decisions import ComeBack, Decision, Join, Resume, Sponsor, Wait, start_of
 from crdt_core.membership.evidence import NodeEvidence, disowned
-from crdt_core.membership.identity import ComeBack, Decision, Join, Resume, Sponsor, Wait, decide, start_of
+from crdt_core.membership.identity import decide
 from crdt_core.membership.membership import Membership
 from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, namesakes
 from crdt_core.node.events import ReplayAsked

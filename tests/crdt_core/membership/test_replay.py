@@ -9,7 +9,7 @@ import pytest
 from crdt_core.codec.deltas import decode_delta
 from crdt_core.commands import Execute
 from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.decisions import Sponsor
 from crdt_core.membership.replay import is_final, to_replay
 from crdt_core.node.events import ReplayAsked
 from crdt_core.replica.replica import Replica
@@ -107,7 +107,7 @@ def test_a_replay_in_pieces_that_was_interrupted_is_taken_up_where_it_was(fleet)
     before: dict[Address, Payload] = {}
     for number in range(len(unsent)):  # another process, which begins with the first piece
         ends = number == len(unsent) - 1
-        fleet.turn("n3", ReplayAsked("n3", unsent[number : number + 1], object(), 3, before, ends))
+        fleet.turn("n3", ReplayAsked("n3", unsent[number : number + 1], object(), (), 3, before, ends))
     fleet.settle()
     assert {fleet.value(name, b"hits") for name in fleet.nodes} == {326}
 

@@ -8,7 +8,7 @@ from crdt_core.codec.messages import Admit, Answer, Ask, Compact, Done, Round, e
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.lattice.deltas import Patch
 from crdt_core.membership.changes import RemoveMember
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.decisions import Sponsor
 from crdt_core.node.events import JobAnswer, LinksRead, MessagesRead, Send
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions

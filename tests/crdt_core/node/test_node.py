@@ -13,7 +13,7 @@ from crdt_core.commands import Session
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.lattice.clocks import HybridClock, Stamp
 from crdt_core.membership.changes import AddMember, RemoveMember
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.decisions import Sponsor
 from crdt_core.node.events import (
     Call,
     DeltasRead,

@@ -11,7 +11,7 @@ import pytest
 from crdt_core.codec.messages import Answer, Compact, decode_message, encode_message
 from crdt_core.codec.patches import encode_patch
 from crdt_core.membership.changes import AddMember, RemoveMember
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.decisions import Sponsor
 from crdt_core.node.events import MessagesRead
 from crdt_core.node.node import Node
 from crdt_core.replica.patch_walk import PatchWalk

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.decisions import Sponsor
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import free_port

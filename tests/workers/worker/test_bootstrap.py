@@ -16,8 +16,8 @@ from crdt_core.codec.messages import Admit, decode_message
 from crdt_core.codec.records import encode_part
 from crdt_core.errors import CorruptState, NotAMember
 from crdt_core.lattice.replica_index import ReplicaIndex
+from crdt_core.membership.decisions import Sponsor, Start
 from crdt_core.membership.evidence import OperatorOverride
-from crdt_core.membership.identity import Sponsor, Start
 from crdt_core.types import MEMBERS
 from crdt_core.types.members import Fact, Standing
 from tests.support import free_port, wait_until_async

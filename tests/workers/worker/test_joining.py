@@ -10,7 +10,7 @@ import pytest
 from crdt_core.codec.deltas import encode_delta
 from crdt_core.errors import StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.membership.identity import Sponsor, Start
+from crdt_core.membership.decisions import Sponsor, Start
 from crdt_core.node.node import Node, NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET

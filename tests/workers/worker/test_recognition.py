@@ -12,7 +12,7 @@ from crdt_core.codec.records import encode_part
 from crdt_core.errors import Retired
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.lattice.replica_index import ReplicaIndex
-from crdt_core.membership.identity import Sponsor
+from crdt_core.membership.decisions import Sponsor
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from crdt_core.types import MEMBERS
