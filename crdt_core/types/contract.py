@@ -120,6 +120,13 @@ class CrdtType(ABC):
     encoded_name: ClassVar[bytes]
     """`name` as bytes."""
 
+    event_class: ClassVar[str] = "d"
+    """The class of the keyspace notifications about objects of the type, as Redis spells it in its flags.
+
+    `$`, `l`, `s`, `h`, `z` and `t` are those of Redis's types, and `g` is that of what can happen to any key. Default:
+    `d`, as for types that modules of Redis bring.
+    """
+
     redis_type: ClassVar[str] = ""
     """What `TYPE` says of a key, and what `SCAN ... TYPE` looks for. Default: `name`."""
 

@@ -117,6 +117,7 @@ class CounterType(CrdtType):
     """What both counters share. A part is a replica id; a payload is a `Share`, or an `ObservedReset` for a removal."""
 
     redis_type = "string"
+    event_class = "$"
     family = "string"
     plain = False
 

@@ -58,6 +58,7 @@ class ExpiryType(CrdtType):
     """When a key expires."""
 
     name = "expiry"
+    event_class = "g"
     attribute = True
 
     def value(self, view: View) -> list[Until]:

@@ -54,6 +54,7 @@ class HashType(WrittenType):
     """A hash as Redis has it."""
 
     name = "hash"
+    event_class = "h"
     collection = True
 
     def value(self, view: View) -> dict[bytes, bytes]:

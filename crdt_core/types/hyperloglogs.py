@@ -57,6 +57,7 @@ class HyperLogLogType(CrdtType):
 
     name = "hyperloglog"
     redis_type = "string"
+    event_class = "$"
     collection = True
 
     def value(self, view: View) -> int:

@@ -56,6 +56,7 @@ class RegisterType(CrdtType):
     """What both registers share. The part is the slot; a payload is `Stamped`."""
 
     redis_type = "string"
+    event_class = "$"
     family = "string"
 
     def winner(self, view: View) -> Stamped | None:

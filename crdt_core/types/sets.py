@@ -35,6 +35,7 @@ class SetType(CrdtType):
     """What all sets share. A part is a member; its payload is `True`."""
 
     redis_type = "set"
+    event_class = "s"
     family = "set"
     collection = True
     shape = Shape.ELEMENTS

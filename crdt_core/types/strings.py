@@ -97,6 +97,7 @@ class StringType(WrittenType):
     """A string as Redis has it. The parts are the slot, and the shares by replica id."""
 
     name = "string"
+    event_class = "$"
 
     def value(self, view: View) -> bytes | None:
         """Return the value that shows, `None` if there is none."""

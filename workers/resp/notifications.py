@@ -29,8 +29,6 @@ __all__ = ["Flags", "announce", "events"]
 
 _CLASSES = "g$lshzxetd"
 """The classes of events that `A` stands for, in the order in which Redis shows them."""
-_CLASS_OF = {"string": "$", "list": "l", "set": "s", "hash": "h", "zset": "z", "stream": "t", "expiry": "g"}
-"""The class of an event by the Redis type of the object; that of any other is `d`, as of types that modules bring."""
 
 
 class Flags:
@@ -105,6 +103,5 @@ def events(
         return
     for type_, part, before in parts:
         found = catalogue.find(key, type_.name)
-        event_class = _CLASS_OF.get(type_.redis_type, "d")
         for event in type_.events(part, before, found.parts.get(part) if found is not None else None):
-            yield event, event_class
+            yield event, type_.event_class

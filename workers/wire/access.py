@@ -71,7 +71,7 @@ LAYOUT: tuple[KeyAccess, ...] = (
     KeyAccess("deltaic:{<node>}:added", peer={"%R": "smembers", "%W": "sadd"}, jobs={"%R": "smembers"}),
     KeyAccess("deltaic:{<node>}:probe"),
     KeyAccess("deltaic:{<node>}:lock:*", jobs={"%RW": "set get del eval evalsha"}),
-    KeyAccess("deltaic:fleet", peer={"%R": "hget"}),
+    KeyAccess("deltaic:fleet", peer={"%R": "hget"}, jobs={"%R": "hget"}),
     KeyAccess("deltaic:audit", peer={"%R": "hget"}, jobs={"%W": "hset"}),
     KeyAccess("deltaic:refused_jobs", jobs={"%RW": "incr"}),
     KeyAccess("rq:*"),

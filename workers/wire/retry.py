@@ -45,17 +45,19 @@ async def until_redis_answers(
     """Return the result of `attempt`, repeated while it raises `StoreUnavailable` or an error of a connection.
 
     `on_failure` is called with the reason of each failure. The log gets a line after the fourth failure, or when two
-    seconds have passed, and another one when Redis answers then.
+    seconds have passed; another one for each further kind of failure, such as a refused password first, and then no
+    connection; and one when Redis answers then.
     """
-    begun_s, logged = monotonic(), False
+    begun_s = monotonic()
+    logged: set[type[BaseException]] = set()
 
     def note_failure(state: RetryCallState) -> None:
-        nonlocal logged
-        reason = str(state.outcome.exception()) if state.outcome is not None else ""
-        on_failure(reason)
-        if not logged and (state.attempt_number >= _LOG_AFTER_ATTEMPTS or monotonic() - begun_s > _LOG_AFTER_S):
-            logged = True
-            log.warning("redis_awaited", url=redacted(url), reason=reason)
+        error = state.outcome.exception() if state.outcome is not None else None
+        on_failure(str(error))
+        has_lasted = state.attempt_number >= _LOG_AFTER_ATTEMPTS or monotonic() - begun_s > _LOG_AFTER_S
+        if error is not None and has_lasted and type(error) not in logged:
+            logged.add(type(error))
+            log.warning("redis_awaited", url=redacted(url), reason=str(error))
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type((StoreUnavailable, RedisError, OSError)),

@@ -23,6 +23,7 @@ from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from workers.config.credentials import Credentials
+from workers.config.redis_url import tls_of
 from workers.jobs.expiry import sweep
 from workers.replication.broadcasts import Broadcasts
 from workers.replication.heartbeat import delete_heartbeat
@@ -119,6 +120,7 @@ class Life:
         If the state turns out to be damaged, the node decides anew. Raises `DamagedState` where nobody can help, and
         `EvictingRedis`.
         """
+        tls_of(self._node_settings.redis)  # files that cannot be used are a bad setting, and nothing to wait for
         own = self._peers.redis(self._name)
         await until_redis_answers(partial(check_eviction, self._name, own), self._node_settings.redis)
         await self._store.acquire(takeover=takeover)

@@ -31,7 +31,7 @@ class Side:
     """One node of n1 and n2: what it hears, and its broadcasts."""
 
     def __init__(self, name: str, urls: dict[str, str]) -> None:
-        nodes = {node: {"grpc": "h:1", "redis": url} for node, url in urls.items()}
+        nodes = {node: {"grpc": f"{node}:1", "redis": url} for node, url in urls.items()}
         self.name = name
         self.peers = Peers(checked({"nodes": nodes}), name)
         self.links: Any = SimpleNamespace(paused=frozenset())
@@ -76,10 +76,15 @@ async def test_messages_arrive_in_the_order_of_their_publisher_and_not_at_itself
 
 async def test_what_is_published_while_nobody_listens_is_kept_for_nobody(server: ValkeyServer) -> None:
     async with running({"n1": server.url, "n2": server.url}, "n1") as (n1,):
-        n1.broadcasts.publish(b"news", b"missed")
-        n1.broadcasts.publish(b"news", b"missed, too")
         with server.client() as client:
-            await wait_until_async(lambda: client.info("commandstats").get("cmdstat_publish"), what="a publication")
+            client.config_resetstat()
+            n1.broadcasts.publish(b"news", b"missed")
+            n1.broadcasts.publish(b"news", b"missed, too")
+
+            def published() -> int:
+                return client.info("commandstats").get("cmdstat_publish", {"calls": 0})["calls"]
+
+            await wait_until_async(lambda: published() == 2, what="both publications")
             assert client.dbsize() == 0
         async with running({"n1": server.url, "n2": server.url}, "n2") as (n2,):
             await subscribed(server, 2)
@@ -109,7 +114,7 @@ async def test_a_lost_connection_is_opened_again_and_members_that_join_are_heard
                 if found["name"].startswith("deltaic-"):
                     client.client_kill_filter(_id=found["id"])
             await subscribed(server, 2)
-            await n2.mailbox.call(AddMember("n3", "h:3", server.url))
+            await n2.mailbox.call(AddMember("n3", "h:3", server.url, "a1"))
             await subscribed(server, 3)
             client.publish(Keys("n3").published, encode_message(b"news", b"from n3"))
             await wait_until_async(lambda: n2.heard == [(b"news", b"from n3")], what="the newcomer's message")

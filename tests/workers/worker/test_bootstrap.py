@@ -143,7 +143,7 @@ async def test_a_node_that_the_fleet_does_not_know_does_not_run(starting: Starti
 async def test_while_it_cannot_decide_its_heartbeat_says_why_and_what_would_help(starting: Starting) -> None:
     deciding = asyncio.create_task(starting.decide(AWAY))
     await wait_until_async(lambda: starting.beat().get("waits"), what="it to say that it waits")
-    assert "what n2 has seen cannot be asked" in starting.beat()["waits"]
+    assert "the Redis of n2 does not answer" in starting.beat()["waits"]
     assert (starting.beat()["remedy"], starting.beat()["serving"]) == ("--trust-redis", False)
     await end([deciding])
     decision = await starting.decide(AWAY, trusting=True)

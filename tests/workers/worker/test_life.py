@@ -217,12 +217,12 @@ async def test_an_outage_of_redis_is_said_when_it_begins_and_when_it_ends_and_no
                     await life.client.incr("hits")
                 during = [line["event"] for line in logs]
                 await asyncio.to_thread(valkey.start)
-                ends = {"redis_returned", "redis_answered"}
+                ends = {"redis_returned", "redis_answered", "writes_succeeding"}
                 await wait_until_async(lambda: ends <= {line["event"] for line in logs}, 20, "its return to be said")
             life.stop.set_result(None)
             await life.task
     finally:
         valkey.stop()
-    assert sorted(during) == ["commit_interrupted", "redis_awaited", "redis_lost"]
+    assert sorted(during) == ["commit_interrupted", "redis_awaited", "redis_lost", "writes_failing"]
     after = [line["event"] for line in logs][len(during) :]
-    assert sorted(after) == ["redis_answered", "redis_returned"]
+    assert sorted(after) == ["redis_answered", "redis_returned", "writes_succeeding"]

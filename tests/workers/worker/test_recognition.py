@@ -36,7 +36,7 @@ class Newcomer:
     """n4, which was added, and its peer n1: all that their Redis says."""
 
     def __init__(self, server: ValkeyServer) -> None:
-        nodes = {name: {"grpc": "h:1", "redis": server.url} for name in ("n1", "n4")}
+        nodes = {name: {"grpc": f"{name}:1", "redis": server.url} for name in ("n1", "n4")}
         self.peers = Peers(checked({"nodes": nodes}), "n4")
         self.client: Redis = server.client()
         self.client.flushdb()
