@@ -1,9 +1,8 @@
-"""Learns from heartbeats whether a member runs Deltaic 0.1.0, which cannot read all that this version can write.
+"""Learns from heartbeats whether all members can read what this version writes, and Deltaic 0.1.0 cannot.
 
-A heartbeat says `"format": 1`; that of 0.1.0 says nothing. While a member is known to run 0.1.0, the replica is
-`cautious`: it writes no shares of fractions and no carried deadlines. What such a member cannot read it would set
-aside, and take nothing after it until it is upgraded. A member that was never heard of counts as upgraded: it may be
-gone for long, and what it cannot read waits for it.
+A heartbeat says `"format": 1`; that of 0.1.0 says nothing. Until this worker has heard so of every member, the replica
+is `cautious`: it writes no shares of fractions and no carried deadlines. What a member of 0.1.0 cannot read it would set
+aside, and take nothing after it until it is upgraded. So a member that was not heard yet counts as one of 0.1.0.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ FORMAT = 1
 
 
 class Formats:
-    """What the peers of `node` can read. The node is cautious until `decide` is called for the first time."""
+    """What the peers of `node` can read. The node is cautious until all of them have been heard."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._old: set[str] = set()
+        self._upgraded: set[str] = set()
         node.replica.cautious = bool(node.peers)
 
     def note(self, peer: str, fields: Mapping[str, Any]) -> None:
         """Take in the fields of a heartbeat of `peer`."""
         if fields.get("format", 0) >= FORMAT:
-            self._old.discard(peer)
+            self._upgraded.add(peer)
         elif fields.get("serving"):
-            self._old.add(peer)
+            self._upgraded.discard(peer)
 
     def decide(self) -> None:
-        """Let the node be cautious if, and only if, a peer is known to run 0.1.0."""
-        self._node.replica.cautious = not self._old.isdisjoint(self._node.peers)
+        """Let the node be cautious unless all of its peers are known to be upgraded."""
+        self._node.replica.cautious = not self._upgraded.issuperset(self._node.peers)

@@ -16,19 +16,30 @@ def cautious(formats: Formats, node: Node, **beats: dict[str, object]) -> bool:
     return node.replica.cautious
 
 
-def test_a_node_is_cautious_while_a_member_runs_0_1_0() -> None:
+def test_a_node_is_cautious_until_every_member_says_what_it_reads() -> None:
+    """One that was not heard yet counted as upgraded, and took in nothing after the first write beyond it."""
     node = Node("n1", Replica("n1", founders=("n1", "n2", "n3")), "s")
     formats = Formats(node)
-    assert node.replica.cautious, "until it has listened"
-    assert not cautious(formats, node)
-    assert cautious(formats, node, n2=NEW, n3=OLD)
+    assert node.replica.cautious
+    assert cautious(formats, node)
     assert cautious(formats, node, n2=NEW)
     assert not cautious(formats, node, n3=NEW)
 
 
-def test_who_is_no_member_or_does_not_serve_yet_does_not_count() -> None:
+def test_a_member_that_goes_back_to_0_1_0_makes_a_node_cautious_again() -> None:
+    node = Node("n1", Replica("n1", founders=("n1", "n2", "n3")), "s")
+    formats = Formats(node)
+    assert not cautious(formats, node, n2=NEW, n3=NEW)
+    assert cautious(formats, node, n3=OLD)
+    assert not cautious(formats, node, n3=NEW)
+
+
+def test_who_is_no_member_does_not_count_and_who_does_not_serve_yet_says_nothing_new() -> None:
     node = Node("n1", Replica("n1", founders=("n1", "n2")), "s")
-    assert not cautious(Formats(node), node, n2={"serving": False, "waits": "so"}, n9=OLD)
+    formats = Formats(node)
+    assert cautious(formats, node, n2={"serving": False, "waits": "so"}, n9=NEW)
+    assert not cautious(formats, node, n2=NEW, n9=OLD)
+    assert not cautious(formats, node, n2={"serving": False, "waits": "so"})
 
 
 def test_a_lone_node_is_never_cautious() -> None:
