@@ -1,8 +1,8 @@
 """Learns from heartbeats whether all members can read what this version writes, and Deltaic 0.1.0 cannot.
 
 A heartbeat says `"format": 1`; that of 0.1.0 says nothing. Until this worker has heard so of every member, the replica
-is `cautious`: it writes no shares of fractions and no carried deadlines. What a member of 0.1.0 cannot read it would set
-aside, and take nothing after it until it is upgraded. So a member that was not heard yet counts as one of 0.1.0.
+is `cautious`: it writes no shares of fractions and no carried deadlines. A member of 0.1.0 would set aside what it
+cannot read, and take nothing after it until it is upgraded. So a member that was not heard yet counts as one of 0.1.0.
 """
 
 from __future__ import annotations
