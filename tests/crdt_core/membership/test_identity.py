@@ -213,7 +213,7 @@ def test_a_node_that_was_killed_while_it_joined_joins_on() -> None:
     own = NodeEvidence("n1.2", VersionVector(), joining=True)
     facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
     n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))
-    assert choose(own, n2=n2, n3=N3) == Join("n1.2", Sponsor("n3", "n3"), fresh=False)
+    assert choose(own, n2=n2, n3=N3) == Join("n1.2", Sponsor("n2", "n2"), fresh=False)
 
 
 def test_a_node_that_lost_commits_of_the_id_under_which_it_joined_takes_another() -> None:
@@ -396,7 +396,7 @@ def test_a_node_whose_addition_nobody_heard_of_joins_under_another_id_that_was_r
     facts = (Fact(Standing.FOLDED, "n1", reason=REMOVED_BY_HAND), active("n1"))
     n2 = staying("n2", GONE, *facts, ids=("n1", "n1.3"))
     n4 = staying("n4")
-    assert choose_unheard(added_by_n3("n1.2"), n2=n2, n4=n4) == Join("n1.3", Sponsor("n4", "n4"), fresh=True)
+    assert choose_unheard(added_by_n3("n1.2"), n2=n2, n4=n4) == Join("n1.3", Sponsor("n2", "n2"), fresh=True)
 
 
 def test_a_removed_node_whose_second_addition_nobody_heard_of_does_not_run() -> None:
