@@ -145,7 +145,7 @@ def test_an_empty_redis_waits_for_a_node_that_leaves_until_the_other_members_hav
 
 
 def test_newcomers_do_not_wait_for_each_other_to_close_an_id_that_leaves() -> None:
-    """Found by the simulator: n1 and n3 were added, and n4 had discarded its state. Both waited for each other for ever.
+    """Found by the simulator: n1 and n3 were added, and n4 had discarded its state. Both waited for each other.
 
     A member whose Redis is empty takes its state from one that has closed the id, so it takes in nothing of that id.
     """
