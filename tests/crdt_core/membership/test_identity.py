@@ -133,6 +133,21 @@ def test_a_node_that_has_discarded_its_state_does_not_tell_what_its_former_id_ha
     assert choose(doubtful, n2=n2, n3=kept) == Resume("n1", FOUNDERS)
 
 
+def test_a_node_that_has_discarded_its_state_does_not_tell_either_if_its_new_id_is_lost() -> None:
+    """Found by the simulator: n1 had recorded n2.2, and lost that commit. So n2 did not leave, as far as anybody knew.
+
+    n1 took the empty clock for all that n2 had seen, and used the dot again that the former log of n2 builds on.
+    """
+    doubtful = replace(OWN, doubtful=True)
+    n2 = NodeEvidence("n2.2", joining=True, formers=("n2",))
+    decision = choose(doubtful, n2=n2, n3=N3, patient=True)
+    assert isinstance(decision, Wait)
+    assert "n2 has discarded the state" in decision.reason
+    decision = choose(doubtful, n2=n2, n3=N3)
+    assert isinstance(decision, ComeBack)
+    assert decision.replica == "n1.2-c0de"
+
+
 def test_an_empty_redis_waits_for_a_node_that_leaves_until_the_other_members_have_closed_it() -> None:
     """A node that starts from the state of a member that has closed an id takes nothing of that id either."""
     unseen = evidence("n2")
