@@ -283,16 +283,16 @@ class _Situation:
     def _silent(self) -> list[str]:
         """The other nodes that do not tell what they know of this node's commits, and of which a member may still hear.
 
-        Beside the members these are nodes whose ids leave, until every member has closed those ids. Such a node tells
+        Beside the members these are nodes whose ids leave, until every member has closed those ids. A node tells
         nothing if it does not answer, or has discarded the state of that id: its log may still hold what builds on this
         node's commits. A node whose Redis is empty need not have closed the ids, be it this one or another: it takes
         its state, and so what it takes in, from a member that has.
         """
         closers = {id_ for node, id_ in self.members.active.items() if not self._is_empty(node)}
         closings, leaving = self.members.closings, self.members.leaving
-        still_heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
-        silent = {node for id_, node in still_heard.items() if node != self.name and not self._tells(node, id_)}
-        return sorted({*self.unreachable, *silent})
+        heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
+        heard |= {id_: node for node, id_ in self.members.active.items()}
+        return sorted({node for id_, node in heard.items() if node != self.name and not self._tells(node, id_)})
 
     def _is_empty(self, node: str) -> bool:
         """Return whether the Redis of `node` answers, and holds no replica."""
