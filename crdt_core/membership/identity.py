@@ -120,14 +120,20 @@ class _Situation:
     def decide_as_namesake(self) -> Decision:
         """Decide for a node whose name another machine keeps."""
         reason = f"another machine was added as {self.name} at the same time, and keeps the name"
-        if not self.own.replica:
-            raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
         sponsor, machine = self._sponsor(), self.displaced
+        if not self.own.replica or self._is_never_recorded(machine):
+            raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
         if sponsor is None:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
         known = [self.own.replica, *ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
         new = next_incarnation(machine, known, self.nonce if self.unreachable else "")
         return ComeBack(new, sponsor, reason, fresh=True, renamed=machine)
+
+    def _is_never_recorded(self, machine: str) -> bool:
+        """Return whether `machine` has nothing to save, and no member knows it or may yet hear of its addition."""
+        has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
+        is_known = bool(ids_of_machine(self.members, machine) or self.members.ids_of(machine))
+        return not (has_written or is_known or self.unreachable or self.members.leaving)
 
     def decide_as_member(self, *, patient: bool) -> Decision:
         """Decide for a member, by what its own Redis holds."""
