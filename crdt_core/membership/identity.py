@@ -120,14 +120,20 @@ class _Situation:
     def decide_as_namesake(self) -> Decision:
         """Decide for a node whose name another machine keeps."""
         reason = f"another machine was added as {self.name} at the same time, and keeps the name"
-        if not self.own.replica:
-            raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
         sponsor, machine = self._sponsor(), self.displaced
+        if not self.own.replica or self._is_never_recorded(machine):
+            raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
         if sponsor is None:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
         known = [self.own.replica, *ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
         new = next_incarnation(machine, known, self.nonce if self.unreachable else "")
         return ComeBack(new, sponsor, reason, fresh=True, renamed=machine)
+
+    def _is_never_recorded(self, machine: str) -> bool:
+        """Return whether `machine` has nothing to save, and no member knows it or may yet hear of its addition."""
+        has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
+        is_known = bool(ids_of_machine(self.members, machine) or self.members.ids_of(machine))
+        return not (has_written or is_known or self.unreachable or self.members.leaving)
 
     def decide_as_member(self, *, patient: bool) -> Decision:
         """Decide for a member, by what its own Redis holds."""
@@ -224,7 +230,7 @@ class _Situation:
         return Resume(self.own.replica, self.own.founders)
 
     def _join(self, replica: ReplicaId, *, fresh: bool) -> Join | Wait:
-        sponsor = self._sponsor()
+        sponsor = self._sponsor(replica)
         if sponsor is None:
             return Wait("it is to join the fleet, but no member runs that could give it the state")
         return Join(replica, sponsor, fresh)
@@ -283,16 +289,21 @@ class _Situation:
     def _silent(self) -> list[str]:
         """The other nodes that do not tell what they know of this node's commits, and of which a member may still hear.
 
-        Beside the members these are nodes whose ids leave, until every member has closed those ids. Such a node tells
+        Beside the members these are nodes whose ids leave, until every member has closed those ids. A node tells
         nothing if it does not answer, or has discarded the state of that id: its log may still hold what builds on this
-        node's commits. This node need not have closed the ids if its Redis is empty: it takes its state, and so what it
-        takes in, from a member that has.
+        node's commits. A node whose Redis is empty need not have closed the ids, be it this one or another: it takes
+        its state, and so what it takes in, from a member that has.
         """
-        closers = {id_ for node, id_ in self.members.active.items() if self.own.replica or node != self.name}
+        closers = {id_ for node, id_ in self.members.active.items() if not self._is_empty(node)}
         closings, leaving = self.members.closings, self.members.leaving
-        still_heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
-        silent = {node for id_, node in still_heard.items() if node != self.name and not self._tells(node, id_)}
-        return sorted({*self.unreachable, *silent})
+        heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
+        heard |= {id_: node for node, id_ in self.members.active.items()}
+        return sorted({node for id_, node in heard.items() if node != self.name and not self._tells(node, id_)})
+
+    def _is_empty(self, node: str) -> bool:
+        """Return whether the Redis of `node` answers, and holds no replica."""
+        evidence = self.own if node == self.name else self.others.get(node)
+        return evidence is not None and not evidence.replica
 
     @property
     def _silence(self) -> str:
@@ -367,10 +378,21 @@ class _Situation:
         owner = self.others.get(fact.node)
         return owner.clock[replica] if owner and owner.running and owner.replica == replica else held
 
-    def _sponsor(self) -> Sponsor | None:
-        """Return the running member that has seen most. A node that has to come back itself cannot be a sponsor."""
+    def _sponsor(self, newcomer: ReplicaId = "") -> Sponsor | None:
+        """Return the running member that is fit most, or `None` if there is none that is fit at all.
+
+        Best is a member that has recorded the id `newcomer`, as it sends nothing to strangers; then one that most nodes
+        know, as others may never hear of what a stranger records; then the one that has seen most. A node that has to
+        come back itself cannot be a sponsor.
+        """
+        answered = [other for other in self.others.values() if other is not None]
         candidates = [
-            (sum(other.clock.values()), node)
+            (
+                _knows(other, newcomer),
+                sum(_knows(one, other.replica) for one in answered),
+                sum(other.clock.values()),
+                node,
+            )
             for node, other in self.others.items()
             if node != self.name and other is not None and other.running and not other.joining
             if other.replica and self.members.active.get(node) == other.replica
@@ -378,5 +400,9 @@ class _Situation:
         ]
         if not candidates:
             return None
-        _, node = max(candidates)
+        node = max(candidates)[-1]
         return Sponsor(node, self.members.active[node])
+
+
+def _knows(evidence: NodeEvidence, replica: ReplicaId) -> bool:
+    return replica in (evidence.members.facts or evidence.founders)

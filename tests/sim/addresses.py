@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crdt_core.types.members import Members
-    from tests.sim.shell import Host
+    from tests.sim.shell import Host, Process
     from tests.sim.world import World
 
-__all__ = ["address_of", "host_of"]
+__all__ = ["address_of", "host_of", "known_members"]
 
 
 def address_of(host: Host) -> str:
@@ -25,3 +25,9 @@ def host_of(world: World, members: Members, node: str) -> Host | None:
     replica = members.active.get(node)
     address = members.facts[replica].redis if replica is not None else ""
     return world.hosts.get(address or node)
+
+
+def known_members(process: Process) -> Members:
+    """The members by which a process finds others: until it is one itself, also those that its start had found."""
+    members = process.node.replica.members
+    return process.host.found_members.joined(members) if process.node.joins else members

@@ -18,7 +18,7 @@ from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.decisions import ComeBack, Resume, Wait, start_of
 from crdt_core.membership.evidence import disowned
 from crdt_core.membership.identity import decide
-from crdt_core.types.members import MEMBERS_KEY
+from crdt_core.types.members import MEMBERS_KEY, Members
 from tests.sim.addresses import address_of, host_of
 from workers.storage.evidence import STARTING, evidence_of
 
@@ -57,9 +57,11 @@ class Bootstrap:
         if host.store.down:
             world.later(_AGAIN_MS, self.decide)
             return
-        own = read_evidence(host)
+        own, host.found_members = read_evidence(host), Members({}, {})
         others = evidence_of_others(host, self._silent)
         self._silent.clear()
+        for record in (own, *others.values()):
+            host.found_members = host.found_members if record is None else host.found_members.joined(record.members)
         patient = not world.resting and world.now_ms < self._began_ms + _PATIENCE_MS
         nonce = f"{world.rng.randrange(16**4):04x}"
         try:
@@ -74,7 +76,7 @@ class Bootstrap:
             if not world.resting:
                 world.later(_AGAIN_MS, self.decide)
         elif isinstance(decision, ComeBack) and decision.sponsor is not None:
-            sponsor = host_of(world, own.members, decision.sponsor.node)
+            sponsor = host_of(world, host.found_members, decision.sponsor.node)
             assert sponsor is not None
             self._ask(decision, sponsor.name)
         else:

@@ -154,9 +154,9 @@ def alter_a_field(world: World, host: Host) -> bool:
 
 
 def _hashes(world: World, host: Host) -> list[bytes]:
-    """The hashes of the stored state; none unless all other nodes could give this one its state back."""
+    """The hashes of the stored state; none unless there are other nodes, and all could give this one its state back."""
     others = [other for other in world.hosts.values() if other is not host and not other.out]
-    if host.lost or host.store.down or not all(map(_is_whole, others)):
+    if host.lost or host.store.down or not others or not all(map(_is_whole, others)):
         return []
     return sorted(host.store.hashes)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.header import decode_header, is_sealed
 from crdt_core.codec.records import STATE, decode_object, decode_part, object_hashes, object_record, part_record
-from crdt_core.errors import DamagedState
+from crdt_core.errors import DamagedState, Malformed
 from crdt_core.replica.replica import Replica
 from crdt_core.replica.weighing import Weighing, lost_collections
 from tests.sim.violation import require
@@ -42,7 +42,10 @@ def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> t
     if digest != header.digest or lost_collections(weighing.heads):
         raise DamagedState(id_, f"its digest is {digest:016x}")
     require(store.hashes.keys() <= known, "no hash is left behind that no object names")
-    replica.restore(header.clock, header.stable, digest, weighing.heads)
+    try:
+        replica.restore(header.clock, header.stable, digest, weighing.heads)
+    except Malformed as error:
+        raise DamagedState(id_, str(error)) from error
     seal = store.header.get(b"seal")
     if seal is not None and not is_sealed(header, seal, replica.catalogue.removals):
         raise DamagedState(id_, "its seal is not that of its header and of its removals")

@@ -59,7 +59,7 @@ def start_all(world: World) -> None:
             for name, replica in members.active.items():
                 machine = members.facts[replica].redis or name
                 if machine not in world.hosts or world.hosts[machine].out:
-                    settle_in(world, machine, name)
+                    settle_in(world, machine, name, replica)
         waiting = [host for host in world.hosts.values() if not host.lives and not host.out]
         if not waiting:
             return

@@ -37,8 +37,9 @@ from crdt_core.node.events import (
     Tick,
 )
 from crdt_core.replica.proof import CATALOGUE, Proof, collections_of, fields_of, hash_of
+from crdt_core.types.members import Members
 from tests.sim import checks
-from tests.sim.addresses import address_of, host_of
+from tests.sim.addresses import address_of, host_of, known_members
 from tests.sim.bootstrap import Bootstrap, disowned_by_peers
 from tests.sim.flight import Flight, ObservedNode, Told, with_token
 from tests.sim.persisted import all_records, load
@@ -88,6 +89,7 @@ class Host:
     `lost`: the store has lost something that a process had confirmed.
     `spoilt`: somebody has deleted or altered what the store holds, and no process has noticed it yet.
     `set_right`: the hybrid clock was set right since the last commit. `out`: the node was told that it is no member.
+    `found_members`: whom the latest start has found in the stores of all nodes.
     """
 
     def __init__(self, world: World, name: str, node: str = "") -> None:
@@ -107,6 +109,7 @@ class Host:
         self.spoilt = False
         self.set_right = False
         self.out = False
+        self.found_members = Members({}, {})
 
     @property
     def lives(self) -> bool:
@@ -531,7 +534,7 @@ class Process:
         self.world.note(self.host.name, "sends", type(message).__name__, "to", effect.peer)
         failed = SendFailed(effect.peer, message.round if hasattr(message, "round") else "")
         fail = partial(self._act, partial(self.put, failed))
-        found = host_of(self.world, self.node.replica.members, effect.peer)
+        found = host_of(self.world, known_members(self), effect.peer)
         self.world.network.send(self.host.name, found.name if found else effect.peer, encode_message(message), fail)
 
     # A store that has lost what it had confirmed

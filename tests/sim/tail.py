@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.node.events import DeltasRead, Reply
-from tests.sim.addresses import host_of
+from tests.sim.addresses import host_of, known_members
 
 if TYPE_CHECKING:
     from tests.sim.shell import Host, Process
@@ -58,7 +58,7 @@ class Tail:
     @property
     def _host(self) -> Host | None:
         """The host whose log this is, where it is known."""
-        return host_of(self._world, self._process.node.replica.members, self._peer)
+        return host_of(self._world, known_members(self._process), self._peer)
 
     def _read(self) -> None:
         if self._ended:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+from crdt_core.membership.changes import AddMember
+from crdt_core.node.events import Call
 from tests.sim.plan import Plan
 from tests.sim.rest import bring_to_rest, forget
 from tests.sim.shell import start
+from tests.sim.tail import Nobody
 from tests.sim.world import World
 
 CALM = replace(Plan.draw(Random(0)), nodes=("n1", "n2", "n3"), latency_ms=2, loss=0.0, duplication=0.0)
@@ -27,3 +30,22 @@ def test_a_node_that_ends_while_tombstones_are_forgotten_is_left_out_from_then_o
     world.later(0, end)
     forget(world)
     assert [name for name, host in world.hosts.items() if host.lives] == ["n1", "n2"]
+
+
+def test_a_machine_whose_addition_was_not_answered_is_added_again() -> None:
+    """Its Redis did not say under which id it was added, so while its name was in dispute it could not start.
+
+    `deltaic node add` takes note of that also for a node that is a member already, so an operator would repeat it.
+    """
+    world = World(1, plan=replace(CALM, nodes=("n1", "n2")))
+    for host in world.hosts.values():
+        start(host)
+    world.pass_time(100)
+    world.network.cut = {("n1", "n2"), ("n2", "n1")}
+    for host, addition in (("n1", AddMember("n3", "", "", "a1")), ("n2", AddMember("n3", "n3b", "n3b", "b2"))):
+        process = world.hosts[host].process
+        assert process is not None
+        process.put(Call(addition, Nobody()))
+    world.pass_time(100)
+    bring_to_rest(world)
+    assert [name for name, host in world.hosts.items() if host.lives] == ["n1", "n2", "n3b"]

@@ -75,7 +75,8 @@ class Broadcasts:
         async with Children() as children:
             children.start(self._send_all())
             while True:
-                peers, self._peers.members = self._node.peers, self._node.replica.members
+                peers = self._node.peers
+                self._peers.follow(self._node.replica.members, joins=self._node.joins)
                 for gone in listening.keys() - set(peers):
                     children.start(end([listening.pop(gone)]))
                 for peer in peers:

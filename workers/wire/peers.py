@@ -33,7 +33,7 @@ _PROBE_TIMEOUT_S = 1.0
 class Peers:
     """The connections of node `name` to the Redis of all nodes, its own included.
 
-    `members` is what the node's replica knows of the members at present; the owner of this object keeps it up to date.
+    `members` is what is known of the members at present; the owner of this object keeps it up to date (`follow`).
     `met` has, per node whose log is read, the run id of its Redis when reading began.
     """
 
@@ -55,6 +55,14 @@ class Peers:
     def inbox_entries_max(self) -> int:
         """How many messages may wait in a node's inbox."""
         return self._settings.limits.inbox_entries_max
+
+    def follow(self, members: Members, *, joins: bool) -> None:
+        """Take over `members`, which is what the node's replica knows.
+
+        The replica of a node that `joins` may not have heard of its sponsor yet. Until the node is a member, what its
+        start has found out from others counts, too.
+        """
+        self.members = self.members.joined(members) if joins and self.members is not None else members
 
     def in_fleet_file(self) -> list[str]:
         """Return the other nodes that the fleet file names."""

@@ -44,7 +44,7 @@ async def follow_peers(
     tails: dict[tuple[str, ReplicaId], asyncio.Task[None]] = {}
     async with Children() as children:
         while True:
-            peers.members = mailbox.node.replica.members
+            peers.follow(mailbox.node.replica.members, joins=mailbox.node.joins)
             wanted = mailbox.node.membership.logs_to_read
             for gone in tails.keys() - wanted:
                 children.start(end([tails.pop(gone)]))

@@ -133,6 +133,21 @@ def test_a_node_that_has_discarded_its_state_does_not_tell_what_its_former_id_ha
     assert choose(doubtful, n2=n2, n3=kept) == Resume("n1", FOUNDERS)
 
 
+def test_a_node_that_has_discarded_its_state_does_not_tell_either_if_its_new_id_is_lost() -> None:
+    """Found by the simulator: n1 had recorded n2.2, and lost that commit. So n2 did not leave, as far as anybody knew.
+
+    n1 took the empty clock for all that n2 had seen, and used the dot again that the former log of n2 builds on.
+    """
+    doubtful = replace(OWN, doubtful=True)
+    n2 = NodeEvidence("n2.2", joining=True, formers=("n2",))
+    decision = choose(doubtful, n2=n2, n3=N3, patient=True)
+    assert isinstance(decision, Wait)
+    assert "n2 has discarded the state" in decision.reason
+    decision = choose(doubtful, n2=n2, n3=N3)
+    assert isinstance(decision, ComeBack)
+    assert decision.replica == "n1.2-c0de"
+
+
 def test_an_empty_redis_waits_for_a_node_that_leaves_until_the_other_members_have_closed_it() -> None:
     """A node that starts from the state of a member that has closed an id takes nothing of that id either."""
     unseen = evidence("n2")
@@ -142,6 +157,21 @@ def test_an_empty_redis_waits_for_a_node_that_leaves_until_the_other_members_hav
     joins = Join("n1", Sponsor("n2", "n2"), fresh=True)
     assert choose(NOTHING, n2=removing_n3(unseen), n3=None, trusting=True) == joins
     assert choose(NOTHING, n2=removing_n3(unseen, "n2"), n3=None) == joins
+
+
+def test_newcomers_do_not_wait_for_each_other_to_close_an_id_that_leaves() -> None:
+    """Found by the simulator: n1 and n3 were added, and n4 had discarded its state. Both waited for each other.
+
+    A member whose Redis is empty takes its state from one that has closed the id, so it takes in nothing of that id.
+    """
+    ids = ("n1", "n2", "n3", "n4", "n4.2")
+    facts = dict(zip(ids, (*map(active, ids[:3]), leaving("n4", LOST), active("n4")), strict=True))
+    n2 = replace(evidence("n2"), members=Members(facts, {"n4": ("n2", "n4.2")}))
+    n4 = NodeEvidence("n4.2", joining=True, formers=("n4",), running=True)
+    others = {"n2": n2, "n3": NOTHING, "n4": n4}
+    assert decide("n1", NOTHING, others, nonce="c0de") == Join("n1", Sponsor("n2", "n2"), fresh=True)
+    for undecided in (None, NodeEvidence("n3", joining=True)):  # it may be taking in the state of before
+        assert isinstance(decide("n1", NOTHING, {**others, "n3": undecided}, nonce="c0de"), Wait)
 
 
 def test_what_a_running_node_has_read_may_be_about_to_be_committed() -> None:
@@ -198,7 +228,7 @@ def test_a_node_that_was_killed_while_it_joined_joins_on() -> None:
     own = NodeEvidence("n1.2", VersionVector(), joining=True)
     facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
     n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))
-    assert choose(own, n2=n2, n3=N3) == Join("n1.2", Sponsor("n3", "n3"), fresh=False)
+    assert choose(own, n2=n2, n3=N3) == Join("n1.2", Sponsor("n2", "n2"), fresh=False)
 
 
 def test_a_node_that_lost_commits_of_the_id_under_which_it_joined_takes_another() -> None:
@@ -381,7 +411,7 @@ def test_a_node_whose_addition_nobody_heard_of_joins_under_another_id_that_was_r
     facts = (Fact(Standing.FOLDED, "n1", reason=REMOVED_BY_HAND), active("n1"))
     n2 = staying("n2", GONE, *facts, ids=("n1", "n1.3"))
     n4 = staying("n4")
-    assert choose_unheard(added_by_n3("n1.2"), n2=n2, n4=n4) == Join("n1.3", Sponsor("n4", "n4"), fresh=True)
+    assert choose_unheard(added_by_n3("n1.2"), n2=n2, n4=n4) == Join("n1.3", Sponsor("n2", "n2"), fresh=True)
 
 
 def test_a_removed_node_whose_second_addition_nobody_heard_of_does_not_run() -> None:
@@ -402,6 +432,32 @@ def test_a_node_whose_addition_nobody_heard_of_speaks_for_nobody_and_sponsors_no
     n2 = staying("n2", GONE, active("n1"), ids=("n1",))
     decision = decide("n1", added_by_n3(), {**others, "n2": n2}, nonce="c0de")
     assert decision == ComeBack("n1.2", Sponsor("n4", "n4"), decision.reason, fresh=True)
+
+
+def test_a_sponsor_has_recorded_the_newcomer_itself() -> None:
+    """Found by the simulator: n4 had seen most. But n3, which had added n4, was removed, and n4 heard of nothing more.
+
+    It took the newcomer for a stranger for ever. No member could close the id of n3 without the newcomer.
+    """
+    leaves = leaving("n3", REMOVED_BY_HAND)
+    n2 = staying("n2", leaves, active("n1"), ids=("n1",))
+    n3 = NodeEvidence("n3", VersionVector(n2=5, n3=21))
+    n4 = replace(staying("n4", leaves), clock=VersionVector(n2=5, n3=21, n4=9))
+    assert choose_unheard(NOTHING, n2=n2, n3=n3, n4=n4) == Join("n1", Sponsor("n2", "n2"), fresh=True)
+
+
+def test_a_sponsor_is_a_member_of_which_most_nodes_have_heard() -> None:
+    """n5 has seen most, but only n3, which was removed, had heard of it: what n5 records may reach nobody."""
+    leaves = leaving("n3", REMOVED_BY_HAND)
+    n2 = replace(staying("n2", leaves), clock=VersionVector(n1=9, n2=9, n3=4))
+    n3 = NodeEvidence("n3", VersionVector(n2=5, n3=21))
+    n5 = replace(n2, replica="n5", clock=VersionVector(n2=5, n3=21, n5=9))
+    n5 = replace(n5, members=n2.members.joined(Members({"n1": active("n1"), "n5": active("n5")}, {})))
+    n2 = replace(n2, members=n2.members.joined(Members({"n1": active("n1")}, {})))
+    own = replace(n2, replica="n1", clock=VersionVector(n1=7), running=False)
+    decision = decide("n1", own, {"n2": n2, "n3": n3, "n4": None, "n5": n5}, nonce="c0de")
+    assert isinstance(decision, ComeBack)
+    assert decision.sponsor == Sponsor("n2", "n2")
 
 
 def test_a_removed_node_with_more_commits_than_the_others_have_joins_under_the_id_of_its_addition() -> None:

@@ -48,6 +48,16 @@ def test_a_node_whose_address_nobody_knows_is_unknown(known: Members | None) -> 
             ask("n3")
 
 
+def test_what_the_start_found_counts_until_the_node_is_a_member() -> None:
+    peers = peers_of("redis://127.0.0.1:1/0")
+    peers.members = members(n2="redis://127.0.0.1:2/0")
+    peers.follow(members(n3="redis://127.0.0.1:3/0"), joins=True)
+    assert [port_of(peers, node) for node in ("n2", "n3")] == [2, 3]
+    peers.follow(members(n3="redis://127.0.0.1:3/0"), joins=False)
+    with pytest.raises(UnknownNode):
+        peers.redis("n2")
+
+
 def test_nodes_that_share_a_redis_share_a_client() -> None:
     peers = peers_of("redis://127.0.0.1:1/0", n2="redis://127.0.0.1:1/0", n3="redis://127.0.0.1:3/0")
     assert peers.redis("n1") is peers.redis("n2")

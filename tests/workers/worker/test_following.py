@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,12 +11,17 @@ import structlog
 from crdt_core.codec.deltas import encode_delta
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.membership.changes import AddMember, RemoveMember
+from crdt_core.membership.decisions import Sponsor
+from crdt_core.node.events import RoundAsked
+from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
+from crdt_core.types.members import Fact, Members, Standing
 from tests.invocations import value_of
 from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench
 from workers.config.loading import checked
+from workers.turns.mailbox import Mailbox
 from workers.wire.keys import DELTA_FIELD, Keys
 from workers.wire.peers import Peers
 from workers.worker.following import follow_peers
@@ -80,6 +86,19 @@ async def test_a_new_member_is_followed_at_the_address_that_was_published(bench:
     await bench.mailbox.call(AddMember("n3", "h:3", bench.url, "a1"))
     bench.write("n3", b"fig", id_="n3-a1")
     await wait_until_async(lambda: bench.fruit() == [b"fig"], what="the new member's delta")
+
+
+async def test_a_joining_node_reaches_a_sponsor_whose_address_is_only_published(bench: Following) -> None:
+    """Found by the simulator: the empty state of a newcomer says nothing of the sponsor that its start had found.
+
+    So the newcomer could send nothing to that sponsor, and asked it for ever.
+    """
+    bench.node = Node("n1", Replica("n1"), "s", sponsor=Sponsor("n3", "n3"))
+    bench.mailbox = Mailbox(bench.node, bench.tap, lambda _: None, call_timeout_s=60)
+    bench.peers.members = Members({"n3": Fact(Standing.ACTIVE, "n3", redis=bench.url)}, {})
+    bench.follow()
+    await bench.mailbox.ask(partial(RoundAsked, ()))
+    assert bench.peers.redis("n3") is bench.peers.redis("n2")
 
 
 async def test_a_member_without_an_address_is_said_once_and_stops_nobody(bench: Following) -> None:

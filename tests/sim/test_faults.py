@@ -1,0 +1,27 @@
+"""What may strike: nothing from which nobody could bring the data back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from tests.sim.faults import FAULTS
+from tests.sim.plan import Plan
+from tests.sim.shell import start
+from tests.sim.world import World
+
+
+def test_the_only_state_that_is_left_is_not_damaged() -> None:
+    """All other nodes were removed, so nobody could give the state back, and the world came to rest without a node."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    host = world.hosts["n1"]
+    host.store.hashes[b"obj:fruit"] = {b"apple": b'{"n1:1":true}'}
+    world.hosts["n2"].out = True
+    for name in ("stored hash deleted", "stored field altered", "Redis evicts keys"):
+        _, strike = FAULTS[name]
+        assert not strike(world, host)
+    assert host.store.hashes
+    world.hosts["n2"].out = False
+    assert FAULTS["stored hash deleted"][1](world, host)
