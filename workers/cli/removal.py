@@ -50,7 +50,7 @@ async def serving_member(clients: FleetClient, fleet: FleetMembers, via: str | N
     for name in [via] if via is not None else members:
         if await clients.nodes[name].serving():
             return clients.nodes[name]
-    raise WorldError(f"no member serves that could write it down; asked {', '.join([via] if via else members)}")
+    raise WorldError(f"no member serves that could record it; asked {', '.join([via] if via else members)}")
 
 
 @click.command()
