@@ -6,7 +6,7 @@ answers the questions for which other systems need a vote:
 - *Joining.* A member writes the new replica id down before the new replica may write anything, and the new replica's
   state must show it. So what a member takes for stable, without having heard of the new replica, the new replica has.
 - *Leaving.* An id that leaves must stop growing everywhere at the same dot. Every member that hears of it *closes* it:
-  from then on the member takes that id's dots only out of members' patches, and writes down that it does. A replica
+  from then on the member takes that id's dots only out of members' patches, and records that it does. A replica
   that has seen the closings of all members has, by causality, all dots of that id that anybody will ever have.
 - *Folding.* Once that is stable the id is *sealed*. Once the seal is stable, no message is under way that was made
   without all of the id's dots, and the id is *folded*: it goes from every clock. The dots that carry its name stay in

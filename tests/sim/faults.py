@@ -107,7 +107,7 @@ def lose_the_tail(world: World, host: Host) -> bool:
 def lose_everything_at_once(world: World, host: Host) -> bool:
     """Redis comes back with an old state, and the worker that would remember the rest is gone, too.
 
-    This hits one node at a time: if all had to come back under new ids, nobody could write them down.
+    This hits one node at a time: if all had to come back under new ids, nobody could record them.
     """
     others = [other for other in world.hosts.values() if other is not host]
     if host.store.down or host.spoilt or not all(other.out or (other.lives and not other.lost) for other in others):

@@ -58,7 +58,7 @@ def restore(fleet_file: Path | None, file: str, node: str, *, force: bool) -> No
 
     FILE is the image of this node or another; '-' is standard input.
 
-    When the node starts again, it takes a new replica id, which a running member writes down, and fetches what the
+    When the node starts again, it takes a new replica id, which a running member records, and fetches what the
     fleet has done since the backup: nothing that was removed meanwhile comes back. If no other member runs, start the
     node with `deltaic replica NODE --unsponsored`; the others then fetch their state from it.
     """

@@ -247,7 +247,7 @@ def _default_resp(settings: FleetSettings, new: NodeSettings) -> str | None:
 
 
 async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str | None) -> tuple[str, str]:
-    """Add the node, and return its replica id and the member that wrote it down.
+    """Add the node, and return its replica id and the member that recorded it.
 
     If the node was added before and is not up yet, no member writes anything, and the second part is empty. Raises
     `InvalidArgument` if it is up, and `SettingsError` if another member has its address.

@@ -51,7 +51,7 @@ async def serving_member(clients: FleetClient, fleet: FleetMembers, via: str | N
         if await clients.nodes[name].serving():
             return clients.nodes[name]
     asked = ", ".join([via] if via else members)
-    raise WorldError(f"no member serves that could write it down; asked {asked}; {START_FLEET}")
+    raise WorldError(f"no member serves that could record it; asked {asked}; {START_FLEET}")
 
 
 @click.command()

@@ -33,7 +33,7 @@ _LOG_LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--unsponsored",
     is_flag=True,
-    help="Come back under a new replica id even though no other member runs that could write it down. Safe only if no "
+    help="Come back under a new replica id even though no other member runs that could record it. Safe only if no "
     "other member runs anywhere, not even where this node cannot reach it.",
 )
 @click.option(

@@ -70,7 +70,7 @@ class NodeUnavailable(WorldError):
 
 
 class NoNodeServes(WorldError):
-    """None of the nodes gave an answer."""
+    """No node that was asked serves."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
         super().__init__(f"no node answers at {', '.join(addresses)}; {START_FLEET}")
@@ -212,7 +212,7 @@ class NodeClient:
         return list(response.results)
 
     async def add_node(self, name: str, node: NodeSettings) -> str:
-        """Let the node write `name` down as a member. Return the replica id under which it joins.
+        """Let the node record `name` as a member. Return the replica id under which it joins.
 
         Addresses that hold a password are not recorded: then the members' fleet files have to name the new node.
         """

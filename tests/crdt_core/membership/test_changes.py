@@ -156,7 +156,7 @@ def test_a_node_that_lost_commits_comes_back_under_a_new_id_and_fetches_them(fle
 
 
 def come_back(fleet: Fellows, node: str, new: str, sponsor: str) -> None:
-    """`node` begins again under the id `new`, which `sponsor` writes down; its former log goes."""
+    """`node` begins again under the id `new`, which `sponsor` records; its former log goes."""
     fleet.do(sponsor, AdmitIncarnation(node, new))
     replica = Replica(new)
     replica.join(fleet.nodes[node].replica.patch(None, fleet.nodes[node].hlc.last))

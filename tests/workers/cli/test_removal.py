@@ -91,4 +91,4 @@ def test_only_another_member_can_write_it_down(file: Path, client: Redis) -> Non
     assert isinstance(invoke(file, "node", "remove", "n3", "--via", "n3").exception, UnknownNode)
     refused = invoke(file, "node", "remove", "n3", "--via", "n2").exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == f"no member serves that could write it down; asked n2; {START_FLEET}"
+    assert str(refused) == f"no member serves that could record it; asked n2; {START_FLEET}"

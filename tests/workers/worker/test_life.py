@@ -89,7 +89,7 @@ async def test_a_worker_serves_until_it_is_told_to_stop_and_leaves_its_writes_an
 async def test_a_node_that_has_stopped_does_not_count_as_up(
     alone: FleetSettings, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A heartbeat under way once wrote down again what the stopping worker had just deleted."""
+    """A heartbeat under way once published again what the stopping worker had just deleted."""
     monkeypatch.setattr("workers.worker.heartbeats._INTERVAL_S", 0)
     monkeypatch.setattr("workers.worker.heartbeats._JOINING_INTERVAL_S", 0)
     client = server.client()
