@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from crdt_core.membership.changes import AddMember, AdmitIncarnation
+from crdt_core.node.events import Call, Tick
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from workers.replication.formats import FORMAT, Formats
@@ -46,3 +48,25 @@ def test_a_lone_node_is_never_cautious() -> None:
     node = Node("n1", Replica("n1", founders=("n1",)), "s")
     Formats(node)
     assert not node.replica.cautious
+
+
+def test_a_member_that_a_turn_brings_has_not_said_yet_what_it_reads() -> None:
+    """The node went on as if it had, until it listened again: up to two seconds."""
+    node = Node("n1", Replica("n1", founders=("n1", "n2")), "s")
+    formats = Formats(node)
+    assert not cautious(formats, node, n2=NEW)
+    node.turn([Call(AddMember("n3", "", "", "0a"), "token")], 1, 0)
+    node.turn([Tick()], 1, 0)
+    assert node.replica.cautious
+    assert not cautious(formats, node, n3=NEW)
+
+
+def test_a_node_that_comes_back_is_cautious_as_soon_as_it_is_a_member() -> None:
+    """Before, it has no peers but its sponsor. It carried a deadline to members of 0.1.0, which took in no more of it."""
+    node = Node("n1", Replica("n1.2", founders=("n1", "n2", "n3")), "s")
+    formats = Formats(node)
+    assert not cautious(formats, node, n2=NEW)
+    node.turn([Call(AdmitIncarnation("n1", "n1.2"), "token")], 1, 0)
+    node.turn([Tick()], 1, 0)
+    assert node.replica.cautious
+    assert not cautious(formats, node, n2=NEW, n3=NEW)
