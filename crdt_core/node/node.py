@@ -131,6 +131,7 @@ class Node:
         self.joins_waiting = self._rounds.joins
         """Large patches that the next turn takes in; while there are any, `prepare` has something to do before it."""
         self._checked: Members | None = None
+        self._readers: frozenset[str] | None = None
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
         """Take in `events`, and return what to commit, and what may happen then.
@@ -151,6 +152,7 @@ class Node:
         if replica.members is not self._checked or replica.abandoned:
             self.membership.check()
             self._checked = replica.members
+            self._choose_caution()
         if any(self._rounds.under_way):
             self._rounds.advance(context)
         delta = self._write(context)
@@ -191,6 +193,15 @@ class Node:
         clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
         return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), replica.members)
 
+    def note_readers(self, nodes: frozenset[str]) -> None:
+        """Take in which `nodes` can read all that this version writes: those of 0.1.0 cannot.
+
+        The replica is `cautious` from then on whenever another node takes part, from the turn that brings it. Where this
+        is never called, all can read everything.
+        """
+        self._readers = nodes
+        self._choose_caution()
+
     @property
     def peers(self) -> tuple[str, ...]:
         """The other nodes that take part."""
@@ -216,6 +227,10 @@ class Node:
         replica = self.replica
         removals = replica.catalogue.removals
         return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last, removals))
+
+    def _choose_caution(self) -> None:
+        if self._readers is not None:
+            self.replica.cautious = not self._readers.issuperset(self.peers)
 
     def _take(self, event: Event, context: TurnContext) -> None:
         match event:
