@@ -196,8 +196,8 @@ class Node:
     def note_readers(self, nodes: frozenset[str]) -> None:
         """Take in which `nodes` can read all that this version writes: those of 0.1.0 cannot.
 
-        The replica is `cautious` from then on whenever another node takes part, from the turn that brings it. Where this
-        is never called, all can read everything.
+        The replica is `cautious` whenever another node takes part, from the turn on that brings it. Where this is never
+        called, all can read everything.
         """
         self._readers = nodes
         self._choose_caution()

@@ -62,7 +62,7 @@ def test_a_member_that_a_turn_brings_has_not_said_yet_what_it_reads() -> None:
 
 
 def test_a_node_that_comes_back_is_cautious_as_soon_as_it_is_a_member() -> None:
-    """Before, it has no peers but its sponsor. It carried a deadline to members of 0.1.0, which took in no more of it."""
+    """Before, its sponsor is its only peer. It carried a deadline to members of 0.1.0, which took in no more of it."""
     node = Node("n1", Replica("n1.2", founders=("n1", "n2", "n3")), "s")
     formats = Formats(node)
     assert not cautious(formats, node, n2=NEW)
