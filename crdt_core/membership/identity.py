@@ -18,7 +18,8 @@ never agree with the others, whatever its id. So it does not run until it is add
 fleet's state, and replays what only it has written.
 
 *Namesakes.* Where another machine keeps the name of the node (`crdt_core.membership.namesakes`), the node comes back
-under the name of its own addition. It starts from the fleet's state, and replays what only it has written.
+under the name of its own addition. It starts from the fleet's state, and replays what only it has written. If the
+member that has recorded the new name is gone before another has heard of it, the node has it recorded again.
 
 *Backup images.* An image is a state at a clock. Any node may take it up under a new id of its own, and fetch what has
 happened since from its sponsor, like a replica that was away. An image with commits that the fleet has abandoned is the
@@ -38,7 +39,7 @@ from crdt_core.errors import DamagedState, HalfRestored, NotAMember
 from crdt_core.membership.decisions import ComeBack, Join, Resume, Sponsor, Wait
 from crdt_core.membership.evidence import OperatorOverride, combined_members
 from crdt_core.membership.incarnations import machine_of, next_incarnation
-from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, namesakes
+from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, is_forgotten, namesakes
 from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
@@ -118,8 +119,10 @@ class _Situation:
                 raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
 
     def decide_as_namesake(self) -> Decision:
-        """Decide for a node whose name another machine keeps."""
+        """Decide for a node whose name another machine keeps, or for one that has gone on for that reason."""
         reason = f"another machine was added as {self.name} at the same time, and keeps the name"
+        if is_forgotten(self.members, self.name):
+            reason = f"no member that answers has recorded that the machine goes on as {self.name}"
         sponsor, machine = self._sponsor(), self.displaced
         if not self.own.replica or self._is_never_recorded(machine):
             raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
@@ -127,7 +130,7 @@ class _Situation:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
         known = [self.own.replica, *ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
         new = next_incarnation(machine, known, self.nonce if self.unreachable else "")
-        return ComeBack(new, sponsor, reason, fresh=True, renamed=machine)
+        return ComeBack(new, sponsor, reason, fresh=True, renamed=machine if machine != self.name else "")
 
     def _is_never_recorded(self, machine: str) -> bool:
         """Return whether `machine` has nothing to save, and no member knows it or may yet hear of its addition."""
@@ -256,10 +259,13 @@ class _Situation:
     def displaced(self) -> str:
         """The name under which the node has to go on, because another machine keeps its own; empty if none does.
 
-        A node whose Redis is empty cannot tell which of two machines it is. So it must not take up the id of either.
+        A node whose Redis is empty cannot tell which of two machines it is. So it must not take up the id of either. A
+        node that has gone on already goes on under the name that it has.
         """
         if self.own.restored or self._was_removed_by_hand:
             return ""
+        if self.own.replica and is_forgotten(self.members, self.name):
+            return self.name
         own = [*([self.own.replica] if self.own.replica else ()), *self.own.added]
         if not own and self.name in namesakes(self.members):
             return self.name

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.membership.incarnations import machine_of
-from crdt_core.types.members import NAMESAKE, Standing
+from crdt_core.types.members import NAMESAKE, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.types.members import Members
 
-__all__ = ["displaced_machine", "ids_of_machine", "namesakes"]
+__all__ = ["displaced_machine", "ids_of_machine", "is_forgotten", "namesakes"]
 
 
 def displaced_machine(members: Members, node: str, own: Iterable[ReplicaId]) -> str:
@@ -51,6 +51,16 @@ def ids_of_machine(members: Members, machine: str) -> list[ReplicaId]:
         for id_ in members.ids_of(node)
         if machine_of(id_, node) == machine
     ]
+
+
+def is_forgotten(members: Members, machine: str) -> bool:
+    """Return whether the members know `machine` only by ids that it had under another name, and it was not removed.
+
+    A node of that name has gone on under it, but only a member that is gone, or does not answer, has recorded that.
+    """
+    formers = ids_of_machine(members, machine)
+    is_known = bool(members.ids_of(machine) or not formers)
+    return not is_known and members.facts[formers[-1]].reason != REMOVED_BY_HAND
 
 
 def namesakes(members: Members) -> dict[str, list[ReplicaId]]:

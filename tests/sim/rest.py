@@ -9,6 +9,7 @@ from tests.sim import checks, jobs
 from tests.sim.changes import settle_in
 from tests.sim.shell import start
 from tests.sim.violation import require
+from tests.sim.world import COMES_TO_REST
 
 if TYPE_CHECKING:
     from tests.sim.shell import Host, Process
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["bring_to_rest"]
 
-_ENTRIES_MAX = 20_000
+_STEPS_MAX = 60_000
+"""Many times what any world takes that comes to rest; a few seconds."""
+_DRAIN_MS = 20_000
 _PASSES_MAX = 20
 _STARTS_MAX = 6
 _START_MS = 1000
@@ -26,6 +29,7 @@ _LONG_MS = 10_000
 def bring_to_rest(world: World) -> None:
     """Heals everything, and waits until nothing happens any more; then checks what must hold at rest."""
     world.resting = True
+    world.steps_max = world.steps + _STEPS_MAX
     heal(world)
     drain(world)
     start_all(world)
@@ -42,7 +46,7 @@ def bring_to_rest(world: World) -> None:
         joins = any(running(host).node.joins for host in living(world))  # it may have to look for another sponsor
         if before == (before := fingerprint(world)) and quiet and not joins:
             break
-    require(quiet, "a world without callers and faults comes to rest")
+    require(quiet, COMES_TO_REST)
     checks.at_rest(world)
 
 
@@ -100,12 +104,16 @@ def tick(world: World) -> bool:
 
 
 def drain(world: World) -> bool:
-    """Takes the schedule until it is empty; returns whether it became so.
+    """Takes the schedule until it is empty, but for no long time; returns whether it became empty.
 
     It does not where a node asks a peer again and again that does not know the node yet. A round with a third node
     mends that.
     """
-    return not all(world.step() for _ in range(_ENTRIES_MAX))
+    until_ms = world.now_ms + _DRAIN_MS
+    while world.now_ms <= until_ms:
+        if not world.step():
+            return True
+    return False
 
 
 def forget(world: World) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from crdt_core.membership.changes import AddMember
 from crdt_core.node.events import Call
 from tests.sim.plan import Plan
 from tests.sim.rest import bring_to_rest, forget
 from tests.sim.shell import start
 from tests.sim.tail import Nobody
+from tests.sim.violation import Violation
 from tests.sim.world import World
 
 CALM = replace(Plan.draw(Random(0)), nodes=("n1", "n2", "n3"), latency_ms=2, loss=0.0, duplication=0.0)
@@ -49,3 +52,19 @@ def test_a_machine_whose_addition_was_not_answered_is_added_again() -> None:
     world.pass_time(100)
     bring_to_rest(world)
     assert [name for name, host in world.hosts.items() if host.lives] == ["n1", "n2", "n3b"]
+
+
+@pytest.mark.parametrize("delay_ms", [0, 1, 50])
+def test_a_world_that_never_comes_to_rest_is_a_violation(delay_ms: int) -> None:
+    """Such a seed ran for minutes, or for ever."""
+    world = World(1, plan=CALM)
+    for host in world.hosts.values():
+        start(host)
+
+    def again() -> None:
+        world.later(delay_ms, again)
+
+    world.later(0, again)
+    with pytest.raises(Violation, match="a world without callers and faults comes to rest"):
+        bring_to_rest(world)
+    assert world.steps < 100_000, "that takes seconds"

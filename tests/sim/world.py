@@ -8,6 +8,7 @@ when something goes wrong.
 from __future__ import annotations
 
 import heapq
+import sys
 from collections import Counter, deque
 from hashlib import blake2b
 from itertools import count
@@ -18,12 +19,14 @@ from tests.sim.history import History
 from tests.sim.network import Network
 from tests.sim.plan import Plan
 from tests.sim.shell import Host
+from tests.sim.violation import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["World"]
+__all__ = ["COMES_TO_REST", "World"]
 
+COMES_TO_REST = "a world without callers and faults comes to rest"
 _NOTES_KEPT = 60
 
 
@@ -36,6 +39,7 @@ class World:
         self.plan = plan or Plan.draw(self.rng)
         self.now_ms = 0
         self.steps = 0
+        self.steps_max = sys.maxsize
         self.resting = False
         self.removed = False
         self.additions = count(1)
@@ -100,9 +104,10 @@ class World:
         self.now_ms = until_ms
 
     def step(self) -> bool:
-        """Takes the next entry; returns whether there was one."""
+        """Takes the next entry; returns whether there was one. It is a violation to take more than `steps_max`."""
         if not self._schedule:
             return False
+        require(self.steps < self.steps_max, COMES_TO_REST, f"it has taken {self.steps} steps")
         self.now_ms, _, action = heapq.heappop(self._schedule)
         self.steps += 1
         action()

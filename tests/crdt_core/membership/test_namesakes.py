@@ -221,6 +221,29 @@ def test_an_empty_machine_that_keeps_the_name_joins() -> None:
     assert choose(NodeEvidence(added=(SECOND,))) == Join(SECOND, Sponsor("n2", "n2"), fresh=True)
 
 
+@pytest.mark.parametrize(
+    "heard",
+    [fleet(n3_07b3e8=active("n3")), BOTH, fleet(n3_07b3e8=ended(Standing.FOLDED, NAMESAKE, 3))],
+    ids=["one machine", "both machines", "its former id"],
+)
+def test_a_machine_whose_new_name_nobody_knows_any_more_has_it_recorded_again(heard: Members) -> None:
+    """Found by the simulator: the member that had recorded the name was removed before another had heard of it.
+
+    The machine ended, as if it was no member, and nobody else could use its former id. So that never closed the id of
+    the removed member, and the machine's unsent writes waited for ever.
+    """
+    moved = NodeEvidence(f"{FIRST}.2", joining=True, formers=(FIRST,), added=(FIRST,))
+    n1 = NodeEvidence("n1", VersionVector(n1=5), members=heard, running=True)
+    peers = {"n1": n1, "n2": replace(n1, replica="n2")}
+    decision = decide(FIRST, moved, {**peers, "n3": NodeEvidence(SECOND, joining=True)}, nonce="c0de")
+    assert isinstance(decision, ComeBack)
+    assert (decision.replica, decision.sponsor, decision.renamed) == (f"{FIRST}.3", Sponsor("n2", "n2"), "")
+    assert start_of(moved, decision).formers == (FIRST,)
+    removed = Members({**heard.facts, FIRST: ended(Standing.LEAVING, REMOVED_BY_HAND)}, {})
+    with pytest.raises(NotAMember, match="it is not a member of this fleet"):
+        decide(FIRST, moved, {name: replace(peer, members=removed) for name, peer in peers.items()}, nonce="c0de")
+
+
 # A fleet in which both have written
 
 
