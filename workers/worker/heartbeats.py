@@ -55,6 +55,6 @@ async def publish_heartbeats(
 
 async def _publish_met(own: Redis, key: str, peers: Peers) -> None:
     """Write from where this worker reads, if Redis does not say so already: an idle node does not write it anew."""
-    met = {peer.encode(): run_id.encode() for peer, run_id in peers.met.items()}
-    if not met.items() <= (await own.hgetall(key)).items():
-        await own.hset(key, mapping={**met})
+    found = await own.hgetall(key)
+    if any(found.get(peer.encode()) != run_id.encode() for peer, run_id in peers.met.items()):
+        await own.hset(key, mapping={str(peer): run_id for peer, run_id in peers.met.items()})
