@@ -121,7 +121,10 @@ class NodeSettings(Section):
 
 
 class GossipSettings(Section):
-    """Anti-entropy: how often a node exchanges with its peers, with how many, and how much at once."""
+    """Anti-entropy: how often a node exchanges with its peers, with how many, and how much at once.
+
+    While all members agree and nothing changes, a round a minute is enough, whatever the interval.
+    """
 
     interval_s: _Positive = Field(
         default=2, description="seconds between two gossip rounds of a node; more: later repair, less traffic"
@@ -161,7 +164,7 @@ class MembershipSettings(Section):
 
 
 class JobsSettings(Section):
-    """The periodic RQ jobs."""
+    """The periodic RQ jobs. While all members agree and nothing changes, each runs once a minute at most."""
 
     compaction_interval_s: _Positive = Field(
         default=10, description="seconds between two compactions of a node; more: tombstones are kept longer"

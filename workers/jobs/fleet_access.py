@@ -59,11 +59,16 @@ def job_timeout_s(settings: FleetSettings) -> int:
 
 
 class PublishedState:
-    """A node's clock and digest, as of one commit. Raises `Malformed` or `JSONDecodeError` for an unreadable clock."""
+    """A node's clock, stable frontier and digest, as of one commit, and which tombstones waited at its last compaction.
 
-    def __init__(self, clock: bytes, digest: bytes) -> None:
+    Raises `Malformed` or `JSONDecodeError` for an unreadable clock.
+    """
+
+    def __init__(self, clock: bytes, stable: bytes, digest: bytes, waiting: bytes | None) -> None:
         self.clock: VersionVector = decode_clock(orjson.loads(clock))
+        self.stable: VersionVector = decode_clock(orjson.loads(stable))
         self.digest = digest
+        self.waiting = waiting
 
 
 class FleetAccess:
@@ -85,9 +90,13 @@ class FleetAccess:
         members = None if node in self.settings.nodes else self._members
         return _client(redis_url(self.settings, members, node), REPLY_TIMEOUT_S)
 
+    def members(self) -> list[str]:
+        """Return the members as the job's own node knows them; none if its Redis cannot tell."""
+        return list(self._members.active)
+
     def peers(self) -> list[str]:
         """Return the other members."""
-        return [peer for peer in self._members.active if peer != self.node]
+        return [member for member in self.members() if member != self.node]
 
     def open_peers(self) -> list[str]:
         """Return the peers to which the node's links are open."""
@@ -136,9 +145,9 @@ class FleetAccess:
     def published(self, node: str) -> PublishedState | None:
         """Return what `node` has published; `None` if it cannot be read, or the node has never committed."""
         try:
-            fields: list[Any] = self.redis(node).hmget(Keys(node).header, "clock", "digest")
-            clock, digest = fields
-            return PublishedState(clock, digest) if clock and digest else None
+            fields: list[Any] = self.redis(node).hmget(Keys(node).header, "clock", "stable", "digest", "waiting")
+            clock, stable, digest, waiting = fields
+            return PublishedState(clock, stable, digest, waiting) if clock and stable and digest else None
         except (RedisError, Malformed, UnknownNode, orjson.JSONDecodeError):
             return None
 

@@ -2,6 +2,7 @@
 
 - A worker that replaces a dead one logs as little as the first. RQ does not pass `--quiet` on to it.
 - A Redis that is away is one line, and no traceback. While it is away, no worker is started.
+- A scheduler queues few jobs while nothing changes in the fleet (`workers.jobs.scheduler`).
 - A program that is told to end in its first moments ends without a traceback.
 """
 
@@ -12,6 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+import rq.cli.cli_cron
 import rq.cli.workers
 from redis import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -21,6 +23,7 @@ from rq.cli.cli import main as run_rq
 from rq.worker_pool import WorkerPool
 
 from crdt_core.errors import WorldError
+from workers.jobs.scheduler import PatientScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,6 +127,7 @@ def main() -> None:
     handler.addFilter(OutageFilter())
     logging.getLogger("rq").addHandler(handler)
     rq.cli.workers.WorkerPool = QuietPool  # type: ignore[attr-defined]
+    rq.cli.cli_cron.CronScheduler = PatientScheduler  # type: ignore[assignment, attr-defined]
     try:
         run_rq()
     except RedisError as error:

@@ -13,6 +13,8 @@ from workers.replication.heartbeat import heartbeat_fields, publish_heartbeat
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from workers.storage.store import Store
     from workers.turns.mailbox import Mailbox
     from workers.wire.peers import Peers
@@ -45,8 +47,14 @@ async def publish_heartbeats(
             elif owner != store.token.encode():
                 raise Fenced(name)
             await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
-            if peers.met:
-                await own.hset(Keys(name).met, mapping={str(peer): run_id for peer, run_id in peers.met.items()})
+            await _publish_met(own, Keys(name).met, peers)
             fields = heartbeat_fields(mailbox.node, serving=serving.is_set()) | custody.fields
             await publish_heartbeat(own, name, grpc, **fields)
         await asyncio.sleep(_JOINING_INTERVAL_S if mailbox.node.joins else _INTERVAL_S)
+
+
+async def _publish_met(own: Redis, key: str, peers: Peers) -> None:
+    """Write from where this worker reads, if Redis does not say so already: an idle node does not write it anew."""
+    found = await own.hgetall(key)
+    if any(found.get(peer.encode()) != run_id.encode() for peer, run_id in peers.met.items()):
+        await own.hset(key, mapping={str(peer): run_id for peer, run_id in peers.met.items()})

@@ -51,6 +51,11 @@ class Beating(Bench):
         value: bytes | None = self.client.hget(FLEET, "n1")
         return value
 
+    def calls(self, command: str) -> int:
+        """How often the server was sent the command since its statistics were reset."""
+        found: dict[str, int] = self.client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})
+        return found["calls"]
+
     def _suspect(self) -> None:
         self.suspected += 1
 
@@ -77,6 +82,26 @@ async def test_a_heartbeat_says_that_the_worker_runs_and_from_where_it_reads(ben
     assert 0 < bench.client.pttl(Keys("n1").alive) <= 3000
     assert bench.client.hgetall(Keys("n1").met) == {b"n2": b"run 2"}
     assert bench.suspected == 0
+
+
+async def test_an_idle_worker_writes_no_more_than_its_heartbeat(bench: Beating) -> None:
+    """It wrote from where it reads anew with every heartbeat: half of the bytes that heartbeats cost the Redis."""
+    bench.peers.met["n2"] = "run 2"
+    bench.beat()
+    await wait_until_async(bench.published, what="a heartbeat")
+    bench.client.config_resetstat()
+    first = bench.published()
+    await wait_until_async(lambda: bench.published() != first, what="the next heartbeat")
+    written = {name: calls for name in ("set", "hset", "hdel", "del") if (calls := bench.calls(name))}
+    assert written == {"set": 1, "hset": 1}
+
+
+async def test_what_a_redis_has_lost_of_where_a_worker_reads_is_written_again(bench: Beating) -> None:
+    bench.peers.met["n2"] = "run 2"
+    bench.beat()
+    await wait_until_async(lambda: bench.client.exists(Keys("n1").met), what="a heartbeat")
+    bench.client.delete(Keys("n1").met)
+    await wait_until_async(lambda: bench.client.hgetall(Keys("n1").met) == {b"n2": b"run 2"}, what="the next heartbeat")
 
 
 async def test_a_worker_that_was_replaced_ends_though_it_has_nothing_to_commit(bench: Beating) -> None:
