@@ -53,8 +53,9 @@ __all__ = ["decide"]
 
 
 _NO_OVERRIDE = OperatorOverride()
-_NOT_HEARD_OUT = frozenset({ABSENT, NAMESAKE, REMOVED_BY_HAND})
-"""The reasons of ids whose nodes had not heard that the fleet went on, so that their state must not come back."""
+_NOT_HEARD_OUT = frozenset({ABSENT, NAMESAKE})
+"""The reasons of ids whose nodes had not heard that the fleet went on, so that their state must not come back. The same
+holds for nodes that were removed by hand."""
 
 
 def decide(
@@ -173,7 +174,8 @@ class _Situation:
     def _decide_with_former_id(self) -> Decision:
         """Decide for a node whose id leaves the fleet: the node was absent for too long, or had lost commits."""
         fact = self.members.facts.get(self.own.replica)
-        fresh = bool(self._abandoned) or (fact is not None and fact.reason in _NOT_HEARD_OUT)
+        has_not_heard = self._was_removed_by_hand or (fact is not None and fact.reason in _NOT_HEARD_OUT)
+        fresh = bool(self._abandoned) or has_not_heard
         if self.active_id is not None and fresh and not self._seen_by_others and not self.unreachable:
             return self._join(self.active_id, fresh=True)
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
@@ -254,7 +256,7 @@ class _Situation:
     def _next_id(self) -> ReplicaId:
         """Return an id of this machine that the node has never had."""
         known = self.members.ids_of(self.name)
-        own = "" if self.own.restored else self.own.replica
+        own = "" if self.own.restored or self._was_removed_by_hand else self.own.replica
         latest = own or self.active_id or (known[-1] if known else self.name)
         taken = [*known, self.own.replica or self.name]
         nonce = self.nonce if self._silent else ""
@@ -275,7 +277,11 @@ class _Situation:
 
     @property
     def _was_removed_by_hand(self) -> bool:
-        fact = self.members.facts.get(self.own.replica)
+        """Whether the id of the node was removed, or the machine was that had an id which nobody has recorded."""
+        own, facts = self.own.replica, self.members.facts
+        machine = machine_of(own, self.name)
+        recorded = [id_ for id_ in self.members.ids_of(self.name) if machine_of(id_, self.name) == machine]
+        fact = facts.get(own) or (facts[recorded[-1]] if own and recorded else None)
         return fact is not None and fact.reason == REMOVED_BY_HAND
 
     @property
