@@ -109,6 +109,9 @@ def disowned(name: str, own: NodeEvidence, others: Mapping[str, NodeEvidence | N
     members = combined_members((own, *others.values()), (name, *others), own)
     if ids := members.abandoned(own.clock):
         return f"it holds commits of {', '.join(ids)} that the others have abandoned"
+    fact = members.facts.get(own.replica)
+    if fact is not None and fact.standing is not Standing.ACTIVE:
+        return f"its id {own.replica} has left the fleet ({fact.reason})"
     if own.replica and displaced_machine(members, name, [own.replica, *own.added]):
         return f"another machine keeps the name {name}"
     return ""

@@ -54,8 +54,9 @@ __all__ = ["decide"]
 
 
 _NO_OVERRIDE = OperatorOverride()
-_NOT_HEARD_OUT = frozenset({ABSENT, NAMESAKE, REMOVED_BY_HAND})
-"""The reasons of ids whose nodes had not heard that the fleet went on, so that their state must not come back."""
+_NOT_HEARD_OUT = frozenset({ABSENT, NAMESAKE})
+"""The reasons of ids whose nodes had not heard that the fleet went on, so that their state must not come back. The same
+holds for nodes that were removed by hand."""
 
 
 def decide(
@@ -125,7 +126,7 @@ class _Situation:
             reason = f"no member that answers has recorded that the machine goes on as {self.name}"
         sponsor, machine = self._sponsor(), self.displaced
         if not self.own.replica or self._is_never_recorded(machine):
-            raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
+            raise NotAMember(self.name, reason, f"deltaic node add {machine if self._has_written else 'ANOTHER-NAME'}")
         if sponsor is None:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
         known = [self.own.replica, *ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
@@ -133,10 +134,18 @@ class _Situation:
         return ComeBack(new, sponsor, reason, fresh=True, renamed=machine if machine != self.name else "")
 
     def _is_never_recorded(self, machine: str) -> bool:
-        """Return whether `machine` has nothing to save, and no member knows it or may yet hear of its addition."""
-        has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
+        """Return whether no member knows `machine` or may yet hear of its addition: none would record a new id of it.
+
+        Once the name of the machine itself has been added, it is known, and repeats what it had written.
+        """
         is_known = bool(ids_of_machine(self.members, machine) or self.members.ids_of(machine))
-        return not (has_written or is_known or self.unreachable or self.members.leaving)
+        may_be_heard_of = bool(self.unreachable or (self.members.leaving and not self._abandoned))
+        return not (is_known or may_be_heard_of)
+
+    @property
+    def _has_written(self) -> bool:
+        """Whether the node has written anything under an id that it has, or has had."""
+        return bool(self.own.clock[self.own.replica] or self.own.formers)
 
     def decide_as_member(self, *, patient: bool) -> Decision:
         """Decide for a member, by what its own Redis holds."""
@@ -168,7 +177,8 @@ class _Situation:
     def _decide_with_former_id(self) -> Decision:
         """Decide for a node whose id leaves the fleet: the node was absent for too long, or had lost commits."""
         fact = self.members.facts.get(self.own.replica)
-        fresh = bool(self._abandoned) or (fact is not None and fact.reason in _NOT_HEARD_OUT)
+        has_not_heard = self._was_removed_by_hand or (fact is not None and fact.reason in _NOT_HEARD_OUT)
+        fresh = bool(self._abandoned) or has_not_heard
         if self.active_id is not None and fresh and not self._seen_by_others and not self.unreachable:
             return self._join(self.active_id, fresh=True)
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
@@ -249,7 +259,7 @@ class _Situation:
     def _next_id(self) -> ReplicaId:
         """Return an id of this machine that the node has never had."""
         known = self.members.ids_of(self.name)
-        own = "" if self.own.restored else self.own.replica
+        own = "" if self.own.restored or self._was_removed_by_hand else self.own.replica
         latest = own or self.active_id or (known[-1] if known else self.name)
         taken = [*known, self.own.replica or self.name]
         nonce = self.nonce if self._silent else ""
@@ -273,7 +283,11 @@ class _Situation:
 
     @property
     def _was_removed_by_hand(self) -> bool:
-        fact = self.members.facts.get(self.own.replica)
+        """Whether the id of the node was removed, or the machine was that had an id which nobody has recorded."""
+        own, facts = self.own.replica, self.members.facts
+        machine = machine_of(own, self.name)
+        recorded = [id_ for id_ in self.members.ids_of(self.name) if machine_of(id_, self.name) == machine]
+        fact = facts.get(own) or (facts[recorded[-1]] if own and recorded else None)
         return fact is not None and fact.reason == REMOVED_BY_HAND
 
     @property

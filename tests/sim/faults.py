@@ -110,7 +110,7 @@ def lose_everything_at_once(world: World, host: Host) -> bool:
     This hits one node at a time: if all had to come back under new ids, nobody could record them.
     """
     others = [other for other in world.hosts.values() if other is not host]
-    if host.store.down or host.spoilt or not all(other.out or (other.lives and not other.lost) for other in others):
+    if host.store.down or host.spoilt or not all(other.out or _is_whole(other) for other in others):
         return False
     host.store.restart()
     lost = host.lose()

@@ -25,3 +25,17 @@ def test_the_only_state_that_is_left_is_not_damaged() -> None:
     assert host.store.hashes
     world.hosts["n2"].out = False
     assert FAULTS["stored hash deleted"][1](world, host)
+
+
+def test_a_node_does_not_lose_its_tail_while_another_has_a_damaged_state() -> None:
+    """Each then waited for the other to give it the state, and the world came to rest without a node."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    _, strike = FAULTS["machine lost its tail"]
+    world.hosts["n2"].spoilt = True
+    strike(world, world.hosts["n1"])
+    assert world.hosts["n1"].lives
+    world.hosts["n2"].spoilt = False
+    strike(world, world.hosts["n1"])
+    assert not world.hosts["n1"].lives

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from crdt_core.lattice.clocks import VersionVector
-from crdt_core.membership.evidence import NodeEvidence, OperatorOverride, combined_members
+from crdt_core.membership.evidence import NodeEvidence, OperatorOverride, combined_members, disowned
 from crdt_core.types.members import LOST, REMOVED_BY_HAND, Fact, Members, Standing
 
 FOUNDERS = ("n1", "n2")
@@ -62,3 +62,12 @@ def test_a_node_that_holds_commits_that_the_others_have_given_up_speaks_for_nobo
 def test_if_only_such_nodes_answer_their_word_is_what_there_is() -> None:
     n3 = knowing("n3", n1=active("n1"), n3=Fact(Standing.LEAVING, "n3", reason=LOST))
     assert combined_members([n3, None], ()).active == {"n1": "n1"}
+
+
+def test_a_node_whose_id_has_left_is_told_though_answers_to_it_reach_another_machine_of_its_name() -> None:
+    """Found by the simulator: n3 was removed, and its namesake had its address. It served until its id was sealed."""
+    left = Fact(Standing.LEAVING, "n3", reason=REMOVED_BY_HAND)
+    n1 = knowing("n1", **{"n1": active("n1"), "n3-4f2a91": left, "n3-07b3e8.2": active("n3-07b3e8")})
+    own = knowing("n3-4f2a91", **{"n1": active("n1"), "n3-4f2a91": active("n3")})
+    assert disowned("n3", own, {"n1": n1}) == "its id n3-4f2a91 has left the fleet (removed)"
+    assert disowned("n3", own, {"n1": None}) == ""

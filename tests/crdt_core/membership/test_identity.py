@@ -420,6 +420,19 @@ def test_a_removed_node_whose_second_addition_nobody_heard_of_does_not_run() -> 
         choose_unheard(added_by_n3("n1.2"), n2=n2, n4=staying("n4"))
 
 
+def test_a_node_that_came_back_unheard_before_it_was_added_again_goes_on_as_the_machine_that_was_added() -> None:
+    """Found by the simulator: nobody has recorded n1.2. It asked for n1.3 for ever."""
+    removed = leaving("n1", REMOVED_BY_HAND)
+    own = replace(NodeEvidence("n1.2", VersionVector({"n1": 6, "n1.2": 2}), formers=("n1",)), added=("n1-5eed.2",))
+    n2, n4 = (staying(name, GONE, removed, active("n1"), ids=("n1", "n1-5eed.2")) for name in ("n2", "n4"))
+    assert choose_unheard(own, n2=n2, n4=n4) == Join("n1-5eed.2", Sponsor("n4", "n4"), fresh=True)
+    seen = replace(n2, clock=VersionVector({**n2.clock, "n1-5eed.2": 1}))
+    decision = choose_unheard(own, n2=seen, n4=n4)
+    assert decision == ComeBack("n1-5eed.3", Sponsor("n2", "n2"), "its id n1.2 has left the fleet", fresh=True)
+    with pytest.raises(NotAMember, match="it was removed from this fleet, and another machine has its name"):
+        choose_unheard(replace(own, added=("n1-c0de.2",)), n2=n2, n4=n4)
+
+
 def test_a_node_whose_addition_nobody_heard_of_speaks_for_nobody_and_sponsors_nobody() -> None:
     """n5, which n3 added like n1, knows n1. The remaining members do not, though they have added n5 again."""
     n5 = replace(added_by_n3(), replica="n5", running=True, clock=VersionVector(n2=90, n3=21, n5=70))
