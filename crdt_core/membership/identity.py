@@ -125,27 +125,19 @@ class _Situation:
         if is_forgotten(self.members, self.name):
             reason = f"no member that answers has recorded that the machine goes on as {self.name}"
         sponsor, machine = self._sponsor(), self.displaced
-        if not self.own.replica or self._is_never_recorded(machine):
-            raise NotAMember(self.name, reason, f"deltaic node add {machine if self._has_written else 'ANOTHER-NAME'}")
+        known = [*ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
+        has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
+        may_be_heard_of = bool(self.unreachable or (self.members.leaving and not self._abandoned))
+        if not self.own.replica or not (known or may_be_heard_of):
+            raise NotAMember(self.name, reason, f"deltaic node add {machine if has_written else 'ANOTHER-NAME'}")
+        if not known:
+            return Wait(
+                f"{reason}; no member that answers has recorded this machine, so none can record a new id for it"
+            )
         if sponsor is None:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
-        known = [self.own.replica, *ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
-        new = next_incarnation(machine, known, self.nonce if self.unreachable else "")
+        new = next_incarnation(machine, [self.own.replica, *known], self.nonce if self.unreachable else "")
         return ComeBack(new, sponsor, reason, fresh=True, renamed=machine if machine != self.name else "")
-
-    def _is_never_recorded(self, machine: str) -> bool:
-        """Return whether no member knows `machine` or may yet hear of its addition: none would record a new id of it.
-
-        Once the name of the machine itself has been added, it is known, and repeats what it had written.
-        """
-        is_known = bool(ids_of_machine(self.members, machine) or self.members.ids_of(machine))
-        may_be_heard_of = bool(self.unreachable or (self.members.leaving and not self._abandoned))
-        return not (is_known or may_be_heard_of)
-
-    @property
-    def _has_written(self) -> bool:
-        """Whether the node has written anything under an id that it has, or has had."""
-        return bool(self.own.clock[self.own.replica] or self.own.formers)
 
     def decide_as_member(self, *, patient: bool) -> Decision:
         """Decide for a member, by what its own Redis holds."""

@@ -15,14 +15,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crdt_core.codec.deltas import encode_delta
 from crdt_core.lattice.clocks import Dot
 from crdt_core.lattice.siblings import all_covered, is_tombstone
 from crdt_core.types import MEMBERS, TYPES
-from crdt_core.types.contract import FormerWrite
+from crdt_core.types.contract import FormerWrite, Shape
 from crdt_core.types.members import LOST, MAY_HAVE_UNSENT, MEMBERS_KEY, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from crdt_core.lattice.clocks import ReplicaId, Stamp
     from crdt_core.lattice.deltas import Address, Delta, Write
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from crdt_core.replica.replica import Replica
     from crdt_core.types.contract import PartWrite
 
-__all__ = ["Replay", "is_final", "to_replay"]
+__all__ = ["GAVE_WAY", "Replay", "is_final", "to_replay"]
+
+GAVE_WAY = "this value of a multi-value register would have replaced a concurrent one"
+"""Why a write is set aside. All concurrent values of such a register are to be kept; a repeated one cannot be."""
 
 
 def is_final(replica: Replica, former: ReplicaId) -> bool:
@@ -53,7 +57,8 @@ class Replay:
     """An operation that repeats `deltas` of the id `former`, given in order. It yields how many writes it made.
 
     The deltas up to the counter `replayed` were repeated before. `before` has the last live payload by address that the
-    pieces before this one wrote; this one adds its own. `ends`: there is no further piece.
+    pieces before this one wrote; this one adds its own. `ends`: there is no further piece. `set_aside` takes the entry
+    of the log, the bytes and the reason, where a value yields that should have been kept.
     """
 
     former: ReplicaId
@@ -61,6 +66,7 @@ class Replay:
     replayed: int
     before: dict[Address, Payload]
     ends: bool
+    set_aside: Callable[[str, bytes, str], None]
 
     def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
         """Write what no other member has of the deltas."""
@@ -70,7 +76,7 @@ class Replay:
             if delta.dot.replica == self.former and delta.dot.counter > sent:
                 if delta.dot.counter > self.replayed:
                     seen = replica.dense_clock_with_open(delta.deps)
-                    made += sum(self._repeat(replica, write, seen, sent) for write in delta.writes)
+                    made += sum(self._repeat(replica, delta, write, seen, sent) for write in delta.writes)
                 self._note(delta)
         fact = replica.members.facts.get(self.former)
         if self.ends and fact is not None and fact.reason in MAY_HAVE_UNSENT:
@@ -82,8 +88,8 @@ class Replay:
             if write.key != MEMBERS_KEY and write.part is not None and not is_tombstone(write.payload):
                 self.before[write[:3]] = write.payload
 
-    def _repeat(self, replica: Replica, write: Write, seen: DenseClock, sent: int) -> int:
-        """Repeat one write, and return how many writes that made."""
+    def _repeat(self, replica: Replica, delta: Delta, write: Write, seen: DenseClock, sent: int) -> int:
+        """Repeat one write of `delta`, and return how many writes that made."""
         if write.key == MEMBERS_KEY:
             return 0
         type_ = TYPES[write.type]
@@ -97,5 +103,8 @@ class Replay:
             dot = Dot(replica.id, replica.clock[replica.id] + 1)
             last = self.before.get(address)
             writes = type_.repeat(FormerWrite(view, write.part, write.payload, last, seen, self.former, sent, dot))
+            if not writes and type_.shape is Shape.ALTERNATIVES and not is_tombstone(write.payload):
+                lost = dataclasses.replace(delta, writes=(write,))
+                self.set_aside(f"{delta.dot.counter}-0", encode_delta(lost), GAVE_WAY)
         replica.write_parts(write.key, type_, writes)
         return len(writes)

@@ -204,7 +204,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Bytes that the node could not understand: from which stream and entry, and why."""
+    """Bytes that the node could not understand or not write: from which stream and entry, and why."""
 
     source: str
     entry: str

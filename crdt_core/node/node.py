@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.deltas import encode_delta
@@ -270,7 +271,8 @@ class Node:
         else:
             replayed = max([event.replayed, *(delta.dot.counter for delta in event.deltas)])
             context.commit.header["replayed"] = b"%d" % replayed
-        piece = Replay(event.former, event.deltas, event.replayed, event.before, event.ends)
+        set_aside = partial(context.quarantine, f"log of {event.former}")
+        piece = Replay(event.former, event.deltas, event.replayed, event.before, event.ends, set_aside)
         context.calls.append(Call(piece, event.token))
 
     def _write(self, context: TurnContext) -> Delta | None:

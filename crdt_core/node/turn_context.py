@@ -37,7 +37,7 @@ class TurnContext:
     differing: list[RecordsDiffer] = field(default_factory=list)
 
     def quarantine(self, source: str, entry: str, content: bytes, reason: str) -> None:
-        """Set `content` aside, which stands at `entry` of `source` and could not be understood."""
+        """Set `content` aside, which stands at `entry` of `source`, for the `reason`."""
         if len(content) > QUARANTINED_BYTES_MAX:
             reason = f"{reason} (the first {QUARANTINED_BYTES_MAX} of {len(content)} bytes)"
         self.commit.quarantined.append(Quarantined(source, entry, content[:QUARANTINED_BYTES_MAX], reason))

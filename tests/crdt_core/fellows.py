@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.membership.decisions import Sponsor
-    from crdt_core.node.events import Event, Operation
+    from crdt_core.node.events import Event, Operation, Quarantined
 
 OPTIONS = NodeOptions(fence_after_ms=10_000)
 
@@ -30,6 +30,7 @@ class Fellows:
         self.nodes: dict[str, Node] = {}
         self.logs: dict[ReplicaId, list[tuple[str, bytes]]] = {}
         self.inboxes: dict[str, list[bytes]] = {}
+        self.quarantined: dict[str, list[Quarantined]] = {}
         self.away: set[str] = set()
         for name in names:
             self.start(name, Replica(name, founders=names))
@@ -46,6 +47,7 @@ class Fellows:
         node = self.nodes[name]
         turn = node.turn(events, self.now_ms, self.now_ms)
         self.now_ms += 1
+        self.quarantined.setdefault(name, []).extend(turn.commit.quarantined)
         if turn.commit.delta is not None:
             self.logs[node.replica.id].append((f"{turn.commit.counter}-0", turn.commit.delta))
         for effect in turn.effects:

@@ -20,7 +20,7 @@ from crdt_core.errors import DamagedState, Malformed, Retired, Stopping, StoreUn
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
 from crdt_core.membership.evidence import OperatorOverride
-from crdt_core.membership.replay import is_final, to_replay
+from crdt_core.membership.replay import GAVE_WAY, is_final, to_replay
 from crdt_core.node.events import (
     Call,
     JobAnswer,
@@ -69,6 +69,7 @@ _RETRY_MS = 20
 _TICK_MS = 250
 _JOIN_MS = 100
 _ROUNDS_MAX = 5
+_SET_ASIDE = "only what was damaged, comes from strangers, or gives way to another value is set aside"
 _UNKNOWN = "is no peer of {}"
 """The reason why a message is set aside whose sender has just been added, and is not known here yet."""
 _NO_OVERRIDE = OperatorOverride()
@@ -129,7 +130,7 @@ class Host:
         self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", written, "records")
         for item in commit.quarantined:
             expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.node))
-            require(expected, "only what was damaged, or comes from strangers, is set aside", f"{self.name}: {item}")
+            require(expected or item.reason == GAVE_WAY, _SET_ASIDE, f"{self.name}: {item}")
         if commit.delta is not None:
             self.world.history.spent(
                 commit.delta, flight.seen, flight.deeds(), set_right=self.set_right, replays=flight.replays

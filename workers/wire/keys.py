@@ -34,7 +34,8 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
     deltaic:{n1}:inbox          stream  messages to the node, field `m`; read by the consumer group `worker`
     deltaic:{n1}:links          hash    per peer `open` or `paused` (plain): whether the node reads from that peer; a
                                         peer without a field is open
-    deltaic:{n1}:quarantine     stream  entries that could not be understood: source, entry, reason, content (raw)
+    deltaic:{n1}:quarantine     stream  entries that could not be understood, or values that could not be kept: source,
+                                        entry, reason, content (raw)
     deltaic:{n1}:answer:<id>    list    the answer that a job waits for; expires
     deltaic:{n1}:alive          string  the owner's fencing token while its worker runs; expires, by the clock of this
                                         Redis

@@ -10,7 +10,7 @@ from crdt_core.codec.deltas import decode_delta
 from crdt_core.commands import Execute
 from crdt_core.membership.changes import AdmitIncarnation, RemoveMember
 from crdt_core.membership.decisions import Sponsor
-from crdt_core.membership.replay import is_final, to_replay
+from crdt_core.membership.replay import GAVE_WAY, is_final, to_replay
 from crdt_core.node.events import ReplayAsked
 from crdt_core.replica.replica import Replica
 from crdt_core.types.members import ABSENT, REMOVED_BY_HAND
@@ -185,6 +185,19 @@ def test_a_value_that_would_replace_another_that_came_up_yields(fleet):
     come_back(fleet)
     assert fleet.value("n2", b"r") == [b"theirs"]
     assert fleet.value("n2", b"t") == b"theirs"
+
+
+def test_a_value_of_a_multi_value_register_that_yields_is_set_aside_with_its_key(fleet):
+    """All concurrent values of such a register are kept, so this one was lost in silence."""
+    fleet.do("n3", command("DELTAIC.REGISTER.SET", b"r", b"mine"), command("DELTAIC.REGISTER.SET", b"alone", b"mine"))
+    fleet.do("n1", command("DELTAIC.REGISTER.SET", b"r", b"theirs"))
+    fence(fleet)
+    come_back(fleet)
+    assert (fleet.value("n2", b"r"), fleet.value("n2", b"alone")) == ([b"theirs"], [b"mine"])
+    (aside,) = fleet.quarantined["n3"]
+    assert (aside.source, aside.entry, aside.reason) == ("log of n3", "2-0", GAVE_WAY)
+    ((key, _, _, payload),) = decode_delta(aside.content).writes
+    assert (key, payload.value) == (b"r", b"mine")
 
 
 def test_where_removals_win_they_are_done_again_and_adds_yield_to_them(fleet):
