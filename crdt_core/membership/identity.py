@@ -124,19 +124,19 @@ class _Situation:
         if is_forgotten(self.members, self.name):
             reason = f"no member that answers has recorded that the machine goes on as {self.name}"
         sponsor, machine = self._sponsor(), self.displaced
-        if not self.own.replica or self._is_never_recorded(machine):
+        known = [*ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
+        has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
+        may_be_heard_of = bool(self.unreachable or self.members.leaving)
+        if not self.own.replica or not (known or has_written or may_be_heard_of):
             raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
+        if not known:
+            return Wait(
+                f"{reason}; no member that answers has recorded this machine, so none can record a new id for it"
+            )
         if sponsor is None:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
-        known = [self.own.replica, *ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
-        new = next_incarnation(machine, known, self.nonce if self.unreachable else "")
+        new = next_incarnation(machine, [self.own.replica, *known], self.nonce if self.unreachable else "")
         return ComeBack(new, sponsor, reason, fresh=True, renamed=machine if machine != self.name else "")
-
-    def _is_never_recorded(self, machine: str) -> bool:
-        """Return whether `machine` has nothing to save, and no member knows it or may yet hear of its addition."""
-        has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
-        is_known = bool(ids_of_machine(self.members, machine) or self.members.ids_of(machine))
-        return not (has_written or is_known or self.unreachable or self.members.leaving)
 
     def decide_as_member(self, *, patient: bool) -> Decision:
         """Decide for a member, by what its own Redis holds."""
