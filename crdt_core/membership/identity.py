@@ -244,9 +244,14 @@ class _Situation:
         sponsor = self._sponsor()
         if sponsor is None and self.members.active.keys() - {self.name} and not self.override.unsponsored:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it", "unsponsored")
-        if sponsor is None and fresh and self.own.replica:
+        if sponsor is None and self.own.replica and (fresh or self._has_nothing):
             return Wait(f"{reason}; it has to start from the fleet's state, but no member runs that has it")
         return ComeBack(self._next_id(), sponsor, reason, fresh)
+
+    @property
+    def _has_nothing(self) -> bool:
+        """Whether the node has not fetched any state since it began to join."""
+        return self.own.joining and not self.own.clock and not self.own.founders
 
     def _next_id(self) -> ReplicaId:
         """Return an id of this machine that the node has never had."""

@@ -72,6 +72,7 @@ class Bootstrap:
             return
         world.note(host.name, "decides to", decision)
         world.counts[f"starts: {type(decision).__name__.lower()}"] += 1
+        host.waits_for = decision.override if isinstance(decision, Wait) else ""
         if isinstance(decision, Wait):
             if not world.resting:
                 world.later(_AGAIN_MS, self.decide)

@@ -22,6 +22,7 @@ _STEPS_MAX = 60_000
 _DRAIN_MS = 20_000
 _PASSES_MAX = 20
 _STARTS_MAX = 6
+_STARTS_IN_VAIN = 3
 _START_MS = 1000
 _LONG_MS = 10_000
 
@@ -56,9 +57,11 @@ def fingerprint(world: World) -> str:
 
 
 def start_all(world: World) -> None:
-    """Starts every member that does not run. If all wait for each other, the operator vouches for one."""
-    override = OperatorOverride()
-    for _ in range(_STARTS_MAX):
+    """Starts every member that does not run. If those that are left wait for each other, the operator vouches for one.
+
+    That may be so although some node runs: one that was removed, and could not hear of that yet.
+    """
+    for tried in range(_STARTS_MAX):
         for members in [running(host).node.replica.members for host in living(world)]:
             for name, replica in members.active.items():
                 machine = members.facts[replica].redis or name
@@ -67,10 +70,12 @@ def start_all(world: World) -> None:
         waiting = [host for host in world.hosts.values() if not host.lives and not host.out]
         if not waiting:
             return
+        vouches = tried >= _STARTS_IN_VAIN or (tried > 0 and not living(world))
         for host in waiting:
-            start(host, override)
+            unsponsored = vouches and host.waits_for == "unsponsored"
+            vouches = vouches and not unsponsored
+            start(host, OperatorOverride(unsponsored=unsponsored))
             world.pass_time(_START_MS)
-        override = OperatorOverride(unsponsored=True) if not living(world) else OperatorOverride()
 
 
 def living(world: World) -> list[Host]:

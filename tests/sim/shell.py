@@ -91,6 +91,7 @@ class Host:
     `spoilt`: somebody has deleted or altered what the store holds, and no process has noticed it yet.
     `set_right`: the hybrid clock was set right since the last commit. `out`: the node was told that it is no member.
     `found_members`: whom the latest start has found in the stores of all nodes.
+    `waits_for`: what an operator could vouch for, so that the start need not wait.
     """
 
     def __init__(self, world: World, name: str, node: str = "") -> None:
@@ -111,6 +112,7 @@ class Host:
         self.set_right = False
         self.out = False
         self.found_members = Members({}, {})
+        self.waits_for = ""
 
     @property
     def lives(self) -> bool:

@@ -231,6 +231,20 @@ def test_a_node_that_was_killed_while_it_joined_joins_on() -> None:
     assert choose(own, n2=n2, n3=N3) == Join("n1.2", Sponsor("n2", "n2"), fresh=False)
 
 
+def test_a_node_that_was_killed_while_it_joined_is_no_fleet_of_its_own_whatever_an_operator_vouches() -> None:
+    """Found by the simulator (seed 200473): it recorded itself in a state without members, which no member may do.
+
+    So it never ran, and the member that had the state could not find out what the node may have seen.
+    """
+    own = NodeEvidence("n1.2", VersionVector(), joining=True)
+    facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
+    n2 = replace(with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3")), running=False)
+    for began in (own, replace(own, replica="n1.3")):
+        assert isinstance(choose(began, n2=n2, n3=replace(N3, running=False), unsponsored=True), Wait)
+    whole = replace(own, replica="n1.3", clock=VersionVector(n1=3), founders=FOUNDERS)
+    assert isinstance(choose(whole, n2=n2, n3=replace(N3, running=False), unsponsored=True), ComeBack)
+
+
 def test_a_node_that_lost_commits_of_the_id_under_which_it_joined_takes_another() -> None:
     """Found by the simulator: a Redis was set back to the time of joining, and the node joined under the same id."""
     own = NodeEvidence("n1.2", VersionVector(), joining=True)
