@@ -24,13 +24,18 @@ _DIGITS = 8
 
 
 def headline(fleet: FleetStatus) -> Text:
-    """Return one line: how many nodes are up, who cannot read or write, and whether the states agree."""
+    """Return one line: how many nodes are up, who cannot read, write or keep records, and whether the states agree."""
     members = fleet.taking_part
     up = sum(node.up and not node.waits for node in members)
     count = Text(f"{up} of {len(members)} nodes up", style="bold green" if up == len(members) else "bold red")
     unread = " ".join(node.name for node in fleet.nodes.values() if node.problem is not None)
     stuck = " ".join(node.name for node in members if node.trouble is not None and node.problem is None)
-    gaps = [f"; no Redis of {unread}" if unread else "", f"; {stuck} cannot write" if stuck else ""]
+    losing = " ".join(node.name for node in members if node.loses)
+    gaps = [
+        f"; no Redis of {unread}" if unread else "",
+        f"; {stuck} cannot write" if stuck else "",
+        f"; {losing} may lose records" if losing else "",
+    ]
     return Text.assemble(count, ("".join(gaps), "bold red"), "; ", _agreement_text(fleet))
 
 
@@ -95,8 +100,7 @@ def _name(node: NodeStatus) -> Text:
 def _state(node: NodeStatus) -> Text:
     if not node.takes_part:
         return Text("no member" if node.standing is None else f"left: {node.left_because}", style="dim")
-    if node.problem is not None or node.trouble is not None:
-        lacks = "no Redis" if node.problem is not None else "no writes"
+    if lacks := _lacks(node):
         return Text(f"{'up' if node.up else 'down'}, {lacks}", style="bold red")
     if node.waits:
         return Text("waits", style="bold yellow")
@@ -106,6 +110,15 @@ def _state(node: NodeStatus) -> Text:
         return Text("up", style="green")
     since = f" {age(node.beat_age_ms)}" if node.beat_age_ms is not None else ""
     return Text(f"down{since}", style="bold red")
+
+
+def _lacks(node: NodeStatus) -> str:
+    """Return what a member's Redis does not do as it should; empty where it does all."""
+    if node.problem is not None:
+        return "no Redis"
+    if node.trouble is not None:
+        return "no writes"
+    return "may lose" if node.loses else ""
 
 
 def _agreement(node: NodeStatus) -> Text:

@@ -217,7 +217,7 @@ class LimitSettings(Section):
     )
     connections_max: _Positive = Field(
         default=10_000,
-        description="clients of the Redis face at once; more: worker memory (over TLS 60 kB each), open files",
+        description="clients of the Redis face at once; more: worker memory (over TLS 100 kB each), open files",
     )
     output_bytes_max: Annotated[int, Field(ge=1 << 20)] = Field(
         default=256 << 20,

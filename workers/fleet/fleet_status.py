@@ -53,9 +53,10 @@ class FleetStatus:
 
     @property
     def healthy(self) -> bool:
-        """Whether every member is up, does not wait and can write, and its Redis can be read."""
+        """Whether every member is up, does not wait and can write, and its Redis can be read and loses nothing."""
         return all(
-            node.up and not node.waits and node.problem is None and node.trouble is None for node in self.taking_part
+            node.up and not node.waits and not node.loses and node.problem is None and node.trouble is None
+            for node in self.taking_part
         )
 
     @property
@@ -114,7 +115,8 @@ class FleetStatus:
         compactions. `markers` counts tombstones.
 
         `evicts` is the `maxmemory-policy` of a Redis that may delete keys of the replica by itself. `persisted_again`
-        counts the records that the worker has written again, because its Redis had lost or changed them.
+        counts the records that the worker has written again, because its Redis had lost or changed them. A fleet is not
+        healthy while a Redis may evict keys, and from such a loss to the next audit.
 
         `clock_skew_ms` is how far the clock of a running worker is ahead of the others' (behind: negative).
 

@@ -89,6 +89,12 @@ class NodeStatus:
         return count if type(count) is int else 0
 
     @property
+    def loses(self) -> bool:
+        """Whether its Redis may lose records by itself, or has lost or changed some since the last audit."""
+        audited = (self.audit or {}).get("persisted_again")
+        return self.evicts is not None or self.persisted_again > (audited if type(audited) is int else 0)
+
+    @property
     def up(self) -> bool:
         """Whether the node's worker runs: its last heartbeat is fresh, or it answers calls."""
         return self.serving or (self.beat_age_ms is not None and self.beat_age_ms < HEARTBEAT_FRESH_MS)

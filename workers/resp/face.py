@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from asyncio.sslproto import SSLProtocol
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +16,7 @@ from workers.resp.commands.table import TABLE
 from workers.resp.connection import Connection
 from workers.resp.context import ServerFacts, Services
 from workers.resp.node_access import NodeAccess
+from workers.resp.tls import TlsConnections
 from workers.system.ports import PortTaken, split_address
 
 if TYPE_CHECKING:
@@ -37,10 +37,6 @@ log = structlog.get_logger()
 _BACKLOG = 1024
 _OTHER_FILES = 256
 _STOP_GRACE_S = 2.0
-_HANDSHAKE_S = 10.0
-_TLS_END_S = 2.0
-_TLS_READ_BYTES = 32 * 1024
-"""What is kept for each TLS connection to read into; asyncio takes eight times that, from strangers, too."""
 
 
 class RespFace:
@@ -78,7 +74,7 @@ class RespFace:
             server=ServerFacts(limits.connections_max, tls is not None),
             password=password.encode() if password is not None else None,
         )
-        self._tls = tls
+        self._encrypted = TlsConnections(tls, self._services, self.connect) if tls is not None else None
         self._last_id = 0
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
@@ -91,19 +87,10 @@ class RespFace:
         server.connections_max = min(wanted, _room_for(wanted))
         if server.connections_max < wanted:
             log.warning("connections_limited", limit=server.connections_max, by="the limit of open files")
+        accept = self.connect if self._encrypted is None else self._encrypted.accept
         loop = asyncio.get_running_loop()
-        if self._tls is not None:
-            SSLProtocol.max_size = _TLS_READ_BYTES
         try:
-            self._server = await loop.create_server(
-                self.connect,
-                server.host,
-                server.port,
-                backlog=_BACKLOG,
-                ssl=self._tls,
-                ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
-                ssl_shutdown_timeout=_TLS_END_S if self._tls else None,
-            )
+            self._server = await loop.create_server(accept, server.host, server.port, backlog=_BACKLOG)
         except OSError as error:
             raise PortTaken(server.port, f"Redis face of {node}", f"nodes.{node}.resp", None) from error
 
@@ -121,6 +108,8 @@ class RespFace:
             waiting.cancel()
         for client in list(clients.values()):
             client.abort()
+        if self._encrypted is not None:
+            self._encrypted.abort()
 
     def connect(self) -> Connection:
         """Return the protocol of one more connection."""

@@ -32,6 +32,15 @@ def test_it_is_healthy_while_every_member_is_up_and_can_be_read() -> None:
     assert not fleet(node("n1"), node("n2", heartbeat={"waits": "for n1"})).healthy
 
 
+def test_a_redis_that_may_lose_what_it_holds_or_has_lost_some_is_not_healthy() -> None:
+    """A status said so in a note only, and ended with 0."""
+    assert not fleet(node("n1"), node("n2", heartbeat={"evicts": "allkeys-lru"})).healthy
+    assert not fleet(node("n1"), node("n2", heartbeat={"persisted_again": 3})).healthy
+    audited = {"at_ms": 7, "persisted_again": 3}
+    assert fleet(node("n1"), node("n2", heartbeat={"persisted_again": 3}, audit=audited)).healthy, "audited since"
+    assert not fleet(node("n1"), node("n2", heartbeat={"persisted_again": 4}, audit=audited)).healthy
+
+
 def test_it_agrees_is_apart_or_is_an_alarm() -> None:
     assert fleet(node("n1"), node("n2")).agreement == "agree"
     assert fleet(node("n1"), node("n2", 2)).agreement == "apart"

@@ -22,6 +22,8 @@ from workers.resp import RespFace
 from workers.turns.mailbox import Mailbox
 
 if TYPE_CHECKING:
+    import ssl
+
     from workers.resp.connection import Connection
 
 __all__ = ["InProcess", "Peer", "Transport"]
@@ -122,7 +124,7 @@ class Published:
 class InProcess:
     """An async context manager: the face of node n1, of a fleet of n1 and n2, and the turns behind it."""
 
-    def __init__(self, *, password: str | None = None, **limits: int) -> None:
+    def __init__(self, *, password: str | None = None, tls: ssl.SSLContext | None = None, **limits: int) -> None:
         self.store = QuickStore()
         self.links = Links(["n2"])
         self.node = Node("n1", Replica("n1", founders=["n1", "n2"]), "s")
@@ -140,6 +142,7 @@ class InProcess:
             health=self.health,
             broadcasts=broadcasts,
             password=password,
+            tls=tls,
         )
 
     async def __aenter__(self) -> Self:
