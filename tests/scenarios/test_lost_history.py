@@ -9,6 +9,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import orjson
+
 from crdt_core.errors import InvariantBroken
 from tests.fleet import Fleet
 from tests.load import Load
@@ -57,6 +59,30 @@ def set_back(valkey: ValkeyServer, older: Path) -> None:
     shutil.rmtree(valkey.directory)
     shutil.copytree(older, valkey.directory)
     valkey.start()
+
+
+def test_a_lost_commit_that_waits_in_the_inbox_of_a_peer_is_not_taken_for_the_one_that_has_its_dot(tmp_path, key):
+    """n2 is down, so n1 cannot tell from its header what its inbox holds, and uses the dot of the lost commit again."""
+    with Fleet(tmp_path / "fleet", nodes=2, valkey_each=True) as fleet:
+        n1, n2, valkey = fleet["n1"], fleet["n2"], fleet.valkeys["n1"]
+        n1.increment(key)
+        fleet.agree()
+        n2.kill()
+        wait_until(lambda: not fleet.redis("n2").exists(n2.keys.alive), what="n2 to count as down")
+        valkey.kill()
+        shutil.copytree(valkey.directory, tmp_path / "older")
+        valkey.start()
+        n1.add(f"{key} set", "lost")
+        lost = n1.patch({"n1": 1})
+        fleet.tell("n2", b'{"v":1,"kind":"push","from":"n1","round":"none","patch":%s}' % orjson.dumps(lost))
+        n1.kill()
+        set_back(valkey, tmp_path / "older")
+        n1.start().wait_until_serving()
+        n1.add(f"{key} set", "kept")
+        assert (n1.replica_id(), n1.clock()) == ("n1", lost["clock"])
+        n2.start().wait_until_serving()
+        fleet.agree()
+        assert fleet.everywhere("elements", f"{key} set") == [["kept"], ["kept"]]
 
 
 def test_an_emptied_redis_is_given_everything_back_by_its_worker(tmp_path, key):

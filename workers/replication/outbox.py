@@ -1,7 +1,8 @@
 """Delivers what leaves a node after a commit: messages into the inboxes of peers, and answers to jobs.
 
 No turn ever waits for a delivery. If a message cannot be delivered, or newer messages push it out of a full queue, the
-node is told. Its gossip round then goes on without that peer, and anti-entropy repairs the loss later.
+node is told. Its gossip round then goes on without that peer, and anti-entropy repairs the loss later. `send_failed` is
+logged for the first message that fails, and `send_succeeded` for the first one that arrives again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from crdt_core.errors import UnknownNode, brief
 from crdt_core.node.events import JobAnswer, Send, SendFailed
 from workers.system.tasks import Children
 from workers.wire.keys import MESSAGE_FIELD, Keys
+from workers.wire.outages import PeerFailures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -53,6 +55,7 @@ class Outbox:
         self._answers: set[asyncio.Task[None]] = set()
         self._queues: dict[str, _PeerQueue] = {}
         self._new_queues: asyncio.Queue[tuple[str, _PeerQueue]] = asyncio.Queue()
+        self._failures = PeerFailures("send_failed", "send_succeeded")
 
     def release(self, effect: Effect) -> None:
         """Take an effect of a confirmed turn for delivery; returns at once."""
@@ -70,6 +73,7 @@ class Outbox:
         """Give the queue to `peer` up once it is empty: the peer has left. A later message begins a new one."""
         if peer in self._queues:
             self._queues.pop(peer).close()
+        self._failures.forget(peer)
 
     async def drain(self) -> None:
         """Return when all answers to jobs have been delivered or have failed, and after half a second at the latest."""
@@ -88,9 +92,9 @@ class Outbox:
         while (found := await queue.get()) is not None:
             send, pushed_out = found
             for round_ in pushed_out:
-                log.warning("send_failed", peer=peer, reason=f"{_MESSAGES_WAITING_MAX} newer messages wait")
+                self._failures.failed(peer, f"{_MESSAGES_WAITING_MAX} newer messages wait")
                 mailbox.put(SendFailed(peer, round_))
-            if not await _succeeds(self._deliver(peer, key, send), peer=peer):
+            if not await self._succeeds(self._deliver(peer, key, send), peer):
                 mailbox.put(SendFailed(peer, _round(send)))
 
     async def _deliver(self, peer: str, key: str, send: Send) -> None:
@@ -105,7 +109,18 @@ class Outbox:
         pipeline = self._own.pipeline()
         pipeline.rpush(answer.key, orjson.dumps(answer.result))
         pipeline.expire(answer.key, _ANSWER_TTL_S)
-        await _succeeds(pipeline.execute(), peer="job")
+        await self._succeeds(pipeline.execute(), "job")
+
+    async def _succeeds(self, delivery: Awaitable[object], peer: str) -> bool:
+        """Await `delivery` for some seconds, and return whether it succeeded; the first failure in a row is logged."""
+        try:
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                await delivery
+        except (RedisError, OSError, TimeoutError, UnknownNode) as error:
+            self._failures.failed(peer, str(error) or type(error).__name__)
+            return False
+        self._failures.succeeded(peer)
+        return True
 
 
 class _PeerQueue:
@@ -144,14 +159,3 @@ def _round(send: Send) -> str:
     """Return the id of the round that the message belongs to; empty if it belongs to none."""
     round_: str = getattr(send.message, "round", "")
     return round_
-
-
-async def _succeeds(delivery: Awaitable[object], *, peer: str) -> bool:
-    """Await `delivery` for some seconds, and return whether it succeeded; a failure is logged."""
-    try:
-        async with asyncio.timeout(_SEND_TIMEOUT_S):
-            await delivery
-    except (RedisError, OSError, TimeoutError, UnknownNode) as error:
-        log.warning("send_failed", peer=peer, reason=str(error) or type(error).__name__)
-        return False
-    return True

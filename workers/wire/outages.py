@@ -1,5 +1,7 @@
-"""Logs that a Redis is lost when the first of this worker's connections to it fails, and that it has returned when all
-of them answer again. What happens in between is not logged.
+"""Logs a failure that lasts when it begins and when it ends, and nothing in between.
+
+`Outages`: a Redis is lost when the first of this worker's connections to it fails, and it has returned when all of them
+answer again. `PeerFailures`: one thing that the worker does with each peer fails, until it succeeds with that peer.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import structlog
 
 from workers.config.redis_url import redacted
 
-__all__ = ["Outages"]
+__all__ = ["Outages", "PeerFailures"]
 
 log = structlog.get_logger()
 
@@ -46,3 +48,29 @@ class Outages:
         self._failing[url].remove(connection)
         if not self._failing[url]:
             del self._failing[url]
+
+
+class PeerFailures:
+    """With which peers one thing fails at present. The event is called `failed` or `succeeded`, and has `fields`."""
+
+    def __init__(self, failed: str, succeeded: str, **fields: str) -> None:
+        self._failed = failed
+        self._succeeded = succeeded
+        self._log = log.bind(**fields)
+        self._since_s: dict[str, float] = {}
+
+    def failed(self, peer: str, reason: str) -> None:
+        """Note that it has failed with `peer`. Idempotent."""
+        if peer not in self._since_s:
+            self._since_s[peer] = monotonic()
+            self._log.warning(self._failed, peer=peer, reason=reason)
+
+    def succeeded(self, peer: str) -> None:
+        """Note that it has succeeded with `peer`. Logs that only after a failure."""
+        since_s = self._since_s.pop(peer, None)
+        if since_s is not None:
+            self._log.warning(self._succeeded, peer=peer, after_s=round(monotonic() - since_s, 1))
+
+    def forget(self, peer: str) -> None:
+        """Note that `peer` has left."""
+        self._since_s.pop(peer, None)

@@ -26,6 +26,7 @@ from crdt_core.membership.identity import decide
 from workers.replication.heartbeat import publish_heartbeat
 from workers.storage.evidence import STARTING, read_evidence, starting_mark
 from workers.wire.keys import MESSAGE_FIELD, Keys
+from workers.wire.outages import PeerFailures
 from workers.wire.retry import until_redis_answers
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
     await until_redis_answers(partial(_publish_start, name, store, peers.redis(name)), node.redis)
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     unresponsive: set[str] = set()
+    failures = PeerFailures("peer_read_failed", "peer_read_succeeded", node=name)
     logged_reason = ""
     while True:
         try:
@@ -74,7 +76,7 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
             raise CorruptState(Keys(name).header, str(error)) from error
         if own.renamed:
             raise Renamed(own.renamed)
-        others = await _evidence_of_peers(name, own, peers, unresponsive)
+        others = await _evidence_of_peers(name, own, peers, unresponsive, failures)
         patient = asyncio.get_running_loop().time() < deadline
         nonce = secrets.token_hex(_NONCE_BYTES)
         decision = decide(name, own, others, nonce=nonce, patient=patient, override=override)
@@ -124,12 +126,12 @@ def _remedy(decision: Wait) -> dict[str, str]:
 
 
 async def _evidence_of_peers(
-    name: str, own: NodeEvidence, peers: Peers, unresponsive: set[str]
+    name: str, own: NodeEvidence, peers: Peers, unresponsive: set[str], failures: PeerFailures
 ) -> dict[str, NodeEvidence | None]:
     """Return the evidence of all other nodes, `None` for a Redis that cannot be read.
 
     A node that only others know is read at the address that was published when it was added. The nodes in
-    `unresponsive` count as not running this time; the set is empty afterwards.
+    `unresponsive` count as not running this time; the set is empty afterwards. `failures` is told of each read.
     """
     peers.members = own.members
     evidence: dict[str, NodeEvidence | None] = {}
@@ -139,8 +141,9 @@ async def _evidence_of_peers(
             async with asyncio.timeout(_READ_TIMEOUT_S):
                 evidence = await read_evidence(node, peers.redis(node))
         except (RedisError, OSError, TimeoutError, WorldError, PeerError, UnknownNode) as error:
-            log.info("peer_read_failed", node=name, peer=node, reason=str(error))
+            failures.failed(node, str(error) or type(error).__name__)
             return None
+        failures.succeeded(node)
         return replace(evidence, running=False) if node in unresponsive else evidence
 
     while nodes := sorted({*peers.in_fleet_file(), *peers.members.active} - {name, *evidence}):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from crdt_core.codec.messages import Ask, Done, decode_message
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import JobAnswer, Send, SendFailed
+from tests.server import ValkeyServer
 from tests.support import free_port, wait_until_async
 from workers.config.loading import checked
 from workers.replication.outbox import Outbox
@@ -22,8 +24,7 @@ from workers.wire.peers import Peers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from tests.server import ValkeyServer
+    from pathlib import Path
 
 
 class Failures:
@@ -79,6 +80,25 @@ async def test_a_message_that_cannot_be_delivered_is_reported_with_its_round(ser
         outbox.release(Send("n3", Done("n1", "round-8", 0)))  # nobody knows where n3 is
         await wait_until_async(lambda: len(failures.events) == 2, what="both to be reported")
     assert set(failures.events) == {SendFailed("n2", "round-7"), SendFailed("n3", "round-8")}
+
+
+async def test_a_peer_that_goes_away_is_one_line_and_so_is_its_return(server: ValkeyServer, tmp_path: Path) -> None:
+    """Each message to a peer that was away was a line."""
+    away = ValkeyServer(tmp_path)
+    with structlog.testing.capture_logs() as logs:
+        async with running(server.url, away.url) as (outbox, failures):
+            for number in range(3):
+                outbox.release(Send("n2", Done("n1", str(number), 0)))
+            await wait_until_async(lambda: len(failures.events) == 3, what="all three to be reported")
+            away.start()
+            try:
+                outbox.release(Send("n2", Done("n1", "there", 0)))
+                await wait_until_async(lambda: away.client().exists(Keys("n2").inbox), what="a message to arrive")
+                await wait_until_async(lambda: len(logs) > 1, what="a line about that")
+            finally:
+                away.stop()
+    assert [(line["event"], line["peer"]) for line in logs] == [("send_failed", "n2"), ("send_succeeded", "n2")]
+    assert "after_s" in logs[1]
 
 
 async def test_a_peer_that_takes_nothing_does_not_hold_up_the_others(server: ValkeyServer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from workers.wire.outages import Outages
+from workers.wire.outages import Outages, PeerFailures
 
 URL = "redis://:s3cret@10.0.0.1:6379/0"
 
@@ -44,3 +44,23 @@ def test_a_connection_that_is_closed_holds_no_return_up_and_is_none() -> None:
         outages.answered(URL, "two")
         outages.closed(URL, "two")
     assert [line["event"] for line in logs] == ["redis_lost", "redis_returned"]
+
+
+def test_what_fails_with_a_peer_is_said_once_and_once_that_it_succeeds_again() -> None:
+    failures = PeerFailures("send_failed", "send_succeeded", node="n1")
+    with structlog.testing.capture_logs() as logs:
+        failures.succeeded("n2")
+        for peer in ("n2", "n2", "n3", "n4"):
+            failures.failed(peer, "refused")
+        failures.forget("n3")
+        for peer in ("n2", "n2", "n3"):
+            failures.succeeded(peer)
+        failures.failed("n2", "refused again")
+    assert [(line["event"], line["peer"], line.get("reason")) for line in logs] == [
+        ("send_failed", "n2", "refused"),
+        ("send_failed", "n3", "refused"),
+        ("send_failed", "n4", "refused"),
+        ("send_succeeded", "n2", None),
+        ("send_failed", "n2", "refused again"),
+    ]
+    assert {line["node"] for line in logs} == {"n1"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from crdt_core.codec.messages import Admit, decode_message
@@ -20,6 +21,7 @@ from crdt_core.membership.decisions import Sponsor, Start
 from crdt_core.membership.evidence import OperatorOverride
 from crdt_core.types import MEMBERS
 from crdt_core.types.members import Fact, Standing
+from tests.server import ValkeyServer
 from tests.support import free_port, wait_until_async
 from workers.config.loading import checked
 from workers.storage.evidence import read_evidence
@@ -31,10 +33,9 @@ from workers.worker.bootstrap import bootstrap, end_start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     import redis
-
-    from tests.server import ValkeyServer
 
 AWAY = f"redis://127.0.0.1:{free_port()}/0"
 
@@ -148,6 +149,27 @@ async def test_while_it_cannot_decide_its_heartbeat_says_why_and_what_would_help
     await end([deciding])
     decision = await starting.decide(AWAY, trusting=True)
     assert decision.replica == "n1"
+
+
+async def test_a_peer_that_cannot_be_read_is_one_line_and_so_is_its_return(starting: Starting, tmp_path: Path) -> None:
+    """Each of the reads, one or two a second, was a line."""
+    away = ValkeyServer(tmp_path)
+    beats: set[int] = set()
+
+    def decided_often() -> bool:
+        beats.add(starting.beat().get("beat_ms", 0))
+        return len(beats) > 3
+
+    with structlog.testing.capture_logs() as logs:
+        deciding = asyncio.create_task(starting.decide(away.url))
+        await wait_until_async(decided_often, what="n2 to be read several times")
+        away.start()
+        try:
+            await deciding
+        finally:
+            away.stop()
+    lines = [(line["event"], line["peer"]) for line in logs if line["event"].startswith("peer_read")]
+    assert lines == [("peer_read_failed", "n2"), ("peer_read_succeeded", "n2")]
 
 
 async def test_a_new_id_is_written_down_by_a_member_that_runs_before_it_is_used(starting: Starting) -> None:
