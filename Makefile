@@ -27,7 +27,7 @@ endef
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help fleet test fuzz sim soak bench lint types contracts rooms docs blocking proto dist clean
+.PHONY: help fleet test fuzz sim soak bench probe lint types contracts rooms docs blocking proto dist clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -61,6 +61,10 @@ ROUNDS := 5
 bench: $(VENV)/.runtime ## Measure beside raw Valkey: make bench CASES=incr-p1,get-p16 ROUNDS=5; QUICK=1: only try it
 	$(BIN)/python -m bench --cases "$(CASES)" --rounds $(ROUNDS) \
 	    $(if $(QUICK),--quick,--output bench/results --page docs/performance.md)
+
+KEYS := 1000000
+probe: $(VENV)/.runtime ## Print the slowest answer while KEYS=1000000 keys are joined, given back, restored and flushed
+	$(BIN)/python -m bench.probe --keys $(KEYS)
 
 lint: $(VENV)/.dev ## Check style and formatting
 	$(BIN)/ruff check

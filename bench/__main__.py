@@ -6,7 +6,6 @@ Exit codes: 0 measured (whether targets are reached or not), 1 to 3 as of the er
 
 from __future__ import annotations
 
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,13 +19,12 @@ from bench.load import tool
 from bench.machine import busy, commit, described
 from bench.options import Options
 from bench.processes import Site
+from bench.program import run_command
 from bench.report import bars, rounded, table
 from bench.results import Results
-from crdt_core.errors import DeltaicError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from rich.status import Status
 
@@ -132,24 +130,7 @@ def bench(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; its exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _end)
-    try:
-        bench.main(arguments, prog_name="python -m bench", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 128 + signal.SIGINT
-    except DeltaicError as error:
-        click.echo(f"bench: {error}", err=True)
-        return error.exit_code
-    return 0
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    return run_command(bench, "python -m bench", arguments)
 
 
 if __name__ == "__main__":

@@ -142,6 +142,7 @@ class Worker(Process):
 
     server: Server
     grpc: str
+    fleet_file: Path
 
 
 class Site:
@@ -191,7 +192,7 @@ class Site:
     def _worker(self, name: str, file: Path, port: int, server: Server, grpc: str) -> Worker:
         command = [sys.executable, "-m", "workers.cli", "--file", str(file), "replica", name, "--log-level", "warning"]
         worker = Worker(name, command, port, file.with_name(f"{name}.log"))
-        worker.server, worker.grpc = server, grpc
+        worker.server, worker.grpc, worker.fleet_file = server, grpc, file
         return worker
 
     def _begin(self, process: Process) -> None:

@@ -8,7 +8,7 @@ A write is `[key, type, part, payload]`. A part of `null` is a clear; it has no 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,11 +16,17 @@ from crdt_core.codec.canonical import FORMAT, parse_list, parse_object, parse_ro
 from crdt_core.codec.clocks import decode_clock, decode_stamp, parse_dot
 from crdt_core.codec.siblings import decode_payload, decode_type
 from crdt_core.errors import Malformed, brief
+from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.deltas import Delta, Write
 from crdt_core.lattice.siblings import TOMBSTONE
 from crdt_core.types import TYPES, decode_text, encode_text
 
-__all__ = ["decode_delta", "encode_delta"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["decode_delta", "encode_delta", "encode_delta_of", "encode_writes"]
+
+_WRITES = b'"writes":['
 
 
 def encode_delta(delta: Delta) -> bytes:
@@ -39,6 +45,17 @@ def encode_delta(delta: Delta) -> bytes:
     return orjson.dumps({"v": FORMAT, "dot": f"{replica}:{counter}", "deps": deps, "hlc": hlc, "writes": writes})
 
 
+def encode_writes(writes: Sequence[Write]) -> bytes:
+    """Return some of the writes of a delta, of which there is at least one, as `encode_delta_of` takes them."""
+    return _split(encode_delta(Delta(Dot("", 0), VersionVector(), Stamp(0, 0), tuple(writes))))[1][:-2]
+
+
+def encode_delta_of(outline: Delta, pieces: Iterable[bytes]) -> bytes:
+    """Return what `encode_delta` returns for `outline` with the writes in `pieces`, each from `encode_writes`."""
+    head, tail = _split(encode_delta(outline))
+    return b"%b%b%b" % (head, b",".join(pieces), tail)
+
+
 def decode_delta(data: bytes) -> Delta:
     """Return the delta in the canonical JSON `data`.
 
@@ -53,6 +70,12 @@ def decode_delta(data: bytes) -> Delta:
     if len({write[:3] for write in writes}) != len(writes):
         raise Malformed("delta", "it has two writes to one part")
     return Delta(dot, deps, decode_stamp(fields["hlc"]), writes)
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    """Return the JSON of a delta before and from its first write on."""
+    head, mark, tail = data.partition(_WRITES)
+    return head + mark, tail
 
 
 def _decode_write(value: Any) -> Write:

@@ -20,6 +20,8 @@ from crdt_core.types import EXPIRY, SLOT
 from crdt_core.types.expiry import CARRIED, Until, slot_write
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from crdt_core.commands.command import Command
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
@@ -42,13 +44,36 @@ def carry(session: Session, key: bytes, deadline_ms: int) -> None:
 
 def run_carrying(session: Session, command: Command[Session], args: list[bytes]) -> Reply:
     """Run a command that writes, and carry the deadlines of the keys to which it adds something."""
-    replica = session.replica
-    expiring, written = replica.catalogue.expiring, replica.uncommitted
+    seen, before = _deadlines(session, command, args), len(session.replica.uncommitted)
+    reply: Reply = command.run(session, args)
+    _carry_on(session, seen, before)
+    return reply
+
+
+def steps_carrying(session: Session, command: Command[Session], args: list[bytes]) -> Generator[None, None, Reply]:
+    """Do the same, and yield after each part that a large command changes."""
+    seen, before = _deadlines(session, command, args), len(session.replica.uncommitted)
+    reply: Reply
+    if command.sliced is not None:
+        reply = yield from command.sliced.steps(session, args)
+    else:
+        reply = command.run(session, args)
+    _carry_on(session, seen, before)
+    return reply
+
+
+def _deadlines(session: Session, command: Command[Session], args: list[bytes]) -> dict[bytes, int | None]:
+    """Return the deadline of each key of the command that shows, and may have one."""
+    expiring = session.replica.catalogue.expiring
     places = command.keys_among([command.name, *args])
     keys = {args[place - 1] for place in places if place <= len(args) and args[place - 1] in expiring}
-    seen = {key: session.deadline_ms(key) for key in keys if session.find(key) is not None}
-    before = len(written)
-    reply: Reply = command.run(session, args)
+    return {key: session.deadline_ms(key) for key in keys if session.find(key) is not None}
+
+
+def _carry_on(session: Session, seen: dict[bytes, int | None], before: int) -> None:
+    """Carry the deadlines in `seen`, where more was written since than the first `before` writes of the commit."""
+    replica = session.replica
+    written = replica.uncommitted
     for key, deadline_ms in seen.items():
         is_new = (key, EXPIRY.name, SLOT) in written or (key, EXPIRY.name, CARRIED) in written
         if deadline_ms is None or is_new or deadline_ms != session.deadline_ms(key) or replica.cautious:
@@ -61,4 +86,3 @@ def run_carrying(session: Session, command: Command[Session], args: list[bytes])
             carry(session, key, deadline_ms)
         elif mine:
             replica.only_removed.add(key)
-    return reply

@@ -15,9 +15,11 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
-__all__ = ["ALL_KEYS", "KEY", "NO_KEYS", "PAIRS", "TWO_KEYS", "Command"]
+    from crdt_core.replica.replica import Replica
+
+__all__ = ["ALL_KEYS", "KEY", "NO_KEYS", "PAIRS", "TWO_KEYS", "Command", "Sliced"]
 
 Context = TypeVar("Context")
 
@@ -53,6 +55,18 @@ _CATEGORIES = {
 _CATEGORIES_OF_FLAGS = {"write": "write", "readonly": "read", "pubsub": "pubsub", "blocking": "blocking"}
 
 
+@dataclass(frozen=True, slots=True)
+class Sliced(Generic[Context]):
+    """How a command runs whose work does not depend on its arguments alone: part by part, if that is much.
+
+    `steps` does what the command does, yields after each part, and returns the reply. `parts` returns about how many
+    parts of a replica the command would change with these arguments.
+    """
+
+    steps: Callable[[Context, list[bytes]], Generator[None, None, Any]]
+    parts: Callable[[Replica, list[bytes]], int]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Command(Generic[Context]):
     """One command or subcommand.
@@ -86,6 +100,8 @@ class Command(Generic[Context]):
     """Categories of access control beside those of the flags; `None`: that of the group."""
     heavy: bool = False
     """Whether replies may be so large that a pipeline of them must not be held at once."""
+    sliced: Sliced[Context] | None = None
+    """How to run it where it would be too much for one turn; `None` for a command whose arguments bound its work."""
     connected: bool = False
     """Whether the function takes the client instead of a session."""
     settled: bool = False

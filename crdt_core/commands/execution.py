@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.carrying import run_carrying
+from crdt_core.commands.carrying import run_carrying, steps_carrying
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.replies import ErrorReply
 from crdt_core.commands.session import Session
 from crdt_core.errors import CallerError
+from crdt_core.replica.sliceable import Sliceable
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from crdt_core.commands.command import Command
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Keyspace
@@ -24,7 +27,7 @@ _DEFAULTS = CommandOptions()
 
 
 @dataclass(slots=True, eq=False)
-class Execute:
+class Execute(Sliceable):
     """An operation: runs commands in their order, as one commit. Yields their replies, refusals included.
 
     A command that is refused changes nothing and does not stop the others. `wall_ms` is the time of day, `seed` what
@@ -53,6 +56,27 @@ class Execute:
                     replies.append(command.run(session, args))
             except CallerError as error:
                 replies.append(ErrorReply(error.resp_line))
+        return replies
+
+    def is_large(self, replica: Replica, parts_max: int) -> bool:
+        """Return whether the commands may change more than `parts_max` parts beyond those that they name."""
+        parts = 0
+        for command, args in self.commands:
+            if command.sliced is not None:
+                parts += command.sliced.parts(replica, args)
+        return parts > parts_max
+
+    def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, list[Reply]]:
+        """Do the same as `run`, and yield after each part of a large command and after each other command."""
+        self.counter = replica.clock[replica.id] + 1
+        session = Session.in_turn(replica, now, self.wall_ms, self.seed, self.options)
+        replies: list[Reply] = []
+        for command, args in self.commands:
+            try:
+                replies.append((yield from steps_carrying(session, command, args)))
+            except CallerError as error:
+                replies.append(ErrorReply(error.resp_line))
+            yield
         return replies
 
 

@@ -10,17 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
-from crdt_core.commands.command import ALL_KEYS, KEY, NO_KEYS, TWO_KEYS, Command
+from crdt_core.commands.command import ALL_KEYS, KEY, NO_KEYS, TWO_KEYS, Command, Sliced
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.patterns import Pattern
 from crdt_core.commands.replies import OK, CommandError, Status
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
+from crdt_core.replica.deleting import delete_by_part, parts_under
 from crdt_core.types import FAMILIES
 from crdt_core.types.members import RESERVED
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
+    from crdt_core.replica.replica import Replica
     from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
@@ -31,6 +35,20 @@ _TRIES = 64
 
 def _delete(session: Session, args: list[bytes]) -> Reply:
     return sum([session.take(key) is not None and session.replica.delete(key) for key in args])
+
+
+def _delete_by_part(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    deleted = 0
+    for key in args:
+        is_found = session.find(key) is not None
+        if not is_found and (head := session.state.head(key)) is not None:
+            session.replica.expired_keys += session.has_expired(head)
+        deleted += (yield from delete_by_part(session.replica, key)) and is_found
+    return deleted
+
+
+def _parts_of(replica: Replica, args: list[bytes]) -> int:
+    return sum(parts_under(replica, key) for key in args)
 
 
 def _exists(session: Session, args: list[bytes]) -> Reply:
@@ -78,12 +96,28 @@ def _randomkey(session: Session, args: list[bytes]) -> Reply:  # noqa: ARG001
 
 
 def _flush(session: Session, args: list[bytes]) -> Reply:
-    if len(args) > 1 or (args and args[0].upper() not in (b"ASYNC", b"SYNC")):
-        raise CommandError(SYNTAX)
+    _check_flush(args)
     for key in list(session.state.keys()):
         if not key.startswith(RESERVED):
             session.replica.delete(key)
     return OK
+
+
+def _flush_by_part(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    _check_flush(args)
+    for key in list(session.state.keys()):
+        if not key.startswith(RESERVED):
+            yield from delete_by_part(session.replica, key)
+    return OK
+
+
+def _check_flush(args: list[bytes]) -> None:
+    if len(args) > 1 or (args and args[0].upper() not in (b"ASYNC", b"SYNC")):
+        raise CommandError(SYNTAX)
+
+
+def _all_parts(replica: Replica, args: list[bytes]) -> int:  # noqa: ARG001
+    return replica.catalogue.size
 
 
 def _rename(session: Session, args: list[bytes]) -> Reply:
@@ -145,7 +179,18 @@ _SEEN = "It removes what this node saw; a concurrent write stays."
 _COPIED = "Concurrent writes to the source stay under its old name."
 
 COMMANDS: tuple[Command[Session], ...] = (
-    Command("generic", "DEL key [key ...]", -2, ALL_KEYS, "write", _delete, "Deletes keys.", _SEEN, "O(N) in the keys"),
+    Command(
+        "generic",
+        "DEL key [key ...]",
+        -2,
+        ALL_KEYS,
+        "write",
+        _delete,
+        "Deletes keys.",
+        _SEEN,
+        "O(N) in the keys",
+        sliced=Sliced(_delete_by_part, _parts_of),
+    ),
     Command(
         "generic",
         "UNLINK key [key ...]",
@@ -156,6 +201,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "Deletes keys, as DEL does.",
         _SEEN,
         "O(N) in the keys",
+        sliced=Sliced(_delete_by_part, _parts_of),
     ),
     Command(
         "generic",
@@ -230,6 +276,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         _SEEN,
         "O(N) in all keys",
         categories="keyspace dangerous",
+        sliced=Sliced(_flush_by_part, _all_parts),
     ),
     Command(
         "server",
@@ -242,6 +289,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         _SEEN,
         "O(N) in all keys",
         categories="keyspace dangerous",
+        sliced=Sliced(_flush_by_part, _all_parts),
     ),
     Command(
         "generic",

@@ -13,6 +13,7 @@ load makes batches larger and not queues longer. This module has the turn, calls
     inbox             messages, and who may send which
     rounds            exchanges with peers
     offered_patches   patches that callers bring
+    large_calls       calls that are too large for one turn
     ingest            deltas and patches into the replica
     stability         what all members have seen
     membership        who takes part (`crdt_core.membership`)
@@ -35,6 +36,7 @@ from crdt_core.membership.membership import Membership
 from crdt_core.membership.replay import Replay
 from crdt_core.node.events import (
     Call,
+    Commit,
     Confirmed,
     DeltasRead,
     ImageAsked,
@@ -53,6 +55,7 @@ from crdt_core.node.events import (
 from crdt_core.node.image import Images
 from crdt_core.node.inbox import Inbox
 from crdt_core.node.ingest import Ingest
+from crdt_core.node.large_calls import LargeCalls
 from crdt_core.node.offered_patches import OfferedPatches
 from crdt_core.node.options import NodeOptions
 from crdt_core.node.peer_logs import PeerLogs
@@ -68,7 +71,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.deltas import Delta
     from crdt_core.membership.decisions import Sponsor
-    from crdt_core.node.events import Commit, Event
+    from crdt_core.node.events import Event
     from crdt_core.node.transfers import Arriving
     from crdt_core.replica.replica import Replica
     from crdt_core.types.members import Members
@@ -131,6 +134,11 @@ class Node:
         )
         self.joins_waiting = self._rounds.joins
         """Large patches that the next turn takes in; while there are any, `prepare` has something to do before it."""
+        self._large = LargeCalls(replica, self.hlc, self.options)
+        self.calls_waiting = self._large.waiting
+        """A call that is too large for a turn: `prepare` runs it, `end_large_call` ends it. There is one at most."""
+        self.calls_held = self._large.behind
+        """Calls that came before the last turn, and wait for the next one behind a large call."""
         self._checked: Members | None = None
         self._readers: frozenset[str] | None = None
 
@@ -184,7 +192,23 @@ class Node:
         A shell calls this between two turns, until it returns false, and may do other things between two slices.
         Readers may be shown the `confirmed` state meanwhile.
         """
-        return any(join.advance() for join, _ in self.joins_waiting)
+        if self.joins_waiting:
+            return any(join.advance() for join, _ in self.joins_waiting)
+        return any(call.advance() for call in self.calls_waiting)
+
+    def end_large_call(self) -> Turn:
+        """Take a turn that ends the large call, in place of `turn`: the call is prepared, and no patch waits.
+
+        The commit is all that the call has changed. The calls behind it have the next turn.
+        """
+        prepared, commit = self._large.end(), Commit()
+        commit.earlier = [changes for changes in prepared.slices if changes]
+        if prepared.delta is not None:
+            commit.counter, commit.delta = prepared.counter, prepared.delta
+            commit.header.update(self.header())
+        self.counts["turns"] += 1
+        self.counts["commits"] += prepared.delta is not None
+        return Turn(commit, [prepared.reply])
 
     def confirm(self) -> Confirmed:
         """The commit of the last turn is durable; returns what may be told of the replica now, as it may be shown."""
@@ -277,6 +301,8 @@ class Node:
 
     def _write(self, context: TurnContext) -> Delta | None:
         """Run all operations on what the turn has taken in, and write what members are owed; all is one delta."""
+        if self.calls_held or self.replica.catalogue.size > self.options.parts_per_turn:
+            context.calls = self._large.take_small(context.calls)
         if not context.calls and not context.own and not self.membership.owes():
             return None
         now = self.hlc.tick(context.wall_ms)

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.errors import InvariantBroken, PatchTooNew
@@ -252,6 +253,29 @@ class Replica:
             self._read_members()
         if self.only_removed:
             self.only_removed.clear()
+        return delta
+
+    def commit_in_slices(self, hlc: Stamp, size: int) -> Generator[list[Write], None, Delta]:
+        """Do the same as `commit`, where something was written; yield the writes, up to `size` a time.
+
+        Returns the delta without its writes. Nothing else may happen to this replica before the end.
+        """
+        written = self.uncommitted
+        for are_clears in (True, False) if self._clears else (False,):
+            rest = iter(written.items())
+            while chunk := list(islice(rest, size)):
+                yield [Write(*address, payload) for address, payload in chunk if (address[2] is None) is are_clears]
+        dot = Dot(self.id, self.clock[self.id] + 1)
+        delta = Delta(dot, VersionVector(self.clock), hlc, ())
+        self.uncommitted, self._clears, self._writes_members = {}, False, False
+        self.clock[self.id] = dot.counter
+        self._change_index.add(dot, written)
+        self._read_members()
+        self.only_removed.clear()
+        while written:
+            for _ in range(min(size, len(written))):
+                written.popitem()
+            yield []
         return delta
 
     # Replication

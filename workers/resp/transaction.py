@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import ErrorReply, Session, Status
 from crdt_core.errors import DeltaicError
+from crdt_core.replica.sliceable import Sliceable
 from workers.resp.encoding import NULL_LIST
 from workers.resp.refusals import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from collections.abc import Set as AbstractSet
 
     from crdt_core.commands import Command, Execute, Keyspace
@@ -121,7 +122,7 @@ def _run(later: Later) -> Any:
         return refusal(error)
 
 
-class Guarded:
+class Guarded(Sliceable):
     """An operation: `execute`, unless a key that `watch` names has changed. It yields `NULL_LIST` then."""
 
     def __init__(self, watch: Watch, execute: Execute) -> None:
@@ -133,3 +134,13 @@ class Guarded:
         if self._watch.has_changed(replica, self._execute.wall_ms):
             return NULL_LIST
         return self._execute.run(replica, now)
+
+    def is_large(self, replica: Replica, parts_max: int) -> bool:
+        """Return whether the commands would be too much for one turn."""
+        return self._execute.is_large(replica, parts_max)
+
+    def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, Any]:
+        """Do the same as `run`, and yield after each part that is changed."""
+        if self._watch.has_changed(replica, self._execute.wall_ms):
+            return NULL_LIST
+        return (yield from self._execute.steps(replica, now))

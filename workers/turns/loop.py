@@ -3,7 +3,7 @@
 A shell drives the loop. The worker's shell is `workers.turns.mailbox`; the simulator has another.
 
     put, ask, ask_in_time, submit    something arrives; the loop calls `wake` if that makes a turn due
-    begin                            one turn of the node on all that waits; returns what to commit
+    begin                            one turn of the node, on what waits or to end a large call; returns what to commit
     confirm                          that commit is durable: from now on readers see it
     release                          observers are shown what has changed; returns the effects that may leave
     give_up_late                     returns what to tell the callers whose time is up
@@ -197,12 +197,13 @@ class TurnLoop:
     @property
     def next_deadline_s(self) -> float:
         """When the time of the first caller is up; infinity where nobody's is limited."""
-        return min((waiter.deadline_s for waiting in (self._begun, self._asked) for waiter in waiting), default=inf)
+        return min((waiter.deadline_s for waiting in self._impatient for waiter in waiting), default=inf)
 
     @property
     def is_over(self) -> bool:
         """Whether the loop is closed, and all that had arrived has had its turn."""
-        return self.is_closing and not self._events and not self._asked
+        is_empty = not (self._events or self._asked or self.node.calls_waiting or self.node.calls_held)
+        return self.is_closing and is_empty
 
     def check_open(self) -> None:
         """Raise `Stopping` where the loop is closing."""
@@ -219,14 +220,19 @@ class TurnLoop:
         if self._is_committing:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
-        if self._arrived - self._passed > TURN_WEIGHT_MAX:
-            events = self._take_what_fits()
+        if self.node.calls_waiting and not self.node.joins_waiting:
+            turn = self.node.end_large_call()
         else:
-            events = [*self._events, *self._asked.values()]
-            self._begun.update(self._asked)
-            self._events, self._event_places, self._asked, self._passed = [], [], {}, self._arrived
-        turn = self.node.turn(events, wall_ms, monotonic_ms)
+            if self._arrived - self._passed > TURN_WEIGHT_MAX:
+                events = self._take_what_fits()
+            else:
+                events = [*self._events, *self._asked.values()]
+                self._begun.update(self._asked)
+                self._events, self._event_places, self._asked, self._passed = [], [], {}, self._arrived
+            turn = self.node.turn(events, wall_ms, monotonic_ms)
         self._effects = turn.effects
+        if self.node.calls_waiting or self.node.calls_held or self._events or self._asked:
+            self._become_due()
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
             return None
         self._is_suspicious, self._is_committing, self._began_s = False, True, monotonic_ms / 1000
@@ -255,7 +261,7 @@ class TurnLoop:
     def give_up_late(self, now_s: float) -> list[Reply]:
         """Return the replies to callers whose time is up: why, and whether the call may still take effect."""
         replies = []
-        for waiting in (self._begun, self._asked):
+        for waiting in self._impatient:
             for waiter in [found for found in waiting if found.deadline_s <= now_s]:
                 del waiting[waiter]
                 replies.append(Reply(waiter, error=self._too_late(waiter, now_s, begun=waiting is self._begun)))
@@ -267,6 +273,11 @@ class TurnLoop:
         begun, self._begun = self._begun, {}
         asked, self._asked = self._asked, {}
         return [*_stopping(begun, _MAY_HAPPEN), *_stopping(asked, _UNCHANGED)]
+
+    @property
+    def _impatient(self) -> tuple[dict[Waiter, Event], ...]:
+        """The callers whose time runs. It stands still for those whose call is large, or waits for a large one."""
+        return (self._asked,) if self.node.calls_waiting else (self._begun, self._asked)
 
     def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
         """Show `observe` what has changed. A mistake of its own must not end the turns; it is logged and counted."""
@@ -301,8 +312,6 @@ class TurnLoop:
         self._begun.update((waiter, asked.pop(waiter)) for waiter in callers)
         events = [*self._events[:count], *(self._begun[waiter] for waiter in callers)]
         del self._events[:count], places[:count]
-        if self._events or asked:
-            self._become_due()
         return events
 
     def _check_hope(self, now_s: float) -> None:

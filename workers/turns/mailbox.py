@@ -162,12 +162,13 @@ class Mailbox:
 
     async def run(self) -> None:
         """Take turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
-        turns, call_soon, joins = self._turns, asyncio.get_running_loop().call_soon, self.node.joins_waiting
+        turns, call_soon = self._turns, asyncio.get_running_loop().call_soon
+        joins, calls = self.node.joins_waiting, self.node.calls_waiting
         self._tick()
         try:
             # `is_over` implies `is_closing`, which is an attribute: it spares a call for each turn.
             while not (turns.is_closing and turns.is_over):
-                if joins:
+                if joins or calls:
                     await self._prepare()
                 elif turns.is_due:
                     await asyncio.sleep(0)  # what is answered leaves before the next turn begins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_core.codec.deltas import decode_delta, encode_delta
+from crdt_core.codec.deltas import decode_delta, encode_delta, encode_delta_of, encode_writes
 from crdt_core.errors import Malformed
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.lattice.deltas import Patch
@@ -32,6 +33,12 @@ def test_a_delta_comes_back_as_it_was(delta: Delta) -> None:
     data = encode_delta(delta)
     assert decode_delta(data) == delta
     assert encode_delta(decode_delta(data)) == data
+
+
+@given(deltas(), st.integers(1, 3))
+def test_a_delta_may_be_encoded_some_writes_at_a_time(delta: Delta, size: int) -> None:
+    pieces = [encode_writes(delta.writes[at : at + size]) for at in range(0, len(delta.writes), size)]
+    assert encode_delta_of(replace(delta, writes=()), pieces) == encode_delta(delta)
 
 
 def test_the_example_that_is_mangled_is_sound() -> None:

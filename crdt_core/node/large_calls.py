@@ -1,0 +1,126 @@
+"""Calls that are too large for one turn: they run a slice at a time, between two turns, and show as one.
+
+A flush of a million keys, or the delete of a large set, takes seconds. Yet it is one write: one dot, one commit, one
+delta. So the turn that meets such a call only puts it aside, with all calls behind it, because calls keep their order.
+After that turn the shell has the call prepared, a slice at a time (`PreparedCall.advance`), and does other things
+between two slices. The next turn takes nothing in: its commit persists all slices and has the delta. Then the calls
+behind it run.
+
+Between the slices readers are shown the committed state, as during any commit. No turn runs meanwhile, because the
+replica holds writes of a commit that is not complete. Nothing is persisted and nothing has left before that commit: a
+crash before it is a crash before the call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.codec.deltas import encode_delta_of, encode_writes
+from crdt_core.errors import CallerError
+from crdt_core.node.events import Reply
+from crdt_core.replica.sliceable import Sliceable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from crdt_core.codec.records import Changes
+    from crdt_core.lattice.clocks import HybridClock, Stamp
+    from crdt_core.node.events import Call
+    from crdt_core.node.options import NodeOptions
+    from crdt_core.replica.replica import Replica
+
+__all__ = ["LargeCalls", "PreparedCall"]
+
+
+class PreparedCall:
+    """The large call `call` on `replica`, `size` parts at a time. It begins at the next hybrid time of `hlc`.
+
+    Once `advance` returns false, `reply` is for the caller, `slices` persist what has changed, and `delta` is the
+    commit's, with `counter`; it is `None` if nothing was written.
+    """
+
+    def __init__(self, replica: Replica, call: Call, hlc: HybridClock, size: int) -> None:
+        self.reply = Reply(call.token)
+        self.slices: list[Changes] = []
+        self.counter = 0
+        self.delta: bytes | None = None
+        self._replica = replica
+        self._operation = call.operation
+        self._hlc = hlc
+        self._size = size
+        self._steps = self._run()
+
+    def advance(self) -> bool:
+        """Do the next slice, and return whether there are more."""
+        return next(self._steps, False)
+
+    def _run(self) -> Iterator[bool]:
+        now = self._hlc.tick(self._hlc.last.ms)
+        yield from self._change(now)
+        yield from self._commit(now)
+
+    def _change(self, now: Stamp) -> Iterator[bool]:
+        assert isinstance(self._operation, Sliceable)
+        steps, token = self._operation.steps(self._replica, now), self.reply.token
+        is_over = False
+        while not is_over:
+            try:
+                for _ in range(self._size):
+                    next(steps)
+            except StopIteration as end:
+                is_over, self.reply = True, Reply(token, end.value)
+            except CallerError as error:
+                is_over, self.reply = True, Reply(token, error=error)
+            self.slices.append(self._replica.catalogue.take_slice())
+            yield True
+
+    def _commit(self, now: Stamp) -> Iterator[bool]:
+        """Make the delta, some writes at a time."""
+        if not self._replica.uncommitted:
+            return
+        pieces: list[bytes] = []
+        committing = self._replica.commit_in_slices(now, self._size)
+        while True:
+            try:
+                writes = next(committing)
+            except StopIteration as end:
+                delta = end.value
+                break
+            if writes:
+                pieces.append(encode_writes(writes))
+            yield True
+        self.counter, self.delta = delta.dot.counter, encode_delta_of(delta, pieces)
+
+
+class LargeCalls:
+    """The large calls of `replica`: at most one is `waiting` for its turn; the calls `behind` it wait for that."""
+
+    def __init__(self, replica: Replica, hlc: HybridClock, options: NodeOptions) -> None:
+        self.waiting: list[PreparedCall] = []
+        self.behind: list[Call] = []
+        self._replica = replica
+        self._hlc = hlc
+        self._options = options
+
+    def take_small(self, calls: Sequence[Call]) -> list[Call]:
+        """Return the calls that come before the first large one, after those that are `behind`; keep all others."""
+        calls = [*self.behind, *calls]
+        self.behind.clear()
+        if self.waiting:
+            self.behind.extend(calls)
+            return []
+        options = self._options
+        for place, call in enumerate(calls):
+            operation = call.operation
+            if isinstance(operation, Sliceable) and operation.is_large(self._replica, options.parts_per_turn):
+                self.waiting.append(PreparedCall(self._replica, call, self._hlc, options.parts_per_slice))
+                self.behind.extend(calls[place + 1 :])
+                return calls[:place]
+        return calls
+
+    def end(self) -> PreparedCall:
+        """Return the call that was waiting. What a shell has not prepared is done at once."""
+        prepared = self.waiting.pop()
+        while prepared.advance():
+            pass
+        return prepared

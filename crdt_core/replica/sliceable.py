@@ -1,0 +1,27 @@
+"""What an operation has to offer if it may be too large for one turn (`crdt_core.node.large_calls`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from crdt_core.lattice.clocks import Stamp
+    from crdt_core.replica.replica import Replica
+
+__all__ = ["Sliceable"]
+
+
+class Sliceable:
+    """An operation that may be too large for one turn, and can then be run a slice at a time."""
+
+    __slots__ = ()
+
+    def is_large(self, replica: Replica, parts_max: int) -> bool:
+        """Return whether it may change more than `parts_max` parts of `replica`."""
+        raise NotImplementedError
+
+    def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, Any]:
+        """Do the same as `run`, and yield after each part that is changed."""
+        raise NotImplementedError

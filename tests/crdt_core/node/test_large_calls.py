@@ -1,0 +1,147 @@
+"""A flush of many keys, and the delete of something large, is done a slice at a time, and shows as one write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from crdt_core.codec.deltas import decode_delta
+from crdt_core.commands import COMMANDS, Execute
+from crdt_core.node.events import Call
+from crdt_core.node.node import Node
+from crdt_core.node.options import NodeOptions
+from crdt_core.replica.replica import Replica
+from tests.crdt_core.histories import whole_state
+
+if TYPE_CHECKING:
+    from crdt_core.node.events import Commit, Turn
+
+KEYS, MEMBERS = 40, 60
+OPTIONS = NodeOptions(parts_per_slice=10, parts_per_turn=20)
+ROOMY = NodeOptions(parts_per_turn=1_000_000)
+NOW_MS = 1_000_000
+
+
+def execute(*requests: str) -> Execute:
+    words = [request.encode().split() for request in requests]
+    return Execute([(COMMANDS[name], args) for name, *args in words], NOW_MS, 1)
+
+
+def node_with(options: NodeOptions, *requests: str) -> Node:
+    """A node that has run `requests`, each in a turn of its own."""
+    node = Node("n1", Replica("n1", founders=["n1", "n2"]), "s", options=options)
+    for request in requests:
+        take_turns(node, execute(request))
+    return node
+
+
+def filled(options: NodeOptions) -> Node:
+    return node_with(
+        options,
+        "MSET " + " ".join(f"key{number} v" for number in range(KEYS)),
+        "SADD large " + " ".join(f"m{number}" for number in range(MEMBERS)),
+        *(f"HINCRBY counts f{number} 2" for number in range(15)),
+        "SET lasting v",
+        "EXPIRE counts 1000",
+    )
+
+
+def take_turns(node: Node, *operations: Execute) -> list[Turn]:
+    """Have a turn with `operations`, and those that it makes necessary."""
+    turns = [node.turn([Call(operation, number) for number, operation in enumerate(operations)], NOW_MS, 0)]
+    node.confirm()
+    while node.calls_waiting or node.calls_held:
+        while node.prepare():
+            pass
+        turns.append(node.end_large_call() if node.calls_waiting else node.turn([], NOW_MS, 0))
+        node.confirm()
+    return turns
+
+
+def is_shown(node: Node, key: bytes) -> bool:
+    head = node.confirmed.head(key)
+    return head is not None and bool(head.showing())
+
+
+def size_of(commit: Commit) -> int:
+    return sum(1 for changes in (*commit.earlier, commit.records) for _ in changes)
+
+
+@pytest.mark.parametrize("request_", ["FLUSHALL", "FLUSHDB ASYNC", "DEL large", "UNLINK counts large key1"])
+def test_it_gives_what_one_piece_gives(request_: str) -> None:
+    sliced, whole = filled(OPTIONS), filled(ROOMY)
+    turns, (once,) = take_turns(sliced, execute(request_)), take_turns(whole, execute(request_))
+    assert [turn.commit.delta is None for turn in turns] == [True, False]
+    assert turns[1].commit.delta is not None
+    assert once.commit.delta is not None
+    ours, theirs = decode_delta(turns[1].commit.delta), decode_delta(once.commit.delta)
+    assert (ours.dot, ours.deps, set(ours.writes)) == (theirs.dot, theirs.deps, set(theirs.writes))
+    assert turns[1].commit.counter == once.commit.counter
+    assert [effect.result for effect in turns[1].effects] == [effect.result for effect in once.effects]
+    assert whole_state(sliced.replica) == whole_state(whole.replica)
+    assert (sliced.replica.digest, sliced.replica.clock) == (whole.replica.digest, whole.replica.clock)
+    assert sliced.replica.catalogue.removals == whole.replica.catalogue.removals
+    lacking = [set(node.replica.changed_since(ours.deps) or ()) for node in (sliced, whole)]
+    assert lacking[0] == lacking[1] != set()
+
+
+def test_no_turn_and_no_slice_changes_more_than_a_slice() -> None:
+    node = filled(OPTIONS)
+    first = node.turn([Call(execute("FLUSHALL"), None)], NOW_MS, 0)
+    node.confirm()
+    assert size_of(first.commit) == 0
+    changed = 0
+    while node.prepare():
+        assert len(node.replica.catalogue.in_flight) - changed <= OPTIONS.parts_per_slice
+        changed = len(node.replica.catalogue.in_flight)
+    last = node.end_large_call()
+    assert changed > KEYS + MEMBERS
+    assert not last.commit.records
+    assert max(sum(1 for _ in changes) for changes in last.commit.earlier) <= 2 * OPTIONS.parts_per_slice
+
+
+def test_readers_see_all_of_it_or_nothing() -> None:
+    node = filled(OPTIONS)
+
+    def shown() -> int:
+        return sum(is_shown(node, key) for key in node.confirmed.keys())  # noqa: SIM118  no mapping
+
+    before = shown()
+    node.turn([Call(execute("FLUSHALL"), None)], NOW_MS, 0)
+    node.confirm()
+    while node.prepare():
+        assert shown() == before
+    node.end_large_call()
+    assert shown() == before
+    node.confirm()
+    assert shown() == 0
+
+
+def test_calls_keep_their_order_around_a_large_one() -> None:
+    node = filled(OPTIONS)
+    turns = take_turns(
+        node, execute("SET a 1"), execute("FLUSHALL"), execute("EXISTS a", "SET b 2"), execute("DEL nothing")
+    )
+    assert [[effect.token for effect in turn.effects] for turn in turns] == [[0], [1], [2, 3]]
+    assert turns[2].effects[0].result[0] == 0
+    assert [node.replica.value(key) for key in (b"a", b"b", b"lasting")] == [None, b"2", None]
+
+
+def test_a_transaction_around_a_flush_stays_one_commit() -> None:
+    node = filled(OPTIONS)
+    turns = take_turns(node, execute("SET before 1", "FLUSHALL", "SET after 2"))
+    assert [turn.commit.delta is not None for turn in turns] == [False, True]
+    assert [node.replica.value(key) for key in (b"before", b"after")] == [None, b"2"]
+    peer = filled(ROOMY)
+    take_turns(peer, execute("SET before 1", "FLUSHALL", "SET after 2"))
+    assert whole_state(node.replica) == whole_state(peer.replica)
+
+
+def test_a_large_call_that_is_refused_changes_nothing() -> None:
+    node = filled(OPTIONS)
+    clock = node.replica.clock.copy()
+    turns = take_turns(node, execute("FLUSHALL NOW"))
+    assert "syntax" in turns[1].effects[0].result[0].text
+    assert all(turn.commit.empty for turn in turns)
+    assert node.replica.clock == clock
