@@ -104,15 +104,15 @@ def test_a_key_whose_object_is_forgotten_in_the_turn_is_still_read_as_it_was() -
     assert value(confirmed, b"s") is None
 
 
-def test_what_the_turn_has_not_touched_is_read_in_place_and_what_it_has_is_copied_once() -> None:
+def test_what_the_turn_has_not_touched_is_read_in_place_and_what_it_has_is_put_back_once() -> None:
     n1 = Replica("n1")
     confirmed = CommittedView(n1.catalogue)
     one_turn(n1, Operation(b"s", "orset", "add", b"a"), Operation(b"t", "orset", "add", b"a"))
     one_turn(n1, Operation(b"s", "orset", "add", b"b"))
     assert parts_of(confirmed, b"t") is parts_of(n1, b"t")
-    copied = parts_of(confirmed, b"s")
-    assert copied is not parts_of(n1, b"s")
-    assert copied is parts_of(confirmed, b"s")
+    put_back = parts_of(confirmed, b"s")
+    assert put_back is not parts_of(n1, b"s")
+    assert put_back is parts_of(confirmed, b"s")
     n1.catalogue.in_flight = {}
     assert parts_of(confirmed, b"s") is parts_of(n1, b"s")
 
