@@ -104,10 +104,10 @@ class Faults:
             (3, self.keys_deleted),
             (3, self.fields_altered),
             (3, self.keys_evicted),
-            (3, self.damaged_while_away),
-            (2, self.emptied_while_away),
+            (5, self.damaged_while_away),
+            (3, self.emptied_while_away),
             (1, self.second_worker),
-            (1, self.two_machines_added),
+            (4, self.two_machines_added),
         ]
         _, kind = self._chance.choices(kinds, [weight for weight, _ in kinds])[0]
         lossy = kind in {
