@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crdt_core.errors import InvalidArgument
 from tests.command import Command
 from tests.fleet import Fleet, Node
 from tests.server import ValkeyServer
@@ -41,7 +42,14 @@ class Machine:
         settings = ["[valkey]\nembedded = false\n", "[gossip]\ntimeout_ms = 2000\n"]
         self._file.write_text("".join([*tables, *settings]))
 
-    def add(self) -> Node:
-        """The machine is added, and its worker starts, though the other side does not answer."""
-        self.deltaic("node", "add", self.node.name, "--no-wait")
-        return self.node.start("--trust-redis")
+    def add(self) -> bool:
+        """Add the machine, and start its worker though the other side does not answer.
+
+        Return whether it was added: it is refused once another machine is known under its name.
+        """
+        added = self.deltaic.run("node", "add", self.node.name, "--no-wait")
+        if added.returncode == InvalidArgument.exit_code and "another machine" in added.stderr:
+            return False
+        assert added.returncode == 0, added.stderr
+        self.node.start("--trust-redis")
+        return True

@@ -43,7 +43,9 @@ def test_what_two_machines_under_one_name_have_acknowledged_is_nowhere_lost(flee
     with ExitStack() as cleanup:
         one = Machine(fleet, "n4", "one", ["n1"], cleanup)
         other = Machine(fleet, "n4", "other", ["n2", "n3"], cleanup)
-        nodes = [machine.add().wait_until_serving() for machine in (one, other)]
+        assert one.add()
+        assert other.add()
+        nodes = [machine.node.wait_until_serving() for machine in (one, other)]
         for machine, amount in zip(nodes, (10, 100), strict=True):
             machine.increment("hits", amount)
             machine.add("who", str(amount))

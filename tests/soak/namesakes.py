@@ -31,19 +31,19 @@ PATIENCE_S = 60.0
 def add_two_machines(fleet: Fleet, name: str, chance: random.Random, ledger: Ledger) -> int:
     """Adds two machines as `name`, one on either side of a partition; how many of them have served.
 
-    A machine that hears of the other in time ends instead, and says how to add it. After the partition both take part,
-    and all nodes have what they wrote. In the end both are removed again.
+    A machine that hears of the other in time is refused or ends instead, and says how to add it. After the partition
+    both take part, and all nodes have what they wrote. In the end both are removed again.
     """
     founders = chance.sample(list(fleet.nodes), len(fleet.nodes))
     half = chance.randint(1, len(founders) - 1)
     sides = founders[:half], founders[half:]
     with ExitStack() as cleanup:
-        fleet.cut_by_redis(*sides)
+        cleanup.callback(_remove, fleet, "--force")  # where something failed, so that the fleet can go on
         cleanup.callback(fleet.heal)
+        fleet.cut_by_redis(*sides)
         machines = [Machine(fleet, name, f"{name}-{i}", side, cleanup) for i, side in enumerate(sides)]
-        for machine in machines:
-            machine.add()
-        serving = [machine for machine in machines if _serves(machine)]
+        added = [machine for machine in machines if machine.add()]
+        serving = [machine for machine in added if _serves(machine)]
         for machine in serving:
             _write(machine, ledger)
         fleet.heal()
@@ -90,9 +90,9 @@ def _write(machine: Machine, ledger: Ledger) -> None:
         ledger.sums.setdefault(COUNTER, Sum()).certain += 1
 
 
-def _remove(fleet: Fleet) -> None:
+def _remove(fleet: Fleet, *options: str) -> None:
     """All members that the fleet did not have are removed."""
     deltaic = Command(fleet.directory / "fleet.toml")
     active = {id_["node"] for id_ in deltaic.json("node", "list") if id_["standing"] == "active"}
     for name in sorted(active - set(fleet.nodes)):
-        deltaic("node", "remove", name)
+        deltaic("node", "remove", name, *options)
