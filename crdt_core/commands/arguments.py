@@ -11,6 +11,7 @@ __all__ = [
     "NOT_AN_INTEGER",
     "SYNTAX",
     "WRONG_TYPE",
+    "check_database",
     "parse_deadline",
     "parse_integer",
     "parse_positive",
@@ -22,6 +23,8 @@ __all__ = [
 WRONG_TYPE = WRONG_TYPE_LINE
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
 SYNTAX = "ERR syntax error"
+_DATABASES = 16
+_NO_SUCH_DATABASE = "ERR DB index is out of range"
 
 
 def parse_integer(text: bytes, refusal: str = NOT_AN_INTEGER) -> int:
@@ -43,6 +46,18 @@ def parse_within(text: bytes, least: int, most: int = INT64_MAX, refusal: str = 
 def parse_positive(text: bytes) -> int:
     """Return an integer that is at least 0. Raises `CommandError`."""
     return parse_within(text, 0, refusal="ERR value is out of range, must be positive")
+
+
+def check_database(text: bytes) -> None:
+    """Raise `CommandError` unless `text` is the index of the only database, 0.
+
+    A Redis has the databases 0 to 15 by default. The error of the other ones says what to do instead.
+    """
+    index = parse_within(text, -(1 << 31), (1 << 31) - 1)
+    if 0 < index < _DATABASES:
+        raise CommandError(f"{_NO_SUCH_DATABASE}: there is only database 0; give the keys a prefix instead")
+    if index:
+        raise CommandError(_NO_SUCH_DATABASE)
 
 
 def parse_deadline(text: bytes, unit_ms: int, base_ms: int, command: str, least: int = 1) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.arguments import SYNTAX, parse_within
+from crdt_core.commands.arguments import SYNTAX, check_database
 from crdt_core.commands.command import ALL_KEYS, KEY, NO_KEYS, TWO_KEYS, Command, Sliced
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.patterns import Pattern
@@ -148,8 +148,7 @@ def _copy(session: Session, args: list[bytes]) -> Reply:
         if option == b"REPLACE":
             replaces = True
         elif option == b"DB" and rest:
-            if parse_within(rest.pop(0), -(1 << 31), (1 << 31) - 1) != 0:
-                raise CommandError("ERR DB index is out of range")
+            check_database(rest.pop(0))
         else:
             raise CommandError(SYNTAX)
     if args[0] == args[1]:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.command import Command
 from tests.fleet import Fleet, Node
-from tests.server import ValkeyServer
-from tests.support import free_port, wait_until
+from tests.newcomers import Machine
+from tests.support import wait_until
 from workers.wire.keys import OPEN, PAUSED
 
 if TYPE_CHECKING:
@@ -29,29 +29,6 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         yield fleet
 
 
-class Machine:
-    """A machine that is added as n4, and reaches only the founders of its `side`."""
-
-    def __init__(self, fleet: Fleet, title: str, side: Sequence[str], cleanup: ExitStack) -> None:
-        self.valkey = ValkeyServer(fleet.directory / f"valkey-{title}")
-        cleanup.callback(self.valkey.stop)
-        self.valkey.start()
-        address = f"127.0.0.1:{free_port()}"
-        known = {name: (fleet[name].address, fleet.valkeys[name].url) for name in side}
-        known["n4"] = (address, self.valkey.url)
-        tables = [f'[nodes.{name}]\ngrpc = "{grpc}"\nredis = "{redis}"\n' for name, (grpc, redis) in known.items()]
-        file = fleet.directory / f"{title}.toml"
-        file.write_text("".join([*tables, "[valkey]\nembedded = false\n", "[gossip]\ntimeout_ms = 2000\n"]))
-        self.deltaic = Command(file)
-        self.node = Node("n4", address, file, title)
-        cleanup.callback(self.node.discard)
-
-    def join(self) -> Node:
-        """The machine is added and serves, though the other side does not answer."""
-        self.deltaic("node", "add", "n4", "--no-wait")
-        return self.node.start("--trust-redis").wait_until_serving()
-
-
 def holdings(nodes: Sequence[Node]) -> list[tuple[int, list[str]]]:
     for node in nodes:
         node.sync()
@@ -64,9 +41,11 @@ def test_what_two_machines_under_one_name_have_acknowledged_is_nowhere_lost(flee
     Nobody hears what each of them writes last, so the one that does not keep the name has to write it again.
     """
     with ExitStack() as cleanup:
-        one = Machine(fleet, "one", ["n1"], cleanup)
-        other = Machine(fleet, "other", ["n2", "n3"], cleanup)
-        nodes = [machine.join() for machine in (one, other)]
+        one = Machine(fleet, "n4", "one", ["n1"], cleanup)
+        other = Machine(fleet, "n4", "other", ["n2", "n3"], cleanup)
+        assert one.add()
+        assert other.add()
+        nodes = [machine.node.wait_until_serving() for machine in (one, other)]
         for machine, amount in zip(nodes, (10, 100), strict=True):
             machine.increment("hits", amount)
             machine.add("who", str(amount))

@@ -2,10 +2,11 @@
 
     python -m tests.soak --seconds 60 --seed 1
 
-In the end all is healed. Then all nodes must agree; every call is accounted for (`tests.soak.ledger`); workers have
-ended only because they were killed; no thread of the soak itself has died; nothing was quarantined but what has an
-explanation; memory and streams stayed within bounds. Otherwise the exit code is 1, and the fleet's files stay. The seed
-makes the faults and calls alike, not their timing: real processes run at their own pace.
+In the end all is healed. Then all nodes must agree; every Redis holds what its node has committed; every call is
+accounted for (`tests.soak.ledger`); workers have ended only because they were killed; no thread of the soak itself has
+died; nothing was quarantined but what has an explanation; memory and streams stayed within bounds. Otherwise the exit
+code is 1, and the fleet's files stay. The seed makes the faults and calls alike, not their timing: real processes run
+at their own pace.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 from tests.fleet import Fleet
 from tests.soak.faults import Faults
 from tests.soak.ledger import Clients, Fate, Ledger
+from tests.soak.stored import wait_until_whole
 from tests.soak.threads import deaths_noted
 from tests.soak.watch import Jobs, Keeper, Sampler
 from tests.support import wait_until
@@ -37,6 +39,7 @@ NODES = 5
 LOG_ENTRIES_MAX = 5000
 GOSSIP = {"timeout_ms": 2000, "touched_max": 5000, "log_entries_max": LOG_ENTRIES_MAX, "chunk_bytes": 8192}
 INBOX_ENTRIES_MAX = 1000
+AUDIT_INTERVAL_S = 1
 LIMITS = {"write_timeout_ms": 1500, "commit_timeout_ms": 1000, "inbox_entries_max": INBOX_ENTRIES_MAX}
 FAULT_EVERY_S = 3.0
 SETTLED_S = 120.0
@@ -54,7 +57,7 @@ class Soak:
         self.seed = seed
         self.stop = threading.Event()
         self.ledger = Ledger()
-        self.faults = Faults(fleet, random.Random(seed), FAULT_EVERY_S, self.stop)
+        self.faults = Faults(fleet, random.Random(seed), FAULT_EVERY_S, self.stop, self.ledger)
         self.keeper = Keeper(fleet, self.faults)
         self.sampler = Sampler(fleet)
         self.jobs = Jobs(fleet)
@@ -89,6 +92,8 @@ class Soak:
         self.fleet.agree(timeout=SETTLED_S)
         wait_until(lambda: not self._tombstones(), SETTLED_S, "all removals to be forgotten")
         self.fleet.agree(timeout=SETTLED_S)
+        for name in self.fleet.nodes:
+            wait_until_whole(self.fleet.redis(name), name, SETTLED_S)
 
     def _tombstones(self) -> int:
         return sum(node.metrics()["markers"] for node in self.fleet.nodes.values())
@@ -123,6 +128,7 @@ class Soak:
         kinds = sorted({kind for kind, _ in self.ledger.calls})
         lines += [f"  {kind:<8} " + _listed({f.value: self.ledger.calls[kind, f] for f in Fate}) for kind in kinds]
         lines.append(f"faults     {self.faults.counts.total()}: " + _listed(self.faults.counts))
+        lines.append("  of these " + _listed(self.faults.notes))
         lines.append(
             f"restarts   {self.keeper.restarts}; new incarnations {self._logged('incarnation_chosen')}; "
             f"Redis given back what it had lost {self._logged('redis_refilled')} times"
@@ -153,7 +159,15 @@ def _listed(counts: dict[str, int] | Counter[str]) -> str:
 
 def soak(seconds: float, seed: int, directory: Path) -> Soak:
     """Runs one soak with its files in `directory`."""
-    fleet = Fleet(directory, NODES, appendfsync="always", valkey_each=True, gossip=GOSSIP, limits=LIMITS)
+    fleet = Fleet(
+        directory,
+        NODES,
+        appendfsync="always",
+        valkey_each=True,
+        gossip=GOSSIP,
+        limits=LIMITS,
+        settings=f"[jobs]\naudit_interval_s = {AUDIT_INTERVAL_S}\n",
+    )
     with ExitStack() as stack:
         before = os.environ.get("DELTAIC_FILE")
         stack.callback(_set_variable, "DELTAIC_FILE", before)

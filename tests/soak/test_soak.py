@@ -15,10 +15,12 @@ from tests.load import Load
 from tests.soak.__main__ import soak
 from tests.soak.faults import Faults
 from tests.soak.ledger import Element, Ledger, Sum
+from tests.soak.stored import alter_fields, delete_keys, difference, state_keys
 from tests.soak.threads import deaths_noted
 from tests.support import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -46,7 +48,7 @@ def test_a_fault_that_fails_unforeseen_is_told_and_the_next_ones_happen() -> Non
     """A command that hung ended its thread; the node stayed busy, no fault happened any more, and the soak passed."""
     fleet: Any = Hung()
     stop = threading.Event()
-    faults = Faults(fleet, random.Random(1), 0.001, stop)
+    faults = Faults(fleet, random.Random(1), 0.001, stop, Ledger())
     running = threading.Thread(target=faults.run)
     running.start()
     try:
@@ -77,17 +79,60 @@ def test_a_fault_with_loss_is_counted_only_if_there_was_something_to_lose(tmp_pa
     with Fleet(tmp_path, 2, appendfsync="always", valkey_each=True) as fleet:
         one = fleet["n1"]
         one.increment("hits")
-        faults = Faults(fleet, random.Random(1), 1, stop, writes_s=1)
+        faults = Faults(fleet, random.Random(1), 1, stop, Ledger(), writes_s=1)
         with pytest.raises(AssertionError, match="n1 to commit what it can lose"):
             getattr(faults, fault)("n1")
-        assert faults.counts["of these with loss"] == 0
+        assert faults.notes["with loss"] == 0
         with Load(one.address) as load:
             load.wait_for_acknowledgements(10)
             getattr(faults, fault)("n1")
-        assert faults.counts["of these with loss"] == 1
+        assert faults.notes["with loss"] == 1
         one.start().wait_until_serving()
         fleet.agree()
         load.check(one)
+
+
+@pytest.fixture(scope="module")
+def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Two nodes that have not heard of each other's writes, of which the first does not run any more."""
+    with Fleet(tmp_path_factory.mktemp("away"), 2, appendfsync="always", valkey_each=True) as fleet:
+        fleet.cut(["n1"], ["n2"])
+        fleet["n1"].add("fruit", *"abcdef")
+        fleet["n1"].remove("fruit", "a")
+        fleet["n1"].increment("hits")
+        fleet["n1"].kill()
+        yield fleet
+
+
+@pytest.mark.parametrize("damage", [delete_keys, alter_fields])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_soak_damages_is_not_taken_for_whole(away: Fleet, damage: Callable[..., int], seed: int) -> None:
+    redis = away.redis("n1")
+    kept = {key: redis.dump(key) for key in state_keys(redis, "n1")}
+    assert difference(redis, "n1") == ""
+    assert damage(redis, sorted(kept), random.Random(seed))
+    assert difference(redis, "n1")
+    for key, content in kept.items():
+        redis.restore(key, 0, content, replace=True)
+
+
+def test_what_only_one_node_has_is_not_destroyed(away: Fleet) -> None:
+    """Unless its log has it: then the node writes it again."""
+    stop = threading.Event()
+    stop.set()
+    faults = Faults(away, random.Random(1), 1, stop, Ledger(), told_s=0.5)
+    faults.emptied_while_away("n1")
+    assert faults.notes == {"spared": 1}
+    assert difference(away.redis("n1"), "n1") == ""
+    fault = threading.Thread(target=faults.damaged_while_away, args=("n1",))
+    fault.start()
+    wait_until(lambda: difference(away.redis("n1"), "n1"), what="n1 to be damaged")
+    away.heal()
+    away["n1"].start().wait_until_serving()
+    fault.join()
+    assert faults.notes == {"spared": 1, "with loss": 1}
+    away.agree()
+    assert away.everywhere("elements", "fruit") == [list("bcdef")] * 2
 
 
 @dataclass

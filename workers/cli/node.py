@@ -250,7 +250,8 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     """Add the node, and return its replica id and the member that recorded it.
 
     If the node was added before and is not up yet, no member writes anything, and the second part is empty. Raises
-    `InvalidArgument` if it is up, and `SettingsError` if another member has its address.
+    `InvalidArgument` if it is up, or if another machine was added under its name, and `SettingsError` if another member
+    has its address.
     """
     wider = settings.model_copy(update={"nodes": settings.nodes | {name: completed_node(new, settings.valkey)}})
     fleet = await read_members(wider)
@@ -261,6 +262,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     replica = fleet.members.active.get(name)
     any_replica = any(isinstance(e, NodeEvidence) and e.replica for e in fleet.evidence_by_node.values())
     if replica is not None and any_replica:
+        _check_is_same_machine(name, new, replica, fleet.members.facts[replica])
         goes_on = evidence.replica == replica and not fleet.members.abandoned(evidence.clock)
         if goes_on and not evidence.joining:
             raise InvalidArgument(name, f"it is already a member; its replica id is {replica}")
@@ -272,6 +274,21 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
         replica = await member.add_node(name, new)
     await _note_addition(fleet, name, replica)
     return replica, member.name
+
+
+def _check_is_same_machine(name: str, new: NodeSettings, replica: str, known: Fact) -> None:
+    """Raise `InvalidArgument` if `known`, the fact about `replica`, has other addresses than the new node.
+
+    The machine at those addresses may run under that id, so this one must not. An address that is not published says
+    nothing.
+    """
+    addresses = ((new.grpc, known.grpc), (new.published_redis, known.redis))
+    if any(own and published and own != published for own, published in addresses):
+        raise InvalidArgument(
+            name,
+            f"another machine is a member under this name, at {known.grpc}; its replica id is {replica}: "
+            f"`deltaic node add ANOTHER-NAME`, or first `deltaic node remove {name}`",
+        )
 
 
 async def _note_addition(fleet: FleetMembers, name: str, replica: str) -> None:

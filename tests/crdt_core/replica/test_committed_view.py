@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,17 +104,34 @@ def test_a_key_whose_object_is_forgotten_in_the_turn_is_still_read_as_it_was() -
     assert value(confirmed, b"s") is None
 
 
-def test_what_the_turn_has_not_touched_is_read_in_place_and_what_it_has_is_copied_once() -> None:
+def test_what_the_turn_has_not_touched_is_read_in_place_and_what_it_has_is_put_back_once() -> None:
     n1 = Replica("n1")
     confirmed = CommittedView(n1.catalogue)
     one_turn(n1, Operation(b"s", "orset", "add", b"a"), Operation(b"t", "orset", "add", b"a"))
     one_turn(n1, Operation(b"s", "orset", "add", b"b"))
     assert parts_of(confirmed, b"t") is parts_of(n1, b"t")
-    copied = parts_of(confirmed, b"s")
-    assert copied is not parts_of(n1, b"s")
-    assert copied is parts_of(confirmed, b"s")
+    put_back = parts_of(confirmed, b"s")
+    assert put_back is not parts_of(n1, b"s")
+    assert put_back is parts_of(confirmed, b"s")
     n1.catalogue.in_flight = {}
     assert parts_of(confirmed, b"s") is parts_of(n1, b"s")
+
+
+def test_a_read_of_a_key_whose_write_is_under_way_copies_no_collection() -> None:
+    """It copied the whole object, for one member of a large set or one field of a large hash."""
+    n1 = Replica("n1")
+    confirmed = CommittedView(n1.catalogue)
+    one_turn(n1, *(Operation(b"s", "orset", "add", b"%d" % number) for number in range(20_000)))
+    n1.catalogue.in_flight = {}
+    one_turn(n1, Operation(b"s", "orset", "add", b"new"), Operation(b"s", "orset", "remove", b"1"))
+    tracemalloc.start()
+    try:
+        parts = parts_of(confirmed, b"s")
+        assert (b"new" in parts, b"1" in parts, b"2" in parts, len(parts)) == (False, True, True, 20_000)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 20_000
 
 
 def test_the_next_turn_implies_that_the_last_one_is_confirmed() -> None:

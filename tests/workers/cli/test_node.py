@@ -120,6 +120,21 @@ def test_a_member_that_is_up_to_date_is_not_added_again(file: Path, client: Redi
     assert str(refused) == "n2: it is already a member; its replica id is n2"
 
 
+def test_another_machine_that_was_added_under_the_name_is_not_taken_for_this_one(
+    file: Path, client: Redis, server: ValkeyServer
+) -> None:
+    """It was told the replica id of the other machine, noted that, and ran under it: one id on two machines."""
+    publish_header(client, "n1", {"n1": 7})
+    elsewhere = ("n4-4f2a91", "active", "n4", "127.0.0.1:7999", "redis://127.0.0.1:7998/0")
+    publish_members(client, "n1", ("n1", "active", "n1", "", ""), elsewhere)
+    refused = invoke(file, "node", "add", "n4", *N4, server.url, "--no-wait").exception
+    assert isinstance(refused, InvalidArgument)
+    assert "at 127.0.0.1:7999" in str(refused)
+    assert "ANOTHER-NAME" in str(refused)
+    assert not client.exists(Keys("n4").added)
+    assert "nodes.n4" not in file.read_text("utf-8")
+
+
 def test_a_member_that_has_not_come_up_yet_is_only_waited_for(file: Path, client: Redis) -> None:
     publish_header(client, "n1", {"n1": 7})
     shown = invoke(file, "node", "add", "n2", "--no-wait")

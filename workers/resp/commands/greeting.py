@@ -6,7 +6,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import OK, ErrorReply, Map, Status
-from crdt_core.commands.arguments import SYNTAX, parse_integer, parse_within, wrong_number
+from crdt_core.commands.arguments import SYNTAX, check_database, parse_integer, wrong_number
 from workers.resp.commands.clients import set_name
 from workers.resp.commands.rows import client_command
 from workers.resp.context import REDIS_VERSION, USER
@@ -86,8 +86,8 @@ def _log_in(client: Client, user: bytes, password: bytes) -> bool:
 
 
 def _select(_client: Client, args: list[bytes]) -> Any:
-    index = parse_within(args[0], -(2**31), 2**31 - 1)
-    return OK if index == 0 else ErrorReply("ERR DB index is out of range")
+    check_database(args[0])
+    return OK
 
 
 def _ping(client: Client, args: list[bytes]) -> Any:

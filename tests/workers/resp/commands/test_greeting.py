@@ -65,10 +65,19 @@ async def test_without_a_password_auth_says_so(peer: Peer) -> None:
 
 async def test_there_is_one_database(peer: Peer) -> None:
     assert await peer.call(b"SELECT", b"0") == b"OK"
-    assert str(await peer.call(b"SELECT", b"1")) == "ERR DB index is out of range"
-    assert str(await peer.call(b"SELECT", b"-1")) == "ERR DB index is out of range"
+    for index in (b"-1", b"16"):  # as a Redis with its default number of databases
+        assert str(await peer.call(b"SELECT", index)) == "ERR DB index is out of range"
     for text in (b"x", b"00", b"+0", b"1" * 5000):
         assert str(await peer.call(b"SELECT", text)) == "ERR value is not an integer or out of range"
+
+
+async def test_a_database_that_a_redis_would_have_is_refused_with_what_to_do_instead(peer: Peer) -> None:
+    """It was only out of range, which says neither that there is one database nor what a client can do."""
+    for index in (b"1", b"15"):
+        told = str(await peer.call(b"SELECT", index))
+        assert told.startswith("ERR DB index is out of range: ")
+        assert "database 0" in told
+        assert "prefix" in told
 
 
 async def test_ping_and_echo_return_the_message(peer: Peer) -> None:
