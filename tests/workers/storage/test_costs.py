@@ -69,7 +69,7 @@ class Bench:
         """A set of `members` members of equal length."""
         for start in range(0, members, batch):
             stop = min(start + batch, members)
-            await self.turn([command("SADD", key, b"member-%07d" % number) for number in range(start, stop)])
+            await self.turn([command("SADD", key, *(b"member-%07d" % number for number in range(start, stop)))])
 
 
 @pytest_asyncio.fixture
