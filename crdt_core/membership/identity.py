@@ -126,9 +126,9 @@ class _Situation:
         sponsor, machine = self._sponsor(), self.displaced
         known = [*ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
         has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
-        may_be_heard_of = bool(self.unreachable or self.members.leaving)
-        if not self.own.replica or not (known or has_written or may_be_heard_of):
-            raise NotAMember(self.name, reason, "deltaic node add ANOTHER-NAME")
+        may_be_heard_of = bool(self.unreachable or (self.members.leaving and not self._abandoned))
+        if not self.own.replica or not (known or may_be_heard_of):
+            raise NotAMember(self.name, reason, f"deltaic node add {machine if has_written else 'ANOTHER-NAME'}")
         if not known:
             return Wait(
                 f"{reason}; no member that answers has recorded this machine, so none can record a new id for it"

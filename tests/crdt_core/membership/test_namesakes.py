@@ -194,7 +194,7 @@ def test_a_machine_without_writes_ends_once_nobody_can_hear_of_its_addition_any_
     """Found by the simulator: its adder was removed before any member had heard of it. No member recorded a new id.
 
     It asked one member after the other for ever. Where the adder still leaves, a member may hear of the addition: it
-    waits for that, and asks nobody. A machine that has written waits, too: its writes must not be lost.
+    waits for that, and asks nobody.
     """
     only_second = Members({id_: fact for id_, fact in BOTH.facts.items() if id_ != FIRST}, {})
     began = NodeEvidence(FIRST, joining=True, added=(FIRST,))
@@ -202,13 +202,37 @@ def test_a_machine_without_writes_ends_once_nobody_can_hear_of_its_addition_any_
     with pytest.raises(NotAMember, match="another machine was added as n3 at the same time, and keeps the name"):
         decide("n3", began, {"n1": n1, "n2": n2}, nonce="c0de")
     leaving = only_second.joined(Members({"n4": replace(ended(Standing.LEAVING, REMOVED_BY_HAND), node="n4")}, {}))
-    wrote = replace(began, clock=VersionVector({FIRST: 1}))
-    for own, heard in ((began, leaving), (wrote, only_second)):
-        decision = decide("n3", own, {"n1": replace(n1, members=heard), "n2": n2}, nonce="c0de")
-        assert isinstance(decision, Wait)
-        assert "no member that answers has recorded this machine" in decision.reason
+    decision = decide("n3", began, {"n1": replace(n1, members=leaving), "n2": n2}, nonce="c0de")
+    assert isinstance(decision, Wait)
+    assert "no member that answers has recorded this machine" in decision.reason
     assert isinstance(decide("n3", began, {"n1": n1, "n2": None}, nonce="c0de"), Wait), "n2 may have heard of it"
     assert isinstance(decide("n3", began, {"n1": replace(n1, members=BOTH), "n2": n2}, nonce="c0de"), ComeBack)
+
+
+def test_a_machine_with_writes_of_which_nobody_can_hear_any_more_ends_until_its_own_name_is_added() -> None:
+    """Found by the simulator: its adder was removed before any member had heard of it, and sealed. It asked for ever.
+
+    No member records a new id of a machine that it does not know. Once it knows it, that also repeats its writes.
+    """
+    gone = replace(ended(Standing.SEALED, REMOVED_BY_HAND, 4), node="n4")
+    heard = Members({"n1": active("n1"), "n2": active("n2"), SECOND: active("n3"), "n4": gone}, {})
+    left = replace(gone, standing=Standing.LEAVING, final=0)
+    wrote = NodeEvidence(FIRST, VersionVector({"n4": 5, FIRST: 3}), Members({"n4": left}, {}), added=(FIRST,))
+    n1, n2 = (NodeEvidence(name, members=heard, running=True) for name in ("n1", "n2"))
+    also_leaving = heard.joined(Members({"n5": replace(left, node="n5")}, {}))
+    for members in (heard, also_leaving):
+        with pytest.raises(NotAMember, match=f"another machine was added as n3 .*deltaic node add {FIRST}`"):
+            decide("n3", wrote, {"n1": replace(n1, members=members), "n2": n2}, nonce="c0de")
+    assert isinstance(decide("n3", wrote, {"n1": n1, "n2": None}, nonce="c0de"), Wait), "n2 may have heard of it"
+
+    replica = Replica("n1", founders=["n1", "n2"])
+    AddMember(FIRST, "", "", "5eed").run(replica, NOW)
+    replica.commit(NOW)
+    known = heard.joined(replica.members)
+    decision = decide("n3", wrote, {"n1": replace(n1, members=known), "n2": n2}, nonce="c0de")
+    assert isinstance(decision, ComeBack)
+    assert (decision.renamed, start_of(wrote, decision).formers) == (FIRST, (FIRST,))
+    assert AdmitIncarnation(FIRST, decision.replica).run(replica, NOW)
 
 
 def test_a_machine_that_was_removed_does_not_take_the_id_of_its_namesake() -> None:
