@@ -104,6 +104,7 @@ def tick(world: World) -> bool:
     """Lets a long time pass, so that nobody waits for lost messages; returns whether all is quiet then."""
     world.now_ms += _LONG_MS
     for host in living(world):
+        running(host).wake_tails()
         running(host).beat()
     return drain(world)
 

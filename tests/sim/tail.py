@@ -99,4 +99,7 @@ class Tail:
 
     def answer(self, reply: Reply, _counter: int) -> None:
         """The node has passed as many entries as `reply` says; the tail reads the rest again."""
-        self.read_soon(0 if reply.result == self._passed_on else _RETRY_MS)
+        if reply.result == self._passed_on:
+            self.read_soon()
+        else:
+            self._retry()

@@ -22,7 +22,7 @@ from tests.sim.world import World
 
 BATCH = 25
 FOUND = [1104, 1484, 1708, 20887, 200473, 200822, 500219, 500578, 51223188, 75695223, 77000547, 77001178, 77001363]
-FOUND += [92000029, 803906815]
+FOUND += [92000029, 803906815, 910080]
 """Seeds that found a mistake, of the product or of the simulator. A named test tells each that was mended, too."""
 
 

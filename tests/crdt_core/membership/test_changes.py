@@ -445,3 +445,41 @@ def test_a_former_id_that_nobody_has_heard_of_gets_an_end_so_that_its_writes_can
     assert is_final(fleet.nodes["n3"].replica, "n3.2")
     fold(fleet)
     assert all(node.replica.clock.keys() == {"n1", "n2", "n3.3"} for node in fleet.nodes.values())
+
+
+@pytest.mark.parametrize(
+    ("by_n1", "by_n3"), [("n4", "n2"), ("n3", "n1")], ids=["neighbours of each other", "each other"]
+)
+def test_two_members_that_remove_each_other_or_their_neighbours_while_apart_lose_nothing(
+    by_n1: str, by_n3: str
+) -> None:
+    """n1 and n2 are on one side, n3 and n4 on the other. Both removals hold, and the ids end at one dot everywhere.
+
+    What a removed node had told anybody who stays counts. The removed nodes end when they hear of it.
+    """
+    fleet = Fellows(["n1", "n2", "n3", "n4"])
+    sides = {"n1": ("n1", "n2"), "n3": ("n3", "n4")}
+    for remover, removed in (("n1", by_n1), ("n3", by_n3)):
+        fleet.away = fleet.nodes.keys() - {*sides[remover]}
+        for name in sides[remover]:
+            fleet.do(name, HITS)
+        fleet.settle()
+        fleet.do(remover, RemoveMember(removed))
+        fleet.settle()
+    staying = sorted(fleet.nodes.keys() - {by_n1, by_n3})
+    for removed in (by_n1, by_n3):
+        fleet.away = fleet.nodes.keys() - {*staying, removed}
+        fleet.settle()
+        with pytest.raises(Retired, match="removed"):
+            fleet.sync(removed)
+    fleet.away = {by_n1, by_n3}
+    fleet.settle()
+    for name in staying:
+        fleet.sync(name)
+    fold(fleet)
+    agree(fleet, *staying)
+    for name in staying:
+        replica = fleet.nodes[name].replica
+        assert list(replica.members.active) == staying
+        assert {replica.members.standing(removed) for removed in (by_n1, by_n3)} == {Standing.FOLDED}
+        assert fleet.value(name, b"hits") == 4
