@@ -98,3 +98,15 @@ async def test_a_redis_that_does_not_tell_says_nothing(newcomer: Newcomer) -> No
     newcomer.client.set(Keys("n1").members, "a string")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(newcomer.watch(), 0.3)
+
+
+async def test_a_cancellation_ends_the_watch_whenever_it_comes(newcomer: Newcomer) -> None:
+    """redis-py sends within `asyncio.wait_for`, which swallows a cancellation while it wakes: the watch went on."""
+    newcomer.record("n4", n1=active("n1"), n4_07b3e8=active("n4"))
+    newcomer.record("n1", n1=active("n1"))
+    for number in range(50):
+        watch = asyncio.ensure_future(newcomer.watch())
+        await asyncio.sleep(0.01 + number / 10_000)
+        watch.cancel()
+        ended, _ = await asyncio.wait([watch], timeout=5)
+        assert ended
