@@ -33,9 +33,9 @@ async def watch_recognition(node: Node, peers: Peers, *, interval_s: float = _IN
         await asyncio.Event().wait()
     while True:
         await asyncio.sleep(interval_s)
+        own = await _evidence(node.name, peers)
         others = node.peers
-        # In tasks of their own: redis-py may swallow a cancellation while it sends.
-        own, *found = await asyncio.gather(*(_evidence(name, peers) for name in (node.name, *others)))
+        found = await asyncio.gather(*(_evidence(peer, peers) for peer in others))
         if own is not None and (reason := disowned(node.name, own, dict(zip(others, found, strict=True)))):
             raise Retired(node.replica.id, reason)
 
