@@ -21,7 +21,7 @@ from tests.fleet import Fleet
 from tests.workers.resp.programs import redis_benchmark, redis_cli
 from tests.workers.resp.raw import packed
 from workers.config.credentials import resp_tls
-from workers.config.settings import SecuritySettings
+from workers.config.protection import SecuritySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
