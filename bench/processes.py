@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from bench.errors import ProcessFailed
 from workers.config.embedded_server import HOST
-from workers.config.settings import ValkeySettings
+from workers.config.protection import ValkeySettings
 from workers.processes.embedded import server_arguments, server_binary
 from workers.system.ports import reserve_port
 

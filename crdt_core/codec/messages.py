@@ -47,6 +47,7 @@ __all__ = [
     "PeerMessage",
     "Push",
     "Round",
+    "carries_patch",
     "decode_message",
     "encode_message",
 ]
@@ -171,9 +172,25 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
+_KINDS_WITH_PATCHES = ("answer", "push", "chunk")
+
+
 def encode_message(message: Message) -> bytes:
     """Return `message` as canonical JSON."""
     return orjson.dumps({"v": FORMAT, "kind": type(message).__name__.lower(), **_fields(message)})
+
+
+def carries_patch(data: bytes) -> bool:
+    """Return whether `data` is a message with a patch or a piece of one, as far as its kind says. Junk is none.
+
+    >>> carries_patch(b'{"kind": "push"}'), carries_patch(b'{"kind": "ask"}'), carries_patch(b"junk")
+    (True, False, False)
+    """
+    try:
+        value = parse_json("message", data)
+    except Malformed:
+        return False
+    return isinstance(value, dict) and value.get("kind") in _KINDS_WITH_PATCHES
 
 
 def decode_message(data: bytes) -> Message:

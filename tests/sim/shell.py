@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.deltas import decode_delta
-from crdt_core.codec.messages import Answer, Push, encode_message
+from crdt_core.codec.messages import Answer, Push, carries_patch, encode_message
 from crdt_core.errors import DamagedState, Malformed, Retired, Stopping, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
@@ -631,6 +631,7 @@ def decide(host: Host, owner: str, override: OperatorOverride) -> None:
 
 def _run(host: Host, decided: Start) -> None:
     world = host.world
+    host.store.drop_mail([entry for entry, content in host.store.inbox.items() if carries_patch(content)])
     host.starting = ""
     setup = Setup.draw(world.rng)
     replica, header = load(decided.replica, host.store, setup.touched_max, decided.founders)

@@ -20,7 +20,7 @@ from workers.config.secret_files import content_of, password_in
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from workers.config.settings import SecuritySettings
+    from workers.config.protection import SecuritySettings
 
 __all__ = ["Credentials", "resp_tls"]
 

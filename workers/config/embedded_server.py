@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from workers.config.secret_files import password_in
 
 if TYPE_CHECKING:
-    from workers.config.settings import FleetSettings, NodeSettings, ValkeySettings
+    from workers.config.protection import ValkeySettings
+    from workers.config.settings import FleetSettings, NodeSettings
 
 __all__ = ["HOST", "completed", "completed_node", "names_server", "with_server_password"]
 
@@ -33,7 +34,7 @@ def names_server(url: str, port: int) -> bool:
 def completed(url: str, server: ValkeySettings) -> str:
     """Return `url` with the password of the embedded server, if it is that server's and has no credentials.
 
-    >>> from workers.config.settings import ValkeySettings
+    >>> from workers.config.protection import ValkeySettings
     >>> completed("redis://127.0.0.1:7000/0", ValkeySettings(password="p/w"))
     'redis://:p%2Fw@127.0.0.1:7000/0'
     """

@@ -1,4 +1,6 @@
-"""Declares every setting of a fleet: one frozen class per concern, and `FleetSettings` with all of them.
+"""Declares the settings of a fleet: one frozen class per concern, and `FleetSettings` with all of them.
+
+Those that hold secrets are in `workers.config.protection`.
 
 Each field has its unit in its name, and a description that says what a larger value costs. `deltaic settings` prints
 them all. `workers.config.loading` reads their values from the fleet file and the environment.
@@ -7,15 +9,16 @@ them all. `workers.config.loading` reads their values from the fleet file and th
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from crdt_core.errors import UnknownNode, brief
 from crdt_core.types.members import RESERVED
+from workers.config.protection import SecuritySettings, ValkeySettings
 from workers.config.redis_url import check_url, publishable
+from workers.config.section import Positive, Section
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
@@ -32,28 +35,12 @@ __all__ = [
     "MembershipSettings",
     "NodeSettings",
     "PolicySettings",
-    "SecuritySettings",
-    "ValkeySettings",
 ]
 
 ENV_PREFIX = "DELTAIC_"
 NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
-_TOKEN = re.compile(r"[!-~]+")
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
-_Positive = Annotated[int, Field(ge=1, le=10**12)]
-
-
-def _checked_token(password: SecretStr | None) -> SecretStr | None:
-    if password is not None and not _TOKEN.fullmatch(password.get_secret_value()):
-        raise ValueError("must be printable ASCII without spaces")
-    return password
-
-
-class Section(BaseModel):
-    """A section of the fleet file. It is frozen and refuses settings that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class NodeSettings(Section):
@@ -126,29 +113,27 @@ class GossipSettings(Section):
     While all members agree and nothing changes, a round a minute is enough, whatever the interval.
     """
 
-    interval_s: _Positive = Field(
+    interval_s: Positive = Field(
         default=2, description="seconds between two gossip rounds of a node; more: later repair, less traffic"
     )
-    fanout: _Positive = Field(
+    fanout: Positive = Field(
         default=2, description="random peers that a round exchanges with; more: faster repair, more traffic"
     )
-    timeout_ms: _Positive = Field(
+    timeout_ms: Positive = Field(
         default=5000, description="how long an exchange waits for the peer's answer; more: longer rounds"
     )
     chunk_bytes: Annotated[int, Field(ge=1024)] = Field(
         default=1 << 20, description="bytes of one message of a large patch; more: fewer messages, longer turns"
     )
-    log_entries_max: _Positive = Field(
+    log_entries_max: Positive = Field(
         default=100_000, description="deltas that a node keeps for peers that are away; more: memory in Redis"
     )
-    log_entries_kept: _Positive = Field(
+    log_entries_kept: Positive = Field(
         default=100,
         description="latest deltas that stay in the log for inspection when every node has them; more: memory in Redis",
     )
-    batch_deltas: _Positive = Field(
-        default=512, description="deltas read from a peer's log at once; more: longer turns"
-    )
-    touched_max: _Positive = Field(
+    batch_deltas: Positive = Field(default=512, description="deltas read from a peer's log at once; more: longer turns")
+    touched_max: Positive = Field(
         default=200_000,
         description="recent writes per replica id in the change index, which makes patches cheap; more: worker memory",
     )
@@ -157,7 +142,7 @@ class GossipSettings(Section):
 class MembershipSettings(Section):
     """Which nodes belong to the fleet."""
 
-    fence_after_s: _Positive = Field(
+    fence_after_s: Positive = Field(
         default=7 * 24 * 3600,
         description="how long a member may be away before the others fence it; more: tombstones are kept longer",
     )
@@ -166,40 +151,40 @@ class MembershipSettings(Section):
 class JobsSettings(Section):
     """The periodic RQ jobs. While all members agree and nothing changes, each runs once a minute at most."""
 
-    compaction_interval_s: _Positive = Field(
+    compaction_interval_s: Positive = Field(
         default=10, description="seconds between two compactions of a node; more: tombstones are kept longer"
     )
-    audit_interval_s: _Positive = Field(
+    audit_interval_s: Positive = Field(
         default=10, description="seconds between two convergence audits of a node; more: later alarms"
     )
-    workers: _Positive = Field(default=2, description="RQ worker processes of `deltaic jobs`; more: memory")
+    workers: Positive = Field(default=2, description="RQ worker processes of `deltaic jobs`; more: memory")
 
 
 class LimitSettings(Section):
     """What callers and peers may send. A request beyond a limit changes nothing, and its error names the setting."""
 
-    key_bytes_max: _Positive = Field(default=1024, description="bytes of a key; more: memory for each key")
-    value_bytes_max: _Positive = Field(default=1 << 20, description="bytes of an element or value; more: longer turns")
+    key_bytes_max: Positive = Field(default=1024, description="bytes of a key; more: memory for each key")
+    value_bytes_max: Positive = Field(default=1 << 20, description="bytes of an element or value; more: longer turns")
     message_bytes_max: Annotated[int, Field(ge=1024, le=2**31 - 1)] = Field(
         default=64 << 20,
         description="bytes of one gRPC message, in either direction, and of one argument, one request and one "
         "transaction (MULTI) of the Redis face; more: worker memory",
     )
-    concurrent_calls_max: _Positive = Field(
+    concurrent_calls_max: Positive = Field(
         default=1000, description="gRPC calls in progress at once, over all connections; more: worker memory"
     )
-    batch_operations_max: _Positive = Field(
+    batch_operations_max: Positive = Field(
         default=1000, description="operations of one gRPC batch; more: longer turns, which delay all other callers"
     )
-    transaction_commands_max: _Positive = Field(
+    transaction_commands_max: Positive = Field(
         default=100_000,
         description="commands of one transaction (MULTI) of the Redis face; more: longer turns, which delay all other "
         "callers",
     )
-    stream_batches_max: _Positive = Field(
+    stream_batches_max: Positive = Field(
         default=16, description="batches of one gRPC stream in progress at once; more: worker memory"
     )
-    inbox_entries_max: _Positive = Field(
+    inbox_entries_max: Positive = Field(
         default=10_000,
         description="messages that may wait for a node; beyond it the oldest are dropped, and gossip rounds repair the "
         "loss; more: memory in Redis",
@@ -209,13 +194,13 @@ class LimitSettings(Section):
         description="replica ids that belong to no node and that callers' patches may add; more: clocks that stay "
         "longer for ever",
     )
-    write_timeout_ms: _Positive = Field(
+    write_timeout_ms: Positive = Field(
         default=10_000, description="how long a call waits for its commit; more: callers notice trouble later"
     )
-    commit_timeout_ms: _Positive = Field(
+    commit_timeout_ms: Positive = Field(
         default=5000, description="silence of Redis after which the worker gives its connection up; more: later repair"
     )
-    connections_max: _Positive = Field(
+    connections_max: Positive = Field(
         default=10_000,
         description="clients of the Redis face at once; more: worker memory (over TLS 100 kB each), open files",
     )
@@ -224,101 +209,22 @@ class LimitSettings(Section):
         description="bytes that a client of the Redis face may leave unread before it is disconnected; more: worker "
         "memory",
     )
-    calls_waiting_max: _Positive = Field(
+    calls_waiting_max: Positive = Field(
         default=10_000, description="calls that wait for their turn; more: worker memory, longer waits"
     )
-
-
-class SecuritySettings(Section):
-    """Who may use the worker's faces, and whether they speak TLS. Without any of these, the faces are open and plain.
-
-    Health checks need no password, so a supervisor that restarts workers does not have to know it.
-    """
-
-    password: SecretStr | None = Field(
-        default=None,
-        description="gRPC calls send it as `authorization: Bearer`, Redis clients with `AUTH`; prefer a file or the "
-        "environment",
-    )
-    password_file: Path | None = Field(default=None, description="file that holds the password on one line")
-    grpc_certificate: Path | None = Field(
-        default=None, description="PEM file with the worker's certificate and its chain; the gRPC face then speaks TLS"
-    )
-    grpc_key: Path | None = Field(default=None, description="PEM file with the key of grpc_certificate")
-    grpc_ca: Path | None = Field(
-        default=None,
-        description="PEM file with the CA that clients trust, and that must have signed the clients' certificates",
-    )
-    resp_certificate: Path | None = Field(
-        default=None, description="PEM file with the Redis face's certificate and its chain; it then speaks TLS"
-    )
-    resp_key: Path | None = Field(default=None, description="PEM file with the key of resp_certificate")
-    resp_ca: Path | None = Field(
-        default=None,
-        description="PEM file with the CA that must have signed the certificates of the Redis face's clients",
-    )
-
-    @field_validator("password")
-    @classmethod
-    def _is_token(cls, password: SecretStr | None) -> SecretStr | None:
-        return _checked_token(password)
-
-    @model_validator(mode="after")
-    def _is_complete(self) -> Self:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file cannot both be set")
-        if (self.grpc_certificate is None) != (self.grpc_key is None):
-            raise ValueError("grpc_certificate and grpc_key need each other")
-        if (self.resp_certificate is None) != (self.resp_key is None):
-            raise ValueError("resp_certificate and resp_key need each other")
-        if self.resp_ca is not None and self.resp_certificate is None:
-            raise ValueError("resp_ca needs resp_certificate and resp_key beside it")
-        return self
 
 
 class ClockSettings(Section):
     """How far the hybrid logical clock follows the clocks of other nodes."""
 
-    skew_warn_ms: _Positive = Field(
+    skew_warn_ms: Positive = Field(
         default=500, description="a peer's stamp that is further ahead is counted and logged; more: later warnings"
     )
-    skew_refuse_ms: _Positive = Field(
+    skew_refuse_ms: Positive = Field(
         default=60_000,
         description="the hybrid clock does not follow a peer's stamp that is further ahead; more: one wrong clock "
         "moves the whole fleet's",
     )
-
-
-class ValkeySettings(Section):
-    """The embedded server of `deltaic fleet`. It is not used where `embedded` is false."""
-
-    embedded: bool = Field(
-        default=True, description="whether to start a server for the nodes whose Redis URL names its port"
-    )
-    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=7000, description="port on 127.0.0.1")
-    directory: Path = Field(default=Path(".deltaic/valkey"), description="directory of its append-only file")
-    appendfsync: Annotated[str, Field(pattern="^(always|everysec|no)$")] = Field(
-        default="everysec",
-        description="when the server syncs its file to the disk; always: a crash of the machine loses nothing that was "
-        "acknowledged, and writes are slower",
-    )
-    password: SecretStr | None = Field(
-        default=None,
-        description="the server's password, which the fleet's processes use by themselves; prefer a file or the "
-        "environment. Default: none, so everybody on this machine can read and write the fleet's data",
-    )
-    password_file: Path | None = Field(default=None, description="file that holds the server's password on one line")
-
-    @field_validator("password")
-    @classmethod
-    def _is_token(cls, password: SecretStr | None) -> SecretStr | None:
-        return _checked_token(password)
-
-    @model_validator(mode="after")
-    def _has_one_password(self) -> Self:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file cannot both be set")
-        return self
 
 
 class ChannelSettings(Section):

@@ -20,7 +20,8 @@ from workers.system.ports import reserve_port
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from workers.config.settings import FleetSettings, ValkeySettings
+    from workers.config.protection import ValkeySettings
+    from workers.config.settings import FleetSettings
 
 __all__ = ["become_server", "server_arguments", "server_binary", "wants_embedded"]
 

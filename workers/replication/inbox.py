@@ -1,7 +1,11 @@
 """Reads the messages to a node from its inbox, a stream with a consumer group.
 
 A message is acknowledged in the commit that used it. So a worker that lives takes each message in exactly once. If the
-worker dies before that commit, the next worker gets the message again, which is safe for every kind of message.
+worker dies before that commit, the next worker gets the message again, unless it is a patch.
+
+A patch that waits while no worker runs may hold commits that their author has lost meanwhile. Neither clock says so,
+thus the author may use their dots again. So a starting worker discards such patches, and the next round brings what of
+them still counts.
 
 Messages wait in Redis, which bounds their number, and not in memory: the inbox stops reading while many messages wait
 for a turn.
@@ -10,11 +14,12 @@ for a turn.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
+from crdt_core.codec.messages import carries_patch
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import MessagesRead
 from workers.turns.weights import slices
@@ -26,13 +31,16 @@ if TYPE_CHECKING:
 
     from workers.replication.links import Links
     from workers.turns.mailbox import Mailbox
+    from workers.wire.streams import Entry
 
-__all__ = ["Inbox"]
+__all__ = ["Inbox", "discard_patches"]
 
 log = structlog.get_logger()
 
 _BLOCK_MS = 1000
 _BATCH = 64
+_DISCARD_BATCH = 16
+"""Entries that are looked at together at the start; each may be as large as a patch."""
 _RETRY_S = 0.2
 _UNACKNOWLEDGED = "0"
 _NEW = ">"
@@ -96,6 +104,28 @@ class Inbox:
     async def _wait_for_room(self) -> None:
         mailbox = self._mailbox
         await mailbox.turned.wait_for(lambda: mailbox.messages_waiting <= self._messages_waiting_max)
+
+
+async def _entries_from(start: str, key: str, redis: Redis) -> list[Entry]:
+    """Return the next entries of the stream at `key`."""
+    found: Any = await redis.xrange(key, min=start, count=_DISCARD_BATCH)
+    return [(entry, fields or {}) for entry, fields in found]
+
+
+async def discard_patches(node: str, redis: Redis) -> None:
+    """Delete the patches that wait in the inbox of `node`, and no other message. Raises the connection's errors."""
+    key, after, discarded = Keys(node).inbox, "-", 0
+    try:
+        while entries := await _entries_from(after, key, redis):
+            patches = [entry for entry, fields in entries if carries_patch(_content(fields) or b"")]
+            if patches:
+                discarded += await redis.xdel(key, *patches)
+            after = f"({entries[-1][0].decode()}"
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):  # `Inbox` logs this.
+            raise
+    if discarded:
+        log.info("patches_discarded", node=node, messages=discarded)
 
 
 def _size(entry: tuple[str, bytes | None]) -> int:

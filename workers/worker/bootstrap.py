@@ -24,6 +24,7 @@ from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailabl
 from crdt_core.membership.decisions import ComeBack, Wait, start_of
 from crdt_core.membership.identity import decide
 from workers.replication.heartbeat import publish_heartbeat
+from workers.replication.inbox import discard_patches
 from workers.storage.evidence import STARTING, read_evidence, starting_mark
 from workers.wire.keys import MESSAGE_FIELD, Keys
 from workers.wire.outages import PeerFailures
@@ -105,7 +106,11 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
 
 
 async def end_start(name: str, redis: Redis) -> None:
-    """Take back that the worker is starting: from now on, it reads from its peers. Raises the connection's errors."""
+    """Take back that the worker is starting: from now on, it reads from its peers. Raises the connection's errors.
+
+    Until then it knows no more than its header says. So patches that wait in its inbox are discarded.
+    """
+    await discard_patches(name, redis)
     await redis.hdel(Keys(name).met, STARTING)
 
 

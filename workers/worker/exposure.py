@@ -9,7 +9,7 @@ import structlog
 from workers.system.ports import is_loopback, split_address
 
 if TYPE_CHECKING:
-    from workers.config.settings import SecuritySettings
+    from workers.config.protection import SecuritySettings
 
 __all__ = ["warn_of_exposure"]
 

@@ -19,6 +19,7 @@ from crdt_core.codec.messages import (
     More,
     Push,
     Round,
+    carries_patch,
     decode_message,
     encode_message,
 )
@@ -58,6 +59,16 @@ def test_a_message_is_read_again_as_it_was_written(message: Message) -> None:
     data = encode_message(message)
     assert decode_message(data) == message
     assert encode_message(decode_message(data)) == data
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_answers_pushes_and_chunks_carry_a_patch(message: Message) -> None:
+    assert carries_patch(encode_message(message)) == isinstance(message, Answer | Push | Chunk)
+
+
+@pytest.mark.parametrize("junk", [b"", b"push", b"[]", b'"push"', b'{"kind":["push"]}', b"[" * 100_000])
+def test_junk_carries_no_patch(junk: bytes) -> None:
+    assert not carries_patch(junk)
 
 
 def test_a_part_that_is_encoded_beforehand_gives_the_same_message() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +29,13 @@ def test_it_answers_requests_until_its_input_ends() -> None:
 def test_what_makes_no_sense_is_a_matter_of_usage(arguments: list[str]) -> None:
     result = CliRunner().invoke(maelstrom, arguments)
     assert result.exit_code == 2
+
+
+def test_a_node_in_memory_imports_no_redis() -> None:
+    """The redis package alone was a third of the time to a node's first answer."""
+    program = "import sys, workers.cli.maelstrom; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {"redis", "hiredis", "tenacity", "grpc", "pydantic", "uvloop"}.isdisjoint(loaded)
 
 
 def test_every_workload_is_named_in_its_help() -> None:

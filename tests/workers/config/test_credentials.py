@@ -10,7 +10,7 @@ import trustme
 
 from crdt_core.errors import SettingsError
 from workers.config.credentials import Credentials, resp_tls
-from workers.config.settings import SecuritySettings
+from workers.config.protection import SecuritySettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ from crdt_core.types.members import Fact, Members, Standing
 from tests.workers.fleet_files import local_fleet_file
 from workers.config.embedded_server import completed, completed_node, names_server, with_server_password
 from workers.config.loading import checked, load_settings
-from workers.config.settings import FleetSettings, NodeSettings, ValkeySettings
+from workers.config.protection import ValkeySettings
+from workers.config.settings import FleetSettings, NodeSettings
 from workers.wire.peers import redis_url
 
 if TYPE_CHECKING:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from crdt_core.errors import UnknownNode
-from workers.config.settings import FleetSettings, NodeSettings, PolicySettings, SecuritySettings
+from workers.config.settings import FleetSettings, NodeSettings, PolicySettings
 
 NODE = NodeSettings(grpc="127.0.0.1:7101", redis="redis://127.0.0.1:7000/0")
 SECTIONS: list[type[BaseModel]] = [NodeSettings, PolicySettings]
@@ -50,18 +48,3 @@ def test_nodes_are_found_by_name() -> None:
     assert list(fleet.peers_of("n1")) == ["n2"]
     with pytest.raises(UnknownNode, match="unknown node 'n9'; this fleet has n1, n2"):
         fleet.node("n9")
-
-
-@pytest.mark.parametrize(
-    ("security", "reason"),
-    [
-        ({"password": "two words"}, "printable ASCII"),
-        ({"password": "x", "password_file": "f"}, "cannot both be set"),
-        ({"grpc_certificate": "c.pem"}, "grpc_certificate and grpc_key need each other"),
-        ({"resp_key": "k.pem"}, "resp_certificate and resp_key need each other"),
-        ({"resp_ca": "ca.pem"}, "resp_ca needs resp_certificate"),
-    ],
-)
-def test_security_settings_are_whole_or_refused(security: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ValidationError, match=reason):
-        SecuritySettings(**security)

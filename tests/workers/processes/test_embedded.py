@@ -12,7 +12,7 @@ from crdt_core.errors import SettingsError
 from tests.support import DELTAIC, free_port
 from tests.workers.fleet_files import local_fleet_file
 from workers.config.loading import checked, load_settings
-from workers.config.settings import ValkeySettings
+from workers.config.protection import ValkeySettings
 from workers.processes.embedded import become_server, server_binary, wants_embedded
 from workers.system.ports import PortTaken
 from workers.wire.readiness import wait_for_redis

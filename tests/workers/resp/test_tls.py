@@ -25,7 +25,7 @@ from tests.workers.resp.inprocess import InProcess
 from tests.workers.resp.programs import redis_benchmark, redis_cli
 from tests.workers.resp.raw import packed
 from workers.config.credentials import resp_tls
-from workers.config.settings import SecuritySettings
+from workers.config.protection import SecuritySettings
 from workers.resp import tls
 from workers.resp.connection import Connection
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
-from workers.config.settings import SecuritySettings
+from workers.config.protection import SecuritySettings
 from workers.worker.exposure import warn_of_exposure
 
 
