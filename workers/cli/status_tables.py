@@ -118,7 +118,7 @@ def _lacks(node: NodeStatus) -> str:
         return "no Redis"
     if node.trouble is not None:
         return "no writes"
-    return "may lose" if node.loses else ""
+    return "may lose" if node.loses and node.up else ""
 
 
 def _agreement(node: NodeStatus) -> Text:
