@@ -19,6 +19,7 @@ from crdt_core.errors import AlreadyRunning, InvalidArgument, WorldError
 from crdt_core.membership.evidence import NodeEvidence
 from crdt_core.types.members import Standing
 from workers.cli.display import age, plain_table
+from workers.cli.fitting import FirstThatFits
 from workers.cli.join_progress import watch_joining
 from workers.cli.namesakes import namesake_notes
 from workers.cli.removal import VIA, remove, serving_member
@@ -36,13 +37,20 @@ from workers.wire.keys import Keys
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.table import Table
+
     from crdt_core.types.members import Fact
     from workers.config.settings import FleetSettings, NodeSettings
 
 __all__ = ["node"]
 
 _INTERRUPTED = 130
-_WIDE = 100
+_COLUMNS: tuple[tuple[str, ...], ...] = (
+    ("node", "replica", "standing", "since", "worker", "gRPC", "resp", "Redis"),
+    ("node", "replica", "standing", "since", "worker", "gRPC"),
+    ("node", "replica", "standing", "worker"),
+)
+"""The columns of the list, the fewer the narrower the terminal is."""
 
 
 @click.group()
@@ -81,17 +89,26 @@ def _check_somebody_answers(fleet: FleetMembers) -> None:
 
 
 def _print_table(console: Console, ids: list[dict[str, Any]], notes: list[str]) -> None:
-    wide = console.width >= _WIDE
-    names = ["node", "replica", "standing", "since", "worker", "gRPC", *(["resp", "Redis"] if wide else [])]
-    table = plain_table(*(Column(name, overflow="fold") for name in names))
-    for id_ in ids:
-        since = f"{age(max(0, wall_ms() - id_['since_ms']))} ago" if id_["since_ms"] else "-"
-        style = "" if id_["standing"] == "active" else "dim"
-        where = [id_["grpc"], *([id_["resp"] or "-", id_["redis"]] if wide else [])]
-        table.add_row(id_["node"], id_["replica"], _standing(id_), since, _worker(id_), *where, style=style)
-    console.print(table)
+    console.print(FirstThatFits(*(_table(ids, names) for names in _COLUMNS)))
     for note in notes:
         console.print(note, style="yellow", markup=False, highlight=False)
+
+
+def _table(ids: list[dict[str, Any]], names: tuple[str, ...]) -> Table:
+    table = plain_table(*(Column(name, overflow="fold") for name in names))
+    for id_ in ids:
+        cells = {
+            "node": id_["node"],
+            "replica": id_["replica"],
+            "standing": _standing(id_),
+            "since": f"{age(max(0, wall_ms() - id_['since_ms']))} ago" if id_["since_ms"] else "-",
+            "worker": _worker(id_),
+            "gRPC": id_["grpc"],
+            "resp": id_["resp"] or "-",
+            "Redis": id_["redis"],
+        }
+        table.add_row(*(cells[name] for name in names), style="" if id_["standing"] == "active" else "dim")
+    return table
 
 
 def _ids(fleet: FleetMembers) -> list[dict[str, Any]]:

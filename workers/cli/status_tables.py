@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Column
 from rich.text import Text
 
 from workers.cli.display import age, plain_table
+from workers.cli.fitting import FirstThatFits
 from workers.fleet.agreement import AGREE, BEHIND, MISMATCH
 from workers.system.ports import split_address
 from workers.wire.keys import PAUSED
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["clocks_table", "headline", "nodes_table"]
 
 _DIGITS = 8
+_ROUND_WIDTH = len("1.1s ago: n5 n4")
+_OMITTED: tuple[frozenset[str], ...] = (
+    frozenset(),
+    frozenset({"digest"}),
+    frozenset({"digest", "log", "inbox"}),
+    frozenset({"digest", "log", "inbox", "redis-cli"}),
+    frozenset({"digest", "log", "inbox", "redis-cli", "last round"}),
+)
+"""The columns that are left out, the more the narrower the terminal is."""
 
 
 def headline(fleet: FleetStatus) -> Text:
@@ -57,29 +68,40 @@ def _agreement_text(fleet: FleetStatus) -> Text:
 
 
 def nodes_table(fleet: FleetStatus) -> RenderableType:
-    """Return a table with a row per node: its state, its digest, its streams, its last gossip round."""
+    """Return a table with a row per node: its state, its digest, its streams, its last gossip round.
+
+    A narrow terminal gets fewer columns. Before columns are left out, long rounds are folded.
+    """
     shows_resp = any(node.settings.resp for node in fleet.nodes.values())
-    table = plain_table(
+    usual = frozenset() if shows_resp else frozenset({"redis-cli"})
+    widths = (None, _ROUND_WIDTH)
+    return FirstThatFits(*(_nodes_table(fleet, usual | omitted, width) for omitted in _OMITTED for width in widths))
+
+
+def _nodes_table(fleet: FleetStatus, omitted: frozenset[str], round_width: int | None) -> RenderableType:
+    columns = [
         Column("node", no_wrap=True),
         Column("state"),
         Column("digest", no_wrap=True),
         Column("agreement", no_wrap=True),
         Column("log", justify="right"),
         Column("inbox", justify="right"),
-        *([Column("redis-cli", no_wrap=True)] if shows_resp else []),
-        Column("last gossip round"),
-    )
+        Column("redis-cli", no_wrap=True),
+        Column("last round", max_width=round_width),
+    ]
+    table = plain_table(*(column for column in columns if column.header not in omitted))
     for node in fleet.nodes.values():
-        table.add_row(
-            _name(node),
-            _state(node),
-            (node.digest or "-")[:_DIGITS],
-            _agreement(node),
-            _number(node.log),
-            _number(node.inbox),
-            *([_resp(node)] if shows_resp else []),
-            _round(node, fleet.at_ms),
-        )
+        cells: dict[str, RenderableType] = {
+            "node": _name(node),
+            "state": _state(node),
+            "digest": (node.digest or "-")[:_DIGITS],
+            "agreement": _agreement(node),
+            "log": _number(node.log),
+            "inbox": _number(node.inbox),
+            "redis-cli": _resp(node),
+            "last round": _round(node, fleet.at_ms),
+        }
+        table.add_row(*(cell for name, cell in cells.items() if name not in omitted))
     return table
 
 
@@ -118,7 +140,7 @@ def _lacks(node: NodeStatus) -> str:
         return "no Redis"
     if node.trouble is not None:
         return "no writes"
-    return "may lose" if node.loses else ""
+    return "may lose" if node.loses and node.up else ""
 
 
 def _agreement(node: NodeStatus) -> Text:
@@ -147,20 +169,29 @@ def _round(node: NodeStatus, at_ms: int) -> Text:
 
 
 def clocks_table(fleet: FleetStatus) -> RenderableType:
-    """Return a table with a row per member: its clock, and with each entry how far it is behind that peer."""
+    """Return a table with a row per member: its clock, and with each entry how far it is behind that peer.
+
+    Where that is wider than the terminal, it is a sentence for each member.
+    """
     members = fleet.taking_part
-    table = plain_table(
-        Column("has seen", no_wrap=True), *(Column(f"of {peer.replica or peer.name}") for peer in members)
-    )
+    table = plain_table(Column("has seen", no_wrap=True), *(Column(f"of {_id(peer)}") for peer in members))
+    sentences = []
     for node in members:
-        table.add_row(node.name, *(_seen(node, peer) for peer in members))
-    return table
+        seen = [_seen(node, peer) for peer in members]
+        table.add_row(node.name, *seen)
+        entries = (Text.assemble(text, f" of {_id(peer)}") for text, peer in zip(seen, members, strict=True))
+        sentences.append(Text.assemble(f"{node.name} has seen ", Text(", ").join(entries)))
+    return FirstThatFits(table, Group(*sentences))
+
+
+def _id(node: NodeStatus) -> str:
+    return node.replica or node.name
 
 
 def _seen(node: NodeStatus, peer: NodeStatus) -> Text:
     if node.clock is None:
         return Text("?", style="red")
-    text = Text(str(node.clock[peer.replica or peer.name]))
+    text = Text(str(node.clock[_id(peer)]))
     if peer is node:
         return text
     lag = node.lag[peer.name]

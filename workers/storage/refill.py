@@ -31,6 +31,7 @@ __all__ = ["Refill"]
 log = structlog.get_logger()
 
 _LOG_INTERVAL_S = 5.0
+_REASON = "Redis has lost commits; the worker writes all it knows again"
 
 
 class Refill:
@@ -43,26 +44,30 @@ class Refill:
         self.node = node
         self._check_history = check_history
 
-    async def stage(self, ownership: Ownership, keys: Keys, staging: Staging) -> None:
+    async def stage(self, ownership: Ownership, keys: Keys, staging: Staging, tell: Callable[[str], None]) -> None:
         """Stage all objects of the node, in place of those in Redis. The caller's next transaction commits them.
 
-        Raises `Fenced` or `InvariantBroken` if another process has continued the history that Redis lost.
+        `tell` is told why writes wait, and how far the refill has come. Raises `Fenced` or `InvariantBroken` if another
+        process has continued the history that Redis lost.
         """
+        tell(_REASON)
         owner = await self._check_sole_owner(ownership, keys)
         await self._check_history()
         await ownership.ensure_group()
         present = [key async for found in scan_objects(ownership, keys) for key in found]
         commands = whole_state(keys, self.node.replica, present)
-        await staging.put(self._logged(batches(commands)), owner)
+        await staging.put(self._told(batches(commands), tell), owner)
 
-    def _logged(self, pieces: Iterator[list[RedisCommand]]) -> Iterator[list[RedisCommand]]:
-        """Yield `pieces`, and log now and then how many there were."""
-        said_s = monotonic()
-        for number, piece in enumerate(pieces, 1):
+    def _told(self, pieces: Iterator[list[RedisCommand]], tell: Callable[[str], None]) -> Iterator[list[RedisCommand]]:
+        """Yield `pieces`, and tell after each how much there was; log it now and then."""
+        logged_s, records, parts = monotonic(), 0, self.node.replica.catalogue.size
+        for piece in pieces:
             yield piece
-            if monotonic() - said_s > _LOG_INTERVAL_S:
-                said_s = monotonic()
-                log.info("redis_refilling", node=self.node.name, pieces=number, parts=self.node.replica.catalogue.size)
+            records += sum(len(words) // 2 for name, _, *words in piece if name == "HSET")
+            tell(f"{_REASON}: {records} records of about {parts}")
+            if monotonic() - logged_s > _LOG_INTERVAL_S:
+                logged_s = monotonic()
+                log.info("redis_refilling", node=self.node.name, records=records, parts=parts)
 
     async def _check_sole_owner(self, ownership: Ownership, keys: Keys) -> bytes | None:
         """Return whom the header names as the owner; raises `Fenced` and `InvariantBroken`."""

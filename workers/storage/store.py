@@ -361,7 +361,7 @@ class Store:
         node = self._refill.node
         log.warning("redis_loss_detected", node=self.keys.node, confirmed=self.turn)
         try:
-            await self._refill.stage(self._ownership, self.keys, self._staging)
+            await self._refill.stage(self._ownership, self.keys, self._staging, self._record_trouble)
             reached = await self._send_staged(self._rest_of_refill(node, commit, header), commit)
         except StoreUnavailable:
             await asyncio.sleep(RETRY_S)

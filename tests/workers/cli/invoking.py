@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["invoke", "invoke_json"]
 
 
-def invoke(file: Path, *arguments: str, standard_input: bytes | None = None) -> Result:
+def invoke(file: Path, *arguments: str, standard_input: bytes | None = None, columns: int = 120) -> Result:
     """What `deltaic -f FILE ARGUMENT...` printed and how it ended; its error, if it raised one, is not yet a line."""
-    runner = CliRunner(env={"COLUMNS": "120"})
+    runner = CliRunner(env={"COLUMNS": str(columns)})
     return runner.invoke(root, ["-f", str(file), *arguments], input=standard_input)
 
 

@@ -63,6 +63,23 @@ def test_every_id_that_is_or_was_a_member_is_listed(file: Path, client: Redis, s
     assert "waits" in rows[2]
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (160, "node replica standing since worker gRPC resp Redis"),
+        (80, "node replica standing since worker gRPC"),
+        (50, "node replica standing worker"),
+    ],
+)
+def test_a_terminal_shows_as_much_of_the_list_as_is_readable(file: Path, client: Redis, width: int, shown: str) -> None:
+    """In 50 columns, each address took three lines."""
+    publish_header(client, "n1", {"n1": 7})
+    lines = invoke(file, "node", "list", columns=width).output.splitlines()
+    assert lines[0].split() == shown.split()
+    assert [line.split()[0] for line in lines[2:]] == ["n1", "n2", "n3"]
+    assert max(len(line.rstrip()) for line in lines) <= width
+
+
 def test_a_member_whose_redis_is_away_is_shown_so(file: Path, client: Redis) -> None:
     publish_header(client, "n1", {"n1": 7})
     (n3,) = [id_ for id_ in invoke_json(file, "node", "list") if id_["node"] == "n3"]

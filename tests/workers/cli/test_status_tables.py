@@ -35,8 +35,8 @@ def fleet(*nodes: NodeStatus) -> FleetStatus:
     return FleetStatus(AT_MS, found, groups, Members({}, {}), {})
 
 
-def text(renderable: Any) -> str:
-    console = Console(width=140)
+def text(renderable: Any, width: int = 140) -> str:
+    console = Console(width=width)
     with console.capture() as captured:
         console.print(renderable)
     return captured.get()
@@ -120,3 +120,56 @@ def test_a_clock_is_shown_with_how_far_it_is_behind() -> None:
     assert row(table) == ["n1", "9", "0", "?", "0", "-3", "?"]
     assert row(table, 1) == ["n2", "7", "-2", "1.2s", "cut", "0", "0", "-3", "?"]
     assert row(table, 2) == ["n3", "?", "?", "?"]
+
+
+@pytest.fixture
+def five() -> FleetStatus:
+    """A fleet as in the README: five nodes, apart, in two halves."""
+    names = [f"n{number}" for number in range(1, 6)]
+    nodes = []
+    for name in names:
+        others = [peer for peer in names if peer != name]
+        report = {"at_ms": AT_MS - 1100, "peers_contacted": others[:2], "peers_failed": [], "new_items": 0}
+        made = node(name, 1234, resp=f"127.0.0.1:720{name[1:]}", log=17, inbox=0, round=report)
+        made.links = dict.fromkeys(others[2:], "paused")
+        made.lag = {peer: Lag(2, 618) for peer in others}
+        nodes.append(made)
+    return fleet(*nodes)
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (140, "node state digest agreement log inbox redis-cli last round"),
+        (80, "node state digest agreement log inbox redis-cli last round"),
+        (70, "node state agreement log inbox redis-cli last round"),
+        (60, "node state agreement redis-cli last round"),
+        (50, "node state agreement last round"),
+        (30, "node state agreement"),
+    ],
+)
+def test_a_terminal_shows_as_many_columns_as_are_readable(five: FleetStatus, width: int, shown: str) -> None:
+    """The table had 81 columns. In 50 it was four lines for each node, with three quarters of the cells cut off."""
+    lines = [line.rstrip() for line in text(nodes_table(five), width).splitlines()]
+    assert lines[0].split() == shown.split()
+    assert [line.split()[0] for line in lines[2:]] == list(five.nodes)
+    assert max(map(len, lines)) <= width
+    assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(lines)
+
+
+def test_a_long_round_is_folded_before_columns_are_left_out(five: FleetStatus) -> None:
+    five.nodes["n2"].round = {"at_ms": AT_MS, "peers_contacted": [], "peers_failed": ["n3", "n4", "n5"], "new_items": 7}
+    lines = text(nodes_table(five), 80).splitlines()
+    assert "digest" in lines[0]
+    assert max(map(len, lines)) <= 80
+
+
+def test_clocks_that_do_not_fit_side_by_side_are_a_line_for_each_node(five: FleetStatus) -> None:
+    assert text(clocks_table(five)).splitlines()[0].split()[:2] == ["has", "seen"]
+    lines = [line.rstrip() for line in text(clocks_table(five), 50).splitlines()]
+    assert lines[:3] == [
+        "n1 has seen 1234 of n1, 0 -2 618ms of n2, 0 -2",
+        "618ms of n3, 0 -2 618ms cut of n4, 0 -2 618ms cut",
+        "of n5",
+    ]
+    assert lines[3].startswith("n2 has seen 1234 -2 618ms of n1, 0 of n2,")

@@ -111,6 +111,25 @@ async def test_a_state_that_is_larger_than_redis_takes_at_once_is_given_back(ben
     await bench.check_reload()
 
 
+async def test_a_refill_is_a_trouble_that_tells_how_far_it_has_come(bench: Bench) -> None:
+    """If no connection had failed, health checks were green, however long all writes waited."""
+    members = [b"%d" % number for number in range(20_000)]
+    await bench.turn(command("SADD", b"large", *members))
+    bench.redis.flushdb()
+    turn = asyncio.create_task(bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1)))
+    told: list[str] = []
+    while not turn.done():
+        trouble = bench.store.trouble
+        if trouble is not None and trouble.reason not in told:
+            told.append(trouble.reason)
+        await asyncio.sleep(0)
+    begins, *steps = told
+    assert begins == "Redis has lost commits; the worker writes all it knows again"
+    assert steps[-1] == f"{begins}: 20002 records of about 20001"
+    assert len(steps) > 1
+    assert bench.store.trouble is None
+
+
 @pytest.mark.usefixtures("narrow")
 async def test_a_commit_that_is_larger_than_redis_takes_at_once_is_committed(bench: Bench) -> None:
     """Redis closed the connection each time, as above."""
