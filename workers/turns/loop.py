@@ -220,8 +220,9 @@ class TurnLoop:
         if self._is_committing:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
-        if self.node.calls_waiting and not self.node.joins_waiting:
-            turn = self.node.end_large_call()
+        node = self.node
+        if node.calls_waiting and not (node.joins_waiting or node.deltas_waiting):
+            turn = node.end_large_call()
         else:
             if self._arrived - self._passed > TURN_WEIGHT_MAX:
                 events = self._take_what_fits()
@@ -229,9 +230,9 @@ class TurnLoop:
                 events = [*self._events, *self._asked.values()]
                 self._begun.update(self._asked)
                 self._events, self._event_places, self._asked, self._passed = [], [], {}, self._arrived
-            turn = self.node.turn(events, wall_ms, monotonic_ms)
+            turn = node.turn(events, wall_ms, monotonic_ms)
         self._effects = turn.effects
-        if self.node.calls_waiting or self.node.calls_held or self._events or self._asked:
+        if node.calls_waiting or node.calls_held or node.deltas_waiting or self._events or self._asked:
             self._become_due()
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
             return None
