@@ -202,8 +202,9 @@ class TurnLoop:
     @property
     def is_over(self) -> bool:
         """Whether the loop is closed, and all that had arrived has had its turn."""
-        is_empty = not (self._events or self._asked or self.node.calls_waiting or self.node.calls_held)
-        return self.is_closing and is_empty
+        node = self.node
+        is_waited_for = node.calls_waiting or node.calls_held or node.offers_waiting
+        return self.is_closing and not (self._events or self._asked or is_waited_for)
 
     def check_open(self) -> None:
         """Raise `Stopping` where the loop is closing."""
@@ -221,7 +222,7 @@ class TurnLoop:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
         node = self.node
-        if node.calls_waiting and not (node.joins_waiting or node.deltas_waiting):
+        if node.calls_waiting and not (node.joins_waiting or node.deltas_waiting or node.offers_waiting):
             turn = node.end_large_call()
         else:
             if self._arrived - self._passed > TURN_WEIGHT_MAX:
@@ -232,7 +233,8 @@ class TurnLoop:
                 self._events, self._event_places, self._asked, self._passed = [], [], {}, self._arrived
             turn = node.turn(events, wall_ms, monotonic_ms)
         self._effects = turn.effects
-        if node.calls_waiting or node.calls_held or node.deltas_waiting or self._events or self._asked:
+        is_behind = node.calls_waiting or node.calls_held or node.deltas_waiting or node.offers_waiting
+        if is_behind or self._events or self._asked:
             self._become_due()
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
             return None
@@ -278,7 +280,8 @@ class TurnLoop:
     @property
     def _impatient(self) -> tuple[dict[Waiter, Event], ...]:
         """The callers whose time runs. It stands still for those whose call is large, or waits for a large one."""
-        return (self._asked,) if self.node.calls_waiting else (self._begun, self._asked)
+        is_large = self.node.calls_waiting or self.node.offers_waiting
+        return (self._asked,) if is_large else (self._begun, self._asked)
 
     def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
         """Show `observe` what has changed. A mistake of its own must not end the turns; it is logged and counted."""
