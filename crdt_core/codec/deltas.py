@@ -24,9 +24,10 @@ from crdt_core.types import TYPES, decode_text, encode_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["decode_delta", "encode_delta", "encode_delta_of", "encode_writes"]
+__all__ = ["WRITES", "decode_delta", "decode_write", "encode_delta", "encode_delta_of", "encode_writes"]
 
-_WRITES = b'"writes":['
+WRITES = b'"writes":['
+"""What comes before the writes, in the JSON that `encode_delta` makes."""
 
 
 def encode_delta(delta: Delta) -> bytes:
@@ -66,7 +67,7 @@ def decode_delta(data: bytes) -> Delta:
     deps = decode_clock(fields["deps"])
     if deps[dot.replica] != dot.counter - 1:
         raise Malformed("delta", f"{dot} does not follow its own deps {brief(dict(deps))}")
-    writes = tuple(_decode_write(write) for write in parse_list("writes", fields["writes"]))
+    writes = tuple(decode_write(write) for write in parse_list("writes", fields["writes"]))
     if len({write[:3] for write in writes}) != len(writes):
         raise Malformed("delta", "it has two writes to one part")
     return Delta(dot, deps, decode_stamp(fields["hlc"]), writes)
@@ -74,11 +75,12 @@ def decode_delta(data: bytes) -> Delta:
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
     """Return the JSON of a delta before and from its first write on."""
-    head, mark, tail = data.partition(_WRITES)
+    head, mark, tail = data.partition(WRITES)
     return head + mark, tail
 
 
-def _decode_write(value: Any) -> Write:
+def decode_write(value: Any) -> Write:
+    """Return the write in the JSON value `value`. Raises `Malformed`."""
     key, name, part, payload = parse_row("write", value)
     type_ = decode_type(name)
     if part is None:

@@ -40,10 +40,14 @@ class Ingest:
     def apply(self, delta: Delta, source: str, context: TurnContext) -> Applied:
         """Apply a delta that `source` sent, if all that it builds on is here; see `Replica.apply`."""
         outcome = self._replica.apply(delta)
+        self.applied(delta, outcome, source, context)
+        return outcome
+
+    def applied(self, delta: Delta, outcome: Applied | None, source: str, context: TurnContext) -> None:
+        """Note what became of a delta that `source` sent."""
         if outcome is Applied.YES:
             self._observe(delta.hlc, source, context)
             self._counts["deltas_applied"] += 1
-        return outcome
 
     def join(self, patch: Patch, source: str, context: TurnContext) -> int:
         """Join a patch that `source` sent, and return how many writes were new.

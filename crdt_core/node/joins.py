@@ -11,10 +11,11 @@ before. No turn runs meanwhile, because the replica holds writes that its clock 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.patches import check_parts
-from crdt_core.errors import Malformed
+from crdt_core.errors import InvalidArgument, Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,16 +31,18 @@ class PreparedJoin:
     """The join of `patch` into `replica`, `size` parts at a time.
 
     Once `advance` returns false, the patch is joined: `new` of its writes were new, and `slices` persist it. Or it is
-    refused: `error` says why, and nothing has changed.
+    refused: `error` says why, and nothing has changed. A patch of a caller (`is_offered`) is refused, too, if a dot has
+    another payload here.
     """
 
-    def __init__(self, replica: Replica, patch: Patch, size: int) -> None:
+    def __init__(self, replica: Replica, patch: Patch, size: int, *, is_offered: bool = False) -> None:
         self.patch = patch
         self.new = 0
         self.slices: list[Changes] = []
-        self.error: Malformed | None = None
+        self.error: Malformed | InvalidArgument | None = None
         self._replica = replica
         self._size = size
+        self._is_offered = is_offered
         self._steps = self._run()
 
     def advance(self) -> bool:
@@ -50,9 +53,9 @@ class PreparedJoin:
         parts = self.patch.parts
         try:
             for start in range(0, len(parts), self._size):
-                check_parts(parts[start : start + self._size], self.patch.clock)
+                self._check(replace(self.patch, parts=parts[start : start + self._size]))
                 yield True
-        except Malformed as error:
+        except (Malformed, InvalidArgument) as error:
             self.error = error
             return
         joining = self._replica.join_in_slices(self.patch, self._size)
@@ -63,3 +66,8 @@ class PreparedJoin:
                 self.new = end.value
                 return
             yield True
+
+    def _check(self, some: Patch) -> None:
+        check_parts(some.parts, some.clock)
+        if self._is_offered and (found := self._replica.contradiction(some)):
+            raise InvalidArgument("patch", found)

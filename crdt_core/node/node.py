@@ -134,6 +134,11 @@ class Node:
         )
         self.joins_waiting = self._rounds.joins
         """Large patches that the next turn takes in; while there are any, `prepare` has something to do before it."""
+        self.deltas_waiting = self._logs.waiting
+        """The same for large deltas."""
+        self.offers_waiting = self._offered.waiting
+        """The same for large patches of callers."""
+        self._under_way = (*self._rounds.under_way, *self._logs.under_way, *self._offered.under_way)
         self._large = LargeCalls(replica, self.hlc, self.options)
         self.calls_waiting = self._large.waiting
         """A call that is too large for a turn: `prepare` runs it, `end_large_call` ends it. There is one at most."""
@@ -162,7 +167,9 @@ class Node:
             self.membership.check()
             self._checked = replica.members
             self._choose_caution()
-        if any(self._rounds.under_way):
+        if any(self._under_way):
+            self._logs.advance(context)
+            self._offered.advance(context)
             self._rounds.advance(context)
         delta = self._write(context)
         commit = context.commit
@@ -192,12 +199,14 @@ class Node:
         A shell calls this between two turns, until it returns false, and may do other things between two slices.
         Readers may be shown the `confirmed` state meanwhile.
         """
-        if self.joins_waiting:
-            return any(join.advance() for join, _ in self.joins_waiting)
+        joins = [join for join, _ in (*self.joins_waiting, *self.offers_waiting)]
+        deltas = [delta for delta, _, _ in self.deltas_waiting]
+        if joins or deltas:
+            return any(join.advance() for join in joins) or any(delta.advance() for delta in deltas)
         return any(call.advance() for call in self.calls_waiting)
 
     def end_large_call(self) -> Turn:
-        """Take a turn that ends the large call, in place of `turn`: the call is prepared, and no patch waits.
+        """Take a turn that ends the large call, in place of `turn`: the call is prepared, and no patch or delta waits.
 
         The commit is all that the call has changed. The calls behind it have the next turn.
         """

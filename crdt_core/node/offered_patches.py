@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.errors import CallerError, InvalidArgument, PeerError, TooMany
 from crdt_core.node.events import Reply
+from crdt_core.node.joins import PreparedJoin
 from crdt_core.types.members import Standing
 
 if TYPE_CHECKING:
@@ -35,16 +36,41 @@ class OfferedPatches:
         self._replica = replica
         self._ingest = ingest
         self._options = options
+        self.waiting: list[tuple[PreparedJoin, PatchOffered]] = []
+        """Large patches that the next turn takes in (`crdt_core.node.joins`)."""
+        self._put_aside: list[tuple[PreparedJoin, PatchOffered]] = []
+        self.under_way = (self.waiting, self._put_aside)
 
     def take(self, event: PatchOffered, context: TurnContext) -> None:
-        """Join the patch, and reply how many of its writes were new, or why it was refused."""
+        """Join the patch, and reply how many of its writes were new, or why it was refused.
+
+        A large patch is put aside: the next turn replies.
+        """
+        patch, options = event.patch, self._options
         try:
-            self._check_strangers(event.patch)
-            self._check_leaving(event.patch)
-            self._check_payloads(event.patch)
-            context.effects.append(Reply(event.token, self._ingest.join(event.patch, A_CALLER, context)))
+            self._check_strangers(patch)
+            self._check_leaving(patch)
+            if len(patch.parts) > options.parts_per_turn:
+                self._ingest.check(patch)
+                join = PreparedJoin(self._replica, patch, options.parts_per_slice, is_offered=True)
+                self._put_aside.append((join, event))
+                return
+            self._check_payloads(patch)
+            context.effects.append(Reply(event.token, self._ingest.join(patch, A_CALLER, context)))
         except (CallerError, PeerError) as error:
             context.effects.append(Reply(event.token, error=error))
+
+    def advance(self, context: TurnContext) -> None:
+        """Reply to those whose large patches are joined by now, and have those that were put aside joined."""
+        for join, event in self.waiting:
+            while join.advance():  # it is not, if the shell takes its turns without slices
+                pass
+            if join.error is None:
+                context.commit.earlier = [*context.commit.earlier, *join.slices]
+                self._ingest.joined(join.patch, join.new, A_CALLER, context)
+            context.effects.append(Reply(event.token, None if join.error else join.new, join.error))
+        self.waiting[:] = self._put_aside
+        self._put_aside.clear()
 
     def _check_strangers(self, patch: Patch) -> None:
         """Raise `TooMany` where the patch brings too many replica ids that are no node's.

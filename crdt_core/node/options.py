@@ -21,6 +21,7 @@ class NodeOptions:
     `looks_per_chunk`: how many parts a turn may look at for one message of a patch. More: longer turns.
     `parts_per_slice`: a patch with more parts is joined in slices of so many. More: others wait longer for each slice.
     `parts_per_turn`: a call that may change more parts is run in slices. More: others wait longer for each such call.
+    `delta_bytes_per_turn`: a delta of more bytes is applied in slices. More: longer turns.
     `believes_claims`: whether a message that claims commits of this replica which it does not know proves that the
     replica has lost them, and must stop. True only where peers alone can send messages, and nothing else would tell.
     `tombstones_per_compaction`: how many tombstones one compaction looks at. More: longer turns.
@@ -39,6 +40,7 @@ class NodeOptions:
     looks_per_chunk: int = 20_000
     parts_per_slice: int = 500
     parts_per_turn: int = 2000
+    delta_bytes_per_turn: int = 256 << 10
     believes_claims: bool = False
     tombstones_per_compaction: int = 10_000
     log_entries_kept: int = 100

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.deltas import decode_delta
 from crdt_core.errors import Malformed
 from crdt_core.node.events import Reply
+from crdt_core.node.large_deltas import PreparedDelta, clears_much, read_delta
 from crdt_core.replica.replica import Applied
 
 if TYPE_CHECKING:
@@ -51,29 +51,61 @@ class PeerLogs:
         self._rounds = rounds
         self._options = options
         self._counts = counts
+        self.waiting: list[tuple[PreparedDelta, DeltasRead, int]] = []
+        """Large deltas that the next turn takes in, each with the event that brought it, and its place there."""
+        self._put_aside: list[tuple[PreparedDelta, DeltasRead, int]] = []
+        self.under_way = (self.waiting, self._put_aside)
         self._blocked_since_ms: dict[str, int] = {}
         self._refused: dict[str, str] = {}
 
     def take(self, event: DeltasRead, context: TurnContext) -> None:
-        """Take entries in, in their order, up to the first that has to wait, and reply how many were passed."""
+        """Take entries in, in their order, up to the first that has to wait, and reply how many were passed.
+
+        If that entry is large, the reply comes once it is taken in: at the end of the next turn.
+        """
         passed = 0
         if self._peers.hears(event.peer):
-            for entry, content in event.entries:
-                if not self._take_entry(event.peer, entry, content, context):
+            for place in range(len(event.entries)):
+                if not self._take_entry(event, place, context):
                     break
                 passed += 1
         if passed == len(event.entries):
             self._blocked_since_ms.pop(event.peer, None)
-        context.effects.append(Reply(event.token, passed))
+        if not any(aside is event for _, aside, _ in self._put_aside):
+            context.effects.append(Reply(event.token, passed))
 
-    def _take_entry(self, peer: str, entry: str, content: bytes, context: TurnContext) -> bool:
+    def advance(self, context: TurnContext) -> None:
+        """End the large deltas that are applied by now, and have those that were put aside applied before next turn."""
+        for prepared, event, place in self.waiting:
+            while prepared.advance():  # it is not, if the shell takes its turns without slices
+                pass
+            if prepared.error is not None:
+                self._refuse(event.peer, *event.entries[place], prepared.error, context)
+            else:
+                context.commit.earlier = [*context.commit.earlier, *filter(None, prepared.slices)]
+                self._ingest.applied(prepared.delta, prepared.outcome, event.peer, context)
+                self._blocked_since_ms.pop(event.peer, None)
+            is_passed = prepared.outcome in {Applied.YES, Applied.DUPLICATE}
+            context.effects.append(Reply(event.token, place + is_passed))
+        self.waiting[:] = self._put_aside
+        self._put_aside.clear()
+
+    def _take_entry(self, event: DeltasRead, place: int, context: TurnContext) -> bool:
+        peer, (entry, content) = event.peer, event.entries[place]
         try:
-            delta = decode_delta(content)
+            delta, start = read_delta(content, self._options)
             known = self._replica.members.ids_of(peer)
             if delta.dot.replica in known and delta.dot.replica != self._membership.peers.get(peer):
                 return False  # it was read while the peer went by another id, or this node took part itself
             _check_place(delta, self._membership.peers[peer], entry)
-            outcome = self._ingest.apply(delta, peer, context)
+            if start or clears_much(delta, self._replica, self._options):
+                outcome = self._replica.outcome_of(delta)
+                if outcome is not Applied.EARLY:
+                    size = self._options.parts_per_slice
+                    self._put_aside.append((PreparedDelta(self._replica, delta, content, start, size), event, place))
+                    return False
+            else:
+                outcome = self._ingest.apply(delta, peer, context)
         except Malformed as error:
             self._refuse(peer, entry, content, error, context)
             return False

@@ -224,7 +224,7 @@ class Rounds:
                 self._counts["patches_refused"] += 1
                 if message.after is not None:
                     self._feed(exchange, Event.REFUSED, context)
-        context.commit.earlier = slices
+        context.commit.earlier = [*context.commit.earlier, *slices]
         self.joins.clear()
 
     def _take_chunk(self, exchange: Exchange, chunk: Chunk, size: int, context: TurnContext) -> None:

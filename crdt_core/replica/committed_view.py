@@ -93,8 +93,9 @@ class CommittedView:
             self._of, self._followed, self._before, self._rewound = changed, 0, {}, {}
         if self._followed == len(changed):
             return
-        grown, self._followed = islice(changed.items(), self._followed, None), len(changed)
-        for (key, type_name, part), siblings in grown:
+        latest = list(islice(reversed(changed.items()), len(changed) - self._followed))
+        self._followed = len(changed)
+        for (key, type_name, part), siblings in reversed(latest):
             self._before.setdefault(key, []).append((type_name, part, siblings))
             for link in self._rewound[key].chain() if key in self._rewound else ():
                 if link.type.name == type_name:

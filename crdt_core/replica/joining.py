@@ -19,16 +19,16 @@ from crdt_core.lattice.siblings import clashing, drop, join, unfold, write
 from crdt_core.types import TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from crdt_core.lattice.clocks import VersionVector
-    from crdt_core.lattice.deltas import Address, Delta, Patch
+    from crdt_core.lattice.deltas import Address, Delta, Patch, PatchPart, Write
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
     from crdt_core.lattice.siblings import Payload
     from crdt_core.replica.catalogue import Catalogue
     from crdt_core.types.object import Object
 
-__all__ = ["apply_writes", "check_repeated", "contradiction", "join_parts"]
+__all__ = ["apply_by_part", "apply_writes", "check_repeated", "contradiction", "join_parts"]
 
 
 def apply_writes(catalogue: Catalogue, delta: Delta, deps: VersionVector) -> None:
@@ -36,14 +36,21 @@ def apply_writes(catalogue: Catalogue, delta: Delta, deps: VersionVector) -> Non
 
     Raises `Malformed`, with nothing changed, if the delta's replica id is one too many for the replica index.
     """
+    for _ in apply_by_part(catalogue, delta, deps, delta.writes):
+        pass
+
+
+def apply_by_part(catalogue: Catalogue, delta: Delta, deps: VersionVector, writes: Iterable[Write]) -> Iterator[None]:
+    """Do the same, with `writes` in place of those of `delta`; yield after each part that changes."""
     dot = catalogue.replica_index.pack(*delta.dot)
     dense_deps = catalogue.replica_index.dense_clock_of_known(deps)
-    for key, type_name, part, payload in delta.writes:
+    for key, type_name, part, payload in writes:
         found = catalogue.ensure(key, TYPES[type_name])
         if part is None:
-            _apply_clear(catalogue, found, dot, deps, dense_deps)
+            yield from _apply_clear(catalogue, found, dot, deps, dense_deps)
         else:
             catalogue.put(found, part, write(found.parts.get(part), dense_deps, dot, payload))
+        yield
 
 
 def check_repeated(catalogue: Catalogue, delta: Delta) -> None:
@@ -89,6 +96,8 @@ def join_parts(
     for part in chain(clears, (part for part in patch.parts if part.part is not None)):
         theirs = {replica_index.pack(*dot): payload for dot, payload in part.siblings.items()}
         listed.add(part[:3])
+        if part.part is None and catalogue.find(part.key, part.type) is not None:
+            yield from _drop_cleared(catalogue, part, my_clock)
         if theirs or catalogue.find(part.key, part.type) is not None:
             _join_at(catalogue, part[:3], my_clock, theirs, their_clock)
         for dot in theirs:
@@ -127,21 +136,30 @@ def _join_clears(
     theirs: dict[PackedDot, VersionVector],
     their_clock: DenseClock,
 ) -> None:
-    for dot, deps in theirs.items():
-        if not covered(dot, my_clock):
-            _drop_parts(catalogue, found, catalogue.replica_index.dense_clock_of_known(deps))
     catalogue.put_clears(found, unfold(join(found.clears, my_clock, theirs, their_clock)))
+
+
+def _drop_cleared(catalogue: Catalogue, clears: PatchPart, my_clock: DenseClock) -> Iterator[None]:
+    """Remove the parts that new `clears` of an object had seen; yield before each."""
+    replica_index = catalogue.replica_index
+    found = catalogue.find(clears.key, clears.type)
+    assert found is not None
+    for dot, deps in clears.siblings.items():
+        if not covered(replica_index.pack(*dot), my_clock):
+            yield from _drop_parts(catalogue, found, replica_index.dense_clock_of_known(deps))
 
 
 def _apply_clear(
     catalogue: Catalogue, found: Object, dot: PackedDot, deps: VersionVector, dense_deps: DenseClock
-) -> None:
-    """Remove what a clear had seen: parts, and earlier clears."""
-    _drop_parts(catalogue, found, dense_deps)
+) -> Iterator[None]:
+    """Remove what a clear had seen: parts, and earlier clears; yield before each part."""
+    yield from _drop_parts(catalogue, found, dense_deps)
     kept = {clear: seen for clear, seen in found.clears.items() if not covered(clear, dense_deps)}
     catalogue.put_clears(found, {**kept, dot: deps})
 
 
-def _drop_parts(catalogue: Catalogue, found: Object, deps: DenseClock) -> None:
+def _drop_parts(catalogue: Catalogue, found: Object, deps: DenseClock) -> Iterator[None]:
+    """Drop what `deps` covers of each part; yield before each, so that `found` is not empty between two of them."""
     for part, siblings in list(found.parts.items()):
+        yield
         catalogue.put(found, part, drop(siblings, deps))

@@ -29,6 +29,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from crdt_core.codec.records import Changes
 from crdt_core.errors import InvariantBroken, PatchTooNew
 from crdt_core.lattice.clocks import Dot, ReplicaId, Stamp, VersionVector, check_replica_id
 from crdt_core.lattice.deltas import Delta, Patch, Write
@@ -37,14 +38,13 @@ from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.change_index import ChangeIndex
 from crdt_core.replica.coverage import check_covered
 from crdt_core.replica.forgetting import forget_stable
-from crdt_core.replica.joining import apply_writes, check_repeated, contradiction, join_parts
+from crdt_core.replica.joining import apply_by_part, apply_writes, check_repeated, contradiction, join_parts
 from crdt_core.types import MEMBERS
 from crdt_core.types.members import MAY_HAVE_UNSENT, MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from crdt_core.codec.records import Changes
     from crdt_core.lattice.deltas import Address
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
     from crdt_core.lattice.siblings import Payload
@@ -287,19 +287,54 @@ class Replica:
         id that this replica has not made, and for one whose dot has another payload here; and `Malformed` if the
         replica index has no room for the delta's replica id.
         """
+        outcome = self.outcome_of(delta)
+        if outcome is Applied.DUPLICATE:
+            check_repeated(self.catalogue, delta)
+        elif outcome is Applied.YES:
+            apply_writes(self.catalogue, delta, self._full_deps(delta))
+            self._advance(delta, [write[:3] for write in delta.writes])
+        return outcome
+
+    def apply_in_slices(
+        self, delta: Delta, writes: Mapping[Address, Payload], size: int
+    ) -> Generator[Changes, None, Applied]:
+        """Do the same as `apply`, `size` parts at a time. Yields the changes of each slice.
+
+        `writes` stand in place of those of `delta`. Nothing else may happen to this replica before the end.
+        """
+        outcome = self.outcome_of(delta)
+        rows = (Write(*address, payload) for address, payload in writes.items())
+        if outcome is Applied.DUPLICATE:
+            while some := tuple(islice(rows, size)):
+                check_repeated(self.catalogue, replace(delta, writes=some))
+                yield Changes()
+        elif outcome is Applied.YES:
+            steps = apply_by_part(self.catalogue, delta, self._full_deps(delta), rows)
+            for _ in steps:
+                for _ in islice(steps, size - 1):
+                    pass
+                yield self.catalogue.take_slice()
+            self.clock.advance(delta.dot)
+            self._change_index.add(delta.dot, writes)
+            self._read_members()
+        return outcome
+
+    def outcome_of(self, delta: Delta) -> Applied:
+        """Return what `apply` would return, whatever `delta` writes. Raises `InvariantBroken` as `apply` does."""
         self._require_no_open_writes()
         seen = self.clock_with_folded
         if seen.covers(delta.dot):
-            check_repeated(self.catalogue, delta)
             return Applied.DUPLICATE
         if delta.dot.replica == self.id:
             raise InvariantBroken(f"{self.id} has not made {delta.dot}: its own clock is at {self.clock[self.id]}")
-        if not delta.deps <= seen:
-            return Applied.EARLY
-        # If the maker has folded an id, this replica has folded it, too: the fold is part of what the delta builds on.
-        apply_writes(self.catalogue, delta, self.catalogue.replica_index.with_folded(delta.deps))
-        self._advance(delta, [write[:3] for write in delta.writes])
-        return Applied.YES
+        return Applied.YES if delta.deps <= seen else Applied.EARLY
+
+    def _full_deps(self, delta: Delta) -> VersionVector:
+        """Return the deps of `delta` with folded replica ids put back.
+
+        If the maker has folded an id, this replica has folded it, too: the fold is part of what the delta builds on.
+        """
+        return self.catalogue.replica_index.with_folded(delta.deps)
 
     def patch(self, since: VersionVector | None, hlc: Stamp) -> Patch:
         """Return what a replica with the clock `since` lacks.

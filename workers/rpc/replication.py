@@ -5,6 +5,7 @@ A patch is decoded once, here: what the checks have seen is what the node joins.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.codec.clocks import decode_clock
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Replication", "check_sizes", "check_writers_of_members"]
 
+_LARGE_BYTES = 256 << 10
+"""A larger patch is decoded in a thread, so that others have the event loop meanwhile."""
+
 
 class Replication(rpc.ReplicationServiceServicer):
     """The calls, by their names in the contract."""
@@ -44,9 +48,11 @@ class Replication(rpc.ReplicationServiceServicer):
         self._limits = limits
 
     async def Merge(self, request: pb.MergeRequest, context: Context) -> pb.MergeResponse:
-        patch = decode_patch(request.patch)
-        check_sizes(patch, self._limits)
-        check_writers_of_members(patch, self._mailbox.confirmed.members)
+        members = self._mailbox.confirmed.members
+        if len(request.patch) > _LARGE_BYTES:
+            patch = await asyncio.to_thread(_checked, request.patch, self._limits, members)
+        else:
+            patch = _checked(request.patch, self._limits, members)
         claimed = patch.clock.copy()
         claimed.pop(self._mailbox.node.replica.id, None)  # the node itself judges what is claimed of it
         await self._published.check_claims(self._clock.lacks(claimed))
@@ -70,6 +76,14 @@ class Replication(rpc.ReplicationServiceServicer):
     @property
     def _clock(self) -> VersionVector:
         return self._mailbox.confirmed.clock
+
+
+def _checked(data: bytes, limits: LimitSettings, members: Members) -> Patch:
+    """Return the patch in `data`; raise what may be wrong with it whatever the replica has seen."""
+    patch = decode_patch(data)
+    check_sizes(patch, limits)
+    check_writers_of_members(patch, members)
+    return patch
 
 
 def check_sizes(patch: Patch, limits: LimitSettings) -> None:

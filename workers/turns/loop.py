@@ -202,8 +202,9 @@ class TurnLoop:
     @property
     def is_over(self) -> bool:
         """Whether the loop is closed, and all that had arrived has had its turn."""
-        is_empty = not (self._events or self._asked or self.node.calls_waiting or self.node.calls_held)
-        return self.is_closing and is_empty
+        node = self.node
+        is_waited_for = node.calls_waiting or node.calls_held or node.offers_waiting
+        return self.is_closing and not (self._events or self._asked or is_waited_for)
 
     def check_open(self) -> None:
         """Raise `Stopping` where the loop is closing."""
@@ -220,8 +221,9 @@ class TurnLoop:
         if self._is_committing:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
-        if self.node.calls_waiting and not self.node.joins_waiting:
-            turn = self.node.end_large_call()
+        node = self.node
+        if node.calls_waiting and not (node.joins_waiting or node.deltas_waiting or node.offers_waiting):
+            turn = node.end_large_call()
         else:
             if self._arrived - self._passed > TURN_WEIGHT_MAX:
                 events = self._take_what_fits()
@@ -229,9 +231,10 @@ class TurnLoop:
                 events = [*self._events, *self._asked.values()]
                 self._begun.update(self._asked)
                 self._events, self._event_places, self._asked, self._passed = [], [], {}, self._arrived
-            turn = self.node.turn(events, wall_ms, monotonic_ms)
+            turn = node.turn(events, wall_ms, monotonic_ms)
         self._effects = turn.effects
-        if self.node.calls_waiting or self.node.calls_held or self._events or self._asked:
+        is_behind = node.calls_waiting or node.calls_held or node.deltas_waiting or node.offers_waiting
+        if is_behind or self._events or self._asked:
             self._become_due()
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
             return None
@@ -277,7 +280,8 @@ class TurnLoop:
     @property
     def _impatient(self) -> tuple[dict[Waiter, Event], ...]:
         """The callers whose time runs. It stands still for those whose call is large, or waits for a large one."""
-        return (self._asked,) if self.node.calls_waiting else (self._begun, self._asked)
+        is_large = self.node.calls_waiting or self.node.offers_waiting
+        return (self._asked,) if is_large else (self._begun, self._asked)
 
     def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
         """Show `observe` what has changed. A mistake of its own must not end the turns; it is logged and counted."""

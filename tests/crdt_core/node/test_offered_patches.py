@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from crdt_core.codec.patches import decode_patch, encode_patch
@@ -14,6 +15,7 @@ from crdt_core.node.events import Call, PatchAsked, PatchOffered, Reply
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
+from crdt_core.types import ORSET
 from tests.crdt_core.writes import Add, Count
 
 NOW = Stamp(1, 0)
@@ -85,3 +87,49 @@ def test_a_caller_whose_patch_contradicts_what_is_here_is_refused_and_stops_nobo
     assert isinstance(refused, InvalidArgument)
     assert "dot s1:1 has two payloads, True here and None there" in str(refused)
     assert node.replica.value(b"set") == [b"s1"]
+
+
+# Large ones
+
+
+def large_patch(count: int = 40) -> Patch:
+    peer = Replica("n2", founders=["n1", "n2", "n3"])
+    for number in range(count):
+        peer.write(b"key %d" % number, ORSET, b"x", True)
+    peer.commit(NOW)
+    return peer.patch(None, NOW)
+
+
+def offered_in_slices(node: Node, patch: Patch) -> tuple[list[Any], Any]:
+    """What the turn says that takes `patch`, and then the reply of the turn behind the slices."""
+    first = node.turn([PatchOffered(patch, "caller")], 1_000_000, 0)
+    node.confirm()
+    while node.prepare():
+        assert node.confirmed.head(b"key 1") is None or not node.confirmed.head(b"key 1").showing()
+    last = node.turn([], 1_000_000, 0)
+    (said,) = last.effects
+    assert not last.commit.records
+    if not said.error:
+        assert len(last.commit.earlier) >= len(patch.parts) // node.options.parts_per_slice
+    return first.effects, said.error or said.result
+
+
+def test_a_large_patch_of_a_caller_is_joined_in_slices() -> None:
+    options = NodeOptions(parts_per_slice=5, parts_per_turn=10)
+    node = Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "s", options=options)
+    assert offered_in_slices(node, large_patch()) == ([], 40)
+    assert node.replica.value(b"key 39") == [b"x"]
+    assert offer(node_of(), encode_patch(large_patch())) == 40
+
+
+def test_a_large_patch_in_which_a_dot_has_another_payload_changes_nothing() -> None:
+    options = NodeOptions(parts_per_slice=5, parts_per_turn=10)
+    node = Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "s", options=options)
+    assert offer(node, patch_of("n2")) == 1
+    other = large_patch()
+    clash = PatchPart(b"set", "orset", b"n2", {Dot("n2", 1): TOMBSTONE})
+    effects, error = offered_in_slices(node, replace(other, parts=(*other.parts, clash)))
+    assert not effects
+    assert isinstance(error, InvalidArgument)
+    assert "two payloads" in str(error)
+    assert node.replica.value(b"key 39") is None
