@@ -294,7 +294,7 @@ class Faults:
 
     def second_worker(self, name: str) -> None:
         """Somebody starts the node's worker on another machine, where it has an empty Redis."""
-        run_a_second_worker(self.fleet, name, lambda: self._wait(10))
+        run_a_second_worker(self.fleet, name, lambda: self._wait(18))
 
     def two_machines_added(self, _name: str) -> None:
         """Two machines are added under one name, on both sides of a partition."""
