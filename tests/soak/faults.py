@@ -240,13 +240,13 @@ class Faults:
         redis = self.fleet.redis(name)
         keys = sorted(redis.scan_iter(f"{Keys(name).header}*", count=1000))
         delete_keys(redis, keys, self._chance)
-        self._is_whole_again(name)
+        self._until_whole(name)
 
     def fields_altered(self, name: str) -> None:
         """Somebody deletes or alters records under the worker."""
         redis = self.fleet.redis(name)
         alter_fields(redis, state_keys(redis, name), self._chance)
-        self._is_whole_again(name)
+        self._until_whole(name)
 
     def keys_evicted(self, name: str) -> None:
         """Redis evicts keys under its worker, because somebody has limited its memory and lets it."""
@@ -264,7 +264,7 @@ class Faults:
         finally:
             redis.config_set("maxmemory", "0")
             redis.config_set("maxmemory-policy", "noeviction")
-        self._is_whole_again(name)
+        self._until_whole(name)
 
     def damaged_while_away(self, name: str) -> None:
         """Keys or records are gone, or are others, when the worker starts: it must not serve that."""
@@ -277,7 +277,7 @@ class Faults:
             damage = self._chance.choice((delete_keys, alter_fields))
             damage(redis, state_keys(redis, name), self._chance)
         wait_until(lambda: self._evidence(name).replica != before, RECOVERY_S, f"{name} to notice the damage")
-        self._is_whole_again(name)
+        self._until_whole(name)
         self.notes[WITH_LOSS] += 1
 
     def emptied_while_away(self, name: str) -> None:
@@ -289,12 +289,12 @@ class Faults:
                 return
             keys = sorted(redis.scan_iter(f"{Keys(name).header}*", count=1000))
             delete_keys(redis, keys, self._chance)
-        self._is_whole_again(name)
+        self._until_whole(name)
         self.notes[WITH_LOSS] += 1
 
     def second_worker(self, name: str) -> None:
         """Somebody starts the node's worker on another machine, where it has an empty Redis."""
-        run_a_second_worker(self.fleet, name, lambda: self._wait(10))
+        run_a_second_worker(self.fleet, name, lambda: self._wait(18))
 
     def two_machines_added(self, _name: str) -> None:
         """Two machines are added under one name, on both sides of a partition."""
@@ -304,7 +304,7 @@ class Faults:
 
     # Their parts
 
-    def _is_whole_again(self, name: str) -> None:
+    def _until_whole(self, name: str) -> None:
         wait_until_whole(self.fleet.redis(name), name, RECOVERY_S)
 
     def _deltaic(self, *words: str | Path) -> None:

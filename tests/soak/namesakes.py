@@ -68,6 +68,7 @@ def run_a_second_worker(fleet: Fleet, name: str, wait: Callable[[], None]) -> No
         other.start()
         wait()
         assert not other.is_serving(), f"a second worker of {name} serves: {other.last_words()}"
+        assert other.running or other.exit_code() == NotAMember.exit_code, other.last_words()
 
 
 def _serves(machine: Machine) -> bool:

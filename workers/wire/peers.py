@@ -73,10 +73,17 @@ class Peers:
 
         Raises `UnknownNode` where neither the fleet file nor the members have its address.
         """
-        url = redis_url(self._settings, self.members, node)
-        if url not in self._clients:
-            self._clients[url] = redis_client(url)
-        return self._clients[url]
+        return self._client(redis_url(self._settings, self.members, node))
+
+    def recorded(self) -> Redis | None:
+        """Return a client for the Redis that the members have recorded for this node, if it is not the fleet file's."""
+        if self.members is None or self._name not in self.members.active:
+            return None
+        published = self.members.facts[self.members.active[self._name]].redis
+        url = completed(published, self._settings.valkey)
+        if not published or url == self._settings.node(self._name).redis:
+            return None
+        return self._client(url)
 
     def reader(self, node: str) -> ReconnectingConnection:
         """Return a new reconnecting connection to the Redis of `node`, for one reader. Raises `UnknownNode`."""
@@ -106,6 +113,11 @@ class Peers:
         probe = ReconnectingConnection(url, f"deltaic-probe-{self._name}", _PROBE_TIMEOUT_S, self._outages)
         self._readers.add(probe)
         return probe
+
+    def _client(self, url: str) -> Redis:
+        if url not in self._clients:
+            self._clients[url] = redis_client(url)
+        return self._clients[url]
 
     async def close(self) -> None:
         """Close all connections."""

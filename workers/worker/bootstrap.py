@@ -20,9 +20,10 @@ import structlog
 from redis.exceptions import RedisError
 
 from crdt_core.codec.messages import Admit, encode_message
-from crdt_core.errors import CorruptState, Malformed, PeerError, StoreUnavailable, UnknownNode, WorldError
+from crdt_core.errors import CorruptState, Malformed, NotAMember, PeerError, StoreUnavailable, UnknownNode, WorldError
 from crdt_core.membership.decisions import ComeBack, Wait, start_of
 from crdt_core.membership.identity import decide
+from crdt_core.membership.incarnations import machine_of
 from workers.replication.heartbeat import publish_heartbeat
 from workers.replication.inbox import discard_patches
 from workers.storage.evidence import STARTING, read_evidence, starting_mark
@@ -80,6 +81,7 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
         others = await _evidence_of_peers(name, own, peers, unresponsive, failures)
         patient = asyncio.get_running_loop().time() < deadline
         nonce = secrets.token_hex(_NONCE_BYTES)
+        await _check_lives_nowhere_else(name, own, peers)
         decision = decide(name, own, others, nonce=nonce, patient=patient, override=override)
         if isinstance(decision, Wait):
             if decision.reason != logged_reason:
@@ -157,6 +159,29 @@ async def _evidence_of_peers(
             peers.members = peers.members if found is None else peers.members.joined(found.members)
     unresponsive.clear()
     return evidence
+
+
+async def _check_lives_nowhere_else(name: str, own: NodeEvidence, peers: Peers) -> None:
+    """Raise `NotAMember` if a worker of this name lives at another Redis, and this one has no state of its own.
+
+    The members send the state to that one. This one could only take the id from it, again and again. Additions under
+    one name are left to the decision.
+    """
+    assert peers.members is not None, "the evidence of all nodes has been read"
+    active = peers.members.active.get(name)
+    machines = {machine_of(id_, name) for id_ in (own.replica, *own.added) if id_}
+    recorded = peers.recorded()
+    is_whole = own.replica and not own.joining
+    if recorded is None or active is None or is_whole or (machines and machine_of(active, name) not in machines):
+        return
+    try:
+        async with asyncio.timeout(_READ_TIMEOUT_S):
+            other = await read_evidence(name, recorded)
+    except (RedisError, OSError, TimeoutError, WorldError, PeerError):
+        return
+    if other.running and other.replica and other.run_id != own.run_id:
+        where = peers.members.facts[active].grpc
+        raise NotAMember(name, f"another machine runs under its name, at {where}", "deltaic node add ANOTHER-NAME")
 
 
 async def _is_admitted(name: str, node: NodeSettings, decision: ComeBack, sponsor: Sponsor, peers: Peers) -> bool:

@@ -15,6 +15,8 @@ from workers.wire.peers import Peers
 if TYPE_CHECKING:
     from tests.server import ValkeyServer
 
+OWN = "redis://127.0.0.1:1/0"
+
 
 def peers_of(n1: str, **others: str) -> Peers:
     nodes = {name: {"grpc": f"{name}:7101", "redis": url} for name, url in {"n1": n1, **others}.items()}
@@ -56,6 +58,17 @@ def test_what_the_start_found_counts_until_the_node_is_a_member() -> None:
     peers.follow(members(n3="redis://127.0.0.1:3/0"), joins=False)
     with pytest.raises(UnknownNode):
         peers.redis("n2")
+
+
+@pytest.mark.parametrize(
+    ("known", "port"),
+    [(None, 0), (members(), 0), (members(n1=""), 0), (members(n1=OWN), 0), (members(n1="redis://127.0.0.1:9/0"), 9)],
+)
+def test_another_redis_that_is_recorded_for_this_node_is_found(known: Members | None, port: int) -> None:
+    peers = peers_of(OWN)
+    peers.members = known
+    recorded = peers.recorded()
+    assert (recorded.connection_pool.connection_kwargs["port"] if recorded else 0) == port
 
 
 def test_nodes_that_share_a_redis_share_a_client() -> None:

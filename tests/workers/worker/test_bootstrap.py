@@ -23,6 +23,7 @@ from crdt_core.types import MEMBERS
 from crdt_core.types.members import Fact, Standing
 from tests.server import ValkeyServer
 from tests.support import free_port, wait_until_async
+from tests.workers.fleet.publishing import publish_members
 from workers.config.loading import checked
 from workers.storage.evidence import read_evidence
 from workers.storage.store import Store
@@ -32,7 +33,7 @@ from workers.wire.peers import Peers
 from workers.worker.bootstrap import bootstrap, end_start
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     import redis
@@ -219,3 +220,36 @@ async def test_a_newcomer_reads_members_that_its_file_does_not_name_where_they_h
     client.set(Keys("n2").alive, "of n2")
     start = await asyncio.wait_for(starting.decide(), 10)
     assert (start.replica, start.sponsor, start.discard) == ("n1-4f2a91", Sponsor("n2", "n2"), True)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """The Redis of another machine."""
+    server = ValkeyServer(tmp_path).start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("joining", [False, True])
+async def test_a_second_worker_ends_where_another_lives_under_its_name_at_another_redis(
+    starting: Starting, elsewhere: ValkeyServer, *, joining: bool
+) -> None:
+    """Each took the id of the other away, again and again: this one could never join, as it was sent no state."""
+    client = starting.client
+    leaving = [(id_, "leaving", "n1", "lost", 1) for id_ in ("n1", "n1.2")]
+    recorded = ("n1.3", "active", "n1", "n1:7201", elsewhere.url)
+    publish_members(client, "n2", *leaving, recorded, ("n2", "active", "n2", "", ""))
+    publish(client, "n2", replica="n2", founders=["n1", "n2"], clock={"n1": 5, "n2": 1}, owner="there")
+    client.set(Keys("n2").alive, "there")
+    if joining:
+        publish(client, "n1", replica="n1.2", joining="1")
+    with elsewhere.client() as other:
+        publish(other, "n1", replica="n1.3", clock={"n1": 5, "n2": 1}, owner="other")
+        other.set(Keys("n1").alive, "other")
+        with pytest.raises(NotAMember, match=r"another machine runs under its name, at n1:7201.*ANOTHER-NAME"):
+            await asyncio.wait_for(starting.decide(), 4)
+        other.delete(Keys("n1").alive)
+    deciding = asyncio.create_task(starting.decide())
+    # It goes on where the other does not live any more: under an id that nobody has used, or under a new one.
+    await wait_until_async(lambda: deciding.done() or client.xlen(Keys("n2").inbox), what="it to go on")
+    await end([deciding])
