@@ -48,15 +48,17 @@ def parse_positive(text: bytes) -> int:
     return parse_within(text, 0, refusal="ERR value is out of range, must be positive")
 
 
-def check_database(text: bytes) -> None:
-    """Raise `CommandError` unless `text` is the index of the only database, 0.
+def check_database(text: bytes, databases: int = 1, setting: str = "") -> None:
+    """Raise `CommandError` unless `text` is the index of the only database, 0, or less than `databases`.
 
-    A Redis has the databases 0 to 15 by default. The error of the other ones says what to do instead.
+    A Redis has the databases 0 to 15 by default. The error of the other ones says what to do instead; `setting` is the
+    one that would let them pass.
     """
     index = parse_within(text, -(1 << 31), (1 << 31) - 1)
-    if 0 < index < _DATABASES:
-        raise CommandError(f"{_NO_SUCH_DATABASE}: there is only database 0; give the keys a prefix instead")
-    if index:
+    if databases <= index < _DATABASES:
+        remedy = "give the keys a prefix instead" + (f", or set {setting} to have them all be 0" if setting else "")
+        raise CommandError(f"{_NO_SUCH_DATABASE}: there is only database 0; {remedy}")
+    if not 0 <= index < databases:
         raise CommandError(_NO_SUCH_DATABASE)
 
 

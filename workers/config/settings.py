@@ -212,6 +212,11 @@ class LimitSettings(Section):
     calls_waiting_max: Positive = Field(
         default=10_000, description="calls that wait for their turn; more: worker memory, longer waits"
     )
+    databases: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=1,
+        description="databases that SELECT accepts, for programs that insist on one: all of them are database 0; more: "
+        "programs that keep their keys apart by database meet each other's, and FLUSHDB deletes them",
+    )
 
 
 class ClockSettings(Section):

@@ -85,8 +85,8 @@ def _log_in(client: Client, user: bytes, password: bytes) -> bool:
     return right
 
 
-def _select(_client: Client, args: list[bytes]) -> Any:
-    check_database(args[0])
+def _select(client: Client, args: list[bytes]) -> Any:
+    check_database(args[0], client.services.limits.databases, "limits.databases")
     return OK
 
 
@@ -140,7 +140,7 @@ COMMANDS = (
         2,
         "loading stale fast allow_busy",
         _select,
-        "Chooses a database: there is only 0.",
+        "Chooses a database: there is only 0, and `limits.databases` more names for it.",
         in_multi="queued",
     ),
     client_command(

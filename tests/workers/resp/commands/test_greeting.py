@@ -78,6 +78,16 @@ async def test_a_database_that_a_redis_would_have_is_refused_with_what_to_do_ins
         assert told.startswith("ERR DB index is out of range: ")
         assert "database 0" in told
         assert "prefix" in told
+        assert "limits.databases" in told
+
+
+async def test_a_setting_lets_programs_have_the_database_they_insist_on_and_all_are_one() -> None:
+    async with InProcess(databases=3) as face:
+        first, second = face.connect(), face.connect()
+        assert await first.call(b"SELECT", b"2") == b"OK"
+        assert await first.call(b"SET", b"k", b"v") == b"OK"
+        assert await second.call(b"GET", b"k") == b"v"
+        assert str(await first.call(b"SELECT", b"3")).startswith("ERR DB index is out of range: ")
 
 
 async def test_ping_and_echo_return_the_message(peer: Peer) -> None:
