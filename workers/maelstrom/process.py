@@ -33,7 +33,6 @@ from workers.maelstrom.protocol import (
     parse,
 )
 from workers.maelstrom.workloads import WORKLOADS, Handlers, Shell
-from workers.storage.store import Store
 from workers.turns.commands import CommandRunner
 from workers.turns.mailbox import Mailbox
 
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import HybridClock
     from crdt_core.node.events import Commit
+    from workers.storage.store import Store
     from workers.wire.retry import Trouble
 
 __all__ = ["MaelstromOptions", "run_maelstrom"]
@@ -223,6 +223,8 @@ async def _open(redis: str | None, token: str, replica: Replica) -> tuple[_Memor
     """Return the store of `replica`, and the clock of what it held: in Redis, a former process of its name goes on."""
     if redis is None:
         return _MemoryStore(), None
+    from workers.storage.store import Store  # noqa: PLC0415  a node in memory starts without the redis package
+
     store = Store(replica.id, redis, token, _LOG_ENTRIES_MAX)
     await store.acquire(takeover=True)
     return store, await store.load(replica)
