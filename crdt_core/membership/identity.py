@@ -134,7 +134,7 @@ class _Situation:
         if sponsor is None:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
         new = next_incarnation(machine, [self.own.replica, *known], self.nonce if self.unreachable else "")
-        return ComeBack(new, sponsor, reason, fresh=True, renamed=machine)
+        return ComeBack(new, sponsor, reason, fresh=True, renamed=machine if machine != self.name else "")
 
     def decide_as_member(self, *, patient: bool) -> Decision:
         """Decide for a member, by what its own Redis holds."""
