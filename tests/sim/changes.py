@@ -68,7 +68,7 @@ def _knows_the_end(world: World, host: Host, name: str) -> bool:
 
 
 def remove_a_node(world: World, host: Host) -> bool:
-    """Asks `host` to remove another node; once a run, because nodes that remove each other never agree."""
+    """Asks `host` to remove another node; once a run, as nodes that remove each other both end."""
     if world.removed or host.process is None or host.process.node.joins:
         return False
     peers = sorted(host.process.node.membership.peers)

@@ -621,6 +621,7 @@ def decide(host: Host, owner: str, override: OperatorOverride) -> None:
         try:
             _run(host, decided)
         except DamagedState as damaged:
+            require(host.spoilt, "only a state that somebody has altered is found damaged", damaged.reason)
             host.world.note(host.name, "finds its state damaged:", damaged.reason)
             host.world.counts["damaged states found"] += 1
             host.store.header[b"damaged"] = damaged.reason.encode()
