@@ -35,6 +35,8 @@ __all__ = [
     "decode_patch",
     "encode_part_once",
     "encode_patch",
+    "encode_patch_of",
+    "part_order",
     "parts_value",
     "patch_value",
 ]
@@ -49,6 +51,11 @@ class EncodedPart(PatchPart):
 def encode_patch(patch: Patch) -> bytes:
     """Return `patch` as canonical JSON."""
     return orjson.dumps(patch_value(patch))
+
+
+def encode_patch_of(outline: Patch, parts: Iterable[EncodedPart]) -> bytes:
+    """Return what `encode_patch` returns for `outline` with `parts`, which are sorted. It has no parts itself."""
+    return b"%b%b]}" % (encode_patch(outline)[:-2], b",".join(part.json for part in parts))
 
 
 def patch_value(patch: Patch) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def parts_value(parts: Iterable[PatchPart]) -> list[Any]:
     """Return the parts of a patch as a JSON value, sorted."""
     return [
         orjson.Fragment(part.json) if isinstance(part, EncodedPart) else _part_value(part)
-        for part in sorted(parts, key=_part_order)
+        for part in sorted(parts, key=part_order)
     ]
 
 
@@ -134,7 +141,8 @@ def _sibling_value(type_: CrdtType, part: bytes | None, payload: Payload) -> Any
     return clock_value(payload) if part is None else encode_payload(type_, payload)
 
 
-def _part_order(part: PatchPart) -> tuple[bytes, str, bytes]:
+def part_order(part: PatchPart) -> tuple[bytes, str, bytes]:
+    """Return by what the parts of a patch are sorted."""
     return part.key, part.type, b"" if part.part is None else b"\0" + part.part
 
 

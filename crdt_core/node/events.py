@@ -123,10 +123,14 @@ class PatchOffered:
 
 @dataclass(frozen=True, slots=True)
 class PatchAsked:
-    """A caller wants what a replica at clock `since` lacks. The reply is the patch as JSON."""
+    """A caller wants what a replica at clock `since` lacks, if it is not more than about `bytes_max` bytes.
+
+    The reply is a `MadePatch` (`crdt_core.node.asked_patches`); it may take several turns.
+    """
 
     since: VersionVector
     token: Token
+    bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)

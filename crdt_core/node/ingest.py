@@ -15,7 +15,7 @@ from crdt_core.replica.replica import Applied
 if TYPE_CHECKING:
     from collections import Counter
 
-    from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector
+    from crdt_core.lattice.clocks import HybridClock, Stamp
     from crdt_core.lattice.deltas import Delta, Patch
     from crdt_core.node.options import NodeOptions
     from crdt_core.node.turn_context import TurnContext
@@ -32,10 +32,6 @@ class Ingest:
         self._hlc = hlc
         self._options = options
         self._counts = counts
-
-    def patch(self, since: VersionVector) -> Patch:
-        """Return what a replica at clock `since` lacks."""
-        return self._replica.patch(since, self._hlc.last)
 
     def apply(self, delta: Delta, source: str, context: TurnContext) -> Applied:
         """Apply a delta that `source` sent, if all that it builds on is here; see `Replica.apply`."""

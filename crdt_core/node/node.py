@@ -13,6 +13,7 @@ load makes batches larger and not queues longer. This module has the turn, calls
     inbox             messages, and who may send which
     rounds            exchanges with peers
     offered_patches   patches that callers bring
+    asked_patches     patches that callers ask for
     large_calls       calls that are too large for one turn
     ingest            deltas and patches into the replica
     stability         what all members have seen
@@ -28,12 +29,12 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.deltas import encode_delta
 from crdt_core.codec.header import Header, encode_header
-from crdt_core.codec.patches import encode_patch
 from crdt_core.errors import CallerError, InvariantBroken, UnknownNode, WorldError
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.incarnations import encode_formers
 from crdt_core.membership.membership import Membership
 from crdt_core.membership.replay import Replay
+from crdt_core.node.asked_patches import AskedPatches
 from crdt_core.node.events import (
     Call,
     Commit,
@@ -113,6 +114,9 @@ class Node:
         self._ingest = Ingest(replica, self.hlc, options, counts)
         self._rounds = Rounds(name, session, replica, self.hlc, self._ingest, options=options, counts=counts)
         self._offered = OfferedPatches(replica, self._ingest, options)
+        self._asked = AskedPatches(replica, self.hlc, options)
+        self.patches_asked = self._asked.waiting
+        """The patches that callers wait for: each turn makes a piece."""
         self._images = Images(name, replica, self.hlc, options)
         self._logs = PeerLogs(
             replica,
@@ -179,7 +183,7 @@ class Node:
         if replica.uncommitted:
             raise InvariantBroken(f"{self.name}: a turn ends with writes that no commit has")
         commit.records = replica.catalogue.take_slice() if commit.earlier else replica.catalogue.take_changes()
-        if context.differing or context.images:
+        if context.differing or context.images or self.patches_asked:
             self._look_back(context)
         if delta is not None:
             commit.counter, commit.delta = delta.dot.counter, encode_delta(delta)
@@ -279,7 +283,7 @@ class Node:
             case PatchOffered():
                 self._offered.take(event, context)
             case PatchAsked():
-                context.effects.append(Reply(event.token, encode_patch(self._ingest.patch(event.since))))
+                self.patches_asked.append(event)
             case ReplayAsked():
                 self._take_replay_asked(event, context)
             case ImageAsked() | ImageDropped():
@@ -333,6 +337,7 @@ class Node:
             self._persist_again(differing, context.commit)
         for asked in context.images:
             self._make_image(asked, context)
+        self._asked.advance(context)
 
     def _persist_again(self, event: RecordsDiffer, commit: Commit) -> None:
         """Add records to the commit that the store has lost, or that somebody else has changed there."""

@@ -149,7 +149,7 @@ def test_a_caller_cannot_use_up_the_numbers_of_replicas_by_asking() -> None:
     machine = node()
     for attempt in range(3):
         asked = VersionVector({f"x{attempt}-{number}": 1 for number in range(REPLICAS_MAX)})
-        machine.turn([PatchAsked(asked, "token")], wall_ms=1, monotonic_ms=1)
+        machine.turn([PatchAsked(asked, "token", 1 << 20)], wall_ms=1, monotonic_ms=1)
     assert machine.replica.catalogue.replica_index.ids == ["n1", "n2", "n3"], "its members, and nobody else"
     assert still_works(machine)
 

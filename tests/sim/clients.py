@@ -175,7 +175,7 @@ def carry(world: World, process: Process) -> None:
     """Take the patch of one node since a random clock to another node, by hand."""
     counters = {name: world.rng.randint(0, counter) for name, counter in process.node.replica.clock_with_folded.items()}
     since = VersionVector({name: counter for name, counter in counters.items() if counter})
-    process.put(PatchAsked(since, Carrier(world)))
+    process.put(PatchAsked(since, Carrier(world), 1 << 30))
 
 
 class Carrier:
@@ -197,7 +197,7 @@ class Carrier:
             self._world.counts["patches carried"] += reply.error is None
             return
         self._arrived = True
-        self._world.later(self._world.rng.choice((0, 50, 500)), partial(self._offer, reply.result))
+        self._world.later(self._world.rng.choice((0, 50, 500)), partial(self._offer, reply.result.take_json()))
 
     def _offer(self, patch: bytes) -> None:
         process = self._world.any_host().process

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Replication", "check_sizes", "check_writers_of_members"]
 
 _LARGE_BYTES = 256 << 10
-"""A larger patch is decoded in a thread, so that others have the event loop meanwhile."""
+"""A larger patch is decoded or encoded in a thread, so that others have the event loop meanwhile."""
 
 
 class Replication(rpc.ReplicationServiceServicer):
@@ -61,7 +61,10 @@ class Replication(rpc.ReplicationServiceServicer):
 
     async def GetPatch(self, request: pb.GetPatchRequest, context: Context) -> pb.GetPatchResponse:
         since = decode_clock(dict(request.since))
-        return pb.GetPatchResponse(patch=await self._mailbox.ask_in_time(lambda token: PatchAsked(since, token)))
+        most = self._limits.message_bytes_max
+        made = await self._mailbox.ask_in_time(lambda token: PatchAsked(since, token, most))
+        is_large = made.size > _LARGE_BYTES
+        return pb.GetPatchResponse(patch=await asyncio.to_thread(made.take_json) if is_large else made.take_json())
 
     async def SyncAll(self, request: pb.SyncAllRequest, context: Context) -> pb.SyncAllResponse:
         result = await exchange(self._mailbox, self._links, request.peers)

@@ -234,7 +234,7 @@ class TurnLoop:
             turn = node.turn(events, wall_ms, monotonic_ms)
         self._effects = turn.effects
         is_behind = node.calls_waiting or node.calls_held or node.deltas_waiting or node.offers_waiting
-        if is_behind or self._events or self._asked:
+        if is_behind or node.patches_asked or self._events or self._asked:
             self._become_due()
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
             return None

@@ -47,7 +47,7 @@ def patch_of(*ids: str) -> bytes:
 def test_what_one_node_knows_can_be_carried_to_another_by_hand() -> None:
     here, there = node_of("n1"), node_of("n2")
     here.turn([Call(Add(b"set", b"apple"), None), Call(Count(b"hits", 3), None)], 1_000_000, 0)
-    patch = reply(here, PatchAsked(VersionVector(), "caller")).result
+    patch = reply(here, PatchAsked(VersionVector(), "caller", 1 << 20)).result.take_json()
     assert offer(there, patch) == 2
     assert offer(there, patch) == 0
     assert there.replica.value(b"hits") == 3

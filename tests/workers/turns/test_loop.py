@@ -357,9 +357,9 @@ def test_whoever_waits_too_long_is_told_why_and_whether_it_may_still_happen(shel
 
 def test_who_asks_for_more_than_a_turn_waits_longer_and_who_must_be_answered_for_ever(shell: Shell) -> None:
     shell.loop.ask_in_time(
-        lambda token: PatchAsked(VersionVector(), token), shell.on_reply("in time"), shell.now_s, extra_s=5
+        lambda token: PatchAsked(VersionVector(), token, 1 << 20), shell.on_reply("in time"), shell.now_s, extra_s=5
     )
-    shell.ask("for ever", lambda token: PatchAsked(VersionVector(), token))
+    shell.ask("for ever", lambda token: PatchAsked(VersionVector(), token, 1 << 20))
     assert shell.loop.next_deadline_s == 15
     shell.tell(shell.loop.give_up_late(10**6))
     assert "within 15 s (no turn has begun); nothing was changed" in str(shell.errors("in time"))
@@ -388,7 +388,7 @@ def test_while_the_store_is_known_to_be_in_trouble_nobody_waits_in_vain(shell: S
 
 
 def _ask_in_time(shell: Shell) -> None:
-    shell.loop.ask_in_time(lambda token: PatchAsked(VersionVector(), token), shell.on_reply("c"), shell.now_s)
+    shell.loop.ask_in_time(lambda token: PatchAsked(VersionVector(), token, 1 << 20), shell.on_reply("c"), shell.now_s)
 
 
 def test_no_more_callers_wait_than_the_limit_says() -> None:

@@ -77,7 +77,7 @@ async def test_whoever_waits_in_vain_is_told_why_and_whether_it_may_still_happen
     begun = asyncio.create_task(mailbox.call(Count(KEY, 1)))
     await store.committing.wait()
     store.trouble = Trouble(monotonic(), "Redis refuses: OOM")
-    waiting = asyncio.create_task(mailbox.ask_in_time(lambda token: PatchAsked(VersionVector(), token)))
+    waiting = asyncio.create_task(mailbox.ask_in_time(lambda token: PatchAsked(VersionVector(), token, 1 << 20)))
     with pytest.raises(StoreUnavailable, match=r"within 0\.05 s \(Redis refuses: OOM\); it may still take effect"):
         await begun
     with pytest.raises(StoreUnavailable, match=r"within 0\.05 s \(Redis refuses: OOM\); nothing was changed"):
