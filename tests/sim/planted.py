@@ -24,6 +24,7 @@ from crdt_core.node.node import Node
 from crdt_core.node.stability import Stability
 from crdt_core.node.transfers import Incoming
 from crdt_core.replica import catalogue, forgetting, joining
+from crdt_core.replica.patch_walk import PatchWalk
 from crdt_core.replica.replica import Applied, Replica
 from crdt_core.replica.weighing import Weighing
 from crdt_core.types import SLOT
@@ -36,7 +37,7 @@ from workers.turns.loop import TurnLoop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from crdt_core.lattice.deltas import Delta, Patch
+    from crdt_core.lattice.deltas import Delta
     from crdt_core.node.events import Reply
 
 __all__ = ["PLANTS", "planted"]
@@ -94,11 +95,11 @@ def _repeated_apply(original: Any) -> Any:
 
 
 def _shorter_patch(original: Any) -> Any:
-    def make(self: Replica, *args: Any) -> Patch:
-        made = original(self, *args)
-        return replace(made, parts=made.parts[:-1])
+    def take(self: PatchWalk, *args: Any) -> list[Any]:
+        taken = original(self, *args)
+        return taken[:-1] if self.ended else taken  # type: ignore[no-any-return]
 
-    return make
+    return take
 
 
 def _half_a_transaction(original: Any) -> Any:
@@ -241,7 +242,7 @@ PLANTS: dict[str, Plant] = {
     "deps one too low": Plant(Replica, "commit", _earlier_deps),
     "deltas applied although a dep is missing": Plant(Replica, "apply", _careless_apply),
     "a delta applied twice": Plant(Replica, "apply", _repeated_apply),
-    "a patch that claims more than it carries": Plant(Replica, "patch", _shorter_patch),
+    "a patch that claims more than it carries": Plant(PatchWalk, "take", _shorter_patch),
     "a chunk that loses a part": Plant(Incoming, "take", _join_without_a_chunk),
     "a patch joined although chunks of it are missing": Plant(rounds, "whole_patch", _complete_anyway),
     "readers shown what is not confirmed": Plant(Node, "turn", _confirm_at_once),
