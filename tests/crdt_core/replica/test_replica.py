@@ -6,24 +6,21 @@ from typing import Any
 
 import pytest
 
-from crdt_core.codec.patches import encode_patch
 from crdt_core.codec.records import STATE
 from crdt_core.errors import InvariantBroken, PatchTooNew
 from crdt_core.lattice.clocks import Dot, VersionVector
 from crdt_core.lattice.deltas import Patch, PatchPart, Write
 from crdt_core.lattice.siblings import TOMBSTONE
 from crdt_core.replica.replica import Applied, Replica
-from crdt_core.types import LWWREGISTER, ORSET, PNCOUNTER, SLOT
+from crdt_core.types import SLOT
 from tests.crdt_core.histories import (
     NOW,
     PLENTY,
     Operation,
     Store,
     delete,
-    lasting_state,
     perform,
     replay,
-    revive,
     values,
     whole_state,
 )
@@ -176,37 +173,6 @@ def test_a_stranger_with_this_replicas_name_stops_it() -> None:
 # Patches.
 
 
-@pytest.mark.parametrize("change_index_max", [0, PLENTY])
-def test_a_patch_for_one_changed_member_of_many_carries_one_part(change_index_max: int) -> None:
-    n1, n2 = Replica("n1", change_index_max), Replica("n2")
-    n2.apply(commit(n1, *[add(b"%d" % n) for n in range(10_000)]))
-    commit(n1, add(b"7"))
-    patch = n1.patch(n2.clock, NOW)
-    assert listed(patch) == {b"7"}
-    assert len(encode_patch(patch)) < 200
-    assert n2.join(patch) == 1
-    assert whole_state(n1) == whole_state(n2)
-
-
-@pytest.mark.parametrize("change_index_max", [0, PLENTY])
-def test_a_patch_for_a_clear_carries_the_clear(change_index_max: int) -> None:
-    n1, n2 = Replica("n1", change_index_max), Replica("n2")
-    n2.apply(commit(n1, *[add(b"%d" % n) for n in range(1000)]))
-    commit(n1, delete(b"s"))
-    patch = n1.patch(n2.clock, NOW)
-    assert listed(patch) == {None}
-    n2.join(patch)
-    assert values(n2) == {}
-
-
-def test_a_patch_for_someone_who_lacks_nothing_is_empty() -> None:
-    n1, n2 = pair()
-    commit(n1, add(b"a"), delete(b"s"), add(b"b"))
-    n2.join(n1.patch(n2.clock, NOW))
-    assert not n1.patch(n2.clock, NOW).parts
-    assert not n2.patch(n1.clock, NOW).parts
-
-
 def test_what_was_joined_is_passed_on_as_what_was_written_here() -> None:
     n1, n2, n3 = Replica("n1"), Replica("n2"), Replica("n3")
     n3.join(n1.patch(None, NOW))
@@ -260,18 +226,6 @@ def test_a_full_patch_takes_away_what_its_maker_has_seen_and_no_longer_holds() -
     assert values(n1) == {}
 
 
-def test_someone_who_lacks_forgotten_removals_gets_the_full_state() -> None:
-    n1, n2 = pair()
-    n2.apply(commit(n1, add(b"a"), add(b"b")))
-    behind = n2.clock.copy()
-    commit(n1, remove(b"a"))
-    n1.stabilise(n1.clock, PLENTY)
-    patch = n1.patch(behind, NOW)
-    assert patch.since is None
-    n2.join(patch)
-    assert n2.value(b"s") == [b"b"]
-
-
 def test_whoever_has_joined_such_a_state_knows_what_was_forgotten_in_it() -> None:
     n1, n2, n3 = Replica("n1"), Replica("n2"), Replica("n3")
     n2.apply(commit(n1, add(b"a"), add(b"b")))
@@ -281,18 +235,6 @@ def test_whoever_has_joined_such_a_state_knows_what_was_forgotten_in_it() -> Non
     n3.join(n1.patch(None, NOW))
     n2.join(n3.patch(behind, NOW))
     assert n2.value(b"s") == [b"b"]
-
-
-def test_the_change_index_is_bounded_and_a_patch_is_whole_all_the_same() -> None:
-    n1, n2 = Replica("n1", change_index_max=10), Replica("n2")
-    for number in range(100):
-        commit(n1, add(b"%d" % number))
-        if number % 7 == 0:
-            n2.join(n1.patch(n2.clock, NOW))
-    assert n1.changed_since(VersionVector(n1=95)) == [(b"s", "orset", b"%d" % n) for n in (99, 98, 97, 96, 95)]
-    assert n1.changed_since(VersionVector(n1=85)) is None
-    n2.join(n1.patch(VersionVector(n1=85), NOW))
-    assert whole_state(n1) == whole_state(n2)
 
 
 def test_a_delta_and_a_patch_with_the_same_news_can_cross() -> None:
@@ -340,34 +282,6 @@ def test_only_an_empty_replica_resumes_and_only_from_a_full_state() -> None:
         Replica("n1").resume(saved.patch(VersionVector(), NOW))
 
 
-def test_a_restored_replica_keeps_clocks_of_its_own() -> None:
-    clock = VersionVector(n1=1)
-    replica = Replica("n1")
-    replica.restore(clock, clock, 0, [])
-    commit(replica, add(b"a"))
-    assert replica.clock == {"n1": 2}
-    assert replica.stable == clock == {"n1": 1}
-
-
-def test_a_replica_restored_amid_conflicts_of_type_and_unforgotten_removals_goes_on() -> None:
-    n1, n2 = pair()
-    commit(n1, add(b"a", b"k"), add(b"b", b"k"))
-    commit(n2, Operation(b"k", "gset", "add", b"g"), count(4, b"k"))
-    sync(n1, n2)
-    commit(n1, remove(b"a", b"k"))
-    store: Store = {}
-    replay(store, n1.take_changes())
-    assert store.keys() == {STATE, b"obj:k", b"rival:gset:k"}
-    restored = revive(n1, store)
-    assert whole_state(restored) == whole_state(n1)
-    assert [link.type.name for link in restored.showing(b"k")] == ["pncounter", "orset", "gset"]
-    sync(restored, n2)
-    forget(restored, n2)
-    replay(store, restored.take_changes())
-    assert lasting_state(restored) == lasting_state(n2)
-    assert b"a" not in store[b"obj:k"]
-
-
 # Journals.
 
 
@@ -394,16 +308,6 @@ def test_what_is_written_and_undone_between_two_takes_leaves_the_store_as_it_was
     replay(store, n1.take_changes())
     assert store == before
     assert n1.digest == digest
-
-
-def test_views_of_an_object_that_was_never_made_are_empty() -> None:
-    n1 = Replica("n1")
-    assert n1.value(b"nothing") is None
-    assert ORSET.value(n1.view(b"nothing", ORSET)) == []
-    assert PNCOUNTER.value(n1.view(b"nothing", PNCOUNTER)) == 0
-    assert LWWREGISTER.value(n1.view(b"nothing", LWWREGISTER)) is None
-    assert n1.delete(b"nothing") is False
-    assert not n1.take_changes()
 
 
 def test_a_patch_part_that_says_nothing_new_leaves_no_empty_object_behind() -> None:
