@@ -142,13 +142,16 @@ def alter_a_field(world: World, host: Host) -> bool:
     found = _hashes(world, host)
     if not found:
         return False
-    fields = host.store.hashes[world.rng.choice(found)]
+    name = world.rng.choice(found)
+    fields = host.store.hashes[name]
     field = world.rng.choice(sorted(fields))
     if b"clears" in fields[field]:
         return False  # it could not be decoded
     altered = _DOT.sub(lambda dot: b"%b%d" % (dot[1], int(dot[2]) + 1), fields.pop(field), count=1)
     if world.rng.random() < 0.8:
         fields[field] = altered
+    if not fields:
+        del host.store.hashes[name]  # as Redis does
     host.spoilt = True
     return True
 

@@ -39,3 +39,19 @@ def test_a_node_does_not_lose_its_tail_while_another_has_a_damaged_state() -> No
     world.hosts["n2"].spoilt = False
     strike(world, world.hosts["n1"])
     assert not world.hosts["n1"].lives
+
+
+def test_a_hash_goes_with_its_last_field() -> None:
+    """Redis has no empty hashes; one that stayed had no field that could be altered next."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    host = world.hosts["n1"]
+    host.store.hashes.clear()
+    _, strike = FAULTS["stored field altered"]
+    for number in range(100):
+        host.store.hashes[b"obj:fruit%d" % number] = {b"apple": b'{"n1:1":true}'}
+        assert strike(world, host)
+        host.spoilt = False
+    assert all(host.store.hashes.values())
+    assert len(host.store.hashes) < 100
