@@ -129,7 +129,9 @@ class _Situation:
         has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
         may_be_heard_of = bool(self.unreachable or (self.members.leaving and not self._abandoned))
         if not self.own.replica or not (known or may_be_heard_of):
-            raise NotAMember(self.name, reason, f"deltaic node add {machine if has_written else 'ANOTHER-NAME'}")
+            new = machine if has_written else "ANOTHER-NAME"
+            reason = f"{reason}; call its section [nodes.{new}] in the fleet file"
+            raise NotAMember(self.name, reason, f"deltaic node add {new}")
         if not known:
             return Wait(
                 f"{reason}; no member that answers has recorded this machine, so none can record a new id for it"
