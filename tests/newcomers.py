@@ -28,6 +28,7 @@ class Machine:
         cleanup.callback(self.valkey.stop)
         self.valkey.start()
         self._fleet = fleet
+        self._cleanup = cleanup
         self._file = fleet.directory / f"{title}.toml"
         self.node = Node(name, f"127.0.0.1:{free_port()}", self._file, title)
         cleanup.callback(self.node.discard)
@@ -41,6 +42,13 @@ class Machine:
         tables = [f'[nodes.{node}]\ngrpc = "{grpc}"\nredis = "{redis}"\n' for node, (grpc, redis) in known.items()]
         settings = ["[valkey]\nembedded = false\n", "[gossip]\ntimeout_ms = 2000\n"]
         self._file.write_text("".join([*tables, *settings]))
+
+    def call(self, name: str) -> None:
+        """The section of the machine, its commands and its worker have another name from now on."""
+        self._file.write_text(self._file.read_text().replace(f"[nodes.{self.node.name}]", f"[nodes.{name}]"))
+        self.node.discard()
+        self.node = Node(name, self.node.address, self._file, self.node.log.stem)
+        self._cleanup.callback(self.node.discard)
 
     def add(self) -> bool:
         """Add the machine, and start its worker though the other side does not answer.

@@ -36,17 +36,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crdt_core.errors import DamagedState, HalfRestored, NotAMember
-from crdt_core.membership.decisions import ComeBack, Join, Resume, Sponsor, Wait
+from crdt_core.membership.decisions import ComeBack, Join, Resume, Wait
 from crdt_core.membership.evidence import OperatorOverride, combined_members
 from crdt_core.membership.incarnations import machine_of, next_incarnation
 from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, is_forgotten, namesakes
+from crdt_core.membership.sponsors import choose_sponsor
 from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crdt_core.lattice.clocks import ReplicaId
-    from crdt_core.membership.decisions import Decision
+    from crdt_core.membership.decisions import Decision, Sponsor
     from crdt_core.membership.evidence import NodeEvidence
     from crdt_core.types.members import Members
 
@@ -129,7 +130,9 @@ class _Situation:
         has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
         may_be_heard_of = bool(self.unreachable or (self.members.leaving and not self._abandoned))
         if not self.own.replica or not (known or may_be_heard_of):
-            raise NotAMember(self.name, reason, f"deltaic node add {machine if has_written else 'ANOTHER-NAME'}")
+            new = machine if has_written else "ANOTHER-NAME"
+            reason = f"{reason}; call its section [nodes.{new}] in the fleet file"
+            raise NotAMember(self.name, reason, f"deltaic node add {new}")
         if not known:
             return Wait(
                 f"{reason}; no member that answers has recorded this machine, so none can record a new id for it"
@@ -396,30 +399,4 @@ class _Situation:
         return owner.clock[replica] if owner and owner.running and owner.replica == replica else held
 
     def _sponsor(self, newcomer: ReplicaId = "") -> Sponsor | None:
-        """Return the running member that is fit most, or `None` if there is none that is fit at all.
-
-        Best is a member that has recorded the id `newcomer`, as it sends nothing to strangers; then one that most nodes
-        know, as others may never hear of what a stranger records; then the one that has seen most. A node that has to
-        come back itself cannot be a sponsor.
-        """
-        answered = [other for other in self.others.values() if other is not None]
-        candidates = [
-            (
-                _knows(other, newcomer),
-                sum(_knows(one, other.replica) for one in answered),
-                sum(other.clock.values()),
-                node,
-            )
-            for node, other in self.others.items()
-            if node != self.name and other is not None and other.running and not other.joining
-            if other.replica and self.members.active.get(node) == other.replica
-            if not self.members.abandoned(other.clock)
-        ]
-        if not candidates:
-            return None
-        node = max(candidates)[-1]
-        return Sponsor(node, self.members.active[node])
-
-
-def _knows(evidence: NodeEvidence, replica: ReplicaId) -> bool:
-    return replica in (evidence.members.facts or evidence.founders)
+        return choose_sponsor(self.name, self.others, self.members, newcomer)

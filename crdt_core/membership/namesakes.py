@@ -34,9 +34,11 @@ def displaced_machine(members: Members, node: str, own: Iterable[ReplicaId]) -> 
     told from another one, because it was added by version 0.1.0.
     """
     mine = dict.fromkeys(machine_of(id_, node) for id_ in own)
-    mine.pop(node, None)
     keeper = members.active.get(node)
-    if not mine or (keeper is not None and machine_of(keeper, node) in mine):
+    if keeper is not None and machine_of(keeper, node) in mine:
+        return ""
+    mine.pop(node, None)
+    if not mine:
         return ""
     is_told = any(members.facts[id_].reason == NAMESAKE for id_ in own if id_ in members.facts)
     return next(iter(mine)) if is_told or keeper is not None else ""

@@ -159,7 +159,7 @@ class Node:
         without this replica id. After an error nothing of the turn may be committed.
         """
         context, replica = TurnContext(wall_ms, monotonic_ms), self.replica
-        clock_before = VersionVector(replica.clock)
+        clock_before, members_before = VersionVector(replica.clock), replica.members
         if self.hlc.last.ms > wall_ms:
             self._ingest.set_clock_right(self.name, context)
         for event in events:
@@ -167,15 +167,15 @@ class Node:
                 context.calls.append(event)
             else:
                 self._take(event, context)
-        if replica.members is not self._checked or replica.abandoned:
-            self.membership.check()
-            self._checked = replica.members
-            self._choose_caution()
         if any(self._under_way):
             self._logs.advance(context)
             self._offered.advance(context)
             self._rounds.advance(context)
-        delta = self._write(context)
+        if replica.members is not self._checked or replica.abandoned:
+            self.membership.check()
+            self._checked = replica.members
+            self._choose_caution()
+        delta = self._write(context, members_before)
         commit = context.commit
         if self.joins and self.membership.is_admitted:
             self.joins = False
@@ -312,11 +312,11 @@ class Node:
         piece = Replay(event.former, event.deltas, event.replayed, event.before, event.ends, set_aside)
         context.calls.append(Call(piece, event.token))
 
-    def _write(self, context: TurnContext) -> Delta | None:
+    def _write(self, context: TurnContext, members_before: Members) -> Delta | None:
         """Run all operations on what the turn has taken in, and write what members are owed; all is one delta."""
         if self.calls_held or self.replica.catalogue.size > self.options.parts_per_turn:
             context.calls = self._large.take_small(context.calls)
-        if not context.calls and not context.own and not self.membership.owes():
+        if not context.calls and not context.own and not self._owes(members_before):
             return None
         now = self.hlc.tick(context.wall_ms)
         for operation in context.own:
@@ -327,9 +327,20 @@ class Node:
                 context.effects.append(Reply(call.token, call.operation.run(self.replica, now)))
             except CallerError as error:
                 context.effects.append(Reply(call.token, error=error))
-        if self.replica.members is not self.membership.settled and self.membership.owes():
+        if self.replica.members is not self.membership.settled and self._owes(members_before):
             self.membership.settle(now)
         return self.replica.commit(now)
+
+    def _owes(self, members_before: Members) -> bool:
+        """Return whether something is to be recorded for the members now.
+
+        News of this turn waits for the next one if the turn has put something large aside. That may hold commits of an
+        id that leaves, and this node must take in no more of them once it has closed the id.
+        """
+        if not self.membership.owes():
+            return False
+        is_aside = self.joins_waiting or self.deltas_waiting or self.offers_waiting
+        return not is_aside or self.replica.members == members_before
 
     def _look_back(self, context: TurnContext) -> None:
         """Do what is about the state as the turn leaves it."""

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from crdt_core.errors import NotAMember
 from tests.command import Command
 from tests.fleet import Fleet, Node
 from tests.newcomers import Machine
 from tests.support import wait_until
+from workers.jobs import maintenance as jobs
+from workers.rpc import deltaic_pb2 as pb
 from workers.wire.keys import OPEN, PAUSED
 
 if TYPE_CHECKING:
@@ -22,8 +25,9 @@ NAMES = (*FOUNDERS, "n4")
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     """Three nodes, of which the first hears nothing of the others."""
+    monkeypatch.setenv("DELTAIC_FILE", str(tmp_path / "fleet.toml"))
     with Fleet(tmp_path, nodes=3, valkey_each=True) as fleet:
         fleet.cut(["n1"], ["n2", "n3"])
         yield fleet
@@ -67,3 +71,39 @@ def test_what_two_machines_under_one_name_have_acknowledged_is_nowhere_lost(flee
             id_ for id_ in Command(fleet.directory / "fleet.toml").json("node", "list") if id_["node"] not in NAMES
         ]
         assert (renamed["standing"], renamed["running"]) == ("active", True)
+
+
+def test_a_machine_whose_adder_is_gone_goes_on_with_its_writes_once_its_own_name_is_added(fleet: Fleet) -> None:
+    """The operator does what the message says. The worker found nothing under the new name, and went on without them.
+
+    Nobody but the removed n1 has ever heard that this machine was added.
+    """
+    with ExitStack() as cleanup:
+        machine = Machine(fleet, "n4", "one", ["n1"], cleanup)
+        other = Machine(fleet, "n4", "other", ["n2", "n3"], cleanup)
+        assert machine.add()
+        machine.node.wait_until_serving().increment("hits", 1000)
+        fleet["n1"].stop()
+        assert other.add()
+        other.node.wait_until_serving().increment("hits", 1)
+        Command(fleet.directory / "fleet.toml")("node", "remove", "n1", "--via", "n2", "--force")
+
+        def is_sealed() -> bool:
+            jobs.compact("n2")
+            members = fleet["n2"].control.Members(pb.MembersRequest(), timeout=10).members
+            return any(member.replica == "n1" and member.standing >= pb.SEALED for member in members)
+
+        wait_until(is_sealed, 30, "n1 to be sealed")
+        name = machine.node.replica_id()
+        machine.node.stop()
+        machine.knows(["n2", "n3"])
+        assert machine.node.start().exit_code() == NotAMember.exit_code
+        assert f"call its section [nodes.{name}] in the fleet file; `deltaic node add {name}`" in (
+            machine.node.last_words(1)
+        )
+        machine.call(name)
+        machine.deltaic("node", "add", name, "--no-wait")
+        machine.node.start().wait_until_serving()
+        wait_until(lambda: machine.node.counter("hits") == 1001, 30, "its writes to be made anew")
+        fleet["n2"].sync()
+        assert fleet["n2"].counter("hits") == 1001

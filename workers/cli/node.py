@@ -242,6 +242,12 @@ def _addresses(
     """Return the addresses of the new node, from the fleet file or the options. Raises `InvalidArgument`."""
     in_file = settings.nodes.get(name)
     if in_file is None:
+        former, _, _ = name.rpartition("-")
+        section = settings.nodes.get(former)
+        if section is not None and grpc in {None, section.grpc}:
+            hint = f"if this is the machine of the section [nodes.{former}], call that [nodes.{name}] first"
+            remedy = f"{hint}, else give its own --grpc and --redis"
+            raise InvalidArgument(name, f"the fleet file does not name it; {remedy}")
         if grpc is None or redis is None:
             raise InvalidArgument(name, "the fleet file does not name it: --grpc and --redis are needed")
         new = checked_node(name, grpc=grpc, redis=redis, resp=resp)

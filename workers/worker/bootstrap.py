@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import CorruptState, Malformed, NotAMember, PeerError, StoreUnavailable, UnknownNode, WorldError
@@ -29,6 +29,7 @@ from workers.replication.inbox import discard_patches
 from workers.storage.evidence import STARTING, read_evidence, starting_mark
 from workers.wire.keys import MESSAGE_FIELD, Keys
 from workers.wire.outages import PeerFailures
+from workers.wire.replies import text
 from workers.wire.retry import until_redis_answers
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ _OPTIONS = {"trusting": "--trust-redis", "unsponsored": "--unsponsored", "accept
 
 
 class Renamed(Exception):
-    """The machine goes on as node `node`, because another machine keeps its former name."""
+    """The machine goes on as node `node`.
 
-    def __init__(self, node: str) -> None:
+    Another machine keeps its former name. Or what it has written is still under the former name `node` (`is_former`).
+    """
+
+    def __init__(self, node: str, *, is_former: bool = False) -> None:
         super().__init__(node)
         self.node = node
+        self.is_former = is_former
 
 
 async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, override: OperatorOverride) -> Start:
@@ -78,6 +83,8 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
             raise CorruptState(Keys(name).header, str(error)) from error
         if own.renamed:
             raise Renamed(own.renamed)
+        if not own.replica and (former := await _former_name(name, peers.redis(name), node.redis)):
+            raise Renamed(former, is_former=True)
         others = await _evidence_of_peers(name, own, peers, unresponsive, failures)
         patient = asyncio.get_running_loop().time() < deadline
         nonce = secrets.token_hex(_NONCE_BYTES)
@@ -122,6 +129,22 @@ async def _publish_start(name: str, store: Store, redis: Redis) -> None:
         pipeline.delete(Keys(name).met)
         pipeline.hset(Keys(name).met, STARTING, starting_mark(store.token, store.run_id))
         await pipeline.execute()
+
+
+async def _former_name(name: str, redis: Redis, url: str) -> str:
+    """Return the name under which the machine `name` has written into its Redis, the one at `url`; empty if it has not.
+
+    That is so if the machine was added under a name that another one keeps, and has been added anew under its own.
+    """
+    former, _, _ = name.rpartition("-")
+
+    async def read() -> str:
+        with suppress(NoPermissionError):  # the users of `deltaic acl` see nothing of another name
+            return text(await redis.hget(Keys(former).header, "replica") or b"")
+        return ""
+
+    replica = await until_redis_answers(read, url) if former else ""
+    return former if machine_of(replica, former) == name else ""
 
 
 def _remedy(decision: Wait) -> dict[str, str]:

@@ -29,11 +29,13 @@ async def run_worker(
     """Run node `name` until this process is told to stop.
 
     If the fleet has retired the node's replica id, the node begins again under a new one. If another machine keeps the
-    name, this one goes on under that of its addition. Raises `UnknownNode`,
-    `NotAMember`, `AlreadyRunning` or `PortTaken` where the node cannot run; `Fenced` or `InvariantBroken` where it has
-    to stop; `StoreUnavailable` where Redis was away when it was told to stop.
+    name, this one goes on under that of its addition. If it is started under that name, and has written under the other
+    one, it takes that up first. Raises `UnknownNode`, `NotAMember`, `AlreadyRunning` or `PortTaken` where the node
+    cannot run; `Fenced` or `InvariantBroken` where it has to stop; `StoreUnavailable` where Redis was away when it was
+    told to stop.
     """
     settings.node(name)
+    given, section = settings, name
     stop = _stop_signal()
     while not stop.done():
         try:
@@ -41,9 +43,13 @@ async def run_worker(
         except Retired as retired:
             log.warning("replica_retired", node=name, replica=retired.replica, reason=retired.reason)
         except Renamed as renamed:
-            remedy = f"call its section [nodes.{renamed.node}] in the fleet file, and its jobs and cron likewise"
-            log.warning("node_renamed", node=name, to=renamed.node, remedy=remedy)
-            settings, name = with_name(settings, name, renamed.node), renamed.node
+            if renamed.is_former:
+                log.info("former_name_found", node=name, former=renamed.node)
+            else:
+                remedy = f"call its section [nodes.{renamed.node}] in the fleet file, and its jobs and cron likewise"
+                done = {} if renamed.node == section else {"remedy": remedy}
+                log.warning("node_renamed", node=name, to=renamed.node, **done)
+            settings, name = with_name(given, section, renamed.node), renamed.node
         except SponsorSilent as silent:
             log.warning("sponsor_timed_out", node=name, sponsor=silent.sponsor, reason="it sent no state")
 

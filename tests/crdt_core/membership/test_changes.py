@@ -8,7 +8,9 @@ from crdt_core.codec.messages import Ask, Compact, Push, encode_message
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.changes import AddMember, AdmitIncarnation, RemoveMember, RetireFormer
-from crdt_core.membership.decisions import Sponsor
+from crdt_core.membership.decisions import Join, Sponsor
+from crdt_core.membership.evidence import NodeEvidence
+from crdt_core.membership.identity import decide
 from crdt_core.membership.replay import is_final
 from crdt_core.node.events import DeltasRead, LinksRead, MessagesRead, PatchOffered
 from crdt_core.replica.replica import Replica
@@ -483,3 +485,19 @@ def test_two_members_that_remove_each_other_or_their_neighbours_while_apart_lose
         assert list(replica.members.active) == staying
         assert {replica.members.standing(removed) for removed in (by_n1, by_n3)} == {Standing.FOLDED}
         assert fleet.value(name, b"hits") == 4
+
+
+def test_two_members_of_a_fleet_of_two_that_remove_each_other_go_on_alone_until_one_is_emptied_and_added() -> None:
+    fleet = Fellows(["n1", "n2"])
+    fleet.away = {"n1", "n2"}
+    for remover, removed in (("n1", "n2"), ("n2", "n1")):
+        fleet.do(remover, RemoveMember(removed))
+    fleet.away = set()
+    fleet.settle()
+    assert [list(node.replica.members.active) for node in fleet.nodes.values()] == [["n1"], ["n2"]]
+    (new,) = fleet.do("n1", AddMember("n2", "", "", "4f2a91"))
+    n1 = fleet.nodes["n1"].replica
+    founder = NodeEvidence("n1", n1.clock, n1.members, ("n1", "n2"), running=True)
+    assert decide("n2", NodeEvidence(added=(new,)), {"n1": founder}, nonce="c0de") == Join(
+        new, Sponsor("n1", "n1"), fresh=True
+    )

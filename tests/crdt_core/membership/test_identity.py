@@ -461,32 +461,6 @@ def test_a_node_whose_addition_nobody_heard_of_speaks_for_nobody_and_sponsors_no
     assert decision == ComeBack("n1.2", Sponsor("n4", "n4"), decision.reason, fresh=True)
 
 
-def test_a_sponsor_has_recorded_the_newcomer_itself() -> None:
-    """Found by the simulator: n4 had seen most. But n3, which had added n4, was removed, and n4 heard of nothing more.
-
-    It took the newcomer for a stranger for ever. No member could close the id of n3 without the newcomer.
-    """
-    leaves = leaving("n3", REMOVED_BY_HAND)
-    n2 = staying("n2", leaves, active("n1"), ids=("n1",))
-    n3 = NodeEvidence("n3", VersionVector(n2=5, n3=21))
-    n4 = replace(staying("n4", leaves), clock=VersionVector(n2=5, n3=21, n4=9))
-    assert choose_unheard(NOTHING, n2=n2, n3=n3, n4=n4) == Join("n1", Sponsor("n2", "n2"), fresh=True)
-
-
-def test_a_sponsor_is_a_member_of_which_most_nodes_have_heard() -> None:
-    """n5 has seen most, but only n3, which was removed, had heard of it: what n5 records may reach nobody."""
-    leaves = leaving("n3", REMOVED_BY_HAND)
-    n2 = replace(staying("n2", leaves), clock=VersionVector(n1=9, n2=9, n3=4))
-    n3 = NodeEvidence("n3", VersionVector(n2=5, n3=21))
-    n5 = replace(n2, replica="n5", clock=VersionVector(n2=5, n3=21, n5=9))
-    n5 = replace(n5, members=n2.members.joined(Members({"n1": active("n1"), "n5": active("n5")}, {})))
-    n2 = replace(n2, members=n2.members.joined(Members({"n1": active("n1")}, {})))
-    own = replace(n2, replica="n1", clock=VersionVector(n1=7), running=False)
-    decision = decide("n1", own, {"n2": n2, "n3": n3, "n4": None, "n5": n5}, nonce="c0de")
-    assert isinstance(decision, ComeBack)
-    assert decision.sponsor == Sponsor("n2", "n2")
-
-
 def test_a_removed_node_with_more_commits_than_the_others_have_joins_under_the_id_of_its_addition() -> None:
     facts = (replace(GONE, node="n1"), active("n1"), active("n2"), active("n3"))
     n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))

@@ -66,6 +66,14 @@ def test_a_machine_without_a_nonce_keeps_its_name() -> None:
     assert displaced_machine(fleet(n3=active("n3"), n3_4f2a91=active("n3")), "n3", ["n3"]) == ""
 
 
+@pytest.mark.parametrize("standing", [Standing.ACTIVE, Standing.LEAVING])
+def test_a_machine_whose_own_name_was_added_goes_on_under_that_name(standing: Standing) -> None:
+    """It took the id of that addition, under which it never ran, for another machine, and changed its name again."""
+    added = Fact(standing, FIRST, reason=LOST if standing else "")
+    members = Members({f"{FIRST}-5eed": added, f"{FIRST}.2": active(FIRST), SECOND: active("n3")}, {})
+    assert displaced_machine(members, FIRST, [f"{FIRST}.2", f"{FIRST}-5eed"]) == ""
+
+
 def test_who_has_been_told_goes_on_by_itself_even_when_the_other_is_gone() -> None:
     gone = fleet(n3_07b3e8=ended(Standing.LEAVING, NAMESAKE), n3_4f2a91=ended(Standing.LEAVING, REMOVED_BY_HAND))
     assert displaced_machine(gone, "n3", [FIRST]) == FIRST

@@ -9,27 +9,31 @@ import pytest
 
 from crdt_core.codec.deltas import decode_delta, encode_delta
 from crdt_core.codec.header import decode_header
+from crdt_core.codec.messages import Push, encode_message
 from crdt_core.commands import Session
 from crdt_core.errors import InvalidArgument, Retired, UnknownNode
-from crdt_core.lattice.clocks import HybridClock, Stamp
+from crdt_core.lattice.clocks import HybridClock, Stamp, VersionVector
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.membership.decisions import Sponsor
 from crdt_core.node.events import (
     Call,
     DeltasRead,
     LinksRead,
+    MessagesRead,
+    PatchOffered,
     ReplayAsked,
     Reply,
     RoundAsked,
     Tick,
 )
 from crdt_core.node.node import Node
+from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.fellows import Fellows
 from tests.crdt_core.writes import Add, Count, Look, Refuse
 
 if TYPE_CHECKING:
-    from crdt_core.node.events import Turn
+    from crdt_core.node.events import Event, Operation, Turn
 
 FOUNDERS = ["n1", "n2"]
 WALL_MS = 1_000_000
@@ -121,6 +125,54 @@ def test_a_node_that_was_removed_does_not_go_on() -> None:
     fleet.do("n1", RemoveMember("n2"))
     with pytest.raises(Retired):
         fleet.sync("n2")
+
+
+@pytest.mark.parametrize("way", ["its log", "its patch", "a caller's patch"])
+def test_an_id_is_closed_only_after_what_was_taken_of_it_and_put_aside_as_large(way: str) -> None:
+    """It was closed first: then others could seal it without that, and this node was left behind with it."""
+    founders = ["n1", "n2", "n3"]
+    options = NodeOptions(parts_per_slice=2, parts_per_turn=4, delta_bytes_per_turn=1000)
+    n1, n3 = (Replica(name, founders=founders) for name in ("n1", "n3"))
+    n2 = Node("n2", Replica("n2", founders=founders), "s", options=options)
+
+    def entry(replica: Replica, *operations: Operation) -> tuple[str, bytes]:
+        for operation in operations:
+            operation.run(replica, Stamp(1, 0))
+        delta = replica.commit(Stamp(1, 0))
+        assert delta is not None
+        return f"{delta.dot.counter}-0", encode_delta(delta)
+
+    large = entry(n1, *(Add(b"set %d" % number, b"x" * 99) for number in range(9)))
+    patch = n1.patch(VersionVector(), Stamp(1, 0))
+    bringing: dict[str, Event] = {
+        "its log": DeltasRead("n1", [large], None),
+        "its patch": MessagesRead([("1-0", encode_message(Push("n1", "r", patch)))]),
+        "a caller's patch": PatchOffered(patch, None),
+    }
+    turns = [n2.turn([bringing[way], DeltasRead("n3", [entry(n3, RemoveMember("n1"))], None)], WALL_MS, 0)]
+    n2.confirm()
+    for _ in range(2):
+        while n2.prepare():
+            pass
+        turns.append(n2.turn([], WALL_MS, 0))
+        n2.confirm()
+    (closing,) = [decode_delta(turn.commit.delta) for turn in turns if turn.commit.delta is not None]
+    assert [write.part for write in closing.writes] == [b"n1/n2"]
+    assert (closing.deps["n1"], n2.replica.clock["n1"]) == (1, 1)
+
+
+def test_a_node_that_hears_in_a_large_patch_that_it_was_removed_writes_nothing_more() -> None:
+    """A shell that prepares nothing joined the patch after the check: its calls were acknowledged."""
+    n2 = Replica("n2", founders=FOUNDERS)
+    for operation in (RemoveMember("n1"), *(Add(b"set %d" % number, b"x") for number in range(9))):
+        operation.run(n2, Stamp(1, 0))
+    n2.commit(Stamp(1, 0))
+    push = encode_message(Push("n2", "r", n2.patch(VersionVector(), Stamp(1, 0))))
+    node = Node("n1", Replica("n1", founders=FOUNDERS), "s", options=NodeOptions(parts_per_slice=2))
+    node.turn([MessagesRead([("1-0", push)])], WALL_MS, 0)
+    node.confirm()
+    with pytest.raises(Retired):
+        node.turn([Call(Count(b"hits"), "caller")], WALL_MS, 0)
 
 
 def test_what_a_former_id_had_not_sent_is_written_as_new_and_the_header_forgets_that_id() -> None:

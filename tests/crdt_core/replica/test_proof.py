@@ -57,6 +57,17 @@ def test_what_is_under_way_or_has_changed_since_is_never_wrong(replica: Replica)
     proof.end()
 
 
+def test_what_any_slice_of_a_commit_under_way_persists_is_never_wrong(replica: Replica) -> None:
+    """Keys with clears alone counted as lost, unless the last slice had them: `deltaic status` said so."""
+    for key in (b"one", b"two"):
+        replica.clear(key, ORSET)
+        replica.commit(Stamp(2, 0))
+        replica.catalogue.take_slice()
+    proof = Proof(replica.catalogue)
+    assert proof.wrong(CATALOGUE, [(b"one", None), (b"two", None), (b"fruit", None)]) == [b"fruit"]
+    proof.end()
+
+
 def test_shelves_and_records_are_those_that_are_persisted(replica: Replica) -> None:
     catalogue = replica.catalogue
     assert collections_of(catalogue, b"fruit") == [FRUIT]

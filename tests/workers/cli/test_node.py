@@ -11,7 +11,7 @@ from crdt_core.errors import AlreadyRunning, InvalidArgument, SettingsError, Wor
 from tests.workers.cli.invoking import invoke, invoke_json
 from tests.workers.fleet.publishing import AWAY, publish_beat, publish_header, publish_members
 from tests.workers.fleet_files import fleet_file, sections
-from workers.config.loading import START_FLEET
+from workers.config.loading import START_FLEET, load_settings
 from workers.fleet.stores import NodeStoreUnavailable
 from workers.wire.keys import Keys
 
@@ -150,6 +150,21 @@ def test_another_machine_that_was_added_under_the_name_is_not_taken_for_this_one
     assert "ANOTHER-NAME" in str(refused)
     assert not client.exists(Keys("n4").added)
     assert "nodes.n4" not in file.read_text("utf-8")
+
+
+def test_who_adds_a_machine_by_its_own_name_is_told_to_rename_its_section_first(
+    file: Path, client: Redis, server: ValkeyServer
+) -> None:
+    """It said that the address is also that of n2, which is this very machine."""
+    publish_header(client, "n1", {"n1": 7})
+    publish_members(client, "n1", ("n1", "active", "n1", "", ""))
+    before = file.read_text("utf-8")
+    address = load_settings(file).nodes["n2"].grpc
+    for options in ((), ("--grpc", address, "--redis", server.url)):
+        refused = invoke(file, "node", "add", "n2-4f2a91", *options).exception
+        assert isinstance(refused, InvalidArgument)
+        assert "if this is the machine of the section [nodes.n2], call that [nodes.n2-4f2a91] first" in str(refused)
+    assert file.read_text("utf-8") == before
 
 
 def test_a_member_that_has_not_come_up_yet_is_only_waited_for(file: Path, client: Redis) -> None:
