@@ -16,7 +16,7 @@ import hiredis
 import structlog
 
 from crdt_core.codec.canonical import FORMAT
-from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, StoreUnavailable, brief
+from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvariantBroken, StoreUnavailable, brief
 from workers.storage.requests import set_header
 from workers.wire.connection import Wire, connect
 from workers.wire.keys import GROUP, Keys
@@ -130,15 +130,16 @@ class Ownership:
     async def transact(self, *commands: RedisCommand) -> int:
         """Execute `commands` in one transaction if this process still owns the node; return the turn that Redis is at.
 
-        Raises `Fenced`, and `StoreUnavailable` where the transaction did not happen or a command failed.
+        Raises `Fenced`; `StoreUnavailable` where the transaction did not happen; and `InvariantBroken` where it did, but
+        a command of it failed.
         """
         *_, executed, _, watched = await self.ask(("MULTI",), *commands, ("EXEC",), *self.watch())
         reached = self.turn_reached(watched)
         if executed is None:
             raise StoreUnavailable("another process has written to the header meanwhile")
-        for result in executed:
-            if isinstance(result, hiredis.ReplyError):
-                raise StoreUnavailable(f"Redis refuses: {result}")
+        errors = [str(result) for result in executed if isinstance(result, hiredis.ReplyError)]
+        if errors:
+            raise InvariantBroken(f"{self._keys.node}: Redis holds keys that are not ours: {'; '.join(errors)}")
         return reached
 
     @contextmanager
