@@ -130,8 +130,8 @@ class Ownership:
     async def transact(self, *commands: RedisCommand) -> int:
         """Execute `commands` in one transaction if this process still owns the node; return the turn that Redis is at.
 
-        Raises `Fenced`; `StoreUnavailable` where the transaction did not happen; and `InvariantBroken` where it did, but
-        a command of it failed.
+        Raises `Fenced`; `StoreUnavailable` where the transaction did not happen; `InvariantBroken` where it did, but one
+        of the commands failed.
         """
         *_, executed, _, watched = await self.ask(("MULTI",), *commands, ("EXEC",), *self.watch())
         reached = self.turn_reached(watched)

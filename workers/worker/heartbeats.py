@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from workers.wire.peers import Peers
     from workers.worker.custody import Custody
 
-__all__ = ["publish_heartbeats"]
+__all__ = ["ALIVE_MS", "publish_heartbeats"]
 
 _INTERVAL_S = 1.0
 _JOINING_INTERVAL_S = 0.2
-_ALIVE_MS = 3000
+ALIVE_MS = 3000
+"""For so long a worker counts as running after it has said so."""
 
 
 async def publish_heartbeats(
@@ -46,7 +47,7 @@ async def publish_heartbeats(
                 mailbox.suspect()
             elif owner != store.token.encode():
                 raise Fenced(name)
-            await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
+            await own.set(Keys(name).alive, store.token, px=ALIVE_MS)
             await _publish_met(own, Keys(name).met, peers)
             fields = heartbeat_fields(mailbox.node, serving=serving.is_set()) | custody.fields
             await publish_heartbeat(own, name, grpc, **fields)
