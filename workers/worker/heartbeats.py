@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from crdt_core.errors import Fenced
 from workers.replication.heartbeat import heartbeat_fields, publish_heartbeat
 from workers.wire.keys import Keys
+from workers.wire.replies import stored_turn
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -35,7 +36,8 @@ async def publish_heartbeats(
 
     A node without writes has no commit that would tell it that another process has replaced it, that Redis has lost
     commits, or that the connection which holds the ownership is gone. So each heartbeat checks that. Raises `Fenced` if
-    another process owns the replica: otherwise this node would go on showing a state that no longer changes.
+    another process owns the replica: otherwise this node would go on showing a state that no longer changes. Raises
+    `CorruptState` for a header that cannot be read.
     """
     name = mailbox.node.name
     own = peers.redis(name)
@@ -43,7 +45,7 @@ async def publish_heartbeats(
         with contextlib.suppress(RedisError, OSError):
             confirmed = store.turn
             owner, turn = await own.hmget(Keys(name).header, "owner", "turn")
-            if owner is None or int(turn or 0) < confirmed or not store.connected:
+            if owner is None or stored_turn(Keys(name).header, turn) < confirmed or not store.connected:
                 mailbox.suspect()
             elif owner != store.token.encode():
                 raise Fenced(name)

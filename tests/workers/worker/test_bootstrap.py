@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import structlog
-from redis.asyncio import Redis
 
 from crdt_core.codec.messages import Admit, decode_message
 from crdt_core.codec.records import encode_part
