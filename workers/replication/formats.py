@@ -32,7 +32,8 @@ class Formats:
 
     def note(self, peer: str, fields: Mapping[str, Any]) -> None:
         """Take in the fields of a heartbeat of `peer`."""
-        if fields.get("format", 0) >= FORMAT:
+        format_ = fields.get("format")
+        if type(format_) is int and format_ >= FORMAT:
             self._upgraded.add(peer)
         elif fields.get("serving"):
             self._upgraded.discard(peer)

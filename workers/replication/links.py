@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import LinksRead
 from workers.wire.keys import OPEN, PAUSED, Keys
-from workers.wire.replies import pairs
+from workers.wire.replies import pairs, stored_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ class Links:
     async def refresh(self) -> frozenset[str]:
         """Read the links, tell the node if they have changed, and return the paused peers.
 
-        Raises `StoreUnavailable`.
+        Raises `StoreUnavailable`, and `CorruptState` for a header that cannot be read.
         """
         confirmed = self._mailbox.persisted
         read: tuple[RedisCommand, ...] = (("HGETALL", self._keys.links), ("HGET", self._keys.header, "turn"))
@@ -63,7 +63,7 @@ class Links:
         for reply in (links, turn):
             if isinstance(reply, hiredis.ReplyError):
                 raise StoreUnavailable(f"the links cannot be read: {reply}")
-        if int(turn or 0) < confirmed:
+        if stored_turn(self._keys.header, turn) < confirmed:
             self._mailbox.suspect()
             return self.paused
         states = dict(pairs(links))

@@ -45,10 +45,13 @@ class Published:
     async def next_clock(self, peer: str) -> VersionVector:
         """Return what `peer` has seen: at once if it may have changed since the last call, else after the next change.
 
-        One task at a time may wait for a peer. Raises `StoreUnavailable` where its Redis does not tell.
+        One task at a time may wait for a peer. Raises `StoreUnavailable` where its Redis does not tell, and for a node
+        that has left.
         """
         for gone in self._followed.keys() - set(self._node.peers):
             self._followed.pop(gone).close()
+        if peer not in self._node.peers:
+            raise StoreUnavailable(f"what {peer} has published cannot be read: {peer} is no member")
         try:
             if peer not in self._followed:
                 self._followed[peer] = _Followed(peer, self._peers)

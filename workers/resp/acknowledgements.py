@@ -11,7 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from crdt_core.errors import DeltaicError
-from workers.system.tasks import end
+from workers.system.tasks import Children, end
 from workers.turns.turned import Turned
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Acknowledgements:
         self._published = published
         self._seen: dict[str, int] = {}
         self._news = Turned()
-        self._followers: dict[str, asyncio.Task[None]] = {}
+        self._following: asyncio.Task[None] | None = None
 
     async def wait(self, counter: int, wanted: int, timeout_s: float | None) -> int:
         """Return how many peers have seen the commit `counter`, as soon as `wanted` have, or the time is up.
@@ -40,21 +40,34 @@ class Acknowledgements:
         `timeout_s`: `None` for no limit.
         """
         if self._count(counter) < wanted:
-            for peer in self._node.peers:
-                if peer not in self._followers:
-                    self._followers[peer] = asyncio.create_task(self._follow(peer))
+            if self._following is None:
+                self._following = asyncio.create_task(self._follow_all())
             try:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(timeout_s):
                         await self._news.wait_for(lambda: self._count(counter) >= wanted)
             finally:
-                if not self._news.waiting:
-                    followers, self._followers = self._followers, {}
-                    await end(followers.values())
+                if not self._news.waiting and self._following is not None:
+                    following, self._following = self._following, None
+                    await end([following])
         return self._count(counter)
 
     def _count(self, counter: int) -> int:
         return sum(self._seen.get(peer, -1) >= counter for peer in self._node.peers)
+
+    async def _follow_all(self) -> None:
+        """Follow all peers until cancelled, as they come and go."""
+        followed: dict[str, asyncio.Task[None]] = {}
+        async with Children() as children:
+            while True:
+                peers = self._node.peers
+                for gone in followed.keys() - set(peers):
+                    children.start(end([followed.pop(gone)]))
+                for peer in peers:
+                    if peer not in followed:
+                        followed[peer] = children.start(self._follow(peer))
+                self._news.notify()
+                await self._node.wait_for_other_peers(peers)
 
     async def _follow(self, peer: str) -> None:
         while True:

@@ -123,6 +123,10 @@ class NodeAccess:
             return sum(missing.values()) - sum(seen[replica] for replica in missing)
         return 0
 
+    async def wait_for_other_peers(self, than: tuple[str, ...]) -> None:
+        """Return once the peers are not those that `than` names, in this order."""
+        await self._mailbox.turned.wait_for(lambda: self.peers != than)
+
     async def exchange(self, peers: Sequence[str]) -> RoundResult:
         """Exchange with `peers` now: see `workers.replication.peers`."""
         return await exchange(self._mailbox, self._links, peers)

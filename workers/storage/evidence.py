@@ -76,7 +76,7 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
         run_id=info["run_id"],
         added=tuple(sorted(map(_text, added))),
         renamed=_text(fields.get(b"renamed")),
-        met={peer.decode(): run_id.decode() for peer, run_id in met.items() if peer != STARTING},
+        met={_text(peer): _text(run_id) for peer, run_id in met.items() if peer != STARTING},
         running=alive is not None and alive == fields.get(b"owner"),
         starting=_text(met.get(STARTING)) == starting_mark(owner, info["run_id"]),
     )

@@ -16,11 +16,11 @@ import hiredis
 import structlog
 
 from crdt_core.codec.canonical import FORMAT
-from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, StoreUnavailable, brief
+from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvariantBroken, StoreUnavailable, brief
 from workers.storage.requests import set_header
 from workers.wire.connection import Wire, connect
 from workers.wire.keys import GROUP, Keys
-from workers.wire.replies import locating_malformed, run_id_in, send_checked, text, turn_in
+from workers.wire.replies import run_id_in, send_checked, stored_turn, text
 from workers.wire.retry import until_redis_answers
 
 if TYPE_CHECKING:
@@ -130,15 +130,16 @@ class Ownership:
     async def transact(self, *commands: RedisCommand) -> int:
         """Execute `commands` in one transaction if this process still owns the node; return the turn that Redis is at.
 
-        Raises `Fenced`, and `StoreUnavailable` where the transaction did not happen or a command failed.
+        Raises `Fenced`; `StoreUnavailable` where the transaction did not happen; `InvariantBroken` where it did, except
+        for a command that failed.
         """
         *_, executed, _, watched = await self.ask(("MULTI",), *commands, ("EXEC",), *self.watch())
         reached = self.turn_reached(watched)
         if executed is None:
             raise StoreUnavailable("another process has written to the header meanwhile")
-        for result in executed:
-            if isinstance(result, hiredis.ReplyError):
-                raise StoreUnavailable(f"Redis refuses: {result}")
+        errors = [str(result) for result in executed if isinstance(result, hiredis.ReplyError)]
+        if errors:
+            raise InvariantBroken(f"{self._keys.node}: Redis holds keys that are not ours: {'; '.join(errors)}")
         return reached
 
     @contextmanager
@@ -164,8 +165,7 @@ class Ownership:
         if isinstance(watched, hiredis.ReplyError):
             raise StoreUnavailable(f"Redis refuses: {watched}")
         owner, stored = watched
-        with locating_malformed(self._keys.header):
-            turn = turn_in(stored or b"0")
+        turn = stored_turn(self._keys.header, stored)
         if turn < self.turn or (owner is None and stored is None):
             return SET_BACK
         if owner != self.token.encode():

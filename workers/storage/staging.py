@@ -65,7 +65,7 @@ class Staging:
     async def apply(self) -> None:
         """Execute what is staged and committed, and clear the marks in the header. It may be called again after errors.
 
-        Raises `StoreUnavailable` and `Fenced`.
+        Raises what `Ownership.transact` raises.
         """
         ownership, staged = self._ownership, self._keys.staged
         while True:

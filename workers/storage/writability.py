@@ -75,8 +75,8 @@ class Writability:
                     log.warning("writes_failing", node=self._node, reason=trouble.reason)
                 else:
                     log.info("writes_succeeding", node=self._node)
-                async with self._news:
-                    self._news.notify_all()
+            async with self._news:  # each time: who waits may have seen a trouble that came and went between two probes
+                self._news.notify_all()
             await asyncio.sleep(_INTERVAL_S)
 
     async def changed(self, *, since: bool) -> bool:

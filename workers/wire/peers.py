@@ -34,7 +34,7 @@ class Peers:
     """The connections of node `name` to the Redis of all nodes, its own included.
 
     `members` is what is known of the members at present; the owner of this object keeps it up to date (`follow`).
-    `met` has, per node whose log is read, the run id of its Redis when reading began.
+    `met` has, per node, the run id of its Redis when this worker began to read what the node sends.
     """
 
     def __init__(self, settings: FleetSettings, name: str) -> None:
@@ -74,6 +74,11 @@ class Peers:
         Raises `UnknownNode` where neither the fleet file nor the members have its address.
         """
         return self._client(redis_url(self._settings, self.members, node))
+
+    async def run_id(self, node: str) -> str:
+        """Return the run id of the Redis of `node`. Raises the errors of the connection, and `UnknownNode`."""
+        found: str = (await self.redis(node).info("server"))["run_id"]
+        return found
 
     def recorded(self) -> Redis | None:
         """Return a client for the Redis that the members have recorded for this node, if it is not the fleet file's."""

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from workers.wire.connection import RedisCommand, Wire
 
-__all__ = ["corrupt_state", "locating_malformed", "pairs", "run_id_in", "send_checked", "text", "turn_in"]
+__all__ = [
+    "corrupt_state",
+    "locating_malformed",
+    "pairs",
+    "run_id_in",
+    "send_checked",
+    "stored_turn",
+    "text",
+    "turn_in",
+]
 
 _DIGITS_MAX = 18
 
@@ -54,6 +63,12 @@ def turn_in(digits: bytes) -> int:
     if not digits.isdigit() or len(digits) > _DIGITS_MAX:
         raise Malformed("header", f"turn {brief(digits)} is no number")
     return int(digits)
+
+
+def stored_turn(header: str, digits: bytes | None) -> int:
+    """Return the turn in the hash at `header`, whose field `turn` is `digits`; 0 for none. Raises `CorruptState`."""
+    with locating_malformed(header):
+        return turn_in(digits or b"0")
 
 
 def pairs(flat: list[bytes]) -> zip[tuple[bytes, bytes]]:

@@ -31,6 +31,7 @@ from workers.wire.keys import MESSAGE_FIELD, Keys
 from workers.wire.outages import PeerFailures
 from workers.wire.replies import text
 from workers.wire.retry import until_redis_answers
+from workers.worker.heartbeats import ALIVE_MS
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -48,6 +49,7 @@ log = structlog.get_logger()
 _RETRY_S = 0.3
 _PATIENCE_S = 10.0
 _READ_TIMEOUT_S = 2.0
+_MEET_TIMEOUT_S = 1.0
 _ADMISSION_TIMEOUT_S = 5.0
 _ADMISSION_CHECK_S = 0.2
 _NONCE_BYTES = 2
@@ -114,13 +116,29 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
         return start
 
 
-async def end_start(name: str, redis: Redis) -> None:
-    """Take back that the worker is starting: from now on, it reads from its peers. Raises the connection's errors.
+async def end_start(name: str, token: str, peers: Peers) -> None:
+    """Say that the worker with `token` runs, and starts no longer: from now on, it reads. Raises its Redis's errors.
 
-    Until then it knows no more than its header says. So patches that wait in its inbox are discarded.
+    First it records which process the Redis of each other node is. If a node loses commits that it sends from now on,
+    it finds there that this one may hold them. What was sent before is discarded if it is a patch.
     """
-    await discard_patches(name, redis)
-    await redis.hdel(Keys(name).met, STARTING)
+    own, keys = peers.redis(name), Keys(name)
+    nodes = {*peers.in_fleet_file(), *(peers.members.active if peers.members is not None else ())} - {name}
+    await asyncio.gather(*(_meet(node, peers) for node in nodes))
+    if peers.met:
+        await own.hset(keys.met, mapping={str(node): run_id for node, run_id in peers.met.items()})
+    await discard_patches(name, own)
+    async with own.pipeline(transaction=True) as pipeline:
+        pipeline.hdel(keys.met, STARTING)
+        pipeline.set(keys.alive, token, px=ALIVE_MS)
+        await pipeline.execute()
+
+
+async def _meet(node: str, peers: Peers) -> None:
+    """Meet `node`, unless its Redis is away: then it is met before its log is read."""
+    with suppress(RedisError, OSError, TimeoutError, UnknownNode):
+        async with asyncio.timeout(_MEET_TIMEOUT_S):
+            peers.met[node] = await peers.run_id(node)
 
 
 async def _publish_start(name: str, store: Store, redis: Redis) -> None:

@@ -1,7 +1,7 @@
 """Keeps one tail per peer while the members of the fleet change.
 
-Before a tail starts, the node records from which process of the peer's Redis it reads. If that process loses commits,
-the peer's node can tell that this node may have seen them, and takes a new replica id
+Before a tail starts, the node records from which process of the peer's Redis it reads, unless its start could do so. If
+that process loses commits, the peer's node can tell that this node may have seen them, and takes a new replica id
 (`crdt_core.membership.identity`).
 """
 
@@ -64,9 +64,9 @@ async def _record_and_read(name: str, peer: str, peers: Peers, tail: Tail) -> No
     """Record the run id of the peer's Redis in the node's own Redis, then run the tail."""
     while peer not in peers.met:
         try:
-            info = await peers.redis(peer).info("server")
-            await peers.redis(name).hset(Keys(name).met, peer, info["run_id"])
-            peers.met[peer] = info["run_id"]
+            run_id = await peers.run_id(peer)
+            await peers.redis(name).hset(Keys(name).met, peer, run_id)
+            peers.met[peer] = run_id
         except (RedisError, OSError):
             await asyncio.sleep(_RETRY_S)
     await tail.run()

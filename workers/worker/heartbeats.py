@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from crdt_core.errors import Fenced
 from workers.replication.heartbeat import heartbeat_fields, publish_heartbeat
 from workers.wire.keys import Keys
+from workers.wire.replies import stored_turn
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from workers.wire.peers import Peers
     from workers.worker.custody import Custody
 
-__all__ = ["publish_heartbeats"]
+__all__ = ["ALIVE_MS", "publish_heartbeats"]
 
 _INTERVAL_S = 1.0
 _JOINING_INTERVAL_S = 0.2
-_ALIVE_MS = 3000
+ALIVE_MS = 3000
+"""For so long a worker counts as running after it has said so."""
 
 
 async def publish_heartbeats(
@@ -34,7 +36,8 @@ async def publish_heartbeats(
 
     A node without writes has no commit that would tell it that another process has replaced it, that Redis has lost
     commits, or that the connection which holds the ownership is gone. So each heartbeat checks that. Raises `Fenced` if
-    another process owns the replica: otherwise this node would go on showing a state that no longer changes.
+    another process owns the replica: otherwise this node would go on showing a state that no longer changes. Raises
+    `CorruptState` for a header that cannot be read.
     """
     name = mailbox.node.name
     own = peers.redis(name)
@@ -42,11 +45,11 @@ async def publish_heartbeats(
         with contextlib.suppress(RedisError, OSError):
             confirmed = store.turn
             owner, turn = await own.hmget(Keys(name).header, "owner", "turn")
-            if owner is None or int(turn or 0) < confirmed or not store.connected:
+            if owner is None or stored_turn(Keys(name).header, turn) < confirmed or not store.connected:
                 mailbox.suspect()
             elif owner != store.token.encode():
                 raise Fenced(name)
-            await own.set(Keys(name).alive, store.token, px=_ALIVE_MS)
+            await own.set(Keys(name).alive, store.token, px=ALIVE_MS)
             await _publish_met(own, Keys(name).met, peers)
             fields = heartbeat_fields(mailbox.node, serving=serving.is_set()) | custody.fields
             await publish_heartbeat(own, name, grpc, **fields)

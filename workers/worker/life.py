@@ -132,7 +132,9 @@ class Life:
                 break
             except DamagedState as damaged:
                 log.warning("stored_state_damaged", node=self._name, replica=replica.id, reason=damaged.reason)
-        await until_redis_answers(partial(end_start, self._name, own), self._node_settings.redis)
+        await until_redis_answers(
+            partial(end_start, self._name, self._store.token, self._peers), self._node_settings.redis
+        )
         node = Node(
             self._name,
             replica,

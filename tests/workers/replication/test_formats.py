@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from crdt_core.membership.changes import AddMember, AdmitIncarnation
 from crdt_core.node.events import Call, Tick
 from crdt_core.node.node import Node
@@ -70,3 +72,10 @@ def test_a_node_that_comes_back_is_cautious_as_soon_as_it_is_a_member() -> None:
     node.turn([Tick()], 1, 0)
     assert node.replica.cautious
     assert not cautious(formats, node, n2=NEW, n3=NEW)
+
+
+@pytest.mark.parametrize("format_", ["1", None, [1], {}, True, 1.5])
+def test_a_format_that_is_no_number_says_nothing(format_: object) -> None:
+    """Whoever could write to the Redis of one node could end the workers of all others with it."""
+    node = Node("n1", Replica("n1", founders=("n1", "n2")), "s")
+    assert cautious(Formats(node), node, n2={"serving": True, "format": format_})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from crdt_core.errors import StoreUnavailable
+from crdt_core.errors import CorruptState, StoreUnavailable
 from tests.support import free_port, wait_until_async
 from workers.replication.links import Links
 from workers.wire.outages import Outages
@@ -53,6 +53,13 @@ async def test_a_redis_that_has_lost_commits_is_not_believed_about_links(bench: 
     assert await bench.links.refresh() == {"n2"}
     assert suspected
     await bench.redis.hset(bench.keys.header, mapping={"owner": "token", "turn": bench.store.turn})
+
+
+async def test_a_turn_that_somebody_has_made_unreadable_is_named(bench: Bench) -> None:
+    """It ended the worker with a traceback."""
+    await bench.redis.hset(bench.keys.header, "turn", "many")
+    with pytest.raises(CorruptState, match=r"deltaic:\{n1\} cannot be read: .*turn b'many' is no number"):
+        await bench.links.refresh()
 
 
 async def test_links_of_another_kind_cannot_be_read(bench: Bench) -> None:

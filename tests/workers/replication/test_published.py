@@ -110,3 +110,15 @@ async def test_a_peer_whose_redis_is_away_has_no_next_clock(published: Published
         (found,) = [found for found in client.client_list() if found["name"] == "deltaic-listener-n1"]
         client.client_kill_filter(_id=found["id"])
     assert await waiting == {"n1": 2, "n2": 7}, "what may have changed meanwhile is read again"
+
+
+async def test_a_node_that_has_left_has_no_next_clock(server: ValkeyServer) -> None:
+    """Each call told its clock at once, on a new connection: so who waited for the next one never rested."""
+    urls = {"n1": server.url, "n2": server.url}
+    peers = Peers(checked({"nodes": {name: {"grpc": f"{name}:1", "redis": url} for name, url in urls.items()}}), "n1")
+    left = Published(Node("n1", Replica("n1", founders=["n1"]), "s"), peers)
+    try:
+        with pytest.raises(StoreUnavailable, match="n2 is no member"):
+            await left.next_clock("n2")
+    finally:
+        await peers.close()

@@ -9,6 +9,7 @@ import pytest
 
 from crdt_core.errors import Stopping
 from crdt_core.lattice.clocks import VersionVector
+from crdt_core.membership.changes import AddMember
 from tests.workers.resp.inprocess import InProcess
 
 if TYPE_CHECKING:
@@ -52,6 +53,18 @@ async def test_to_wait_for_a_clock_returns_at_once_or_how_much_is_missing() -> N
         waiting = asyncio.create_task(node.wait_until_seen(VersionVector(n1=2), None))
         await peer.call(b"SET", b"k", b"w")
         assert await waiting == 0
+
+
+async def test_whoever_waits_for_other_peers_is_woken_by_the_turn_that_brings_them() -> None:
+    async with InProcess() as face:
+        node = access(face)
+        await node.wait_for_other_peers(())
+        waiting = asyncio.create_task(node.wait_for_other_peers(node.peers))
+        await face.connect().call(b"SET", b"k", b"v")
+        assert not waiting.done()
+        await face.mailbox.call(AddMember("n3", "", "", "0a"))
+        await waiting
+        assert len(node.peers) == 2
 
 
 async def test_nothing_is_read_once_the_worker_is_about_to_end() -> None:

@@ -69,6 +69,12 @@ async def test_whose_logs_it_has_read_from_which_process(bench: Bench, redis: Re
     assert (await read_evidence("n1", redis)).met == {"n2": "run 2", "n3": "run 3"}
 
 
+async def test_names_that_are_no_text_end_nobody_who_reads_them(bench: Bench, redis: Redis) -> None:
+    """Whoever could write to the Redis of one node could end the starting workers of all others with it."""
+    bench.redis.hset(bench.keys.met, mapping={b"\xff": b"\xfe"})
+    assert dict((await read_evidence("n1", redis)).met) == {"\\xff": "\\xfe"}
+
+
 async def test_under_which_ids_the_machine_was_added_and_which_name_it_has_now(bench: Bench, redis: Redis) -> None:
     bench.redis.sadd(bench.keys.added, "n1-4f2a91")
     bench.redis.hset(bench.keys.header, "renamed", "n1-4f2a91")

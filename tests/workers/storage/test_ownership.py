@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, StoreUnavailable
+from crdt_core.errors import AlreadyRunning, CorruptState, Fenced, InvariantBroken, StoreUnavailable
 from tests.support import wait_until_async
 from workers.storage.ownership import SET_BACK, Ownership
 from workers.wire.keys import GROUP, Keys
@@ -151,10 +151,17 @@ async def test_a_token_that_came_back_with_an_older_state_says_nothing(server: V
     await ownership.release()
 
 
-async def test_a_transaction_that_redis_refuses_has_not_happened(server: ValkeyServer) -> None:
+async def test_a_transaction_of_which_a_command_fails_has_happened_and_is_not_repeated(server: ValkeyServer) -> None:
+    """It counted as one that had not happened."""
     ownership = await owned(server)
-    with pytest.raises(StoreUnavailable, match="Redis refuses: WRONGTYPE"):
+    with pytest.raises(InvariantBroken, match="n1: Redis holds keys that are not ours: WRONGTYPE"):
         await ownership.transact(("SET", "a string", 1), ("HGET", "a string", "field"))
+    assert server.client().exists("a string")
+    await ownership.release()
+
+
+async def test_a_transaction_that_another_process_forestalls_has_not_happened(server: ValkeyServer) -> None:
+    ownership = await owned(server)
     server.client().hset(KEYS.header, "anything", 1)  # Somebody writes to the header between WATCH and EXEC.
     with pytest.raises(StoreUnavailable, match="another process has written to the header"):
         await ownership.transact(("SET", "another", 1))

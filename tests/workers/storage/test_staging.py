@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crdt_core.codec.messages import Push, encode_message
-from crdt_core.errors import StoreUnavailable
+from crdt_core.errors import InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.node.events import MessagesRead, PatchOffered
 from crdt_core.node.options import NodeOptions
@@ -141,6 +141,19 @@ async def test_the_slices_of_a_large_patch_are_persisted_with_what_the_turn_afte
     await bench.turn(command("DEL", b"set 1"), command("SADD", b"set 2", b"y"))
     assert bench.node.replica.value(b"set 2") == [b"x", b"y"]
     await bench.check_reload()
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_a_piece_that_redis_does_not_execute_stops_the_node(server: ValkeyServer) -> None:
+    """It was taken from the list all the same, and the commit was confirmed without it."""
+    redis = server.client()
+    redis.flushdb()
+    bench = await Bench(server).open()
+    await bench.turn(command("SADD", b"few", b"a"))
+    redis.set(KEYS.record(b"obj:other"), "somebody's")
+    with pytest.raises(InvariantBroken, match="keys that are not ours: WRONGTYPE"):
+        await bench.turn(command("SADD", b"other", b"a"))
+    bench.store.close()
 
 
 async def test_a_list_that_redis_has_lost_a_part_of_is_not_committed(server: ValkeyServer) -> None:

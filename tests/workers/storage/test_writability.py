@@ -92,3 +92,21 @@ async def test_a_commit_that_has_failed_for_a_while_counts_though_the_probe_succ
         assert writability.trouble is commits.trouble
         commits.trouble = None
         assert writability.trouble is None
+
+
+async def test_a_trouble_that_is_over_before_the_next_probe_is_not_taken_to_last(server: ValkeyServer) -> None:
+    """Who had asked in between heard of no end of it, and health checks said `NOT_SERVING` until the next trouble."""
+    async with probing(server) as (writability, commits):
+        await wait_until_async(lambda: server_is_probed(server), what="a probe")
+        commits.trouble = Trouble(monotonic() - 2, "slow")
+        assert not await writability.changed(since=True)
+        waiting = asyncio.create_task(writability.changed(since=False))
+        await asyncio.sleep(0)
+        commits.trouble = None
+        async with asyncio.timeout(5):
+            assert await waiting
+
+
+def server_is_probed(server: ValkeyServer) -> bool:
+    with server.client() as client:
+        return "cmdstat_setrange" in client.info("commandstats")

@@ -6,19 +6,21 @@ Which decision is right is tested with `crdt_core.membership.identity`.
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 import structlog
-from redis.asyncio import Redis
 
 from crdt_core.codec.messages import Admit, decode_message
 from crdt_core.codec.records import encode_part
 from crdt_core.errors import CorruptState, NotAMember
 from crdt_core.lattice.replica_index import ReplicaIndex
-from crdt_core.membership.decisions import Sponsor, Start
+from crdt_core.membership.decisions import ComeBack, Resume, Sponsor, Start
 from crdt_core.membership.evidence import OperatorOverride
+from crdt_core.membership.identity import decide
 from crdt_core.types import MEMBERS
 from crdt_core.types.members import Fact, Standing
 from tests.server import ValkeyServer
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
     import redis
 
+    from workers.config.settings import FleetSettings
+
 AWAY = f"redis://127.0.0.1:{free_port()}/0"
 
 
@@ -55,15 +59,22 @@ class Starting:
         """The decision, with the Redis of n2 at `n2`."""
         if not self.store.connected:
             await self.store.acquire(takeover=False)
-        urls = {"n1": self.url, "n2": n2 or self.url}
-        nodes = {name: {"grpc": f"{name}:7101", "redis": urls[name]} for name in urls}
-        settings = checked({"nodes": nodes})
-        peers = Peers(settings, self.name)
-        override = OperatorOverride(trusting, unsponsored)
-        try:
+        settings, override = self.settings(n2), OperatorOverride(trusting, unsponsored)
+        async with self.peers(n2) as peers:
             return await bootstrap(self.name, settings.node(self.name), self.store, peers, override)
+
+    @asynccontextmanager
+    async def peers(self, n2: str = "") -> AsyncIterator[Peers]:
+        """The connections of the node, with the Redis of n2 at `n2`."""
+        peers = Peers(self.settings(n2), self.name)
+        try:
+            yield peers
         finally:
             await peers.close()
+
+    def settings(self, n2: str) -> FleetSettings:
+        urls = {"n1": self.url, "n2": n2 or self.url}
+        return checked({"nodes": {name: {"grpc": f"{name}:7101", "redis": urls[name]} for name in urls}})
 
     def header(self) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = self.client.hgetall(self.keys.header)
@@ -124,10 +135,38 @@ async def test_nodes_that_start_together_after_their_redis_was_restarted_do_not_
 
 async def test_a_worker_takes_back_that_it_is_starting_before_it_reads_from_its_peers(starting: Starting) -> None:
     await starting.decide()
-    async with Redis.from_url(starting.url) as client:
-        assert (await read_evidence("n1", client)).starting
-        await end_start("n1", client)
-        assert not (await read_evidence("n1", client)).starting
+    async with starting.peers() as peers:
+        own = peers.redis("n1")
+        assert (await read_evidence("n1", own)).starting
+        await end_start("n1", starting.store.token, peers)
+        assert not (await read_evidence("n1", own)).starting
+
+
+async def test_a_peer_that_loses_its_redis_once_the_start_has_ended_finds_that_the_node_may_hold_its_commits(
+    starting: Starting, server: ValkeyServer
+) -> None:
+    """A patch may arrive at once. Its author, if it lost that commit, kept its id and used the dot again.
+
+    The node named the process of the author's Redis only when it began to read its log: a node that joins, when it had
+    fetched the whole state.
+    """
+    for name in ("n1", "n2"):
+        publish(starting.client, name, replica=name, founders=["n1", "n2"], clock={"n1": 7, "n2": 3})
+    await starting.decide()
+    async with starting.peers() as peers:
+        await end_start("n1", starting.store.token, peers)
+        n1, n2 = [await read_evidence(name, peers.redis(name)) for name in ("n1", "n2")]
+    assert isinstance(decide("n2", n2, {"n1": n1}, nonce="0a"), Resume)
+    set_back = replace(n2, run_id="of the next process", doubtful=True)
+    assert isinstance(decide("n2", set_back, {"n1": n1}, nonce="0a"), ComeBack)
+
+
+async def test_a_start_ends_also_while_a_peer_is_away(starting: Starting) -> None:
+    await starting.decide()
+    async with starting.peers(AWAY) as peers:
+        await end_start("n1", starting.store.token, peers)
+        assert (await read_evidence("n1", peers.redis("n1"))).running
+        assert peers.met == {}
 
 
 async def test_a_header_that_cannot_be_read_stops_it(starting: Starting) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from crdt_core.errors import Fenced
+from crdt_core.errors import CorruptState, Fenced
 from tests.support import wait_until_async
 from tests.workers.replication.bench import Bench
 from workers.config.loading import checked
@@ -125,3 +125,11 @@ async def test_a_lost_connection_of_the_owner_is_looked_after(bench: Beating) ->
     bench.beat()
     await wait_until_async(lambda: bench.suspected, what="the mailbox to be told")
     await bench.store.acquire(takeover=True)
+
+
+async def test_a_turn_that_somebody_has_made_unreadable_is_named(bench: Beating) -> None:
+    """It ended the worker with a traceback."""
+    bench.client.hset(Keys("n1").header, "turn", "many")
+    with pytest.raises(CorruptState, match="turn b'many' is no number"):
+        await bench.beat()
+    bench.beating = None
