@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -79,6 +79,8 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
+        from importlib import metadata  # noqa: PLC0415  other commands start without it
+
         implementation = platform.python_implementation()
         click.echo(f"deltaic {metadata.version('deltaic')}, {implementation} {platform.python_version()}")
         ctx.exit()

@@ -53,6 +53,16 @@ main()
     assert heavy.isdisjoint(loaded.read_text().split())
 
 
+def test_a_line_that_is_no_message_is_told_on_stderr_in_one_line_of_fields() -> None:
+    done = subprocess.run(
+        [DELTAIC, "maelstrom", "echo"], input="nonsense\n7\n", capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    said = done.stderr.splitlines()
+    assert len(said) == 2
+    assert all("level=warning event=line_refused" in line for line in said)
+
+
 def test_every_workload_is_named_in_its_help() -> None:
     shown = CliRunner().invoke(maelstrom, ["--help"]).output
     assert all(workload in shown for workload in WORKLOADS)
