@@ -12,7 +12,6 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,8 +62,8 @@ async def session(workload: str, lines: list[bytes]) -> None:
     with TemporaryFile() as stdin:
         stdin.write(b"".join(text + b"\n" for text in (INIT, *lines, last)))
         stdin.seek(0)
-        with patch.object(sys, "stdin", stdin), redirect_stdout(output), structlog.testing.capture_logs():
-            await run_maelstrom(workload, MaelstromOptions(interval_ms=60_000))
+        with patch.object(sys, "stdin", stdin), redirect_stdout(output):
+            await run_maelstrom(workload, MaelstromOptions(interval_ms=60_000), lambda _event, **_fields: None)
     said = [json.loads(text) for text in output.getvalue().splitlines()]
     assert all(isinstance(message, dict) for message in said)
     assert 99 in [message["body"].get("in_reply_to") for message in said]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -32,9 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("workers.cli.status:status", "Show which nodes are up, how far behind, and whether they agree."),
     "partition": ("workers.cli.links:partition", "Cut nodes off from each other."),
     "heal": ("workers.cli.links:heal", "Let nodes hear each other again."),
-    "sync": ("workers.cli.data:sync", "Let nodes and their peers exchange what either side lacks."),
+    "sync": ("workers.cli.everywhere:sync", "Let nodes and their peers exchange what either side lacks."),
     "get": ("workers.cli.data:get", "Show KEY as one node sees it."),
-    "diff": ("workers.cli.data:diff", "Show KEY as every node sees it."),
+    "diff": ("workers.cli.everywhere:diff", "Show KEY as every node sees it."),
     "incr": ("workers.cli.data:incr", "Add AMOUNT (0 or more; default 1) to the counter KEY."),
     "decr": ("workers.cli.data:decr", "Take AMOUNT (default 1) from the counter KEY."),
     "add": ("workers.cli.data:add", "Add each ELEMENT to the set KEY, all in one commit."),
@@ -79,6 +79,8 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
+        from importlib import metadata  # noqa: PLC0415  other commands start without it
+
         implementation = platform.python_implementation()
         click.echo(f"deltaic {metadata.version('deltaic')}, {implementation} {platform.python_version()}")
         ctx.exit()

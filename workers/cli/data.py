@@ -1,4 +1,4 @@
-"""The commands that read and write keys, and bring nodes up to date: `get`, `diff`, `incr`, `add`, `set`, `sync`, ...
+"""The commands that read and write a key at one node, and say so in one line: `get`, `incr`, `add`, `set`, ...
 
 Each command talks to the gRPC faces of the nodes, and so runs the same commands of the core as every other client. A
 write happens at one node, and the output names that node.
@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Column
-from rich.text import Text
 
 from crdt_core.errors import DeltaicError, InvalidArgument
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
-from workers.cli.display import plain_table, value_text, views_table, word
+from workers.cli.words import faint, value_words, view_json, word
 from workers.config.loading import START_FLEET, load_settings
 from workers.rpc import deltaic_pb2 as pb
-from workers.rpc.client import CallRefused, FleetClient, KeyView, NodeUnavailable
+from workers.rpc.client import CallRefused, FleetClient, KeyView
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
     from workers.rpc.client import NodeClient
 
-__all__ = ["add", "decr", "delete", "diff", "get", "health", "incr", "remove", "set_", "sync"]
+__all__ = ["add", "decr", "delete", "get", "health", "incr", "remove", "set_"]
 
 T = TypeVar("T")
 
@@ -37,7 +34,6 @@ FOUND, ABSENT, UNREACHABLE = 0, 1, 3
 KINDS = {"lww": pb.LAST_WRITER_WINS_REGISTER, "mv": pb.MULTI_VALUE_REGISTER}
 
 AT_NODE = click.option("--node", help="The node to talk to; default: the first of the fleet that answers.")
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _BELOW_ZERO = re.compile(r"-\d+")
 AMOUNT = click.argument("amount", type=click.IntRange(0, INT64_MAX), default=1)
 
@@ -61,7 +57,7 @@ class _Counting(click.Command):
 @click.command()
 @click.argument("key")
 @AT_NODE
-@AS_JSON
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def get(ctx: click.Context, key: str, node: str | None, *, as_json: bool) -> None:
     """Show KEY as one node sees it.
@@ -70,45 +66,12 @@ def get(ctx: click.Context, key: str, node: str | None, *, as_json: bool) -> Non
     """
     name, view = _at(ctx.obj, node, lambda client: client.inspect(key))
     if as_json:
-        click.echo(orjson.dumps({"node": name, "key": key, **_view_json(view)}, option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps({"node": name, "key": key, **view_json(view)}, option=orjson.OPT_INDENT_2))
     elif view.type:
-        _say(name, Text.assemble(f"{word(key)} = ", value_text(view), f" ({_kind(view)})"))
+        _say(name, f"{word(key)} = {value_words(view)} ({_kind(view)})")
     else:
         _say(name, f"{word(key)} does not exist")
     ctx.exit(FOUND if view.type else ABSENT)
-
-
-@click.command()
-@click.argument("key")
-@click.option("--dots", is_flag=True, help="Show the writes behind the value, each with its dot (replica:commit).")
-@AS_JSON
-@click.pass_context
-def diff(ctx: click.Context, key: str, *, dots: bool, as_json: bool) -> None:
-    """Show KEY as every node sees it. In a set, elements that the node lacks are red, those that others lack are green.
-
-    \b
-    Exit code: 0  all nodes see the same
-               1  they do not
-               3  some node cannot be reached, and the others see the same
-    """
-    views = _each(ctx.obj, None, lambda client: client.inspect(key))
-    seen = [view for view in views.values() if isinstance(view, KeyView)]
-    agree = all(view.shown == seen[0].shown for view in seen)
-    if as_json:
-        nodes = {name: _view_json(view) if isinstance(view, KeyView) else None for name, view in views.items()}
-        click.echo(orjson.dumps({"key": key, "agree": agree, "nodes": nodes}, option=orjson.OPT_INDENT_2))
-    else:
-        console = Console()
-        console.print(views_table(views, dots=dots), "")
-        console.print(_verdict(key, agree=agree, seen=len(seen), asked=len(views)))
-    ctx.exit(1 if not agree else UNREACHABLE if len(seen) < len(views) else 0)
-
-
-def _verdict(key: str, *, agree: bool, seen: int, asked: int) -> Text:
-    missing = f"; {asked - seen} could not be asked" if seen < asked else ""
-    if agree:
-        return Text(f"{seen} nodes agree on {word(key)}{missing}", style="yellow" if missing else "green")
-    return Text(f"the nodes differ on {word(key)}{missing}", style="bold yellow")
 
 
 # Writing
@@ -241,31 +204,6 @@ def _counted(outcomes: Mapping[str, bool], done: str, idle: str) -> str:
 
 
 @click.command()
-@click.argument("nodes", nargs=-1)
-@click.pass_context
-def sync(ctx: click.Context, nodes: tuple[str, ...]) -> None:
-    """Let nodes and their peers exchange what either side lacks.
-
-    NODES: all that answer, if none is named. Paused links stay paused. Exit code: 0, or 3 if a node or peer did not
-    answer.
-    """
-    with Console(stderr=True).status("exchanging"):
-        results = _each(ctx.obj, nodes or None, lambda client: client.sync_all())
-    table = plain_table(
-        "node", "peers contacted", "failed", Column("messages", justify="right"), Column("new items", justify="right")
-    )
-    for name, result in results.items():
-        if isinstance(result, NodeUnavailable):
-            table.add_row(name, Text(result.reason, style="red"), "", "", "")
-        else:
-            failed = Text(" ".join(result.peers_failed), style="red") if result.peers_failed else Text("-")
-            contacted = " ".join(result.peers_contacted) or "-"
-            table.add_row(name, contacted, failed, str(result.messages_sent), str(result.new_items))
-    Console().print(table)
-    ctx.exit(UNREACHABLE if any(isinstance(r, NodeUnavailable) or r.peers_failed for r in results.values()) else 0)
-
-
-@click.command()
 @click.argument("node")
 @click.pass_context
 def health(ctx: click.Context, node: str) -> None:
@@ -294,28 +232,9 @@ def _at(fleet_file: Path | None, node: str | None, call: Callable[[NodeClient], 
     return asyncio.run(run())
 
 
-def _each(
-    fleet_file: Path | None, names: tuple[str, ...] | None, call: Callable[[NodeClient], Awaitable[T]]
-) -> dict[str, T | NodeUnavailable]:
-    async def run() -> dict[str, T | NodeUnavailable]:
-        async with FleetClient(load_settings(fleet_file)) as fleet:
-            return await fleet.each(call, names)
-
-    return asyncio.run(run())
-
-
-def _say(node: str, what: Text | str) -> None:
-    Console(soft_wrap=True).print(Text.assemble((f"{node}: ", "dim"), what))
+def _say(node: str, what: str) -> None:
+    click.echo(faint(f"{node}: ") + what)
 
 
 def _kind(view: KeyView) -> str:
     return f"{view.type}; hidden: {', '.join(view.conflicts)}" if view.conflicts else view.type
-
-
-def _view_json(view: KeyView) -> dict[str, Any]:
-    return {
-        "type": view.type or None,
-        "value": view.value,
-        "conflicts": list(view.conflicts),
-        "siblings": view.siblings,
-    }

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_core.errors import DeltaicError
 from crdt_core.membership.incarnations import incarnation
-from workers.cli.display import printable, size
+from workers.cli.words import printable, size
 from workers.replication.heartbeat import fresh_fields
 from workers.storage.evidence import read_evidence
 from workers.wire.keys import FLEET

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import click
 
-from workers.cli.logs import configure_logging
 from workers.maelstrom.process import MaelstromOptions, run_maelstrom
 from workers.maelstrom.workloads import WORKLOADS
 
@@ -47,6 +47,21 @@ def maelstrom(workload: str, interval_ms: int, fanout: int, batch_ms: int, redis
     The bench's workloads are echo, broadcast, g-set, g-counter and pn-counter; the exercises are course-g-set, or-set,
     gossip and counter. The end of the input ends the node; diagnostics go to stderr.
     """
-    configure_logging("warning")
+    if redis is not None:
+        _configure_logging()  # what reads and writes the Redis logs, too
     options = MaelstromOptions(interval_ms=interval_ms, fanout=fanout, batch_ms=batch_ms, redis=redis)
-    asyncio.run(run_maelstrom(workload, options))
+    asyncio.run(run_maelstrom(workload, options, _warn))
+
+
+def _warn(event: str, **fields: Any) -> None:
+    """Log a warning. Only the first one imports the log: a node that has nothing to say answers sooner."""
+    _configure_logging()
+    import structlog  # noqa: PLC0415
+
+    structlog.get_logger().warning(event, **fields)
+
+
+def _configure_logging() -> None:
+    from workers.cli.logs import configure_logging  # noqa: PLC0415  see `_warn`
+
+    configure_logging("warning")

@@ -18,11 +18,12 @@ from rich.text import Text
 from crdt_core.errors import AlreadyRunning, InvalidArgument, WorldError
 from crdt_core.membership.evidence import NodeEvidence
 from crdt_core.types.members import Standing
-from workers.cli.display import age, plain_table
+from workers.cli.display import plain_table
 from workers.cli.fitting import FirstThatFits
 from workers.cli.join_progress import watch_joining
 from workers.cli.namesakes import namesake_notes
 from workers.cli.removal import VIA, remove, serving_member
+from workers.cli.words import age
 from workers.config.addresses import check_addresses
 from workers.config.embedded_server import completed, completed_node
 from workers.config.fleet_file import add_section, resp_beside

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
 from crdt_core.membership.evidence import NodeEvidence
-from workers.cli.display import age, printable
+from workers.cli.words import age, printable
 from workers.config.loading import START_FLEET, default_fleet_file, load_settings
 from workers.fleet.members import FleetMembers, read_members
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable

@@ -14,9 +14,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
+from workers.config.environment import ENV_PREFIX, NESTED
 from workers.config.loading import default_fleet_file, load_settings
 from workers.config.redis_url import redacted
-from workers.config.settings import ENV_PREFIX, NodeSettings
+from workers.config.settings import NodeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +100,7 @@ def _setting(path: tuple[str, ...], value: object, field: FieldInfo) -> _Setting
         default=None if field.is_required() else _plain(field.get_default(call_default_factory=True)),
         required=field.is_required(),
         description=field.description or "",
-        variable=ENV_PREFIX + "__".join(path).upper(),
+        variable=ENV_PREFIX + NESTED.join(path).upper(),
     )
 
 

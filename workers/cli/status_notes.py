@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from crdt_core.types.members import Standing
-from workers.cli.display import age, printable, size
 from workers.cli.join_progress import join_progress
 from workers.cli.namesakes import namesake_notes
+from workers.cli.words import age, printable, size
 from workers.config.loading import START_FLEET
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from rich.console import Group
 from rich.table import Column
 from rich.text import Text
 
-from workers.cli.display import age, plain_table
+from workers.cli.display import plain_table
 from workers.cli.fitting import FirstThatFits
+from workers.cli.words import age
 from workers.fleet.agreement import AGREE, BEHIND, MISMATCH
 from workers.system.ports import split_address
 from workers.wire.keys import PAUSED

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from crdt_core.errors import SettingsError, brief
 from workers.config.addresses import check_addresses
 from workers.config.embedded_server import with_server_password
+from workers.config.environment import ENV_PREFIX, NESTED, overridden
 from workers.config.redis_url import redacted
-from workers.config.settings import ENV_PREFIX, NODE_NAME, FleetSettings, NodeSettings
+from workers.config.settings import NODE_NAME, FleetSettings, NodeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,18 +81,15 @@ def load_settings(path: Path | None = None) -> FleetSettings:
 def checked(content: Mapping[str, Any]) -> FleetSettings:
     """Return the settings in a fleet file's `content`, overridden by the environment; raises `SettingsError`."""
     for name in content:
-        # The constructor has keyword arguments of its own, which a file must not set.
         if name not in FleetSettings.model_fields:
             sections = FleetSettings.model_fields
             raise SettingsError(brief(name), f"no such section; there are {', '.join(sections)}{_near(name, sections)}")
     try:
-        settings = FleetSettings(**content)
+        settings = FleetSettings.model_validate(overridden(content, FleetSettings))
     except ValidationError as error:
         raise _first_problem(
             error, FleetSettings
         ) from None  # The text of the original error quotes values, maybe a password.
-    except UnreadableVariable as error:
-        raise SettingsError("in the environment", str(error)) from None
     check_addresses(settings.nodes)
     return settings
 
@@ -126,7 +123,7 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     for variable in environ:
         if not variable.startswith(ENV_PREFIX) or variable in {FILE_VARIABLE, CRON_NODES_VARIABLE}:
             continue
-        section = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
+        section = variable.removeprefix(ENV_PREFIX).split(NESTED)[0].lower()
         if section not in sections:
             near = _near(section, sections)
             raise SettingsError(variable, f"no such setting; sections are {', '.join(sections)}{near}")

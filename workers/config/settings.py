@@ -9,10 +9,9 @@ them all. `workers.config.loading` reads their values from the fleet file and th
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from crdt_core.errors import UnknownNode, brief
 from crdt_core.types.members import RESERVED
@@ -20,11 +19,7 @@ from workers.config.protection import SecuritySettings, ValkeySettings
 from workers.config.redis_url import check_url, publishable
 from workers.config.section import Positive, Section
 
-if TYPE_CHECKING:
-    from pydantic_settings import PydanticBaseSettingsSource
-
 __all__ = [
-    "ENV_PREFIX",
     "NODE_NAME",
     "ChannelSettings",
     "ClockSettings",
@@ -37,7 +32,6 @@ __all__ = [
     "PolicySettings",
 ]
 
-ENV_PREFIX = "DELTAIC_"
 NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
@@ -257,20 +251,12 @@ class PolicySettings(Section):
     )
 
 
-class FleetSettings(BaseSettings):
+class FleetSettings(Section):
     """All settings of a fleet.
 
     `nodes` has the addresses of each node by its name, in the order of the file. `policies` has the policy of each key
     prefix.
     """
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-        nested_model_default_partial_update=True,
-    )
 
     nodes: dict[str, NodeSettings] = Field(min_length=1)
     gossip: GossipSettings = GossipSettings()
@@ -281,7 +267,7 @@ class FleetSettings(BaseSettings):
     clock: ClockSettings = ClockSettings()
     valkey: ValkeySettings = ValkeySettings()
     channels: ChannelSettings = ChannelSettings()
-    policies: dict[str, PolicySettings] = {}
+    policies: dict[str, PolicySettings] = Field(default={})
 
     @field_validator("policies")
     @classmethod
@@ -300,21 +286,6 @@ class FleetSettings(BaseSettings):
             if NODE_NAME.fullmatch(name) is None:
                 raise ValueError(f"node name {name!r} must match {NODE_NAME.pattern}")
         return nodes
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources of values, strongest first: the environment, then the constructor's arguments.
-
-        The arguments are the content of the fleet file.
-        """
-        return env_settings, init_settings
 
     def node(self, name: str) -> NodeSettings:
         """Return the settings of node `name`; raises `UnknownNode`."""

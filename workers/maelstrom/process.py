@@ -12,9 +12,7 @@ import sys
 import threading
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import structlog
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crdt_core.errors import CallerError, DeltaicError, Malformed
 from crdt_core.node.node import Node
@@ -44,9 +42,7 @@ if TYPE_CHECKING:
     from workers.storage.store import Store
     from workers.wire.retry import Trouble
 
-__all__ = ["MaelstromOptions", "run_maelstrom"]
-
-log = structlog.get_logger()
+__all__ = ["MaelstromOptions", "Warn", "run_maelstrom"]
 
 _CALL_TIMEOUT_S = 10.0
 _LOG_ENTRIES_MAX = 100_000
@@ -62,12 +58,18 @@ class MaelstromOptions:
     redis: str | None = None
 
 
-async def run_maelstrom(workload: str, options: MaelstromOptions) -> None:
+class Warn(Protocol):
+    """Tells people of an event. The caller gives it: to import a log takes longer than a node's first answer."""
+
+    def __call__(self, event: str, **fields: Any) -> None: ...
+
+
+async def run_maelstrom(workload: str, options: MaelstromOptions, warn: Warn) -> None:
     """Serve `workload` until the end of the input."""
     channel = Channel(_write_line)
     async with AsyncExitStack() as stack:
         lines = _lines()
-        process = _Process(workload, options, channel, stack, lambda: lines.put_nowait(b""))
+        process = _Process(workload, options, channel, stack, warn=warn, stop=lambda: lines.put_nowait(b""))
         while line := await lines.get():
             if line.strip():
                 await process.take(line)
@@ -83,10 +85,13 @@ class _Process:
         options: MaelstromOptions,
         channel: Channel,
         stack: AsyncExitStack,
+        *,
+        warn: Warn,
         stop: Callable[[], None],
     ) -> None:
         self._workload = workload
         self._options = options
+        self._warn = warn
         self._channel = channel
         self._stack = stack
         self._stop = stop
@@ -101,7 +106,7 @@ class _Process:
         try:
             request = parse(line)
         except (ValueError, RecursionError) as error:
-            log.warning("line_refused", reason=str(error), line=line[:200])
+            self._warn("line_refused", reason=str(error), line=line[:200])
             return
         try:
             await self._serve(request)
@@ -112,7 +117,7 @@ class _Process:
         except RecursionError:
             self._channel.refuse(request, RequestError(MALFORMED, "nested too deeply"))
         except Malformed as error:
-            log.warning("message_refused", src=request.src, reason=str(error))
+            self._warn("message_refused", src=request.src, reason=str(error))
             self._channel.refuse(request, RequestError(MALFORMED, str(error)))
         except DeltaicError as error:
             code = UNAVAILABLE if error.grpc_code == "UNAVAILABLE" else CRASH
@@ -138,7 +143,7 @@ class _Process:
             self._messages += 1
             self._peering.take_message(str(self._messages), request.get("message", str))
         elif request.type.endswith("_ok") or request.type == "error":
-            log.debug("answer_ignored", type=request.type)
+            return  # nobody waits for it
         else:
             handler = self._handlers.by_type.get(request.type)
             if handler is None:

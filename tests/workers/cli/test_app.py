@@ -55,12 +55,24 @@ main()
     assert ended.stderr.split() == ["workers.cli", "workers.cli.app"]
 
 
-def test_a_short_command_imports_neither_redis_nor_a_log_nor_the_machinery_of_a_replica() -> None:
+_LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=open({log!r}, 'w'))); "
+
+
+@pytest.mark.parametrize("line", ["get k", "get k --json", "incr k", "set k v", "add k x", "health n1"])
+def test_a_short_command_imports_no_tables_no_log_and_no_sources_of_settings(
+    nobody: Path, tmp_path: Path, line: str
+) -> None:
     """`deltaic get` took a second, nearly all of it for imports."""
-    program = "import sys, workers.cli.data; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    log = tmp_path / "loaded"
+    arguments = ["deltaic", "-f", str(nobody), *line.split()]
+    program = _LOADED.format(log=str(log)) + f"sys.argv = {arguments!r}; from workers.cli import main; main()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
+    assert ended.returncode == 3, ended.stderr
+    loaded = log.read_text().split()
+    assert "grpc" in loaded
     heavy = {"redis", "structlog", "rq", "uvloop", "crdt_core.commands", "crdt_core.replica", "crdt_core.library"}
-    assert heavy.isdisjoint(loaded)
+    assert (heavy | {"rich", "pydantic_settings", "dotenv"}).isdisjoint(loaded)
 
 
 def test_an_error_is_one_line_and_its_exit_code(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from workers.cli.display import age, printable, size, value_text, views_table, word
+from workers.cli.display import value_text, views_table
 from workers.rpc.client import KeyView, NodeUnavailable
 
 
@@ -20,26 +20,6 @@ def text(renderable: Any) -> list[str]:
     with console.capture() as captured:
         console.print(renderable)
     return [line.rstrip() for line in captured.get().splitlines()]
-
-
-def test_spans_and_sizes_are_one_number() -> None:
-    spans = [0, 999, 1000, 59_999, 60_000, 3_600_000, 47 * 3_600_000, 48 * 3_600_000]
-    assert [age(ms) for ms in spans] == ["0ms", "999ms", "1.0s", "60.0s", "1min", "1h", "47h", "2d"]
-    assert [size(count) for count in (0, 999, 1000, 999_999, 1_000_000)] == ["0 B", "999 B", "1 kB", "999 kB", "1.0 MB"]
-
-
-def test_text_is_shortened_and_obeyed_by_no_terminal() -> None:
-    assert printable("\x1b]0;title\x07") == r"\x1b]0;title\x07"
-    assert printable("x" * 201) == "x" * 200 + "... (201 characters)"
-    assert printable("héllo") == "héllo"
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [("fig", "fig"), ("big pear", '"big pear"'), ("", '""'), ("a,b", '"a,b"'), (7, "7"), (["x"], r'"[\"x\"]"')],
-)
-def test_a_value_is_one_word(value: Any, shown: str) -> None:
-    assert word(value) == shown
 
 
 @pytest.mark.parametrize(
