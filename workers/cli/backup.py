@@ -77,7 +77,7 @@ def restore(fleet_file: Path | None, file: str, node: str, *, force: bool) -> No
 
 async def _fetch(fleet_file: Path | None, node: str | None, target: BinaryIO, file: str) -> None:
     async with FleetClient(load_settings(fleet_file)) as fleet:
-        client = await fleet.chosen(node)
+        client = await fleet.chosen(node, reading=True)
         console = Console(stderr=True)
         size = await _copy(client, target, console)
         if file != _STANDARD:

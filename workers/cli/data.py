@@ -64,7 +64,7 @@ def get(ctx: click.Context, key: str, node: str | None, *, as_json: bool) -> Non
 
     Exit code: 0, or 1 where there is no such key.
     """
-    name, view = _at(ctx.obj, node, lambda client: client.inspect(key))
+    name, view = _at(ctx.obj, node, lambda client: client.inspect(key), reading=True)
     if as_json:
         click.echo(orjson.dumps({"node": name, "key": key, **view_json(view)}, option=orjson.OPT_INDENT_2))
     elif view.type:
@@ -209,24 +209,33 @@ def _counted(outcomes: Mapping[str, bool], done: str, idle: str) -> str:
 def health(ctx: click.Context, node: str) -> None:
     """Ask NODE whether it serves. Exit code: 0 if it says so, else 3."""
 
-    async def ask() -> bool:
+    async def ask() -> str | None:
+        """Return why it does not serve, `None` if it does."""
         async with FleetClient(load_settings(ctx.obj)) as fleet:
-            return await (await fleet.chosen(node)).serving()
+            client = await fleet.chosen(node)
+            if await client.serving():
+                return None
+            try:
+                return (await client.status()).trouble or "it starts or stops"
+            except NodeUnavailable as error:
+                return f"{error.reason}; {START_FLEET}"
 
-    serving = asyncio.run(ask())
-    click.echo(f"{node}: {'serving' if serving else f'not serving; {START_FLEET}'}")
-    ctx.exit(0 if serving else UNREACHABLE)
+    trouble = asyncio.run(ask())
+    click.echo(f"{node}: {'serving' if trouble is None else f'not serving: {trouble}'}")
+    ctx.exit(0 if trouble is None else UNREACHABLE)
 
 
 # Shared
 
 
-def _at(fleet_file: Path | None, node: str | None, call: Callable[[NodeClient], Awaitable[T]]) -> tuple[str, T]:
-    """Call one node. Return its name, and the result of `call` there."""
+def _at(
+    fleet_file: Path | None, node: str | None, call: Callable[[NodeClient], Awaitable[T]], *, reading: bool = False
+) -> tuple[str, T]:
+    """Call one node. Return its name, and the result of `call` there. `reading`: a node that cannot write will do."""
 
     async def run() -> tuple[str, T]:
         async with FleetClient(load_settings(fleet_file)) as fleet:
-            client = await fleet.chosen(node)
+            client = await fleet.chosen(node, reading=reading)
             return client.name, await call(client)
 
     return asyncio.run(run())

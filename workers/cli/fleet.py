@@ -31,7 +31,7 @@ from workers.wire.keys import queue_name
 from workers.wire.readiness import wait_for_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from workers.config.settings import FleetSettings
 
@@ -79,7 +79,7 @@ def fleet(ctx: click.Context, procfile_path: Path | None) -> None:
         commands,
         env=_environment(ctx.obj),
         awaited=_awaited(settings),
-        show_up=lambda: console.print(_banner(settings, ctx.obj)),
+        show_up=lambda missing: console.print(_banner(settings, ctx.obj, missing)),
         changed=watch if _follows_fleet_file(settings, procfile_path) else lambda: None,
     )
     ctx.exit(runner.run())
@@ -212,7 +212,8 @@ def _check_can_start(settings: FleetSettings) -> None:
                 reserved.enter_context(reserve_port(host, port, wanted_by=f"replica {name}", setting=wanted))
 
 
-def _banner(settings: FleetSettings, fleet_file: Path | None) -> Panel:
+def _banner(settings: FleetSettings, fleet_file: Path | None, missing: Collection[str]) -> Panel:
+    """Return what people see when the fleet is up, or up but for the processes named in `missing`."""
     where = Table.grid(
         Column(style="bold"), Column(overflow="fold"), Column(style="dim", overflow="fold"), padding=(0, 2)
     )
@@ -221,15 +222,18 @@ def _banner(settings: FleetSettings, fleet_file: Path | None) -> Panel:
         where.add_row("Valkey", f"{HOST}:{server.port}", f"keeps its data in {server.directory}")
     for name, node in settings.nodes.items():
         faces = f"{node.grpc} (gRPC)" + (f", {node.resp} (Redis)" if node.resp else "")
-        where.add_row(name, faces, redacted(node.redis))
+        where.add_row(name, _SILENT if name in missing else faces, redacted(node.redis))
     command = _invocation(fleet_file)
     then = Table.grid(Column(style="bold", overflow="fold"), Column(style="dim"), padding=(0, 2))
     for arguments, what in _NEXT_STEPS:
         then.add_row(f"{command} {arguments}", what)
     then.add_row("Ctrl-C", "end all of it; the data stays")
-    return Panel(Group(where, "", then), title=f"Deltaic: {len(settings.nodes)} replicas are up", expand=False)
+    count, up = len(settings.nodes), len(settings.nodes.keys() - set(missing))
+    title = f"Deltaic: {up} replicas of {count} are up" if missing else f"Deltaic: {count} replicas are up"
+    return Panel(Group(where, "", then), title=title, expand=False)
 
 
+_SILENT = "gives no answer; see its lines above"
 _NEXT_STEPS = (
     ("status", "who is up, and how far behind whom"),
     ("demo", "watch two replicas part and agree again"),

@@ -17,7 +17,7 @@ from crdt_core.errors import StoreUnavailable
 from workers.cli.display import plain_table
 from workers.config.loading import START_FLEET, load_settings
 from workers.fleet.partitions import healed_links, partition_cuts, set_links
-from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
+from workers.fleet.stores import REFUSED, FleetRedis, NodeStoreUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,8 @@ def _set_and_show(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> N
     failed = {listener: row for listener, row in rows.items() if isinstance(row, NodeStoreUnavailable)}
     if failed:
         reasons = "; ".join(dict.fromkeys(map(str, failed.values())))
-        remedy = f"; {START_FLEET}" if len(failed) == len(matrix) else ""
+        is_down = all(row.reason == REFUSED for row in failed.values())
+        remedy = f"; {START_FLEET}" if is_down and len(failed) == len(matrix) else ""
         raise StoreUnavailable(f"the links of {', '.join(failed)} could not be set: {reasons}{remedy}")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
 from crdt_core.errors import StoreUnavailable
 from workers.config.redis_url import redacted
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from workers.config.settings import FleetSettings
     from workers.wire.connection import RedisCommand
 
-__all__ = ["FleetRedis", "NodeStoreUnavailable", "Replies"]
+__all__ = ["REFUSED", "FleetRedis", "NodeStoreUnavailable", "Replies"]
 
 Replies = list[Any]
 """One reply per command. If Redis refused a command, its reply is the exception."""
 
+REFUSED = "connection refused"
+"""The reason why a Redis did not answer if nothing listens at its address."""
+
 _TIMEOUT_S = 1.5
+_LOCKED = "it wants another user or password (in its URL; for the embedded server: setting valkey.password_file)"
 
 
 class NodeStoreUnavailable(StoreUnavailable):
@@ -96,8 +100,10 @@ def _reason(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ConnectionRefusedError):
-            return "connection refused"
+            return REFUSED
         if isinstance(cause, TimeoutError):
             return f"no answer within {_TIMEOUT_S:g} s"
+        if isinstance(cause, AuthenticationError):
+            return _LOCKED
         cause = cause.__cause__ or cause.__context__
     return str(error).split("\n", maxsplit=1)[0] or type(error).__name__

@@ -33,7 +33,7 @@ from workers.processes.supervision import GRACE_S, USAGE_EXIT_CODES, outcome
 from workers.system.ports import accepts_connections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 __all__ = ["FleetRunner"]
 
@@ -43,7 +43,6 @@ _GIVE_UP_AFTER_KILL_S = 2.0
 _SECOND_SIGNAL_S = 1.0
 """A second signal within this time is the same request, delivered twice."""
 _UP_CHECK_S = 0.1
-_UP_REPORT_S = 10.0
 _CHANGES_CHECK_S = 1.0
 _OWN_NAME = "fleet"
 
@@ -51,9 +50,11 @@ _OWN_NAME = "fleet"
 class FleetRunner:
     """Runs `commands` (by name) with the environment `env` until SIGINT, SIGTERM or SIGHUP.
 
-    `show_up` is called once, when every address of `awaited` (host and port, by name) has accepted a connection.
+    `show_up` is called with no names when every address of `awaited` (host and port, by name) has accepted a
+    connection. If some have not after a while, it is called once before that, with their names. They may never do so: a
+    node that was removed from the fleet may still stand in its file.
     `changed` is called every second, and returns the new commands if they have changed, else `None`. If it raises
-    `SettingsError`, the fleet goes on with the commands it has.
+    `SettingsError`, the fleet goes on with the commands it has. `up_report_s`: how often it says what it waits for.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class FleetRunner:
         commands: Mapping[str, str],
         env: Mapping[str, str],
         awaited: Mapping[str, tuple[str, int]],
-        show_up: Callable[[], None],
+        show_up: Callable[[Collection[str]], None],
         changed: Callable[[], Mapping[str, str] | None] = lambda: None,
+        *,
+        up_report_s: float = 10.0,
     ) -> None:
         self._env = dict(env)
         self._colours = get_colours()
@@ -73,6 +76,7 @@ class FleetRunner:
         self._processes = {name: self._new_process(name, command) for name, command in commands.items()}
         self._awaited = awaited
         self._show_up = show_up
+        self._up_report_s = up_report_s
         self._exit_code = 0
         self._end_began_s = 0.0
 
@@ -121,7 +125,7 @@ class FleetRunner:
         elif event.type == "signal":
             self._on_signal(event.data)
         elif event.type == "up":
-            self._show(self._show_up)
+            self._show(lambda: self._show_up(event.data))
         elif event.type == "commands":
             self._adopt(event.data)
         elif event.type == "start":
@@ -171,16 +175,21 @@ class FleetRunner:
     # Threads ------------------------------------------------------------------------------------------------------
 
     def _wait_until_up(self) -> None:
-        missing = dict(self._awaited)
-        report_s = monotonic() + _UP_REPORT_S
+        missing, reported, shown = dict(self._awaited), dict[str, tuple[str, int]](), False
+        report_s = monotonic() + self._up_report_s
         while not self._ending.wait(_UP_CHECK_S):
             missing = {name: address for name, address in missing.items() if not accepts_connections(*address)}
             if not missing:
-                self._events.put(Message("up", None, None, _OWN_NAME, None))
+                self._events.put(Message("up", [], None, _OWN_NAME, None))
                 return
-            if monotonic() >= report_s:
-                report_s = monotonic() + _UP_REPORT_S
-                self._say(f"still waiting for {', '.join(missing)} to answer")
+            if monotonic() >= report_s and not shown:
+                report_s = monotonic() + self._up_report_s
+                if reported == missing != self._awaited:
+                    self._events.put(Message("up", [*missing], None, _OWN_NAME, None))
+                    shown = True
+                else:
+                    self._say(f"still waiting for {', '.join(missing)} to answer")
+                reported = missing
 
     def _check_for_changes(self) -> None:
         while not self._ending.wait(_CHANGES_CHECK_S):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from workers.config.settings import FleetSettings, NodeSettings
 
-__all__ = ["CallRefused", "FleetClient", "KeyView", "NoNodeServes", "NodeClient", "NodeUnavailable"]
+__all__ = ["CallRefused", "FleetClient", "KeyView", "NoNodeServes", "NoNodeWrites", "NodeClient", "NodeUnavailable"]
 
 T = TypeVar("T")
 
@@ -74,6 +74,14 @@ class NoNodeServes(WorldError):
 
     def __init__(self, addresses: Iterable[str]) -> None:
         super().__init__(f"no node answers at {', '.join(addresses)}; {START_FLEET}")
+
+
+class NoNodeWrites(WorldError):
+    """Nodes answer, and none of them can write. `troubles`: why, by the node's name."""
+
+    def __init__(self, troubles: Mapping[str, str]) -> None:
+        said = "; ".join(f"{name}: {trouble}" for name, trouble in troubles.items())
+        super().__init__(f"no node can write at present, nothing was changed; {said}")
 
 
 class CallRefused(CallerError):
@@ -270,15 +278,24 @@ class FleetClient:
     ) -> None:
         await asyncio.gather(*(client.close() for client in self.nodes.values()))
 
-    async def chosen(self, name: str | None) -> NodeClient:
-        """Return the client of node `name`, or of the first node that serves. Raises `UnknownNode`, `NoNodeServes`."""
+    async def chosen(self, name: str | None, *, reading: bool = False) -> NodeClient:
+        """Return the client of node `name`, or of the first node that serves.
+
+        If none serves, a caller that is `reading` gets the first that answers: a node reads on while it cannot write.
+        Raises `UnknownNode`, `NoNodeServes`, and `NoNodeWrites` with what the nodes that answer say.
+        """
         if name is not None:
             self._settings.node(name)
             return self.nodes[name]
         for client in self.nodes.values():
             if await client.serving():
                 return client
-        raise NoNodeServes(client.address for client in self.nodes.values())
+        answers = await self.each(lambda client: client.status(PROBE_TIMEOUT_S))
+        troubles = {node: one.trouble for node, one in answers.items() if not isinstance(one, NodeUnavailable)}
+        for node, trouble in troubles.items():
+            if reading or not trouble:
+                return self.nodes[node]
+        raise NoNodeWrites(troubles)
 
     async def each(
         self, call: Callable[[NodeClient], Awaitable[T]], names: Iterable[str] | None = None

@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["wait_for_redis"]
 
 _REPLY_TIMEOUT_S = 2.0
-_FIRST_REPORT_S = 2.0
-_REPORT_INTERVAL_S = 5.0
+_REPORT_AFTER_S = 2.0
 
 
 def wait_for_redis(url: str, report: Callable[[str], None], timeout_s: float | None = None) -> None:
     """Return when the Redis at `url` answers a PING; a Redis that is still loading its data does not answer yet.
 
-    While it waits, it passes a line for people to `report` every few seconds. Raises `StoreUnavailable` after
-    `timeout_s` (`None`: never), and at once if the password is refused.
+    If it waits for longer than two seconds, it passes a line for people to `report`, and one more when Redis answers.
+    Raises `StoreUnavailable` after `timeout_s` (`None`: never), and at once if the password is refused.
     """
     reports = _Reports(url, report)
     retrying = Retrying(
@@ -44,6 +43,7 @@ def wait_for_redis(url: str, report: Callable[[str], None], timeout_s: float | N
             retrying(_ping, client)
         except (RedisError, OSError) as error:
             raise StoreUnavailable(f"{redacted(url)} does not answer: {error}") from error
+    reports.after_success()
 
 
 def _ping(client: redis.Redis) -> None:
@@ -54,15 +54,20 @@ def _ping(client: redis.Redis) -> None:
 
 
 class _Reports:
-    """Reports what is awaited: not in the first two seconds, then every five."""
+    """Reports once what is awaited, and then that the wait is over."""
 
     def __init__(self, url: str, report: Callable[[str], None]) -> None:
-        self._url = url
+        self._url = redacted(url)
         self._report = report
-        self._next_s = monotonic() + _FIRST_REPORT_S
+        self._begun_s = monotonic()
+        self._reported = False
 
     def after_failure(self, state: RetryCallState) -> None:
-        if monotonic() >= self._next_s:
-            self._next_s = monotonic() + _REPORT_INTERVAL_S
+        if not self._reported and monotonic() - self._begun_s > _REPORT_AFTER_S:
+            self._reported = True
             error = state.outcome.exception() if state.outcome is not None else None
-            self._report(f"waiting for Redis at {redacted(self._url)}: {error}")
+            self._report(f"waiting for Redis at {self._url}: {error}")
+
+    def after_success(self) -> None:
+        if self._reported:
+            self._report(f"Redis at {self._url} answers, after {monotonic() - self._begun_s:.0f} s")

@@ -48,6 +48,8 @@ log = structlog.get_logger()
 
 _RETRY_S = 0.3
 _PATIENCE_S = 10.0
+_LOG_AFTER_S = 2.0
+"""The nodes of a fleet that start together wait for each other for a moment, which is nothing to warn of."""
 _READ_TIMEOUT_S = 2.0
 _MEET_TIMEOUT_S = 1.0
 _ADMISSION_TIMEOUT_S = 5.0
@@ -74,7 +76,7 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
     Raises `Renamed`, `NotAMember`, `DamagedState`, `CorruptState` and `Fenced`.
     """
     await until_redis_answers(partial(_publish_start, name, store, peers.redis(name)), node.redis)
-    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    begun_s = asyncio.get_running_loop().time()
     unresponsive: set[str] = set()
     failures = PeerFailures("peer_read_failed", "peer_read_succeeded", node=name)
     logged_reason = ""
@@ -88,12 +90,12 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
         if not own.replica and (former := await _former_name(name, peers.redis(name), node.redis)):
             raise Renamed(former, is_former=True)
         others = await _evidence_of_peers(name, own, peers, unresponsive, failures)
-        patient = asyncio.get_running_loop().time() < deadline
+        waited_s = asyncio.get_running_loop().time() - begun_s
         nonce = secrets.token_hex(_NONCE_BYTES)
         await _check_lives_nowhere_else(name, own, peers)
-        decision = decide(name, own, others, nonce=nonce, patient=patient, override=override)
+        decision = decide(name, own, others, nonce=nonce, patient=waited_s < _PATIENCE_S, override=override)
         if isinstance(decision, Wait):
-            if decision.reason != logged_reason:
+            if waited_s > _LOG_AFTER_S and decision.reason != logged_reason:
                 logged_reason = decision.reason
                 log.warning("bootstrap_delayed", node=name, reason=decision.reason, **_remedy(decision))
             with suppress(RedisError, OSError):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import wait_until_async
 from tests.workers.cli.invoking import invoke
 from tests.workers.fleet_files import fleet_file
 from tests.workers.rpc.face import serving
 from workers.config.settings import LimitSettings
-from workers.rpc.client import CallRefused, NoNodeServes
+from workers.rpc.client import CallRefused, NoNodeServes, NoNodeWrites
+from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +126,22 @@ def test_a_key_may_begin_with_a_dash(nobody):
 
 def test_health(deltaic):
     assert deltaic("health", "n2") == "n2: serving\n"
+
+
+async def test_a_node_that_cannot_write_is_not_told_to_start(tmp_path):
+    """It said "not serving; start the fleet" of a node whose Redis was frozen. `get` said that no node answers."""
+    file = tmp_path / "fleet.toml"
+    async with serving() as face:
+        file.write_text(f'[nodes.n1]\ngrpc = "{face.address}"\nredis = "redis://h"\n')
+        await face.writability.set(Trouble(0, "Redis gave no answer for 5 s"))
+
+        async def is_told() -> bool:
+            health = await asyncio.to_thread(invoke, file, "health", "n1")
+            return (health.exit_code, health.output) == (3, "n1: not serving: Redis gave no answer for 5 s\n")
+
+        await wait_until_async(is_told, what="the trouble to be told")
+        assert (await asyncio.to_thread(invoke, file, "get", "k")).output == "n1: k does not exist\n"
+        assert isinstance((await asyncio.to_thread(invoke, file, "incr", "k")).exception, NoNodeWrites)
 
 
 @pytest.mark.parametrize("line", ["get k", "incr k", "add k x", "set k v", "delete k", "diff k", "sync"])

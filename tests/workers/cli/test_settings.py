@@ -50,11 +50,22 @@ def test_no_password_is_printed(file: Path) -> None:
 
 def test_people_see_what_the_environment_overrides(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DELTAIC_GOSSIP__FANOUT", "7")
-    shown = invoke(file, "settings").output
+    shown = invoke(file, "settings", columns=160).output
     (row,) = [line for line in shown.splitlines() if line.strip().startswith("gossip.fanout ")]
     assert row.split()[:3] == ["gossip.fanout", "7", "2"]
     assert "policies.ban:.sets" in shown
     assert "To override one: DELTAIC_NODES__N1__GRPC=127.0.0.1:7101" in shown
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_a_narrow_terminal_gets_a_list_whose_words_are_whole(file: Path, columns: int) -> None:
+    """The table had meanings of one word a line at 80 columns, and of two letters at 50."""
+    lines = invoke(file, "settings", columns=columns).output.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "gossip.fanout = 2" in [line.strip() for line in lines]
+    assert "random peers that a round exchanges with" in " ".join(line.strip() for line in lines)
+    assert len([line for line in lines if "…" in line]) == 0
+    assert "n1  grpc 127.0.0.1:7101" in "\n".join(lines)
 
 
 def test_two_nodes_at_one_address_are_refused(file: Path) -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import ResponseError
 
+from tests.server import ValkeyServer
 from tests.workers.fleet.publishing import AWAY, settings_of
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 
 if TYPE_CHECKING:
-    from tests.server import ValkeyServer
+    from pathlib import Path
 
 
 async def test_every_command_has_its_reply_in_its_place(server: ValkeyServer) -> None:
@@ -46,3 +47,19 @@ async def test_a_redis_that_is_away_or_silent_is_an_answer_too_and_shows_no_pass
     assert (away.reason, still.reason) == ("connection refused", "no answer within 1.5 s")
     assert str(away) == f"Redis at {AWAY}: connection refused"
     assert "s3cret" not in str(still)
+
+
+async def test_a_redis_that_wants_a_password_is_not_one_that_is_down(tmp_path: Path) -> None:
+    """The commands quoted Redis ("HELLO must be called with ..."), and some said to start the fleet."""
+    locked = ValkeyServer(tmp_path, password="s3cret").start()  # noqa: S106
+    try:
+        wrong = f"redis://:wr0ng@127.0.0.1:{locked.port}/0"
+        async with FleetRedis(settings_of(n1=f"redis://127.0.0.1:{locked.port}/0", n2=wrong)) as redis:
+            replies = await redis.ask({name: [("ECHO", name)] for name in ("n1", "n2")})
+    finally:
+        locked.stop()
+    for reply in replies.values():
+        assert isinstance(reply, NodeStoreUnavailable)
+        assert reply.reason.startswith("it wants another user or password")
+        assert "valkey.password_file" in reply.reason
+        assert "wr0ng" not in str(reply)

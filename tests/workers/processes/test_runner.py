@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tests.workers.fleet_files import local_fleet_file
 from tests.workers.processes.programs import descendants, is_alive, pid_of
 from workers.config.loading import load_settings
 from workers.processes.procfile import fleet_commands, procfile_text
+from workers.processes.runner import FleetRunner
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.deltaic_pb2_grpc import CRDTServiceStub
 from workers.system.ports import accepts_connections
@@ -62,6 +64,26 @@ def test_a_fleet_says_where_it_listens_and_ends_with_ctrl_c(start, stand_ins):
     ends = [fleet.text.rindex(words) for words in ("SIGINT: ending", "replica ended", "ready to exit")]
     assert ends == sorted(ends), "the server that replicas need ends after them"
     assert "Traceback" not in fleet.text
+
+
+def test_a_fleet_is_shown_without_a_process_that_never_answers():
+    """With a removed node in its file, the fleet said "still waiting for n6" every ten seconds, and showed no panel."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    shown = []
+
+    def show_up(missing):
+        shown.append(missing)
+        signal.raise_signal(signal.SIGTERM)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        awaited = {"n1": server.getsockname(), "n6": ("127.0.0.1", free_port())}
+        runner = FleetRunner({"n1": "sleep 60", "n6": "sleep 60"}, os.environ, awaited, show_up, up_report_s=0.3)
+        try:
+            assert runner.run() == 0
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    assert shown == [["n6"]]
 
 
 @LINUX

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from crdt_core.errors import UnknownNode
-from tests.support import free_port
+from tests.support import free_port, wait_until_async
 from tests.workers.mailboxes import SlowStore
 from tests.workers.rpc.face import Face, serving
 from workers.config.loading import checked
 from workers.config.settings import LimitSettings
 from workers.rpc import deltaic_pb2 as pb
-from workers.rpc.client import CallRefused, FleetClient, KeyView, NodeUnavailable, NoNodeServes
+from workers.rpc.client import CallRefused, FleetClient, KeyView, NodeUnavailable, NoNodeServes, NoNodeWrites
+from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from workers.config.settings import FleetSettings
+    from workers.rpc.client import NodeClient
 
 
 def settings(addresses: Mapping[str, str], **sections: Any) -> FleetSettings:
@@ -105,6 +107,23 @@ async def test_the_first_node_that_serves_is_chosen_or_the_one_that_is_named() -
     async with FleetClient(settings({"n1": nowhere(), "n2": nowhere()})) as clients:
         with pytest.raises(NoNodeServes, match="start the fleet"):
             await clients.chosen(None)
+
+
+async def test_nodes_that_cannot_write_are_read_and_a_write_learns_why() -> None:
+    """With every Redis frozen, `deltaic get` and `deltaic incr` said that no node answers, and to start the fleet."""
+    async with serving() as face, client_of(face) as clients:
+        node = clients.nodes["n1"]
+        await node.add("s", "x")
+        await face.writability.set(Trouble(0, "Redis gave no answer for 5 s"))
+        await wait_until_async(lambda: is_troubled(node), what="the trouble to be told")
+        reading = await clients.chosen(None, reading=True)
+        assert (await reading.inspect("s")).value == ["x"]
+        with pytest.raises(NoNodeWrites, match="nothing was changed; n1: Redis gave no answer for 5 s"):
+            await clients.chosen(None)
+
+
+async def is_troubled(node: NodeClient) -> bool:
+    return not await node.serving()
 
 
 async def test_each_node_answers_for_itself_or_says_why_not() -> None:

@@ -38,14 +38,28 @@ def test_a_refused_password_is_not_waited_for_and_not_shown(tmp_path: Path) -> N
         server.stop()
 
 
-def test_what_it_waits_for_is_reported_after_the_first_moments(tmp_path: Path, monkeypatch) -> None:
+def test_a_long_wait_is_one_line_and_so_is_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a Redis was frozen, the jobs and the scheduler each said so every five seconds."""
     server = ValkeyServer(tmp_path)
     clock = iter(range(0, 1000, 3))  # Every look at the clock finds it three seconds later.
     monkeypatch.setattr("workers.wire.readiness.monotonic", lambda: next(clock))
     reports: list[str] = []
+    starting = threading.Timer(0.5, server.start)
+    starting.start()
+    wait_for_redis(server.url, reports.append, timeout_s=20)
+    starting.join()
+    server.stop()
+    waiting, over = reports
+    assert waiting.startswith(f"waiting for Redis at {server.url}: ")
+    assert over.startswith(f"Redis at {server.url} answers, after ")
+
+
+def test_the_password_is_not_in_what_it_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ValkeyServer(tmp_path)
+    clock = iter(range(0, 1000, 3))
+    monkeypatch.setattr("workers.wire.readiness.monotonic", lambda: next(clock))
+    reports: list[str] = []
     with pytest.raises(StoreUnavailable):
         wait_for_redis(server.url.replace("redis://", "redis://:s3cret@"), reports.append, timeout_s=0.3)
-    assert reports
-    assert all(
-        report.startswith(f"waiting for Redis at redis://:***@127.0.0.1:{server.port}/0: ") for report in reports
-    )
+    (report,) = reports
+    assert report.startswith(f"waiting for Redis at redis://:***@127.0.0.1:{server.port}/0: ")

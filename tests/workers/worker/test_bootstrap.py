@@ -133,6 +133,25 @@ async def test_nodes_that_start_together_after_their_redis_was_restarted_do_not_
     assert [start.replica for start in found] == ["n1", "n2"]
 
 
+async def test_nodes_that_start_together_do_not_warn_of_the_moment_in_which_they_wait(
+    starting: Starting, server: ValkeyServer
+) -> None:
+    """Every restart of `make fleet` began with about ten warnings."""
+    for name in ("n1", "n2"):
+        publish(
+            starting.client, name, replica=name, founders=["n1", "n2"], clock={"n1": 7}, run_id="former", owner="gone"
+        )
+    neighbour = Starting(server, "n2")
+    with structlog.testing.capture_logs() as logs:
+        deciding = asyncio.create_task(starting.decide())
+        await wait_until_async(lambda: starting.beat().get("waits"), what="n1 to wait for n2")
+        try:
+            await asyncio.gather(deciding, neighbour.decide())
+        finally:
+            neighbour.store.close()
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == []
+
+
 async def test_a_worker_takes_back_that_it_is_starting_before_it_reads_from_its_peers(starting: Starting) -> None:
     await starting.decide()
     async with starting.peers() as peers:
