@@ -13,6 +13,7 @@ import pytest
 
 from crdt_core.commands import COMMANDS, Invocation
 from crdt_core.errors import Overloaded, Stopping
+from crdt_core.types.expiry import CARRIED, EXPIRY
 from tests.client import channel_to
 from tests.fleet import Fleet, code_of
 from tests.support import wait_until, wait_until_async
@@ -478,6 +479,20 @@ async def test_a_batch_that_deletes_something_large_runs_in_slices() -> None:
     assert (added.add_to_set.added, first.delete.deleted, second.delete.deleted) == (True, True, False)
     assert list(seen.get_set.elements) == ["x"]
     assert len(store.commits[-1].earlier) >= 6
+    await end(mailbox, turns, store)
+
+
+async def test_a_batch_carries_the_deadline_that_it_saw() -> None:
+    """A call that came alone carried it, one in a batch did not."""
+    store = QuickStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=30)
+    batches = Batches(mailbox, LimitSettings())
+    await batches.alone(batch(add("s", "x")))
+    await mailbox.call(Invocation(COMMANDS[b"EXPIRE"], [b"s", b"900"], wall_ms()))
+    await batches.alone(batch(add("s", "y")))
+    deadlines = mailbox.node.replica.catalogue.find(b"s", EXPIRY.name)
+    assert deadlines is not None
+    assert CARRIED in deadlines.parts
     await end(mailbox, turns, store)
 
 
