@@ -114,6 +114,43 @@ def test_a_write_deletes_something_large_that_has_expired_in_slices(request_: st
     )
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "RENAME large other",
+        "RENAME numbers large",
+        "RENAMENX numbers other",
+        "COPY large other",
+        "COPY numbers large REPLACE",
+        "SUNIONSTORE other large few",
+        "SUNIONSTORE large few large",
+        "SINTERSTORE few large few",
+        "SDIFFSTORE large large few",
+        "SDIFFSTORE large nothing large",
+    ],
+)
+def test_what_copies_or_replaces_something_large_runs_in_slices(request_: str) -> None:
+    """Each of these was one turn, of seconds for a million members."""
+    nodes = []
+    for options in (OPTIONS, ROOMY):
+        node = expiring(options)
+        take_turns(node, execute("SADD few m1 m2 x"))
+        take_turns(node, execute("HSET numbers " + " ".join(f"f{number} {number}" for number in range(40))))
+        take_turns(node, *(execute(f"HINCRBY numbers f{number} 2") for number in range(5)))
+        nodes.append(node)
+    give_the_same(*nodes, execute(request_), execute(request_))
+
+
+@pytest.mark.parametrize(
+    "request_", ["RENAME nothing large", "RENAMENX counts large", "COPY counts large", "COPY large large"]
+)
+def test_a_copy_that_is_refused_changes_nothing(request_: str) -> None:
+    node = filled(OPTIONS)
+    state = whole_state(node.replica)
+    assert all(turn.commit.empty for turn in take_turns(node, execute(request_)))
+    assert whole_state(node.replica) == state
+
+
 def test_the_sweep_deletes_something_large_in_slices() -> None:
     """The sweep of a set of a million members was one turn of seconds."""
     give_the_same(expiring(OPTIONS), expiring(ROOMY), DeleteExpired(LATER_MS, 100), DeleteExpired(LATER_MS, 100))
