@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.expiry import set_deadline
+from crdt_core.commands.slicing import run_by_part
 from crdt_core.lattice.siblings import is_tombstone
 from crdt_core.types import EXPIRY, SLOT
 from crdt_core.types.expiry import CARRIED, Until, slot_write
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
 
-__all__ = ["carry", "run_carrying"]
+__all__ = ["carry", "run_carrying", "steps_carrying"]
 
 
 def carry(session: Session, key: bytes, deadline_ms: int) -> None:
@@ -51,13 +52,9 @@ def run_carrying(session: Session, command: Command[Session], args: list[bytes])
 
 
 def steps_carrying(session: Session, command: Command[Session], args: list[bytes]) -> Generator[None, None, Reply]:
-    """Do the same, and yield after each part that a large command changes."""
+    """Do the same, for any command, and yield after each part that a large one changes."""
     seen, before = _deadlines(session, command, args), len(session.replica.uncommitted)
-    reply: Reply
-    if command.sliced is not None:
-        reply = yield from command.sliced.steps(session, args)
-    else:
-        reply = command.run(session, args)
+    reply = yield from run_by_part(session, command, args)
     _carry_on(session, seen, before)
     return reply
 
@@ -65,6 +62,8 @@ def steps_carrying(session: Session, command: Command[Session], args: list[bytes
 def _deadlines(session: Session, command: Command[Session], args: list[bytes]) -> dict[bytes, int | None]:
     """Return the deadline of each key of the command that shows, and may have one."""
     expiring = session.replica.catalogue.expiring
+    if expiring.keys().isdisjoint(args):
+        return {}
     places = command.keys_among([command.name, *args])
     keys = {args[place - 1] for place in places if place <= len(args) and args[place - 1] in expiring}
     return {key: session.deadline_ms(key) for key in keys if session.find(key) is not None}

@@ -9,6 +9,7 @@ from crdt_core.commands.carrying import run_carrying, steps_carrying
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.replies import ErrorReply
 from crdt_core.commands.session import Session
+from crdt_core.commands.slicing import parts_changed
 from crdt_core.errors import CallerError
 from crdt_core.replica.sliceable import Sliceable
 
@@ -60,10 +61,11 @@ class Execute(Sliceable):
 
     def is_large(self, replica: Replica, parts_max: int) -> bool:
         """Return whether the commands may change more than `parts_max` parts beyond those that they name."""
+        expiring = replica.catalogue.expiring
         parts = 0
         for command, args in self.commands:
-            if command.sliced is not None:
-                parts += command.sliced.parts(replica, args)
+            if command.sliced is not None or (expiring and command.writes):
+                parts += parts_changed(replica, command, args, self.wall_ms)
         return parts > parts_max
 
     def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, list[Reply]]:

@@ -12,6 +12,7 @@ those before it are away.
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest
@@ -19,11 +20,15 @@ from xxhash import xxh3_64_intdigest
 from crdt_core.commands.arguments import parse_deadline, shown_in_c
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError
+from crdt_core.replica.deleting import delete_by_part, parts_under
+from crdt_core.replica.sliceable import Sliceable
 from crdt_core.types import EXPIRY, SLOT
 from crdt_core.types.counters import INT64_MIN
 from crdt_core.types.expiry import PERSISTED, Until, deadline_of, slot_write
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
     from crdt_core.lattice.clocks import Stamp
@@ -48,7 +53,7 @@ def set_deadline(session: Session, key: bytes, deadline_ms: int) -> None:
     session.replica.write(key, EXPIRY, SLOT, Until(min(deadline_ms, PERSISTED), about))
 
 
-class DeleteExpired:
+class DeleteExpired(Sliceable):
     """An operation that deletes keys that have expired by wall time `wall_ms`, and yields how many it has deleted.
 
     It looks at up to `looks` keys that have a deadline, and begins with those that it has not looked at for longest. It
@@ -61,25 +66,41 @@ class DeleteExpired:
         self.wall_ms = wall_ms
         self.looks = looks
 
-    def run(self, replica: Replica, now: Stamp) -> int:  # noqa: ARG002
+    def is_large(self, replica: Replica, parts_max: int) -> bool:
+        """Return whether more than `parts_max` parts would be deleted."""
+        keys = list(islice(replica.catalogue.expiring, self.looks))
+        if sum(parts_under(replica, key) for key in keys) <= parts_max:
+            return False
+        return sum(parts_under(replica, key) for key in keys if self._has_ended(replica, key)) > parts_max
+
+    def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, int]:  # noqa: ARG002
+        """Return how many keys were deleted; yield after each part that is deleted, and each key."""
         expiring = replica.catalogue.expiring
         swept = 0
-        for key in [key for key, _ in zip(expiring, range(self.looks), strict=False)]:
+        for key in list(islice(expiring, self.looks)):
             expiring.pop(key)
             expiring[key] = None
-            swept += self._sweep(replica, key)
+            swept += yield from self._sweep(replica, key)
+            yield
         replica.expired_keys += swept
         return swept
 
-    def _sweep(self, replica: Replica, key: bytes) -> bool:
+    def _has_ended(self, replica: Replica, key: bytes) -> bool:
+        """Return whether something shows under the key that this replica is to delete."""
+        head = replica.catalogue.objects[key]
+        deadline_ms = deadline_of(head, replica.replica_index)
+        return deadline_ms is not None and bool(head.showing()) and self._is_due(replica, key, deadline_ms)
+
+    def _sweep(self, replica: Replica, key: bytes) -> Generator[None, None, bool]:
         """Return whether the key had expired. A deadline whose object is gone, or was written anew, is deleted, too."""
         head = replica.catalogue.objects[key]
         expiry = next((link for link in head.chain() if link.type is EXPIRY and link.live), None)
         if expiry is None:
             return False
-        deadline_ms = deadline_of(head, replica.replica_index)
-        if deadline_ms is not None and head.showing():
-            return self._is_due(replica, key, deadline_ms) and replica.delete(key)
+        if self._has_ended(replica, key):
+            return (yield from delete_by_part(replica, key))
+        if deadline_of(head, replica.replica_index) is not None and head.showing():
+            return False
         latest_ms = max(until.deadline_ms for until in EXPIRY.value(replica.catalogue.view(expiry)))
         if self._is_due(replica, key, latest_ms if head.showing() else min(latest_ms, self.wall_ms)):
             replica.remove(expiry)

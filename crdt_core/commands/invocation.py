@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.commands.carrying import run_carrying
+from crdt_core.commands.carrying import run_carrying, steps_carrying
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.session import Session
+from crdt_core.commands.slicing import parts_changed
+from crdt_core.replica.sliceable import Sliceable
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from crdt_core.commands.command import Command
     from crdt_core.commands.replies import Reply
     from crdt_core.lattice.clocks import Stamp
@@ -23,7 +27,7 @@ __all__ = ["Invocation"]
 _DEFAULTS = CommandOptions()
 
 
-class Invocation:
+class Invocation(Sliceable):
     """Runs `command` with `args` (its name left out) at time of day `wall_ms`.
 
     `seed` decides random choices, `options` are the settings of commands.
@@ -52,3 +56,12 @@ class Invocation:
             return run_carrying(session, self.command, self.args)
         reply: Reply = self.command.run(session, self.args)
         return reply
+
+    def is_large(self, replica: Replica, parts_max: int) -> bool:
+        """Return whether the command may change more than `parts_max` parts beyond those that it names."""
+        return parts_changed(replica, self.command, self.args, self.wall_ms) > parts_max
+
+    def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, Reply]:
+        """Do the same as `run`, and yield after each part that is changed."""
+        session = Session.in_turn(replica, now, self.wall_ms, self.seed, self.options)
+        return (yield from steps_carrying(session, self.command, self.args))

@@ -41,8 +41,6 @@ def _delete_by_part(session: Session, args: list[bytes]) -> Generator[None, None
     deleted = 0
     for key in args:
         is_found = session.find(key) is not None
-        if not is_found and (head := session.state.head(key)) is not None:
-            session.replica.expired_keys += session.has_expired(head)
         deleted += (yield from delete_by_part(session.replica, key)) and is_found
     return deleted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -10,13 +10,29 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.replica.replica import Replica
 
-__all__ = ["Sliceable"]
+__all__ = ["Sliceable", "finish"]
+
+Result = TypeVar("Result")
+
+
+def finish(steps: Generator[None, None, Result]) -> Result:
+    """Do all `steps`, and return their result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 class Sliceable:
     """An operation that may be too large for one turn, and can then be run a slice at a time."""
 
     __slots__ = ()
+
+    def run(self, replica: Replica, now: Stamp) -> Any:
+        """Run on `replica` at hybrid time `now`, and return what the caller is told."""
+        return finish(self.steps(replica, now))
 
     def is_large(self, replica: Replica, parts_max: int) -> bool:
         """Return whether it may change more than `parts_max` parts of `replica`."""

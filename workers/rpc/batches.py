@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 
 from crdt_core.commands import Session
+from crdt_core.commands.carrying import steps_carrying
+from crdt_core.commands.slicing import parts_changed
 from crdt_core.errors import (
     SHUTTING_DOWN,
     CallerError,
@@ -24,6 +26,7 @@ from crdt_core.errors import (
     Stopping,
     TooMany,
 )
+from crdt_core.replica.sliceable import Sliceable, finish
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.calls import OBJECT_CALLS, ObjectCall, command_options
 from workers.rpc.interceptors import status_of
@@ -32,7 +35,7 @@ from workers.system.tasks import end
 from workers.turns.weights import COMMAND_WEIGHT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from crdt_core.commands import CommandOptions
     from crdt_core.lattice.clocks import Stamp
@@ -58,7 +61,7 @@ class _Item(NamedTuple):
     args: list[bytes]
 
 
-class _Batch:
+class _Batch(Sliceable):
     """The calls of one batch, or why some are refused; an operation that yields the response.
 
     A refused call has changed nothing, and its error is its result. Reads fill at most `room` bytes of the response.
@@ -75,15 +78,20 @@ class _Batch:
         self._options = options
         self.wall_ms = wall_ms()
 
-    def run(self, replica: Replica, now: Stamp) -> pb.BatchResponse:
-        """Do all of it in a turn, in order."""
+    def is_large(self, replica: Replica, parts_max: int) -> bool:
+        """Return whether the calls may change more than `parts_max` parts beyond those that they name."""
+        calls = [item for item in self.items if not isinstance(item, CallerError)]
+        return sum(parts_changed(replica, call.command, args, self.wall_ms) for _, call, args in calls) > parts_max
+
+    def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, pb.BatchResponse]:
+        """Do all of it in a turn, in order; yield after each part of a large call and after each other call."""
         return self._respond(Session.in_turn(replica, now, self.wall_ms, options=self._options))
 
     def read(self, mailbox: Mailbox) -> pb.BatchResponse:
         """Answer a batch of reads at once, from the last confirmed state."""
-        return self._respond(Session(mailbox.state, self.wall_ms, 0, self._options))
+        return finish(self._respond(Session(mailbox.state, self.wall_ms, 0, self._options)))
 
-    def _respond(self, session: Session) -> pb.BatchResponse:
+    def _respond(self, session: Session) -> Generator[None, None, pb.BatchResponse]:
         """Return the result of each call, in order; from the first read that has no room on, reads are refused.
 
         So one batch never has more read than fits into the room, and one read.
@@ -94,24 +102,29 @@ class _Batch:
         for item in self.items:
             result = response.results.add()
             reads = not isinstance(item, CallerError) and not item.call.command.writes
-            _fill(result, full if full is not None and reads else item, session)
+            yield from _fill(result, full if full is not None and reads else item, session)
+            yield
             size = result.ByteSize() + _FRAME_BYTES
             if reads and full is None and filled + size > self._room:
                 full = TooMany("answer", filled + size, self._room, "bytes", _MESSAGE_BYTES)
                 result.Clear()
-                _fill(result, full, session)
+                result.error.CopyFrom(_error(full))
                 size = result.ByteSize() + _FRAME_BYTES
             filled += size
         return response
 
 
-def _fill(result: pb.BatchedResult, item: _Item | CallerError, session: Session) -> None:
-    """Do one call, and write its result or its error."""
+def _fill(result: pb.BatchedResult, item: _Item | CallerError, session: Session) -> Generator[None, None, None]:
+    """Do one call, and write its result or its error; yield after each part of a large one."""
     if isinstance(item, CallerError):
         result.error.CopyFrom(_error(item))
         return
     try:
-        reply = item.call.command.run(session, item.args)
+        command = item.call.command
+        if command.writes:
+            reply = yield from steps_carrying(session, command, item.args)
+        else:
+            reply = command.run(session, item.args)
     except CallerError as error:
         result.error.CopyFrom(_error(error))
         return

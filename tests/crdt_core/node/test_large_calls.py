@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crdt_core.codec.deltas import decode_delta
-from crdt_core.commands import COMMANDS, Execute
+from crdt_core.commands import COMMANDS, Execute, Invocation
+from crdt_core.commands.expiry import DeleteExpired
 from crdt_core.node.events import Call
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
@@ -15,17 +16,19 @@ from crdt_core.replica.replica import Replica
 from tests.crdt_core.histories import whole_state
 
 if TYPE_CHECKING:
-    from crdt_core.node.events import Commit, Turn
+    from crdt_core.node.events import Commit, Operation, Turn
 
 KEYS, MEMBERS = 40, 60
 OPTIONS = NodeOptions(parts_per_slice=10, parts_per_turn=20)
 ROOMY = NodeOptions(parts_per_turn=1_000_000)
 NOW_MS = 1_000_000
+LATER_MS = NOW_MS + 60_000
+"""The large set of `expiring` is over then."""
 
 
-def execute(*requests: str) -> Execute:
+def execute(*requests: str, wall_ms: int = NOW_MS) -> Execute:
     words = [request.encode().split() for request in requests]
-    return Execute([(COMMANDS[name], args) for name, *args in words], NOW_MS, 1)
+    return Execute([(COMMANDS[name], args) for name, *args in words], wall_ms, 1)
 
 
 def node_with(options: NodeOptions, *requests: str) -> Node:
@@ -47,7 +50,13 @@ def filled(options: NodeOptions) -> Node:
     )
 
 
-def take_turns(node: Node, *operations: Execute) -> list[Turn]:
+def expiring(options: NodeOptions) -> Node:
+    node = filled(options)
+    take_turns(node, execute("EXPIRE large 5"))
+    return node
+
+
+def take_turns(node: Node, *operations: Operation) -> list[Turn]:
     """Have a turn with `operations`, and those that it makes necessary."""
     turns = [node.turn([Call(operation, number) for number, operation in enumerate(operations)], NOW_MS, 0)]
     node.confirm()
@@ -68,10 +77,9 @@ def size_of(commit: Commit) -> int:
     return sum(1 for changes in (*commit.earlier, commit.records) for _ in changes)
 
 
-@pytest.mark.parametrize("request_", ["FLUSHALL", "FLUSHDB ASYNC", "DEL large", "UNLINK counts large key1"])
-def test_it_gives_what_one_piece_gives(request_: str) -> None:
-    sliced, whole = filled(OPTIONS), filled(ROOMY)
-    turns, (once,) = take_turns(sliced, execute(request_)), take_turns(whole, execute(request_))
+def give_the_same(sliced: Node, whole: Node, operation: Operation, same_operation: Operation) -> None:
+    """One of the nodes runs an operation in slices, the other at once; all that can be seen afterwards is the same."""
+    turns, (once,) = take_turns(sliced, operation), take_turns(whole, same_operation)
     assert [turn.commit.delta is None for turn in turns] == [True, False]
     assert turns[1].commit.delta is not None
     assert once.commit.delta is not None
@@ -84,6 +92,80 @@ def test_it_gives_what_one_piece_gives(request_: str) -> None:
     assert sliced.replica.catalogue.removals == whole.replica.catalogue.removals
     lacking = [set(node.replica.changed_since(ours.deps) or ()) for node in (sliced, whole)]
     assert lacking[0] == lacking[1] != set()
+    assert sliced.replica.expired_keys == whole.replica.expired_keys
+    assert max(sum(1 for _ in changes) for changes in turns[1].commit.earlier) <= 2 * OPTIONS.parts_per_slice
+
+
+@pytest.mark.parametrize("request_", ["FLUSHALL", "FLUSHDB ASYNC", "DEL large", "UNLINK counts large key1"])
+def test_it_gives_what_one_piece_gives(request_: str) -> None:
+    give_the_same(filled(OPTIONS), filled(ROOMY), execute(request_), execute(request_))
+
+
+@pytest.mark.parametrize(
+    "request_", ["SADD large x", "SET large v", "INCR large", "SMOVE large other m1", "COPY key1 large", "DEL large"]
+)
+def test_a_write_deletes_something_large_that_has_expired_in_slices(request_: str) -> None:
+    """The first write to a set of a million members that had expired deleted all of them in one turn."""
+    give_the_same(
+        expiring(OPTIONS),
+        expiring(ROOMY),
+        execute("SET a 1", request_, wall_ms=LATER_MS),
+        execute("SET a 1", request_, wall_ms=LATER_MS),
+    )
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "RENAME large other",
+        "RENAME numbers large",
+        "RENAMENX numbers other",
+        "COPY large other",
+        "COPY numbers large REPLACE",
+        "SUNIONSTORE other large few",
+        "SUNIONSTORE large few large",
+        "SINTERSTORE few large few",
+        "SDIFFSTORE large large few",
+        "SDIFFSTORE large nothing large",
+    ],
+)
+def test_what_copies_or_replaces_something_large_runs_in_slices(request_: str) -> None:
+    """Each of these was one turn, of seconds for a million members."""
+    nodes = []
+    for options in (OPTIONS, ROOMY):
+        node = expiring(options)
+        take_turns(node, execute("SADD few m1 m2 x"))
+        take_turns(node, execute("HSET numbers " + " ".join(f"f{number} {number}" for number in range(40))))
+        take_turns(node, *(execute(f"HINCRBY numbers f{number} 2") for number in range(5)))
+        nodes.append(node)
+    give_the_same(*nodes, execute(request_), execute(request_))
+
+
+@pytest.mark.parametrize(
+    "request_", ["RENAME nothing large", "RENAMENX counts large", "COPY counts large", "COPY large large"]
+)
+def test_a_copy_that_is_refused_changes_nothing(request_: str) -> None:
+    node = filled(OPTIONS)
+    state = whole_state(node.replica)
+    assert all(turn.commit.empty for turn in take_turns(node, execute(request_)))
+    assert whole_state(node.replica) == state
+
+
+def test_the_sweep_deletes_something_large_in_slices() -> None:
+    """The sweep of a set of a million members was one turn of seconds."""
+    give_the_same(expiring(OPTIONS), expiring(ROOMY), DeleteExpired(LATER_MS, 100), DeleteExpired(LATER_MS, 100))
+
+
+def test_a_sweep_that_finds_nothing_to_delete_is_no_large_call() -> None:
+    node = expiring(OPTIONS)
+    turns = take_turns(node, DeleteExpired(NOW_MS, 100))
+    assert [turn.commit.empty for turn in turns] == [True]
+
+
+def test_a_command_that_comes_alone_runs_in_slices_too() -> None:
+    """A delete through gRPC was one turn, whatever it deleted."""
+    delete = COMMANDS[b"DEL"], [b"large"]
+    give_the_same(filled(OPTIONS), filled(ROOMY), Invocation(*delete, NOW_MS), Invocation(*delete, NOW_MS))
 
 
 def test_no_turn_and_no_slice_changes_more_than_a_slice() -> None:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
+from crdt_core.commands import COMMANDS, Invocation
 from crdt_core.errors import Overloaded, Stopping
+from crdt_core.types.expiry import CARRIED, EXPIRY
 from tests.client import channel_to
 from tests.fleet import Fleet, code_of
 from tests.support import wait_until, wait_until_async
-from tests.workers.mailboxes import SlowStore, end, open_mailbox
+from tests.workers.mailboxes import QuickStore, SlowStore, end, open_mailbox
 from workers.config.settings import LimitSettings
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.batches import Batches
 from workers.rpc.deltaic_pb2_grpc import CRDTServiceStub
+from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -450,6 +453,47 @@ async def test_batches_of_a_stream_that_wait_share_a_commit() -> None:
         await stream
     assert [answer.results[0].increment_counter.value for answer in context.answers] == list(range(1, 10))
     assert store.turn == 2
+
+
+class RecordingStore(QuickStore):
+    """A store that keeps the commits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[Any] = []
+
+    async def commit(self, commit: object) -> None:
+        self.commits.append(commit)
+        await super().commit(commit)
+
+
+async def test_a_batch_that_deletes_something_large_runs_in_slices() -> None:
+    """A delete in a batch was one turn, whatever it deleted."""
+    store = RecordingStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=30)
+    batches = Batches(mailbox, LimitSettings())
+    await mailbox.call(Invocation(COMMANDS[b"SADD"], [b"s", *[b"%d" % n for n in range(3000)]], wall_ms()))
+    deletes = pb.BatchedOperation(delete=pb.DeleteRequest(key="s"))
+    response = await batches.alone(batch(add("before", "x"), deletes, elements("before"), deletes))
+    added, first, seen, second = response.results
+    assert (added.add_to_set.added, first.delete.deleted, second.delete.deleted) == (True, True, False)
+    assert list(seen.get_set.elements) == ["x"]
+    assert len(store.commits[-1].earlier) >= 6
+    await end(mailbox, turns, store)
+
+
+async def test_a_batch_carries_the_deadline_that_it_saw() -> None:
+    """A call that came alone carried it, one in a batch did not."""
+    store = QuickStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=30)
+    batches = Batches(mailbox, LimitSettings())
+    await batches.alone(batch(add("s", "x")))
+    await mailbox.call(Invocation(COMMANDS[b"EXPIRE"], [b"s", b"900"], wall_ms()))
+    await batches.alone(batch(add("s", "y")))
+    deadlines = mailbox.node.replica.catalogue.find(b"s", EXPIRY.name)
+    assert deadlines is not None
+    assert CARRIED in deadlines.parts
+    await end(mailbox, turns, store)
 
 
 async def test_the_operations_of_all_batches_together_are_bounded_as_calls_are() -> None:

@@ -1,0 +1,56 @@
+"""How many parts a command would change, and how it runs part by part, for operations that are `Sliceable`.
+
+The arguments do not bound the work of two kinds of commands. One says so in its row (`Sliced`). The other is every
+command that writes: under a key that has expired it deletes what stands there first (`Session.take`), however large.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crdt_core.replica.deleting import delete_by_part, parts_under
+from crdt_core.types.expiry import deadline_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from crdt_core.commands.command import Command
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
+    from crdt_core.replica.replica import Replica
+
+__all__ = ["parts_changed", "run_by_part"]
+
+
+def parts_changed(replica: Replica, command: Command[Session], args: list[bytes], wall_ms: int) -> int:
+    """Return about how many parts of `replica` the command would change beyond those that `args` name."""
+    parts = 0 if command.sliced is None else command.sliced.parts(replica, args)
+    if replica.catalogue.expiring and command.writes:
+        parts += sum(parts_under(replica, key) for key in _expired(replica, command, args, wall_ms))
+    return parts
+
+
+def run_by_part(session: Session, command: Command[Session], args: list[bytes]) -> Generator[None, None, Reply]:
+    """Run a command in a turn; yield after each part that it changes beyond those that `args` name."""
+    if command.writes:
+        replica = session.replica
+        for key in _expired(replica, command, args, session.wall_ms):
+            replica.expired_keys += 1
+            yield from delete_by_part(replica, key)
+    reply: Reply
+    if command.sliced is not None:
+        reply = yield from command.sliced.steps(session, args)
+    else:
+        reply = command.run(session, args)
+    return reply
+
+
+def _expired(replica: Replica, command: Command[Session], args: list[bytes], wall_ms: int) -> list[bytes]:
+    """Return the keys of the command that have expired, each once."""
+    expiring, index = replica.catalogue.expiring, replica.replica_index
+    if expiring.keys().isdisjoint(args):
+        return []
+    places = command.keys_among([command.name, *args])
+    keys = dict.fromkeys(args[place - 1] for place in places if place <= len(args) and args[place - 1] in expiring)
+    deadlines = ((key, deadline_of(replica.catalogue.objects[key], index)) for key in keys)
+    return [key for key, deadline_ms in deadlines if deadline_ms is not None and deadline_ms <= wall_ms]
