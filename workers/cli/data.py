@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import orjson
 
-from crdt_core.errors import DeltaicError, InvalidArgument
+from crdt_core.errors import DeltaicError, InvalidArgument, NodeUnavailable
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from workers.cli.words import faint, value_words, view_json, word
 from workers.config.loading import START_FLEET, load_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
@@ -44,15 +44,16 @@ async def publish_heartbeats(
     while True:
         with contextlib.suppress(RedisError, OSError):
             confirmed = store.turn
-            owner, turn = await own.hmget(Keys(name).header, "owner", "turn")
+            fields: list[Any] = await own.hmget(Keys(name).header, "owner", "turn")
+            owner, turn = fields
             if owner is None or stored_turn(Keys(name).header, turn) < confirmed or not store.connected:
                 mailbox.suspect()
             elif owner != store.token.encode():
                 raise Fenced(name)
             await own.set(Keys(name).alive, store.token, px=ALIVE_MS)
             await _publish_met(own, Keys(name).met, peers)
-            fields = heartbeat_fields(mailbox.node, serving=serving.is_set()) | custody.fields
-            await publish_heartbeat(own, name, grpc, **fields)
+            told = heartbeat_fields(mailbox.node, serving=serving.is_set()) | custody.fields
+            await publish_heartbeat(own, name, grpc, **told)
         await asyncio.sleep(_JOINING_INTERVAL_S if mailbox.node.joins else _INTERVAL_S)
 
 
