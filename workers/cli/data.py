@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import orjson
 
-from crdt_core.errors import DeltaicError, InvalidArgument, NodeUnavailable
+from crdt_core.errors import DeltaicError, InvalidArgument
 from crdt_core.types.counters import INT64_MAX, INT64_MIN
 from workers.cli.words import faint, value_words, view_json, word
 from workers.config.loading import START_FLEET, load_settings
 from workers.rpc import deltaic_pb2 as pb
-from workers.rpc.client import CallRefused, FleetClient, KeyView
+from workers.rpc.client import CallRefused, FleetClient, KeyView, NodeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
