@@ -45,7 +45,7 @@ def backup(fleet_file: Path | None, file: str, node: str | None) -> None:
         with _target(file) as target:
             asyncio.run(_fetch(fleet_file, node, target, file))
     except OSError as error:
-        raise InvalidArgument("file", f"{file}: {error.strerror or error}") from error
+        raise InvalidArgument(file, error.strerror or str(error)) from error
 
 
 @click.command()
@@ -69,7 +69,7 @@ def restore(fleet_file: Path | None, file: str, node: str, *, force: bool) -> No
         with _source(file) as source:
             image = read_image(source)
     except OSError as error:
-        raise InvalidArgument("file", f"{file}: {error.strerror or error}") from error
+        raise InvalidArgument(file, error.strerror or str(error)) from error
     asyncio.run(restore_image(settings, node, image, force=force))
     clock = " ".join(f"{replica}:{counter}" for replica, counter in sorted(image.state.clock.items()))
     click.echo(f"{node} holds the state of {image.replica} at {clock}; start it, and it comes back under a new id")

@@ -35,7 +35,15 @@ KINDS = {"lww": pb.LAST_WRITER_WINS_REGISTER, "mv": pb.MULTI_VALUE_REGISTER}
 
 AT_NODE = click.option("--node", help="The node to talk to; default: the first of the fleet that answers.")
 _BELOW_ZERO = re.compile(r"-\d+")
-AMOUNT = click.argument("amount", type=click.IntRange(0, INT64_MAX), default=1)
+
+
+class _Amount(click.IntRange):
+    """What a counter takes at once. click names the kind in its error: "'five' is not a valid whole number"."""
+
+    name = "whole number"
+
+
+AMOUNT = click.argument("amount", type=_Amount(0, INT64_MAX), default=1)
 
 
 class _Counting(click.Command):

@@ -46,7 +46,8 @@ def status(ctx: click.Context, *, as_json: bool, watch: bool) -> None:
 
     \b
     Exit code: 0  all nodes are up
-               3  some node is down or cannot write, or its Redis cannot be reached or may lose records
+               3  some node is down or cannot write, or its Redis cannot be
+                  reached or may lose records
                6  nodes that have seen the same commits hold different states
     """
     settings = load_settings(ctx.obj)

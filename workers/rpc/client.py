@@ -290,7 +290,7 @@ class FleetClient:
         for client in self.nodes.values():
             if await client.serving():
                 return client
-        answers = await self.each(lambda client: client.status(PROBE_TIMEOUT_S))
+        answers = await self.each(lambda client: client.status())
         troubles = {node: one.trouble for node, one in answers.items() if not isinstance(one, NodeUnavailable)}
         for node, trouble in troubles.items():
             if reading or not trouble:

@@ -36,6 +36,13 @@ def test_on_80_columns_the_help_of_each_command_is_one_line() -> None:
     assert [line.split(maxsplit=1)[1] for line in lines] == [short_help for _, short_help in COMMANDS.values()]
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_on_80_columns_no_line_of_a_help_text_is_too_long(name: str) -> None:
+    """The exit codes of `deltaic status` broke in the middle of a word."""
+    shown = CliRunner().invoke(root, [name, "--help"], terminal_width=80).output
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
+
+
 @pytest.mark.parametrize(
     "environment", [{}, {"_DELTAIC_COMPLETE": "bash_complete", "COMP_WORDS": "deltaic re", "COMP_CWORD": "1"}]
 )

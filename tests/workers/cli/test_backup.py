@@ -82,5 +82,5 @@ def test_files_and_nodes_that_are_not_there_are_named(nobody: Path, elsewhere: P
     for line in (["backup", str(missing)], ["restore", str(missing), "--node", "n7"]):
         refused = invoke(elsewhere, *line).exception
         assert isinstance(refused, InvalidArgument)
-        assert str(refused) == f"file: {missing}: No such file or directory"
+        assert str(refused) == f"{missing}: No such file or directory"
     assert isinstance(invoke(elsewhere, "restore", str(missing), "--node", "n9").exception, UnknownNode)

@@ -120,6 +120,13 @@ def test_an_amount_below_zero_names_the_command_that_does_it(nobody, line, remed
     assert f"`{remedy}`" in result.output
 
 
+def test_an_amount_that_is_no_number_is_refused_in_plain_words(nobody):
+    """It said "not a valid integer range"."""
+    result = invoke(nobody, "incr", "k", "five")
+    assert result.exit_code == 2
+    assert "'five' is not a valid whole number" in result.output
+
+
 def test_a_key_may_begin_with_a_dash(nobody):
     assert isinstance(invoke(nobody, "incr", "--", "-5", "1").exception, NoNodeServes)
 
