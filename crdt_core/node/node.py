@@ -302,7 +302,10 @@ class Node:
         self._rounds.start(self._peers.heard(event.peers or self.peers), context, token=event.token)
 
     def _take_replay_asked(self, event: ReplayAsked, context: TurnContext) -> None:
-        """Replay a piece. The header says how far the replay has come, or that there is nothing more to replay."""
+        """Replay a piece. The header says how far the replay has come, or that there is nothing more to replay.
+
+        So the piece must run in this turn: it never waits behind a large call.
+        """
         if event.ends:
             context.commit.header.update(former=encode_formers(event.later), replayed=b"")
         else:
@@ -310,12 +313,14 @@ class Node:
             context.commit.header["replayed"] = b"%d" % replayed
         set_aside = partial(context.quarantine, f"log of {event.former}")
         piece = Replay(event.former, event.deltas, event.replayed, event.before, event.ends, set_aside)
-        context.calls.append(Call(piece, event.token))
+        context.replays.append(Call(piece, event.token))
 
     def _write(self, context: TurnContext, members_before: Members) -> Delta | None:
         """Run all operations on what the turn has taken in, and write what members are owed; all is one delta."""
         if self.calls_held or self.replica.catalogue.size > self.options.parts_per_turn:
             context.calls = self._large.take_small(context.calls)
+        if context.replays:
+            context.calls = [*context.replays, *context.calls]
         if not context.calls and not context.own and not self._owes(members_before):
             return None
         now = self.hlc.tick(context.wall_ms)

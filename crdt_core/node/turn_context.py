@@ -20,9 +20,9 @@ QUARANTINED_BYTES_MAX = 64 << 10
 class TurnContext:
     """The time of a turn, and what has come together so far. Every part of the node that takes part adds to it.
 
-    `own` are operations that the node itself needs, and `calls` those of callers; `calls` run after `own`, and both
-    after everything that peers sent. `images` are pieces to be made at the end of the turn, and `differing` the records
-    to be persisted again then.
+    `own` are operations that the node itself needs, `replays` repeat what a former id had not sent, and `calls` are
+    those of callers. They run in this order, after everything that peers sent. `images` are pieces to be made at the
+    end of the turn, and `differing` the records to be persisted again then.
 
     `wall_ms` is for stamps and for what people are shown. Deadlines are in `monotonic_ms`, as wall time may jump.
     """
@@ -32,6 +32,7 @@ class TurnContext:
     commit: Commit = field(default_factory=Commit)
     effects: list[Effect] = field(default_factory=list)
     own: list[Operation] = field(default_factory=list)
+    replays: list[Call] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     images: list[ImageAsked | ImageDropped] = field(default_factory=list)
     differing: list[RecordsDiffer] = field(default_factory=list)

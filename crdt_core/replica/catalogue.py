@@ -272,13 +272,14 @@ class Catalogue:
     def take_slice(self) -> Changes:
         """Do the same as `take_changes`, for one of several calls that share a commit.
 
-        `in_flight` then has what was there before the first of them.
+        `in_flight` then has what was there before the first of them, and `keys_in_flight` the keys of all of them.
         """
-        before = self.in_flight
+        before, keys = self.in_flight, self.keys_in_flight
         changes = self.take_changes()
         for address, siblings in self.in_flight.items():
             before.setdefault(address, siblings)
-        self.in_flight = before
+        keys.update(self.keys_in_flight)
+        self.in_flight, self.keys_in_flight = before, keys
         return changes
 
     def _count_removals(self, addresses: Iterable[Address], keys: Iterable[bytes]) -> None:

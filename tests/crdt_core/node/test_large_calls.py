@@ -9,10 +9,12 @@ import pytest
 from crdt_core.codec.deltas import decode_delta
 from crdt_core.commands import COMMANDS, Execute, Invocation
 from crdt_core.commands.expiry import DeleteExpired
-from crdt_core.node.events import Call
+from crdt_core.lattice.clocks import Stamp
+from crdt_core.node.events import Call, ReplayAsked
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
+from crdt_core.types import ORSET
 from tests.crdt_core.histories import whole_state
 
 if TYPE_CHECKING:
@@ -208,6 +210,22 @@ def test_calls_keep_their_order_around_a_large_one() -> None:
     assert [[effect.token for effect in turn.effects] for turn in turns] == [[0], [1], [2, 3]]
     assert turns[2].effects[0].result[0] == 0
     assert [node.replica.value(key) for key in (b"a", b"b", b"lasting")] == [None, b"2", None]
+
+
+def test_a_replay_does_not_wait_behind_a_large_call() -> None:
+    """The header said at once that the piece was replayed, but its writes came later: a crash between lost them."""
+    former = Replica("n1.0")
+    former.write(b"unsent", ORSET, b"x", True)
+    delta = former.commit(Stamp(1, 0))
+    assert delta is not None
+    node = filled(OPTIONS)
+    flush, replay = Call(execute("FLUSHALL"), "flush"), ReplayAsked("n1.0", (delta,), "replay", ends=False)
+    turn = node.turn([flush, replay], NOW_MS, 0)
+    assert turn.commit.header["replayed"] == b"1"
+    assert turn.commit.delta is not None
+    assert [write.key for write in decode_delta(turn.commit.delta).writes] == [b"unsent"]
+    assert [effect.token for effect in turn.effects] == ["replay"]
+    assert len(node.calls_waiting) == 1
 
 
 def test_a_transaction_around_a_flush_stays_one_commit() -> None:
