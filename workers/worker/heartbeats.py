@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
@@ -44,7 +44,8 @@ async def publish_heartbeats(
     while True:
         with contextlib.suppress(RedisError, OSError):
             confirmed = store.turn
-            owner, turn = await own.hmget(Keys(name).header, "owner", "turn")
+            found: list[Any] = await own.hmget(Keys(name).header, "owner", "turn")
+            owner, turn = found
             if owner is None or stored_turn(Keys(name).header, turn) < confirmed or not store.connected:
                 mailbox.suspect()
             elif owner != store.token.encode():
