@@ -40,7 +40,7 @@ class NodeEvidence:
     - `run_id`: the id of the Redis server's process.
     - `added`: the replica ids under which `deltaic node add` has added this machine.
     - `renamed`: the name under which this machine goes on, because another machine keeps this one; empty if none does.
-    - `met`: per other node, the run id of its server when the present worker first read from it.
+    - `met`: per other node, the run id of its server when the present worker began to read what it sends.
     - `running`: the worker that owns the replica gives signs of life.
     - `starting`: the worker that owns the replica has come to own it from the present process of this Redis, and has
       read nothing from its peers yet. So it knows no more than this Redis holds.

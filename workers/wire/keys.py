@@ -39,7 +39,7 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
     deltaic:{n1}:answer:<id>    list    the answer that a job waits for; expires
     deltaic:{n1}:alive          string  the owner's fencing token while its worker runs; expires, by the clock of this
                                         Redis
-    deltaic:{n1}:met            hash    per peer, the run id of its Redis when this worker process first read there;
+    deltaic:{n1}:met            hash    per node, the run id of its Redis when this worker began to read what it sends;
                                         `:starting` until it reads from peers: its token, the run id of this Redis
     deltaic:{n1}:added          set     the replica ids under which `deltaic node add` has added this machine (plain)
     deltaic:{n1}:probe          string  never exists: the worker writes nothing to it, to find out whether Redis takes

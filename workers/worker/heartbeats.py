@@ -44,16 +44,16 @@ async def publish_heartbeats(
     while True:
         with contextlib.suppress(RedisError, OSError):
             confirmed = store.turn
-            fields: list[Any] = await own.hmget(Keys(name).header, "owner", "turn")
-            owner, turn = fields
+            found: list[Any] = await own.hmget(Keys(name).header, "owner", "turn")
+            owner, turn = found
             if owner is None or stored_turn(Keys(name).header, turn) < confirmed or not store.connected:
                 mailbox.suspect()
             elif owner != store.token.encode():
                 raise Fenced(name)
             await own.set(Keys(name).alive, store.token, px=ALIVE_MS)
             await _publish_met(own, Keys(name).met, peers)
-            told = heartbeat_fields(mailbox.node, serving=serving.is_set()) | custody.fields
-            await publish_heartbeat(own, name, grpc, **told)
+            fields = heartbeat_fields(mailbox.node, serving=serving.is_set()) | custody.fields
+            await publish_heartbeat(own, name, grpc, **fields)
         await asyncio.sleep(_JOINING_INTERVAL_S if mailbox.node.joins else _INTERVAL_S)
 
 
