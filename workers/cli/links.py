@@ -83,9 +83,10 @@ def _cell(listener: str, speaker: str, row: dict[str, bool] | NodeStoreUnavailab
 def _set_and_show(settings: FleetSettings, cuts: set[Cut], *, paused: bool) -> None:
     """Pause or open `cuts`, and print all links. Raises `StoreUnavailable` if some could not be set."""
     matrix = asyncio.run(_set_links(settings, cuts, paused=paused))
-    Console().print(matrix_table(matrix), "", _summary(matrix), sep="\n")
-    rows = {listener: matrix[listener] for listener in sorted({listener for listener, _ in cuts})}
-    failed = {listener: row for listener, row in rows.items() if isinstance(row, NodeStoreUnavailable)}
+    silent = {listener: row for listener, row in matrix.items() if isinstance(row, NodeStoreUnavailable)}
+    if len(silent) < len(matrix):
+        Console().print(matrix_table(matrix), "", _summary(matrix), sep="\n")
+    failed = {listener: silent[listener] for listener in sorted({listener for listener, _ in cuts} & silent.keys())}
     if failed:
         reasons = "; ".join(dict.fromkeys(map(str, failed.values())))
         is_down = all(row.reason == REFUSED for row in failed.values())

@@ -99,4 +99,6 @@ async def _statuses(in_file: FleetSettings) -> AsyncGenerator[FleetStatus, None]
 
 
 def _for_people(fleet: FleetStatus, clocks: ClockSettings) -> RenderableType:
-    return Group(headline(fleet), "", nodes_table(fleet), "", clocks_table(fleet), "", *status_notes(fleet, clocks))
+    tables = [table for table in (nodes_table(fleet), clocks_table(fleet)) if table is not None]
+    spaced = (part for table in tables for part in (table, ""))
+    return Group(headline(fleet), "", *spaced, *status_notes(fleet, clocks))

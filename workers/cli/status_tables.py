@@ -169,12 +169,14 @@ def _round(node: NodeStatus, at_ms: int) -> Text:
     return text
 
 
-def clocks_table(fleet: FleetStatus) -> RenderableType:
+def clocks_table(fleet: FleetStatus) -> RenderableType | None:
     """Return a table with a row per member: its clock, and with each entry how far it is behind that peer.
 
-    Where that is wider than the terminal, it is a sentence for each member.
+    Where that is wider than the terminal, it is a sentence for each member. `None` if no clock is known.
     """
     members = fleet.taking_part
+    if all(node.clock is None for node in members):
+        return None
     table = plain_table(Column("has seen", no_wrap=True), *(Column(f"of {_id(peer)}") for peer in members))
     sentences = []
     for node in members:

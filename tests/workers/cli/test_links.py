@@ -79,6 +79,13 @@ def test_a_redis_that_is_away_is_named_and_the_other_links_are_set(
     assert "paused links: 2" in healed.stdout
 
 
+@pytest.mark.parametrize("line", ["heal", "partition n1"])
+def test_without_any_redis_there_is_an_error_and_no_table_of_question_marks(tmp_path: Path, line: str) -> None:
+    result = invoke(fleet_file(tmp_path, **sections({"n1": AWAY, "n2": AWAY})), *line.split())
+    assert result.stdout == ""
+    assert "start the fleet" in str(result.exception)
+
+
 def test_workers_obey(fleet: Fleet, deltaic: Command, key: str) -> None:
     deltaic("partition", "n1,n2", "n3,n4,n5")
     fleet["n1"].increment(key)

@@ -122,6 +122,11 @@ def test_a_clock_is_shown_with_how_far_it_is_behind() -> None:
     assert row(table, 2) == ["n3", "?", "?", "?"]
 
 
+def test_without_any_clock_there_is_no_table_of_question_marks() -> None:
+    """With every Redis away, the status was two tables of question marks."""
+    assert clocks_table(fleet(node("n1", None, problem="x"), node("n2", None, problem="x"))) is None
+
+
 @pytest.fixture
 def five() -> FleetStatus:
     """A fleet as in the README: five nodes, apart, in two halves."""
