@@ -15,7 +15,8 @@ from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.patterns import Pattern
 from crdt_core.commands.replies import OK, CommandError, Status
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.replica.deleting import delete_by_part, parts_under
+from crdt_core.commands.slicing import at_once, parts_of_all
+from crdt_core.replica.deleting import delete_by_part
 from crdt_core.types import FAMILIES
 from crdt_core.types.members import RESERVED
 
@@ -43,10 +44,6 @@ def _delete_by_part(session: Session, args: list[bytes]) -> Generator[None, None
         is_found = session.find(key) is not None
         deleted += (yield from delete_by_part(session.replica, key)) and is_found
     return deleted
-
-
-def _parts_of(replica: Replica, args: list[bytes]) -> int:
-    return sum(parts_under(replica, key) for key in args)
 
 
 def _exists(session: Session, args: list[bytes]) -> Reply:
@@ -118,28 +115,28 @@ def _all_parts(replica: Replica, args: list[bytes]) -> int:  # noqa: ARG001
     return replica.catalogue.size
 
 
-def _rename(session: Session, args: list[bytes]) -> Reply:
-    _move(session, args[0], args[1])
+def _rename(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    yield from _move(session, args[0], args[1])
     return OK
 
 
-def _renamenx(session: Session, args: list[bytes]) -> Reply:
+def _renamenx(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     if session.take(args[0]) is not None and session.take(args[1]) is not None:
         return 0
-    _move(session, args[0], args[1])
+    yield from _move(session, args[0], args[1])
     return 1
 
 
-def _move(session: Session, source: bytes, target: bytes) -> None:
+def _move(session: Session, source: bytes, target: bytes) -> Generator[None, None, None]:
     found = session.take(source)
     if found is None:
         raise CommandError(_NO_KEY)
     if source != target:
-        _copy_to(session, found, target)
-        session.replica.delete(source)
+        yield from _copy_to(session, found, target)
+        yield from delete_by_part(session.replica, source)
 
 
-def _copy(session: Session, args: list[bytes]) -> Reply:
+def _copy(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     replaces, rest = False, args[2:]
     while rest:
         option = rest.pop(0).upper()
@@ -154,20 +151,20 @@ def _copy(session: Session, args: list[bytes]) -> Reply:
     found = session.take(args[0])
     if found is None or (session.take(args[1]) is not None and not replaces):
         return 0
-    _copy_to(session, found, args[1])
+    yield from _copy_to(session, found, args[1])
     return 1
 
 
-def _copy_to(session: Session, found: Object, target: bytes) -> None:
-    """Make `target` what shows in `found`, in place of all that has been seen there."""
+def _copy_to(session: Session, found: Object, target: bytes) -> Generator[None, None, None]:
+    """Make `target` what shows in `found`, in place of all that has been seen there; yield after each part."""
     source = found.type
-    contents = source.contents(session.replica.catalogue.view(found))
+    contents = yield from source.contents_by_part(session.replica.catalogue.view(found))
     if contents is None:
         raise CommandError(f"ERR a key of type {source.name} cannot be copied or renamed")
     deadline_ms = session.deadline_ms(found.key)
     session.take(target)
     copied_as = source if source.plain else next(type_ for type_ in FAMILIES[source.family] if type_.plain)
-    session.overwrite(target, session.type_in_place(target, copied_as), contents)
+    yield from session.overwrite_by_part(target, session.type_in_place(target, copied_as), contents)
     if deadline_ms is not None:
         set_deadline(session, target, deadline_ms)
 
@@ -186,7 +183,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "Deletes keys.",
         _SEEN,
         "O(N) in the keys",
-        sliced=Sliced(_delete_by_part, _parts_of),
+        sliced=Sliced(_delete_by_part, parts_of_all),
     ),
     Command(
         "generic",
@@ -198,7 +195,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "Deletes keys, as DEL does.",
         _SEEN,
         "O(N) in the keys",
-        sliced=Sliced(_delete_by_part, _parts_of),
+        sliced=Sliced(_delete_by_part, parts_of_all),
     ),
     Command(
         "generic",
@@ -294,10 +291,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         3,
         TWO_KEYS,
         "write",
-        _rename,
+        at_once(_rename),
         "Moves the value of a key to another name.",
         _COPIED,
         "O(N) in the value",
+        sliced=Sliced(_rename, parts_of_all),
     ),
     Command(
         "generic",
@@ -305,10 +303,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         3,
         TWO_KEYS,
         "write fast",
-        _renamenx,
+        at_once(_renamenx),
         "Moves the value of a key to another name, if that name is free at this node.",
         _COPIED,
         "O(N) in the value",
+        sliced=Sliced(_renamenx, parts_of_all),
     ),
     Command(
         "generic",
@@ -316,9 +315,10 @@ COMMANDS: tuple[Command[Session], ...] = (
         -3,
         TWO_KEYS,
         "write denyoom",
-        _copy,
+        at_once(_copy),
         "Copies the value of a key to another name.",
         _COPIED,
         "O(N) in the value",
+        sliced=Sliced(_copy, parts_of_all),
     ),
 )

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.replies import CommandError
 from crdt_core.errors import TooLarge
+from crdt_core.replica.deleting import remove_by_part
 from crdt_core.types import View
 from crdt_core.types.expiry import deadline_of
 from crdt_core.types.members import RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Generator, Iterable, Iterator
     from typing import Any
 
     from crdt_core.lattice.clocks import Stamp
@@ -166,12 +167,25 @@ class Session:
         `keeps_attributes`.
         """
         replica = self.replica
-        head = replica.head(key)
-        if head is not None:
-            for link in [link for link in head.chain() if link.live]:
-                if (type_.collection or link.type is not type_) and not (keeps_attributes and link.type.attribute):
-                    replica.remove(link)
+        for link in self._displaced(key, type_):
+            if not (keeps_attributes and link.type.attribute):
+                replica.remove(link)
         replica.write_parts(key, type_, type_.rewrite(replica.view(key, type_), contents, self.now))
+
+    def overwrite_by_part(self, key: bytes, type_: CrdtType, contents: Any) -> Generator[None, None, None]:
+        """Do what `overwrite` does; yield after each part."""
+        replica = self.replica
+        for link in self._displaced(key, type_):
+            yield from remove_by_part(replica, link)
+        for part, payload in type_.rewrite(replica.view(key, type_), contents, self.now):
+            replica.write(key, type_, part, payload)
+            yield
+
+    def _displaced(self, key: bytes, type_: CrdtType) -> list[Object]:
+        """Return the objects under `key` that are removed before an object of `type_` takes their place."""
+        head = self.replica.head(key)
+        chain = () if head is None else head.chain()
+        return [link for link in chain if link.live and (type_.collection or link.type is not type_)]
 
     def must_fit(self, size: int) -> None:
         """Raise `CommandError` or `TooLarge` if a value of `size` bytes would be too long."""

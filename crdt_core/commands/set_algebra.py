@@ -6,53 +6,80 @@ A command that stores its result makes an observed delete of the destination, an
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
-from crdt_core.commands.command import ALL_KEYS, NO_KEYS, Command
+from crdt_core.commands.command import ALL_KEYS, NO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
-from crdt_core.commands.sets import members_of, seen_set
+from crdt_core.commands.sets import has_member, seen_set
+from crdt_core.commands.slicing import at_once, parts_of_all
+from crdt_core.lattice.siblings import shows
+from crdt_core.replica.sliceable import finish
 from crdt_core.types import ORSET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Generator, Iterator
 
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
+    from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
 
-Combine: TypeAlias = "Callable[[list[list[bytes]]], Collection[bytes]]"
+_AT_ONCE = 20
+"""So many members are looked at in one step."""
+
+Combine: TypeAlias = "Callable[[list[Object | None]], Generator[None, None, Collection[bytes]]]"
 
 
-def _union(sets: list[list[bytes]]) -> Collection[bytes]:
-    return dict.fromkeys(member for members in sets for member in members)
+def _union(sets: list[Object | None]) -> Generator[None, None, Collection[bytes]]:
+    found: dict[bytes, None] = {}
+    for some in _some_of_each(sets):
+        found.update(dict.fromkeys(some))
+        yield
+    return found
 
 
-def _inter(sets: list[list[bytes]]) -> Collection[bytes]:
-    least, *others = sorted(sets, key=len)
-    lookups = [set(other) for other in others]
-    return [member for member in least if all(member in lookup for lookup in lookups)]
+def _inter(sets: list[Object | None]) -> Generator[None, None, Collection[bytes]]:
+    least, *others = sorted(sets, key=lambda found: 0 if found is None else found.live)
+    members: list[bytes] = []
+    for some in _some_of_each([least]):
+        members += [member for member in some if all(has_member(other, member) for other in others)]
+        yield
+    return members
 
 
-def _diff(sets: list[list[bytes]]) -> Collection[bytes]:
-    without = {member for members in sets[1:] for member in members}
-    return [member for member in sets[0] if member not in without]
+def _diff(sets: list[Object | None]) -> Generator[None, None, Collection[bytes]]:
+    first, *others = sets
+    members: list[bytes] = []
+    for some in _some_of_each([first]):
+        members += [member for member in some if not any(has_member(other, member) for other in others)]
+        yield
+    return members
 
 
-def _combined(session: Session, keys: list[bytes], combine: Combine) -> Collection[bytes]:
-    return combine([members_of(found) for found in [seen_set(session, key) for key in keys]])
+def _some_of_each(sets: list[Object | None]) -> Iterator[list[bytes]]:
+    """Yield the members of all sets, one set after the other, some at a time."""
+    for found in sets:
+        parts = iter(() if found is None else found.parts.items())
+        while some := list(islice(parts, _AT_ONCE)):
+            yield [part for part, siblings in some if shows(siblings)]
+
+
+def _combined(session: Session, keys: list[bytes], combine: Combine) -> Generator[None, None, Collection[bytes]]:
+    return combine([seen_set(session, key) for key in keys])
 
 
 def _algebra(combine: Combine, session: Session, args: list[bytes]) -> Reply:
-    members = _combined(session, args, combine)
+    members = finish(_combined(session, args, combine))
     session.must_fit_reply(members)
     return SetOf(list(members))
 
 
-def _store(combine: Combine, session: Session, args: list[bytes]) -> Reply:
-    members = _combined(session, args[1:], combine)
-    session.overwrite(args[0], session.type_in_place(args[0], ORSET), members)
+def _store(combine: Combine, session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    members = yield from _combined(session, args[1:], combine)
+    yield from session.overwrite_by_part(args[0], session.type_in_place(args[0], ORSET), members)
     return len(members)
 
 
@@ -66,7 +93,7 @@ def _sintercard(session: Session, args: list[bytes]) -> Reply:
             raise CommandError(SYNTAX)
         limit = parse_within(rest[1], 0, refusal="ERR LIMIT can't be negative")
         rest = rest[2:]
-    size = len(_combined(session, args[1 : 1 + numkeys], _inter))
+    size = len(finish(_combined(session, args[1 : 1 + numkeys], _inter)))
     return min(size, limit) if limit else size
 
 
@@ -115,10 +142,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         -3,
         ALL_KEYS,
         "write denyoom",
-        partial(_store, _union),
+        at_once(partial(_store, _union)),
         "Stores the members of any of the sets.",
         _STORED,
         "O(N) in all sets",
+        sliced=Sliced(partial(_store, _union), parts_of_all),
     ),
     Command(
         "set",
@@ -126,10 +154,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         -3,
         ALL_KEYS,
         "write denyoom",
-        partial(_store, _inter),
+        at_once(partial(_store, _inter)),
         "Stores the members that all sets have.",
         _STORED,
         "O(N) in all sets",
+        sliced=Sliced(partial(_store, _inter), parts_of_all),
     ),
     Command(
         "set",
@@ -137,10 +166,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         -3,
         ALL_KEYS,
         "write denyoom",
-        partial(_store, _diff),
+        at_once(partial(_store, _diff)),
         "Stores the members that only the first set has.",
         _STORED,
         "O(N) in all sets",
+        sliced=Sliced(partial(_store, _diff), parts_of_all),
     ),
     Command(
         "set",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COMMANDS",
     "add_members",
+    "has_member",
     "members_of",
     "remove_members",
     "seen_set",
@@ -65,7 +66,8 @@ def members_of(found: Object | None) -> list[bytes]:
     return [] if found is None else [part for part, siblings in found.parts.items() if shows(siblings)]
 
 
-def _has(found: Object | None, member: bytes) -> bool:
+def has_member(found: Object | None, member: bytes) -> bool:
+    """Return whether a set has the member; `None` has none."""
     return found is not None and shows(found.parts.get(member))
 
 
@@ -114,7 +116,7 @@ def remove_members(session: Session, args: list[bytes], new: CrdtType | None = N
     removed = 0
     if found is not None or type_.removes_win:
         for member in args[1:]:
-            removed += _has(found, member)
+            removed += has_member(found, member)
             session.take_out(key, type_, member)
     return removed
 
@@ -131,12 +133,12 @@ def _scard(session: Session, args: list[bytes]) -> Reply:
 
 
 def _sismember(session: Session, args: list[bytes]) -> Reply:
-    return int(_has(seen_set(session, args[0]), args[1]))
+    return int(has_member(seen_set(session, args[0]), args[1]))
 
 
 def _smismember(session: Session, args: list[bytes]) -> Reply:
     found = seen_set(session, args[0])
-    return [int(_has(found, member)) for member in args[1:]]
+    return [int(has_member(found, member)) for member in args[1:]]
 
 
 def _spop(session: Session, args: list[bytes]) -> Reply:
@@ -192,7 +194,7 @@ def _smove(session: Session, args: list[bytes]) -> Reply:
         return 0
     _to_shrink(session, source)
     _as_set(into)
-    if not _has(found, member):
+    if not has_member(found, member):
         return 0
     if source != target:
         session.take_out(source, found.type, member)

@@ -9,17 +9,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.replica.deleting import delete_by_part, parts_under
+from crdt_core.replica.sliceable import finish
 from crdt_core.types.expiry import deadline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from crdt_core.commands.command import Command
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
     from crdt_core.replica.replica import Replica
 
-__all__ = ["parts_changed", "run_by_part"]
+__all__ = ["at_once", "parts_changed", "parts_of_all", "run_by_part"]
+
+
+def at_once(
+    steps: Callable[[Session, list[bytes]], Generator[None, None, Reply]],
+) -> Callable[[Session, list[bytes]], Reply]:
+    """Return the function of a command that does all `steps` in one go."""
+    return lambda session, args: finish(steps(session, args))
+
+
+def parts_of_all(replica: Replica, args: list[bytes]) -> int:
+    """Return how many parts stand under all keys in `args`."""
+    return sum(parts_under(replica, key) for key in args)
 
 
 def parts_changed(replica: Replica, command: Command[Session], args: list[bytes], wall_ms: int) -> int:

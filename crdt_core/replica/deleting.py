@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crdt_core.types.contract import PartWrite
     from crdt_core.types.object import Object
 
-__all__ = ["delete_by_part", "parts_under"]
+__all__ = ["delete_by_part", "parts_under", "remove_by_part"]
 
 _AT_ONCE = 100
 """So many parts are looked at in one step."""
@@ -37,15 +37,20 @@ def delete_by_part(replica: Replica, key: bytes) -> Generator[None, None, bool]:
         return False
     is_showing = bool(head.showing())
     for found in [object_ for object_ in head.chain() if object_.live]:
-        remainders: list[PartWrite] = []
-        if found.type.collection:
-            yield from _take_parts(replica, found, remainders)
-        replica.remove(found)
-        yield
-        for part, payload in remainders:
-            replica.write(key, found.type, part, payload)
-            yield
+        yield from remove_by_part(replica, found)
     return is_showing
+
+
+def remove_by_part(replica: Replica, found: Object) -> Generator[None, None, None]:
+    """Do what `Replica.remove` does; yield after each part."""
+    remainders: list[PartWrite] = []
+    if found.type.collection:
+        yield from _take_parts(replica, found, remainders)
+    replica.remove(found)
+    yield
+    for part, payload in remainders:
+        replica.write(found.key, found.type, part, payload)
+        yield
 
 
 def _take_parts(replica: Replica, found: Object, remainders: list[PartWrite]) -> Generator[None, None, None]:

@@ -31,7 +31,7 @@ from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, all_covered
 from crdt_core.types.text import decode_text, encode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from crdt_core.lattice.clocks import Dot, ReplicaId, Stamp
     from crdt_core.lattice.replica_index import DenseClock, ReplicaIndex
@@ -215,7 +215,12 @@ class CrdtType(ABC):
         """
         return None
 
-    def rewrite(self, view: View, contents: Any, now: Stamp) -> list[PartWrite]:  # noqa: ARG002
+    def contents_by_part(self, view: View) -> Generator[None, None, Any]:
+        """Return the same as `contents`, in any order, and yield after some parts. By default all is one step."""
+        yield
+        return self.contents(view)
+
+    def rewrite(self, view: View, contents: Any, now: Stamp) -> Iterable[PartWrite]:  # noqa: ARG002
         """Return the writes that make `contents`, in the form of the family, the value of the object.
 
         The writes replace all that `view` shows of an object that is no collection. A collection was deleted before.
@@ -229,7 +234,7 @@ class CrdtType(ABC):
         By default the sum is written whole, so concurrent increments do not add.
         """
         before = self.text(view.parts, view.replica_index)
-        return self.rewrite(view, b"%d" % (int(before or b"0") + amount), now)
+        return list(self.rewrite(view, b"%d" % (int(before or b"0") + amount), now))
 
     # Codec
 

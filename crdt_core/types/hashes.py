@@ -24,7 +24,7 @@ from crdt_core.types.strings import WrittenType, explain_share, fold_counted, fo
 from crdt_core.types.text import decode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.lattice.replica_index import ReplicaIndex
@@ -86,8 +86,18 @@ class HashType(WrittenType):
     def contents(self, view: View) -> dict[bytes, bytes]:
         return self.value(view)
 
-    def rewrite(self, view: View, contents: dict[bytes, bytes], now: Stamp) -> list[PartWrite]:
-        return [write for field, value in contents.items() for write in set_field(view, slot_part(field), value, now)]
+    def contents_by_part(self, view: View) -> Generator[None, None, dict[bytes, bytes]]:
+        found: dict[bytes, bytes] = {}
+        for part in view.parts:
+            slot = slot_of(part) if is_share(part) else part
+            value = field_value(view.parts, slot, view.replica_index)
+            if value is not None:
+                found[field_of(slot)] = value
+            yield
+        return found
+
+    def rewrite(self, view: View, contents: dict[bytes, bytes], now: Stamp) -> Iterable[PartWrite]:
+        return (write for field, value in contents.items() for write in set_field(view, slot_part(field), value, now))
 
     def decode_part(self, value: Any) -> bytes:
         part = decode_text(value)

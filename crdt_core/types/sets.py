@@ -22,7 +22,7 @@ from crdt_core.lattice.siblings import shows
 from crdt_core.types.contract import CrdtType, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Iterable
 
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.lattice.siblings import Siblings
@@ -47,8 +47,15 @@ class SetType(CrdtType):
     def contents(self, view: View) -> list[bytes]:
         return list(view.shown())
 
-    def rewrite(self, view: View, contents: Sequence[bytes], now: Stamp) -> list[PartWrite]:  # noqa: ARG002
-        return [(member, True) for member in contents]
+    def contents_by_part(self, view: View) -> Generator[None, None, list[bytes]]:
+        members = []
+        for member in view.shown():
+            members.append(member)
+            yield
+        return members
+
+    def rewrite(self, view: View, contents: Iterable[bytes], now: Stamp) -> Iterable[PartWrite]:  # noqa: ARG002
+        return ((member, True) for member in contents)
 
     def events(self, part: bytes, before: Siblings, now: Siblings) -> list[bytes]:  # noqa: ARG002
         if shows(now) is shows(before):

@@ -10,6 +10,7 @@ from crdt_core.lattice.clocks import Dot, Stamp
 from crdt_core.lattice.replica_index import ReplicaIndex
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, is_tombstone, unfold
 from crdt_core.replica.replica import Replica
+from crdt_core.replica.sliceable import finish
 from crdt_core.types import FAMILIES, SLOT, TYPES, CrdtType, View
 from crdt_core.types.contract import FormerWrite, LiveWrite, Shape
 from crdt_core.types.strings import integer
@@ -181,6 +182,7 @@ def test_what_is_copied_is_the_value(name: str) -> None:
     into = next(other for other in FAMILIES[type_.family] if other.plain)
     for replica, found in grown(name):
         contents = type_.contents(replica.catalogue.view(found))
+        assert finish(type_.contents_by_part(replica.catalogue.view(found))) == contents
         if contents is None or not found.live:
             continue
         copy = Replica("n9")

@@ -98,7 +98,7 @@ def test_a_delete_of_the_hash_resets_every_share_also_those_that_are_reset() -> 
 
 def test_a_copy_has_the_values_and_not_the_shares() -> None:
     view = hash_of(f=b"10", g=3)
-    copied = HASH.rewrite(View({}, ReplicaIndex()), HASH.contents(view), Stamp(9, 0))
+    copied = list(HASH.rewrite(View({}, ReplicaIndex()), HASH.contents(view), Stamp(9, 0)))
     assert copied == [(b"f", Stamped(b"10", 9)), (b"g", Stamped(b"3", 9))]
 
 

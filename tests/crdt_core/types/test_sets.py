@@ -49,7 +49,7 @@ def test_members_are_sorted_bytes() -> None:
     view = view_of(b={("n1", 1): True}, a={("n1", 2): True}, c={("n1", 3): TOMBSTONE})
     assert GSET.value(view) == [b"a", b"b"]
     assert sorted(GSET.contents(view)) == [b"a", b"b"]
-    assert ORSET.rewrite(view_of(), [b"b", b"a"], NOW) == [(b"b", True), (b"a", True)]
+    assert list(ORSET.rewrite(view_of(), [b"b", b"a"], NOW)) == [(b"b", True), (b"a", True)]
 
 
 @pytest.mark.parametrize("type_", [GSET, ORSET, RWSET])
