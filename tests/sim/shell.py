@@ -40,7 +40,7 @@ from crdt_core.replica.proof import CATALOGUE, Proof, collections_of, fields_of,
 from crdt_core.types.members import Members
 from tests.sim import checks
 from tests.sim.addresses import address_of, host_of, known_members
-from tests.sim.bootstrap import Bootstrap, disowned_by_peers
+from tests.sim.bootstrap import Bootstrap, disowned_by_peers, evidence_of_others
 from tests.sim.flight import Flight, ObservedNode, Told, with_token
 from tests.sim.persisted import all_records, load
 from tests.sim.plan import EPOCH_MS, PLENTY, Setup
@@ -632,6 +632,7 @@ def decide(host: Host, owner: str, override: OperatorOverride) -> None:
 
 def _run(host: Host, decided: Start) -> None:
     world = host.world
+    met = {name: found.run_id for name, found in evidence_of_others(host).items() if found is not None}
     host.store.drop_mail([entry for entry, content in host.store.inbox.items() if carries_patch(content)])
     host.starting = ""
     setup = Setup.draw(world.rng)
@@ -644,6 +645,7 @@ def _run(host: Host, decided: Start) -> None:
     if host.process is not None:
         host.succeeded.append(host.process)
     host.process = Process(host, node, setup, decided)
+    host.process.met.update(met)
     world.note(host.name, "starts as", replica.id, "at", dict(replica.clock_with_folded))
     checks.started(host.process)
     host.process.begin()
