@@ -18,7 +18,8 @@ class NodeOptions:
     `refused_delay_ms`: how long until a peer is asked again about the same log entry that makes no sense.
     `chunk_bytes`: the largest message of a patch, unless a single part is larger. The rest of the patch follows on
     request. Larger: fewer round trips, longer turns.
-    `looks_per_chunk`: how many parts a turn may look at for one message of a patch. More: longer turns.
+    `looks_per_chunk`: how many parts a turn may look at for one message of a patch; one that is listed counts as
+    several. More: longer turns.
     `parts_per_slice`: a patch with more parts is joined in slices of so many. More: others wait longer for each slice.
     `parts_per_turn`: a call that may change more parts is run in slices. More: others wait longer for each such call.
     `delta_bytes_per_turn`: a delta of more bytes is applied in slices. More: longer turns.

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from crdt_core.lattice.deltas import Address, Patch, PatchPart
     from crdt_core.replica.replica import Replica
 
-__all__ = ["PatchWalk"]
+__all__ = ["LOOKS_PER_LISTING", "PatchWalk"]
+
+LOOKS_PER_LISTING = 5
+"""To list a part costs about as much as to look at so many, and it takes many thousands to fill a megabyte."""
 
 _NO_TIME = Stamp(0, 0)
 
@@ -65,14 +68,16 @@ class PatchWalk:
     def take(self, room: int, looks: int) -> list[EncodedPart]:
         """Return the next parts: as many as fit into `room` bytes of JSON, but at least one.
 
-        Looks at no more than `looks` parts. If the receiver lacks none of them, the result is empty.
+        Looks at no more than `looks` parts; one that is listed counts as `LOOKS_PER_LISTING`. If the receiver lacks
+        none of them, the result is empty.
         """
         taken: list[EncodedPart] = []
         if self._held is not None and self._frozen is None and self._held[:3] in self._changed:
             self._held = None  # it is listed again later, perhaps in this message
-        for _ in range(looks):
+        while looks > 0:
             part = self._held or next(self._parts, self)
             self._held = None
+            looks -= 1
             if part is self:
                 self.ended = True
                 break
@@ -83,6 +88,7 @@ class PatchWalk:
                 self._held = part
                 break
             taken.append(part)
+            looks -= LOOKS_PER_LISTING - 1
         return taken
 
     def patch(self, parts: Iterable[PatchPart], hlc: Stamp) -> Patch:

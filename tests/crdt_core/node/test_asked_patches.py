@@ -11,6 +11,7 @@ from crdt_core.node.asked_patches import MadePatch
 from crdt_core.node.events import Call, PatchAsked, Reply
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
+from crdt_core.replica.patch_walk import LOOKS_PER_LISTING
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.histories import whole_state
 from tests.crdt_core.writes import Add
@@ -33,7 +34,7 @@ def replies(node: Node, *events: Any) -> list[Reply]:
 
 
 def test_a_large_patch_takes_several_turns_and_is_that_of_its_last() -> None:
-    node = node_with_keys(NodeOptions(looks_per_chunk=10))
+    node = node_with_keys(NodeOptions(looks_per_chunk=10 * LOOKS_PER_LISTING))
     said = replies(node, PatchAsked(VersionVector(), "asked", 1 << 20))
     turns = 1
     while node.patches_asked:
@@ -53,7 +54,7 @@ def test_a_large_patch_takes_several_turns_and_is_that_of_its_last() -> None:
 
 
 def test_the_json_is_the_canonical_one() -> None:
-    node = node_with_keys(NodeOptions(looks_per_chunk=7))
+    node = node_with_keys(NodeOptions(looks_per_chunk=7 * LOOKS_PER_LISTING))
     said = replies(node, PatchAsked(VersionVector(), "asked", 1 << 20))
     while not said:
         said = replies(node, Call(Add(b"key 2", b"z"), None))
@@ -70,7 +71,7 @@ def test_small_patches_are_answered_in_their_own_turn_and_in_their_order() -> No
 
 
 def test_a_patch_that_would_be_too_long_ends_early() -> None:
-    node = node_with_keys(NodeOptions(looks_per_chunk=5))
+    node = node_with_keys(NodeOptions(looks_per_chunk=5 * LOOKS_PER_LISTING))
     said = replies(node, PatchAsked(VersionVector(), "asked", 100))
     assert isinstance(said[0].error, TooMany)
     assert said[0].error.setting == "limits.message_bytes_max"

@@ -13,13 +13,14 @@ from crdt_core.node.events import Call, ImageAsked, ImageDropped, Reply
 from crdt_core.node.image import Image, ImagePiece, ImageReader
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
+from crdt_core.replica.patch_walk import LOOKS_PER_LISTING
 from crdt_core.replica.replica import Replica
 from crdt_core.types import TYPES
 from tests.crdt_core.histories import World, lasting_state, steps, values, whole_state, worlds
 from tests.invocations import command
 
 FOUNDERS = ("n1", "n2", "n3")
-SMALL = NodeOptions(chunk_bytes=256, looks_per_chunk=7)
+SMALL = NodeOptions(chunk_bytes=256, looks_per_chunk=7 * LOOKS_PER_LISTING)
 
 
 def turn(node: Node, *events) -> list[Reply]:
