@@ -106,6 +106,7 @@ class TurnLoop:
         self._effects: list[Effect] = []
         self._changed: Mapping[tuple[bytes, str, bytes], Siblings] = {}
         self._is_committing = False
+        self._commits_slices = False  # the commit under way takes many transactions
         self._is_suspicious = False
         self._began_s: float | None = None
 
@@ -218,6 +219,7 @@ class TurnLoop:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
         node = self.node
+        stood_still = self._is_at_something_large
         if node.calls_waiting and not (node.joins_waiting or node.deltas_waiting or node.offers_waiting):
             turn = node.end_large_call()
         else:
@@ -229,17 +231,21 @@ class TurnLoop:
                 self._events, self._event_places, self._asked, self._passed = [], [], {}, self._arrived
             turn = node.turn(events, wall_ms, monotonic_ms)
         self._effects = turn.effects
+        if stood_still:
+            for waiter in self._begun:
+                waiter.deadline_s = max(waiter.deadline_s, monotonic_ms / 1000 + waiter.patience_s)
         is_behind = node.calls_waiting or node.calls_held or node.deltas_waiting or node.offers_waiting
         if is_behind or node.patches_asked or self._events or self._asked:
             self._become_due()
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
             return None
         self._is_suspicious, self._is_committing, self._began_s = False, True, monotonic_ms / 1000
+        self._commits_slices = bool(turn.commit.earlier)
         return turn.commit
 
     def confirm(self) -> None:
         """Note that the commit which `begin` returned is durable."""
-        self._is_committing = False
+        self._is_committing = self._commits_slices = False
         self._changed = self.node.replica.catalogue.in_flight
         self.confirmed = self.node.confirm()
 
@@ -275,9 +281,16 @@ class TurnLoop:
 
     @property
     def _impatient(self) -> tuple[dict[Waiter, Event], ...]:
-        """The callers whose time runs. It stands still for those whose call is large, or waits for a large one."""
-        is_large = self.node.calls_waiting or self.node.offers_waiting
-        return (self._asked,) if is_large else (self._begun, self._asked)
+        """The callers whose time runs. It stands still for those whose call is large, or waits for a large one.
+
+        So it does while such a call is committed, as long as Redis confirms one part of it after the other.
+        """
+        stands_still = self._is_at_something_large or (self._commits_slices and self._store.trouble is None)
+        return (self._asked,) if stands_still else (self._begun, self._asked)
+
+    @property
+    def _is_at_something_large(self) -> bool:
+        return bool(self.node.calls_waiting or self.node.offers_waiting)
 
     def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
         """Show `observe` what has changed. A mistake of its own must not end the turns; it is logged and counted."""

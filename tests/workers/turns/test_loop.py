@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdt_core.codec.messages import Ask, encode_message
+from crdt_core.commands import COMMANDS, Execute
 from crdt_core.errors import DeltaicError, InvalidArgument, InvariantBroken, Overloaded, Stopping, StoreUnavailable
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import (
@@ -47,15 +48,15 @@ TIMEOUT_S = 10.0
 class Shell:
     """A shell of the loop whose commits are confirmed when the test says so; `told` is what each caller heard."""
 
-    def __init__(self, calls_waiting_max: int = 100) -> None:
+    def __init__(self, calls_waiting_max: int = 100, **options: int) -> None:
         self.trouble: Trouble | None = None
         self.woken = 0
         self.now_s = 0.0
         self.told: dict[str, list[tuple[Any, Exception | None]]] = {}
         self.sent: list[Any] = []
-        options = NodeOptions(exchange_timeout_ms=60_000)
+        made = NodeOptions(exchange_timeout_ms=60_000, **options)
         self.loop = TurnLoop(
-            Node("n1", Replica("n1", founders=["n1", "n2"]), "s", options=options),
+            Node("n1", Replica("n1", founders=["n1", "n2"]), "s", options=made),
             self,
             self._wake,
             call_timeout_s=TIMEOUT_S,
@@ -353,6 +354,46 @@ def test_whoever_waits_too_long_is_told_why_and_whether_it_may_still_happen(shel
     shell.turn()
     assert shell.loop.node.replica.value(KEY) == 1
     assert [len(said) for said in shell.told.values()] == [1, 1]
+
+
+def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committed() -> None:
+    """FLUSHALL of a million keys was told after ten seconds that Redis had not confirmed it, before Redis was asked."""
+    shell = Shell(parts_per_turn=5)
+    words = [word for number in range(20) for word in (b"key%d" % number, b"v")]
+    shell.submit("fill", Execute([(COMMANDS[b"MSET"], words)], 1_000_000, 1))
+    shell.turn()
+    shell.submit("flush", Execute([(COMMANDS[b"FLUSHALL"], [])], 1_000_000, 1))
+    assert shell.begin() is None
+    while shell.loop.node.prepare():
+        shell.now_s += TIMEOUT_S
+        shell.tell(shell.loop.give_up_late(shell.now_s))
+    commit = shell.begin()
+    assert commit is not None
+    assert commit.earlier
+    shell.now_s += 2 * TIMEOUT_S  # of many transactions, one after the other
+    shell.tell(shell.loop.give_up_late(shell.now_s))
+    assert "flush" not in shell.told
+    shell.finish()
+    ((_, error),) = shell.told["flush"]
+    assert error is None
+
+
+def test_the_caller_of_something_large_is_told_of_a_redis_that_does_not_answer() -> None:
+    shell = Shell(parts_per_turn=5)
+    words = [word for number in range(20) for word in (b"key%d" % number, b"v")]
+    shell.submit("fill", Execute([(COMMANDS[b"MSET"], words)], 1_000_000, 1))
+    shell.turn()
+    shell.submit("flush", Execute([(COMMANDS[b"FLUSHALL"], [])], 1_000_000, 1))
+    shell.begin()
+    while shell.loop.node.prepare():
+        shell.now_s += TIMEOUT_S
+    shell.begin()
+    shell.trouble = Trouble(shell.now_s, "Redis does not answer")
+    shell.tell(shell.loop.give_up_late(shell.now_s + TIMEOUT_S / 2))
+    assert "flush" not in shell.told, "its time has begun to run with the commit"
+    shell.now_s += TIMEOUT_S
+    shell.tell(shell.loop.give_up_late(shell.now_s))
+    assert "Redis does not answer" in str(shell.errors("flush"))
 
 
 def test_who_asks_for_more_than_a_turn_waits_longer_and_who_must_be_answered_for_ever(shell: Shell) -> None:
