@@ -12,7 +12,7 @@ from crdt_core.errors import Fenced
 from crdt_core.node.events import Call, RecordsDiffer
 from tests.invocations import command
 from tests.workers.storage.bench import Bench
-from workers.storage.proofreading import Proofreader
+from workers.storage.proofreading import IN_FLIGHT_MAX, Proofreader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -115,3 +115,13 @@ async def test_a_step_reads_a_bounded_number_of_fields(bench: Proofread, monkeyp
     for steps in (1, 2, 3):
         await bench.proofreader.step()
         assert bench.redis.info("commandstats")["cmdstat_hscan"]["calls"] == steps
+
+
+async def test_nothing_is_read_while_a_commit_has_much_under_way(bench: Proofread) -> None:
+    """Each question listed all of it, and held the node for half a second, of a flush of a million keys."""
+    bench.redis.delete(bench.keys.record(b"obj:few"))
+    catalogue = bench.node.replica.catalogue
+    catalogue.in_flight = {(b"k%d" % number, "string", b""): None for number in range(IN_FLIGHT_MAX + 1)}
+    assert await bench.read() == []
+    catalogue.in_flight = {}
+    assert await bench.read()
