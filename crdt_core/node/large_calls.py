@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from crdt_core.codec.deltas import encode_delta_of, encode_writes
 from crdt_core.errors import CallerError
 from crdt_core.node.events import Reply
+from crdt_core.replica.sharded import Sharded
 from crdt_core.replica.sliceable import Sliceable
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class PreparedCall:
     def _change(self, now: Stamp) -> Iterator[bool]:
         assert isinstance(self._operation, Sliceable)
         steps, token = self._operation.steps(self._replica, now), self.reply.token
+        self._replica.uncommitted = Sharded()
         is_over = False
         while not is_over:
             try:
@@ -77,6 +79,7 @@ class PreparedCall:
     def _commit(self, now: Stamp) -> Iterator[bool]:
         """Make the delta, some writes at a time."""
         if not self._replica.uncommitted:
+            self._replica.uncommitted = {}
             return
         pieces: list[bytes] = []
         committing = self._replica.commit_in_slices(now, self._size)

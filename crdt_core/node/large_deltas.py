@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from crdt_core.codec.delta_slices import decode_writes, outline_of
 from crdt_core.codec.deltas import decode_delta
 from crdt_core.errors import Malformed
+from crdt_core.replica.sharded import Sharded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,8 @@ class PreparedDelta:
         self.error: Malformed | None = None
         self._replica = replica
         self._size = size
-        self._writes: dict[Address, Payload] = {write[:3]: write.payload for write in delta.writes}
+        self._writes: Sharded[Address, Payload] = Sharded()
+        self._writes.update((write[:3], write.payload) for write in delta.writes)
         self._steps = self._run(content, start)
 
     def advance(self) -> bool:

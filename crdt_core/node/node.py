@@ -227,7 +227,7 @@ class Node:
         """The commit of the last turn is durable; returns what may be told of the replica now, as it may be shown."""
         replica = self.replica
         catalogue = replica.catalogue
-        catalogue.in_flight, catalogue.keys_in_flight = {}, {}
+        catalogue.in_flight, catalogue.keys_in_flight = {}, []
         clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
         return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), replica.members)
 

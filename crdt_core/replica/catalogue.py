@@ -21,6 +21,7 @@ from crdt_core.lattice.deltas import PatchPart
 from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import has_tombstone, shows, unfold
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
+from crdt_core.replica.sharded import sharded
 from crdt_core.types import View
 from crdt_core.types.object import Object
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.deltas import Address
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
     from crdt_core.lattice.siblings import Payload, Siblings
+    from crdt_core.replica.sharded import Gathered
     from crdt_core.types import CrdtType
 
 __all__ = ["Catalogue"]
@@ -74,8 +76,8 @@ class Catalogue:
         self.tombstones: dict[Address, int] = {}
         self.removals = 0
         self.expiring: dict[bytes, None] = {}
-        self.in_flight: dict[tuple[bytes, str, bytes], Siblings] = {}
-        self.keys_in_flight: dict[bytes, None] = {}
+        self.in_flight: Gathered[tuple[bytes, str, bytes], Siblings] = {}
+        self.keys_in_flight: list[bytes] | dict[bytes, None] = []
         self.size = 0
         self._watches: list[dict[Address, Siblings]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
@@ -274,11 +276,12 @@ class Catalogue:
 
         `in_flight` then has what was there before the first of them, and `keys_in_flight` the keys of all of them.
         """
-        before, keys = self.in_flight, self.keys_in_flight
+        before, keys = sharded(self.in_flight), self.keys_in_flight
+        keys = keys if isinstance(keys, list) else [*keys]
         changes = self.take_changes()
         for address, siblings in self.in_flight.items():
             before.setdefault(address, siblings)
-        keys.update(self.keys_in_flight)
+        keys += self.keys_in_flight
         self.in_flight, self.keys_in_flight = before, keys
         return changes
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from crdt_core.lattice.clocks import VersionVector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from crdt_core.lattice.clocks import Dot, ReplicaId
     from crdt_core.lattice.deltas import Address
@@ -47,8 +47,13 @@ class ChangeIndex:
         """Return how many addresses the index holds."""
         return self._size
 
-    def add(self, dot: Dot, addresses: Iterable[Address]) -> None:
+    def add(self, dot: Dot, addresses: Collection[Address]) -> None:
         """Note that the commit `dot` changed `addresses`. The counters of one replica id must not fall."""
+        if len(addresses) > self._limit:
+            while self._entries.get(dot.replica):
+                self._forget_oldest(dot.replica)
+            self.floor.merge({dot.replica: dot.counter})
+            return
         entry = tuple(addresses)
         self._entries.setdefault(dot.replica, deque()).append((dot.counter, entry))
         self._size += len(entry)

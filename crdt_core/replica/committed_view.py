@@ -29,6 +29,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, cast
 
 from crdt_core.lattice.siblings import shows
+from crdt_core.replica.sharded import Sharded
 from crdt_core.types import TYPES
 from crdt_core.types.object import Object
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Siblings
     from crdt_core.replica.catalogue import Catalogue
+    from crdt_core.replica.sharded import Gathered
 
 __all__ = ["CommittedView"]
 
@@ -54,7 +56,7 @@ class CommittedView:
         self._catalogue = catalogue
         self._of: object = None
         self._followed = 0
-        self._before: dict[bytes, Before] = {}
+        self._before: Gathered[bytes, Before] = {}
         self._rewound: dict[bytes, Object] = {}
 
     @property
@@ -90,12 +92,14 @@ class CommittedView:
         """
         changed = self._catalogue.in_flight
         if self._of is not changed:
-            self._of, self._followed, self._before, self._rewound = changed, 0, {}, {}
+            self._of, self._followed, self._rewound = changed, 0, {}
+            self._before = Sharded() if isinstance(changed, Sharded) else {}
         if self._followed == len(changed):
             return
-        latest = list(islice(reversed(changed.items()), len(changed) - self._followed))
+        latest = list(islice(reversed(changed), len(changed) - self._followed))
         self._followed = len(changed)
-        for (key, type_name, part), siblings in reversed(latest):
+        for address in reversed(latest):
+            (key, type_name, part), siblings = address, changed[address]
             self._before.setdefault(key, []).append((type_name, part, siblings))
             for link in self._rewound[key].chain() if key in self._rewound else ():
                 if link.type.name == type_name:

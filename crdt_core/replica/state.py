@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.deltas import Address
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
     from crdt_core.lattice.siblings import Payload
+    from crdt_core.replica.sharded import Gathered
     from crdt_core.types import CrdtType, View
     from crdt_core.types.object import Object
 
@@ -58,7 +59,7 @@ class ReplicaState:
         self.head: Callable[[bytes], Object | None] = self.catalogue.objects.get
         self._change_index_max = change_index_max
         self._change_index = ChangeIndex(change_index_max)
-        self.uncommitted: dict[Address, Payload] = {}
+        self.uncommitted: Gathered[Address, Payload] = {}
         """The writes since the last `commit`."""
         self.only_removed: set[bytes] = set()
         """Keys with a deadline of which the writes since the last `commit` have only removed parts."""

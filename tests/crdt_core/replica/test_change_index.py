@@ -72,3 +72,14 @@ def test_the_replica_with_the_most_commits_is_forgotten_first() -> None:
         index.add(Dot("n1", counter), [(b"busy", "orset", b"%d" % counter)])
     assert index.floor == {"n1": 5}
     assert (b"rare", "orset", b"a") in (index.since(VersionVector(n1=8)) or {})
+
+
+def test_a_commit_that_changed_more_than_the_limit_is_not_listed_and_nothing_older_of_its_replica_is_claimed() -> None:
+    """The addresses of a flush of a million keys were all listed, and then forgotten."""
+    index = ChangeIndex(limit=2)
+    index.add(Dot("n1", 1), [(b"key", "orset", b"old")])
+    index.add(Dot("n2", 1), [(b"key", "orset", b"other")])
+    index.add(Dot("n1", 2), [(b"key", "orset", b"%d" % number) for number in range(3)])
+    assert index.since(VersionVector(n1=1)) is None
+    assert index.since(VersionVector(n1=2)) == {(b"key", "orset", b"other"): None}
+    assert len(index) == 1
