@@ -45,6 +45,7 @@ __all__ = [
     "decode_part",
     "encode_object",
     "encode_part",
+    "lasting",
     "object_hashes",
     "object_record",
     "part_record",
@@ -99,6 +100,26 @@ class Changes:
             self.removed.setdefault(hash_, []).append(field)
         else:
             self.written.setdefault(hash_, []).extend((field, value))
+
+
+def lasting(slices: Iterable[Changes]) -> list[Changes]:
+    """Return those of `slices` that last, in their order: a hash that goes as a whole takes its earlier records along.
+
+    >>> first, last = Changes(removed={b"obj:set": [b"a"]}), Changes(dropped={b"obj:set": None})
+    >>> lasting([first, last])
+    [Changes(written={}, removed={}, dropped={b'obj:set': None})]
+    """
+    gone: set[bytes] = set()
+    kept: list[Changes] = []
+    for changes in reversed([*slices]):
+        for records in (changes.written, changes.removed, changes.dropped) if gone else ():
+            for hash_ in [hash_ for hash_ in records if hash_ in gone]:
+                del records[hash_]
+        gone |= changes.dropped.keys() - changes.written.keys()
+        if changes:
+            kept.append(changes)
+    kept.reverse()
+    return kept
 
 
 def parts_hash(head: Object, object_: Object) -> bytes:

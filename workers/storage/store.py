@@ -24,6 +24,7 @@ import hiredis
 import structlog
 
 from crdt_core.codec.header import Header, decode_header, encode_header
+from crdt_core.codec.records import lasting
 from crdt_core.errors import DamagedState, InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.incarnations import decode_formers
@@ -236,6 +237,8 @@ class Store:
         A Redis that has lost commits is refilled if `enable_refill` was called. Raises `Fenced` where another process
         has taken the replica over, and `InvariantBroken` where another process has continued its history.
         """
+        if commit.earlier:
+            *commit.earlier, commit.records = lasting([*commit.earlier, commit.records]) or [commit.records]
         confirmed = self._ownership.turn
         reached, turn = confirmed, confirmed + 1
         while reached < turn or self._is_staged:

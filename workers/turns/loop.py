@@ -219,7 +219,7 @@ class TurnLoop:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
         node = self.node
-        stood_still = self._is_at_something_large
+        stood_still = bool(node.calls_waiting or node.offers_waiting)
         if node.calls_waiting and not (node.joins_waiting or node.deltas_waiting or node.offers_waiting):
             turn = node.end_large_call()
         else:
@@ -285,12 +285,9 @@ class TurnLoop:
 
         So it does while such a call is committed, as long as Redis confirms one part of it after the other.
         """
-        stands_still = self._is_at_something_large or (self._commits_slices and self._store.trouble is None)
+        is_large = self.node.calls_waiting or self.node.offers_waiting
+        stands_still = is_large or (self._commits_slices and self._store.trouble is None)
         return (self._asked,) if stands_still else (self._begun, self._asked)
-
-    @property
-    def _is_at_something_large(self) -> bool:
-        return bool(self.node.calls_waiting or self.node.offers_waiting)
 
     def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
         """Show `observe` what has changed. A mistake of its own must not end the turns; it is logged and counted."""

@@ -13,6 +13,7 @@ from crdt_core.codec.records import (
     decode_object,
     decode_part,
     encode_part,
+    lasting,
     object_hashes,
     object_record,
     part_record,
@@ -179,3 +180,14 @@ def test_a_part_record_that_makes_no_sense_is_malformed(value: bytes) -> None:
     index.index("n1")
     with pytest.raises(Malformed):
         decode_part(Replica("n1").catalogue.ensure(b"k", ORSET), value, index)
+
+
+def test_a_hash_that_goes_takes_its_earlier_records_along_and_no_later_ones() -> None:
+    """The delete of a large set removed its members one by one, and then the set."""
+    first = Changes(written={b"obj:a": [b"x", b"1"], b"obj:b": [b"y", b"2"]}, removed={b"obj:a": [b"z"]})
+    second = Changes(dropped={b"obj:a": None})
+    third = Changes(written={b"obj:a": [b"x", b"3"]})
+    empty = Changes(removed={b"obj:c": [b"x"]})
+    last = Changes(dropped={b"obj:c": None})
+    kept = lasting([empty, first, second, third, last])
+    assert kept == [Changes(written={b"obj:b": [b"y", b"2"]}), second, third, last]

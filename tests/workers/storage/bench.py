@@ -66,9 +66,13 @@ class Bench:
         await self.handle(LinksRead(paused), *(Call(operation, None) for operation in operations))
 
     async def handle(self, *events: Event) -> None:
-        """One turn with these events, committed."""
+        """One turn with these events, committed, and those that large calls among them need."""
         await self.store.commit(self.node.turn(list(events), wall_ms=1_000, monotonic_ms=1_000).commit)
         self.node.confirm()
+        if self.node.calls_waiting:
+            await self.store.commit(self.node.end_large_call().commit)
+            self.node.confirm()
+            await self.handle()
 
     async def fill(self) -> None:
         """Objects of all shapes: of one field, of many parts, with clears, type conflicts and removals."""
