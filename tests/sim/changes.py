@@ -14,6 +14,7 @@ from tests.sim.tail import Nobody
 
 if TYPE_CHECKING:
     from crdt_core.node.events import Reply
+    from tests.sim.shell import Process
     from tests.sim.world import World
 
 __all__ = ["add_a_node", "add_two_machines", "remove_a_node", "settle_in"]
@@ -25,12 +26,13 @@ _MEMBERS_MIN = 2
 def add_a_node(world: World, host: Host) -> bool:
     """Asks `host` to add a new node, or one that was removed."""
     out = [name for name, other in world.hosts.items() if other.out and other.node == name]
-    if host.process is None or host.process.node.joins or (not out and len(world.hosts) >= _NODES_MAX):
+    process = _serving(host)
+    if process is None or (not out and len(world.hosts) >= _NODES_MAX):
         return False
     name = world.rng.choice(out) if out else f"n{len(world.hosts) + 1}"
     if name in world.hosts and not _knows_the_end(world, host, name):
         return False
-    host.process.put(Call(_addition(world, name), _Added(world, name)))
+    process.put(Call(_addition(world, name), _Added(world, name)))
     return True
 
 
@@ -39,9 +41,9 @@ def add_two_machines(world: World, host: Host) -> bool:
 
     Both machines start, as an operator vouches for them: what else could a partition be waited out with?
     """
-    others = [other for other in world.hosts.values() if other is not host and other.process is not None]
+    others = [other for other in world.hosts.values() if other is not host and _serving(other) is not None]
     name = f"n{len(world.hosts) + 1}"
-    if host.process is None or not others or len(world.hosts) + 2 > _NODES_MAX or world.twins:
+    if _serving(host) is None or not others or len(world.hosts) + 2 > _NODES_MAX or world.twins:
         return False
     world.twins = True
     rest = [other for other in world.hosts if other != host.name]
@@ -49,9 +51,15 @@ def add_two_machines(world: World, host: Host) -> bool:
     world.network.cut |= ways
     world.later(world.rng.choice((300, 1000, 3000)), partial(world.network.cut.difference_update, ways))
     for machine, member in ((name, host), (f"{name}b", world.rng.choice(others))):
-        assert member.process is not None
-        member.process.put(Call(_addition(world, name, machine), _Added(world, machine, name)))
+        process = _serving(member)
+        assert process is not None
+        process.put(Call(_addition(world, name, machine), _Added(world, machine, name)))
     return True
+
+
+def _serving(host: Host) -> Process | None:
+    """The process of a node that somebody can ask: a worker that has not joined yet opens no port."""
+    return None if host.process is None or host.process.node.joins else host.process
 
 
 def _addition(world: World, name: str, machine: str = "") -> AddMember:
@@ -69,13 +77,14 @@ def _knows_the_end(world: World, host: Host, name: str) -> bool:
 
 def remove_a_node(world: World, host: Host) -> bool:
     """Asks `host` to remove another node; once a run, as nodes that remove each other both end."""
-    if world.removed or host.process is None or host.process.node.joins:
+    process = _serving(host)
+    if world.removed or process is None:
         return False
-    peers = sorted(host.process.node.membership.peers)
+    peers = sorted(process.node.membership.peers)
     if len(peers) < _MEMBERS_MIN:
         return False
     world.removed = True
-    host.process.put(Call(RemoveMember(world.rng.choice(peers)), Nobody()))
+    process.put(Call(RemoveMember(world.rng.choice(peers)), Nobody()))
     return True
 
 

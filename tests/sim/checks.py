@@ -54,7 +54,7 @@ def started(process: Process) -> None:
     """What must hold for a process that has loaded what is there."""
     replica, host, history = process.node.replica, process.host, process.world.history
     clock = replica.clock_with_folded
-    host.spoilt = False
+    host.found_whole()
     if host.lost or not clock:
         host.lost = False
         host.confirmed_clock = clock.copy()

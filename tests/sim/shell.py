@@ -143,6 +143,12 @@ class Host:
                 if host.process is not None:
                     host.process.log_grew(self.node)
 
+    def found_whole(self) -> None:
+        """A process has found all as it should be, or has mended it. A lost tail does not bring the damage back."""
+        if self.spoilt:
+            self.spoilt = False
+            self.store.sync()
+
     def lose(self) -> bool:
         """The store loses its last commits; returns whether there were any."""
         lost = self.store.lose_last(self.world.rng.randint(1, 4)) > 0
@@ -565,9 +571,8 @@ class Process:
                 self.world.counts["records persisted again"] += len(wrong)
                 self.put(RecordsDiffer(shelf, wrong))
         proof.end()
-        if self.host.spoilt and not differs and self.flight is None:
-            self.host.spoilt = False
-            self.host.store.sync()
+        if not differs and self.flight is None:
+            self.host.found_whole()
 
     def _write_anew(self, flight: Flight | None) -> None:
         """Writes the whole replica from memory, together with the turn under way, if there is one."""

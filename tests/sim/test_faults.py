@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+from crdt_core.codec.records import STATE, Record
+from crdt_core.node.events import Commit
+from tests.sim.changes import add_two_machines
 from tests.sim.faults import FAULTS
 from tests.sim.plan import Plan
 from tests.sim.shell import start
@@ -55,3 +58,33 @@ def test_a_hash_goes_with_its_last_field() -> None:
         host.spoilt = False
     assert all(host.store.hashes.values())
     assert len(host.store.hashes) < 100
+
+
+def test_damage_that_was_mended_does_not_come_back_with_a_lost_tail() -> None:
+    """The store undid the mending, and the simulator took what the next process found for a mistake of the product."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    host = world.hosts["n1"]
+    host.spoilt = True
+    mending = Commit(records=[Record(STATE, b"fruit", b"mended")])
+    assert host.store.execute(mending, 9, host.store.watch().version)
+    host.found_whole()
+    assert not host.spoilt
+    assert not host.lose()
+    assert host.store.hashes[STATE] == {b"fruit": b"mended"}
+
+
+def test_nobody_asks_a_node_that_joins_to_add_a_machine() -> None:
+    """It spent a dot before it had joined. In the end an id that no member had recorded stayed in every clock."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    for joining, serving in (("n2", "n1"), ("n1", "n2")):
+        process = world.hosts[joining].process
+        assert process is not None
+        process.node.joins = True
+        assert not add_two_machines(world, world.hosts[joining])
+        assert not add_two_machines(world, world.hosts[serving])
+        process.node.joins = False
+    assert add_two_machines(world, world.hosts["n1"])
