@@ -245,10 +245,10 @@ class _Situation:
 
     def _come_back(self, reason: str, *, fresh: bool) -> ComeBack | Wait:
         sponsor = self._sponsor()
-        if sponsor is None and self.members.active.keys() - {self.name} and not self.override.unsponsored:
-            return Wait(f"{reason}; it needs a new id, but no member runs that could record it", "unsponsored")
         if sponsor is None and self.own.replica and (fresh or self._has_nothing):
             return Wait(f"{reason}; it has to start from the fleet's state, but no member runs that has it")
+        if sponsor is None and self.members.active.keys() - {self.name} and not self.override.unsponsored:
+            return Wait(f"{reason}; it needs a new id, but no member runs that could record it", "unsponsored")
         return ComeBack(self._next_id(), sponsor, reason, fresh)
 
     @property

@@ -245,6 +245,21 @@ def test_a_node_that_was_killed_while_it_joined_is_no_fleet_of_its_own_whatever_
     assert isinstance(choose(whole, n2=n2, n3=replace(N3, running=False), unsponsored=True), ComeBack)
 
 
+def test_a_node_that_has_no_state_asks_for_no_word_of_an_operator_that_would_not_help_it() -> None:
+    """Found by the simulator (seed 980306): the operator vouched for it again and again, and not for another node.
+
+    That one had the whole state, so the word would have brought it up, and the others with it.
+    """
+    facts = (leaving("n1", LOST), active("n1"), active("n2"), active("n3"))
+    n2 = with_members(N2, *facts, ids=("n1", "n1.2", "n2", "n3"))
+    others = {"n2": replace(n2, running=False), "n3": replace(N3, running=False)}
+    for began in (NodeEvidence("n1.3", joining=True), replace(OWN, replica="n1")):
+        decision = choose(began, **others)
+        assert isinstance(decision, Wait)
+        vouched = choose(began, **others, unsponsored=True)
+        assert (decision.override == "unsponsored") == isinstance(vouched, ComeBack)
+
+
 def test_a_node_that_lost_commits_of_the_id_under_which_it_joined_takes_another() -> None:
     """Found by the simulator: a Redis was set back to the time of joining, and the node joined under the same id."""
     own = NodeEvidence("n1.2", VersionVector(), joining=True)
