@@ -39,9 +39,9 @@ def add_two_machines(world: World, host: Host) -> bool:
 
     Both machines start, as an operator vouches for them: what else could a partition be waited out with?
     """
-    others = [other for other in world.hosts.values() if other is not host and other.process is not None]
+    others = [other for other in world.hosts.values() if other is not host and _serves(other)]
     name = f"n{len(world.hosts) + 1}"
-    if host.process is None or not others or len(world.hosts) + 2 > _NODES_MAX or world.twins:
+    if not _serves(host) or not others or len(world.hosts) + 2 > _NODES_MAX or world.twins:
         return False
     world.twins = True
     rest = [other for other in world.hosts if other != host.name]
@@ -52,6 +52,11 @@ def add_two_machines(world: World, host: Host) -> bool:
         assert member.process is not None
         member.process.put(Call(_addition(world, name, machine), _Added(world, machine, name)))
     return True
+
+
+def _serves(host: Host) -> bool:
+    """Whether a member runs there: a node that joins takes no calls."""
+    return host.process is not None and not host.process.node.joins
 
 
 def _addition(world: World, name: str, machine: str = "") -> AddMember:

@@ -41,7 +41,6 @@ def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> t
     digest = weighing.digest(header.digest)
     if digest != header.digest or lost_collections(weighing.heads):
         raise DamagedState(id_, f"its digest is {digest:016x}")
-    require(store.hashes.keys() <= known, "no hash is left behind that no object names")
     try:
         replica.restore(header.clock, header.stable, digest, weighing.heads)
     except Malformed as error:
@@ -49,6 +48,7 @@ def load(id_: str, store: Store, touched_max: int, founders: Sequence[str]) -> t
     seal = store.header.get(b"seal")
     if seal is not None and not is_sealed(header, seal, replica.catalogue.removals):
         raise DamagedState(id_, "its seal is not that of its header and of its removals")
+    require(store.hashes.keys() <= known, "no hash is left behind that no object names")
     return replica, header
 
 

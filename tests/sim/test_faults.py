@@ -55,3 +55,17 @@ def test_a_hash_goes_with_its_last_field() -> None:
         host.spoilt = False
     assert all(host.store.hashes.values())
     assert len(host.store.hashes) < 100
+
+
+def test_two_machines_are_added_by_members_only() -> None:
+    """A node that joined wrote the addition before any member could hear of its id, and that id was never folded."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    _, strike = FAULTS["two machines added under one name"]
+    joining = world.hosts["n2"].process
+    assert joining is not None
+    joining.node.joins = True
+    assert not any(strike(world, host) for host in world.hosts.values())
+    joining.node.joins = False
+    assert strike(world, world.hosts["n1"])
