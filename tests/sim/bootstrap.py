@@ -120,17 +120,25 @@ class Bootstrap:
 
 
 def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, NodeEvidence | None]:
-    """What the stores of all other nodes say; the nodes in `silent` count as not running."""
+    """What the stores of all other nodes say; the nodes in `silent` count as not running.
+
+    A name is read again once another machine is found to keep it.
+    """
     world, members = host.world, read_evidence(host).members
     found: dict[str, NodeEvidence | None] = {}
-    while new := [name for name in dict.fromkeys([*world.hosts, *members.active]) if name not in {host.node, *found}]:
-        for name in new:
-            other = host_of(world, members, name)
+    read: dict[tuple[str, Host | None], NodeEvidence | None] = {}
+    while True:
+        names = [name for name in dict.fromkeys([*world.hosts, *members.active]) if name != host.node]
+        places = {name: host_of(world, members, name) for name in names}
+        new = [place for place in places.items() if place not in read]
+        for name, other in new:
             record = _reached(host, other.name) if other is not None and other is not host else None
-            found[name] = replace(record, running=False) if record is not None and name in silent else record
+            read[name, other] = replace(record, running=False) if record is not None and name in silent else record
+        found |= {name: read[name, other] for name, other in places.items()}
+        if not new:
+            return found
         for record in found.values():
             members = members if record is None else members.joined(record.members)
-    return found
 
 
 def disowned_by_peers(host: Host) -> str:

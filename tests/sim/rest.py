@@ -87,12 +87,12 @@ def remove_who_never_runs(world: World) -> bool:
     Some have not heard that it was removed, or that another machine keeps its name, and never will: who could tell them
     is not known to them.
     """
-    for host in living(world):
-        members = running(host).node.replica.members
+    for process in [running(host) for host in living(world) if not running(host).node.joins]:
+        members = process.node.replica.members
         for name, replica in members.active.items():
             machine = world.hosts.get(members.facts[replica].redis or name)
-            if name != host.node and machine is not None and machine.out:
-                running(host).put(Call(RemoveMember(name), Nobody()))
+            if name != process.host.node and machine is not None and machine.out:
+                process.put(Call(RemoveMember(name), Nobody()))
                 drain(world)
                 return True
     return False

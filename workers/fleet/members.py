@@ -70,25 +70,29 @@ class FleetMembers:
 
 
 async def read_members(settings: FleetSettings) -> FleetMembers:
-    """Read the Redis of every known node, until no further member is found, and return what they say."""
-    evidence: dict[str, NodeEvidence | NodeStoreUnavailable] = {}
-    waits: dict[str, str] = {}
+    """Read the Redis of every known node, until nothing further is found, and return what they say.
+
+    A node that the file does not name is read again where a later address is found: another machine may keep its name.
+    """
+    in_file = settings
+    read: dict[tuple[str, str], tuple[NodeEvidence | NodeStoreUnavailable, str]] = {}
+    found: dict[str, tuple[NodeEvidence | NodeStoreUnavailable, str]] = {}
     while True:
+        places = {name: node.redis for name, node in settings.nodes.items()}
+        new = [name for name, url in places.items() if (name, url) not in read]
         async with FleetRedis(settings) as redis:
-            new = [name for name in settings.nodes if name not in evidence]
             commands = {name: [*evidence_commands(name), ("HGET", FLEET, name), ("TIME",)] for name in new}
             answers = await redis.ask(commands)
-        for name, answer in answers.items():
-            evidence[name] = answer if isinstance(answer, NodeStoreUnavailable) else _evidence(name, answer[:-2])
-            fields = None if isinstance(answer, NodeStoreUnavailable) else _heartbeat_fields(answer)
-            if fields and fields.get("waits"):
-                waits[name] = str(fields["waits"])
-        known = [found for found in evidence.values() if isinstance(found, NodeEvidence)]
-        members = combined_members(known, settings.nodes)
-        wider = with_members(settings, members)
-        if wider is settings:
-            return FleetMembers(settings, members, evidence, waits)
-        settings = wider
+        read |= {(name, places[name]): _said(name, answer) for name, answer in answers.items()}
+        found |= {name: read[name, url] for name, url in places.items()}
+        members = combined_members(
+            [evidence for evidence, _ in read.values() if isinstance(evidence, NodeEvidence)], settings.nodes
+        )
+        if not new:
+            evidence_by_node = {name: evidence for name, (evidence, _) in found.items()}
+            waits = {name: reason for name, (_, reason) in found.items() if reason}
+            return FleetMembers(settings, members, evidence_by_node, waits)
+        settings = settings.model_copy(update={"nodes": settings.nodes | with_members(in_file, members).nodes})
 
 
 def with_members(settings: FleetSettings, members: Members) -> FleetSettings:
@@ -100,6 +104,14 @@ def with_members(settings: FleetSettings, members: Members) -> FleetSettings:
                 grpc, redis = members.facts[replica].grpc, redis_url(settings, members, node)
                 published[node] = checked_node(node, grpc=grpc, redis=redis)
     return settings.model_copy(update={"nodes": settings.nodes | published}) if published else settings
+
+
+def _said(name: str, answer: Replies | NodeStoreUnavailable) -> tuple[NodeEvidence | NodeStoreUnavailable, str]:
+    """Return the evidence in the answer of a node's Redis, or why there is none; and for what its worker waits."""
+    if isinstance(answer, NodeStoreUnavailable):
+        return answer, ""
+    waits = (_heartbeat_fields(answer) or {}).get("waits")
+    return _evidence(name, answer[:-2]), str(waits or "")
 
 
 def _heartbeat_fields(replies: Replies) -> dict[str, Any] | None:

@@ -75,6 +75,13 @@ class Peers:
         """
         return self._client(redis_url(self._settings, self.members, node))
 
+    def url(self, node: str) -> str:
+        """Return the URL of the Redis of `node`; empty where neither the fleet file nor the members have it."""
+        try:
+            return redis_url(self._settings, self.members, node)
+        except UnknownNode:
+            return ""
+
     async def run_id(self, node: str) -> str:
         """Return the run id of the Redis of `node`. Raises the errors of the connection, and `UnknownNode`."""
         found: str = (await self.redis(node).info("server"))["run_id"]

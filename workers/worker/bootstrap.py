@@ -180,11 +180,13 @@ async def _evidence_of_peers(
 ) -> dict[str, NodeEvidence | None]:
     """Return the evidence of all other nodes, `None` for a Redis that cannot be read.
 
-    A node that only others know is read at the address that was published when it was added. The nodes in
-    `unresponsive` count as not running this time; the set is empty afterwards. `failures` is told of each read.
+    A node that only others know is read at the address that was published when it was added. It is read again where
+    the others turn out to know a later address: another machine may keep its name. The nodes in `unresponsive` count as
+    not running this time; the set is empty afterwards. `failures` is told of each read.
     """
     peers.members = own.members
     evidence: dict[str, NodeEvidence | None] = {}
+    read: dict[tuple[str, str], NodeEvidence | None] = {}
 
     async def read_one(node: str) -> NodeEvidence | None:
         try:
@@ -196,12 +198,16 @@ async def _evidence_of_peers(
         failures.succeeded(node)
         return replace(evidence, running=False) if node in unresponsive else evidence
 
-    while nodes := sorted({*peers.in_fleet_file(), *peers.members.active} - {name, *evidence}):
-        evidence |= zip(nodes, await asyncio.gather(*map(read_one, nodes)), strict=True)
+    while True:
+        places = {node: peers.url(node) for node in {*peers.in_fleet_file(), *peers.members.active} - {name}}
+        new = sorted(places.items() - read.keys())
+        read |= zip(new, await asyncio.gather(*(read_one(node) for node, _ in new)), strict=True)
+        evidence |= {node: read[node, url] for node, url in places.items()}
+        if not new:
+            unresponsive.clear()
+            return evidence
         for found in evidence.values():
             peers.members = peers.members if found is None else peers.members.joined(found.members)
-    unresponsive.clear()
-    return evidence
 
 
 async def _check_lives_nowhere_else(name: str, own: NodeEvidence, peers: Peers) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.types.members import Fact, Members, Standing
+from tests.server import ValkeyServer
 from tests.workers.fleet.publishing import AWAY, publish_beat, publish_header, publish_members, settings_of
 from workers.fleet.members import read_members, with_members
 from workers.fleet.stores import NodeStoreUnavailable
 
 if TYPE_CHECKING:
-    from redis import Redis
+    from pathlib import Path
 
-    from tests.server import ValkeyServer
+    from redis import Redis
 
 
 async def test_the_founders_are_the_members_until_somebody_writes_more_down(
@@ -39,6 +40,27 @@ async def test_a_member_that_the_fleet_file_does_not_name_is_read_at_its_publish
     assert fleet.settings.nodes["n4"].grpc == "h:4"
     assert fleet.evidence("n4") is not None
     assert fleet.members.active.keys() == {"n1", "n4", "n5"}
+
+
+async def test_a_name_is_read_again_where_another_machine_is_found_to_keep_it(
+    client: Redis, server: ValkeyServer, tmp_path: Path
+) -> None:
+    """`deltaic status` and `deltaic node list` showed what the first machine had, whichever kept the name."""
+    elsewhere = ValkeyServer(tmp_path).start()
+    first, second = [(f"n4-{nonce}", "active", "n4", "h:4") for nonce in ("07b3e8", "4f2a91")]
+    try:
+        publish_header(client, "n1", {"n1": 3})
+        publish_members(client, "n1", ("n1", "active", "n1", "", ""), (*first, elsewhere.url))
+        publish_header(client, "n4", {"n1": 3}, replica="n4-4f2a91")
+        with elsewhere.client() as other:
+            publish_header(other, "n4", {"n1": 2}, replica="n4-07b3e8")
+            publish_members(other, "n4", (*first, elsewhere.url), (*second, server.url))
+        fleet = await read_members(settings_of(n1=server.url))
+    finally:
+        elsewhere.stop()
+    evidence = fleet.evidence("n4")
+    assert evidence is not None
+    assert (evidence.replica, fleet.settings.nodes["n4"].redis) == ("n4-4f2a91", server.url)
 
 
 async def test_a_redis_that_is_away_or_makes_no_sense_says_why(client: Redis, server: ValkeyServer) -> None:

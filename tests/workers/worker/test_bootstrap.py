@@ -311,3 +311,26 @@ async def test_a_second_worker_ends_where_another_lives_under_its_name_at_anothe
     # It goes on where the other does not live any more: under an id that nobody has used, or under a new one.
     await wait_until_async(lambda: deciding.done() or client.xlen(Keys("n2").inbox), what="it to go on")
     await end([deciding])
+
+
+async def test_a_name_is_read_again_where_another_machine_is_found_to_keep_it(
+    starting: Starting, elsewhere: ValkeyServer
+) -> None:
+    """n2 knows only the first machine that was added as n3, and that one knows of the second, which alone runs.
+
+    The node waited for ever for a member that runs, as it took what it had read at the first for n3. Found by the
+    simulator, seed 960751.
+    """
+    client = starting.client
+    added, first = ("n1-4f2a91", "active", "n1", "", ""), ("n3-07b3e8", "active", "n3", "", elsewhere.url)
+    second = ("n3-4f2a91", "active", "n3", "", starting.url)
+    publish_members(client, "n2", added, ("n2", "active", "n2", "", ""), first)
+    publish(client, "n2", replica="n2", founders=["n2"], clock={"n2": 1})
+    publish_members(client, "n3", added, second)
+    publish(client, "n3", replica="n3-4f2a91", clock={"n2": 1}, owner="of the second")
+    client.set(Keys("n3").alive, "of the second")
+    with elsewhere.client() as other:
+        publish_members(other, "n3", first, second)
+        publish(other, "n3", replica="n3-07b3e8", clock={"n2": 1})
+    start = await asyncio.wait_for(starting.decide(), 10)
+    assert (start.replica, start.sponsor) == ("n1-4f2a91", Sponsor("n3", "n3-4f2a91"))
