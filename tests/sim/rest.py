@@ -48,7 +48,8 @@ def bring_to_rest(world: World) -> None:
         forget(world)
         quiet = tick(world)
         joins = any(running(host).node.joins for host in living(world))  # it may have to look for another sponsor
-        if before == (before := fingerprint(world)) and quiet and not joins and not remove_who_never_runs(world):
+        stands_still = before == (before := fingerprint(world))
+        if stands_still and not remove_who_never_runs(world) and quiet and not joins:
             break
     require(quiet, COMES_TO_REST)
     checks.at_rest(world)
