@@ -76,7 +76,7 @@ def decide(
     for members that do not answer; otherwise it goes on without them.
 
     Raises `NotAMember` if the node does not belong to the fleet, `HalfRestored` if a restore was interrupted, and
-    `DamagedState` if the node's state is damaged and there is no other member.
+    `DamagedState` if the node's state is damaged, and all other nodes answer that there is no other member.
     """
     if own.restoring:
         raise HalfRestored(name)
@@ -179,11 +179,14 @@ class _Situation:
         return self._come_back(f"its id {self.own.replica} has left the fleet", fresh=fresh)
 
     def _decide_with_damage(self) -> Decision:
-        """Decide for a node whose state is not what it had confirmed."""
+        """Decide for a node whose state is not what it had confirmed.
+
+        What it knows of the members may be damaged, too: whoever does not answer may be one.
+        """
         reason = f"its Redis does not hold what it had confirmed: {self.own.damaged}"
         if self._sponsor() is None and self.override.accepting:
             return ComeBack(self._next_id(), None, reason, fresh=False)
-        if not self.members.active.keys() - {self.name}:
+        if not self.members.active.keys() - {self.name} and None not in self.others.values():
             raise DamagedState(self.name, self.own.damaged)
         if self._sponsor() is None:
             return Wait(

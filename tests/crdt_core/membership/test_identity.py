@@ -523,6 +523,16 @@ def test_an_operator_may_accept_a_damaged_state_that_nobody_can_replace() -> Non
     assert (replaced.sponsor, replaced.fresh) == (Sponsor("n2", "n2"), True)
 
 
+def test_a_damaged_node_that_has_lost_its_members_waits_for_nodes_that_do_not_answer() -> None:
+    """Found by the simulator (seed 981455): the worker ended, although the other node had the state."""
+    lost = with_members(DAMAGED, active("n1"), ids=("n1",))
+    decision = decide("n1", lost, {"n2": None}, nonce="c0de")
+    assert isinstance(decision, Wait)
+    assert decision.override == "accepting"
+    n2 = with_members(N2, active("n1"), active("n2"), ids=("n1", "n2"))
+    assert isinstance(decide("n1", lost, {"n2": n2}, nonce="c0de"), ComeBack)
+
+
 def test_a_damaged_node_that_is_alone_does_not_run() -> None:
     alone = replace(DAMAGED, founders=("n1",))
     with pytest.raises(DamagedState, match="a set is gone; restore a backup"):
