@@ -7,7 +7,7 @@ from random import Random
 
 from tests.sim.faults import FAULTS
 from tests.sim.plan import Plan
-from tests.sim.shell import start
+from tests.sim.starting import start
 from tests.sim.world import World
 
 
