@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crdt_core.types.members import Members
-    from tests.sim.shell import Host, Process
+    from tests.sim.host import Host
+    from tests.sim.shell import Process
     from tests.sim.world import World
 
 __all__ = ["address_of", "host_of", "known_members"]

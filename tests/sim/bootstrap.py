@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from crdt_core.membership.decisions import Join, Start
     from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
-    from tests.sim.shell import Host
+    from tests.sim.host import Host
 
 __all__ = ["Bootstrap", "disowned_by_peers", "evidence_of_others", "read_evidence"]
 

@@ -9,7 +9,8 @@ from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.membership.evidence import OperatorOverride
 from crdt_core.node.events import Call
 from tests.sim.bootstrap import read_evidence
-from tests.sim.shell import Host, start
+from tests.sim.host import Host
+from tests.sim.starting import start
 from tests.sim.tail import Nobody
 
 if TYPE_CHECKING:

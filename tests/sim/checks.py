@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from crdt_core.replica.replica import Replica
     from crdt_core.types.object import Object
     from tests.sim.history import History
-    from tests.sim.shell import Host, Process
+    from tests.sim.host import Host
+    from tests.sim.shell import Process
     from tests.sim.world import World
 
 __all__ = ["at_rest", "confirmed", "started", "under_way"]

@@ -14,13 +14,14 @@ from crdt_core.node.events import DeltasRead
 from tests.sim.addresses import host_of
 from tests.sim.changes import add_a_node, add_two_machines, remove_a_node
 from tests.sim.plan import PLENTY
-from tests.sim.shell import KILL_POINTS, start
+from tests.sim.shell import KILL_POINTS
+from tests.sim.starting import start
 from tests.sim.tail import Nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.sim.shell import Host
+    from tests.sim.host import Host
     from tests.sim.world import World
 
 __all__ = ["FAULTS", "strike"]

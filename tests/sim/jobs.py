@@ -14,7 +14,7 @@ from tests.sim.bootstrap import read_evidence
 
 if TYPE_CHECKING:
     from crdt_core.codec.messages import Message
-    from tests.sim.shell import Host
+    from tests.sim.host import Host
     from tests.sim.world import World
 
 __all__ = ["compact", "gossip", "job"]

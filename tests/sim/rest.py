@@ -9,13 +9,14 @@ from crdt_core.membership.evidence import OperatorOverride
 from crdt_core.node.events import Call
 from tests.sim import checks, jobs
 from tests.sim.changes import settle_in
-from tests.sim.shell import start
+from tests.sim.starting import start
 from tests.sim.tail import Nobody
 from tests.sim.violation import require
 from tests.sim.world import COMES_TO_REST
 
 if TYPE_CHECKING:
-    from tests.sim.shell import Host, Process
+    from tests.sim.host import Host
+    from tests.sim.shell import Process
     from tests.sim.world import World
 
 __all__ = ["bring_to_rest"]

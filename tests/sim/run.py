@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.sim import clients, faults, jobs, typed
 from tests.sim.planted import planted
 from tests.sim.rest import bring_to_rest
-from tests.sim.shell import start
+from tests.sim.starting import start
 from tests.sim.world import World, spell
 
 if TYPE_CHECKING:

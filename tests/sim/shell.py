@@ -1,67 +1,54 @@
-"""A node: its store, and the process that runs on it, which is another shell of the production turn loop.
+"""A process of a node, which is another shell of the production turn loop.
 
 The turn loop (`workers.turns.loop`) decides what a turn takes and what leaves when; here are virtual time, and a commit
 that can go wrong. A process sends the commit to its store, and lets the effects out once the store has confirmed it, as
 `workers.turns.mailbox` and `workers.storage.store` do. An answer that does not come is looked up by the number of the
 turn. A process can die at every point of that (`KILL_POINTS`), stall, and be succeeded by another while it still takes
-itself for the owner. Every process comes to life by `start`.
+itself for the owner.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.deltas import decode_delta
-from crdt_core.codec.messages import Answer, Push, carries_patch, encode_message
-from crdt_core.errors import DamagedState, Malformed, Retired, Stopping, StoreUnavailable
-from crdt_core.lattice.clocks import HybridClock, VersionVector
-from crdt_core.membership.changes import AdmitIncarnation, RetireFormer
-from crdt_core.membership.evidence import OperatorOverride
-from crdt_core.membership.replay import GAVE_WAY, is_final, to_replay
+from crdt_core.codec.messages import Answer, Push, encode_message
+from crdt_core.errors import Retired, Stopping, StoreUnavailable
+from crdt_core.membership.changes import AdmitIncarnation
 from crdt_core.node.events import (
     Call,
     JobAnswer,
     LinksRead,
-    MessagesRead,
     PatchAsked,
     PatchOffered,
-    RecordsDiffer,
-    ReplayAsked,
     Reply,
     RoundAsked,
     Send,
     SendFailed,
     Tick,
 )
-from crdt_core.replica.proof import CATALOGUE, Proof, collections_of, fields_of, hash_of
-from crdt_core.types.members import Members
 from tests.sim import checks
 from tests.sim.addresses import address_of, host_of, known_members
-from tests.sim.bootstrap import Bootstrap, disowned_by_peers, evidence_of_others
+from tests.sim.bootstrap import disowned_by_peers
 from tests.sim.flight import Flight, ObservedNode, Told, with_token
-from tests.sim.persisted import all_records, load
+from tests.sim.formers import Formers
+from tests.sim.inbox import Inbox
+from tests.sim.losses import proofread, write_anew
 from tests.sim.plan import EPOCH_MS, PLENTY, Setup
-from tests.sim.store import Store
-from tests.sim.tail import Nobody, Tail
+from tests.sim.tail import Nobody, Tail, Then
 from tests.sim.violation import require
-from workers.storage.evidence import starting_mark
 from workers.turns.loop import TurnLoop
 from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from crdt_core.lattice.deltas import Address, Delta
-    from crdt_core.lattice.siblings import Payload
     from crdt_core.membership.decisions import Start
     from crdt_core.node.events import Event
+    from tests.sim.host import Host
     from tests.sim.store import Watched
-    from tests.sim.world import World
 
-__all__ = ["KILL_POINTS", "Host", "Process", "start"]
+__all__ = ["KILL_POINTS", "Process"]
 
 KILL_POINTS = ("before the commit", "during the commit", "after the commit", "before the effects", "amid the effects")
 _ANSWER_TIMEOUT_MS = 60
@@ -69,122 +56,16 @@ _RETRY_MS = 20
 _TICK_MS = 250
 _JOIN_MS = 100
 _ROUNDS_MAX = 5
-_SET_ASIDE = "only what was damaged, comes from strangers, or gives way to another value is set aside"
-_UNKNOWN = "is no peer of {}"
-"""The reason why a message is set aside whose sender has just been added, and is not known here yet."""
-_NO_OVERRIDE = OperatorOverride()
-_RESTART_MS = (0, 30, 300, 1500)
-_BATCH = 64
-_REPLAY_PIECE = 2
 _STAGED_PIECE = 2
 _CALL_TIMEOUT_S = 1.0
-
-
-class Host:
-    """One node of `world`, on a machine called `name`. `node` is the name of the node, as long as it keeps that.
-
-    `skew_ms`: how far its wall clock is off. `kill_at`: the kill point at which its process dies next.
-    `mishap`: what goes wrong with the next commit: its `request` or its `answer` is lost, or the request comes `late`.
-    `succeeded`: processes that another has replaced, and that may not know it yet.
-    `starting`: what the store says of a worker that starts.
-    `lost`: the store has lost something that a process had confirmed.
-    `spoilt`: somebody has deleted or altered what the store holds, and no process has noticed it yet.
-    `set_right`: the hybrid clock was set right since the last commit. `out`: the node was told that it is no member.
-    `found_members`: whom the latest start has found in the stores of all nodes.
-    `waits_for`: what an operator could vouch for, so that the start need not wait.
-    """
-
-    def __init__(self, world: World, name: str, node: str = "") -> None:
-        self.world = world
-        self.name = name
-        self.node = node or name
-        self.store = Store()
-        self.process: Process | None = None
-        self.succeeded: list[Process] = []
-        self.starts = 0
-        self.starting = ""
-        self.skew_ms = 0
-        self.kill_at = ""
-        self.mishap = ""
-        self.confirmed_clock = VersionVector()
-        self.lost = False
-        self.spoilt = False
-        self.set_right = False
-        self.out = False
-        self.found_members = Members({}, {})
-        self.waits_for = ""
-
-    @property
-    def lives(self) -> bool:
-        """Whether a process runs here that owns the store."""
-        return self.process is not None and self.process.owner == self.store.watch().owner
-
-    def receive(self, message: bytes) -> None:
-        """A message has reached the inbox."""
-        self.store.post(message)
-        if self.process is not None:
-            self.process.look_into_inbox()
-
-    def executed(self, flight: Flight) -> None:
-        """A commit has taken effect in the store: from now on everybody can read it."""
-        commit = flight.commit
-        written = sum(len(list(changes)) for changes in (*commit.earlier, commit.records))
-        self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", written, "records")
-        for item in commit.quarantined:
-            expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.node))
-            require(expected or item.reason == GAVE_WAY, _SET_ASIDE, f"{self.name}: {item}")
-        if commit.delta is not None:
-            self.world.history.spent(
-                commit.delta, flight.seen, flight.deeds(), set_right=self.set_right, replays=flight.replays
-            )
-            self.set_right = False
-            self.world.counts["commits"] += 1
-            for host in self.world.hosts.values():
-                if host.process is not None:
-                    host.process.log_grew(self.node)
-
-    def found_whole(self) -> None:
-        """A process has found all as it should be, or has mended it. A lost tail does not bring the damage back."""
-        if self.spoilt:
-            self.spoilt = False
-            self.store.sync()
-
-    def lose(self) -> bool:
-        """The store loses its last commits; returns whether there were any."""
-        lost = self.store.lose_last(self.world.rng.randint(1, 4)) > 0
-        if lost:
-            self.lost = True
-        return lost
-
-    def kill(self, why: str) -> None:
-        """Ends the process, with all that it had in memory; another starts later."""
-        if self.process is not None:
-            self.world.note(self.name, "dies", why)
-            self.process.end()
-            self.process = None
-            self.world.later(self.world.rng.choice(_RESTART_MS), self.revive)
-
-    def revive(self) -> None:
-        """Starts a process where there is none, as soon as the store can be reached."""
-        if self.process is None and self.store.down:
-            self.world.later(_RETRY_MS, self.revive)
-        elif self.process is None and not self.out:
-            start(self)
-
-
-@dataclass(slots=True)
-class _Inbox:
-    """What the process has read of its inbox."""
-
-    handed_out: set[str]
-    looking: bool = False
 
 
 class Process:
     """One run of a node's worker.
 
     `flight` is the turn whose commit is under way; `trouble` says since when the store does not take it. `watched` is
-    what the process knows of its store. `released_counter`: the counter of the commit whose effects leave, 0 for none.
+    what the process knows of its store, `header` the header that it has confirmed. `released_counter`: the counter of
+    the commit whose effects leave, 0 for none.
     """
 
     def __init__(self, host: Host, node: ObservedNode, setup: Setup, decided: Start) -> None:
@@ -202,13 +83,12 @@ class Process:
         self.loop = TurnLoop(node, self, self._wake, call_timeout_s=_CALL_TIMEOUT_S, calls_waiting_max=PLENTY)
         self.released_counter = 0
         self._sponsor = decided.sponsor
-        self._header = dict(host.store.header)
-        self._formers = decided.formers
-        self._replayed = decided.replayed
+        self.header = dict(host.store.header)
+        self._formers = Formers(self, decided)
         self._turn_due = False
         self.flight: Flight | None = None
         self._stalled: list[Callable[[], None]] | None = None
-        self._inbox = _Inbox(set())
+        self._inbox = Inbox(self)
         self._links: frozenset[str] | None = None
         self._tails: dict[tuple[str, str], Tail] = {}
         self.met: dict[str, str] = {}
@@ -237,40 +117,7 @@ class Process:
         for peer, replica in sorted(wanted - self._tails.keys()):
             self._tails[peer, replica] = tail = Tail(self, peer, replica, self.setup.batch)
             tail.read_soon()
-        if not self._formers or not membership.is_admitted:
-            return
-        former, *later = self._formers
-        if former not in self.node.replica.members.facts:
-            self.put(Call(RetireFormer(self.host.node, former), Nobody()))
-        elif is_final(self.node.replica, former):
-            replayed, self._formers, self._replayed = self._replayed, later, 0
-            self._replay(former, self._unsent(former), {}, later, replayed)
-
-    def _replay(
-        self,
-        former: str,
-        unsent: tuple[Delta, ...],
-        before: dict[Address, Payload],
-        later: Sequence[str],
-        replayed: int,
-    ) -> None:
-        """Replays the next piece, and then the rest; in the end the log of the former id is not needed any more."""
-        piece, rest = unsent[:_REPLAY_PIECE], unsent[_REPLAY_PIECE:]
-        then = (
-            partial(self._replay, former, rest, before, later, replayed)
-            if rest
-            else partial(self.host.store.logs.pop, former, None)
-        )
-        self.put(ReplayAsked(former, piece, Then(then), later, replayed, before, not rest))
-
-    def _unsent(self, former: str) -> tuple[Delta, ...]:
-        replica, found = self.node.replica, []
-        for _, content in self.host.store.read_log(former, replica.clock_with_folded[former], PLENTY):
-            with suppress(Malformed):
-                found.append(decode_delta(content))
-        asked = to_replay(replica, former, found)
-        self.world.counts["deltas replayed"] += len(asked)
-        return asked
+        self._formers.advance()
 
     def _join(self, rounds: int) -> None:
         """Asks the sponsor until the replica is a member; gives up in the end, as another start may find another."""
@@ -335,7 +182,7 @@ class Process:
         self._tell(self.loop.give_up_late(self._now_s))
         if self.flight is None:
             self._watch_store()
-        self._proofread()
+        proofread(self)
         if not self.node.replica.founders and (reason := disowned_by_peers(self.host)):
             self.give_up(reason)
             return
@@ -369,27 +216,13 @@ class Process:
 
     def look_into_inbox(self) -> None:
         """Reads the inbox soon, as something may have arrived."""
-        if not self._inbox.looking:
-            self._inbox.looking = True
-            self.later(self.world.rng.randint(0, 2), self._read_inbox)
+        self._inbox.look()
 
     def log_grew(self, peer: str) -> None:
         """The log of `peer` has a new entry."""
         for (name, _), tail in self._tails.items():
             if name == peer:
                 tail.notify()
-
-    def _read_inbox(self) -> None:
-        self._inbox.looking = False
-        if self.host.store.down:
-            self.later(_RETRY_MS, self.look_into_inbox)
-            return
-        entries = self.host.store.unread(self._inbox.handed_out, _BATCH)
-        if entries:
-            self._inbox.handed_out.update(entry for entry, _ in entries)
-            self.refresh_links()
-            self.put(MessagesRead(entries))
-            self.look_into_inbox()
 
     # Turns
 
@@ -505,7 +338,7 @@ class Process:
 
     def _confirm(self, flight: Flight) -> None:
         self.confirmed_turn = flight.turn
-        self._header.update({name.encode(): value for name, value in flight.commit.header.items()})
+        self.header.update({name.encode(): value for name, value in flight.commit.header.items()})
         self.flight = self.trouble = None
         if self._die_at("before the effects"):
             return
@@ -556,101 +389,8 @@ class Process:
         if self._still_owns(watched) and watched.turn < self.confirmed_turn:
             self._write_anew(None)
 
-    def _proofread(self) -> None:
-        """Compares what the store holds with memory, as `workers.storage.proofreading` does over many questions."""
-        if self.host.store.down:
-            return
-        catalogue, differs = self.node.replica.catalogue, False
-        proof = Proof(catalogue)
-        for shelf in [CATALOGUE, *(shelf for key in catalogue.objects for shelf in collections_of(catalogue, key))]:
-            found = self.host.store.hashes.get(hash_of(catalogue, shelf) or b"", {})
-            fields = dict.fromkeys([*fields_of(catalogue, shelf), *found])
-            wrong = proof.wrong(shelf, [(field, found.get(field)) for field in fields])
-            if wrong:
-                differs = True
-                self.world.counts["records persisted again"] += len(wrong)
-                self.put(RecordsDiffer(shelf, wrong))
-        proof.end()
-        if not differs and self.flight is None:
-            self.host.found_whole()
-
     def _write_anew(self, flight: Flight | None) -> None:
-        """Writes the whole replica from memory, together with the turn under way, if there is one."""
-        self.world.note(self.host.name, "writes everything anew")
-        turn = self.confirmed_turn if flight is None else flight.turn
-        changed = {**self.node.header(), **(flight.commit.header if flight is not None else {})}
-        header = {**self._header, **{name.encode(): value for name, value in changed.items()}}
-        self.host.store.rewrite(all_records(self.node.replica), header, turn)
-        if flight is not None:
-            self.host.store.drop_mail(flight.commit.acknowledged)
-            if flight.commit.delta is not None:
-                self.host.store.append(flight.commit.counter, flight.commit.delta)
-            self.host.executed(flight)
-        self.host.lost = False
+        write_anew(self, flight)
         self.watched = self.host.store.watch()
         if flight is not None:
             self._confirm(flight)
-
-
-class Then:
-    """A token: `action` happens when the reply comes."""
-
-    deed = None
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self._action = action
-
-    def answer(self, _reply: Reply, _counter: int) -> None:
-        """Takes the reply."""
-        self._action()
-
-
-def start(host: Host, override: OperatorOverride = _NO_OVERRIDE) -> None:
-    """Starts a process on `host`: it claims the store, decides on its id, loads the replica, and begins to listen.
-
-    From then on no former process of the host can commit, dead or alive.
-    """
-    host.starts += 1
-    host.world.counts["restarts"] += host.starts > 1
-    owner = f"{host.name}#{host.starts}"
-    host.store.claim(owner)
-    host.store.finish()
-    host.starting = starting_mark(owner, host.store.run_id.decode())
-    decide(host, owner, override)
-
-
-def decide(host: Host, owner: str, override: OperatorOverride) -> None:
-    """Has the process `owner` decide on its id, and then run. It decides anew where the state is damaged."""
-
-    def run(decided: Start) -> None:
-        try:
-            _run(host, decided)
-        except DamagedState as damaged:
-            require(host.spoilt, "only a state that somebody has altered is found damaged", damaged.reason)
-            host.world.note(host.name, "finds its state damaged:", damaged.reason)
-            host.world.counts["damaged states found"] += 1
-            host.store.header[b"damaged"] = damaged.reason.encode()
-            decide(host, owner, override)
-
-    Bootstrap(host, owner, override, run).decide()
-
-
-def _run(host: Host, decided: Start) -> None:
-    world = host.world
-    met = {name: found.run_id for name, found in evidence_of_others(host).items() if found is not None}
-    host.store.drop_mail([entry for entry, content in host.store.inbox.items() if carries_patch(content)])
-    host.starting = ""
-    setup = Setup.draw(world.rng)
-    replica, header = load(decided.replica, host.store, setup.touched_max, decided.founders)
-    session = f"s{host.starts}"
-    node = ObservedNode(
-        host.node, replica, session, sponsor=decided.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
-    )
-    node.stability.restore(host.store.header)
-    if host.process is not None:
-        host.succeeded.append(host.process)
-    host.process = Process(host, node, setup, decided)
-    host.process.met.update(met)
-    world.note(host.name, "starts as", replica.id, "at", dict(replica.clock_with_folded))
-    checks.started(host.process)
-    host.process.begin()

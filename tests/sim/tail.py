@@ -9,9 +9,12 @@ from crdt_core.node.events import DeltasRead, Reply
 from tests.sim.addresses import host_of, known_members
 
 if TYPE_CHECKING:
-    from tests.sim.shell import Host, Process
+    from collections.abc import Callable
 
-__all__ = ["Nobody", "Tail"]
+    from tests.sim.host import Host
+    from tests.sim.shell import Process
+
+__all__ = ["Nobody", "Tail", "Then"]
 
 _RETRY_MS = 50
 
@@ -23,6 +26,19 @@ class Nobody:
 
     def answer(self, _reply: Reply, _counter: int) -> None:
         """Takes the reply."""
+
+
+class Then:
+    """A token: `action` happens when the reply comes."""
+
+    deed = None
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action = action
+
+    def answer(self, _reply: Reply, _counter: int) -> None:
+        """Takes the reply."""
+        self._action()
 
 
 class Tail:

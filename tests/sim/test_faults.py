@@ -10,7 +10,7 @@ from crdt_core.node.events import Commit
 from tests.sim.changes import add_two_machines
 from tests.sim.faults import FAULTS
 from tests.sim.plan import Plan
-from tests.sim.shell import start
+from tests.sim.starting import start
 from tests.sim.world import World
 
 

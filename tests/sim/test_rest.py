@@ -11,7 +11,7 @@ from crdt_core.membership.changes import AddMember
 from crdt_core.node.events import Call
 from tests.sim.plan import Plan
 from tests.sim.rest import bring_to_rest, forget
-from tests.sim.shell import start
+from tests.sim.starting import start
 from tests.sim.tail import Nobody
 from tests.sim.violation import Violation
 from tests.sim.world import World

@@ -17,7 +17,7 @@ from tests.sim.__main__ import main
 from tests.sim.plan import Plan
 from tests.sim.rest import bring_to_rest
 from tests.sim.run import simulate
-from tests.sim.shell import start
+from tests.sim.starting import start
 from tests.sim.world import World
 
 BATCH = 25

@@ -16,9 +16,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from tests.sim.history import History
+from tests.sim.host import Host
 from tests.sim.network import Network
 from tests.sim.plan import Plan
-from tests.sim.shell import Host
 from tests.sim.violation import require
 
 if TYPE_CHECKING:
