@@ -16,7 +16,7 @@ from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
 from tests.crdt_core.histories import whole_state
 from tests.invocations import command
-from tests.workers.storage.bench import Bench
+from tests.workers.storage.bench import Bench, saved, set_back
 from workers.storage.ownership import Ownership
 from workers.storage.staging import Staging
 from workers.storage.store import Store
@@ -24,6 +24,8 @@ from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from crdt_core.lattice.deltas import Patch
+    from redis import Redis
+
     from tests.server import ValkeyServer
     from workers.wire.connection import RedisCommand
 
@@ -125,6 +127,61 @@ async def test_a_staged_commit_goes_on_after_a_lost_connection(server: ValkeySer
         await bench.turn(command("SADD", b"set 0", b"new"))
         await bench.check_reload()
         bench.store.close()
+
+
+def copying_amid_staging(redis: Redis, patched: pytest.MonkeyPatch) -> list[dict[bytes, bytes]]:
+    """Copies of all keys are added to the list, one before each transaction after a staged commit."""
+    transact, copies = Ownership.transact, list[dict[bytes, bytes]]()
+
+    async def copy_and_transact(ownership: Ownership, *commands: RedisCommand) -> int:
+        if redis.hexists(KEYS.header, "staged"):
+            copies.append(saved(redis))
+        return await transact(ownership, *commands)
+
+    patched.setattr(Ownership, "transact", copy_and_transact)
+    return copies
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("is_connection_lost", [True, False])
+async def test_a_redis_that_is_set_back_amid_a_staged_commit_completes_it_before_the_next_one(
+    server: ValkeyServer, *, is_connection_lost: bool
+) -> None:
+    """It was at the confirmed turn, and taken for whole: what was staged was lost, or applied over later commits."""
+    redis = server.client()
+    for step in range(6):
+        redis.flushdb()
+        bench = await Bench(server).open()
+        with pytest.MonkeyPatch.context() as patched:
+            copies = copying_amid_staging(redis, patched)
+            await bench.handle(PatchOffered(patch(), None))
+        set_back(redis, copies[step])
+        if is_connection_lost:
+            redis.client_kill_filter(_type="normal", skipme=True)
+        await bench.turn(command("SADD", b"set 4", b"another"))
+        await bench.check_reload()
+        bench.store.close()
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_a_redis_that_is_set_back_amid_a_staged_commit_while_a_process_starts_is_not_taken_for_damaged(
+    server: ValkeyServer,
+) -> None:
+    """The process had completed the commit, read half of it, and marked the state as damaged for good."""
+    redis = server.client()
+    redis.flushdb()
+    bench = await Bench(server).open()
+    with pytest.raises(Killed):
+        await killed_at(9, bench)
+    replica, store = Replica("n1", founders=["n1", "n2", "n3"]), Store("n1", server.url, "next", 1000)
+    with pytest.MonkeyPatch.context() as patched:
+        copies = copying_amid_staging(redis, patched)
+        await store.acquire(takeover=True)
+    set_back(redis, copies[0])
+    await store.load(replica)
+    assert whole_state(replica) == whole_state(bench.node.replica)
+    await store.release()
+    bench.store.close()
 
 
 async def test_the_slices_of_a_large_patch_are_persisted_with_what_the_turn_after_them_writes(bench: Bench) -> None:
