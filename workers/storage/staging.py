@@ -8,7 +8,9 @@ transaction. So no transaction has more than a bounded number of bytes. A larger
     apply     piece by piece, the commands are executed and taken from the list; in the end `staged` goes
 
 A process that ends before the commit leaves the old state, and a list that means nothing. One that ends after it leaves
-a list whose commands the next process executes before it reads anything. Every command may be executed twice.
+a list whose commands the next process executes before it reads anything. A Redis may also be set back between the two,
+under a process that has confirmed the commit. So whenever a process does not know where its Redis is, it first finishes
+what is staged there (`Staging.finish`). Every command may be executed twice.
 
 `restoring` stands beside `staged`, for workers of version 0.1.0: they refuse to start on it.
 """
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING
 import hiredis
 
 from crdt_core.errors import StoreUnavailable
-from workers.storage.ownership import SET_BACK
+from workers.wire.replies import stored_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -62,27 +64,30 @@ class Staging:
         if (found, named) != (pieces, owner):
             raise StoreUnavailable(_LOST)
 
-    async def apply(self) -> None:
-        """Execute what is staged and committed, and clear the marks in the header. It may be called again after errors.
+    async def finish(self) -> None:
+        """Apply what is staged and committed, or delete what is only staged. It may be called again after errors.
 
-        Raises what `Ownership.transact` raises.
+        Raises what `Ownership.transact` raises; `StoreUnavailable`, too, where Redis is set back meanwhile.
         """
+        header, staged = self._keys.header, self._keys.staged
+        (is_committed, turn), is_left = await self._ownership.ask(
+            ("HMGET", header, "staged", "turn"), ("EXISTS", staged)
+        )
+        if is_committed:
+            await self._apply(stored_turn(header, turn))
+        elif is_left:
+            await self._ownership.transact(("UNLINK", staged))
+
+    async def _apply(self, turn: int) -> None:
+        """Execute what the commit `turn` has staged, and clear the marks in the header."""
         ownership, staged = self._ownership, self._keys.staged
         while True:
             (piece,) = await ownership.ask(("LINDEX", staged, 0))
             if piece is None:
                 break
-            if await ownership.transact(*_commands(piece), ("LTRIM", staged, 1, -1)) == SET_BACK:
+            if await ownership.transact(*_commands(piece), ("LTRIM", staged, 1, -1)) != turn:
                 raise StoreUnavailable(_LOST)
         await ownership.transact(("HDEL", self._keys.header, *STAGED_FIELDS))
-
-    async def finish(self) -> None:
-        """Apply what another process has committed, or delete what it has only staged."""
-        (is_committed,) = await self._ownership.ask(("HEXISTS", self._keys.header, "staged"))
-        if is_committed:
-            await self.apply()
-        else:
-            await self._ownership.transact(("UNLINK", self._keys.staged))
 
 
 def _commands(piece: bytes) -> Iterator[RedisCommand]:

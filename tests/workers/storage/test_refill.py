@@ -28,8 +28,6 @@ from workers.wire.keys import Keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from redis import Redis
-
     from crdt_core.node.events import Operation
     from tests.proxy import Direction, Link
     from tests.server import ValkeyServer

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,16 +18,17 @@ from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
 from tests.crdt_core.histories import whole_state
 from tests.invocations import command
+from tests.support import wait_until_async
 from tests.workers.storage.bench import Bench, saved, set_back
-from workers.storage.ownership import Ownership
+from workers.storage.ownership import RETRY_S, Ownership
 from workers.storage.staging import Staging
 from workers.storage.store import Store
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
-    from crdt_core.lattice.deltas import Patch
     from redis import Redis
 
+    from crdt_core.lattice.deltas import Patch
     from tests.server import ValkeyServer
     from workers.wire.connection import RedisCommand
 
@@ -201,6 +204,28 @@ async def test_the_slices_of_a_large_patch_are_persisted_with_what_the_turn_afte
 
 
 @pytest.mark.usefixtures("small_pieces")
+async def test_a_redis_that_refuses_what_is_staged_is_asked_now_and_then(bench: Bench) -> None:
+    """It was asked again at once, over new connections, for as long as it refused."""
+    bench.redis.config_resetstat()
+    bench.redis.config_set("maxmemory", 1)
+    begun_s = monotonic()
+    committing = asyncio.create_task(bench.turn(command("SADD", b"few", b"a")))
+    try:
+        await wait_until_async(lambda: refused(bench.redis, "rpush") > 3, 10, "some attempts")
+        assert monotonic() - begun_s > 2 * RETRY_S
+    finally:
+        bench.redis.config_set("maxmemory", 0)
+    await committing
+    await bench.check_reload()
+
+
+def refused(redis: Redis, command_name: str) -> int:
+    """How many commands of a name Redis has refused."""
+    found = redis.info("commandstats").get(f"cmdstat_{command_name}", {})
+    return int(found.get("rejected_calls", 0))
+
+
+@pytest.mark.usefixtures("small_pieces")
 async def test_a_piece_that_redis_does_not_execute_stops_the_node(server: ValkeyServer) -> None:
     """It was taken from the list all the same, and the commit was confirmed without it."""
     redis = server.client()
@@ -231,7 +256,7 @@ async def test_a_list_that_redis_has_lost_a_part_of_is_not_committed(server: Val
         await staging.put(pieces(), b"another")
     await staging.put(pieces(), b"token")
     await ownership.transact(("HSET", KEYS.header, "staged", "1"))
-    await staging.apply()
+    await staging.finish()
     assert redis.hlen("h") == 3
     assert not redis.exists(KEYS.staged)
     await ownership.release()
