@@ -279,6 +279,8 @@ class Store:
             except StoreUnavailable as error:
                 if self.trouble is None:
                     log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
+                else:
+                    await asyncio.sleep(RETRY_S)
                 self._record_trouble(str(error))
                 reached = await self._ownership.renew(self._record_trouble)
             self._may_be_staged |= reached < turn  # Redis may have been set back, even to the turn confirmed before
@@ -307,7 +309,6 @@ class Store:
         executed, watched = replies[-3], replies[-1]
         if isinstance(executed, hiredis.ReplyError):
             reasons = [str(reply) for reply in replies[:-3] if isinstance(reply, hiredis.ReplyError)]
-            await asyncio.sleep(RETRY_S)
             raise StoreUnavailable(f"Redis refuses: {'; '.join(dict.fromkeys(reasons)) or executed}")
         reached = self._ownership.turn_reached(watched)
         if executed is not None:
@@ -368,12 +369,8 @@ class Store:
             raise InvariantBroken(f"{self.keys.node}: Redis has lost commits; it had confirmed {self.turn}")
         node = self._refill.node
         log.warning("redis_loss_detected", node=self.keys.node, confirmed=self.turn)
-        try:
-            await self._refill.stage(self._ownership, self.keys, self._staging, self._record_trouble)
-            reached = await self._send_staged(self._rest_of_refill(node, commit, header), commit)
-        except StoreUnavailable:
-            await asyncio.sleep(RETRY_S)
-            raise
+        await self._refill.stage(self._ownership, self.keys, self._staging, self._record_trouble)
+        reached = await self._send_staged(self._rest_of_refill(node, commit, header), commit)
         if reached == turn:
             node.counts["repersisted"] += 1
             log.warning("redis_refilled", node=self.keys.node, turn=turn, objects=len(node.replica.catalogue.objects))
