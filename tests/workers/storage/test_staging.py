@@ -12,7 +12,7 @@ import pytest
 from crdt_core.codec.messages import Push, encode_message
 from crdt_core.errors import InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.node.events import MessagesRead, PatchOffered
+from crdt_core.node.events import Call, MessagesRead, PatchOffered
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from crdt_core.lattice.deltas import Patch
+    from crdt_core.node.events import Event
     from tests.server import ValkeyServer
     from workers.wire.connection import RedisCommand
 
@@ -76,7 +77,7 @@ async def test_a_process_that_is_killed_anywhere_in_a_staged_commit_leaves_all_o
         await bench.turn(command("SADD", b"set 0", b"old"), command("SADD", b"few", b"a"))
         before = whole_state(bench.node.replica)
         try:
-            await killed_at(step, bench)
+            await killed_at(step, bench, PatchOffered(patch(), None))
         except Killed:
             ends.append(redis.hexists(KEYS.header, "staged"))
         else:
@@ -95,8 +96,8 @@ async def test_a_process_that_is_killed_anywhere_in_a_staged_commit_leaves_all_o
     bench.store.close()
 
 
-async def killed_at(step: int, bench: Bench) -> None:
-    """Joins the patch; the process is killed before its transaction `step` of the staging."""
+async def killed_at(step: int, bench: Bench, event: Event) -> None:
+    """Takes the event; the process is killed before its transaction `step` of the staging."""
     transact, done = Ownership.transact, count()
 
     async def transact_or_die(ownership: Ownership, *commands: RedisCommand) -> int:
@@ -107,7 +108,7 @@ async def killed_at(step: int, bench: Bench) -> None:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Ownership, "transact", transact_or_die)
-        await bench.handle(PatchOffered(patch(), None))
+        await bench.handle(event)
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -167,6 +168,31 @@ async def test_a_redis_that_is_set_back_amid_a_staged_commit_completes_it_before
 
 
 @pytest.mark.usefixtures("small_pieces")
+async def test_pieces_of_a_refill_are_never_applied_to_an_older_staged_commit(server: ValkeyServer) -> None:
+    """The header of the older copy said `staged`, so the next process took the pieces of the refill for committed."""
+    redis, is_killed = server.client(), True
+    for step in count():
+        redis.flushdb()
+        bench = await Bench(server).open()
+        with pytest.MonkeyPatch.context() as patched:
+            copies = copying_amid_staging(redis, patched)
+            await bench.handle(PatchOffered(patch(), None))
+        older = whole_state(bench.node.replica)
+        await bench.turn(command("DEL", b"set 0"))
+        set_back(redis, copies[2])
+        try:
+            await killed_at(step, bench, Call(command("SADD", b"few", b"a"), None))
+        except Killed:
+            assert whole_state(await reloaded(server)) in (older, whole_state(bench.node.replica))
+        else:
+            is_killed = False
+        bench.store.close()
+        if not is_killed:
+            break
+    assert step > 10
+
+
+@pytest.mark.usefixtures("small_pieces")
 async def test_a_redis_that_is_set_back_amid_a_staged_commit_while_a_process_starts_is_not_taken_for_damaged(
     server: ValkeyServer,
 ) -> None:
@@ -175,7 +201,7 @@ async def test_a_redis_that_is_set_back_amid_a_staged_commit_while_a_process_sta
     redis.flushdb()
     bench = await Bench(server).open()
     with pytest.raises(Killed):
-        await killed_at(9, bench)
+        await killed_at(9, bench, PatchOffered(patch(), None))
     replica, store = Replica("n1", founders=["n1", "n2", "n3"]), Store("n1", server.url, "next", 1000)
     with pytest.MonkeyPatch.context() as patched:
         copies = copying_amid_staging(redis, patched)
