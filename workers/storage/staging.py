@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 import hiredis
 
 from crdt_core.errors import StoreUnavailable
-from workers.wire.replies import stored_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,7 +48,7 @@ class Staging:
         self._keys = keys
 
     async def put(self, batches: Iterable[list[RedisCommand]], owner: bytes | None) -> None:
-        """Stage `batches`, in place of what was staged before. The caller's next transaction commits them.
+        """Stage `batches`, in place of what was only staged before. The caller's next transaction commits them.
 
         That transaction fails if anybody touches the header or the list meanwhile. `owner` is whom the header names.
         Raises `StoreUnavailable` if the list is not complete, or the header names somebody else.
@@ -67,25 +66,26 @@ class Staging:
     async def finish(self) -> None:
         """Apply what is staged and committed, or delete what is only staged. It may be called again after errors.
 
-        Raises what `Ownership.transact` raises; `StoreUnavailable`, too, where Redis is set back meanwhile.
+        Only the sole owner may call it. Raises what `Ownership.transact` raises; `StoreUnavailable`, too, where Redis
+        is set back meanwhile.
         """
         header, staged = self._keys.header, self._keys.staged
-        (is_committed, turn), is_left = await self._ownership.ask(
-            ("HMGET", header, "staged", "turn"), ("EXISTS", staged)
+        (is_committed, *owned), is_left = await self._ownership.ask(
+            ("HMGET", header, "staged", "owner", "turn"), ("EXISTS", staged)
         )
         if is_committed:
-            await self._apply(stored_turn(header, turn))
+            await self._apply(self._ownership.turn_reached(owned))
         elif is_left:
             await self._ownership.transact(("UNLINK", staged))
 
-    async def _apply(self, turn: int) -> None:
-        """Execute what the commit `turn` has staged, and clear the marks in the header."""
+    async def _apply(self, reached: int) -> None:
+        """Execute what is staged, and clear the marks in the header, as long as Redis is at `reached`."""
         ownership, staged = self._ownership, self._keys.staged
         while True:
             (piece,) = await ownership.ask(("LINDEX", staged, 0))
             if piece is None:
                 break
-            if await ownership.transact(*_commands(piece), ("LTRIM", staged, 1, -1)) != turn:
+            if await ownership.transact(*_commands(piece), ("LTRIM", staged, 1, -1)) != reached:
                 raise StoreUnavailable(_LOST)
         await ownership.transact(("HDEL", self._keys.header, *STAGED_FIELDS))
 
