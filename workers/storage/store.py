@@ -277,17 +277,21 @@ class Store:
                 else:
                     reached = await self._judge(replies, commit)
             except StoreUnavailable as error:
-                if self.trouble is None:
-                    log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
-                else:
-                    await asyncio.sleep(RETRY_S)
-                self._record_trouble(str(error))
-                reached = await self._ownership.renew(self._record_trouble)
+                reached = await self._recover(turn, error)
             self._may_be_staged |= reached < turn  # Redis may have been set back, even to the turn confirmed before
         self._ownership.turn = turn
         self._header.update(header)
         self._seal = commit.header.get("seal", self._seal)
         self.trouble = None
+
+    async def _recover(self, turn: int, error: StoreUnavailable) -> int:
+        """Return the turn that Redis is at, on a new connection, after the commit `turn` was interrupted by `error`."""
+        if self.trouble is None:
+            log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
+        else:
+            await asyncio.sleep(RETRY_S)
+        self._record_trouble(str(error))
+        return await self._ownership.renew(self._record_trouble)
 
     def enable_refill(self, node: Node, check_history: Callable[[], Awaitable[None]]) -> None:
         """Refill a Redis that has lost commits, from now on, with what `node` holds in memory.
