@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tests.client import connected
 from tests.scenarios.users import Machine, machines
 from tests.support import wait_until
 from workers.fleet.agreement import AGREE
+from workers.storage.store import Store
 from workers.wire.access import Role
 from workers.wire.keys import Keys, queue_name
 
@@ -101,6 +103,35 @@ def test_without_a_user_nobody_does_more_than_ping(n1: Machine) -> None:
         for command in (("GET", KEYS.alive), ("INFO",), ("HGETALL", KEYS.header), ("SET", "another", "x")):
             with pytest.raises(NoPermissionError):
                 nobody.execute_command(*command)
+
+
+async def test_a_machine_whose_name_another_one_keeps_goes_on_with_the_rights_that_it_has(
+    n1: Machine, clients: dict[Role, Redis]
+) -> None:
+    """The owner could only use the keys of its former name: the move was refused, and tried again for ever."""
+    own, machine = Keys("n1"), Keys("n1-4f2a91")
+    store = Store("n1", n1.url(Role.OWNER), "token", 1000)
+    await store.acquire(takeover=False)
+    try:
+        async with asyncio.timeout(10):
+            await store.move("n1-4f2a91", "n1-4f2a91.2", {"joining": b"1", "former": b"n1-4f2a91"})
+        await store.release()
+        under_its_name = Store("n1-4f2a91", n1.url(Role.OWNER), "token", 1000)
+        async with asyncio.timeout(10):
+            await under_its_name.acquire(takeover=False)
+        assert clients[Role.OWNER].publish(machine.published, b"x") == 0
+        for role in (Role.PEER, Role.JOBS):
+            assert clients[role].hget(machine.header, "replica") == b"n1-4f2a91.2"
+            assert clients[role].xadd(machine.inbox, {"m": "x"})
+            with pytest.raises(NoPermissionError):
+                clients[role].hgetall(machine.state)
+        assert clients[Role.PEER].xread({machine.log: "0"}) == []
+        await under_its_name.release()
+    finally:
+        store.close()
+        with n1.admin() as admin:
+            admin.delete(own.header, machine.header, machine.inbox)
+            admin.acl_log_reset()
 
 
 def agree(*machines: Machine) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from workers.wire.keys import Keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crdt_core.types.members import Members
     from workers.replication.links import Links
     from workers.turns.mailbox import Mailbox
     from workers.wire.peers import Peers
@@ -71,21 +73,29 @@ class Broadcasts:
         """Send and listen until cancelled."""
         if not self._fleet_wide:
             await asyncio.Event().wait()
-        listening: dict[str, asyncio.Task[None]] = {}
+        listening: dict[tuple[str, str], asyncio.Task[None]] = {}
         async with Children() as children:
             children.start(self._send_all())
             while True:
-                peers = self._node.peers
-                self._peers.follow(self._node.replica.members, joins=self._node.joins)
-                for gone in listening.keys() - set(peers):
+                members = self._node.replica.members
+                self._peers.follow(members, joins=self._node.joins)
+                wanted = self._addresses()
+                for gone in listening.keys() - wanted:
                     children.start(end([listening.pop(gone)]))
-                for peer in peers:
-                    if peer not in listening:
-                        listening[peer] = children.start(self._listen(peer))
-                await self._mailbox.turned.wait_for(partial(self._has_other_peers, peers))
+                for peer, url in wanted - listening.keys():
+                    listening[peer, url] = children.start(self._listen(peer))
+                await self._mailbox.turned.wait_for(partial(self._has_other_members, members))
 
-    def _has_other_peers(self, peers: tuple[str, ...]) -> bool:
-        return self._node.peers != peers
+    def _addresses(self) -> set[tuple[str, str]]:
+        """Return the peers, each with the URL of its Redis; without those whose URL is not known yet."""
+        found = set()
+        for peer in self._node.peers:
+            with suppress(UnknownNode):  # the tail of the peer has said so
+                found.add((peer, self._peers.url(peer)))
+        return found
+
+    def _has_other_members(self, members: Members) -> bool:
+        return self._node.replica.members is not members
 
     async def _send_all(self) -> None:
         own = self._peers.reader(self._node.name)
@@ -119,13 +129,9 @@ class Broadcasts:
     async def _listen(self, peer: str) -> None:
         """Listen to what `peer` publishes; open the connection again whenever it is lost."""
         lost = asyncio.Event()
-        try:
-            connection = self._peers.listener(
-                peer, [("SUBSCRIBE", Keys(peer).published)], on_push=partial(self._hear, peer), on_lost=lost.set
-            )
-        except UnknownNode:  # the tail of the peer has said so
-            await asyncio.Event().wait()
-            return
+        connection = self._peers.listener(
+            peer, [("SUBSCRIBE", Keys(peer).published)], on_push=partial(self._hear, peer), on_lost=lost.set
+        )
         try:
             while True:
                 lost.clear()

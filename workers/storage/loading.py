@@ -51,11 +51,13 @@ async def load_state(ownership: Ownership, keys: Keys, replica: Replica) -> Load
     """Read the state at `keys` into the empty `replica`, and return the header.
 
     Raises `CorruptState` for data that cannot be read, and `DamagedState` for a state that is not what was committed.
-    After a `StoreUnavailable`, it may be called again.
+    After a `StoreUnavailable`, it may be called again; what is staged has to be finished first.
     """
     with ownership.slow_replies():
         fields, catalogue = await ownership.ask(("HGETALL", keys.header), ("HGETALL", keys.state))
         by_name = dict(pairs(fields))
+        if b"staged" in by_name:  # a Redis that was set back since what is staged was finished
+            raise StoreUnavailable("Redis is amid a staged commit again")
         with locating_malformed(keys.header):
             header = decode_header(by_name)
             turn = turn_in(by_name.get(b"turn", b"0"))

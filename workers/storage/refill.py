@@ -53,6 +53,7 @@ class Refill:
         tell(_REASON)
         owner = await self._check_sole_owner(ownership, keys)
         await self._check_history()
+        await staging.finish()  # an older commit: its mark in the header must not stand above the pieces of this one
         await ownership.ensure_group()
         present = [key async for found in scan_objects(ownership, keys) for key in found]
         commands = whole_state(keys, self.node.replica, present)

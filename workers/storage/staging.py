@@ -8,7 +8,9 @@ transaction. So no transaction has more than a bounded number of bytes. A larger
     apply     piece by piece, the commands are executed and taken from the list; in the end `staged` goes
 
 A process that ends before the commit leaves the old state, and a list that means nothing. One that ends after it leaves
-a list whose commands the next process executes before it reads anything. Every command may be executed twice.
+a list whose commands the next process executes before it reads anything. A Redis may also be set back between the two,
+under a process that has confirmed the commit. So whenever a process does not know where its Redis is, it first finishes
+what is staged there (`Staging.finish`). Every command may be executed twice.
 
 `restoring` stands beside `staged`, for workers of version 0.1.0: they refuse to start on it.
 """
@@ -20,7 +22,6 @@ from typing import TYPE_CHECKING
 import hiredis
 
 from crdt_core.errors import StoreUnavailable
-from workers.storage.ownership import SET_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +48,7 @@ class Staging:
         self._keys = keys
 
     async def put(self, batches: Iterable[list[RedisCommand]], owner: bytes | None) -> None:
-        """Stage `batches`, in place of what was staged before. The caller's next transaction commits them.
+        """Stage `batches`, in place of what was only staged before. The caller's next transaction commits them.
 
         That transaction fails if anybody touches the header or the list meanwhile. `owner` is whom the header names.
         Raises `StoreUnavailable` if the list is not complete, or the header names somebody else.
@@ -62,27 +63,31 @@ class Staging:
         if (found, named) != (pieces, owner):
             raise StoreUnavailable(_LOST)
 
-    async def apply(self) -> None:
-        """Execute what is staged and committed, and clear the marks in the header. It may be called again after errors.
+    async def finish(self) -> None:
+        """Apply what is staged and committed, or delete what is only staged. It may be called again after errors.
 
-        Raises what `Ownership.transact` raises.
+        Only the sole owner may call it. Raises what `Ownership.transact` raises; `StoreUnavailable`, too, where Redis
+        is set back meanwhile.
         """
+        header, staged = self._keys.header, self._keys.staged
+        (is_committed, *owned), is_left = await self._ownership.ask(
+            ("HMGET", header, "staged", "owner", "turn"), ("EXISTS", staged)
+        )
+        if is_committed:
+            await self._apply(self._ownership.turn_reached(owned))
+        elif is_left:
+            await self._ownership.transact(("UNLINK", staged))
+
+    async def _apply(self, reached: int) -> None:
+        """Execute what is staged, and clear the marks in the header, as long as Redis is at `reached`."""
         ownership, staged = self._ownership, self._keys.staged
         while True:
             (piece,) = await ownership.ask(("LINDEX", staged, 0))
             if piece is None:
                 break
-            if await ownership.transact(*_commands(piece), ("LTRIM", staged, 1, -1)) == SET_BACK:
+            if await ownership.transact(*_commands(piece), ("LTRIM", staged, 1, -1)) != reached:
                 raise StoreUnavailable(_LOST)
         await ownership.transact(("HDEL", self._keys.header, *STAGED_FIELDS))
-
-    async def finish(self) -> None:
-        """Apply what another process has committed, or delete what it has only staged."""
-        (is_committed,) = await self._ownership.ask(("HEXISTS", self._keys.header, "staged"))
-        if is_committed:
-            await self.apply()
-        else:
-            await self._ownership.transact(("UNLINK", self._keys.staged))
 
 
 def _commands(piece: bytes) -> Iterator[RedisCommand]:

@@ -97,8 +97,8 @@ class Store:
         """Since when Redis has not taken the commit under way, and why; `None` while it takes commits."""
         self._staging = Staging(self._ownership, self.keys)
         self._refill: Refill | None = None
-        self._is_staged = False
-        """Whether a staged commit has been sent that is not applied as a whole, as far as this process knows."""
+        self._may_be_staged = False
+        """Whether Redis may hold a staged commit that is not applied as a whole, as far as this process knows."""
 
     @property
     def token(self) -> str:
@@ -204,14 +204,21 @@ class Store:
         return encode_header(Header(VersionVector(), VersionVector(), 0, hlc, removals=0))
 
     async def _until_done(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `attempt`, which is repeated on a new connection while Redis does not answer."""
+        """Return the result of `attempt`, which is repeated on a new connection while Redis does not answer.
+
+        A Redis that was set back meanwhile may be amid a staged commit again, so that is finished first.
+        """
+        is_renewed = False
         while True:
             try:
+                if is_renewed:
+                    await self._staging.finish()
                 return await attempt()
             except StoreUnavailable as error:
                 log.warning("start_interrupted", node=self.keys.node, reason=str(error))
                 await asyncio.sleep(RETRY_S)
                 await self._ownership.renew(self._record_trouble)
+                is_renewed = True
 
     async def load(self, replica: Replica) -> HybridClock:
         """Read the persisted state into the empty `replica`, and return the persisted hybrid clock.
@@ -241,10 +248,11 @@ class Store:
             *commit.earlier, commit.records = lasting([*commit.earlier, commit.records]) or [commit.records]
         confirmed = self._ownership.turn
         reached, turn = confirmed, confirmed + 1
-        while reached < turn or self._is_staged:
+        while reached < turn or self._may_be_staged:
             try:
-                if reached == turn:
-                    await self._apply_staged()
+                if self._may_be_staged and reached >= confirmed:
+                    await self._staging.finish()
+                    self._may_be_staged = False
                     continue
                 header = {"turn": b"%d" % turn, **commit.header}
                 if seal := header.get("seal", self._seal):
@@ -269,14 +277,21 @@ class Store:
                 else:
                     reached = await self._judge(replies, commit)
             except StoreUnavailable as error:
-                if self.trouble is None:
-                    log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
-                self._record_trouble(str(error))
-                reached = await self._ownership.renew(self._record_trouble)
+                reached = await self._recover(turn, error)
+            self._may_be_staged |= reached < turn  # Redis may have been set back, even to the turn confirmed before
         self._ownership.turn = turn
         self._header.update(header)
         self._seal = commit.header.get("seal", self._seal)
         self.trouble = None
+
+    async def _recover(self, turn: int, error: StoreUnavailable) -> int:
+        """Return the turn that Redis is at, on a new connection, after the commit `turn` was interrupted by `error`."""
+        if self.trouble is None:
+            log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
+        else:
+            await asyncio.sleep(RETRY_S)
+        self._record_trouble(str(error))
+        return await self._ownership.renew(self._record_trouble)
 
     def enable_refill(self, node: Node, check_history: Callable[[], Awaitable[None]]) -> None:
         """Refill a Redis that has lost commits, from now on, with what `node` holds in memory.
@@ -298,7 +313,6 @@ class Store:
         executed, watched = replies[-3], replies[-1]
         if isinstance(executed, hiredis.ReplyError):
             reasons = [str(reply) for reply in replies[:-3] if isinstance(reply, hiredis.ReplyError)]
-            await asyncio.sleep(RETRY_S)
             raise StoreUnavailable(f"Redis refuses: {'; '.join(dict.fromkeys(reasons)) or executed}")
         reached = self._ownership.turn_reached(watched)
         if executed is not None:
@@ -345,13 +359,9 @@ class Store:
 
     async def _send_staged(self, commands: list[RedisCommand], commit: Commit) -> int:
         """Execute `commands`, which commit what is staged, in one transaction; return the turn that Redis is at."""
-        self._is_staged = True
+        self._may_be_staged = True
         replies = await self._ownership.wire.send([("MULTI",), *commands, ("EXEC",), *self._ownership.watch()])
         return await self._judge(replies, commit)
-
-    async def _apply_staged(self) -> None:
-        await self._staging.apply()
-        self._is_staged = False
 
     async def _attempt_refill(self, commit: Commit, turn: int, header: dict[str, bytes]) -> int:
         """Stage everything in memory, and commit that together with `commit`; return the turn that Redis is at.
@@ -363,12 +373,8 @@ class Store:
             raise InvariantBroken(f"{self.keys.node}: Redis has lost commits; it had confirmed {self.turn}")
         node = self._refill.node
         log.warning("redis_loss_detected", node=self.keys.node, confirmed=self.turn)
-        try:
-            await self._refill.stage(self._ownership, self.keys, self._staging, self._record_trouble)
-            reached = await self._send_staged(self._rest_of_refill(node, commit, header), commit)
-        except StoreUnavailable:
-            await asyncio.sleep(RETRY_S)
-            raise
+        await self._refill.stage(self._ownership, self.keys, self._staging, self._record_trouble)
+        reached = await self._send_staged(self._rest_of_refill(node, commit, header), commit)
         if reached == turn:
             node.counts["repersisted"] += 1
             log.warning("redis_refilled", node=self.keys.node, turn=turn, objects=len(node.replica.catalogue.objects))

@@ -68,12 +68,16 @@ class Peers:
         """Return the other nodes that the fleet file names."""
         return list(self._settings.peers_of(self._name))
 
-    def redis(self, node: str) -> Redis:
-        """Return the client for the Redis of `node`, shared by all callers.
+    def url(self, node: str) -> str:
+        """Return the URL of the Redis of `node`.
 
         Raises `UnknownNode` where neither the fleet file nor the members have its address.
         """
-        return self._client(redis_url(self._settings, self.members, node))
+        return redis_url(self._settings, self.members, node)
+
+    def redis(self, node: str) -> Redis:
+        """Return the client for the Redis of `node`, shared by all callers. Raises `UnknownNode`."""
+        return self._client(self.url(node))
 
     def url(self, node: str) -> str:
         """Return the URL of the Redis of `node`; empty where neither the fleet file nor the members have it."""
@@ -99,7 +103,7 @@ class Peers:
 
     def reader(self, node: str) -> ReconnectingConnection:
         """Return a new reconnecting connection to the Redis of `node`, for one reader. Raises `UnknownNode`."""
-        url = redis_url(self._settings, self.members, node)
+        url = self.url(node)
         reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S, self._outages)
         self._readers.add(reader)
         return reader
@@ -113,7 +117,7 @@ class Peers:
         on_lost: Callable[[], None],
     ) -> ReconnectingConnection:
         """Return a new connection to the Redis of `node` on which it says what happens: see `workers.wire.pushes`."""
-        url = redis_url(self._settings, self.members, node)
+        url = self.url(node)
         name = f"deltaic-listener-{self._name}"
         listener = listening(url, name, _REPLY_TIMEOUT_S, self._outages, opening, on_push=on_push, on_lost=on_lost)
         self._readers.add(listener)
@@ -121,7 +125,7 @@ class Peers:
 
     def probe(self, node: str) -> ReconnectingConnection:
         """Return a new reconnecting connection to the Redis of `node`, to find out whether it answers."""
-        url = redis_url(self._settings, self.members, node)
+        url = self.url(node)
         probe = ReconnectingConnection(url, f"deltaic-probe-{self._name}", _PROBE_TIMEOUT_S, self._outages)
         self._readers.add(probe)
         return probe

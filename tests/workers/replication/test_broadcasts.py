@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crdt_core.membership.changes import AddMember
+from crdt_core.membership.changes import AddMember, AdmitIncarnation
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import free_port, wait_until_async
@@ -124,6 +124,20 @@ async def test_a_lost_connection_is_opened_again_and_members_that_join_are_heard
                 return (b"news", b"again") in n2.heard
 
             await wait_until_async(heard_again, what="a message over the new connections")
+
+
+async def test_a_member_is_heard_once_its_address_is_known_and_where_it_is(server: ValkeyServer) -> None:
+    """Whoever had no address at first, or came back at another one, was never heard by a node that ran already."""
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    async with running({"n1": server.url, "n2": server.url}, "n2") as (n2,):
+        await n2.mailbox.call(AddMember("n3", "h:3", "", "a1"))
+        await n2.mailbox.call(AddMember("n4", "h:4", away, "a1"))
+        await subscribed(server, 1)
+        with server.client() as client:
+            for node in ("n3", "n4"):
+                await n2.mailbox.call(AdmitIncarnation(node, f"{node}-a1.2", "h:5", server.url))
+                channel = Keys(node).published
+                await wait_until_async(lambda: client.pubsub_numsub(channel)[0][1], what=f"n2 to hear {node}")  # noqa: B023
 
 
 async def test_a_redis_that_is_away_makes_messages_be_dropped_and_not_wait(server: ValkeyServer) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crdt_core.node.events import Event, Operation
     from tests.server import ValkeyServer
 
-__all__ = ["SET_OF_MANY", "Bench"]
+__all__ = ["SET_OF_MANY", "Bench", "saved", "set_back"]
 
 SET_OF_MANY = 5000
 """More members than Redis returns at once."""
@@ -108,3 +108,17 @@ class Bench:
         assert whole_state(again) == whole_state(self.node.replica)
         assert again.digest == self.node.replica.digest
         assert again.stable == self.node.replica.stable
+
+
+def saved(redis: Redis) -> dict[bytes, bytes]:
+    """An older copy of all keys."""
+    return {name: redis.dump(name) for name in redis.scan_iter()}
+
+
+def set_back(redis: Redis, copy: dict[bytes, bytes]) -> None:
+    """Redis holds the older copy again, as after a failover to a replica that was behind."""
+    with redis.pipeline() as together:
+        together.flushdb()
+        for name, value in copy.items():
+            together.restore(name, 0, value)
+        together.execute()

@@ -21,32 +21,16 @@ from crdt_core.types.members import MEMBERS_KEY, Fact, Standing
 from tests.invocations import command
 from tests.proxy import Proxy
 from tests.support import wait_until_async
-from tests.workers.storage.bench import Bench
+from tests.workers.storage.bench import Bench, saved, set_back
 from workers.storage.store import Store
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from redis import Redis
-
     from crdt_core.node.events import Operation
     from tests.proxy import Direction, Link
     from tests.server import ValkeyServer
-
-
-def saved(redis: Redis) -> dict[bytes, bytes]:
-    """An older copy of all keys."""
-    return {name: redis.dump(name) for name in redis.scan_iter()}
-
-
-def set_back(redis: Redis, copy: dict[bytes, bytes]) -> None:
-    """Redis holds the older copy again, as after a failover to a replica that was behind."""
-    with redis.pipeline() as together:
-        together.flushdb()
-        for name, value in copy.items():
-            together.restore(name, 0, value)
-        together.execute()
 
 
 async def test_an_emptied_redis_is_given_everything_back_with_the_commit_under_way(bench: Bench) -> None:

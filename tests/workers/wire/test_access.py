@@ -84,6 +84,14 @@ def test_the_users_of_nodes_that_share_a_redis_have_the_keys_of_all() -> None:
     assert rules(Role.PEER, "n1", "n2").count("~deltaic:fleet ") == 1
 
 
+def test_a_machine_has_the_keys_of_each_name_that_it_may_have() -> None:
+    """It goes on under the name of its addition if another machine keeps its name, and may look back from there."""
+    for role in (Role.OWNER, Role.PEER, Role.JOBS):
+        assert "~deltaic:{n6-??????} " in rules(role, "n6")
+    assert "~deltaic:{n6}:* " in rules(Role.OWNER, "n6-4f2a91")
+    assert "{n6}" not in rules(Role.PEER, "n6-4f2a91") + rules(Role.OWNER, "n6-west")
+
+
 def test_an_acl_file_has_hashes_and_closes_the_default_user() -> None:
     first, *users = acl_file(["n1"], PASSWORDS)
     assert first.split()[:3] == ["user", "default", "on"]
