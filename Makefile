@@ -37,7 +37,9 @@ fleet: $(VENV)/.runtime ## Start the fleet: embedded Valkey, five replicas, RQ w
 	@$(BIN)/deltaic fleet
 
 # What one file needs is started once: a file's tests run in one process. Both parts run, whatever the first one found.
-# Exit code 5: there are no such tests.
+# Exit code 5: there are no such tests. The variable is emptied because the tests start hundreds of workers, each of which
+# would compile its modules anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev ## Run every test, on fixed seeds
 	failed=0; \
 	$(BIN)/pytest -n auto --dist loadfile --durations 20 -m "not serial" || failed=1; \
