@@ -215,7 +215,7 @@ class Node:
         The commit is all that the call has changed. The calls behind it have the next turn.
         """
         prepared, commit = self._large.end(), Commit()
-        commit.earlier = [changes for changes in prepared.slices if changes]
+        commit.earlier = prepared.slices
         if prepared.delta is not None:
             commit.counter, commit.delta = prepared.counter, prepared.delta
             commit.header.update(self.header())
