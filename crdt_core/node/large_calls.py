@@ -32,13 +32,13 @@ __all__ = ["LargeCalls", "PreparedCall"]
 
 
 class PreparedCall(Prepared):
-    """The large call `call` on `replica`, `size` parts at a time. It begins at the next hybrid time of `hlc`.
+    """The large call `call` on `replica`, `size` parts at a time. It came at wall time `wall_ms`; `hlc` stamps it.
 
     Once `advance` returns false, `reply` is for the caller. `delta` is that of the commit, with `counter`; `None` if
     nothing was written.
     """
 
-    def __init__(self, replica: Replica, call: Call, hlc: HybridClock, size: int) -> None:
+    def __init__(self, replica: Replica, call: Call, hlc: HybridClock, wall_ms: int, size: int) -> None:
         super().__init__()
         self.reply = Reply(call.token)
         self.counter = 0
@@ -46,10 +46,11 @@ class PreparedCall(Prepared):
         self._replica = replica
         self._operation = call.operation
         self._hlc = hlc
+        self._wall_ms = wall_ms
         self._size = size
 
     def _run(self) -> Generator[Changes | None, None, None]:
-        now = self._hlc.tick(self._hlc.last.ms)
+        now = self._hlc.tick(self._wall_ms)
         yield from self._change(now)
         yield from self._commit(now)
 
@@ -88,8 +89,11 @@ class LargeCalls:
         self._hlc = hlc
         self._options = options
 
-    def take_small(self, calls: Sequence[Call]) -> list[Call]:
-        """Return the calls that come before the first large one, after those that are `behind`; keep all others."""
+    def take_small(self, calls: Sequence[Call], wall_ms: int) -> list[Call]:
+        """Return the calls that come before the first large one, after those that are `behind`; keep all others.
+
+        `wall_ms` is the time of day of the turn.
+        """
         calls = [*self.behind, *calls]
         self.behind.clear()
         if self.waiting:
@@ -99,7 +103,7 @@ class LargeCalls:
         for place, call in enumerate(calls):
             operation = call.operation
             if isinstance(operation, Sliceable) and operation.is_large(self._replica, options.parts_per_turn):
-                self.waiting.append(PreparedCall(self._replica, call, self._hlc, options.parts_per_slice))
+                self.waiting.append(PreparedCall(self._replica, call, self._hlc, wall_ms, options.parts_per_slice))
                 self.behind.extend(calls[place + 1 :])
                 return calls[:place]
         return calls
