@@ -15,7 +15,7 @@ from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.sets import has_member, seen_set
 from crdt_core.commands.slicing import at_once, parts_of_all
 from crdt_core.lattice.siblings import shows
-from crdt_core.replica.sliceable import finish
+from crdt_core.replica.steps import finish
 from crdt_core.types import ORSET
 
 if TYPE_CHECKING:

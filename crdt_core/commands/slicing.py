@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.replica.deleting import delete_by_part, parts_under
-from crdt_core.replica.sliceable import finish
+from crdt_core.replica.steps import finish
 from crdt_core.types.expiry import deadline_of
 
 if TYPE_CHECKING:

@@ -1,12 +1,8 @@
 """Large patches that are joined a slice at a time, between two turns.
 
 A patch is joined as one: its writes show together, in one commit. But a patch of hundreds of thousands of parts takes
-seconds. So the turn that has received all of it only puts it aside. Before the next turn the shell has it checked and
-joined, a slice at a time (`PreparedJoin.advance`), and does other things between two slices. The next turn moves the
-exchange on, and its commit persists all slices.
-
-Between the slices readers are shown the committed state, as during any commit: the catalogue keeps what was there
-before. No turn runs meanwhile, because the replica holds writes that its clock does not cover.
+seconds. So the turn that has received all of it only puts it aside, to be prepared (`crdt_core.node.prepared`). The
+next turn moves the exchange on.
 """
 
 from __future__ import annotations
@@ -16,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.patches import check_parts
 from crdt_core.errors import InvalidArgument, Malformed
+from crdt_core.node.prepared import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from crdt_core.codec.records import Changes
     from crdt_core.lattice.deltas import Patch
@@ -27,45 +24,32 @@ if TYPE_CHECKING:
 __all__ = ["PreparedJoin"]
 
 
-class PreparedJoin:
+class PreparedJoin(Prepared):
     """The join of `patch` into `replica`, `size` parts at a time.
 
-    Once `advance` returns false, the patch is joined: `new` of its writes were new, and `slices` persist it. Or it is
-    refused: `error` says why, and nothing has changed. A patch of a caller (`is_offered`) is refused, too, if a dot has
-    another payload here.
+    Once `advance` returns false, the patch is joined, and `new` of its writes were new. Or it is refused: `error` says
+    why, and nothing has changed. A patch of a caller (`is_offered`) is refused, too, if a dot has another payload here.
     """
 
     def __init__(self, replica: Replica, patch: Patch, size: int, *, is_offered: bool = False) -> None:
+        super().__init__()
         self.patch = patch
         self.new = 0
-        self.slices: list[Changes] = []
         self.error: Malformed | InvalidArgument | None = None
         self._replica = replica
         self._size = size
         self._is_offered = is_offered
-        self._steps = self._run()
 
-    def advance(self) -> bool:
-        """Do the next slice, and return whether there are more."""
-        return next(self._steps, False)
-
-    def _run(self) -> Iterator[bool]:
+    def _run(self) -> Generator[Changes | None, None, None]:
         parts = self.patch.parts
         try:
             for start in range(0, len(parts), self._size):
                 self._check(replace(self.patch, parts=parts[start : start + self._size]))
-                yield True
+                yield None
         except (Malformed, InvalidArgument) as error:
             self.error = error
             return
-        joining = self._replica.join_in_slices(self.patch, self._size)
-        while True:
-            try:
-                self.slices.append(next(joining))
-            except StopIteration as end:
-                self.new = end.value
-                return
-            yield True
+        self.new = yield from self._replica.join_in_slices(self.patch, self._size)
 
     def _check(self, some: Patch) -> None:
         check_parts(some.parts, some.clock)

@@ -215,7 +215,7 @@ class Node:
         The commit is all that the call has changed. The calls behind it have the next turn.
         """
         prepared, commit = self._large.end(), Commit()
-        commit.earlier = [changes for changes in prepared.slices if changes]
+        commit.earlier = prepared.slices
         if prepared.delta is not None:
             commit.counter, commit.delta = prepared.counter, prepared.delta
             commit.header.update(self.header())
@@ -318,7 +318,7 @@ class Node:
     def _write(self, context: TurnContext, members_before: Members) -> Delta | None:
         """Run all operations on what the turn has taken in, and write what members are owed; all is one delta."""
         if self.calls_held or self.replica.catalogue.size > self.options.parts_per_turn:
-            context.calls = self._large.take_small(context.calls)
+            context.calls = self._large.take_small(context.calls, context.wall_ms)
         if context.replays:
             context.calls = [*context.replays, *context.calls]
         if not context.calls and not context.own and not self._owes(members_before):

@@ -63,8 +63,7 @@ class OfferedPatches:
     def advance(self, context: TurnContext) -> None:
         """Reply to those whose large patches are joined by now, and have those that were put aside joined."""
         for join, event in self.waiting:
-            while join.advance():  # it is not, if the shell takes its turns without slices
-                pass
+            join.end()
             if join.error is None:
                 context.commit.earlier = [*context.commit.earlier, *join.slices]
                 self._ingest.joined(join.patch, join.new, A_CALLER, context)

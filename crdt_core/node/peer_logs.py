@@ -77,12 +77,11 @@ class PeerLogs:
     def advance(self, context: TurnContext) -> None:
         """End the large deltas that are applied by now, and have those that were put aside applied before next turn."""
         for prepared, event, place in self.waiting:
-            while prepared.advance():  # it is not, if the shell takes its turns without slices
-                pass
+            prepared.end()
             if prepared.error is not None:
                 self._refuse(event.peer, *event.entries[place], prepared.error, context)
             else:
-                context.commit.earlier = [*context.commit.earlier, *filter(None, prepared.slices)]
+                context.commit.earlier = [*context.commit.earlier, *prepared.slices]
                 self._ingest.applied(prepared.delta, prepared.outcome, event.peer, context)
                 self._blocked_since_ms.pop(event.peer, None)
             is_passed = prepared.outcome in {Applied.YES, Applied.DUPLICATE}

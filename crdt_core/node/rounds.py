@@ -213,8 +213,7 @@ class Rounds:
         """Go on with the exchanges whose patches were put aside, and are joined by now; their slices are persisted."""
         slices: list[Changes] = []
         for join, message in self.joins:
-            while join.advance():  # it is not, if the shell takes its turns without slices
-                pass
+            join.end()
             exchange = self._find(message.sender, message.round)
             if join.error is None:
                 slices += join.slices

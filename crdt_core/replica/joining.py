@@ -19,7 +19,7 @@ from crdt_core.lattice.siblings import clashing, drop, join, unfold, write
 from crdt_core.types import TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Address, Delta, Patch, PatchPart, Write
@@ -40,7 +40,9 @@ def apply_writes(catalogue: Catalogue, delta: Delta, deps: VersionVector) -> Non
         pass
 
 
-def apply_by_part(catalogue: Catalogue, delta: Delta, deps: VersionVector, writes: Iterable[Write]) -> Iterator[None]:
+def apply_by_part(
+    catalogue: Catalogue, delta: Delta, deps: VersionVector, writes: Iterable[Write]
+) -> Generator[None, None, None]:
     """Do the same, with `writes` in place of those of `delta`; yield after each part that changes."""
     dot = catalogue.replica_index.pack(*delta.dot)
     dense_deps = catalogue.replica_index.dense_clock_of_known(deps)

@@ -37,10 +37,11 @@ from crdt_core.lattice.replica_index import INDEX_BITS
 from crdt_core.replica.forgetting import forget_stable
 from crdt_core.replica.joining import apply_by_part, apply_writes, check_repeated, contradiction, join_parts
 from crdt_core.replica.state import ReplicaState
+from crdt_core.replica.steps import finish, in_slices
 from crdt_core.types.members import MAY_HAVE_UNSENT, MEMBERS_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 
     from crdt_core.lattice.deltas import Address
     from crdt_core.lattice.replica_index import PackedDot
@@ -161,8 +162,10 @@ class Replica(ReplicaState):
             self.only_removed.clear()
         return delta
 
-    def commit_in_slices(self, hlc: Stamp, size: int) -> Generator[list[Write], None, Delta]:
-        """Do the same as `commit`, where something was written; yield the writes, up to `size` a time.
+    def commit_in_slices(
+        self, hlc: Stamp, size: int, take: Callable[[list[Write]], object]
+    ) -> Generator[None, None, Delta]:
+        """Do the same as `commit`, where something was written; give `take` the writes, up to `size` a time.
 
         Returns the delta without its writes. Nothing else may happen to this replica before the end.
         """
@@ -170,7 +173,10 @@ class Replica(ReplicaState):
         for are_clears in (True, False) if self._clears else (False,):
             rest = iter(written.items())
             while chunk := list(islice(rest, size)):
-                yield [Write(*address, payload) for address, payload in chunk if (address[2] is None) is are_clears]
+                chosen = [Write(*address, payload) for address, payload in chunk if (address[2] is None) is are_clears]
+                if chosen:
+                    take(chosen)
+                yield
         dot = Dot(self.id, self.clock[self.id] + 1)
         delta = Delta(dot, VersionVector(self.clock), hlc, ())
         self.uncommitted, self._clears, self._writes_members = {}, False, False
@@ -181,7 +187,7 @@ class Replica(ReplicaState):
         while written:
             for _ in range(min(size, len(written))):
                 written.popitem()
-            yield []
+            yield
         return delta
 
     # Replication
@@ -216,10 +222,7 @@ class Replica(ReplicaState):
                 yield Changes()
         elif outcome is Applied.YES:
             steps = apply_by_part(self.catalogue, delta, self._full_deps(delta), rows)
-            for _ in steps:
-                for _ in islice(steps, size - 1):
-                    pass
-                yield self.catalogue.take_slice()
+            yield from in_slices(steps, size, self.catalogue.take_slice)
             self.clock.advance(delta.dot)
             self._change_index.add(delta.dot, writes)
             self._read_members()
@@ -272,15 +275,7 @@ class Replica(ReplicaState):
         Nothing else may happen to this replica before the end: between two slices it holds writes that its clock does
         not cover. The patch has been checked with `check_joinable`. Raises what the replica index raises.
         """
-        steps = self._join_by_part(patch)
-        while True:
-            try:
-                for _ in range(size):
-                    next(steps)
-            except StopIteration as end:
-                yield self.catalogue.take_slice()
-                return int(end.value)
-            yield self.catalogue.take_slice()
+        return (yield from in_slices(self._join_by_part(patch), size, self.catalogue.take_slice))
 
     def contradiction(self, patch: Patch) -> str:
         """Return in words which dot of `patch` has another payload here; empty if none has. Changes nothing."""
@@ -317,12 +312,7 @@ class Replica(ReplicaState):
         return self.catalogue.take_changes()
 
     def _join(self, patch: Patch) -> int:
-        steps = self._join_by_part(patch)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return int(end.value)
+        return finish(self._join_by_part(patch))
 
     def _join_by_part(self, patch: Patch) -> Generator[None, None, int]:
         """Take in a patch, and return how many of its writes were new here; yield after each part."""

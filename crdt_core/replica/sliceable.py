@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from crdt_core.replica.steps import finish
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -10,19 +12,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.replica.replica import Replica
 
-__all__ = ["Sliceable", "finish"]
-
-Result = TypeVar("Result")
-
-
-def finish(steps: Generator[None, None, Result]) -> Result:
-    """Do all `steps`, and return their result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+__all__ = ["Sliceable"]
 
 
 class Sliceable:

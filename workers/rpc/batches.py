@@ -26,7 +26,8 @@ from crdt_core.errors import (
     Stopping,
     TooMany,
 )
-from crdt_core.replica.sliceable import Sliceable, finish
+from crdt_core.replica.sliceable import Sliceable
+from crdt_core.replica.steps import finish
 from workers.rpc import deltaic_pb2 as pb
 from workers.rpc.calls import OBJECT_CALLS, ObjectCall, command_options
 from workers.rpc.interceptors import status_of

@@ -220,8 +220,10 @@ class TurnLoop:
         self.is_due = False
         node = self.node
         stood_still = bool(node.calls_waiting or node.offers_waiting)
-        if node.calls_waiting and not (node.joins_waiting or node.deltas_waiting or node.offers_waiting):
-            turn = node.end_large_call()
+        if node.calls_waiting:
+            # What a call waits for ends without anything new, which may be large as well: so the call is next.
+            is_next = not (node.joins_waiting or node.deltas_waiting or node.offers_waiting)
+            turn = node.end_large_call() if is_next else node.turn([], wall_ms, monotonic_ms)
         else:
             if self._arrived - self._passed > TURN_WEIGHT_MAX:
                 events = self._take_what_fits()

@@ -8,7 +8,7 @@ from crdt_core.commands import COMMANDS
 from crdt_core.commands.session import Session
 from crdt_core.commands.slicing import parts_changed, run_by_part
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.replica.sliceable import finish
+from crdt_core.replica.steps import finish
 from tests.crdt_core.sites import START_MS, Site
 
 LATER_MS = START_MS + 10_000

@@ -245,3 +245,16 @@ def test_a_large_call_that_is_refused_changes_nothing() -> None:
     assert "syntax" in turns[1].effects[0].result[0].text
     assert all(turn.commit.empty for turn in turns)
     assert node.replica.clock == clock
+
+
+def test_a_large_call_has_the_time_of_day_at_which_it_came() -> None:
+    """On a node that had been idle for an hour, RENAME of a large hash gave its fields a time that was an hour old."""
+    nodes = [node_with(options, "HSET large " + " ".join(f"f{n} v" for n in range(30))) for options in (OPTIONS, ROOMY)]
+    later_ms = NOW_MS + 3_600_000
+    for node in nodes:
+        node.turn([Call(execute("RENAME large other"), None)], later_ms, 0)
+        node.confirm()
+        if node.calls_waiting:
+            node.end_large_call()
+    assert nodes[0].hlc.last == nodes[1].hlc.last == Stamp(later_ms, 0)
+    assert whole_state(nodes[0].replica) == whole_state(nodes[1].replica)

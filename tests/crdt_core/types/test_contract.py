@@ -10,7 +10,7 @@ from crdt_core.lattice.clocks import Dot, Stamp
 from crdt_core.lattice.replica_index import ReplicaIndex
 from crdt_core.lattice.siblings import TOMBSTONE, WINNING_TOMBSTONE, is_tombstone, unfold
 from crdt_core.replica.replica import Replica
-from crdt_core.replica.sliceable import finish
+from crdt_core.replica.steps import finish
 from crdt_core.types import FAMILIES, SLOT, TYPES, CrdtType, View
 from crdt_core.types.contract import FormerWrite, LiveWrite, Shape
 from crdt_core.types.strings import integer
