@@ -86,6 +86,7 @@ class Start:
     - `discard`: before these fields, the state that the node's Redis holds is discarded.
     - `replayed`: the unsent writes of the first of `formers` up to this counter are replayed already.
     - `renamed`: the name under which the node goes on; empty if it keeps its own.
+    - `departed`: ids that leave, or have left. The node does not read their logs, even if it has not heard of that yet.
     """
 
     replica: ReplicaId
@@ -96,10 +97,13 @@ class Start:
     discard: bool = False
     replayed: int = 0
     renamed: str = ""
+    departed: frozenset[ReplicaId] = frozenset()
 
 
-def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
-    """Return how the node, whose evidence is `own`, starts by `decision`.
+def start_of(
+    own: NodeEvidence, decision: Resume | Join | ComeBack, departed: frozenset[ReplicaId] = frozenset()
+) -> Start:
+    """Return how the node, whose evidence is `own`, starts by `decision`; `departed` is as in `Start`.
 
     A process that is killed in the middle of the start leaves a header from which the next process decides the same.
     """
@@ -107,7 +111,14 @@ def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
     if isinstance(decision, Resume):
         header = {"founders": _encode_names(decision.founders)}
         header_if_new = header if is_new else None
-        return Start(decision.replica, decision.founders, None, own.formers, header_if_new, replayed=own.replayed)
+        return Start(
+            decision.replica,
+            decision.founders,
+            formers=own.formers,
+            header=header_if_new,
+            replayed=own.replayed,
+            departed=departed,
+        )
     founders, formers = ((), _unsent(own)) if decision.fresh else (own.founders, own.formers)
     header = {"joining": b"1", "restored": b"", "founders": _encode_names(founders), "former": encode_formers(formers)}
     if own.damaged:
@@ -121,6 +132,7 @@ def start_of(own: NodeEvidence, decision: Resume | Join | ComeBack) -> Start:
         discard=decision.fresh,
         replayed=own.replayed,
         renamed=decision.renamed if isinstance(decision, ComeBack) else "",
+        departed=departed,
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["NodeEvidence", "OperatorOverride", "combined_members", "disowned"]
+__all__ = ["NodeEvidence", "OperatorOverride", "combined_members", "departed", "disowned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,15 @@ def combined_members(
         return members
     founders = next((one.founders for one in answered if one.founders), None)
     return Members.founders(founders if founders is not None else nodes)
+
+
+def departed(name: str, own: NodeEvidence, others: Mapping[str, NodeEvidence | None]) -> frozenset[ReplicaId]:
+    """Return the replica ids that leave the fleet, or have left it, by all that is known when node `name` starts.
+
+    `own` and `others` are as in `crdt_core.membership.identity.decide`.
+    """
+    members = combined_members((own, *others.values()), (name, *others), own)
+    return frozenset(id_ for id_, fact in members.facts.items() if fact.standing is not Standing.ACTIVE)
 
 
 def disowned(name: str, own: NodeEvidence, others: Mapping[str, NodeEvidence | None]) -> str:

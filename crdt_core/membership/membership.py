@@ -20,6 +20,8 @@ from crdt_core.types import MEMBERS
 from crdt_core.types.members import LOST, MEMBERS_KEY, NAMESAKE, Fact, Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from crdt_core.lattice.clocks import ReplicaId, Stamp
     from crdt_core.membership.decisions import Sponsor
     from crdt_core.replica.replica import Replica
@@ -31,15 +33,20 @@ __all__ = ["Membership"]
 class Membership:
     """The members of the fleet, as node `name` knows them from `replica`.
 
-    A node that is not a member yet knows no peers of its own; its only peer is then `sponsor`, if it has one.
+    A node that is not a member yet knows no peers of its own; its only peer is then `sponsor`, if it has one. The ids
+    in `departed` leave, or have left, although this replica may not have heard of that.
     """
 
-    def __init__(self, name: str, replica: Replica, sponsor: Sponsor | None = None) -> None:
+    def __init__(
+        self, name: str, replica: Replica, sponsor: Sponsor | None = None, departed: Collection[ReplicaId] = ()
+    ) -> None:
         self._name = name
         self._replica = replica
         self._sponsor = sponsor
+        self._departed = departed
         self._followed: Members | None = None
         self._peers: dict[str, ReplicaId] = {}
+        self._logs_to_read: set[tuple[str, ReplicaId]] = set()
         self._admitted = False
         self.settled: Members | None = None
 
@@ -57,8 +64,12 @@ class Membership:
 
     @property
     def logs_to_read(self) -> set[tuple[str, ReplicaId]]:
-        """The peers whose logs the node reads, each with its replica id; none before the node is a member."""
-        return set(self.peers.items()) if self.is_admitted else set()
+        """The peers whose logs the node reads, each with its replica id; none before the node is a member.
+
+        The log of an id that has departed may say what no member will ever hear of: even that this node was removed.
+        """
+        self._follow()
+        return self._logs_to_read
 
     def knows(self, node: str) -> bool:
         """Return whether `node` is another node that is or was a member."""
@@ -155,3 +166,5 @@ class Membership:
             self._peers = {node: replica for node, replica in active.items() if node != self._name}
         elif self._sponsor is not None:
             self._peers = {self._sponsor.node: self._sponsor.replica}
+        logs = self._peers.items() if self._admitted else ()
+        self._logs_to_read = {(node, id_) for node, id_ in logs if id_ not in self._departed}

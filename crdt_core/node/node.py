@@ -68,8 +68,9 @@ from crdt_core.replica.committed_view import CommittedView
 from crdt_core.replica.proof import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.lattice.deltas import Delta
     from crdt_core.membership.decisions import Sponsor
     from crdt_core.node.events import Event
@@ -84,8 +85,8 @@ class Node:
     """The machine of node `name`.
 
     `session` tells this run of the node from others, in the names of rounds. While the replica is no member yet
-    (`joins`), the node asks its `sponsor`. `counts` counts what happened, for metrics. Readers may be shown the
-    `confirmed` state.
+    (`joins`), the node asks its `sponsor`. It does not read the logs of the ids in `departed`. `counts` counts what
+    happened, for metrics. Readers may be shown the `confirmed` state.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Node:
         sponsor: Sponsor | None = None,
         options: NodeOptions | None = None,
         hlc: HybridClock | None = None,
+        departed: Collection[ReplicaId] = (),
     ) -> None:
         self.name = name
         self.replica = replica
@@ -104,7 +106,7 @@ class Node:
         self.options = options or NodeOptions()
         self.hlc = hlc or HybridClock()
         self.counts: Counter[str] = Counter()
-        self.membership = Membership(name, replica, sponsor)
+        self.membership = Membership(name, replica, sponsor, departed)
         for member in (replica.id, *self.membership.peers.values()):
             replica.catalogue.replica_index.index(member)  # before anybody else can use the numbers up
         self.stability = Stability(replica, self.membership, self.options)

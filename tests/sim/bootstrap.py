@@ -16,7 +16,7 @@ from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import NotAMember
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.decisions import ComeBack, Resume, Wait, start_of
-from crdt_core.membership.evidence import disowned
+from crdt_core.membership.evidence import departed, disowned
 from crdt_core.membership.identity import decide
 from crdt_core.types.members import MEMBERS_KEY, Members
 from tests.sim.addresses import address_of, host_of
@@ -47,6 +47,7 @@ class Bootstrap:
         self._override = override
         self._begun = begun
         self._silent: set[str] = set()
+        self._departed: frozenset[str] = frozenset()
         self._began_ms = host.world.now_ms
 
     def decide(self) -> None:
@@ -60,6 +61,7 @@ class Bootstrap:
         own, host.found_members = read_evidence(host), Members({}, {})
         others = evidence_of_others(host, self._silent)
         self._silent.clear()
+        self._departed = departed(host.node, own, others)
         for record in (own, *others.values()):
             host.found_members = host.found_members if record is None else host.found_members.joined(record.members)
         patient = not world.resting and world.now_ms < self._began_ms + _PATIENCE_MS
@@ -104,7 +106,7 @@ class Bootstrap:
 
     def _begin(self, own: NodeEvidence, decision: Resume | Join | ComeBack) -> None:
         """Writes into the node's own header under which id it goes on."""
-        store, start = self._host.store, start_of(own, decision)
+        store, start = self._host.store, start_of(own, decision, self._departed)
         self._host.node = start.renamed or self._host.node
         self._world.counts["renamed"] += bool(start.renamed)
         if start.header is not None:

@@ -65,7 +65,13 @@ def _run(host: Host, decided: Start) -> None:
     replica, header = load(decided.replica, host.store, setup.touched_max, decided.founders)
     session = f"s{host.starts}"
     node = ObservedNode(
-        host.node, replica, session, sponsor=decided.sponsor, options=setup.options, hlc=HybridClock(header.hlc)
+        host.node,
+        replica,
+        session,
+        sponsor=decided.sponsor,
+        options=setup.options,
+        hlc=HybridClock(header.hlc),
+        departed=decided.departed,
     )
     node.stability.restore(host.store.header)
     if host.process is not None:

@@ -7,8 +7,9 @@ from random import Random
 
 import pytest
 
-from crdt_core.membership.changes import AddMember
+from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.node.events import Call
+from tests.sim import jobs
 from tests.sim.plan import Plan
 from tests.sim.rest import bring_to_rest, forget
 from tests.sim.starting import start
@@ -52,6 +53,35 @@ def test_a_machine_whose_addition_was_not_answered_is_added_again() -> None:
     world.pass_time(100)
     bring_to_rest(world)
     assert [name for name, host in world.hosts.items() if host.lives] == ["n1", "n2", "n3b"]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4, 13])
+def test_a_node_whose_removal_only_a_former_id_had_recorded_runs_again(seed: int) -> None:
+    """It read its removal in the log of the former id, ended, found itself a member, and began anew for ever.
+
+    Nobody else has that removal: n3 has lost its state since, and came back with that of n2. And n2 waited for n1 to
+    close the former id. The same as in seed 961586.
+    """
+    world = World(seed, plan=CALM)
+    for host in world.hosts.values():
+        start(host)
+    n1, n2, n3 = world.hosts.values()
+    world.pass_time(100)
+    jobs.gossip(world, n1)
+    world.pass_time(50)
+    world.network.cut = {("n2", "n3"), ("n2", "n1")}
+    assert n3.process is not None
+    n3.process.put(Call(RemoveMember("n1"), Nobody()))
+    world.pass_time(50)
+    assert n1.process is None
+    n3.kill("with a damaged state")
+    n3.store.hashes.clear()
+    n3.spoilt = True
+    world.pass_time(2000)
+    n2.store.trim(n2.store.log[-1][0])
+    bring_to_rest(world)
+    found = {name: host.process.node.replica.id for name, host in world.hosts.items() if host.process is not None}
+    assert found == {"n1": "n1", "n2": "n2", "n3": "n3.2"}
 
 
 @pytest.mark.parametrize("delay_ms", [0, 1, 50])

@@ -22,6 +22,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import CorruptState, Malformed, NotAMember, PeerError, StoreUnavailable, UnknownNode, WorldError
 from crdt_core.membership.decisions import ComeBack, Wait, start_of
+from crdt_core.membership.evidence import departed
 from crdt_core.membership.identity import decide
 from crdt_core.membership.incarnations import machine_of
 from workers.replication.heartbeat import publish_heartbeat
@@ -108,7 +109,7 @@ async def bootstrap(name: str, node: NodeSettings, store: Store, peers: Peers, o
             if decision.sponsor and not await _is_admitted(name, node, decision, decision.sponsor, peers):
                 unresponsive.add(decision.sponsor.node)
                 continue
-        start = start_of(own, decision)
+        start = start_of(own, decision, departed(name, own, others))
         if start.renamed:
             assert start.header is not None, "a node that takes another name also takes a new id"
             await store.move(start.renamed, start.replica, start.header)

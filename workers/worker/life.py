@@ -142,6 +142,7 @@ class Life:
             sponsor=start.sponsor,
             options=_options(self._settings),
             hlc=hlc,
+            departed=start.departed,
         )
         node.stability.restore(self._store.header)
         return start, node

@@ -19,6 +19,11 @@ def test_a_node_that_goes_on_under_its_id_writes_nothing_and_still_replays_what_
     assert start_of(own, Resume("n1", FOUNDERS)) == Start("n1", FOUNDERS, formers=("n1.0",))
 
 
+def test_a_node_is_told_which_ids_have_departed_whatever_it_does() -> None:
+    decisions = Resume("n1", FOUNDERS), Join("n1", N2_AS_SPONSOR, fresh=False), ComeBack("n1.2", None, "", fresh=True)
+    assert [start_of(OWN, decision, frozenset({"n3"})).departed for decision in decisions] == [{"n3"}] * 3
+
+
 def test_a_founder_writes_down_its_id_and_the_founders() -> None:
     start = start_of(NOTHING, Resume("n1", FOUNDERS))
     assert start == Start("n1", FOUNDERS, header={"founders": b'["n1","n2","n3"]'})

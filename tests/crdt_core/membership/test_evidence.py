@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from crdt_core.lattice.clocks import VersionVector
-from crdt_core.membership.evidence import NodeEvidence, OperatorOverride, combined_members, disowned
+from crdt_core.membership.evidence import NodeEvidence, OperatorOverride, combined_members, departed, disowned
 from crdt_core.types.members import LOST, REMOVED_BY_HAND, Fact, Members, Standing
 
 FOUNDERS = ("n1", "n2")
@@ -41,6 +41,15 @@ def test_what_the_nodes_know_is_joined() -> None:
     one = knowing("n1", n1=active("n1"), n2=active("n2"), n3=active("n3"))
     other = knowing("n2", n1=active("n1"), n2=active("n2"), n3=Fact(Standing.LEAVING, "n3", reason=LOST))
     assert combined_members([one, None, other], ()).active == {"n1": "n1", "n2": "n2"}
+
+
+def test_the_ids_that_have_departed_are_those_of_which_any_member_knows_it() -> None:
+    own = knowing("n1", n1=active("n1"), n2=active("n2"), n3=active("n3"))
+    left = {"n3": Fact(Standing.LEAVING, "n3", reason=LOST), "n4": Fact(Standing.FOLDED, "n4", reason=LOST)}
+    n2 = knowing("n2", n1=active("n1"), n2=active("n2"), **left)
+    n3 = knowing("n3", n1=Fact(Standing.LEAVING, "n1", reason=REMOVED_BY_HAND), n3=active("n3"))
+    assert departed("n1", own, {"n2": n2, "n3": n3, "n5": None}) == {"n3", "n4"}, "n3 speaks for nobody"
+    assert departed("n1", own, {"n2": None}) == set()
 
 
 def test_a_node_that_leaves_speaks_for_nobody() -> None:

@@ -35,6 +35,18 @@ def test_a_node_that_is_not_admitted_knows_only_its_sponsor() -> None:
     assert joining.logs_to_read == set()
 
 
+def test_the_log_of_an_id_that_has_departed_is_not_read_even_before_the_node_hears_of_that() -> None:
+    """It may say that this node was removed. The node ended, found itself a member, and began anew for ever."""
+    replica = Replica("n1", founders=["n1", "n2", "n3"])
+    membership = Membership("n1", replica, departed={"n3"})
+    assert membership.peers == {"n2": "n2", "n3": "n3"}
+    assert membership.logs_to_read == {("n2", "n2")}
+    write_fact(replica, "n3.2", Fact(Standing.ACTIVE, "n3"))
+    write_fact(replica, "n1", Fact(Standing.ACTIVE, "n1"))
+    replica.commit(NOW)
+    assert membership.logs_to_read == {("n3", "n3.2")}
+
+
 def test_a_member_closes_a_leaving_id_once() -> None:
     replica = Replica("n2", founders=["n1", "n2", "n3"])
     RemoveMember("n3").run(replica, NOW)

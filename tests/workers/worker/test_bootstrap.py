@@ -118,6 +118,14 @@ async def test_a_node_that_has_lost_nothing_goes_on(starting: Starting) -> None:
     assert starting.header().items() - {(b"owner", b"token"), (b"format", b"1")} == before.items()
 
 
+async def test_a_start_says_which_ids_have_departed(starting: Starting) -> None:
+    publish(starting.client, "n1", replica="n1", founders=["n1", "n2"], clock={"n1": 7})
+    publish(starting.client, "n2", replica="n2.2", clock={"n1": 7})
+    members = ("n1", "active", "n1", "", ""), ("n2", "leaving", "n2", "lost", 7), ("n2.2", "active", "n2", "", "")
+    publish_members(starting.client, "n2", *members)
+    assert set((await starting.decide()).departed) == {"n2"}
+
+
 async def test_nodes_that_start_together_after_their_redis_was_restarted_do_not_wait_for_each_other(
     starting: Starting, server: ValkeyServer
 ) -> None:
