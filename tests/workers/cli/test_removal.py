@@ -95,7 +95,7 @@ def test_only_another_member_can_write_it_down(file: Path, client: Redis) -> Non
     assert isinstance(invoke(file, "node", "remove", "n3", "--via", "n3").exception, UnknownNode)
     refused = invoke(file, "node", "remove", "n3", "--via", "n2").exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == f"no member serves that could record it; asked n2; {START_FLEET}"
+    assert str(refused) == f"no member answers that could record it; asked n2; {START_FLEET}"
 
 
 async def test_members_that_run_and_cannot_write_are_not_told_to_start(
@@ -118,6 +118,6 @@ async def test_members_that_run_and_cannot_write_are_not_told_to_start(
 
         await wait_until_async(is_told, what="the trouble to be told")
         told = "no node can write at present, nothing was changed; n1: Redis refuses: OOM command not allowed; "
-        assert await refusal("remove", "n3") == told + "once its Redis takes writes again, repeat the command"
+        assert await refusal("remove", "n3") == told + "once the Redis of a node takes writes again, repeat the command"
         added = ("add", "n4", "--grpc", "127.0.0.1:1", "--redis", server.url, "--no-wait")
         assert (await refusal(*added)).startswith(told)
