@@ -21,7 +21,7 @@ from workers.cli.words import age, printable
 from workers.config.loading import START_FLEET, default_fleet_file, load_settings
 from workers.fleet.members import FleetMembers, read_members
 from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
-from workers.rpc.client import FleetClient, NodeUnavailable
+from workers.rpc.client import FleetClient, NodeUnavailable, NoNodeServes
 from workers.system.clock import wall_ms
 from workers.wire.keys import Keys
 
@@ -42,16 +42,17 @@ VIA = click.option("--via", help="The member that writes the change down; defaul
 async def serving_member(clients: FleetClient, fleet: FleetMembers, via: str | None, *, but: str) -> NodeClient:
     """Return the member that is to write a change down: `via`, or the first that serves, but never the node `but`.
 
-    Raises `UnknownNode` if `via` is no such member, and `WorldError` if no member serves.
+    Raises `UnknownNode` if `via` is no such member, `NoNodeWrites` if members run and none can write, and `WorldError`
+    if none answers.
     """
     members = [name for name in fleet.members.active if name != but and name in clients.nodes]
     if via is not None and via not in members:
         raise UnknownNode(via, members)
-    for name in [via] if via is not None else members:
-        if await clients.nodes[name].serving():
-            return clients.nodes[name]
-    asked = ", ".join([via] if via else members)
-    raise WorldError(f"no member serves that could record it; asked {asked}; {START_FLEET}")
+    asked = [via] if via is not None else members
+    try:
+        return await clients.first_of(asked)
+    except NoNodeServes:
+        raise WorldError(f"no member answers that could record it; asked {', '.join(asked)}; {START_FLEET}") from None
 
 
 @click.command()

@@ -39,5 +39,6 @@ class Formats:
             self._upgraded.discard(peer)
 
     def decide(self) -> None:
-        """Let the node be cautious unless all of its peers are known to be upgraded."""
+        """Let the node be cautious unless all of its peers are known to be upgraded. Whoever has left is forgotten."""
+        self._upgraded.intersection_update(self._node.peers)
         self._node.note_readers(frozenset(self._upgraded))

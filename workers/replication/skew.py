@@ -38,15 +38,16 @@ class Skew:
     """The clocks of the peers of `node`. A skew of more than `warn_ms` is logged and shown in the metrics.
 
     `by_peer`: by how many milliseconds each peer's clock is ahead (behind: negative), of the peers whose worker runs.
+    `logged_ms`: when each event of each source was logged, within the last minute.
     """
 
     def __init__(self, node: Node, peers: Peers, warn_ms: int) -> None:
         self._node = node
         self._peers = peers
         self._warn_ms = warn_ms
-        self._logged_ms: dict[tuple[str, str], int] = {}
         self._formats = Formats(node)
         self.by_peer: dict[str, int] = {}
+        self.logged_ms: dict[tuple[str, str], int] = {}
 
     @property
     def metrics(self) -> dict[str, int]:
@@ -89,8 +90,6 @@ class Skew:
 
     def _may_log(self, event: str, source: str) -> bool:
         now_ms = wall_ms()
-        last_ms = self._logged_ms.get((event, source))
-        if last_ms is not None and abs(now_ms - last_ms) < _LOG_INTERVAL_MS:
-            return False
-        self._logged_ms[event, source] = now_ms
-        return True
+        recent = {what: at_ms for what, at_ms in self.logged_ms.items() if abs(now_ms - at_ms) < _LOG_INTERVAL_MS}
+        self.logged_ms = {(event, source): now_ms} | recent
+        return (event, source) not in recent

@@ -81,7 +81,8 @@ class NoNodeWrites(WorldError):
 
     def __init__(self, troubles: Mapping[str, str]) -> None:
         said = "; ".join(f"{name}: {trouble}" for name, trouble in troubles.items())
-        super().__init__(f"no node can write at present, nothing was changed; {said}")
+        remedy = "once the Redis of a node takes writes again, repeat the command"
+        super().__init__(f"no node can write at present, nothing was changed; {said}; {remedy}")
 
 
 class CallRefused(CallerError):
@@ -287,10 +288,15 @@ class FleetClient:
         if name is not None:
             self._settings.node(name)
             return self.nodes[name]
-        for client in self.nodes.values():
+        return await self.first_of(self.nodes, reading=reading)
+
+    async def first_of(self, names: Iterable[str], *, reading: bool = False) -> NodeClient:
+        """Return the client of the first of the nodes `names` that serves; see `chosen`, but for `UnknownNode`."""
+        clients = [self.nodes[name] for name in names]
+        for client in clients:
             if await client.serving():
                 return client
-        answers = await self.each(lambda client: client.status())
+        answers = await self.each(lambda client: client.status(), [client.name for client in clients])
         troubles = {node: one.trouble for node, one in answers.items() if not isinstance(one, NodeUnavailable)}
         for node, trouble in troubles.items():
             if reading or not trouble:

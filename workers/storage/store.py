@@ -208,17 +208,18 @@ class Store:
 
         A Redis that was set back meanwhile may be amid a staged commit again, so that is finished first.
         """
-        is_renewed = False
+        reason = ""
         while True:
             try:
-                if is_renewed:
+                if reason:
                     await self._staging.finish()
                 return await attempt()
             except StoreUnavailable as error:
-                log.warning("start_interrupted", node=self.keys.node, reason=str(error))
+                if str(error) != reason:
+                    reason = str(error)
+                    log.warning("start_interrupted", node=self.keys.node, reason=reason)
                 await asyncio.sleep(RETRY_S)
                 await self._ownership.renew(self._record_trouble)
-                is_renewed = True
 
     async def load(self, replica: Replica) -> HybridClock:
         """Read the persisted state into the empty `replica`, and return the persisted hybrid clock.

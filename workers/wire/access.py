@@ -12,10 +12,14 @@ A peer or a job has exactly the commands that it sends, key by key. Redis calls 
 Valkey know them. The owner has kinds of commands instead: it has all the keys anyway, and a check of many rules would
 slow down every commit. None of the roles may do what concerns the server as a whole: FLUSHALL, CONFIG, SHUTDOWN,
 MODULE, ACL and their like.
+
+A machine whose name another one keeps goes on under that of its addition (`crdt_core.membership.namesakes`). So each
+role has its rights about the keys of those names, too. The owner may also look back to the former name from there.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -80,6 +84,10 @@ LAYOUT: tuple[KeyAccess, ...] = (
 CHANNEL = "deltaic:{<node>}:published"
 """The only channel. The owner publishes there, the peers listen."""
 
+_ADDITION = "-??????"
+"""What the name of an addition has behind the node's: the six digits of its nonce. A star would match other keys."""
+_NAME_OF_ADDITION = re.compile(r"(.+)-[0-9a-f]{6}")
+
 _NOTHING_YET = ("on", "resetkeys", "resetchannels", "clearselectors", "-@all")
 _CONNECTION = tuple(
     "+" + name
@@ -120,11 +128,12 @@ def acl_file(nodes: Sequence[str], passwords: Mapping[Role, str]) -> list[str]:
 
 def _rules(role: Role, nodes: Sequence[str]) -> Iterable[str]:
     """Return the words of the rights of a role."""
-    channels = ["&" + CHANNEL.replace("<node>", node) for node in nodes]
+    channels = ["&" + channel for channel in _patterns(CHANNEL, nodes)]
     match role:
         case Role.OWNER:
             shared = ["~" + access.pattern for access in LAYOUT if "<node>" not in access.pattern]
-            own = [f"~deltaic:{{{node}}}{rest}" for node in nodes for rest in ("", ":*")]
+            names = dict.fromkeys([*_former_names(nodes), *_names(nodes)])
+            own = [f"~deltaic:{{{name}}}{rest}" for name in names for rest in ("", ":*")]
             return [*_NOTHING_YET, *own, *shared, *channels, *_OWN_CONNECTION, *_DATA, "+client|list", "+publish"]
         case Role.PEER:
             listening = (*channels, "+subscribe", "+client|tracking")
@@ -136,15 +145,25 @@ def _rules(role: Role, nodes: Sequence[str]) -> Iterable[str]:
 
 
 def _selectors(role: Role, nodes: Sequence[str]) -> list[str]:
-    """Return one selector per pattern and right."""
+    """Return one selector per pattern of keys and right, for the keys of all `nodes`."""
     return [
-        f"({right}~{pattern} {' '.join('+' + name for name in commands.split())})"
+        f"({' '.join(f'{right}~{pattern}' for pattern in _patterns(access.pattern, nodes))} "
+        f"{' '.join('+' + name for name in commands.split())})"
         for access in LAYOUT
         for right, commands in (access.peer if role is Role.PEER else access.jobs).items()
-        for pattern in _patterns(access, nodes)
     ]
 
 
-def _patterns(access: KeyAccess, nodes: Sequence[str]) -> list[str]:
-    """Return the pattern for each of `nodes`, once if it is the same for all."""
-    return list(dict.fromkeys(access.pattern.replace("<node>", node) for node in nodes))
+def _patterns(pattern: str, nodes: Sequence[str]) -> list[str]:
+    """Return `pattern` for all names of `nodes`, once if it is the same for all."""
+    return list(dict.fromkeys(pattern.replace("<node>", name) for name in _names(nodes)))
+
+
+def _names(nodes: Sequence[str]) -> list[str]:
+    """Return the names of `nodes`, and after each those under which its machine may go on."""
+    return [name for node in nodes for name in (node, node + _ADDITION)]
+
+
+def _former_names(nodes: Sequence[str]) -> list[str]:
+    """Return the names that machines have had which are called after their addition."""
+    return [found[1] for node in nodes if (found := _NAME_OF_ADDITION.fullmatch(node))]

@@ -160,7 +160,7 @@ async def _former_name(name: str, redis: Redis, url: str) -> str:
     former, _, _ = name.rpartition("-")
 
     async def read() -> str:
-        with suppress(NoPermissionError):  # the users of `deltaic acl` see nothing of another name
+        with suppress(NoPermissionError):  # `name` is not that of an addition, and its user has no other one's keys
             return text(await redis.hget(Keys(former).header, "replica") or b"")
         return ""
 

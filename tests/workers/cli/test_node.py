@@ -194,5 +194,5 @@ def test_without_a_member_that_serves_nothing_is_written(file: Path, client: Red
     before = file.read_text()
     refused = invoke(file, "node", "add", "n4", *N4, server.url).exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == f"no member serves that could record it; asked n1, n2; {START_FLEET}"
+    assert str(refused) == f"no member answers that could record it; asked n1, n2; {START_FLEET}"
     assert file.read_text() == before

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import orjson
 import pytest
 
 from crdt_core.errors import InvalidArgument, UnknownNode, WorldError
+from tests.support import wait_until_async
 from tests.workers.cli.invoking import invoke
 from tests.workers.fleet.publishing import AWAY, publish_header, publish_members
 from tests.workers.fleet_files import fleet_file, sections
+from tests.workers.rpc.face import serving
 from workers.config.loading import START_FLEET
 from workers.wire.keys import Keys
+from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,4 +95,29 @@ def test_only_another_member_can_write_it_down(file: Path, client: Redis) -> Non
     assert isinstance(invoke(file, "node", "remove", "n3", "--via", "n3").exception, UnknownNode)
     refused = invoke(file, "node", "remove", "n3", "--via", "n2").exception
     assert isinstance(refused, WorldError)
-    assert str(refused) == f"no member serves that could record it; asked n2; {START_FLEET}"
+    assert str(refused) == f"no member answers that could record it; asked n2; {START_FLEET}"
+
+
+async def test_members_that_run_and_cannot_write_are_not_told_to_start(
+    tmp_path: Path, client: Redis, server: ValkeyServer
+) -> None:
+    """It said that no member serves, and to start the fleet, of members that run while their Redis is full."""
+    async with serving() as face:
+        nodes = sections(dict.fromkeys(("n1", "n2", "n3"), server.url))
+        nodes["n1"]["grpc"] = face.address
+        file = fleet_file(tmp_path, **nodes)
+        await face.writability.set(Trouble(0, "Redis refuses: OOM command not allowed"))
+
+        async def refusal(*arguments: str) -> str:
+            refused = (await asyncio.to_thread(invoke, file, "node", *arguments)).exception
+            assert isinstance(refused, WorldError)
+            return str(refused)
+
+        async def is_told() -> bool:
+            return "OOM" in await refusal("remove", "n3")
+
+        await wait_until_async(is_told, what="the trouble to be told")
+        told = "no node can write at present, nothing was changed; n1: Redis refuses: OOM command not allowed; "
+        assert await refusal("remove", "n3") == told + "once the Redis of a node takes writes again, repeat the command"
+        added = ("add", "n4", "--grpc", "127.0.0.1:1", "--redis", server.url, "--no-wait")
+        assert (await refusal(*added)).startswith(told)

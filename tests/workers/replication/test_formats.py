@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crdt_core.membership.changes import AddMember, AdmitIncarnation
+from crdt_core.membership.changes import AddMember, AdmitIncarnation, RemoveMember
 from crdt_core.node.events import Call, Tick
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
@@ -61,6 +61,17 @@ def test_a_member_that_a_turn_brings_has_not_said_yet_what_it_reads() -> None:
     node.turn([Tick()], 1, 0)
     assert node.replica.cautious
     assert not cautious(formats, node, n3=NEW)
+
+
+def test_a_member_that_was_removed_and_is_added_again_says_anew_what_it_reads() -> None:
+    """It may come back as a node of 0.1.0; it counted as one that can read everything until it was heard."""
+    node = Node("n1", Replica("n1", founders=("n1", "n2", "n3")), "s")
+    formats = Formats(node)
+    assert not cautious(formats, node, n2=NEW, n3=NEW)
+    node.turn([Call(RemoveMember("n3"), "token")], 1, 0)
+    assert not cautious(formats, node)
+    node.turn([Call(AddMember("n3", "", "", "0a"), "token")], 1, 0)
+    assert cautious(formats, node)
 
 
 def test_a_node_that_comes_back_is_cautious_as_soon_as_it_is_a_member() -> None:

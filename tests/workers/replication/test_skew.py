@@ -243,6 +243,18 @@ async def test_the_skew_of_a_peer_whose_redis_cannot_be_reached_any_more_is_forg
     await redis.aclose()
 
 
+def test_what_was_logged_of_peers_that_have_left_is_forgotten_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry stayed for each name that had ever been a member."""
+    now_ms = 0
+    monkeypatch.setattr("workers.replication.skew.wall_ms", lambda: now_ms)
+    skew = Skew(node_at(Stamp(0, 0)), Peers(checked({"nodes": {"n1": {"grpc": "h:1", "redis": "redis://h"}}}), "n1"), 1)
+    for number in range(10):
+        skew.log_stamp(StampAhead(f"n{number}", AHEAD_MS, refused=True))
+        assert ("stamp_refused", f"n{number}") in skew.logged_ms
+        now_ms += 20_000
+    assert len(skew.logged_ms) == 3
+
+
 def offered(hlc: Stamp) -> Patch:
     clock = Replica("n9").clock
     return Patch("n9", None, clock, clock, hlc, ())
