@@ -14,8 +14,10 @@ import pytest
 import redis.asyncio
 import uvloop
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as ConnectionRefused
+from redis.retry import Retry
 
 from crdt_core.errors import SettingsError
 from tests.certificates import Authority
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 PASSWORD = "sesame"  # noqa: S105
 MEGABYTE = 1 << 20
+ONCE = Retry(NoBackoff(), 0)
+"""For who is refused: by itself, redis-py comes back for some seconds."""
 
 
 def _fleet(directory: Path, authority: Authority, more: str = "") -> Fleet:
@@ -91,10 +95,10 @@ def test_who_speaks_no_tls_or_trusts_another_ca_or_knows_no_password_gets_in_now
     served: tuple[Authority, int], tmp_path: Path
 ) -> None:
     authority, port = served
-    with Redis(port=port, password=PASSWORD) as plain, pytest.raises(ConnectionRefused):
+    with Redis(port=port, password=PASSWORD, retry=ONCE) as plain, pytest.raises(ConnectionRefused):
         plain.ping()
     with (
-        Redis.from_url(url(port, Authority(tmp_path))) as distrustful,
+        Redis.from_url(url(port, Authority(tmp_path)), retry=ONCE) as distrustful,
         pytest.raises(ConnectionRefused, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         distrustful.ping()
@@ -313,7 +317,7 @@ def test_with_a_ca_clients_must_show_a_certificate_that_it_signed(tmp_path: Path
 
         def client(**options: object) -> Redis:
             trust = {"ssl": True, "ssl_ca_certs": str(authority.file), "host": "localhost"}
-            return Redis(port=fleet["n1"].resp_port, **trust, **options)
+            return Redis(port=fleet["n1"].resp_port, retry=ONCE, **trust, **options)
 
         with client(ssl_certfile=str(own.certificate), ssl_keyfile=str(own.key)) as known:
             assert known.incr("hits") == 1
