@@ -6,6 +6,7 @@ script can tell a bad argument (2) from a fleet that is down (3). Help and usage
 
 from __future__ import annotations
 
+import gc
 import platform
 import sys
 from importlib import import_module
@@ -62,6 +63,7 @@ class LazyGroup(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), attribute)
+        gc.enable()  # see `workers.cli.main`
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
