@@ -79,13 +79,6 @@ class Peers:
         """Return the client for the Redis of `node`, shared by all callers. Raises `UnknownNode`."""
         return self._client(self.url(node))
 
-    def url(self, node: str) -> str:
-        """Return the URL of the Redis of `node`; empty where neither the fleet file nor the members have it."""
-        try:
-            return redis_url(self._settings, self.members, node)
-        except UnknownNode:
-            return ""
-
     async def run_id(self, node: str) -> str:
         """Return the run id of the Redis of `node`. Raises the errors of the connection, and `UnknownNode`."""
         found: str = (await self.redis(node).info("server"))["run_id"]

@@ -199,8 +199,14 @@ async def _evidence_of_peers(
         failures.succeeded(node)
         return replace(evidence, running=False) if node in unresponsive else evidence
 
+    def place(node: str) -> str:
+        try:
+            return peers.url(node)
+        except UnknownNode:
+            return ""
+
     while True:
-        places = {node: peers.url(node) for node in {*peers.in_fleet_file(), *peers.members.active} - {name}}
+        places = {node: place(node) for node in {*peers.in_fleet_file(), *peers.members.active} - {name}}
         new = sorted(places.items() - read.keys())
         read |= zip(new, await asyncio.gather(*(read_one(node) for node, _ in new)), strict=True)
         evidence |= {node: read[node, url] for node, url in places.items()}
