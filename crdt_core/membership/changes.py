@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from crdt_core.errors import InvalidArgument, UnknownNode
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.membership.incarnations import added_id, machine_of
+from crdt_core.membership.incarnations import added_id
 from crdt_core.membership.namesakes import ids_of_machine
 from crdt_core.types import MEMBERS
-from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, NAMESAKE, REMOVED_BY_HAND, Fact, Standing
+from crdt_core.types.members import ABSENT, LOST, MEMBERS_KEY, NAMESAKE, REMOVED_BY_HAND, Fact, Standing, machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ class AddMember:
 
     A replica id that was ever used is not used again. `nonce` has some letters and digits that no other addition has:
     another member may be adding another machine under the same name. Raises `InvalidArgument` if the node is a member
-    already, or has an impossible name.
+    already, has an impossible name, or has the name of a machine that runs as another node.
     """
 
     node: str
@@ -52,6 +52,9 @@ class AddMember:
         check_replica_id(self.node)
         if self.node in replica.members.active:
             raise InvalidArgument("node", f"{self.node} is a member already")
+        for other, replica_id in replica.members.active.items():
+            if machine_of(replica_id, other) == self.node:
+                raise InvalidArgument("node", f"{self.node} is the machine that runs as {other}")
         new = added_id(self.node, replica.members.ids_of(self.node), self.nonce)
         _write_founders(replica)
         write_fact(replica, new, Fact(Standing.ACTIVE, self.node, grpc=self.grpc, redis=self.redis))
@@ -87,7 +90,7 @@ class AdmitIncarnation:
 
     `node` may also be a machine whose name another machine keeps (`crdt_core.membership.namesakes`). The result is
     `False` if `new` was recorded before, and nothing changes then. Raises `UnknownNode` if the node was never a member,
-    or was removed by hand.
+    was removed by hand, or has gone on under another name since it asked.
     """
 
     node: str
@@ -96,11 +99,12 @@ class AdmitIncarnation:
     redis: str = ""
 
     def run(self, replica: Replica, now: Stamp) -> bool:
-        members = replica.members
-        under_name = _ids_of(replica, self.node, machine_of(self.new, self.node)) or members.ids_of(self.node)
+        members, machine = replica.members, machine_of(self.new, self.node)
+        under_name = _ids_of(replica, self.node, machine) or members.ids_of(self.node)
         displaced = ids_of_machine(members, self.node)
         ids = under_name or displaced
-        if not ids or members.facts[ids[-1]].reason == REMOVED_BY_HAND:
+        has_gone_on = machine != self.node and bool(members.ids_of(machine))
+        if not ids or has_gone_on or members.facts[ids[-1]].reason == REMOVED_BY_HAND:
             raise UnknownNode(self.node, list(members.active))
         if members.standing(self.new) is not None:
             return False

@@ -38,10 +38,10 @@ from typing import TYPE_CHECKING
 from crdt_core.errors import DamagedState, HalfRestored, NotAMember
 from crdt_core.membership.decisions import ComeBack, Join, Resume, Wait
 from crdt_core.membership.evidence import OperatorOverride, combined_members
-from crdt_core.membership.incarnations import machine_of, next_incarnation
+from crdt_core.membership.incarnations import next_incarnation
 from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, is_forgotten, namesakes
 from crdt_core.membership.sponsors import choose_sponsor
-from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing
+from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing, machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,23 +17,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.lattice.clocks import check_replica_id
+from crdt_core.types.members import machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["added_id", "decode_formers", "encode_formers", "incarnation", "machine_of", "next_incarnation"]
-
-
-def machine_of(replica: ReplicaId, node: str) -> str:
-    """Return the name of the machine that has the id `replica` of `node`: the bare name, or the one of its addition.
-
-    >>> machine_of("n1.2", "n1"), machine_of("n6-4f2a91", "n6"), machine_of("n6-4f2a91.2-c0de", "n6")
-    ('n1', 'n6-4f2a91', 'n6-4f2a91')
-    """
-    nonce, _, _ = replica.removeprefix(node).partition(".")
-    return node + nonce if replica.startswith(f"{node}-") else node
+__all__ = ["added_id", "decode_formers", "encode_formers", "incarnation", "next_incarnation"]
 
 
 def incarnation(replica: ReplicaId, node: str) -> int:

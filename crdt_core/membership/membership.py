@@ -15,9 +15,8 @@ from crdt_core.errors import Retired
 from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import TOMBSTONE, unfold
 from crdt_core.membership.changes import write_fact
-from crdt_core.membership.incarnations import machine_of
 from crdt_core.types import MEMBERS
-from crdt_core.types.members import LOST, MEMBERS_KEY, NAMESAKE, Fact, Standing
+from crdt_core.types.members import LOST, MEMBERS_KEY, NAMESAKE, Fact, Standing, machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -80,7 +79,8 @@ class Membership:
 
         That is so if the id has left the fleet, if a later id has its name, or if the replica holds commits that the
         others have abandoned. The later id may be that of another machine (`crdt_core.membership.namesakes`), or one
-        that another sponsor has recorded for this node. The members listen to the latest id only.
+        that another sponsor has recorded for this node, also under the name of its machine. The members listen to the
+        latest id only.
 
         The last cannot happen to a node that the remaining members have heard of (`Members.abandoned`). It happens to
         a node that was added by a member which was removed before anybody else had heard of the addition. No member
@@ -90,7 +90,9 @@ class Membership:
         if fact is not None and fact.standing is not Standing.ACTIVE:
             raise Retired(self._replica.id, fact.reason or fact.standing.name.lower())
         latest = self._replica.members.active.get(self._name)
-        if fact is not None and latest not in {None, self._replica.id}:
+        if fact is not None and latest is None:
+            raise Retired(self._replica.id, "the members know its machine by another name")
+        if fact is not None and latest != self._replica.id:
             raise Retired(self._replica.id, f"the members know {self._name} as {latest}")
         if self._replica.abandoned:
             ids = ", ".join(sorted(self._replica.abandoned))
@@ -127,12 +129,12 @@ class Membership:
 
         The closings of an id are removed once it is sealed. Two sponsors that do not hear of each other may have
         recorded two new ids of one node; the one that the node does not use leaves. So does that of a machine whose
-        name another machine keeps.
+        name another machine keeps, or that has gone on as a node of its own.
         """
-        replica = self._replica
+        replica, active = self._replica, members.active
         for id_, fact in members.facts.items():
-            if fact.standing is Standing.ACTIVE and (used := members.active[fact.node]) != id_:
-                is_same = machine_of(used, fact.node) == machine_of(id_, fact.node)
+            if fact.standing is Standing.ACTIVE and (used := active.get(fact.node)) != id_:
+                is_same = used is not None and machine_of(used, fact.node) == machine_of(id_, fact.node)
                 reason = LOST if is_same else NAMESAKE
                 write_fact(replica, id_, Fact(Standing.LEAVING, fact.node, reason=reason, at_ms=now.ms))
             if fact.standing is Standing.LEAVING and members.all_closed and self._is_stable_whole(id_):

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.membership.incarnations import machine_of
-from crdt_core.types.members import NAMESAKE, REMOVED_BY_HAND, Standing
+from crdt_core.types.members import NAMESAKE, REMOVED_BY_HAND, Standing, machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +28,7 @@ __all__ = ["displaced_machine", "ids_of_machine", "is_forgotten", "namesakes"]
 def displaced_machine(members: Members, node: str, own: Iterable[ReplicaId]) -> str:
     """Return the machine with the ids `own` if another machine keeps its name `node`; otherwise an empty string.
 
+    The same holds for a machine that is recorded to have gone on as a node of its own, whoever has its former name.
     `own` are the ids that the machine has, and those under which it was added: if it was added on both sides of a
     partition, it is its own namesake, and keeps the name. A machine without a nonce keeps its name, too. It cannot be
     told from another one, because it was added by version 0.1.0.
@@ -41,7 +41,8 @@ def displaced_machine(members: Members, node: str, own: Iterable[ReplicaId]) -> 
     if not mine:
         return ""
     is_told = any(members.facts[id_].reason == NAMESAKE for id_ in own if id_ in members.facts)
-    return next(iter(mine)) if is_told or keeper is not None else ""
+    has_gone_on = any(members.ids_of(machine) for machine in mine)
+    return next(iter(mine)) if is_told or has_gone_on or keeper is not None else ""
 
 
 def ids_of_machine(members: Members, machine: str) -> list[ReplicaId]:

@@ -51,6 +51,7 @@ __all__ = [
     "Members",
     "MembersType",
     "Standing",
+    "machine_of",
 ]
 
 RESERVED = b"deltaic:"
@@ -192,10 +193,16 @@ class Members:
 
     @property
     def active(self) -> dict[str, ReplicaId]:
-        """The id under which each node takes part, the latest if there are several; sorted by node."""
+        """The id under which each node takes part, the latest if there are several; sorted by node.
+
+        The id of a machine that has gone on as a node of its own does not count: it was recorded after that, by a
+        member that the machine had asked before (`crdt_core.membership.namesakes`).
+        """
+        nodes = {fact.node for fact in self.facts.values()}
         found: dict[str, ReplicaId] = {}
         for replica, fact in self.facts.items():
-            if fact.standing is Standing.ACTIVE:
+            machine = machine_of(replica, fact.node)
+            if fact.standing is Standing.ACTIVE and (machine == fact.node or machine not in nodes):
                 known = found.get(fact.node)
                 if known is None or _order(known) < _order(replica):
                     found[fact.node] = replica
@@ -242,6 +249,16 @@ class Members:
         """
         taking_part = [replica for replica, fact in self.facts.items() if fact.standing is Standing.ACTIVE]
         return all(set(taking_part) <= set(self.closings.get(replica, ())) for replica in self.leaving)
+
+
+def machine_of(replica: ReplicaId, node: str) -> str:
+    """Return the name of the machine that has the id `replica` of `node`: the bare name, or the one of its addition.
+
+    >>> machine_of("n1.2", "n1"), machine_of("n6-4f2a91", "n6"), machine_of("n6-4f2a91.2-c0de", "n6")
+    ('n1', 'n6-4f2a91', 'n6-4f2a91')
+    """
+    nonce, _, _ = replica.removeprefix(node).partition(".")
+    return node + nonce if replica.startswith(f"{node}-") else node
 
 
 def _order(replica: ReplicaId) -> tuple[int, ReplicaId]:

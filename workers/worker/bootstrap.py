@@ -24,7 +24,7 @@ from crdt_core.errors import CorruptState, Malformed, NotAMember, PeerError, Sto
 from crdt_core.membership.decisions import ComeBack, Wait, start_of
 from crdt_core.membership.evidence import departed
 from crdt_core.membership.identity import decide
-from crdt_core.membership.incarnations import machine_of
+from crdt_core.types.members import machine_of
 from workers.replication.heartbeat import publish_heartbeat
 from workers.replication.inbox import discard_patches
 from workers.storage.evidence import STARTING, read_evidence, starting_mark

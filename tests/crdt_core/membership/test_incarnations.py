@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from crdt_core.errors import InvalidArgument
 from crdt_core.lattice.clocks import check_replica_id
-from crdt_core.membership.incarnations import added_id, incarnation, machine_of, next_incarnation
+from crdt_core.membership.incarnations import added_id, incarnation, next_incarnation
+from crdt_core.types.members import machine_of
 
 
 @given(st.sampled_from(["n1", "node-a", "a.b"]), st.lists(st.integers(2, 99)), st.sampled_from(["", "c0de"]))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from crdt_core.errors import NotAMember, Retired
+from crdt_core.errors import InvalidArgument, NotAMember, Retired, UnknownNode
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.membership.changes import AddMember, AdmitIncarnation, RemoveMember
 from crdt_core.membership.decisions import ComeBack, Decision, Join, Resume, Sponsor, Wait, start_of
@@ -143,6 +143,66 @@ def test_a_machine_that_hears_that_another_keeps_its_name_begins_anew() -> None:
     other = Replica(SECOND)
     other.join(knowing(BOTH).patch(None, NOW))
     Membership("n3", other).check()
+
+
+# An id that is recorded too late: the machine had asked for it under its former name, before it went on
+
+LATE = f"{FIRST}.2-c0de"
+
+
+def gone_on(*, is_late: bool) -> Replica:
+    """What n1 knows after the machine has gone on, and with `is_late`, after n4 has recorded the other id."""
+    replica = knowing(BOTH)
+    other = Replica("n4")
+    other.join(replica.patch(None, NOW))
+    AdmitIncarnation(FIRST, f"{FIRST}.2").run(replica, NOW)
+    replica.commit(NOW)
+    if is_late:
+        AdmitIncarnation("n3", LATE).run(other, NOW)
+        delta = other.commit(NOW)
+        assert delta is not None
+        replica.apply(delta)
+    return replica
+
+
+def test_an_id_under_the_former_name_of_a_machine_that_has_gone_on_is_not_recorded_any_more() -> None:
+    """It took the name from the machine that kept it, nobody ran under it, and all others waited for it for ever."""
+    with pytest.raises(UnknownNode):
+        AdmitIncarnation("n3", LATE).run(gone_on(is_late=False), NOW)
+
+
+def test_an_id_that_another_member_has_recorded_too_late_leaves_and_displaces_nobody() -> None:
+    """Found by the simulator, seed 982179."""
+    replica = gone_on(is_late=True)
+    assert replica.members.standing(LATE) is Standing.ACTIVE
+    assert replica.members.active == {"n1": "n1", "n2": "n2", "n3": SECOND, FIRST: f"{FIRST}.2"}
+    Membership("n1", replica).settle(NOW)
+    replica.commit(NOW)
+    assert {id_ for id_, fact in replica.members.facts.items() if fact.standing is Standing.ACTIVE} == {
+        *("n1", "n2", SECOND),
+        f"{FIRST}.2",
+    }
+
+
+def test_a_machine_that_runs_under_the_late_id_begins_anew_under_its_own_name_whoever_keeps_the_other() -> None:
+    replica = Replica(LATE)
+    replica.join(gone_on(is_late=True).patch(None, NOW))
+    with pytest.raises(Retired):
+        Membership("n3", replica).check()
+    assert displaced_machine(replica.members, "n3", [LATE]) == FIRST
+    RemoveMember("n3").run(replica, NOW)
+    replica.commit(NOW)
+    assert "n3" not in replica.members.active
+    with pytest.raises(Retired, match="the members know its machine by another name"):
+        Membership("n3", replica).check()
+    assert displaced_machine(replica.members, "n3", [LATE]) == FIRST
+
+
+def test_a_machine_that_runs_as_one_node_is_not_added_as_another() -> None:
+    """The members would take it for one that has gone on under that name."""
+    with pytest.raises(InvalidArgument, match=f"{SECOND} is the machine that runs as n3"):
+        AddMember(SECOND, "", "", "5eed").run(knowing(BOTH), NOW)
+    assert AddMember(FIRST, "", "", "5eed").run(knowing(BOTH), NOW) == f"{FIRST}-5eed"
 
 
 # What a machine decides

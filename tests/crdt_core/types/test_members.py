@@ -41,6 +41,13 @@ def test_a_node_takes_part_under_its_latest_active_id() -> None:
     assert members.ids_of("n2") == []
 
 
+def test_an_id_that_was_recorded_for_a_machine_after_it_had_gone_on_does_not_take_part() -> None:
+    """The machine had asked two members, under two names, and uses what it asked for last."""
+    ids = {"n5-0a": "n5-0a", "n5-0b": "n5", "n5-0a.2-c0de": "n5", "n1.2": "n1"}
+    facts = {id_: Fact(Standing.ACTIVE, node) for id_, node in ids.items()}
+    assert Members(facts, {}).active == {"n1": "n1.2", "n5": "n5-0b", "n5-0a": "n5-0a"}
+
+
 def test_two_accounts_are_joined_fact_by_fact() -> None:
     one = Members({"n1": ACTIVE["n1"], "n2": leaving("n2")}, {"n2": ("n1",)})
     other = Members({"n1": leaving("n1"), "n3": ACTIVE["n3"]}, {"n2": ("n3",), "n1": ("n3",)})
