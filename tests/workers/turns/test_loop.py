@@ -356,13 +356,19 @@ def test_whoever_waits_too_long_is_told_why_and_whether_it_may_still_happen(shel
     assert [len(said) for said in shell.told.values()] == [1, 1]
 
 
-def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committed() -> None:
-    """FLUSHALL of a million keys was told after ten seconds that Redis had not confirmed it, before Redis was asked."""
+def flushing() -> Shell:
+    """A shell with twenty keys, and a flush of them that waits for its turn."""
     shell = Shell(parts_per_turn=5)
     words = [word for number in range(20) for word in (b"key%d" % number, b"v")]
     shell.submit("fill", Execute([(COMMANDS[b"MSET"], words)], 1_000_000, 1))
     shell.turn()
     shell.submit("flush", Execute([(COMMANDS[b"FLUSHALL"], [])], 1_000_000, 1))
+    return shell
+
+
+def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committed() -> None:
+    """FLUSHALL of a million keys was told after ten seconds that Redis had not confirmed it, before Redis was asked."""
+    shell = flushing()
     assert shell.begin() is None
     while shell.loop.node.prepare():
         shell.now_s += TIMEOUT_S
@@ -379,11 +385,7 @@ def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committ
 
 
 def test_the_caller_of_something_large_is_told_of_a_redis_that_does_not_answer() -> None:
-    shell = Shell(parts_per_turn=5)
-    words = [word for number in range(20) for word in (b"key%d" % number, b"v")]
-    shell.submit("fill", Execute([(COMMANDS[b"MSET"], words)], 1_000_000, 1))
-    shell.turn()
-    shell.submit("flush", Execute([(COMMANDS[b"FLUSHALL"], [])], 1_000_000, 1))
+    shell = flushing()
     shell.begin()
     while shell.loop.node.prepare():
         shell.now_s += TIMEOUT_S
