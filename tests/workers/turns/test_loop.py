@@ -398,6 +398,19 @@ def test_the_caller_of_something_large_is_told_of_a_redis_that_does_not_answer()
     assert "Redis does not answer" in str(shell.errors("flush"))
 
 
+def test_callers_beside_something_large_are_told_of_a_redis_that_does_not_answer() -> None:
+    """The time of all of them stood still until Redis was back, because the large call had not even begun."""
+    shell = flushing()
+    shell.submit("count", Count(b"another"))
+    shell.loop.submit(Execute([(COMMANDS[b"SET"], [b"key", b"v"])], 1_000_000, 1), shell.on_reply("set"), 0)
+    shell.now_s = 1.0
+    shell.begin()
+    shell.trouble = Trouble(shell.now_s, "Redis does not answer")
+    shell.tell(shell.loop.give_up_late(shell.now_s + 2 * TIMEOUT_S))
+    assert "Redis does not answer" in str(shell.errors("flush"))
+    assert "Redis does not answer" in str(shell.errors("set"))
+
+
 def test_who_asks_for_more_than_a_turn_waits_longer_and_who_must_be_answered_for_ever(shell: Shell) -> None:
     shell.loop.ask_in_time(
         lambda token: PatchAsked(VersionVector(), token, 1 << 20), shell.on_reply("in time"), shell.now_s, extra_s=5
