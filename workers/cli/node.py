@@ -16,7 +16,7 @@ from rich.table import Column
 from rich.text import Text
 
 from crdt_core.errors import AlreadyRunning, InvalidArgument, WorldError
-from crdt_core.membership.evidence import NodeEvidence
+from crdt_core.membership.evidence import NodeEvidence, combined_members
 from crdt_core.types.members import Standing
 from workers.cli.display import plain_table
 from workers.cli.fitting import FirstThatFits
@@ -34,6 +34,7 @@ from workers.fleet.stores import FleetRedis, NodeStoreUnavailable
 from workers.rpc.client import FleetClient
 from workers.system.clock import wall_ms
 from workers.wire.keys import Keys
+from workers.wire.replies import text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -274,8 +275,8 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
     """Add the node, and return its replica id and the member that recorded it.
 
     If the node was added before and is not up yet, no member writes anything, and the second part is empty. Raises
-    `InvalidArgument` if it is up, or if another machine was added under its name, and `SettingsError` if another member
-    has its address.
+    `InvalidArgument` if it is up, if another machine was added under its name, or if it and the others have removed
+    each other, and `SettingsError` if another member has its address.
     """
     wider = settings.model_copy(update={"nodes": settings.nodes | {name: completed_node(new, settings.valkey)}})
     fleet = await read_members(wider)
@@ -292,6 +293,7 @@ async def _add(settings: FleetSettings, name: str, new: NodeSettings, via: str |
             raise InvalidArgument(name, f"it is already a member; its replica id is {replica}")
         await _note_addition(fleet, name, replica)
         return replica, ""
+    _check_somebody_stays(fleet, name)
     async with FleetClient(fleet.settings) as clients:
         member = await serving_member(clients, fleet, via, but=name)
         _check_knows_given_up(fleet, evidence, member.name)
@@ -350,6 +352,24 @@ def _evidence_of_newcomer(fleet: FleetMembers, name: str) -> NodeEvidence:
             name, f"its Redis holds a replica of another fleet at {where}: delete that, or choose another"
         )
     return evidence
+
+
+def _check_somebody_stays(fleet: FleetMembers, name: str) -> None:
+    """Raise `InvalidArgument` if no member is left but for what the newcomer's Redis says.
+
+    That is so if two nodes have removed each other while apart. Each would go on alone, so a person has to choose.
+    """
+    if fleet.members.active.keys() - {name}:
+        return
+    others = [fleet.evidence(node) for node in fleet.evidence_by_node if node != name]
+    if removed := combined_members(others, ()).active.keys() - {name}:
+        url, keys = redacted(fleet.settings.nodes[name].redis), Keys(name)
+        raise InvalidArgument(
+            name,
+            f"its Redis says that {', '.join(removed)} was removed, and no other member is left that could record it; "
+            f"to give up what only {name} has written, run `redis-cli -u {url} UNLINK '{keys.header}' "
+            f"'{text(keys.members)}'`, and repeat the command",
+        )
 
 
 def _check_knows_given_up(fleet: FleetMembers, evidence: NodeEvidence, member: str) -> None:

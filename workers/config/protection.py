@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from workers.config.section import Section
 
@@ -18,13 +18,27 @@ __all__ = ["SecuritySettings", "ValkeySettings"]
 _TOKEN = re.compile(r"[!-~]+")
 
 
+def _checked_token(password: SecretStr | None) -> SecretStr | None:
+    if password is not None and not _TOKEN.fullmatch(password.get_secret_value()):
+        raise ValueError("must be printable ASCII without spaces")
+    return password
+
+
+_Password = Annotated[SecretStr | None, AfterValidator(_checked_token)]
+
+
+def _check_one_place(password: SecretStr | None, password_file: Path | None) -> None:
+    if password is not None and password_file is not None:
+        raise ValueError("password and password_file cannot both be set")
+
+
 class SecuritySettings(Section):
     """Who may use the worker's faces, and whether they speak TLS. Without any of these, the faces are open and plain.
 
     Health checks need no password, so a supervisor that restarts workers does not have to know it.
     """
 
-    password: SecretStr | None = Field(
+    password: _Password = Field(
         default=None,
         description="gRPC calls send it as `authorization: Bearer`, Redis clients with `AUTH`; prefer a file or the "
         "environment",
@@ -47,15 +61,9 @@ class SecuritySettings(Section):
         description="PEM file with the CA that must have signed the certificates of the Redis face's clients",
     )
 
-    @field_validator("password")
-    @classmethod
-    def _is_token(cls, password: SecretStr | None) -> SecretStr | None:
-        return _checked_token(password)
-
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file cannot both be set")
+        _check_one_place(self.password, self.password_file)
         if (self.grpc_certificate is None) != (self.grpc_key is None):
             raise ValueError("grpc_certificate and grpc_key need each other")
         if (self.resp_certificate is None) != (self.resp_key is None):
@@ -78,26 +86,14 @@ class ValkeySettings(Section):
         description="when the server syncs its file to the disk; always: a crash of the machine loses nothing that was "
         "acknowledged, and writes are slower",
     )
-    password: SecretStr | None = Field(
+    password: _Password = Field(
         default=None,
         description="the server's password, which the fleet's processes use by themselves; prefer a file or the "
         "environment. Default: none, so everybody on this machine can read and write the fleet's data",
     )
     password_file: Path | None = Field(default=None, description="file that holds the server's password on one line")
 
-    @field_validator("password")
-    @classmethod
-    def _is_token(cls, password: SecretStr | None) -> SecretStr | None:
-        return _checked_token(password)
-
     @model_validator(mode="after")
     def _has_one_password(self) -> Self:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file cannot both be set")
+        _check_one_place(self.password, self.password_file)
         return self
-
-
-def _checked_token(password: SecretStr | None) -> SecretStr | None:
-    if password is not None and not _TOKEN.fullmatch(password.get_secret_value()):
-        raise ValueError("must be printable ASCII without spaces")
-    return password

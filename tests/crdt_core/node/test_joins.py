@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.messages import Answer, Push, encode_message
-from crdt_core.lattice.clocks import Dot, Stamp
+from crdt_core.errors import Malformed
+from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
+from crdt_core.lattice.replica_index import REPLICAS_MAX
 from crdt_core.node.events import Call, MessagesRead
 from crdt_core.node.joins import PreparedJoin
 from crdt_core.node.node import Node
@@ -73,6 +75,20 @@ def test_a_patch_that_makes_no_sense_changes_nothing() -> None:
     assert "n2:99" in str(join.error)
     assert not replica.take_changes()
     assert (list(replica.keys()), replica.clock) == ([], {})
+
+
+def test_a_patch_that_names_too_many_replica_ids_is_refused_and_changes_nothing() -> None:
+    """A small one was set aside; a large one ended the worker, and anybody who writes into its inbox may send one."""
+    patch = patch_of()
+    replica = Replica("n1", founders=["n1", "n2"])
+    before = whole_state(replica)
+    many = VersionVector({**patch.clock, **{f"m{number}": 1 for number in range(REPLICAS_MAX)}})
+    join = PreparedJoin(replica, replace(patch, clock=many), 2)
+    while join.advance():
+        pass
+    assert isinstance(join.error, Malformed)
+    assert whole_state(replica) == before
+    assert not replica.take_changes()
 
 
 def test_the_turn_after_the_slices_persists_them_and_readers_see_all_or_nothing() -> None:

@@ -10,7 +10,7 @@ from crdt_core.codec.deltas import decode_delta
 from crdt_core.commands import COMMANDS, Execute, Invocation
 from crdt_core.commands.expiry import DeleteExpired
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.node.events import Call, ReplayAsked
+from crdt_core.node.events import Call, DeltasRead, ReplayAsked, Reply
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
@@ -210,6 +210,33 @@ def test_calls_keep_their_order_around_a_large_one() -> None:
     assert [[effect.token for effect in turn.effects] for turn in turns] == [[0], [1], [2, 3]]
     assert turns[2].effects[0].result[0] == 0
     assert [node.replica.value(key) for key in (b"a", b"b", b"lasting")] == [None, b"2", None]
+
+
+def test_calls_keep_their_order_if_a_peer_has_made_the_replica_small_meanwhile() -> None:
+    """An SADD behind a DEL of a large set ran before it, was acknowledged, and was deleted."""
+    n1 = node_with(OPTIONS, "SADD large " + " ".join(f"m{number}" for number in range(MEMBERS)))
+    n2 = Node("n2", Replica("n2", founders=["n1", "n2"]), "s")
+    n2.replica.join(n1.replica.patch(None, Stamp(NOW_MS, 0)))
+    n2.replica.take_changes()
+    commit = n2.turn([Call(execute("DEL large"), None)], NOW_MS, 0).commit
+    read = DeltasRead("n2", [(f"{commit.counter}-0", commit.delta or b"")], "entry")
+    n1.turn([read, Call(execute("DEL large"), "del")], NOW_MS, 0)
+    assert n1.deltas_waiting
+    assert n1.calls_waiting
+    turns = [prepared_turn(n1, Call(execute("SADD large last"), "add")), prepared_turn(n1), prepared_turn(n1)]
+    n1.confirm()
+    told = [effect.token for turn in turns for effect in turn.effects if isinstance(effect, Reply)]
+    assert told == ["entry", "del", "add"]
+    assert is_shown(n1, b"large")
+
+
+def prepared_turn(node: Node, *events: Call) -> Turn:
+    """The next turn, once the last one is confirmed and all is prepared."""
+    node.confirm()
+    while node.prepare():
+        pass
+    ends = node.calls_waiting and not node.deltas_waiting
+    return node.end_large_call() if ends else node.turn(events, NOW_MS, 0)
 
 
 def test_a_replay_does_not_wait_behind_a_large_call() -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 
+from tests.workers.cli.views import SHOWN, view
 from workers.cli.display import value_text, views_table
-from workers.rpc.client import KeyView, NodeUnavailable
+from workers.rpc.client import NodeUnavailable
 
-
-def view(type_: str, value: Any, siblings: dict[str, Any] | None = None, *conflicts: str) -> KeyView:
-    return KeyView(type_, value, siblings or {}, conflicts)
+if TYPE_CHECKING:
+    from workers.rpc.client import KeyView
 
 
 def text(renderable: Any) -> list[str]:
@@ -22,18 +22,7 @@ def text(renderable: Any) -> list[str]:
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
-@pytest.mark.parametrize(
-    ("found", "shown"),
-    [
-        (view("", None), "no such key"),
-        (view("pncounter", 3), "3"),
-        (view("mvregister", ["tea", "green tea"]), 'tea | "green tea"'),
-        (view("ewflag", True), "enabled"),
-        (view("dwflag", False), "disabled"),
-        (view("orset", ["fig", "apple"]), "{fig, apple}"),
-        (view("gset", []), "{}"),
-    ],
-)
+@pytest.mark.parametrize(("found", "shown"), SHOWN)
 def test_a_value_is_shown_by_what_it_means(found: KeyView, shown: str) -> None:
     assert value_text(found).plain == shown
 
@@ -49,7 +38,7 @@ def test_of_a_set_what_differs_from_the_others_is_told_and_what_is_common_is_cut
 
 def test_every_node_s_view_has_a_row_and_one_that_is_away_says_why() -> None:
     views = {
-        "n1": view("orset", ["fig"], None, "gset"),
+        "n1": view("orset", ["fig"], "gset"),
         "n2": view("orset", ["fig", "apple"]),
         "n3": NodeUnavailable("n3", "h:1", "no answer"),
     }
@@ -63,7 +52,7 @@ def test_every_node_s_view_has_a_row_and_one_that_is_away_says_why() -> None:
 
 
 def test_dots_are_shown_on_demand() -> None:
-    found = view("orset", ["fig"], {"fig": {"n1:7": True}, "apple": {"n2:3": None}, "": {"n1:1": ["x", 1]}})
+    found = view("orset", ["fig"], siblings={"fig": {"n1:7": True}, "apple": {"n2:3": None}, "": {"n1:1": ["x", 1]}})
     lines = text(views_table({"n1": found}, dots=True))
     assert [line.rpartition("  ")[2].strip() for line in lines[2:5]] == [
         "fig: n1:7",

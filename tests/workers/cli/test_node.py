@@ -189,6 +189,26 @@ def test_a_redis_that_is_away_or_is_of_another_fleet_is_refused(
     assert isinstance(invoke(file, "node", "add", "n4", *N4, server.url).exception, AlreadyRunning)
 
 
+def test_who_adds_one_of_two_that_removed_each_other_is_told_how_to_empty_its_redis(
+    file: Path, client: Redis, server: ValkeyServer
+) -> None:
+    """It said that no member answers, named none, and told to start the fleet."""
+    publish_header(client, "n1", {"n1": 7}, founders=["n1", "n2"])
+    publish_header(client, "n2", {"n2": 7}, founders=["n1", "n2"])
+    publish_members(client, "n1", ("n1", "active", "n1", "", ""), ("n2", "leaving", "n2", "removed", 1000))
+    publish_members(client, "n2", ("n1", "leaving", "n1", "removed", 1000), ("n2", "active", "n2", "", ""))
+    for via in ((), ("--via", "n1")):
+        refused = invoke(file, "node", "add", "n2", "--no-wait", *via).exception
+        assert isinstance(refused, InvalidArgument)
+        keys = "'deltaic:{n2}' 'deltaic:{n2}:obj:deltaic:members'"
+        assert str(refused) == (
+            "n2: its Redis says that n1 was removed, and no other member is left that could record it; to give up what "
+            f"only n2 has written, run `redis-cli -u {server.url} UNLINK {keys}`, and repeat the command"
+        )
+    client.unlink(Keys("n2").header, Keys("n2").members)
+    assert "asked n1;" in str(invoke(file, "node", "add", "n2", "--no-wait").exception)
+
+
 def test_without_a_member_that_serves_nothing_is_written(file: Path, client: Redis, server: ValkeyServer) -> None:
     publish_header(client, "n1", {"n1": 7}, founders=["n1", "n2"])
     before = file.read_text()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 
+from tests.workers.cli.views import SHOWN, view
 from workers.cli.words import age, elements_of, faint, printable, shape_of, size, value_words, view_json, word
-from workers.rpc.client import KeyView
 
-
-def view(type_: str, value: Any, *conflicts: str) -> KeyView:
-    return KeyView(type_, value, {}, conflicts)
+if TYPE_CHECKING:
+    from workers.rpc.client import KeyView
 
 
 def test_spans_and_sizes_are_one_number() -> None:
@@ -35,18 +34,7 @@ def test_a_value_is_one_word(value: Any, shown: str) -> None:
     assert word(value) == shown
 
 
-@pytest.mark.parametrize(
-    ("found", "shown"),
-    [
-        (view("", None), "no such key"),
-        (view("pncounter", 3), "3"),
-        (view("mvregister", ["tea", "green tea"]), 'tea | "green tea"'),
-        (view("ewflag", True), "enabled"),
-        (view("dwflag", False), "disabled"),
-        (view("orset", ["fig", "apple"]), "{fig, apple}"),
-        (view("gset", []), "{}"),
-    ],
-)
+@pytest.mark.parametrize(("found", "shown"), SHOWN)
 def test_a_value_is_shown_by_what_it_means_in_words(found: KeyView, shown: str) -> None:
     assert value_words(found) == shown
 

@@ -356,13 +356,19 @@ def test_whoever_waits_too_long_is_told_why_and_whether_it_may_still_happen(shel
     assert [len(said) for said in shell.told.values()] == [1, 1]
 
 
-def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committed() -> None:
-    """FLUSHALL of a million keys was told after ten seconds that Redis had not confirmed it, before Redis was asked."""
+def flushing() -> Shell:
+    """A shell with twenty keys, and a flush of them that waits for its turn."""
     shell = Shell(parts_per_turn=5)
     words = [word for number in range(20) for word in (b"key%d" % number, b"v")]
     shell.submit("fill", Execute([(COMMANDS[b"MSET"], words)], 1_000_000, 1))
     shell.turn()
     shell.submit("flush", Execute([(COMMANDS[b"FLUSHALL"], [])], 1_000_000, 1))
+    return shell
+
+
+def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committed() -> None:
+    """FLUSHALL of a million keys was told after ten seconds that Redis had not confirmed it, before Redis was asked."""
+    shell = flushing()
     assert shell.begin() is None
     while shell.loop.node.prepare():
         shell.now_s += TIMEOUT_S
@@ -379,11 +385,7 @@ def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committ
 
 
 def test_the_caller_of_something_large_is_told_of_a_redis_that_does_not_answer() -> None:
-    shell = Shell(parts_per_turn=5)
-    words = [word for number in range(20) for word in (b"key%d" % number, b"v")]
-    shell.submit("fill", Execute([(COMMANDS[b"MSET"], words)], 1_000_000, 1))
-    shell.turn()
-    shell.submit("flush", Execute([(COMMANDS[b"FLUSHALL"], [])], 1_000_000, 1))
+    shell = flushing()
     shell.begin()
     while shell.loop.node.prepare():
         shell.now_s += TIMEOUT_S
@@ -394,6 +396,19 @@ def test_the_caller_of_something_large_is_told_of_a_redis_that_does_not_answer()
     shell.now_s += TIMEOUT_S
     shell.tell(shell.loop.give_up_late(shell.now_s))
     assert "Redis does not answer" in str(shell.errors("flush"))
+
+
+def test_callers_beside_something_large_are_told_of_a_redis_that_does_not_answer() -> None:
+    """The time of all of them stood still until Redis was back, because the large call had not even begun."""
+    shell = flushing()
+    shell.submit("count", Count(b"another"))
+    shell.loop.submit(Execute([(COMMANDS[b"SET"], [b"key", b"v"])], 1_000_000, 1), shell.on_reply("set"), 0)
+    shell.now_s = 1.0
+    shell.begin()
+    shell.trouble = Trouble(shell.now_s, "Redis does not answer")
+    shell.tell(shell.loop.give_up_late(shell.now_s + 2 * TIMEOUT_S))
+    assert "Redis does not answer" in str(shell.errors("flush"))
+    assert "Redis does not answer" in str(shell.errors("set"))
 
 
 def test_who_asks_for_more_than_a_turn_waits_longer_and_who_must_be_answered_for_ever(shell: Shell) -> None:
