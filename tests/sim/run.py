@@ -13,6 +13,7 @@ from tests.sim import clients, faults, jobs, typed
 from tests.sim.planted import planted
 from tests.sim.rest import bring_to_rest
 from tests.sim.starting import start
+from tests.sim.violation import Violation
 from tests.sim.world import World, spell
 
 if TYPE_CHECKING:
@@ -26,19 +27,23 @@ STEPS = 1500
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run did. `trace` is equal for equal runs; `failure` is empty unless something was violated."""
+    """What a run did. `trace` is equal for equal runs; `failure` is the report of what went wrong, or empty.
+
+    `broken` is the promise that was broken; it is empty also where the code under test raised an error of its own.
+    """
 
     seed: int
     steps: int
     trace: str
     counts: Counter[str] = field(default_factory=Counter)
     failure: str = ""
+    broken: str = ""
 
 
 def simulate(seed: int, steps: int = STEPS, *, plant: str = "", verbose: Callable[[str], None] | None = None) -> Run:
     """Runs the world of `seed` for `steps` steps, and then to rest; `plant` names a bug to have in the code."""
     world = World(seed, verbose=verbose)
-    failure = ""
+    failure = broken = ""
     try:
         with planted(plant):
             set_up(world)
@@ -46,10 +51,11 @@ def simulate(seed: int, steps: int = STEPS, *, plant: str = "", verbose: Callabl
             bring_to_rest(world)
     except Exception as error:  # noqa: BLE001  # whatever the production code raises is what is looked for
         failure = report(world, error, replay_command(seed, steps, plant))
+        broken = error.promise if isinstance(error, Violation) else ""
     for host in world.hosts.values():
         if host.process is not None:
             host.process.end()
-    return Run(seed, world.steps, world.trace, world.counts, failure)
+    return Run(seed, world.steps, world.trace, world.counts, failure, broken)
 
 
 def set_up(world: World) -> None:

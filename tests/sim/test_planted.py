@@ -12,6 +12,12 @@ SEEDS_MAX = 400
 
 @pytest.mark.parametrize("name", PLANTS)
 def test_a_planted_bug_is_found(name: str) -> None:
-    failure = next((run.failure for seed in range(SEEDS_MAX) if (run := simulate(seed, plant=name)).failure), "")
-    assert failure, f"{SEEDS_MAX} seeds do not show it"
-    print(failure.splitlines()[0])
+    """A broken promise shows it. An error that the code under test raises by itself shows nothing of the simulator.
+
+    The first seed is the one that the plant names. The next ones are tried where it shows the bug no more.
+    """
+    first = PLANTS[name].seed
+    runs = (simulate(seed, plant=name) for seed in range(first, first + SEEDS_MAX))
+    found = next((run for run in runs if run.broken), None)
+    assert found, f"{SEEDS_MAX} seeds do not show it"
+    print(found.failure.splitlines()[0])

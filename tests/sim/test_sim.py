@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from crdt_core.replica.replica import Replica
 from tests.sim import clients, jobs
 from tests.sim.__main__ import main
 from tests.sim.plan import Plan
@@ -69,6 +70,18 @@ def test_a_failure_says_what_where_and_how_to_see_it_again(capsys: pytest.Captur
     assert re.match(r"seed 0, step \d+: Violation: \w", told.err)
     assert "replay it alone: python -m tests.sim --seed 0 --plant 'half a transaction' --verbose" in told.err
     assert "1 of 1 seeds failed" in told.out
+
+
+def test_an_error_that_the_code_raises_is_a_failure_and_no_broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted bug that crashed the code counted as found, whether or not the simulator would have noticed it."""
+
+    def crash(*_: object) -> None:
+        raise RuntimeError("of its own")
+
+    monkeypatch.setattr(Replica, "commit", crash)
+    run = simulate(0)
+    assert "RuntimeError: of its own" in run.failure
+    assert not run.broken
 
 
 def test_many_seeds_are_run_side_by_side_and_told(capsys: pytest.CaptureFixture[str]) -> None:
