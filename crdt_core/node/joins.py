@@ -63,7 +63,8 @@ class PreparedJoin:
             try:
                 self.slices.append(next(joining))
             except StopIteration as end:
-                self.new = end.value
+                self.new, self.patch = end.value, replace(self.patch, parts=())
+                self._replica.catalogue.discards.add([*parts])
                 return
             yield True
 

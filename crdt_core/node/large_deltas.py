@@ -75,10 +75,7 @@ class PreparedDelta:
             yield from self._apply()
         except Malformed as error:
             self.error = error
-        while self._writes:
-            for _ in range(min(self._size, len(self._writes))):
-                self._writes.popitem()
-            yield True
+        self._replica.catalogue.discards.add(self._writes)
 
     def _decode(self, content: bytes, start: int) -> int:
         writes, following = decode_writes(content, start, self._size)

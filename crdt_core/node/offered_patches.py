@@ -66,7 +66,7 @@ class OfferedPatches:
             while join.advance():  # it is not, if the shell takes its turns without slices
                 pass
             if join.error is None:
-                context.commit.earlier = [*context.commit.earlier, *join.slices]
+                context.commit.earlier += join.slices
                 self._ingest.joined(join.patch, join.new, A_CALLER, context)
             context.effects.append(Reply(event.token, None if join.error else join.new, join.error))
         self.waiting[:] = self._put_aside
