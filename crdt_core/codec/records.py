@@ -31,7 +31,7 @@ from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
 from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Siblings
@@ -102,24 +102,22 @@ class Changes:
             self.written.setdefault(hash_, []).extend((field, value))
 
 
-def lasting(slices: Iterable[Changes]) -> list[Changes]:
-    """Return those of `slices` that last, in their order: a hash that goes as a whole takes its earlier records along.
+def lasting(slices: Sequence[Changes]) -> Iterator[Changes]:
+    """Yield what lasts of each of `slices`, the last slice first.
+
+    A hash that goes as a whole takes its earlier records along, and perhaps leaves nothing of a slice.
 
     >>> first, last = Changes(removed={b"obj:set": [b"a"]}), Changes(dropped={b"obj:set": None})
-    >>> lasting([first, last])
+    >>> [changes for changes in lasting([first, last]) if changes]
     [Changes(written={}, removed={}, dropped={b'obj:set': None})]
     """
     gone: set[bytes] = set()
-    kept: list[Changes] = []
-    for changes in reversed([*slices]):
+    for changes in reversed(slices):
         for records in (changes.written, changes.removed, changes.dropped) if gone else ():
             for hash_ in [hash_ for hash_ in records if hash_ in gone]:
                 del records[hash_]
         gone |= changes.dropped.keys() - changes.written.keys()
-        if changes:
-            kept.append(changes)
-    kept.reverse()
-    return kept
+        yield changes
 
 
 def parts_hash(head: Object, object_: Object) -> bytes:

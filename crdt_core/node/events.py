@@ -232,7 +232,7 @@ class Commit:
     acknowledged: list[str] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     trim: int | None = None
-    earlier: Sequence[Changes] = ()
+    earlier: list[Changes] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:

@@ -50,6 +50,8 @@ class PreparedJoin(Prepared):
             self.error = error
             return
         self.new = yield from self._replica.join_in_slices(self.patch, self._size)
+        self.patch = replace(self.patch, parts=())
+        self._replica.catalogue.discards.add([*parts])
 
     def _check(self, some: Patch) -> None:
         check_parts(some.parts, some.clock)

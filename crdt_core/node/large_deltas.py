@@ -73,10 +73,7 @@ class PreparedDelta(Prepared):
             self.outcome = yield from self._replica.apply_in_slices(self.delta, self._writes, self._size)
         except Malformed as error:
             self.error = error
-        while self._writes:
-            for _ in range(min(self._size, len(self._writes))):
-                self._writes.popitem()
-            yield None
+        self._replica.catalogue.discards.add(self._writes)
 
     def _decode(self, start: int) -> int:
         writes, following = decode_writes(self._content, start, self._size)

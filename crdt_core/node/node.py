@@ -70,6 +70,7 @@ from crdt_core.replica.proof import record_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from crdt_core.codec.records import Changes
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.lattice.deltas import Delta
     from crdt_core.membership.decisions import Sponsor
@@ -150,6 +151,9 @@ class Node:
         """A call that is too large for a turn: `prepare` runs it, `end_large_call` ends it. There is one at most."""
         self.calls_held = self._large.behind
         """Calls that came before the last turn, and wait for the next one behind a large call."""
+        self.discards_waiting = replica.catalogue.discards.waiting
+        """What large work has left behind: `prepare` frees it."""
+        self._in_slices: Commit | None = None  # the commit under way, if slices before its turn take part
         self._checked: Members | None = None
         self._readers: frozenset[str] | None = None
 
@@ -184,7 +188,7 @@ class Node:
             commit.header |= {"joining": b"", "unweighed": b""}
         if replica.uncommitted:
             raise InvariantBroken(f"{self.name}: a turn ends with writes that no commit has")
-        commit.records = replica.catalogue.take_slice() if commit.earlier else replica.catalogue.take_changes()
+        commit.records = self._take_last_slice(commit) if commit.earlier else replica.catalogue.take_changes()
         if context.differing or context.images or self.patches_asked:
             self._look_back(context)
         if delta is not None:
@@ -203,8 +207,11 @@ class Node:
         """Do a slice of what the next turn needs, and return whether there is more.
 
         A shell calls this between two turns, until it returns false, and may do other things between two slices.
-        Readers may be shown the `confirmed` state meanwhile.
+        Readers may be shown the `confirmed` state meanwhile. What large work has left behind is freed first.
         """
+        if self.discards_waiting:
+            self.replica.catalogue.discards.free(self.options.parts_per_slice)
+            return True
         joins = [join for join, _ in (*self.joins_waiting, *self.offers_waiting)]
         deltas = [delta for delta, _, _ in self.deltas_waiting]
         if joins or deltas:
@@ -218,6 +225,7 @@ class Node:
         """
         prepared, commit = self._large.end(), Commit()
         commit.earlier = prepared.slices
+        self._in_slices = commit
         if prepared.delta is not None:
             commit.counter, commit.delta = prepared.counter, prepared.delta
             commit.header.update(self.header())
@@ -229,6 +237,8 @@ class Node:
         """The commit of the last turn is durable; returns what may be told of the replica now, as it may be shown."""
         replica = self.replica
         catalogue = replica.catalogue
+        if self._in_slices is not None:
+            self._discard_slices(self._in_slices)
         catalogue.in_flight, catalogue.keys_in_flight = {}, []
         clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
         return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), replica.members)
@@ -267,6 +277,18 @@ class Node:
         replica = self.replica
         removals = replica.catalogue.removals
         return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last, removals))
+
+    def _take_last_slice(self, commit: Commit) -> Changes:
+        self._in_slices = commit
+        return self.replica.catalogue.take_slice()
+
+    def _discard_slices(self, commit: Commit) -> None:
+        """Have freed in slices what has been under way for `commit`, which is durable."""
+        catalogue = self.replica.catalogue
+        catalogue.discards.add(catalogue.in_flight, catalogue.keys_in_flight)
+        catalogue.discards.add(commit.earlier, weight=self.options.parts_per_slice)
+        self.confirmed.discard()
+        self._in_slices = None
 
     def _choose_caution(self) -> None:
         if self._readers is not None:

@@ -65,7 +65,7 @@ class OfferedPatches:
         for join, event in self.waiting:
             join.end()
             if join.error is None:
-                context.commit.earlier = [*context.commit.earlier, *join.slices]
+                context.commit.earlier += join.slices
                 self._ingest.joined(join.patch, join.new, A_CALLER, context)
             context.effects.append(Reply(event.token, None if join.error else join.new, join.error))
         self.waiting[:] = self._put_aside

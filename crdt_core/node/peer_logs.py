@@ -81,7 +81,7 @@ class PeerLogs:
             if prepared.error is not None:
                 self._refuse(event.peer, *event.entries[place], prepared.error, context)
             else:
-                context.commit.earlier = [*context.commit.earlier, *prepared.slices]
+                context.commit.earlier += prepared.slices
                 self._ingest.applied(prepared.delta, prepared.outcome, event.peer, context)
                 self._blocked_since_ms.pop(event.peer, None)
             is_passed = prepared.outcome in {Applied.YES, Applied.DUPLICATE}

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crdt_core.codec.messages import PeerMessage
-    from crdt_core.codec.records import Changes
     from crdt_core.lattice.clocks import HybridClock, VersionVector
     from crdt_core.lattice.deltas import Patch
     from crdt_core.node.ingest import Ingest
@@ -211,19 +210,17 @@ class Rounds:
 
     def _finish_joins(self, context: TurnContext) -> None:
         """Go on with the exchanges whose patches were put aside, and are joined by now; their slices are persisted."""
-        slices: list[Changes] = []
         for join, message in self.joins:
             join.end()
             exchange = self._find(message.sender, message.round)
             if join.error is None:
-                slices += join.slices
+                context.commit.earlier += join.slices
                 self._ingest.joined(join.patch, join.new, message.sender, context)
                 self._feed(exchange, _arrival(message), context, clock=join.patch.clock, new=join.new)
             else:
                 self._counts["patches_refused"] += 1
                 if message.after is not None:
                     self._feed(exchange, Event.REFUSED, context)
-        context.commit.earlier = [*context.commit.earlier, *slices]
         self.joins.clear()
 
     def _take_chunk(self, exchange: Exchange, chunk: Chunk, size: int, context: TurnContext) -> None:
@@ -274,8 +271,10 @@ class Rounds:
 
         `clock` is the peer's, as the event tells it; `new`: how many writes were new, here or at the peer.
         """
-        is_own = exchange.state in OWN
+        is_own, incoming = exchange.state in OWN, exchange.incoming
         action = exchange.step(event)
+        if incoming is not None and exchange.incoming is None:
+            self._replica.catalogue.discards.add(incoming.parts)
         self._keep(exchange, is_own=is_own)
         match action:
             case Action.SEND_ASK:
@@ -333,6 +332,8 @@ class Rounds:
 
     def _keep_chunk(self, exchange: Exchange, chunk: Chunk, size: int, context: TurnContext) -> None:
         if exchange.incoming is None or exchange.incoming.transfer != chunk.transfer:
+            if exchange.incoming is not None:
+                self._replica.catalogue.discards.add(exchange.incoming.parts)
             exchange.incoming = Incoming(chunk.transfer)
         incoming = exchange.incoming
         incoming.take(chunk, size)

@@ -119,5 +119,5 @@ def whole_patch(incoming: Incoming | None, last: Answer | Push) -> Patch | None:
         return last.patch
     if incoming is None or last.after != (incoming.transfer, incoming.expected):
         return None
-    parts = {**incoming.parts, **{part[:3]: part for part in last.patch.parts}}
-    return replace(last.patch, parts=tuple(parts.values()))
+    incoming.parts.update((part[:3], part) for part in last.patch.parts)
+    return replace(last.patch, parts=tuple(incoming.parts.values()))

@@ -21,6 +21,7 @@ from crdt_core.lattice.deltas import PatchPart
 from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import has_tombstone, shows, unfold
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
+from crdt_core.replica.discards import Discards
 from crdt_core.replica.sharded import sharded
 from crdt_core.types import View
 from crdt_core.types.object import Object
@@ -51,7 +52,7 @@ class Catalogue:
     `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
     commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next
     `take_changes` implies that the last commit is confirmed. `keys_in_flight` holds the keys whose own record the last
-    `take_changes` persists.
+    `take_changes` persists. `discards` takes what large work leaves behind.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Catalogue:
         "_stale_keys",
         "_watches",
         "digest",
+        "discards",
         "expiring",
         "in_flight",
         "keys_in_flight",
@@ -79,6 +81,7 @@ class Catalogue:
         self.in_flight: Gathered[tuple[bytes, str, bytes], Siblings] = {}
         self.keys_in_flight: list[bytes] | dict[bytes, None] = []
         self.size = 0
+        self.discards = Discards()
         self._watches: list[dict[Address, Siblings]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
         self._stale_keys: dict[bytes, None] = {}

@@ -84,6 +84,11 @@ class CommittedView:
             self._rewound[key] = _rewind(key, head, self._before[key])
         return self._rewound[key]
 
+    def discard(self) -> None:
+        """Let go of what a large commit has changed: it is confirmed."""
+        self._catalogue.discards.add(self._before, self._rewound)
+        self._of, self._before, self._rewound = None, {}, {}
+
     def _follow(self) -> None:
         """Group by key what the turn in flight has changed, as far as that has not been done.
 

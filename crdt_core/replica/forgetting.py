@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from crdt_core.lattice.replica_index import covered
@@ -26,7 +27,7 @@ def forget_stable(
     calls come round to all of them. The shares of the replica ids in `kept_owners` are left as they are.
     """
     tombstones = catalogue.tombstones
-    for address in list(tombstones)[:tombstones_max]:
+    for address in list(islice(tombstones, tombstones_max)):
         counted = tombstones.pop(address)
         if _forget_at(catalogue, address, stable, kept_owners):
             catalogue.removals -= counted

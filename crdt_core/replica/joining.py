@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from crdt_core.errors import InvariantBroken, brief
 from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import clashing, drop, join, unfold, write
+from crdt_core.replica.sharded import Sharded
 from crdt_core.types import TYPES
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
     from crdt_core.lattice.siblings import Payload
     from crdt_core.replica.catalogue import Catalogue
+    from crdt_core.replica.discards import Discards
     from crdt_core.types.object import Object
 
 __all__ = ["apply_by_part", "apply_writes", "check_repeated", "contradiction", "join_parts"]
@@ -85,32 +87,37 @@ def join_parts(
     my_clock: DenseClock,
     their_clock: DenseClock,
     new: dict[PackedDot, list[Address]],
+    *,
+    discards: Discards,
 ) -> Iterator[None]:
     """Join every part of `patch` with that of the catalogue. For a full state, join the parts that it leaves out, too.
 
     `my_clock` and `their_clock` are the clocks of the replica and of the patch, with folded replica ids put back.
     Yields after each part. Adds the addresses of the writes that were new here to `new`, by dot. Raises
-    `InvariantBroken` where a dot has two payloads.
+    `InvariantBroken` where a dot has two payloads. What is left behind goes to `discards`.
     """
     replica_index = catalogue.replica_index
-    listed: set[Address] = set()
+    listed: Sharded[Address, None] = Sharded()
     clears = (part for part in patch.parts if part.part is None)
     for part in chain(clears, (part for part in patch.parts if part.part is not None)):
         theirs = {replica_index.pack(*dot): payload for dot, payload in part.siblings.items()}
-        listed.add(part[:3])
+        address = part[:3]
+        if patch.since is None:
+            listed[address] = None
         if part.part is None and catalogue.find(part.key, part.type) is not None:
             yield from _drop_cleared(catalogue, part, my_clock)
         if theirs or catalogue.find(part.key, part.type) is not None:
-            _join_at(catalogue, part[:3], my_clock, theirs, their_clock)
+            _join_at(catalogue, address, my_clock, theirs, their_clock)
         for dot in theirs:
             if not covered(dot, my_clock):
-                new.setdefault(dot, []).append(part[:3])
+                new.setdefault(dot, []).append(address)
         yield
     if patch.since is None:
         for address in catalogue.addresses():
             if address not in listed:
                 _join_at(catalogue, address, my_clock, {}, their_clock)
             yield
+    discards.add(listed)
 
 
 def _join_at(

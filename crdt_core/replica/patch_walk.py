@@ -32,12 +32,15 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Address, Patch, PatchPart
+    from crdt_core.lattice.siblings import Siblings
     from crdt_core.replica.replica import Replica
 
 __all__ = ["LOOKS_PER_LISTING", "PatchWalk"]
 
 LOOKS_PER_LISTING = 5
 """To list a part costs about as much as to look at so many, and it takes many thousands to fill a megabyte."""
+_KEYS_PER_LOOK = 64
+"""To look at a part costs about as much as to note so many keys, which a walk over the whole state begins with."""
 
 _NO_TIME = Stamp(0, 0)
 
@@ -102,6 +105,7 @@ class PatchWalk:
     def close(self) -> None:
         """Stop recording changes; closing twice is harmless."""
         self._replica.catalogue.unwatch(self._changed)
+        self._replica.catalogue.discards.add(self._changed)
 
     def _walk(self, touched: list[Address] | None) -> Iterator[EncodedPart | None]:
         """Yield a part for each address that has siblings, and `None` for each other address."""
@@ -109,10 +113,12 @@ class PatchWalk:
         for address in self._addresses(touched):
             listing = catalogue.listing(address, catalogue.siblings(address)) if address is not None else None
             yield encode_part_once(listing) if listing is not None and listing.siblings else None
-        for address in self._freeze():
+        again = self._freeze()
+        for address in again:
             self.done += 1
             frozen = self._changed[address] if address in self._changed else catalogue.siblings(address)
             yield encode_part_once(catalogue.listing(address, frozen))
+        catalogue.discards.add(again)
         self.close()
 
     def _addresses(self, touched: list[Address] | None) -> Iterator[Address | None]:
@@ -121,15 +127,17 @@ class PatchWalk:
         seen = None
         if self._since is not None and touched is None:
             seen = catalogue.replica_index.dense_clock_of_known(self._since)
+        for _ in range(len(catalogue.objects) // _KEYS_PER_LOOK if touched is None else 0):
+            yield None
         for address in catalogue.addresses() if touched is None else touched:
             self.done += 1
             lacked = seen is None or catalogue.lacks(seen, address)
             yield address if lacked and address not in self._changed else None
 
-    def _freeze(self) -> Iterable[Address]:
+    def _freeze(self) -> dict[Address, Siblings]:
         """Fix the clock of the patch, return the addresses that have changed, and begin to record changes anew."""
         changed = self._changed
-        self.close()
+        self._replica.catalogue.unwatch(changed)
         self._changed = self._replica.catalogue.watch()
         self._frozen, self.digest = self._outline(), self._replica.digest
         self.of = self.done + len(changed)

@@ -34,6 +34,7 @@ from crdt_core.errors import InvariantBroken, PatchTooNew
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
 from crdt_core.lattice.deltas import Delta, Patch, Write
 from crdt_core.lattice.replica_index import INDEX_BITS
+from crdt_core.replica.discards import Discards
 from crdt_core.replica.forgetting import forget_stable
 from crdt_core.replica.joining import apply_by_part, apply_writes, check_repeated, contradiction, join_parts
 from crdt_core.replica.state import ReplicaState
@@ -184,10 +185,7 @@ class Replica(ReplicaState):
         self._change_index.add(dot, written)
         self._read_members()
         self.only_removed.clear()
-        while written:
-            for _ in range(min(size, len(written))):
-                written.popitem()
-            yield
+        self.catalogue.discards.add(written)
         return delta
 
     # Replication
@@ -275,7 +273,8 @@ class Replica(ReplicaState):
         Nothing else may happen to this replica before the end: between two slices it holds writes that its clock does
         not cover. The patch has been checked with `check_joinable`. Raises what the replica index raises.
         """
-        return (yield from in_slices(self._join_by_part(patch), size, self.catalogue.take_slice))
+        discards = self.catalogue.discards
+        return (yield from in_slices(self._join_by_part(patch, discards), size, self.catalogue.take_slice))
 
     def contradiction(self, patch: Patch) -> str:
         """Return in words which dot of `patch` has another payload here; empty if none has. Changes nothing."""
@@ -312,21 +311,28 @@ class Replica(ReplicaState):
         return self.catalogue.take_changes()
 
     def _join(self, patch: Patch) -> int:
-        return finish(self._join_by_part(patch))
+        return finish(self._join_by_part(patch, Discards()))
 
-    def _join_by_part(self, patch: Patch) -> Generator[None, None, int]:
-        """Take in a patch, and return how many of its writes were new here; yield after each part."""
+    def _join_by_part(self, patch: Patch, discards: Discards) -> Generator[None, None, int]:
+        """Take in a patch, and return how many of its writes were new here; yield after each part.
+
+        What is left behind goes to `discards`.
+        """
         replica_index = self.catalogue.replica_index
         mine, theirs = replica_index.dense_clock(self.clock_with_folded), replica_index.dense_clock(patch.clock)
         new: dict[PackedDot, list[Address]] = {}
-        yield from join_parts(self.catalogue, patch, mine, theirs, new)
+        yield from join_parts(self.catalogue, patch, mine, theirs, new, discards=discards)
         self.clock.merge(patch.clock)
         self.stable.merge(patch.stable)
+        count = 0
         for dot in sorted(new):
-            self._change_index.add(replica_index.unpack(dot), new[dot])
+            addresses = new.pop(dot)
+            count += len(addresses)
+            self._change_index.add(replica_index.unpack(dot), addresses)
+            discards.add(addresses)
             yield
         self._read_members()
-        return sum(map(len, new.values()))
+        return count
 
     def _advance(self, delta: Delta, addresses: Collection[Address]) -> None:
         self.clock.advance(delta.dot)

@@ -79,6 +79,10 @@ class Sharded(MutableMapping[_Key, _Value]):
                 return key, value
         raise KeyError("it is empty")
 
+    def pieces(self) -> list[dict[_Key, int] | list[_Key] | list[_Value]]:
+        """Return the dicts and lists of which it is made, for whoever empties it: it cannot be used after that."""
+        return [self._values, self._keys, *self._shards]
+
 
 Gathered: TypeAlias = dict[_Key, _Value] | Sharded[_Key, _Value]
 """What a call gathers: a large one gathers it in many small dicts."""

@@ -24,7 +24,7 @@ import hiredis
 import structlog
 
 from crdt_core.codec.header import Header, decode_header, encode_header
-from crdt_core.codec.records import lasting
+from crdt_core.codec.records import Changes, lasting
 from crdt_core.errors import DamagedState, InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.incarnations import decode_formers
@@ -246,7 +246,7 @@ class Store:
         has taken the replica over, and `InvariantBroken` where another process has continued its history.
         """
         if commit.earlier:
-            *commit.earlier, commit.records = lasting([*commit.earlier, commit.records]) or [commit.records]
+            await _leave_out_what_goes(commit)
         confirmed = self._ownership.turn
         reached, turn = confirmed, confirmed + 1
         while reached < turn or self._may_be_staged:
@@ -393,3 +393,14 @@ class Store:
 
     def _record_trouble(self, reason: str) -> None:
         self.trouble = Trouble(self.trouble.since_s if self.trouble else monotonic(), reason)
+
+
+async def _leave_out_what_goes(commit: Commit) -> None:
+    """Leave out of the slices of `commit` what a later one drops, and let others have the event loop in between."""
+    kept: list[Changes] = []
+    for changes in lasting([*commit.earlier, commit.records]):
+        if changes:
+            kept.append(changes)
+        await asyncio.sleep(0)
+    kept.reverse()
+    *commit.earlier, commit.records = kept or [Changes()]

@@ -164,12 +164,12 @@ class Mailbox:
         """Take turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
         turns, call_soon = self._turns, asyncio.get_running_loop().call_soon
         joins, offers = self.node.joins_waiting, self.node.offers_waiting
-        deltas, calls = self.node.deltas_waiting, self.node.calls_waiting
+        deltas, calls, discards = self.node.deltas_waiting, self.node.calls_waiting, self.node.discards_waiting
         self._tick()
         try:
             # `is_over` implies `is_closing`, which is an attribute: it spares a call for each turn.
             while not (turns.is_closing and turns.is_over):
-                if joins or offers or deltas or calls:
+                if joins or offers or deltas or calls or discards:
                     await self._prepare()
                 elif turns.is_due:
                     await asyncio.sleep(0)  # what is answered leaves before the next turn begins

@@ -285,3 +285,40 @@ def test_a_large_call_has_the_time_of_day_at_which_it_came() -> None:
             node.end_large_call()
     assert nodes[0].hlc.last == nodes[1].hlc.last == Stamp(later_ms, 0)
     assert whole_state(nodes[0].replica) == whole_state(nodes[1].replica)
+
+
+def test_what_a_large_call_had_under_way_is_freed_in_slices() -> None:
+    """After a flush of a million keys, one read that followed freed all that had been noted: 0.2 s without answers."""
+    freed = 0
+
+    class Member(bytes):
+        def __del__(self) -> None:
+            nonlocal freed
+            freed += 1
+
+    node = Node("n1", Replica("n1", change_index_max=10, founders=["n1", "n2"]), "s")
+    members, slice_ = 5000, node.options.parts_per_slice
+    for first in range(0, members, 1000):
+        add = COMMANDS[b"SADD"], [b"large", *(Member(b"m%d" % number) for number in range(first, first + 1000))]
+        node.turn([Call(Execute([add], NOW_MS, 1), None)], NOW_MS, 0)
+        node.confirm()
+        del add
+    node.turn([Call(execute("DEL large"), None)], NOW_MS, 0)
+    node.confirm()
+    while node.prepare():
+        assert is_shown(node, b"large")
+    turn = node.end_large_call()
+    assert freed == 0
+    node.confirm()
+    node.turn([Call(execute("SET key v"), None)], NOW_MS, 0)
+    assert is_shown(node, b"key") is False
+    node.confirm()
+    most = freed
+    while node.discards_waiting:
+        before = freed
+        node.prepare()
+        most = max(most, freed - before)
+    before = freed
+    del turn
+    assert max(most, freed - before) <= slice_
+    assert freed == members

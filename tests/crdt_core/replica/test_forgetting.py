@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.lattice.siblings import TOMBSTONE, ObservedReset
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.forgetting import forget_stable
 from crdt_core.types import ORSET, PNCOUNTER
 from crdt_core.types.counters import Share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MANY = 1000
 
@@ -80,3 +85,20 @@ def test_a_reset_beside_a_live_share_waits_for_the_owners_next_write() -> None:
     assert forget(catalogue, n1=2, n2=1) == [b"n1"]
     catalogue.put(hits, b"n1", (dot("n1", 3), Share(10, 0, 5, 0)))
     assert forget(catalogue, n1=2, n2=1) == []
+
+
+def test_a_call_does_not_list_more_addresses_than_it_looks_at() -> None:
+    """Each compaction listed all tombstones: 30 ms while there were a million."""
+    listed = 0
+
+    class Watched(dict[Any, int]):
+        def __iter__(self) -> Iterator[Any]:
+            nonlocal listed
+            for address in super().__iter__():
+                listed += 1
+                yield address
+
+    catalogue = removed(*range(1, 100))
+    catalogue.tombstones = Watched(catalogue.tombstones)
+    forget_stable(catalogue, catalogue.replica_index.dense_clock({}), 10, ())
+    assert listed == 10

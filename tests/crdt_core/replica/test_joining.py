@@ -12,6 +12,7 @@ from crdt_core.lattice.deltas import Delta, Patch, PatchPart, Write
 from crdt_core.lattice.replica_index import REPLICAS_MAX
 from crdt_core.lattice.siblings import TOMBSTONE, unfold
 from crdt_core.replica.catalogue import Catalogue
+from crdt_core.replica.discards import Discards
 from crdt_core.replica.joining import apply_writes, join_parts
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET, TYPES
@@ -52,7 +53,8 @@ def join(
     patch = Patch("n2", None if full else VersionVector(), theirs, VersionVector(), NOW, parts)
     index = catalogue.replica_index
     new: dict[PackedDot, list[Address]] = {}
-    for _ in join_parts(catalogue, patch, index.dense_clock(mine), index.dense_clock(theirs), new):
+    my_clock, their_clock = index.dense_clock(mine), index.dense_clock(theirs)
+    for _ in join_parts(catalogue, patch, my_clock, their_clock, new, discards=Discards()):
         pass
     return {index.unpack(dot): [address[2] for address in addresses] for dot, addresses in new.items()}
 

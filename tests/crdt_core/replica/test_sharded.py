@@ -48,6 +48,13 @@ def test_an_empty_one_has_nothing_to_give() -> None:
         del Sharded[bytes, int]()[b"key"]
 
 
+def test_whoever_empties_its_pieces_has_freed_all_of_it() -> None:
+    made = sharded({number: [number] for number in range(100)})
+    pieces = made.pieces()
+    assert sum(map(len, pieces)) == 300
+    assert max(len(piece) for piece in pieces if isinstance(piece, dict)) < 10
+
+
 def test_what_is_sharded_already_stays_the_same_object() -> None:
     made = sharded({b"a": 1, b"b": 2})
     assert list(made.items()) == [(b"a", 1), (b"b", 2)]

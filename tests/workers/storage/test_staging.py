@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crdt_core.codec.messages import Push, encode_message
+from crdt_core.codec.records import Changes
 from crdt_core.errors import InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.node.events import Call, MessagesRead, PatchOffered
+from crdt_core.node.events import Call, Commit, MessagesRead, PatchOffered
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
@@ -286,3 +287,28 @@ async def test_a_list_that_redis_has_lost_a_part_of_is_not_committed(server: Val
     assert redis.hlen("h") == 3
     assert not redis.exists(KEYS.staged)
     await ownership.release()
+
+
+async def test_others_have_the_event_loop_while_slices_are_compared(bench: Bench) -> None:
+    """All slices were gone through at once for what a later one drops: 0.2 s where a flush drops a million sets."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def note_turns(_staging: Staging, _batches: object, _owner: object) -> None:
+        noted.append(turns)
+        raise Killed
+
+    noted: list[int] = []
+    slices = [Changes(written={b"obj:%d" % number: [b"x", b"1"]}) for number in range(50)]
+    others = asyncio.create_task(take_turns())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Staging, "put", note_turns)
+        with pytest.raises(Killed):
+            await bench.store.commit(Commit(header=bench.node.header(), earlier=slices))
+    others.cancel()
+    assert noted[0] >= len(slices)

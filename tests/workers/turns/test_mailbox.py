@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from crdt_core.codec.messages import Answer, Done, encode_message
-from crdt_core.commands import COMMANDS, read
+from crdt_core.commands import COMMANDS, Execute, read
 from crdt_core.errors import Fenced, InvalidArgument, Overloaded, Stopping, StoreUnavailable
 from crdt_core.lattice.clocks import Stamp, VersionVector
 from crdt_core.node.events import MessagesRead, PatchAsked, RoundAsked, Send, SendFailed
@@ -19,7 +19,7 @@ from crdt_core.types import ORSET
 from tests.crdt_core.writes import Count, Look, Refuse
 from tests.invocations import value_of
 from tests.support import wait_until_async
-from tests.workers.mailboxes import SlowStore, end, open_mailbox
+from tests.workers.mailboxes import QuickStore, SlowStore, end, open_mailbox
 from workers.replication.outbox import Outbox
 from workers.wire.retry import Trouble
 
@@ -347,4 +347,20 @@ async def test_others_are_served_while_a_large_patch_is_joined() -> None:
     assert all(seen)
     assert served > 10
     assert mailbox.confirmed.clock == {"n2": 1}
+    await end(mailbox, turns, store)
+
+
+async def test_what_large_work_leaves_behind_is_freed_though_nothing_else_happens() -> None:
+    """It was freed at once by whatever came next."""
+    store = QuickStore()
+    mailbox, turns = open_mailbox(store, call_timeout_s=60)
+    members = [b"m%d" % number for number in range(3000)]
+    await mailbox.call(Execute([(COMMANDS[b"SADD"], [b"large", *members])], 0, 1))
+    await mailbox.call(Execute([(COMMANDS[b"DEL"], [b"large"])], 0, 1))
+    assert mailbox.node.discards_waiting
+    shown_meanwhile = 0
+    while mailbox.node.discards_waiting:
+        await asyncio.sleep(0)
+        shown_meanwhile += 1
+    assert shown_meanwhile > len(members) // mailbox.node.options.parts_per_slice
     await end(mailbox, turns, store)
