@@ -203,6 +203,11 @@ class Node:
         A shell calls this between two turns, until it returns false, and may do other things between two slices.
         Readers may be shown the `confirmed` state meanwhile.
         """
+        is_more = self._prepare_slice()
+        self.confirmed.follow()
+        return is_more
+
+    def _prepare_slice(self) -> bool:
         joins = [join for join, _ in (*self.joins_waiting, *self.offers_waiting)]
         deltas = [delta for delta, _, _ in self.deltas_waiting]
         if joins or deltas:
