@@ -13,6 +13,7 @@ from crdt_core.commands.arguments import NOT_AN_INTEGER, SYNTAX, parse_integer
 from crdt_core.commands.bits import parse_offset, writable
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError
+from crdt_core.commands.slicing import clearing
 from crdt_core.commands.strings import WRITTEN_WHOLE, text_at, write_text
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         WRITTEN_WHOLE,
         "O(N) in the length of the string",
         since="0.2.0",
+        sliced=clearing(_bitfield),
     ),
     Command(
         "bitmap",

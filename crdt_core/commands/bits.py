@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from crdt_core.commands.arguments import SYNTAX, parse_integer, parse_within
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import CommandError
+from crdt_core.commands.slicing import clearing
 from crdt_core.commands.strings import WRITTEN_WHOLE, taken, text_at, write_text
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         WRITTEN_WHOLE,
         "O(N) in the length of the string",
         since="0.2.0",
+        sliced=clearing(_setbit),
     ),
     Command(
         "bitmap",
@@ -231,5 +233,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         WRITTEN_WHOLE,
         "O(N) in the length of the strings",
         since="0.2.0",
+        sliced=clearing(_bitop, slice(1, 2)),
     ),
 )

@@ -60,11 +60,11 @@ class Sliced(Generic[Context]):
     """How a command runs whose work does not depend on its arguments alone: part by part, if that is much.
 
     `steps` does what the command does, yields after each part, and returns the reply. `parts` returns about how many
-    parts of a replica the command would change with these arguments.
+    parts of a replica the command would change with these arguments, at a wall time in milliseconds.
     """
 
     steps: Callable[[Context, list[bytes]], Generator[None, None, Any]]
-    parts: Callable[[Replica, list[bytes]], int]
+    parts: Callable[[Replica, list[bytes], int], int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from crdt_core.commands.carrying import carry
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.numbers import add_floats, parse_float
 from crdt_core.commands.replies import CommandError
+from crdt_core.commands.slicing import clearing
 from crdt_core.commands.strings import text_of, write_text
 from crdt_core.types import STRING
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share, overflows, within_64_bits
@@ -138,5 +139,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         _incrbyfloat,
         "Adds a fraction to a number.",
         _ADD_UP,
+        sliced=clearing(_incrbyfloat),
     ),
 )

@@ -61,11 +61,14 @@ class Execute(Sliceable):
 
     def is_large(self, replica: Replica, parts_max: int) -> bool:
         """Return whether the commands may change more than `parts_max` parts beyond those that they name."""
-        expiring = replica.catalogue.expiring
-        parts = 0
-        for command, args in self.commands:
-            if command.sliced is not None or (expiring and command.writes):
-                parts += parts_changed(replica, command, args, self.wall_ms)
+        commands, wall_ms = self.commands, self.wall_ms
+        if replica.catalogue.expiring:
+            parts = sum(parts_changed(replica, command, args, wall_ms) for command, args in commands)
+        else:
+            parts = 0
+            for command, args in commands:
+                if command.sliced is not None:
+                    parts += command.sliced.parts(replica, args, wall_ms)
         return parts > parts_max
 
     def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, list[Reply]]:

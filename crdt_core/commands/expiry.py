@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from xxhash import xxh3_64_intdigest
 
 from crdt_core.commands.arguments import parse_deadline, shown_in_c
-from crdt_core.commands.command import KEY, Command
+from crdt_core.commands.command import KEY, Command, Sliced
 from crdt_core.commands.replies import CommandError
+from crdt_core.commands.slicing import clearing
 from crdt_core.replica.deleting import delete_by_part, parts_under
 from crdt_core.replica.sliceable import Sliceable
 from crdt_core.types import EXPIRY, SLOT
@@ -132,6 +133,20 @@ def _expire(name: str, unit_ms: int, absolute: bool, session: Session, args: lis
     return 1
 
 
+def _sliced(name: str, unit_ms: int, absolute: bool) -> Sliced[Session]:
+    """Return how the command runs by part: a time that is past deletes the key."""
+    expire = clearing(partial(_expire, name, unit_ms, absolute))
+
+    def parts(replica: Replica, args: list[bytes], wall_ms: int) -> int:
+        try:
+            deadline_ms = parse_deadline(args[1], unit_ms, 0 if absolute else wall_ms, name, least=INT64_MIN)
+        except CommandError:
+            return 0
+        return expire.parts(replica, args, wall_ms) if deadline_ms <= wall_ms else 0
+
+    return Sliced(expire.steps, parts)
+
+
 def _parse_options(args: list[bytes]) -> set[bytes]:
     options = {arg.upper() for arg in args}
     for arg in args:
@@ -184,6 +199,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         partial(_expire, "expire", 1000, False),
         "Sets the time to live of a key, in seconds.",
         _LONGEST,
+        sliced=_sliced("expire", 1000, False),
     ),
     Command(
         "generic",
@@ -194,6 +210,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         partial(_expire, "pexpire", 1, False),
         "Sets the time to live of a key, in milliseconds.",
         _LONGEST,
+        sliced=_sliced("pexpire", 1, False),
     ),
     Command(
         "generic",
@@ -204,6 +221,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         partial(_expire, "expireat", 1000, True),
         "Sets when a key expires, in seconds since 1970.",
         _LONGEST,
+        sliced=_sliced("expireat", 1000, True),
     ),
     Command(
         "generic",
@@ -214,6 +232,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         partial(_expire, "pexpireat", 1, True),
         "Sets when a key expires, in milliseconds since 1970.",
         _LONGEST,
+        sliced=_sliced("pexpireat", 1, True),
     ),
     Command(
         "generic",

@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import WRONG_TYPE
-from crdt_core.commands.command import ALL_KEYS, KEY, Command
+from crdt_core.commands.command import ALL_KEYS, KEY, Command, Sliced
 from crdt_core.commands.replies import OK, CommandError
+from crdt_core.commands.slicing import at_once, parts_of_all
+from crdt_core.replica.steps import finish
 from crdt_core.types import SLOT
 from crdt_core.types.hyperloglogs import HYPERLOGLOG, estimate, rank_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
@@ -40,35 +42,39 @@ def _pfadd(session: Session, args: list[bytes]) -> Reply:
     view = session.replica.view(key, HYPERLOGLOG)
     writes = HYPERLOGLOG.add(view, elements)
     raised = found is None or any(rank > rank_of(view.parts.get(part)) for part, rank in writes)
-    _write(session, key, found, writes)
+    session.replica.write_parts(key, HYPERLOGLOG, _writes(found, writes))
     return int(raised)
 
 
 def _pfcount(session: Session, args: list[bytes]) -> Reply:
-    return estimate(_union(session, args).values())
+    return estimate(finish(_union(session, args)).values())
 
 
-def _pfmerge(session: Session, args: list[bytes]) -> Reply:
+def _pfmerge(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     target, sources = args[0], args[1:]
     found = _check(session.take(target))
-    writes = HYPERLOGLOG.raised(session.replica.view(target, HYPERLOGLOG), _union(session, sources))
-    _write(session, target, found, writes)
+    ranks = yield from _union(session, sources)
+    for write in _writes(found, HYPERLOGLOG.raised(session.replica.view(target, HYPERLOGLOG), ranks)):
+        session.replica.write(target, HYPERLOGLOG, *write)
+        yield
     return OK
 
 
-def _union(session: Session, keys: Iterable[bytes]) -> dict[bytes, int]:
-    """Return the largest rank of each register, over the HyperLogLogs under `keys`."""
+def _union(session: Session, keys: Iterable[bytes]) -> Generator[None, None, dict[bytes, int]]:
+    """Return the largest rank of each register, over the HyperLogLogs under `keys`; yield after each register."""
     ranks: dict[bytes, int] = {}
     for found in [_check(session.find(key)) for key in keys]:
         if found is not None:
-            for part, rank in HYPERLOGLOG.contents(session.view(found)).items():
-                ranks[part] = max(rank, ranks.get(part, 0))
+            for part, siblings in found.parts.items():
+                if rank := rank_of(siblings):
+                    ranks[part] = max(rank, ranks.get(part, 0))
+                yield
     return ranks
 
 
-def _write(session: Session, key: bytes, found: Object | None, writes: list[PartWrite]) -> None:
-    """Write the registers. If there are none, a key that does not exist is made all the same."""
-    session.replica.write_parts(key, HYPERLOGLOG, writes if writes or found is not None else [(SLOT, 0)])
+def _writes(found: Object | None, writes: list[PartWrite]) -> list[PartWrite]:
+    """Return the writes of registers. If there are none, a key that does not exist is made all the same."""
+    return writes if writes or found is not None else [(SLOT, 0)]
 
 
 COMMANDS: tuple[Command[Session], ...] = (
@@ -102,10 +108,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         -2,
         ALL_KEYS,
         "write denyoom",
-        _pfmerge,
+        at_once(_pfmerge),
         "Adds to a HyperLogLog all that was added to others.",
         "The union of all adds. It adds what this node sees of the sources.",
         "O(N) in the keys",
+        sliced=Sliced(_pfmerge, parts_of_all),
         since="0.2.0",
     ),
 )

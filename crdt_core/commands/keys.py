@@ -111,7 +111,7 @@ def _check_flush(args: list[bytes]) -> None:
         raise CommandError(SYNTAX)
 
 
-def _all_parts(replica: Replica, args: list[bytes]) -> int:  # noqa: ARG001
+def _all_parts(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
     return replica.catalogue.size
 
 

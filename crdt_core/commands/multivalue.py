@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.replies import OK
+from crdt_core.commands.slicing import clearing
 from crdt_core.commands.strings import text_of
 from crdt_core.types import MVREGISTER
 
@@ -45,6 +46,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         _mvset,
         "Sets a multi-value string, whatever the key held.",
         "All values are kept.",
+        sliced=clearing(_mvset),
     ),
     Command(
         "deltaic",

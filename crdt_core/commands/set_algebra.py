@@ -13,7 +13,7 @@ from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.command import ALL_KEYS, NO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.sets import has_member, seen_set
-from crdt_core.commands.slicing import at_once, parts_of_all
+from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, parts_of_all
 from crdt_core.lattice.siblings import shows
 from crdt_core.replica.steps import finish
 from crdt_core.types import ORSET
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
-
-_AT_ONCE = 20
-"""So many members are looked at in one step."""
 
 Combine: TypeAlias = "Callable[[list[Object | None]], Generator[None, None, Collection[bytes]]]"
 
@@ -63,7 +60,7 @@ def _some_of_each(sets: list[Object | None]) -> Iterator[list[bytes]]:
     """Yield the members of all sets, one set after the other, some at a time."""
     for found in sets:
         parts = iter(() if found is None else found.parts.items())
-        while some := list(islice(parts, _AT_ONCE)):
+        while some := list(islice(parts, LOOKS_PER_STEP)):
             yield [part for part, siblings in some if shows(siblings)]
 
 

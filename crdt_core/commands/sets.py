@@ -11,17 +11,22 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, parse_within
-from crdt_core.commands.choosing import choose_some
-from crdt_core.commands.command import KEY, TWO_KEYS, Command
+from crdt_core.commands.choosing import choose_by_step, choose_some
+from crdt_core.commands.command import KEY, TWO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
+from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once
 from crdt_core.lattice.siblings import shows
+from crdt_core.replica.deleting import delete_by_part, parts_under
 from crdt_core.types import FAMILIES, ORSET
 from crdt_core.types.counters import INT64_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
+    from crdt_core.replica.replica import Replica
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 
@@ -29,6 +34,7 @@ __all__ = [
     "COMMANDS",
     "add_members",
     "has_member",
+    "members_by_part",
     "members_of",
     "remove_members",
     "seen_set",
@@ -64,6 +70,16 @@ def _to_shrink(session: Session, key: bytes) -> Object | None:
 def members_of(found: Object | None) -> list[bytes]:
     """Return the members of a set; none of `None`."""
     return [] if found is None else [part for part, siblings in found.parts.items() if shows(siblings)]
+
+
+def members_by_part(found: Object | None) -> Generator[None, None, list[bytes]]:
+    """Return the same as `members_of`, and yield after every few members."""
+    members: list[bytes] = []
+    parts = iter(() if found is None else found.parts.items())
+    while some := list(islice(parts, LOOKS_PER_STEP)):
+        members += [part for part, siblings in some if shows(siblings)]
+        yield
+    return members
 
 
 def has_member(found: Object | None, member: bytes) -> bool:
@@ -141,21 +157,35 @@ def _smismember(session: Session, args: list[bytes]) -> Reply:
     return [int(has_member(found, member)) for member in args[1:]]
 
 
-def _spop(session: Session, args: list[bytes]) -> Reply:
+def _spop(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     if len(args) > 2:
         raise CommandError(SYNTAX)
     count = parse_positive(args[1]) if len(args) == 2 else None
     found = _to_shrink(session, args[0])
     if found is None:
         return None if count is None else SetOf([])
-    popped = [_choose(session, found)] if count is None else choose_some(session, members_of(found), count)
+    if count is None:
+        popped = [_choose(session, found)]
+    else:
+        popped = yield from choose_by_step(session, (yield from members_by_part(found)), count)
     session.must_fit_reply(popped)
     if len(popped) == found.live and not found.type.removes_win:
-        session.replica.delete(args[0])
+        yield from delete_by_part(session.replica, args[0])
     else:
         for member in popped:
             session.take_out(args[0], found.type, member)
+            yield
     return popped[0] if count is None else SetOf(list(popped))
+
+
+def _parts_popped(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
+    """Return about how many parts SPOP changes. To look at members counts a little, too."""
+    parts = parts_under(replica, args[0])
+    try:
+        count = parse_positive(args[1]) if len(args) == 2 else 0
+    except CommandError:
+        return 0
+    return min(count, parts) + (parts // LOOKS_PER_STEP if count else 0)
 
 
 def _srandmember(session: Session, args: list[bytes]) -> Reply:
@@ -256,10 +286,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         -2,
         KEY,
         "write fast",
-        _spop,
+        at_once(_spop),
         "Removes random members and returns them.",
         "Two nodes may pop the same member; a concurrent add stays.",
         "O(1), with a count O(N) in the set",
+        sliced=Sliced(_spop, _parts_popped),
     ),
     Command(
         "set",

@@ -1,14 +1,16 @@
 """How many parts a command would change, and how it runs part by part, for operations that are `Sliceable`.
 
-The arguments do not bound the work of two kinds of commands. One says so in its row (`Sliced`). The other is every
-command that writes: under a key that has expired it deletes what stands there first (`Session.take`), however large.
+The arguments do not bound the work of two kinds of commands. One says so in its row (`Sliced`); most of that kind may
+remove something large (`clearing`). The other is every command that writes: under a key that has expired it deletes
+what stands there first (`Session.take`), however large.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.replica.deleting import delete_by_part, parts_under
+from crdt_core.commands.command import Sliced
+from crdt_core.replica.deleting import clear_by_part, clearable_parts, delete_by_part, parts_under
 from crdt_core.replica.steps import finish
 from crdt_core.types.expiry import deadline_of
 
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from crdt_core.commands.session import Session
     from crdt_core.replica.replica import Replica
 
-__all__ = ["at_once", "parts_changed", "parts_of_all", "run_by_part"]
+__all__ = ["LOOKS_PER_STEP", "at_once", "clearing", "parts_changed", "parts_of_all", "run_by_part"]
+
+LOOKS_PER_STEP = 20
+"""So many parts are looked at in one step: in about the time in which one is changed."""
 
 
 def at_once(
@@ -30,14 +35,38 @@ def at_once(
     return lambda session, args: finish(steps(session, args))
 
 
-def parts_of_all(replica: Replica, args: list[bytes]) -> int:
+def clearing(run: Callable[[Session, list[bytes]], Reply], keys: slice | None = None) -> Sliced[Session]:
+    """Return how the command that `run` is runs by part: it may remove all that stands under some of its arguments.
+
+    Those are the first one, or `keys`. The command holds to what `clear_by_part` asks for.
+    """
+    places = slice(1) if keys is None else keys
+
+    def steps(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+        return clear_by_part(session.replica, args[places], lambda: run(session, args))
+
+    def parts(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
+        return clearable_parts(replica, args[places])
+
+    return Sliced(steps, _parts_of_first if keys is None else parts)
+
+
+def _parts_of_first(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
+    """Return how many parts the collections under the first argument have. Most often there are none: SET asks this."""
+    head = replica.catalogue.objects.get(args[0])
+    if head is None or not (head.type.collection or head.type_conflicts):
+        return 0
+    return clearable_parts(replica, args[:1])
+
+
+def parts_of_all(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
     """Return how many parts stand under all keys in `args`."""
     return sum(parts_under(replica, key) for key in args)
 
 
 def parts_changed(replica: Replica, command: Command[Session], args: list[bytes], wall_ms: int) -> int:
     """Return about how many parts of `replica` the command would change beyond those that `args` name."""
-    parts = 0 if command.sliced is None else command.sliced.parts(replica, args)
+    parts = 0 if command.sliced is None else command.sliced.parts(replica, args, wall_ms)
     if replica.catalogue.expiring and command.writes:
         parts += sum(parts_under(replica, key) for key in _expired(replica, command, args, wall_ms))
     return parts

@@ -18,6 +18,7 @@ from crdt_core.commands.carrying import carry
 from crdt_core.commands.command import ALL_KEYS, KEY, PAIRS, Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.replies import OK, CommandError
+from crdt_core.commands.slicing import clearing
 from crdt_core.commands.string_options import StringOptions
 from crdt_core.types import SLOT, STRING
 from crdt_core.types.expiry import PERSISTED
@@ -271,6 +272,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         _set,
         "Sets a key to a string, whatever it held.",
         "The later write is kept. A SET replaces the increments that it saw; those that it did not see add to it.",
+        sliced=clearing(_set),
     ),
     Command(
         "string",
@@ -281,6 +283,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         partial(_setex, "setex", 1000),
         "Sets a string that expires.",
         _LATER,
+        sliced=clearing(partial(_setex, "setex", 1000)),
     ),
     Command(
         "string",
@@ -291,6 +294,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         partial(_setex, "psetex", 1),
         "Sets a string that expires.",
         _LATER,
+        sliced=clearing(partial(_setex, "psetex", 1)),
     ),
     Command(
         "string",
@@ -311,6 +315,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         _getset,
         "Sets a string and returns the old one.",
         _LATER,
+        sliced=clearing(_getset),
     ),
     Command(
         "string",
@@ -321,6 +326,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         _getdel,
         "Returns a string and deletes the key.",
         "The delete removes what this node saw; a concurrent write stays.",
+        sliced=clearing(_getdel),
     ),
     Command(
         "string",
@@ -331,6 +337,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         _getex,
         "Returns a string and sets or removes its time to live.",
         "The longest time to live is kept; none at all is the longest.",
+        sliced=clearing(_getex),
     ),
     Command(
         "string",
@@ -342,6 +349,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "Sets several strings, which show together at every node.",
         "For each key the later write is kept.",
         "O(N) in the keys",
+        sliced=clearing(_mset, slice(0, None, 2)),
     ),
     Command(
         "string",
@@ -364,6 +372,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         "Appends to a string.",
         WRITTEN_WHOLE,
         "O(N) in the length of the string",
+        sliced=clearing(_append),
     ),
     Command(
         "string",
@@ -375,5 +384,6 @@ COMMANDS: tuple[Command[Session], ...] = (
         "Overwrites a part of a string.",
         WRITTEN_WHOLE,
         "O(N) in the length of the string",
+        sliced=clearing(_setrange),
     ),
 )

@@ -212,6 +212,11 @@ class Node:
         if self.discards_waiting:
             self.replica.catalogue.discards.free(self.options.parts_per_slice)
             return True
+        is_more = self._prepare_slice()
+        self.confirmed.follow()
+        return is_more
+
+    def _prepare_slice(self) -> bool:
         joins = [join for join, _ in (*self.joins_waiting, *self.offers_waiting)]
         deltas = [delta for delta, _, _ in self.deltas_waiting]
         if joins or deltas:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CommittedView"]
 
+_LARGE = 100
+"""Of so many changed parts, an object is made at once."""
+
 Before = list[tuple[str, bytes, "Siblings"]]
 """What the changed parts of one key were: (type name, part, siblings)."""
 
@@ -69,7 +72,7 @@ class CommittedView:
         objects = self._catalogue.objects
         if not self._catalogue.in_flight:
             return iter(objects)
-        self._follow()
+        self.follow()
         return chain(objects, (key for key in self._before if key not in objects))
 
     def head(self, key: bytes) -> Object | None:
@@ -77,7 +80,7 @@ class CommittedView:
         head = self._catalogue.objects.get(key)
         if not self._catalogue.in_flight:
             return head
-        self._follow()
+        self.follow()
         if key not in self._before:
             return head
         if key not in self._rewound:
@@ -89,11 +92,11 @@ class CommittedView:
         self._catalogue.discards.add(self._before, self._rewound)
         self._of, self._before, self._rewound = None, {}, {}
 
-    def _follow(self) -> None:
-        """Group by key what the turn in flight has changed, as far as that has not been done.
+    def follow(self) -> None:
+        """Group by key what the turn in flight has changed, as far as that has not been done: a read needs all of it.
 
         What has changed only grows, where a turn is prepared in slices. An object that was read before stays right: the
-        parts are put back in it, too.
+        parts are put back in it, too. So an object of which much has changed is made before anybody reads it.
         """
         changed = self._catalogue.in_flight
         if self._of is not changed:
@@ -103,12 +106,21 @@ class CommittedView:
             return
         latest = list(islice(reversed(changed), len(changed) - self._followed))
         self._followed = len(changed)
+        large: dict[bytes, None] = {}
         for address in reversed(latest):
             (key, type_name, part), siblings = address, changed[address]
-            self._before.setdefault(key, []).append((type_name, part, siblings))
-            for link in self._rewound[key].chain() if key in self._rewound else ():
+            rewound = self._rewound.get(key)
+            if rewound is None:
+                before = self._before.setdefault(key, [])
+                before.append((type_name, part, siblings))
+                if len(before) > _LARGE:
+                    large[key] = None
+                continue
+            for link in rewound.chain():
                 if link.type.name == type_name:
                     _put_back(link, part, siblings)
+        for key in large:
+            self._rewound[key] = _rewind(key, self._catalogue.objects.get(key), self._before[key])
 
 
 class _PartsBefore(Mapping[bytes, "Siblings"]):

@@ -1,33 +1,46 @@
 """Deletes that are done part by part: what `Replica.delete` does, for objects that are too large to do it at once.
 
-The result is the same, one write per object: a clear, and the observed resets that go along. The parts go before the
-clear is written, so the clear itself is quick.
+Whatever may remove large collections runs on a thin stand-in of each: one part of it, which shows. So it decides as on
+the whole collection, and its clear is quick. If it has cleared the stand-in, the other parts go one by one afterwards.
+The result is the same: one clear, and the observed resets that go along.
+
+    the set       {a, b, c, d}   the stand-in {a}    the command runs: SET key x
+    it has gone   {b, c, d}      and a clear         the parts go: {c, d}, {d}, {}
+    it is there   {a, b, c, d}                       nothing else happens
 """
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from crdt_core.lattice.siblings import shows
 from crdt_core.types import View
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from crdt_core.replica.replica import Replica
-    from crdt_core.types.contract import PartWrite
     from crdt_core.types.object import Object
 
-__all__ = ["delete_by_part", "parts_under", "remove_by_part"]
+__all__ = ["clear_by_part", "clearable_parts", "delete_by_part", "parts_under", "remove_by_part"]
 
 _AT_ONCE = 100
 """So many parts are looked at in one step."""
+
+_Result = TypeVar("_Result")
 
 
 def parts_under(replica: Replica, key: bytes) -> int:
     """Return how many parts stand under `key`."""
     head = replica.head(key)
     return 0 if head is None else sum(len(found.parts) for found in head.chain())
+
+
+def clearable_parts(replica: Replica, keys: Iterable[bytes]) -> int:
+    """Return how many parts the collections under `keys` have."""
+    heads = [head for key in keys if (head := replica.head(key)) is not None]
+    return sum(len(found.parts) for head in heads for found in head.chain() if found.type.collection)
 
 
 def delete_by_part(replica: Replica, key: bytes) -> Generator[None, None, bool]:
@@ -43,26 +56,65 @@ def delete_by_part(replica: Replica, key: bytes) -> Generator[None, None, bool]:
 
 def remove_by_part(replica: Replica, found: Object) -> Generator[None, None, None]:
     """Do what `Replica.remove` does; yield after each part."""
-    remainders: list[PartWrite] = []
-    if found.type.collection:
-        yield from _take_parts(replica, found, remainders)
-    replica.remove(found)
-    yield
-    for part, payload in remainders:
-        replica.write(found.key, found.type, part, payload)
-        yield
+    return clear_by_part(replica, (found.key,), lambda: replica.remove(found))
 
 
-def _take_parts(replica: Replica, found: Object, remainders: list[PartWrite]) -> Generator[None, None, None]:
-    """Take all parts out of `found`, and add to `remainders` what goes along; yield before each part.
+def clear_by_part(
+    replica: Replica, keys: Iterable[bytes], run: Callable[[], _Result]
+) -> Generator[None, None, _Result]:
+    """Return what `run` returns; yield after it, and after each part of the collections under `keys` that it cleared.
 
-    So the object is never empty between two slices, as it would be forgotten.
+    `run` reads no more of such a collection than whether it shows, and writes to none that it has cleared. If it
+    raises an error, it has changed nothing.
     """
-    catalogue, type_ = replica.catalogue, found.type
-    parts = iter(list(found.parts))
-    while some := list(islice(parts, _AT_ONCE)):
-        remainders += type_.remainders(View({part: found.parts[part] for part in some}, catalogue.replica_index))
-        for part in some:
-            yield
-            catalogue.put(found, part, None)
-            replica.uncommitted.pop((found.key, type_.name, part), None)
+    heads = [head for key in dict.fromkeys(keys) if (head := replica.head(key)) is not None]
+    thin = [_Thin(found) for head in heads for found in head.chain() if found.live and found.type.collection]
+    try:
+        result = run()
+    finally:
+        cleared = [stand_in for stand_in in thin if stand_in.end()]
+    yield
+    for stand_in in cleared:
+        yield from stand_in.take_the_rest(replica)
+    return result
+
+
+class _Thin:
+    """A stand-in: until `end`, the object `found`, which shows, has one part that shows, and no other."""
+
+    def __init__(self, found: Object) -> None:
+        self._found = found
+        self._whole, self._live = found.parts, found.live
+        self._kept, self._siblings = next(item for item in found.parts.items() if shows(item[1]))
+        found.parts, found.live = {self._kept: self._siblings}, 1
+
+    def end(self) -> bool:
+        """Put all other parts back in place, and return whether the object has been cleared."""
+        found = self._found
+        siblings = found.parts.get(self._kept)
+        found.parts = self._whole
+        found.live += self._live - 1
+        if siblings is self._siblings:
+            return False
+        if siblings is None:
+            del found.parts[self._kept]
+        else:
+            found.parts[self._kept] = siblings
+        return True
+
+    def take_the_rest(self, replica: Replica) -> Generator[None, None, None]:
+        """Take the other parts out of the object, which has been cleared; yield after each."""
+        catalogue, found = replica.catalogue, self._found
+        key, type_ = found.key, found.type
+        parts = iter(list(found.parts))
+        while some := list(islice(parts, _AT_ONCE)):
+            resets = dict(type_.remainders(View({part: found.parts[part] for part in some}, catalogue.replica_index)))
+            for part in some:
+                if part == self._kept:
+                    continue
+                if part in resets:
+                    replica.write(key, type_, part, resets[part])
+                else:
+                    catalogue.put(found, part, None)
+                    replica.uncommitted.pop((key, type_.name, part), None)
+                yield

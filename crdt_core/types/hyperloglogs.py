@@ -30,7 +30,7 @@ from crdt_core.types.counters import INT64_MAX
 from crdt_core.types.text import decode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.lattice.siblings import Payload, Siblings
@@ -68,6 +68,14 @@ class HyperLogLogType(CrdtType):
         """Return the rank of each register that has one, by the part."""
         ranks = ((part, rank_of(siblings)) for part, siblings in view.parts.items())
         return {part: rank for part, rank in ranks if rank}
+
+    def contents_by_part(self, view: View) -> Generator[None, None, dict[bytes, int]]:
+        ranks: dict[bytes, int] = {}
+        for part, siblings in view.parts.items():
+            if rank := rank_of(siblings):
+                ranks[part] = rank
+            yield
+        return ranks
 
     def rewrite(self, view: View, contents: Mapping[bytes, int], now: Stamp) -> list[PartWrite]:  # noqa: ARG002
         return list(contents.items()) or [(SLOT, 0)]

@@ -7,10 +7,11 @@ from itertools import permutations
 
 import pytest
 
-from crdt_core.commands.choosing import REPEATS_MAX, choose_some
+from crdt_core.commands.choosing import REPEATS_MAX, choose_by_step, choose_some
 from crdt_core.commands.replies import CommandError
 from crdt_core.commands.session import Session
 from crdt_core.replica.replica import Replica
+from crdt_core.replica.steps import finish
 
 ITEMS = [b"a", b"b", b"c"]
 
@@ -42,3 +43,10 @@ def test_every_choice_is_as_likely() -> None:
 def test_a_choice_that_may_repeat_is_bounded() -> None:
     with pytest.raises(CommandError, match=f"must be at least -{REPEATS_MAX}"):
         choose_some(session(), [*ITEMS], -REPEATS_MAX - 1)
+
+
+def test_a_large_choice_is_made_in_steps() -> None:
+    items = [b"%d" % number for number in range(1000)]
+    for count in (500, -500):
+        assert sum(1 for _ in choose_by_step(session(), [*items], count)) == 25
+        assert finish(choose_by_step(session(), [*items], count)) == choose_some(session(), [*items], count)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from crdt_core.commands import COMMANDS
 from crdt_core.commands.expiry import DeleteExpired
+from crdt_core.commands.slicing import parts_changed
 from crdt_core.replica.replica import Replica
-from tests.crdt_core.sites import Fleet
+from tests.crdt_core.sites import START_MS, Fleet, Site
 
 
 def test_of_concurrent_expiries_the_longer_wins(fleet: Fleet) -> None:
@@ -196,3 +198,20 @@ def test_a_deadline_whose_key_is_gone_is_deleted_once() -> None:
         site.run(DeleteExpired(site.wall_ms, 100))
     removed = [delta for site, seen in zip(fleet.sites, before, strict=True) for delta in site.log[seen:]]
     assert sum(delta.count(b'"expiry"') for delta in removed) == len(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_much"),
+    [
+        ("EXPIRE set 100", False),
+        ("EXPIRE set -1", True),
+        ("EXPIRE set x", False),
+        ("PEXPIREAT set 1", True),
+        (f"PEXPIREAT set {START_MS + 1}", False),
+    ],
+)
+def test_only_a_time_that_is_past_makes_expire_a_large_call(line: str, is_much: bool) -> None:
+    site = Site("n1")
+    site("SADD set a b c")
+    name, *args = line.encode().split()
+    assert parts_changed(site.replica, COMMANDS[name], args, START_MS) == (3 if is_much else 0)

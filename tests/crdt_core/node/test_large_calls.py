@@ -15,6 +15,7 @@ from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
+from tests.crdt_core.costs import counted_calls
 from tests.crdt_core.histories import whole_state
 
 if TYPE_CHECKING:
@@ -322,3 +323,20 @@ def test_what_a_large_call_had_under_way_is_freed_in_slices() -> None:
     del turn
     assert max(most, freed - before) <= slice_
     assert freed == members
+
+
+def test_the_first_read_of_a_large_commit_does_not_go_through_all_of_it() -> None:
+    """On a node that nobody had asked meanwhile, it took three seconds once a set of a million members was deleted."""
+    costs = []
+    for members in (200, 600):
+        node = node_with(OPTIONS, *(f"SADD large m{number}" for number in range(members)))
+        node.turn([Call(execute("DEL large"), None)], NOW_MS, 0)
+        node.confirm()
+        while node.prepare():
+            pass
+        node.end_large_call()
+        found, cost = counted_calls(lambda node=node: node.confirmed.head(b"large"))  # type: ignore[misc]
+        assert found is not None
+        assert found.live == members
+        costs.append(cost)
+    assert costs[0] == costs[1]
