@@ -80,6 +80,9 @@ def test_a_short_command_imports_no_tables_no_log_and_no_sources_of_settings(
     assert "grpc" in loaded
     heavy = {"redis", "structlog", "rq", "uvloop", "crdt_core.commands", "crdt_core.replica", "crdt_core.library"}
     assert (heavy | {"rich", "pydantic_settings", "dotenv"}).isdisjoint(loaded)
+    rooms = {".".join(name.split(".")[:2]) for name in loaded if name.startswith(("workers.", "crdt_core."))}
+    of_the_core = {"crdt_core.errors", "crdt_core.lattice", "crdt_core.types"}
+    assert rooms == {"workers.cli", "workers.config", "workers.rpc", "workers.system", *of_the_core}
 
 
 @pytest.mark.parametrize(("line", "collects"), [("get k", True), ("--help", False)])
