@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from crdt_core.errors import DeltaicError
 from crdt_core.membership.incarnations import incarnation
@@ -71,6 +70,8 @@ async def watch_joining(name: str, replica: str, node: NodeSettings) -> None:
         if not console.is_terminal:
             await _print_steps(name, replica, redis, console)
             return
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415  `deltaic status` shows no bar
+
         columns = (TextColumn("{task.fields[node]}", style="bold"), BarColumn(), TextColumn("{task.description}"))
         with Progress(*columns, console=console) as display:
             bar = display.add_task("", total=None, node=name)

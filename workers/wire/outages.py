@@ -7,14 +7,11 @@ answer again. `PeerFailures`: one thing that the worker does with each peer fail
 from __future__ import annotations
 
 from time import monotonic
-
-import structlog
+from typing import Any
 
 from workers.config.redis_url import redacted
 
 __all__ = ["Outages", "PeerFailures"]
-
-log = structlog.get_logger()
 
 
 class Outages:
@@ -28,7 +25,7 @@ class Outages:
         """Note that `connection` does not get through to the Redis at `url`. Idempotent."""
         if url not in self._failing:
             self._failing[url], self._since_s[url] = set(), monotonic()
-            log.warning("redis_lost", url=redacted(url), reason=reason)
+            _warn("redis_lost", url=redacted(url), reason=reason)
         self._failing[url].add(connection)
 
     def answered(self, url: str, connection: object) -> None:
@@ -37,7 +34,7 @@ class Outages:
         if failing is not None and connection in failing:
             self._forget(url, connection)
             if url not in self._failing:
-                log.warning("redis_returned", url=redacted(url), after_s=round(monotonic() - self._since_s[url], 1))
+                _warn("redis_returned", url=redacted(url), after_s=round(monotonic() - self._since_s[url], 1))
 
     def closed(self, url: str, connection: object) -> None:
         """Note that `connection` is not used any more."""
@@ -56,21 +53,28 @@ class PeerFailures:
     def __init__(self, failed: str, succeeded: str, **fields: str) -> None:
         self._failed = failed
         self._succeeded = succeeded
-        self._log = log.bind(**fields)
+        self._fields = fields
         self._since_s: dict[str, float] = {}
 
     def failed(self, peer: str, reason: str) -> None:
         """Note that it has failed with `peer`. Idempotent."""
         if peer not in self._since_s:
             self._since_s[peer] = monotonic()
-            self._log.warning(self._failed, peer=peer, reason=reason)
+            _warn(self._failed, **self._fields, peer=peer, reason=reason)
 
     def succeeded(self, peer: str) -> None:
         """Note that it has succeeded with `peer`. Logs that only after a failure."""
         since_s = self._since_s.pop(peer, None)
         if since_s is not None:
-            self._log.warning(self._succeeded, peer=peer, after_s=round(monotonic() - since_s, 1))
+            _warn(self._succeeded, **self._fields, peer=peer, after_s=round(monotonic() - since_s, 1))
 
     def forget(self, peer: str) -> None:
         """Note that `peer` has left."""
         self._since_s.pop(peer, None)
+
+
+def _warn(event: str, **fields: Any) -> None:
+    """Log a warning. Only the first one imports the log: a command that meets no outage starts without it."""
+    import structlog  # noqa: PLC0415
+
+    structlog.get_logger().warning(event, **fields)

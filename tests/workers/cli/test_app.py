@@ -65,21 +65,37 @@ main()
 _LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=open({log!r}, 'w'))); "
 
 
+def loaded_by(line: str, fleet_file: Path, tmp_path: Path) -> list[str]:
+    """Return the modules that a command loads until it ends, as no node answers (exit code 3)."""
+    log = tmp_path / "loaded"
+    arguments = ["deltaic", "-f", str(fleet_file), *line.split()]
+    program = _LOADED.format(log=str(log)) + f"sys.argv = {arguments!r}; from workers.cli import main; main()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
+    assert ended.returncode == 3, ended.stderr
+    return log.read_text().split()
+
+
 @pytest.mark.parametrize("line", ["get k", "get k --json", "incr k", "set k v", "add k x", "health n1"])
 def test_a_short_command_imports_no_tables_no_log_and_no_sources_of_settings(
     nobody: Path, tmp_path: Path, line: str
 ) -> None:
     """`deltaic get` took a second, nearly all of it for imports."""
-    log = tmp_path / "loaded"
-    arguments = ["deltaic", "-f", str(nobody), *line.split()]
-    program = _LOADED.format(log=str(log)) + f"sys.argv = {arguments!r}; from workers.cli import main; main()"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
-    assert ended.returncode == 3, ended.stderr
-    loaded = log.read_text().split()
+    loaded = loaded_by(line, nobody, tmp_path)
     assert "grpc" in loaded
     heavy = {"redis", "structlog", "rq", "uvloop", "crdt_core.commands", "crdt_core.replica", "crdt_core.library"}
     assert (heavy | {"rich", "pydantic_settings", "dotenv"}).isdisjoint(loaded)
+    rooms = {".".join(name.split(".")[:2]) for name in loaded if name.startswith(("workers.", "crdt_core."))}
+    of_the_core = {"crdt_core.errors", "crdt_core.lattice", "crdt_core.types"}
+    assert rooms == {"workers.cli", "workers.config", "workers.rpc", "workers.system", *of_the_core}
+
+
+def test_the_status_imports_no_log_and_no_progress_bar(nobody: Path, tmp_path: Path) -> None:
+    """They were a tenth of its time; the log prints tracebacks in colour, and so loads the lexers of all languages."""
+    loaded = loaded_by("status", nobody, tmp_path)
+    assert {"redis", "rich.table"} <= set(loaded)
+    heavy = {"structlog", "pygments", "rich.progress", "rq", "uvloop", "crdt_core.commands", "crdt_core.replica"}
+    assert (heavy | {"crdt_core.node", "pydantic_settings", "dotenv"}).isdisjoint(loaded)
 
 
 @pytest.mark.parametrize(("line", "collects"), [("get k", True), ("--help", False)])
