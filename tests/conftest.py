@@ -16,7 +16,7 @@ from tests.fleet import Fleet
 from tests.server import ValkeyServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -31,6 +31,12 @@ def pytest_configure():
     """Shells start what runs in the background deaf to Ctrl-C, and processes inherit that; the tests' must hear it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """`-n auto` is one process more than there are cores: a test that waits leaves its core to the others."""
+    return (yield) + 1
 
 
 @pytest.fixture(scope="module")

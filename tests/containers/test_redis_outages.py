@@ -10,7 +10,7 @@ import pytest
 from tests.client import connected
 from tests.load import Load
 
-pytestmark = [pytest.mark.containers, pytest.mark.serial, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(400)]
 
 
 def stop_and_start(server, load):

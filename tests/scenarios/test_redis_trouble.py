@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from tests.fleet import Node
     from tests.server import ValkeyServer
 
-pytestmark = pytest.mark.serial
-
 WRITE_TIMEOUT_S = 1.0
 COMMIT_TIMEOUT_S = 0.6
 
@@ -376,7 +374,6 @@ def test_a_worker_that_starts_on_a_frozen_redis_says_so_and_can_be_told_to_stop(
     assert n1.counter(key) == 1
 
 
-@pytest.mark.serial
 def test_a_worker_whose_redis_is_frozen_ends_within_the_grace_of_its_keeper(fleet, key):
     from workers.processes.supervision import GRACE_S
 

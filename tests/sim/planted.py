@@ -262,7 +262,7 @@ PLANTS: dict[str, Plant] = {
     "a removal that drops concurrent writes": Plant(joining, "write", _remove_wins, seed=28),
     "effects released before the commit": Plant(Process, "send_commit", _release_first, seed=43),
     "a header persisted without its records": Plant(catalogue.Catalogue, "take_changes", _lose_records, seed=9),
-    "a batch half applied": Plant(Store, "finish", lambda _: lambda *_: None),
+    "a batch half applied": Plant(Store, "finish", lambda _: lambda *_: None, seed=55),
     "slices of a join shown before the rest": Plant(catalogue.Catalogue, "take_slice", _forget_earlier_slices, seed=21),
     "a call under way that is said to have changed nothing": Plant(
         TurnLoop, "give_up_late", _always_unchanged, seed=19
@@ -271,7 +271,7 @@ PLANTS: dict[str, Plant] = {
     "a commit sent again without looking": Plant(Process, "look_up", _send_again_unseen, seed=13),
     "a digest blind for payloads": Plant(catalogue, "object_hash", _blind_weight, seed=3),
     "a hybrid clock that forgets at a restart": Plant(HybridClock, "__init__", _forgetful_clock, seed=15),
-    "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner),
+    "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner, seed=84),
     "a nonce of an addition ignored": Plant(changes, "added_id", _same_nonce, seed=11),
     "an exchange that waits for ever": Plant(Exchange, "is_overdue", lambda _: lambda *_: False, seed=10),
 }

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from tests.upgrade.installation import Installation
 
-pytestmark = pytest.mark.serial
-
 OLD, NEW = ("n1", "n2"), ("n3", "n4")
 ONE_OF_EACH = (("n1", "n3"), ("n3", "n1"))
 MANY = 300

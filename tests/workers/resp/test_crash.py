@@ -19,8 +19,6 @@ from tests.workers.resp.raw import Raw
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.serial
-
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:

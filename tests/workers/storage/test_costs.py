@@ -9,7 +9,6 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import pytest_asyncio
 
 from crdt_core.codec.patches import encode_patch
@@ -24,6 +23,8 @@ from workers.wire.connection import Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    import pytest
 
     from crdt_core.node.events import Operation
     from tests.server import ValkeyServer
@@ -120,7 +121,6 @@ async def test_a_turn_of_reads_costs_redis_nothing(bench: Bench) -> None:
     assert (replies["counter"], replies["set"].items) == (b"3", [b"apple"])
 
 
-@pytest.mark.serial
 async def test_an_operation_costs_the_same_on_a_set_of_a_thousand_and_of_a_million_members(bench: Bench) -> None:
     await bench.fill(b"small", 1_000)
     await bench.fill(b"large", 1_000_000)
