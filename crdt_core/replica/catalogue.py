@@ -125,12 +125,15 @@ class Catalogue:
         return View(found.parts if found else {}, self.replica_index)
 
     def addresses(self) -> Iterator[Address]:
-        """Yield the address of every part, and of the clears of every object that has some.
+        """Return an iterator over the address of every part, and of the clears of every object that has some.
 
         The catalogue may change while the caller iterates. An address that is added or removed meanwhile is yielded or
-        not; every other address is yielded once.
+        not; every other address is yielded once. The call notes all keys, the iteration costs the same at each step.
         """
-        for head in list(self.objects.values()):
+        return self._addresses_of(list(self.objects.values()))
+
+    def _addresses_of(self, heads: list[Object]) -> Iterator[Address]:
+        for head in heads:
             for object_ in list(head.chain()):
                 if object_.clears:
                     yield object_.key, object_.type.name, None

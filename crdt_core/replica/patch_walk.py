@@ -39,7 +39,7 @@ __all__ = ["LOOKS_PER_LISTING", "PatchWalk"]
 
 LOOKS_PER_LISTING = 5
 """To list a part costs about as much as to look at so many, and it takes many thousands to fill a megabyte."""
-_KEYS_PER_LOOK = 64
+_KEYS_PER_LOOK = 50
 """To look at a part costs about as much as to note so many keys, which a walk over the whole state begins with."""
 
 _NO_TIME = Stamp(0, 0)
@@ -127,9 +127,10 @@ class PatchWalk:
         seen = None
         if self._since is not None and touched is None:
             seen = catalogue.replica_index.dense_clock_of_known(self._since)
+        addresses = catalogue.addresses() if touched is None else touched
         for _ in range(len(catalogue.objects) // _KEYS_PER_LOOK if touched is None else 0):
             yield None
-        for address in catalogue.addresses() if touched is None else touched:
+        for address in addresses:
             self.done += 1
             lacked = seen is None or catalogue.lacks(seen, address)
             yield address if lacked and address not in self._changed else None

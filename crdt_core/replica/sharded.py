@@ -43,14 +43,22 @@ class Sharded(MutableMapping[_Key, _Value]):
         return self._values[self._shards[hash(key) % _SHARDS][key]]
 
     def __setitem__(self, key: _Key, value: _Value) -> None:
-        places, new = self._shards[hash(key) % _SHARDS], len(self._keys)
-        place = places.setdefault(key, new)
-        if place != new:
-            self._values[place] = value
-            return
-        self._keys.append(key)
-        self._values.append(value)
-        self._size += 1
+        place = self._place_for(key, value)
+        self._values[place] = value
+
+    def setdefault(self, key: _Key, default: _Value) -> _Value:
+        """Return the value of `key`, which is `default` if there was none. Half the cost of the inherited way."""
+        return self._values[self._place_for(key, default)]
+
+    def _place_for(self, key: _Key, value: _Value) -> int:
+        """Return the place of `key`, which is a new one, with `value`, if there was none."""
+        new = len(self._keys)
+        place = self._shards[hash(key) % _SHARDS].setdefault(key, new)
+        if place == new:
+            self._keys.append(key)
+            self._values.append(value)
+            self._size += 1
+        return place
 
     def __delitem__(self, key: _Key) -> None:
         place = self._shards[hash(key) % _SHARDS].pop(key)
