@@ -312,13 +312,31 @@ class _Situation:
         Beside the members these are nodes whose ids leave, until every member has closed those ids. A node tells
         nothing if it does not answer, or has discarded the state of that id: its log may still hold what builds on this
         node's commits. A node whose Redis is empty need not have closed the ids, be it this one or another: it takes
-        its state, and so what it takes in, from a member that has.
+        its state, and so what it takes in, from a member that has. Of several machines with one name, each has to tell;
+        one that does not keep the name is called by its own.
         """
-        closers = {id_ for node, id_ in self.members.active.items() if not self._is_empty(node)}
-        closings, leaving = self.members.closings, self.members.leaving
-        heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
-        heard |= {id_: node for node, id_ in self.members.active.items()}
-        return sorted({node for id_, node in heard.items() if node != self.name and not self._tells(node, id_)})
+        members = self.members
+        closers = {id_ for node, id_ in members.active.items() if not self._is_empty(node)}
+        closed = {id_ for id_ in members.leaving if closers <= {*members.closings.get(id_, ())}}
+        return sorted(
+            {
+                self._machine_or_name(fact.node, id_)
+                for id_, fact in members.facts.items()
+                if fact.standing <= Standing.LEAVING and id_ not in closed
+                if not self._is_own(fact.node, id_) and not self._tells(fact.node, id_)
+            }
+        )
+
+    def _is_own(self, node: str, replica: ReplicaId) -> bool:
+        """Return whether `replica` is an id of this node, and not of another machine with its name."""
+        own = (self.own.replica, *self.own.formers, *self.own.added)
+        is_mine = machine_of(replica, node) in {machine_of(id_, self.name) for id_ in own}
+        return node == self.name and (is_mine or not self.own.replica)
+
+    def _machine_or_name(self, node: str, replica: ReplicaId) -> str:
+        """Return `node`, or the name of its machine that has the id `replica` if another one keeps the name."""
+        machine = machine_of(replica, node)
+        return node if machine == machine_of(self.members.active.get(node, replica), node) else machine
 
     def _is_empty(self, node: str) -> bool:
         """Return whether the Redis of `node` answers, and holds no replica."""
@@ -331,12 +349,22 @@ class _Situation:
         mute = [node for node in self._silent if self.others.get(node) is None]
         if mute:
             return f"the Redis of {', '.join(mute)} does not answer"
-        return f"{', '.join(self._silent)} has discarded the state that would tell"
+        return f"{', '.join(self._silent)} does not have the state that would tell"
 
     def _tells(self, node: str, replica: ReplicaId) -> bool:
-        """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`."""
-        other = self.others.get(node)
-        return other is not None and replica not in other.formers
+        """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`.
+
+        Another machine that has the name of `node` does not answer for it. An empty Redis is that of the machine that
+        keeps the name.
+        """
+        machine = machine_of(replica, node)
+        told = ((name, self.others.get(name)) for name in (node, machine))
+        return any(
+            other is not None
+            and replica not in other.formers
+            and machine_of(other.replica or self.members.active.get(name, replica), name) == machine
+            for name, other in told
+        )
 
     @property
     def _seen_by_others(self) -> int:

@@ -23,7 +23,7 @@ from tests.sim.world import World
 BATCH = 25
 FOUND = [1104, 1484, 1708, 20887, 200440, 200473, 200822, 500219, 500578, 51223188, 75695223, 77000547, 77001178]
 FOUND += [77001363, 803906815, 910080, 920231, 920329, 920345, 920380, 92000029, 950896, 951968, 952004]
-FOUND += [960751, 961586, 970176, 970456, 982179, 982299]
+FOUND += [960751, 961586, 970176, 970456, 982179, 982299, 983422]
 """Seeds that found a mistake, of the product or of the simulator. A named test tells each that was mended, too."""
 
 
