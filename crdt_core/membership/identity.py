@@ -40,6 +40,7 @@ from crdt_core.membership.decisions import ComeBack, Join, Resume, Wait
 from crdt_core.membership.evidence import OperatorOverride, combined_members
 from crdt_core.membership.incarnations import next_incarnation
 from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, is_forgotten, namesakes
+from crdt_core.membership.silence import silent_nodes, why_silent
 from crdt_core.membership.sponsors import choose_sponsor
 from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing, machine_of
 
@@ -307,64 +308,11 @@ class _Situation:
 
     @property
     def _silent(self) -> list[str]:
-        """The other nodes that do not tell what they know of this node's commits, and of which a member may still hear.
-
-        Beside the members these are nodes whose ids leave, until every member has closed those ids. A node tells
-        nothing if it does not answer, or has discarded the state of that id: its log may still hold what builds on this
-        node's commits. A node whose Redis is empty need not have closed the ids, be it this one or another: it takes
-        its state, and so what it takes in, from a member that has. Of several machines with one name, each has to tell;
-        one that does not keep the name is called by its own.
-        """
-        members = self.members
-        closers = {id_ for node, id_ in members.active.items() if not self._is_empty(node)}
-        closed = {id_ for id_ in members.leaving if closers <= {*members.closings.get(id_, ())}}
-        return sorted(
-            {
-                self._machine_or_name(fact.node, id_)
-                for id_, fact in members.facts.items()
-                if fact.standing <= Standing.LEAVING and id_ not in closed
-                if not self._is_own(fact.node, id_) and not self._tells(fact.node, id_)
-            }
-        )
-
-    def _is_own(self, node: str, replica: ReplicaId) -> bool:
-        """Return whether `replica` is an id of this node, and not of another machine with its name."""
-        own = (self.own.replica, *self.own.formers, *self.own.added)
-        is_mine = machine_of(replica, node) in {machine_of(id_, self.name) for id_ in own}
-        return node == self.name and (is_mine or not self.own.replica)
-
-    def _machine_or_name(self, node: str, replica: ReplicaId) -> str:
-        """Return `node`, or the name of its machine that has the id `replica` if another one keeps the name."""
-        machine = machine_of(replica, node)
-        return node if machine == machine_of(self.members.active.get(node, replica), node) else machine
-
-    def _is_empty(self, node: str) -> bool:
-        """Return whether the Redis of `node` answers, and holds no replica."""
-        evidence = self.own if node == self.name else self.others.get(node)
-        return evidence is not None and not evidence.replica
+        return silent_nodes(self.name, self.own, self.others, self.members)
 
     @property
     def _silence(self) -> str:
-        """Why the silent nodes do not tell what they know."""
-        mute = [node for node in self._silent if self.others.get(node) is None]
-        if mute:
-            return f"the Redis of {', '.join(mute)} does not answer"
-        return f"{', '.join(self._silent)} does not have the state that would tell"
-
-    def _tells(self, node: str, replica: ReplicaId) -> bool:
-        """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`.
-
-        Another machine that has the name of `node` does not answer for it. An empty Redis is that of the machine that
-        keeps the name.
-        """
-        machine = machine_of(replica, node)
-        told = ((name, self.others.get(name)) for name in (node, machine))
-        return any(
-            other is not None
-            and replica not in other.formers
-            and machine_of(other.replica or self.members.active.get(name, replica), name) == machine
-            for name, other in told
-        )
+        return why_silent(self._silent, self.others)
 
     @property
     def _seen_by_others(self) -> int:
