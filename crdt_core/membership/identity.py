@@ -40,6 +40,7 @@ from crdt_core.membership.decisions import ComeBack, Join, Resume, Wait
 from crdt_core.membership.evidence import OperatorOverride, combined_members
 from crdt_core.membership.incarnations import next_incarnation
 from crdt_core.membership.namesakes import displaced_machine, ids_of_machine, is_forgotten, namesakes
+from crdt_core.membership.silence import silent_nodes, why_silent
 from crdt_core.membership.sponsors import choose_sponsor
 from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, Standing, machine_of
 
@@ -310,36 +311,11 @@ class _Situation:
 
     @property
     def _silent(self) -> list[str]:
-        """The other nodes that do not tell what they know of this node's commits, and of which a member may still hear.
-
-        Beside the members these are nodes whose ids leave, until every member has closed those ids. A node tells
-        nothing if it does not answer, or has discarded the state of that id: its log may still hold what builds on this
-        node's commits. A node whose Redis is empty need not have closed the ids, be it this one or another: it takes
-        its state, and so what it takes in, from a member that has.
-        """
-        closers = {id_ for node, id_ in self.members.active.items() if not self._is_empty(node)}
-        closings, leaving = self.members.closings, self.members.leaving
-        heard = {id_: fact.node for id_, fact in leaving.items() if closers - {*closings.get(id_, ())}}
-        heard |= {id_: node for node, id_ in self.members.active.items()}
-        return sorted({node for id_, node in heard.items() if node != self.name and not self._tells(node, id_)})
-
-    def _is_empty(self, node: str) -> bool:
-        """Return whether the Redis of `node` answers, and holds no replica."""
-        evidence = self.own if node == self.name else self.others.get(node)
-        return evidence is not None and not evidence.replica
+        return silent_nodes(self.name, self.own, self.others, self.members)
 
     @property
     def _silence(self) -> str:
-        """Why the silent nodes do not tell what they know."""
-        mute = [node for node in self._silent if self.others.get(node) is None]
-        if mute:
-            return f"the Redis of {', '.join(mute)} does not answer"
-        return f"{', '.join(self._silent)} has discarded the state that would tell"
-
-    def _tells(self, node: str, replica: ReplicaId) -> bool:
-        """Return whether `node` answers, and its clock covers all that it has seen under its id `replica`."""
-        other = self.others.get(node)
-        return other is not None and replica not in other.formers
+        return why_silent(self._silent, self.others)
 
     @property
     def _seen_by_others(self) -> int:

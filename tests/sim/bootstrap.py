@@ -18,7 +18,7 @@ from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.decisions import ComeBack, Resume, Wait, start_of
 from crdt_core.membership.evidence import departed, disowned
 from crdt_core.membership.identity import decide
-from crdt_core.types.members import MEMBERS_KEY, Members
+from crdt_core.types.members import MEMBERS_KEY, Members, machine_of
 from tests.sim.addresses import address_of, host_of
 from workers.storage.evidence import STARTING, evidence_of
 
@@ -124,7 +124,7 @@ class Bootstrap:
 def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, NodeEvidence | None]:
     """What the stores of all other nodes say; the nodes in `silent` count as not running.
 
-    A name is read again once another machine is found to keep it.
+    A name is read again once another machine is found to keep it. What the first one said counts under its own name.
     """
     world, members = host.world, read_evidence(host).members
     found: dict[str, NodeEvidence | None] = {}
@@ -138,7 +138,8 @@ def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, Nod
             read[name, other] = replace(record, running=False) if record is not None and name in silent else record
         found |= {name: read[name, other] for name, other in places.items()}
         if not new:
-            return found
+            former = [(name, record) for (name, _), record in read.items() if record and record is not found[name]]
+            return {machine_of(record.replica, name): record for name, record in former if record.replica} | found
         for record in found.values():
             members = members if record is None else members.joined(record.members)
 

@@ -182,8 +182,9 @@ async def _evidence_of_peers(
     """Return the evidence of all other nodes, `None` for a Redis that cannot be read.
 
     A node that only others know is read at the address that was published when it was added. It is read again where
-    the others turn out to know a later address: another machine may keep its name. The nodes in `unresponsive` count as
-    not running this time; the set is empty afterwards. `failures` is told of each read.
+    the others turn out to know a later address: another machine may keep its name. What was read at the former address
+    then counts under the name of that machine. The nodes in `unresponsive` count as not running this time; the set is
+    empty afterwards. `failures` is told of each read.
     """
     peers.members = own.members
     evidence: dict[str, NodeEvidence | None] = {}
@@ -212,7 +213,8 @@ async def _evidence_of_peers(
         evidence |= {node: read[node, url] for node, url in places.items()}
         if not new:
             unresponsive.clear()
-            return evidence
+            former = [(node, found) for (node, _), found in read.items() if found and found is not evidence[node]]
+            return {machine_of(found.replica, node): found for node, found in former if found.replica} | evidence
         for found in evidence.values():
             peers.members = peers.members if found is None else peers.members.joined(found.members)
 

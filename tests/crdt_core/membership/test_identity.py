@@ -12,7 +12,7 @@ from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.decisions import ComeBack, Decision, Join, Resume, Sponsor, Wait, start_of
 from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
 from crdt_core.membership.identity import decide
-from crdt_core.types.members import ABSENT, LOST, REMOVED_BY_HAND, Fact, Members, Standing
+from crdt_core.types.members import ABSENT, LOST, NAMESAKE, REMOVED_BY_HAND, Fact, Members, Standing
 
 FOUNDERS = ("n1", "n2", "n3")
 NOTHING = NodeEvidence()
@@ -127,10 +127,36 @@ def test_a_node_that_has_discarded_its_state_does_not_tell_what_its_former_id_ha
     anew = NodeEvidence("n3.2", joining=True, formers=("n3",), running=True)
     decision = choose(doubtful, n2=n2, n3=anew, patient=True)
     assert isinstance(decision, Wait)
-    assert "n3 has discarded the state" in decision.reason
+    assert "n3 does not have the state" in decision.reason
     assert isinstance(choose(doubtful, n2=n2, n3=anew), ComeBack)
     kept = replace(anew, clock=VersionVector(n1=7, n3=4), formers=())
     assert choose(doubtful, n2=n2, n3=kept) == Resume("n1", FOUNDERS)
+
+
+@pytest.mark.parametrize("standing", [Standing.ACTIVE, Standing.LEAVING])
+@pytest.mark.parametrize("keeper", [NodeEvidence("n3-4f", VersionVector(n1=7), running=True), NOTHING])
+def test_of_two_machines_with_one_name_one_does_not_tell_what_the_other_has_seen(
+    standing: Standing, keeper: NodeEvidence
+) -> None:
+    """Found by the simulator (seed 983422): the first n3 had read what n1 lost, and n1 used the dot again."""
+    doubtful = replace(OWN, doubtful=True)
+    facts = (active("n1"), active("n2"), Fact(standing, "n3", reason=NAMESAKE if standing else ""), active("n3"))
+    n2 = with_members(N2, *facts, ids=("n1", "n2", "n3-07", "n3-4f"))
+    assert isinstance(choose(doubtful, n2=n2, n3=keeper, patient=True), Wait)
+    assert isinstance(choose(doubtful, n2=n2, n3=keeper), ComeBack)
+    first = NodeEvidence("n3-07", VersionVector(n1=7))
+    others = {"n2": n2, "n3": keeper, "n3-07": first}
+    assert decide("n1", doubtful, others, nonce="") == Resume("n1", FOUNDERS)
+    others["n3-07"] = replace(first, clock=VersionVector(n1=8))
+    assert isinstance(decide("n1", doubtful, others, nonce="", patient=True), ComeBack)
+
+
+def test_of_two_machines_the_one_that_has_the_name_is_asked_whatever_the_file_says() -> None:
+    """The address in the fleet file, which prevails, may be that of the other machine."""
+    n2 = with_members(N2, *map(active, ("n1", "n2", "n3")), ids=("n1", "n2", "n3-4f"))
+    doubtful = replace(OWN, doubtful=True)
+    assert isinstance(choose(doubtful, n2=n2, n3=NodeEvidence("n3-07", VersionVector(n1=7))), ComeBack)
+    assert choose(doubtful, n2=n2, n3=NodeEvidence("n3-4f", VersionVector(n1=7))) == Resume("n1", FOUNDERS)
 
 
 def test_a_node_that_has_discarded_its_state_does_not_tell_either_if_its_new_id_is_lost() -> None:
@@ -142,7 +168,7 @@ def test_a_node_that_has_discarded_its_state_does_not_tell_either_if_its_new_id_
     n2 = NodeEvidence("n2.2", joining=True, formers=("n2",))
     decision = choose(doubtful, n2=n2, n3=N3, patient=True)
     assert isinstance(decision, Wait)
-    assert "n2 has discarded the state" in decision.reason
+    assert "n2 does not have the state" in decision.reason
     decision = choose(doubtful, n2=n2, n3=N3)
     assert isinstance(decision, ComeBack)
     assert decision.replica == "n1.2-c0de"

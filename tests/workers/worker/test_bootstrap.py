@@ -342,3 +342,23 @@ async def test_a_name_is_read_again_where_another_machine_is_found_to_keep_it(
         publish(other, "n3", replica="n3-07b3e8", clock={"n2": 1})
     start = await asyncio.wait_for(starting.decide(), 10)
     assert (start.replica, start.sponsor) == ("n1-4f2a91", Sponsor("n3", "n3-4f2a91"))
+
+
+async def test_what_a_machine_has_seen_counts_also_if_another_one_keeps_its_name(
+    starting: Starting, elsewhere: ValkeyServer
+) -> None:
+    """n1 would use its commits 4 and 5 again, which only the first of two machines with one name has seen."""
+    client = starting.client
+    members = [(name, "active", name, "", "") for name in ("n1", "n2")]
+    first, second = [(f"n3-{nonce}", "active", "n3", "") for nonce in ("07b3e8", "4f2a91")]
+    publish(client, "n1", replica="n1", founders=["n1", "n2"], clock={"n1": 3})
+    publish_members(client, "n1", *members, (*first, elsewhere.url))
+    publish(client, "n2", replica="n2", founders=["n1", "n2"], clock={"n1": 3})
+    publish_members(client, "n2", *members, (*first, elsewhere.url), (*second, starting.url))
+    publish(client, "n3", replica="n3-4f2a91", clock={"n1": 3})
+    with elsewhere.client() as other:
+        publish(other, "n3", replica="n3-07b3e8", clock={"n1": 5})
+    deciding = asyncio.create_task(starting.decide())
+    await wait_until_async(lambda: deciding.done() or starting.beat().get("waits"), what="it to say that it waits")
+    assert "it is at 3, others have seen 5" in starting.beat()["waits"]
+    await end([deciding])
