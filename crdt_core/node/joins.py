@@ -55,9 +55,11 @@ class PreparedJoin:
             for start in range(0, len(parts), self._size):
                 self._check(replace(self.patch, parts=parts[start : start + self._size]))
                 yield True
+            yield from self._join()
         except (Malformed, InvalidArgument) as error:
             self.error = error
-            return
+
+    def _join(self) -> Iterator[bool]:
         joining = self._replica.join_in_slices(self.patch, self._size)
         while True:
             try:
