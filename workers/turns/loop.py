@@ -219,7 +219,7 @@ class TurnLoop:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
         node = self.node
-        stood_still = bool(node.calls_waiting or node.offers_waiting)
+        stood_still = bool(node.calls_waiting or node.calls_held or node.offers_waiting)
         if node.calls_waiting and not (node.joins_waiting or node.deltas_waiting or node.offers_waiting):
             turn = node.end_large_call()
         else:
@@ -285,7 +285,8 @@ class TurnLoop:
 
         So it does while such a call is committed. It runs on while Redis does not confirm a commit.
         """
-        is_large = self.node.calls_waiting or self.node.offers_waiting or self._commits_slices
+        node = self.node
+        is_large = node.calls_waiting or node.calls_held or node.offers_waiting or self._commits_slices
         return (self._asked,) if is_large and self._store.trouble is None else (self._begun, self._asked)
 
     def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
