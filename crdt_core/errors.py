@@ -276,12 +276,12 @@ class Overloaded(WorldError):
 
 
 class AlreadyRunning(WorldError):
-    """The live process `owner` owns replica `replica`."""
+    """The live process `owner` owns replica `replica`. `otherwise`: what may be done but for stopping that process."""
 
     exit_code = 4
 
-    def __init__(self, replica: str, owner: str) -> None:
-        super().__init__(f"replica {replica} is already run by {owner}; stop that process first, or pass --takeover")
+    def __init__(self, replica: str, owner: str, otherwise: str = "") -> None:
+        super().__init__(f"replica {replica} is already run by {owner}; stop that process first{otherwise}")
         self.replica = replica
         self.owner = owner
 

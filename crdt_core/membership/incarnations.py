@@ -14,6 +14,7 @@ name of the node. `crdt_core.membership.namesakes` says what happens where two m
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from crdt_core.lattice.clocks import check_replica_id
@@ -24,7 +25,20 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["added_id", "decode_formers", "encode_formers", "incarnation", "next_incarnation"]
+__all__ = ["added_id", "decode_formers", "encode_formers", "incarnation", "name_at_addition", "next_incarnation"]
+
+_ADDED = re.compile(r"(.+)-[0-9a-f]{6}")
+"""The name of a machine that was added: the nonce of `deltaic node add` has six digits."""
+
+
+def name_at_addition(machine: str) -> str:
+    """Return under which name `machine` was added, if it is called after its addition; otherwise an empty string.
+
+    >>> name_at_addition("n6-4f2a91"), name_at_addition("n6"), name_at_addition("n6-west")
+    ('n6', '', '')
+    """
+    found = _ADDED.fullmatch(machine)
+    return found[1] if found is not None else ""
 
 
 def incarnation(replica: ReplicaId, node: str) -> int:

@@ -46,10 +46,10 @@ class PreparedJoin(Prepared):
             for start in range(0, len(parts), self._size):
                 self._check(replace(self.patch, parts=parts[start : start + self._size]))
                 yield None
+            self.new = yield from self._replica.join_in_slices(self.patch, self._size)
         except (Malformed, InvalidArgument) as error:
             self.error = error
             return
-        self.new = yield from self._replica.join_in_slices(self.patch, self._size)
         self.patch = replace(self.patch, parts=())
         self._replica.catalogue.discards.add([*parts])
 

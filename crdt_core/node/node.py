@@ -346,7 +346,7 @@ class Node:
 
     def _write(self, context: TurnContext, members_before: Members) -> Delta | None:
         """Run all operations on what the turn has taken in, and write what members are owed; all is one delta."""
-        if self.calls_held or self.replica.catalogue.size > self.options.parts_per_turn:
+        if self.calls_waiting or self.calls_held or self.replica.catalogue.size > self.options.parts_per_turn:
             context.calls = self._large.take_small(context.calls, context.wall_ms)
         if context.replays:
             context.calls = [*context.replays, *context.calls]

@@ -271,7 +271,8 @@ class Replica(ReplicaState):
         """Take in a patch, `size` parts at a time. Yields the changes of each slice, and returns the same as `join`.
 
         Nothing else may happen to this replica before the end: between two slices it holds writes that its clock does
-        not cover. The patch has been checked with `check_joinable`. Raises what the replica index raises.
+        not cover. The patch has been checked with `check_joinable`. Raises what the replica index raises, with nothing
+        changed.
         """
         discards = self.catalogue.discards
         return (yield from in_slices(self._join_by_part(patch, discards), size, self.catalogue.take_slice))

@@ -65,14 +65,6 @@ class Sharded(MutableMapping[_Key, _Value]):
         self._keys[place] = self._values[place] = _GONE
         self._size -= 1
 
-    def setdefault(self, key: _Key, default: Any = None) -> Any:
-        """Return the value of `key`; if there is none, set `default` and return it. Quicker than that of mappings."""
-        place = self._shards[hash(key) % _SHARDS].get(key)
-        if place is not None:
-            return self._values[place]
-        self[key] = default
-        return default
-
     def __contains__(self, key: object) -> bool:
         return key in self._shards[hash(key) % _SHARDS]
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from crdt_core.errors import StoreUnavailable, UnknownNode
+from crdt_core.errors import StoreUnavailable
 from workers.system.tasks import Children, end
 from workers.wire.keys import Keys
 
@@ -79,20 +78,12 @@ class Broadcasts:
             while True:
                 members = self._node.replica.members
                 self._peers.follow(members, joins=self._node.joins)
-                wanted = self._addresses()
+                wanted = self._peers.urls(self._node.peers)  # the tail of any other peer has said so
                 for gone in listening.keys() - wanted:
                     children.start(end([listening.pop(gone)]))
                 for peer, url in wanted - listening.keys():
                     listening[peer, url] = children.start(self._listen(peer))
                 await self._mailbox.turned.wait_for(partial(self._has_other_members, members))
-
-    def _addresses(self) -> set[tuple[str, str]]:
-        """Return the peers, each with the URL of its Redis; without those whose URL is not known yet."""
-        found = set()
-        for peer in self._node.peers:
-            with suppress(UnknownNode):  # the tail of the peer has said so
-                found.add((peer, self._peers.url(peer)))
-        return found
 
     def _has_other_members(self, members: Members) -> bool:
         return self._node.replica.members is not members

@@ -13,14 +13,16 @@ from redis.exceptions import RedisError
 
 from crdt_core.codec.header import decode_header
 from crdt_core.errors import InvalidArgument, Malformed, StoreUnavailable, UnknownNode
+from crdt_core.membership.incarnations import name_at_addition
 from crdt_core.types.members import Standing
 from workers.wire.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crdt_core.lattice.clocks import VersionVector
+    from crdt_core.lattice.clocks import ReplicaId, VersionVector
     from crdt_core.node.node import Node
+    from crdt_core.types.members import Members
     from workers.wire.peers import Peers
 
 __all__ = ["Published"]
@@ -32,7 +34,7 @@ class Published:
     def __init__(self, node: Node, peers: Peers) -> None:
         self._node = node
         self._peers = peers
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[tuple[str, str], _Followed] = {}
 
     async def clock(self, peer: str) -> VersionVector:
         """Return what `peer` has seen; raises `StoreUnavailable` where its Redis does not tell."""
@@ -48,14 +50,15 @@ class Published:
         One task at a time may wait for a peer. Raises `StoreUnavailable` where its Redis does not tell, and for a node
         that has left.
         """
-        for gone in self._followed.keys() - set(self._node.peers):
+        for gone in self._followed.keys() - self._peers.urls(self._node.peers):
             self._followed.pop(gone).close()
         if peer not in self._node.peers:
             raise StoreUnavailable(f"what {peer} has published cannot be read: {peer} is no member")
         try:
-            if peer not in self._followed:
-                self._followed[peer] = _Followed(peer, self._peers)
-            return await self._followed[peer].next_clock()
+            place = peer, self._peers.url(peer)
+            if place not in self._followed:
+                self._followed[place] = _Followed(peer, self._peers)
+            return await self._followed[place].next_clock()
         except (OSError, Malformed, UnknownNode, StoreUnavailable) as error:
             raise _unreadable(peer, error) from error
 
@@ -69,7 +72,7 @@ class Published:
         members = self._node.replica.members
         for replica, counter in claimed.items():
             fact = members.facts.get(replica)
-            if fact is None and members.ids_of(replica.partition(".")[0]):
+            if fact is None and _is_of_node(replica, members):
                 raise InvalidArgument("patch", f"it claims {replica}:{counter}, and no such member is known here yet")
             if fact is None or fact.standing is not Standing.ACTIVE:
                 continue
@@ -104,6 +107,12 @@ class _Followed:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _is_of_node(replica: ReplicaId, members: Members) -> bool:
+    """Return whether `replica` has the form of an id of a node that is or was a member."""
+    machine, _, _ = replica.partition(".")
+    return bool(members.ids_of(machine) or members.ids_of(name_at_addition(machine)))
 
 
 def _unreadable(peer: str, error: Exception) -> StoreUnavailable:

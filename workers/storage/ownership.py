@@ -199,7 +199,7 @@ class Ownership:
             if takeover or not held:
                 break
             if not attempts_left:
-                raise AlreadyRunning(self._keys.node, "another live process")
+                raise AlreadyRunning(self._keys.node, "another live process", ", or pass --takeover")
             await asyncio.sleep(RETRY_S)
         become_owner = set_header(self._keys, self.fields)
         _, info, _, watched = await send_checked(wire, [become_owner, _INFO, *self.watch()])

@@ -219,7 +219,7 @@ class TurnLoop:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
         node = self.node
-        stood_still = bool(node.calls_waiting or node.offers_waiting)
+        stood_still = bool(node.calls_waiting or node.calls_held or node.offers_waiting)
         if node.calls_waiting:
             # What a call waits for ends without anything new, which may be large as well: so the call is next.
             is_next = not (node.joins_waiting or node.deltas_waiting or node.offers_waiting)
@@ -285,11 +285,11 @@ class TurnLoop:
     def _impatient(self) -> tuple[dict[Waiter, Event], ...]:
         """The callers whose time runs. It stands still for those whose call is large, or waits for a large one.
 
-        So it does while such a call is committed, as long as Redis confirms one part of it after the other.
+        So it does while such a call is committed. It runs on while Redis does not confirm a commit.
         """
-        is_large = self.node.calls_waiting or self.node.offers_waiting
-        stands_still = is_large or (self._commits_slices and self._store.trouble is None)
-        return (self._asked,) if stands_still else (self._begun, self._asked)
+        node = self.node
+        is_large = node.calls_waiting or node.calls_held or node.offers_waiting or self._commits_slices
+        return (self._asked,) if is_large and self._store.trouble is None else (self._begun, self._asked)
 
     def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:
         """Show `observe` what has changed. A mistake of its own must not end the turns; it is logged and counted."""

@@ -19,11 +19,12 @@ role has its rights about the keys of those names, too. The owner may also look 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
+
+from crdt_core.membership.incarnations import name_at_addition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,7 +87,6 @@ CHANNEL = "deltaic:{<node>}:published"
 
 _ADDITION = "-??????"
 """What the name of an addition has behind the node's: the six digits of its nonce. A star would match other keys."""
-_NAME_OF_ADDITION = re.compile(r"(.+)-[0-9a-f]{6}")
 
 _NOTHING_YET = ("on", "resetkeys", "resetchannels", "clearselectors", "-@all")
 _CONNECTION = tuple(
@@ -166,4 +166,4 @@ def _names(nodes: Sequence[str]) -> list[str]:
 
 def _former_names(nodes: Sequence[str]) -> list[str]:
     """Return the names that machines have had which are called after their addition."""
-    return [found[1] for node in nodes if (found := _NAME_OF_ADDITION.fullmatch(node))]
+    return [former for node in nodes if (former := name_at_addition(node))]

@@ -6,6 +6,7 @@ address than the published one.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -18,7 +19,7 @@ from workers.wire.pushes import listening
 from workers.wire.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from crdt_core.types.members import Members
     from workers.config.settings import FleetSettings
@@ -74,6 +75,14 @@ class Peers:
         Raises `UnknownNode` where neither the fleet file nor the members have its address.
         """
         return redis_url(self._settings, self.members, node)
+
+    def urls(self, nodes: Iterable[str]) -> set[tuple[str, str]]:
+        """Return those of `nodes` whose address is known, each with the URL of its Redis."""
+        found = set()
+        for node in nodes:
+            with suppress(UnknownNode):
+                found.add((node, self.url(node)))
+        return found
 
     def redis(self, node: str) -> Redis:
         """Return the client for the Redis of `node`, shared by all callers. Raises `UnknownNode`."""

@@ -24,6 +24,7 @@ from crdt_core.errors import CorruptState, Malformed, NotAMember, PeerError, Sto
 from crdt_core.membership.decisions import ComeBack, Wait, start_of
 from crdt_core.membership.evidence import departed
 from crdt_core.membership.identity import decide
+from crdt_core.membership.incarnations import name_at_addition
 from crdt_core.types.members import machine_of
 from workers.replication.heartbeat import publish_heartbeat
 from workers.replication.inbox import discard_patches
@@ -157,10 +158,10 @@ async def _former_name(name: str, redis: Redis, url: str) -> str:
 
     That is so if the machine was added under a name that another one keeps, and has been added anew under its own.
     """
-    former, _, _ = name.rpartition("-")
+    former = name_at_addition(name)
 
     async def read() -> str:
-        with suppress(NoPermissionError):  # `name` is not that of an addition, and its user has no other one's keys
+        with suppress(NoPermissionError):  # a user with fewer rights than `deltaic acl` gives
             return text(await redis.hget(Keys(former).header, "replica") or b"")
         return ""
 

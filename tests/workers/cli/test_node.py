@@ -186,7 +186,9 @@ def test_a_redis_that_is_away_or_is_of_another_fleet_is_refused(
     assert isinstance(refused, InvalidArgument)
     assert "its Redis holds a replica of another fleet at deltaic:{n4}" in str(refused)
     client.set(Keys("n4").alive, "token")
-    assert isinstance(invoke(file, "node", "add", "n4", *N4, server.url).exception, AlreadyRunning)
+    refused = invoke(file, "node", "add", "n4", *N4, server.url).exception
+    assert isinstance(refused, AlreadyRunning)
+    assert str(refused).endswith("; stop that process first"), "it named an option of another command"
 
 
 def test_who_adds_one_of_two_that_removed_each_other_is_told_how_to_empty_its_redis(

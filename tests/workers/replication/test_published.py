@@ -6,10 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from redis import Redis
 
 from crdt_core.codec.header import Header, encode_header
 from crdt_core.errors import InvalidArgument, StoreUnavailable
 from crdt_core.lattice.clocks import Stamp, VersionVector
+from crdt_core.membership.changes import AddMember, AdmitIncarnation
+from crdt_core.node.events import Call
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.support import free_port
@@ -25,16 +28,27 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def published(server: ValkeyServer) -> AsyncIterator[Published]:
+def node() -> Node:
+    return Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "s")
+
+
+@pytest.fixture
+async def peers(server: ValkeyServer) -> AsyncIterator[Peers]:
+    """The Redis of all nodes; that of n3 is away."""
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    urls = {"n1": server.url, "n2": server.url, "n3": away}
+    found = Peers(checked({"nodes": {name: {"grpc": f"{name}:1", "redis": url} for name, url in urls.items()}}), "n1")
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def published(server: ValkeyServer, node: Node, peers: Peers) -> Published:
     """What n1 can read of n2, which has made seven commits, and of n3, whose Redis is away."""
     server.client().flushdb()
     header = Header(VersionVector({"n1": 2, "n2": 7}), VersionVector(), 0, Stamp(1, 0))
     server.client().hset(Keys("n2").header, mapping=encode_header(header))
-    away = f"redis://127.0.0.1:{free_port()}/0"
-    urls = {"n1": server.url, "n2": server.url, "n3": away}
-    peers = Peers(checked({"nodes": {name: {"grpc": f"{name}:1", "redis": url} for name, url in urls.items()}}), "n1")
-    yield Published(Node("n1", Replica("n1", founders=["n1", "n2", "n3"]), "s"), peers)
-    await peers.close()
+    return Published(node, peers)
 
 
 async def test_the_clock_of_a_peer_is_the_one_in_its_header(published: Published) -> None:
@@ -60,6 +74,31 @@ async def test_a_patch_may_claim_no_more_than_a_member_has_made(published: Publi
 async def test_an_id_of_a_node_that_is_no_member_yet_is_refused(published: Published) -> None:
     with pytest.raises(InvalidArgument, match=r"it claims n2\.2:1, and no such member is known here yet"):
         await published.check_claims({"n2.2": 1})
+
+
+async def test_an_unknown_id_of_a_node_that_was_added_is_refused_too(published: Published, node: Node) -> None:
+    """The nonce was taken for a part of the node's name, so anybody could claim commits of its next id."""
+    node.turn([Call(AddMember("n6", "h:6", "", "4f2a91"), "token")], 1, 0)
+    for claimed in ("n6-4f2a91.2", "n6-4f2a91.2-c0de", "n6-07b3e8.2"):
+        with pytest.raises(InvalidArgument, match=rf"it claims {claimed}:1, and no such member is known here yet"):
+            await published.check_claims({claimed: 1})
+    await published.check_claims({"n6-laptop": 1, "n66": 1})
+
+
+async def test_the_next_clock_is_read_where_the_peer_is_now(
+    published: Published, node: Node, peers: Peers, server: ValkeyServer
+) -> None:
+    """A peer that had come back at another address was waited for at the former one, for ever."""
+    addresses = [server.url, server.url.removesuffix("/0") + "/1"]
+    changes = [AddMember("n4", "h:4", addresses[0], "a1"), AdmitIncarnation("n4", "n4-a1.2", "h:4", addresses[1])]
+    for counter, (change, address) in enumerate(zip(changes, addresses, strict=True), 1):
+        node.turn([Call(change, "token")], 1, 0)
+        peers.follow(node.replica.members, joins=False)
+        header = Header(VersionVector({"n4": counter}), VersionVector(), 0, Stamp(1, 0))
+        with Redis.from_url(address) as client:
+            client.hset(Keys("n4").header, mapping=encode_header(header))
+        async with asyncio.timeout(5):
+            assert await published.next_clock("n4") == {"n4": counter}
 
 
 async def test_a_library_object_speaks_for_itself(published: Published) -> None:

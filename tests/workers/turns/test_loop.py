@@ -398,6 +398,24 @@ def test_the_caller_of_something_large_is_told_of_a_redis_that_does_not_answer()
     assert "Redis does not answer" in str(shell.errors("flush"))
 
 
+def test_time_stands_still_for_callers_behind_something_large_until_their_turn_begins() -> None:
+    """If Redis took ten seconds for its slices, they were told in between that Redis had not confirmed them."""
+    shell = flushing()
+    shell.submit("behind", Count(b"another"))
+    shell.begin()
+    while shell.loop.node.prepare():
+        pass
+    shell.begin()
+    shell.now_s += 2 * TIMEOUT_S
+    shell.finish()
+    shell.tell(shell.loop.give_up_late(shell.now_s))
+    assert list(shell.told) == ["fill", "flush"]
+    shell.begin()
+    shell.tell(shell.loop.give_up_late(shell.now_s + TIMEOUT_S / 2))
+    shell.finish()
+    assert shell.told["behind"] == [(1, None)]
+
+
 def test_callers_beside_something_large_are_told_of_a_redis_that_does_not_answer() -> None:
     """The time of all of them stood still until Redis was back, because the large call had not even begun."""
     shell = flushing()
