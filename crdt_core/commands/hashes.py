@@ -5,7 +5,9 @@ A field may have several parts, so HLEN and the commands that list fields look a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
 
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_integer, parse_within, wrong_number
 from crdt_core.commands.choosing import choose_some
@@ -14,6 +16,8 @@ from crdt_core.commands.counting import nearest
 from crdt_core.commands.numbers import add_floats, parse_float
 from crdt_core.commands.replies import OK, CommandError, Map, Pairs
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
+from crdt_core.commands.slicing import LOOKS_PER_STEP, fit_by_step, looking
+from crdt_core.replica.steps import finish
 from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share
 from crdt_core.types.hashes import (
@@ -27,12 +31,20 @@ from crdt_core.types.hashes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
     from crdt_core.types.numbers import Number
     from crdt_core.types.object import Object
 
 __all__ = ["COMMANDS"]
+
+_FIELDS_PER_STEP = 5
+"""So many fields are read in the time of a step."""
+
+Tell: TypeAlias = "Callable[[Session, dict[bytes, bytes]], Generator[None, None, Reply]]"
+"""Returns what a command tells of all fields of a hash."""
 
 
 def _write_field(session: Session, key: bytes, field: bytes, value: bytes) -> bool:
@@ -93,22 +105,39 @@ def _hlen(session: Session, args: list[bytes]) -> Reply:
     return len(_fields(session, _seen(session, args[0])))
 
 
-def _hkeys(session: Session, args: list[bytes]) -> Reply:
-    fields = list(_fields(session, _seen(session, args[0])))
-    session.must_fit_reply(fields)
-    return list(fields)
+def _listed(session: Session, fields: list[bytes]) -> Generator[None, None, Reply]:
+    yield from fit_by_step(session, fields)
+    return [*fields]
 
 
-def _hvals(session: Session, args: list[bytes]) -> Reply:
-    values = list(_fields(session, _seen(session, args[0])).values())
-    session.must_fit_reply(values)
-    return list(values)
+def _names(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
+    return _listed(session, list(fields))
 
 
-def _hgetall(session: Session, args: list[bytes]) -> Reply:
-    fields = _fields(session, _seen(session, args[0]))
-    session.must_fit_reply([*fields, *fields.values()])
-    return Map(list(fields.items()))
+def _values(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
+    return _listed(session, list(fields.values()))
+
+
+def _pairs(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
+    yield from fit_by_step(session, list(fields), list(fields.values()))
+    pairs: list[tuple[Reply, Reply]] = []
+    rest = iter(fields.items())
+    while some := list(islice(rest, LOOKS_PER_STEP)):
+        pairs += some
+        yield
+    return Map(pairs)
+
+
+def _all_fields(tell: Tell, session: Session, args: list[bytes]) -> Reply:
+    """Return what `tell` tells of all fields, sorted."""
+    return finish(tell(session, _fields(session, _seen(session, args[0]))))
+
+
+def _all_fields_by_part(tell: Tell, session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    """Do the same by part, in no order: to sort a million fields takes long."""
+    found = _seen(session, args[0])
+    fields = {} if found is None else (yield from HASH.contents_by_part(session.view(found)))
+    return (yield from tell(session, fields))
 
 
 def _hscan(session: Session, args: list[bytes]) -> Reply:
@@ -252,11 +281,12 @@ COMMANDS: tuple[Command[Session], ...] = (
         2,
         KEY,
         "readonly",
-        _hkeys,
+        partial(_all_fields, _names),
         "Returns the names of all fields.",
         "",
         "O(N) in the hash",
         heavy=True,
+        sliced=looking(partial(_all_fields_by_part, _names), _FIELDS_PER_STEP),
     ),
     Command(
         "hash",
@@ -264,11 +294,12 @@ COMMANDS: tuple[Command[Session], ...] = (
         2,
         KEY,
         "readonly",
-        _hvals,
+        partial(_all_fields, _values),
         "Returns the values of all fields.",
         "",
         "O(N) in the hash",
         heavy=True,
+        sliced=looking(partial(_all_fields_by_part, _values), _FIELDS_PER_STEP),
     ),
     Command(
         "hash",
@@ -276,11 +307,12 @@ COMMANDS: tuple[Command[Session], ...] = (
         2,
         KEY,
         "readonly",
-        _hgetall,
+        partial(_all_fields, _pairs),
         "Returns all fields and their values.",
         "",
         "O(N) in the hash",
         heavy=True,
+        sliced=looking(partial(_all_fields_by_part, _pairs), _FIELDS_PER_STEP),
     ),
     Command(
         "hash",

@@ -13,7 +13,7 @@ from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.command import ALL_KEYS, NO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.sets import has_member, seen_set
-from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, parts_of_all
+from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking, parts_of_all
 from crdt_core.lattice.siblings import shows
 from crdt_core.replica.steps import finish
 from crdt_core.types import ORSET
@@ -68,10 +68,10 @@ def _combined(session: Session, keys: list[bytes], combine: Combine) -> Generato
     return combine([seen_set(session, key) for key in keys])
 
 
-def _algebra(combine: Combine, session: Session, args: list[bytes]) -> Reply:
-    members = finish(_combined(session, args, combine))
-    session.must_fit_reply(members)
-    return SetOf(list(members))
+def _algebra(combine: Combine, session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    members = list((yield from _combined(session, args, combine)))
+    yield from fit_by_step(session, members)
+    return SetOf([*members])
 
 
 def _store(combine: Combine, session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
@@ -103,11 +103,12 @@ COMMANDS: tuple[Command[Session], ...] = (
         -2,
         ALL_KEYS,
         "readonly",
-        partial(_algebra, _union),
+        at_once(partial(_algebra, _union)),
         "Returns the members of any of the sets.",
         "",
         "O(N) in all sets",
         heavy=True,
+        sliced=looking(partial(_algebra, _union)),
     ),
     Command(
         "set",
@@ -115,11 +116,12 @@ COMMANDS: tuple[Command[Session], ...] = (
         -2,
         ALL_KEYS,
         "readonly",
-        partial(_algebra, _inter),
+        at_once(partial(_algebra, _inter)),
         "Returns the members that all sets have.",
         "",
         "O(N) in all sets",
         heavy=True,
+        sliced=looking(partial(_algebra, _inter)),
     ),
     Command(
         "set",
@@ -127,11 +129,12 @@ COMMANDS: tuple[Command[Session], ...] = (
         -2,
         ALL_KEYS,
         "readonly",
-        partial(_algebra, _diff),
+        at_once(partial(_algebra, _diff)),
         "Returns the members that only the first set has.",
         "",
         "O(N) in all sets",
         heavy=True,
+        sliced=looking(partial(_algebra, _diff)),
     ),
     Command(
         "set",

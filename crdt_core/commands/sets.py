@@ -15,7 +15,7 @@ from crdt_core.commands.choosing import choose_by_step, choose_some
 from crdt_core.commands.command import KEY, TWO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once
+from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking
 from crdt_core.lattice.siblings import shows
 from crdt_core.replica.deleting import delete_by_part, parts_under
 from crdt_core.types import FAMILIES, ORSET
@@ -137,9 +137,9 @@ def remove_members(session: Session, args: list[bytes], new: CrdtType | None = N
     return removed
 
 
-def _smembers(session: Session, args: list[bytes]) -> Reply:
-    members = members_of(seen_set(session, args[0]))
-    session.must_fit_reply(members)
+def _smembers(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    members = yield from members_by_part(seen_set(session, args[0]))
+    yield from fit_by_step(session, members)
     return SetOf(list(members))
 
 
@@ -261,11 +261,12 @@ COMMANDS: tuple[Command[Session], ...] = (
         2,
         KEY,
         "readonly",
-        _smembers,
+        at_once(_smembers),
         "Returns all members of a set.",
         "",
         "O(N) in the set",
         heavy=True,
+        sliced=looking(_smembers),
     ),
     Command("set", "SCARD key", 2, KEY, "readonly fast", _scard, "Returns the number of members."),
     Command("set", "SISMEMBER key member", 3, KEY, "readonly fast", _sismember, "Says whether a set has a member."),

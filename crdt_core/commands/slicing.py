@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from crdt_core.commands.session import Session
     from crdt_core.replica.replica import Replica
 
-__all__ = ["LOOKS_PER_STEP", "at_once", "clearing", "parts_changed", "parts_of_all", "run_by_part"]
+__all__ = [
+    "LOOKS_PER_STEP",
+    "at_once",
+    "clearing",
+    "fit_by_step",
+    "looking",
+    "parts_changed",
+    "parts_of_all",
+    "run_by_part",
+]
 
 LOOKS_PER_STEP = 20
 """So many parts are looked at in one step: in about the time in which one is changed."""
@@ -57,6 +66,23 @@ def _parts_of_first(replica: Replica, args: list[bytes], wall_ms: int) -> int:  
     if head is None or not (head.type.collection or head.type_conflicts):
         return 0
     return clearable_parts(replica, args[:1])
+
+
+def looking(
+    steps: Callable[[Session, list[bytes]], Generator[None, None, Reply]], parts_per_step: int = LOOKS_PER_STEP
+) -> Sliced[Session]:
+    """Return how a command runs by part that looks at all that stands under its arguments, and changes nothing."""
+    return Sliced(steps, lambda replica, args, wall_ms: parts_of_all(replica, args, wall_ms) // parts_per_step)
+
+
+def fit_by_step(session: Session, *replies: list[bytes]) -> Generator[None, None, None]:
+    """Do what `Session.must_fit_reply` does; yield after every few items."""
+    size = 0
+    for items in replies:
+        for start in range(0, len(items), LOOKS_PER_STEP):
+            size += sum(map(len, items[start : start + LOOKS_PER_STEP]))
+            yield
+    session.must_fit_reply_of(size)
 
 
 def parts_of_all(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001

@@ -1,22 +1,34 @@
 """Encodes replies, in RESP2 or RESP3.
 
-The core's replies are plain values (`crdt_core.commands`). Three more exist only here: a push, a null list (the reply
-of EXEC where a watched key has changed), and no reply at all.
+The core's replies are plain values (`crdt_core.commands`). Four more exist only here: a push, a null list (the reply
+of EXEC where a watched key has changed), a reply that is encoded already, and no reply at all.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.commands import ErrorReply, Map, Pairs, SetOf, Status
 
-__all__ = ["NOTHING", "NULL_LIST", "Push", "encode"]
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["NOTHING", "NULL_LIST", "Encoded", "Push", "encode", "encode_by_step"]
+
+_ITEMS_PER_STEP = 20
 
 
 class Push(NamedTuple):
     """What a client is sent without having asked for it: a message of a channel."""
 
     items: list[Any]
+
+
+class Encoded(NamedTuple):
+    """A reply that is encoded already, as it was too large to do it at once."""
+
+    pieces: list[bytes]
 
 
 class _Nothing:
@@ -53,6 +65,28 @@ def encode(reply: Any, *, resp3: bool) -> bytes:
     return b"".join(out)
 
 
+def encode_by_step(reply: Any, *, resp3: bool) -> Generator[None, None, Encoded]:
+    """Return the encoded reply; yield after every few of its items."""
+    if type(reply) not in (list, SetOf, Map):
+        return Encoded([encode(reply, resp3=resp3)])
+    items = reply if type(reply) is list else reply.items
+    head: list[bytes] = []
+    _append(type(reply)([]), head, resp3)
+    sign, count = head[0][:1], len(items) * (2 if type(reply) is Map and not resp3 else 1)
+    pieces = [b"%b%d\r\n" % (sign, count)]
+    rest = iter(items)
+    while some := list(islice(rest, _ITEMS_PER_STEP)):
+        out: list[bytes] = []
+        for item in some:
+            if type(reply) is Map:
+                _append_all(item, out, resp3)
+            else:
+                _append(item, out, resp3)
+        pieces.append(b"".join(out))
+        yield
+    return Encoded(pieces)
+
+
 def _append(reply: Any, out: list[bytes], resp3: bool) -> None:
     kind = type(reply)
     if kind is bytes:
@@ -73,6 +107,8 @@ def _append(reply: Any, out: list[bytes], resp3: bool) -> None:
             if resp3:
                 out.append(b"*2\r\n")
             _append_all(pair, out, resp3)
+    elif kind is Encoded:
+        out.extend(reply.pieces)
     else:
         out.append(_scalar(reply, resp3))
 

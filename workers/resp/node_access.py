@@ -15,7 +15,7 @@ from workers.replication.peers import exchange, set_links
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crdt_core.commands import Keyspace
+    from crdt_core.commands import Command, Keyspace, Session
     from crdt_core.lattice.clocks import ReplicaId, VersionVector
     from crdt_core.node.events import RoundResult
     from crdt_core.replica.catalogue import Catalogue
@@ -53,6 +53,11 @@ class NodeAccess:
     def replica(self) -> Keyspace:
         """The state of the replica, confirmed or not; only for whom `observe` calls."""
         return self._node.replica
+
+    def is_large(self, command: Command[Session], request: list[bytes]) -> bool:
+        """Return whether a read would look at more than a turn may. `request` has the name and the arguments."""
+        sliced, node = command.sliced, self._node
+        return sliced is not None and sliced.parts(node.replica, request[1:], 0) > node.options.parts_per_turn
 
     @property
     def replica_id(self) -> ReplicaId:

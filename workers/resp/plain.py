@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import CommandError, Session
 from crdt_core.errors import DeltaicError
+from workers.resp.large_reads import encoding
 from workers.resp.refusals import refusal, too_large
 from workers.system.clock import wall_ms
 
@@ -23,7 +24,7 @@ __all__ = ["take_plain_commands"]
 _BATCH_MAX = 1024
 
 
-def take_plain_commands(  # noqa: C901, PLR0912  a call per command would cost about as much as the command
+def take_plain_commands(  # noqa: C901, PLR0912, PLR0915  a call per command would cost about as much as the command
     client: Client,
     replies: Replies,
     requests: deque[Request],
@@ -35,7 +36,8 @@ def take_plain_commands(  # noqa: C901, PLR0912  a call per command would cost a
 
     `command` is the row of the first one. Writes go to the mailbox as one operation. Reads behind writes go the same
     way, so that they see them; heavy reads wait instead. All other reads are answered at once, from the last confirmed
-    state. `may_be_large`: an argument behind the first request may be over its limit.
+    state, unless they are large (`workers.resp.large_reads`). `may_be_large`: an argument behind the first request may
+    be over its limit.
     """
     services = client.services
     find, statistics = services.table.find, services.statistics
@@ -51,6 +53,9 @@ def take_plain_commands(  # noqa: C901, PLR0912  a call per command would cost a
                 break
             del request[0]
             commands.append((command, request))
+        elif command.sliced is not None and not (commands or is_behind) and services.node.is_large(command, request):
+            del request[0]
+            commands.append((encoding(command, resp3=client.resp3), request))
         elif commands or is_behind:
             break
         else:

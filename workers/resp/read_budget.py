@@ -12,10 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.commands import Map, Pairs, SetOf
+from crdt_core.commands.command import Sliced
 from crdt_core.errors import TooLarge
+from workers.resp.encoding import Encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from crdt_core.commands import Command, Session
     from workers.config.settings import LimitSettings
@@ -39,7 +41,11 @@ def within_budget(
         return list(commands)
     budget = _Budget(limits.output_bytes_max)
     measured = {
-        command: replace(command, run=partial(budget.run, command))
+        command: replace(
+            command,
+            run=partial(budget.run, command),
+            sliced=command.sliced and Sliced(partial(budget.steps, command.sliced), command.sliced.parts),
+        )
         for command in {command for command, _ in commands}
         if not command.writes and not command.connected
     }
@@ -54,13 +60,23 @@ class _Budget:
 
     def run(self, command: Command[Session], session: Session, args: list[bytes]) -> Any:
         """Return the reply to a read; raises `TooLarge` if it does not fit, and then for all others."""
-        if self._left >= 0:
-            reply = command.run(session, args)
-            self._left -= _size(reply)
-            if self._left >= 0:
-                return reply
-        size = self._bytes_max - self._left
-        raise TooLarge("reply of EXEC", size, self._bytes_max, "limits.output_bytes_max")
+        self._check()
+        return self._spend(command.run(session, args))
+
+    def steps(self, sliced: Sliced[Session], session: Session, args: list[bytes]) -> Generator[None, None, Any]:
+        """Do the same for a read that runs by part."""
+        self._check()
+        return self._spend((yield from sliced.steps(session, args)))
+
+    def _spend(self, reply: Any) -> Any:
+        self._left -= _size(reply)
+        self._check()
+        return reply
+
+    def _check(self) -> None:
+        if self._left < 0:
+            size = self._bytes_max - self._left
+            raise TooLarge("reply of EXEC", size, self._bytes_max, "limits.output_bytes_max")
 
 
 def _size(reply: Any) -> int:
@@ -68,6 +84,8 @@ def _size(reply: Any) -> int:
     match reply:
         case bytes():
             return len(reply) + _FRAME_BYTES
+        case Encoded():
+            return sum(map(len, reply.pieces))
         case SetOf() | Map() | Pairs():
             return _size(reply.items)
         case list() | tuple():

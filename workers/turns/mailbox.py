@@ -4,7 +4,7 @@ Whatever happens (a call, a peer's deltas, a message, a tick) is put here. A tas
 the pure node, commits the turn, and only then lets the effects out. What arrives during a commit shares the next one.
 `workers.turns.loop` decides all of that; this module adds the tasks, the timers, the clocks and the futures.
 
-Reads need no turn: they are answered at once, from the last confirmed state.
+Reads need no turn, unless they are large: they are answered at once, from the last confirmed state.
 """
 
 from __future__ import annotations

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from crdt_core.commands import COMMANDS
+from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.session import Session
-from crdt_core.commands.slicing import parts_changed, run_by_part
+from crdt_core.commands.slicing import LOOKS_PER_STEP, fit_by_step, parts_changed, run_by_part
+from crdt_core.errors import TooLarge
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.steps import finish
 from tests.crdt_core.sites import START_MS, Site
@@ -50,3 +54,37 @@ def test_what_has_expired_is_deleted_and_counted_once(site: Site) -> None:
     assert finish(run_by_part(session, COMMANDS[b"SADD"], [b"brief", b"x"])) == 1
     assert site.replica.expired_keys == 1
     assert site.replica.value(b"brief") == [b"x"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SMEMBERS many",
+        "SUNION many set",
+        "SINTER many many",
+        "SDIFF many set",
+        "HKEYS hash",
+        "HVALS hash",
+        "HGETALL hash",
+    ],
+)
+def test_a_read_by_part_gives_what_a_read_in_one_go_gives(site: Site, line: str) -> None:
+    site("SADD many " + " ".join(f"m{number}" for number in range(200)))
+    site("HSET hash " + " ".join(f"f{number} {number}" for number in range(200)))
+    site("HINCRBY hash f7 5")
+    name, *args = line.encode().split()
+    row, session = COMMANDS[name], Session(site.replica, START_MS, 0)
+    assert row.sliced is not None
+    assert row.sliced.parts(site.replica, args, START_MS) >= 200 // LOOKS_PER_STEP
+    assert sum(1 for _ in row.sliced.steps(session, args)) >= 200 // LOOKS_PER_STEP
+    sliced, whole = finish(row.sliced.steps(session, args)), row.run(session, args)
+    assert type(sliced) is type(whole)
+    items = [sorted(reply if isinstance(reply, list) else reply.items) for reply in (sliced, whole)]
+    assert items[0] == items[1]
+
+
+def test_a_reply_that_does_not_fit_is_refused_by_part_too(site: Site) -> None:
+    session = Session(site.replica, START_MS, 0, CommandOptions(value_bytes_max=10, reply_bytes_max=100))
+    for count, fits in ((10, True), (11, False)):
+        with nullcontext() if fits else pytest.raises(TooLarge):
+            finish(fit_by_step(session, [b"x" * 10] * count))

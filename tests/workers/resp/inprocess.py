@@ -24,6 +24,7 @@ from workers.turns.mailbox import Mailbox
 if TYPE_CHECKING:
     import ssl
 
+    from crdt_core.node.options import NodeOptions
     from workers.resp.connection import Connection
 
 __all__ = ["InProcess", "Peer", "Transport"]
@@ -124,10 +125,17 @@ class Published:
 class InProcess:
     """An async context manager: the face of node n1, of a fleet of n1 and n2, and the turns behind it."""
 
-    def __init__(self, *, password: str | None = None, tls: ssl.SSLContext | None = None, **limits: int) -> None:
+    def __init__(
+        self,
+        *,
+        password: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        options: NodeOptions | None = None,
+        **limits: int,
+    ) -> None:
         self.store = QuickStore()
         self.links = Links(["n2"])
-        self.node = Node("n1", Replica("n1", founders=["n1", "n2"]), "s")
+        self.node = Node("n1", Replica("n1", founders=["n1", "n2"]), "s", options=options)
         self.mailbox = Mailbox(self.node, self.store, lambda _: None, call_timeout_s=60)
         links: Any = self.links
         published: Any = Published()

@@ -8,7 +8,8 @@ import hiredis
 import pytest
 
 from crdt_core.commands import ErrorReply, Map, Pairs, SetOf, Status
-from workers.resp.encoding import NOTHING, NULL_LIST, Push, encode
+from crdt_core.replica.steps import finish
+from workers.resp.encoding import NOTHING, NULL_LIST, Push, encode, encode_by_step
 
 
 def decoded(reply: Any, *, resp3: bool) -> Any:
@@ -50,3 +51,25 @@ def test_what_is_no_reply_cannot_be_encoded() -> None:
     for wrong in (NOTHING, object()):
         with pytest.raises(TypeError, match="is no reply"):
             encode(wrong, resp3=False)
+
+
+@pytest.mark.parametrize("resp3", [True, False])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        [],
+        [b"a", None, 3, [b"b"]],
+        [b"%d" % number for number in range(100)],
+        SetOf([b"%d" % number for number in range(100)]),
+        Map([(b"%d" % number, b"v") for number in range(100)]),
+        b"one",
+        None,
+    ],
+)
+def test_a_reply_is_encoded_by_step_to_the_same_bytes(reply: Any, resp3: bool) -> None:
+    encoded = finish(encode_by_step(reply, resp3=resp3))
+    whole = encode(reply, resp3=resp3)
+    assert b"".join(encoded.pieces) == encode(encoded, resp3=resp3) == whole
+    assert encode([1, encoded], resp3=resp3) == encode([1, reply], resp3=resp3)
+    if len(whole) > 100:
+        assert sum(1 for _ in encode_by_step(reply, resp3=resp3)) == 5

@@ -6,7 +6,9 @@ import pytest
 
 from crdt_core.commands import ErrorReply, Execute, Status
 from crdt_core.lattice.clocks import Stamp
+from crdt_core.node.events import Call, Reply
 from crdt_core.replica.replica import Replica
+from tests.crdt_core.node.test_large_calls import MEMBERS, NOW_MS, OPTIONS, execute, filled
 from tests.invocations import lookup
 from workers.resp.encoding import NULL_LIST
 from workers.resp.transaction import Guarded, Transaction, Watch
@@ -74,3 +76,31 @@ def test_exec_fails_where_a_watched_key_has_expired_since(
         Execute([commands[line] for line in lines], wall_ms, 1).run(replica, Stamp(1, 1))
     guarded = Guarded(watch, Execute([(SET, [b"k", b"mine"])], wall_ms, 1))
     assert (guarded.run(replica, Stamp(1, 2)) is not NULL_LIST) is runs
+
+
+@pytest.mark.parametrize("line", ["DEL large", "FLUSHALL", "SET large v", "EXPIRE large -1", "SPOP large 50"])
+@pytest.mark.parametrize("happened", ["before", "while it waits", "not at all"])
+def test_exec_of_something_large_runs_in_slices_and_is_one_commit_or_none(line: str, happened: str) -> None:
+    node, watch = filled(OPTIONS), Watch()
+    watch.add([b"large", b"lasting"], node.replica, NOW_MS)
+    watch.changed = happened == "before"
+    guarded = Guarded(watch, execute("SET first 1", line, "SET last 2", "EXISTS large first last"))
+    first = node.turn([Call(execute("SET lasting theirs"), "theirs"), Call(guarded, "exec")], NOW_MS, 0)
+    assert [effect.token for effect in first.effects if isinstance(effect, Reply)] == ["theirs"]
+    node.confirm()
+    if happened == "while it waits":
+        watch.note({b"lasting"}, node.confirmed, NOW_MS)  # as the face does once the commit is confirmed
+    while node.prepare():
+        pass
+    last = node.end_large_call()
+    assert (last.commit.delta is not None) is (happened == "not at all")
+    assert max([0, *(sum(1 for _ in changes) for changes in last.commit.earlier)]) <= 2 * OPTIONS.parts_per_slice
+    (reply,) = last.effects
+    assert isinstance(reply, Reply)
+    if happened == "not at all":
+        assert reply.result[-1] == 2 + line.startswith(("SET", "SPOP")) - (line == "FLUSHALL")
+        assert [node.replica.value(key) for key in (b"first", b"last")] == [None if line == "FLUSHALL" else b"1", b"2"]
+    else:
+        assert reply.result is NULL_LIST
+        assert node.replica.value(b"first") is None
+        assert len(node.replica.value(b"large")) == MEMBERS

@@ -8,6 +8,7 @@ from crdt_core.commands import OK, ErrorReply
 from crdt_core.commands.command import ALL_KEYS
 from workers.resp.commands.rows import client_command
 from workers.resp.encoding import NOTHING
+from workers.resp.large_reads import encoding
 from workers.resp.read_budget import within_budget
 from workers.resp.transaction import Transaction, Watch
 from workers.system.clock import wall_ms
@@ -33,7 +34,8 @@ def _exec(client: Client, _args: list[bytes]) -> Any:
     watch = client.end_transaction()
     if transaction.spoiled:
         return ErrorReply("EXECABORT Transaction discarded because of previous errors.")
-    commands = within_budget(transaction.commands, client.services.limits)
+    encoded = [(encoding(command, resp3=client.resp3), args) for command, args in transaction.commands]
+    commands = within_budget(encoded, client.services.limits)
     client.execute(commands, watch=watch, whole=True, muted=bool(client.mute), bytes_=transaction.bytes)
     return NOTHING
 
