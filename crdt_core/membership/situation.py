@@ -100,7 +100,7 @@ class Situation:
 
     @property
     def silent(self) -> list[str]:
-        """The other nodes that do not tell what they know of this node's commits, although a member may hear of them."""
+        """The other nodes that do not tell what they know of this node's commits, which a member may still hear of."""
         return silent_nodes(self.name, self.own, self.others, self.members)
 
     @property

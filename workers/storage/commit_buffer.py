@@ -40,6 +40,8 @@ class CommitBuffer:
         """Return the commands of `commit`, which also sets the fields `header` of the header."""
         changes = commit.records
         commands: list[RedisCommand] = [("MULTI",)]
+        for earlier in commit.earlier:
+            commands += record_commands(self._keys, earlier)
         if changes.removed or changes.dropped or max(map(len, changes.written.values()), default=0) > WORDS_PER_COMMAND:
             commands += record_commands(self._keys, changes)
         else:

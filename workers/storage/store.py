@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,7 +48,7 @@ from workers.wire.replies import locating_malformed, pairs, text
 from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.node.events import Commit
@@ -247,6 +247,7 @@ class Store:
         """
         if commit.earlier:
             await _leave_out_what_goes(commit)
+        is_staged = bool(commit.earlier) and not self._is_little(commit)
         confirmed = self._ownership.turn
         reached, turn = confirmed, confirmed + 1
         while reached < turn or self._may_be_staged:
@@ -263,7 +264,7 @@ class Store:
                 if reached < confirmed:
                     reached = await self._attempt_refill(commit, turn, header)
                     continue
-                if commit.earlier:
+                if is_staged:
                     reached = await self._commit_staged(commit, header)
                     continue
                 try:
@@ -351,10 +352,17 @@ class Store:
         *_, watched = await self._ownership.ask(("MULTI",), *replacement, ("EXEC",), *self._ownership.watch())
         self._ownership.turn_reached(watched)
 
+    def _is_little(self, commit: Commit) -> bool:
+        """Return whether all that slices have changed goes into one batch of commands."""
+        return next(islice(self._batches_of(commit), 1, None), None) is None
+
+    def _batches_of(self, commit: Commit) -> Iterator[list[RedisCommand]]:
+        commands = (record_commands(self.keys, changes) for changes in (*commit.earlier, commit.records))
+        return batches(chain.from_iterable(commands))
+
     async def _commit_staged(self, commit: Commit, header: dict[str, bytes]) -> int:
         """Stage the objects that `commit` changes, and commit; return the turn that Redis is at."""
-        commands = (record_commands(self.keys, changes) for changes in (*commit.earlier, commit.records))
-        await self._staging.put(batches(chain.from_iterable(commands)), self._token)
+        await self._staging.put(self._batches_of(commit), self._token)
         rest = stream_commands(self.keys, commit, self._log_entries_max)
         return await self._send_staged([*rest, set_header(self.keys, {**header, **STAGED_FIELDS})], commit)
 

@@ -33,7 +33,7 @@ def test_what_others_have_seen_of_a_node_is_what_the_one_of_them_has_that_has_mo
 def test_a_node_that_has_discarded_its_state_tells_nothing() -> None:
     found = situation(evidence("n1", 7), n2=evidence("n2", 5, formers=("n2",)), n3=evidence("n3", 7))
     assert (found.unreachable, found.silent) == ([], ["n2"])
-    assert found.silence == "n2 has discarded the state that would tell"
+    assert found.silence == "n2 does not have the state that would tell"
 
 
 def test_who_has_read_from_an_earlier_process_of_the_redis_is_a_witness() -> None:
