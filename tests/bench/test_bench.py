@@ -47,7 +47,6 @@ def page(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.serial
 def test_it_measures_and_keeps_the_results_with_their_machine_and_commit(load_generator, page: Path, tmp_path: Path):
     output = tmp_path / "results"
     program = bench("--quick", "--cases", "incr-p1,latency", "--output", output, "--page", page)
@@ -68,7 +67,6 @@ def test_it_measures_and_keeps_the_results_with_their_machine_and_commit(load_ge
     assert (output / CHART).read_text("utf-8").startswith("<svg")
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_what_it_has_started_ends_with_it(load_generator, ending: signal.Signals):
     program = bench("--seconds", "60", "--cases", "incr-p1-peer", start_new_session=True)

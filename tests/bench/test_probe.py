@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from bench.probe import LARGE_WORK
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +18,6 @@ def probe(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.serial
 def test_it_watches_both_nodes_through_all_large_work_and_says_that_an_answer_took_too_long():
     done = probe("--keys", "500", "--limit", "0")
     assert done.returncode == 1, done.stderr

@@ -81,7 +81,7 @@ class Deployment:
         user = ("--user", user_name(role), "--pass", f"{role}-of-{node}", "--no-auth-warning")
         return self.compose("exec", "-T", f"redis-{node}", "valkey-cli", *user, *command).strip()
 
-    def wait_until_healthy(self, service: str, timeout: float = 120) -> None:
+    def wait_until_healthy(self, service: str, timeout: float = 60) -> None:
         container = self.compose("ps", "--quiet", service).strip()
         inspect = ("docker", "inspect", "--format", "{{.State.Health.Status}}", container)
         wait_until(lambda: self._run(*inspect).stdout.strip() == "healthy", timeout, f"{service} to be healthy")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from tests.support import give_up
@@ -39,15 +37,11 @@ def engine_version() -> str:
 
 
 def make_images_available() -> None:
-    """Pulls the images, or builds the stand-ins (`docker/standins.sh`); keeps what is there already.
-
-    Of several processes one does it, and the others wait for it.
-    """
+    """Pulls the images, or builds the stand-ins (`docker/standins.sh`); keeps what is there already."""
     script = REPOSITORY / "docker" / "standins.sh"
-    environment = os.environ | {"PYTHON": sys.executable}
-    with Path(tempfile.gettempdir(), "deltaic-test-images").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run([script], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        [script], env=os.environ | {"PYTHON": sys.executable}, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     if done.returncode != 0:
         give_up(f"no images: {script.name} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 

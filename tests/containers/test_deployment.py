@@ -9,7 +9,7 @@ from tests.containers.deployment import NODES
 from tests.support import wait_until
 from workers.wire.access import Role
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.containers, pytest.mark.serial, pytest.mark.timeout(600)]
 
 
 def agree(nodes, key_views):

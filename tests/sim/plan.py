@@ -10,7 +10,7 @@ from crdt_core.node.options import NodeOptions
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["EPOCH_MS", "Plan", "Setup"]
+__all__ = ["EPOCH_MS", "NAMES", "Plan", "Setup"]
 
 NAMES = ("n1", "n2", "n3", "n4", "n5")
 PLENTY = 10**6

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
@@ -32,26 +34,36 @@ from crdt_core.replica.weighing import Weighing
 from crdt_core.types import SLOT
 from crdt_core.types.object import Object
 from crdt_core.types.registers import LWWRegisterType
+from tests.sim.plan import NAMES, Plan
 from tests.sim.shell import Process
 from tests.sim.store import Store
 from workers.turns.loop import TurnLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from crdt_core.lattice.deltas import Delta
     from crdt_core.node.events import Reply
 
-__all__ = ["PLANTS", "planted"]
+__all__ = ["PLANTS", "plan_for", "planted"]
+
+_LONG_WAYS = {"nodes": NAMES[:3], "latency_ms": 80, "loss": 0.2, "calls_every_ms": 60}
+_RACES = {"mix": "setting", "latency_ms": 20, "calls_every_ms": 5, "faults_every_ms": 1000}
+_ONE_FAULT_AFTER_ANOTHER = {"faults_every_ms": 30, "calls_every_ms": 20}
 
 
 class Plant(NamedTuple):
-    """`bug(original)` replaces `owner.name`; the run of `seed` shows it."""
+    """`bug(original)` replaces `owner.name`; the run of `seed` shows it.
+
+    `circumstances`: what of a run's plan is not left to chance, because the bug rarely shows otherwise. All of it could
+    be drawn as well.
+    """
 
     owner: Any
     name: str
     bug: Callable[[Any], Any]
     seed: int = 0
+    circumstances: Mapping[str, Any] = MappingProxyType({})
 
 
 @contextmanager
@@ -63,6 +75,12 @@ def planted(name: str) -> Iterator[None]:
     plant = PLANTS[name]
     with patch.object(plant.owner, plant.name, plant.bug(getattr(plant.owner, plant.name))):
         yield
+
+
+def plan_for(name: str, seed: int) -> Plan | None:
+    """The plan of `seed` in the circumstances of the bug `name`; `None` where it has none, or the name is empty."""
+    circumstances = PLANTS[name].circumstances if name else {}
+    return replace(Plan.draw(Random(seed)), **circumstances) if circumstances else None
 
 
 def _earlier_deps(original: Any) -> Any:
@@ -247,14 +265,16 @@ PLANTS: dict[str, Plant] = {
     "a delta applied twice": Plant(Replica, "apply", _repeated_apply, seed=28),
     "a patch that claims more than it carries": Plant(PatchWalk, "take", _shorter_patch),
     "a chunk that loses a part": Plant(Incoming, "take", _join_without_a_chunk, seed=9),
-    "a patch joined although chunks of it are missing": Plant(rounds, "whole_patch", _complete_anyway, seed=186),
+    "a patch joined although chunks of it are missing": Plant(
+        rounds, "whole_patch", _complete_anyway, seed=3, circumstances=_LONG_WAYS
+    ),
     "readers shown what is not confirmed": Plant(Node, "turn", _confirm_at_once),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
     "tombstones dropped before they are stable": Plant(forgetting, "forget", _forget_at_once, seed=21),
     "an observed reset forgotten beside a live share": Plant(forgetting, "forget", _forget_resets, seed=2),
     "tombstones never dropped": Plant(Replica, "stabilise", lambda _: lambda *_: 0, seed=20),
     "clocks counted as published before all that came before is here": Plant(
-        Stability, "may_count", lambda _: lambda *_: True, seed=128
+        Stability, "may_count", lambda _: lambda *_: True, seed=21, circumstances=_LONG_WAYS
     ),
     "a dot used twice": Plant(Replica, "restore", _resume_one_earlier, seed=9),
     "a join that keeps what was removed": Plant(joining, "join", _keep_removed),
@@ -262,7 +282,9 @@ PLANTS: dict[str, Plant] = {
     "a removal that drops concurrent writes": Plant(joining, "write", _remove_wins, seed=28),
     "effects released before the commit": Plant(Process, "send_commit", _release_first, seed=43),
     "a header persisted without its records": Plant(catalogue.Catalogue, "take_changes", _lose_records, seed=9),
-    "a batch half applied": Plant(Store, "finish", lambda _: lambda *_: None, seed=55),
+    "a batch half applied": Plant(
+        Store, "finish", lambda _: lambda *_: None, seed=6, circumstances=_ONE_FAULT_AFTER_ANOTHER
+    ),
     "slices of a join shown before the rest": Plant(catalogue.Catalogue, "take_slice", _forget_earlier_slices, seed=21),
     "a call under way that is said to have changed nothing": Plant(
         TurnLoop, "give_up_late", _always_unchanged, seed=19
@@ -271,7 +293,7 @@ PLANTS: dict[str, Plant] = {
     "a commit sent again without looking": Plant(Process, "look_up", _send_again_unseen, seed=13),
     "a digest blind for payloads": Plant(catalogue, "object_hash", _blind_weight, seed=3),
     "a hybrid clock that forgets at a restart": Plant(HybridClock, "__init__", _forgetful_clock, seed=15),
-    "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner, seed=84),
+    "a register that does not break ties": Plant(LWWRegisterType, "winner", _any_winner, seed=5, circumstances=_RACES),
     "a nonce of an addition ignored": Plant(changes, "added_id", _same_nonce, seed=11),
     "an exchange that waits for ever": Plant(Exchange, "is_overdue", lambda _: lambda *_: False, seed=10),
 }

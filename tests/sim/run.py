@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.sim import clients, faults, jobs, typed
-from tests.sim.planted import planted
+from tests.sim.planted import plan_for, planted
 from tests.sim.rest import bring_to_rest
 from tests.sim.starting import start
 from tests.sim.violation import Violation
@@ -42,7 +42,7 @@ class Run:
 
 def simulate(seed: int, steps: int = STEPS, *, plant: str = "", verbose: Callable[[str], None] | None = None) -> Run:
     """Runs the world of `seed` for `steps` steps, and then to rest; `plant` names a bug to have in the code."""
-    world = World(seed, verbose=verbose)
+    world = World(seed, plan=plan_for(plant, seed), verbose=verbose)
     failure = broken = ""
     try:
         with planted(plant):

@@ -46,7 +46,6 @@ async def test_nothing_is_lost_or_made_up_under_partitions_loss_and_duplication(
         assert report.in_doubt == 0
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("workload", WORKLOADS if "BENCH_TIME_LIMIT_S" in os.environ else ["broadcast"])
 async def test_twenty_five_nodes_survive_partitions_loss_and_duplication(workload, tmp_path):
     report = await run(replace(BAD, workload=workload, nodes=25, settle_s=120), tmp_path)
@@ -54,7 +53,6 @@ async def test_twenty_five_nodes_survive_partitions_loss_and_duplication(workloa
     assert report.partitions
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize(("options", "messages_max"), [((), 12), (("--batch-ms", "150"), 4)], ids=["default", "few"])
 async def test_broadcast_at_twenty_five_nodes_is_thrifty(options, messages_max, tmp_path):
     report = await run(replace(LARGE, options=options), tmp_path)
