@@ -93,6 +93,8 @@ async def test_a_search_for_cycles_looks_at_a_bounded_number_of_objects(alone: F
         await life.serves()
         new, searches, _ = gc.get_threshold()
         assert new * (searches + 2) <= 150_000, "those of the searches before, of the one that is due, and of this one"
+        life.stop.set_result(None)
+        await life.task
 
 
 async def test_a_node_that_has_stopped_does_not_count_as_up(
