@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,16 @@ async def test_a_worker_serves_until_it_is_told_to_stop_and_leaves_its_writes_an
     async with living(alone) as life:
         await life.serves()
         assert await life.client.get("hits") == b"1"
+        life.stop.set_result(None)
+        await life.task
+
+
+async def test_a_search_for_cycles_looks_at_a_bounded_number_of_objects(alone: FleetSettings) -> None:
+    """It looked at 250 000 objects now and then, and held the node for 50 to 70 ms."""
+    async with living(alone) as life:
+        await life.serves()
+        new, searches, _ = gc.get_threshold()
+        assert new * (searches + 2) <= 150_000, "those of the searches before, of the one that is due, and of this one"
         life.stop.set_result(None)
         await life.task
 
