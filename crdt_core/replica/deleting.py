@@ -1,8 +1,10 @@
 """Deletes that are done part by part: what `Replica.delete` does, for objects that are too large to do it at once.
 
+The result is the same: one clear, and the observed resets that go along. Where it is certain that an object goes, its
+parts go before the clear is written, so the clear itself is quick.
+
 Whatever may remove large collections runs on a thin stand-in of each: one part of it, which shows. So it decides as on
 the whole collection, and its clear is quick. If it has cleared the stand-in, the other parts go one by one afterwards.
-The result is the same: one clear, and the observed resets that go along.
 
     the set       {a, b, c, d}   the stand-in {a}    the command runs: SET key x
     it has gone   {b, c, d}      and a clear         the parts go: {c, d}, {d}, {}
@@ -11,7 +13,6 @@ The result is the same: one clear, and the observed resets that go along.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from crdt_core.lattice.siblings import shows
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     from crdt_core.replica.replica import Replica
+    from crdt_core.types.contract import PartWrite
     from crdt_core.types.object import Object
 
 __all__ = ["clear_by_part", "clearable_parts", "delete_by_part", "parts_under", "remove_by_part"]
@@ -56,7 +58,12 @@ def delete_by_part(replica: Replica, key: bytes) -> Generator[None, None, bool]:
 
 def remove_by_part(replica: Replica, found: Object) -> Generator[None, None, None]:
     """Do what `Replica.remove` does; yield after each part."""
-    return clear_by_part(replica, (found.key,), lambda: replica.remove(found))
+    resets: list[PartWrite] = []
+    if found.type.collection:
+        yield from _take_parts(replica, found, list(found.parts), resets)
+    replica.remove(found)
+    yield
+    yield from _reset(replica, found, resets)
 
 
 def clear_by_part(
@@ -104,17 +111,33 @@ class _Thin:
 
     def take_the_rest(self, replica: Replica) -> Generator[None, None, None]:
         """Take the other parts out of the object, which has been cleared; yield after each."""
-        catalogue, found = replica.catalogue, self._found
-        key, type_ = found.key, found.type
-        parts = iter(list(found.parts))
-        while some := list(islice(parts, _AT_ONCE)):
-            resets = dict(type_.remainders(View({part: found.parts[part] for part in some}, catalogue.replica_index)))
-            for part in some:
-                if part == self._kept:
-                    continue
-                if part in resets:
-                    replica.write(key, type_, part, resets[part])
-                else:
-                    catalogue.put(found, part, None)
-                    replica.uncommitted.pop((key, type_.name, part), None)
-                yield
+        resets: list[PartWrite] = []
+        rest = list(self._found.parts)
+        if self._kept in self._found.parts:
+            rest.remove(self._kept)
+        yield from _take_parts(replica, self._found, rest, resets)
+        yield from _reset(replica, self._found, resets)
+
+
+def _take_parts(
+    replica: Replica, found: Object, parts: list[bytes], resets: list[PartWrite]
+) -> Generator[None, None, None]:
+    """Take `parts` out of `found`, and add to `resets` what goes along; yield before each part.
+
+    So the object is never empty between two slices, as it would be forgotten.
+    """
+    catalogue, type_ = replica.catalogue, found.type
+    for start in range(0, len(parts), _AT_ONCE):
+        some = parts[start : start + _AT_ONCE]
+        resets += type_.remainders(View({part: found.parts[part] for part in some}, catalogue.replica_index))
+        for part in some:
+            yield
+            catalogue.put(found, part, None)
+            replica.uncommitted.pop((found.key, type_.name, part), None)
+
+
+def _reset(replica: Replica, found: Object, resets: list[PartWrite]) -> Generator[None, None, None]:
+    """Write the resets that go along with a clear; yield after each."""
+    for part, payload in resets:
+        replica.write(found.key, found.type, part, payload)
+        yield
