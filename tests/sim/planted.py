@@ -259,7 +259,7 @@ def _same_nonce(original: Any) -> Any:
 
 
 PLANTS: dict[str, Plant] = {
-    "digest not weighed": Plant(Weighing, "digest", _not_weighed, seed=19),
+    "digest not weighed": Plant(Weighing, "digest", _not_weighed, seed=65),
     "deps one too low": Plant(Replica, "commit", _earlier_deps),
     "deltas applied although a dep is missing": Plant(Replica, "apply", _careless_apply),
     "a delta applied twice": Plant(Replica, "apply", _repeated_apply, seed=28),
@@ -271,7 +271,7 @@ PLANTS: dict[str, Plant] = {
     "readers shown what is not confirmed": Plant(Node, "turn", _confirm_at_once),
     "half a transaction": Plant(node, "encode_delta", _half_a_transaction),
     "tombstones dropped before they are stable": Plant(forgetting, "forget", _forget_at_once, seed=21),
-    "an observed reset forgotten beside a live share": Plant(forgetting, "forget", _forget_resets, seed=2),
+    "an observed reset forgotten beside a live share": Plant(forgetting, "forget", _forget_resets, seed=4),
     "tombstones never dropped": Plant(Replica, "stabilise", lambda _: lambda *_: 0, seed=20),
     "clocks counted as published before all that came before is here": Plant(
         Stability, "may_count", lambda _: lambda *_: True, seed=21, circumstances=_LONG_WAYS
@@ -283,7 +283,7 @@ PLANTS: dict[str, Plant] = {
     "effects released before the commit": Plant(Process, "send_commit", _release_first, seed=43),
     "a header persisted without its records": Plant(catalogue.Catalogue, "take_changes", _lose_records, seed=9),
     "a batch half applied": Plant(
-        Store, "finish", lambda _: lambda *_: None, seed=6, circumstances=_ONE_FAULT_AFTER_ANOTHER
+        Store, "finish", lambda _: lambda *_: None, seed=1, circumstances=_ONE_FAULT_AFTER_ANOTHER
     ),
     "slices of a join shown before the rest": Plant(catalogue.Catalogue, "take_slice", _forget_earlier_slices, seed=21),
     "a call under way that is said to have changed nothing": Plant(
