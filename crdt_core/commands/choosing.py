@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crdt_core.commands.arguments import parse_within
 from crdt_core.commands.replies import CommandError
-from crdt_core.replica.steps import finish
+from crdt_core.types.counters import INT64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from crdt_core.commands.session import Session
 
-__all__ = ["REPEATS_MAX", "choose_by_step", "choose_some"]
+__all__ = ["REPEATS_MAX", "choose_by_step", "parts_chosen"]
 
 REPEATS_MAX = 1 << 20
 """The longest choice that may repeat items. The caller names its length, so the items do not bound it."""
@@ -22,17 +23,12 @@ _AT_ONCE = 20
 """So many items are chosen in one step."""
 
 
-def choose_some(session: Session, items: list[bytes], count: int) -> list[bytes]:
+def choose_by_step(session: Session, items: list[bytes], count: int) -> Generator[None, None, list[bytes]]:
     """Return `count` different items, or all if there are fewer; for a negative count, -`count` that may repeat.
 
-    Every choice is as likely (Fisher, Yates 1938). `items` is not empty, and is in another order afterwards. Raises
-    `CommandError` for more than `REPEATS_MAX` that may repeat.
+    Every choice is as likely (Fisher, Yates 1938). `items` is not empty, and is in another order afterwards. Yields
+    after every few items. Raises `CommandError` for more than `REPEATS_MAX` that may repeat.
     """
-    return finish(choose_by_step(session, items, count))
-
-
-def choose_by_step(session: Session, items: list[bytes], count: int) -> Generator[None, None, list[bytes]]:
-    """Do the same as `choose_some`; yield after every few items."""
     if -count > REPEATS_MAX:
         raise CommandError(f"ERR value is out of range, must be at least -{REPEATS_MAX}")
     chosen: list[bytes] = []
@@ -47,3 +43,15 @@ def choose_by_step(session: Session, items: list[bytes], count: int) -> Generato
         if at % _AT_ONCE == 0:
             yield
     return items[:count]
+
+
+def parts_chosen(options: list[bytes]) -> int:
+    """Return how many items a command with these arguments behind its key chooses one by one; 0 for wrong arguments.
+
+    A count that allows no repeats chooses from what is there: that is bounded by the parts under the key.
+    """
+    try:
+        count = parse_within(options[0], -INT64_MAX) if options else 0
+    except CommandError:
+        return 0
+    return min(max(0, -count), REPEATS_MAX)

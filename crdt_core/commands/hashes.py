@@ -1,23 +1,17 @@
 """HSET and its like. Each field is a string of its own: it is set whole, and increments count on top of it.
 
-A field may have several parts, so HLEN and the commands that list fields look at every part.
+What looks at all fields of a hash is in `crdt_core.commands.whole_hashes`.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_integer, parse_within, wrong_number
-from crdt_core.commands.choosing import choose_some
+from crdt_core.commands.arguments import WRONG_TYPE, parse_integer, wrong_number
 from crdt_core.commands.command import KEY, Command
 from crdt_core.commands.counting import nearest
 from crdt_core.commands.numbers import add_floats, parse_float
-from crdt_core.commands.replies import OK, CommandError, Map, Pairs
-from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import LOOKS_PER_STEP, fit_by_step, looking
-from crdt_core.replica.steps import finish
+from crdt_core.commands.replies import OK, CommandError
 from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX, INT64_MIN, add_to_share
 from crdt_core.types.hashes import (
@@ -31,20 +25,12 @@ from crdt_core.types.hashes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
     from crdt_core.commands.replies import Reply
     from crdt_core.commands.session import Session
     from crdt_core.types.numbers import Number
     from crdt_core.types.object import Object
 
-__all__ = ["COMMANDS"]
-
-_FIELDS_PER_STEP = 5
-"""So many fields are read in the time of a step."""
-
-Tell: TypeAlias = "Callable[[Session, dict[bytes, bytes]], Generator[None, None, Reply]]"
-"""Returns what a command tells of all fields of a hash."""
+__all__ = ["COMMANDS", "seen_hash"]
 
 
 def _write_field(session: Session, key: bytes, field: bytes, value: bytes) -> bool:
@@ -63,7 +49,8 @@ def _as_hash(found: Object | None) -> Object | None:
     return found
 
 
-def _seen(session: Session, key: bytes) -> Object | None:
+def seen_hash(session: Session, key: bytes) -> Object | None:
+    """Return the hash under `key`, `None` if there is none. Raises `CommandError` for another type."""
     return _as_hash(session.find(key))
 
 
@@ -75,106 +62,26 @@ def _value(session: Session, found: Object | None, field: bytes) -> bytes | None
     return None if found is None else field_value(found.parts, slot_part(field), session.state.replica_index)
 
 
-def _fields(session: Session, found: Object | None) -> dict[bytes, bytes]:
-    return {} if found is None else HASH.value(session.view(found))
-
-
 # Reading
 
 
 def _hget(session: Session, args: list[bytes]) -> Reply:
-    return _value(session, _seen(session, args[0]), args[1])
+    return _value(session, seen_hash(session, args[0]), args[1])
 
 
 def _hmget(session: Session, args: list[bytes]) -> Reply:
-    found = _seen(session, args[0])
+    found = seen_hash(session, args[0])
     values = [_value(session, found, field) for field in args[1:]]
     session.must_fit_reply(values)
     return list(values)
 
 
 def _hexists(session: Session, args: list[bytes]) -> Reply:
-    return int(_value(session, _seen(session, args[0]), args[1]) is not None)
+    return int(_value(session, seen_hash(session, args[0]), args[1]) is not None)
 
 
 def _hstrlen(session: Session, args: list[bytes]) -> Reply:
-    return len(_value(session, _seen(session, args[0]), args[1]) or b"")
-
-
-def _hlen(session: Session, args: list[bytes]) -> Reply:
-    return len(_fields(session, _seen(session, args[0])))
-
-
-def _listed(session: Session, fields: list[bytes]) -> Generator[None, None, Reply]:
-    yield from fit_by_step(session, fields)
-    return [*fields]
-
-
-def _names(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
-    return _listed(session, list(fields))
-
-
-def _values(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
-    return _listed(session, list(fields.values()))
-
-
-def _pairs(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
-    yield from fit_by_step(session, list(fields), list(fields.values()))
-    pairs: list[tuple[Reply, Reply]] = []
-    rest = iter(fields.items())
-    while some := list(islice(rest, LOOKS_PER_STEP)):
-        pairs += some
-        yield
-    return Map(pairs)
-
-
-def _all_fields(tell: Tell, session: Session, args: list[bytes]) -> Reply:
-    """Return what `tell` tells of all fields, sorted."""
-    return finish(tell(session, _fields(session, _seen(session, args[0]))))
-
-
-def _all_fields_by_part(tell: Tell, session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
-    """Do the same by part, in no order: to sort a million fields takes long."""
-    found = _seen(session, args[0])
-    fields = {} if found is None else (yield from HASH.contents_by_part(session.view(found)))
-    return (yield from tell(session, fields))
-
-
-def _hscan(session: Session, args: list[bytes]) -> Reply:
-    cursor = parse_cursor(args[1])
-    found = _seen(session, args[0])
-    if found is None:
-        return [b"0", []]
-    options = parse_scan(args[2:], (b"MATCH", b"COUNT", b"NOVALUES"))
-    values = _fields(session, found)
-    following, fields = page(values, cursor, options.about)
-    listed: list[bytes] = []
-    for field in fields:
-        if options.pattern is None or options.pattern.matches(field):
-            listed += [field] if options.names_only else [field, values[field]]
-    session.must_fit_reply(listed)
-    return [b"%d" % following, list(listed)]
-
-
-def _hrandfield(session: Session, args: list[bytes]) -> Reply:
-    count = parse_within(args[1], -INT64_MAX) if len(args) > 1 else None
-    if len(args) > 3 or (len(args) == 3 and args[2].upper() != b"WITHVALUES"):
-        raise CommandError(SYNTAX)
-    if count is not None and len(args) == 3 and abs(count) > INT64_MAX // 2:
-        raise CommandError("ERR value is out of range")
-    found = _seen(session, args[0])
-    if found is None:
-        return None if count is None else []
-    values = _fields(session, found)
-    fields = list(values)
-    if count is None:
-        return fields[session.random(len(fields))]
-    chosen = choose_some(session, fields, count)
-    if len(args) == 2:
-        session.must_fit_reply(chosen)
-        return list(chosen)
-    session.must_fit_reply([*chosen, *(values[field] for field in chosen)])
-    return Pairs([(field, values[field]) for field in chosen])
+    return len(_value(session, seen_hash(session, args[0]), args[1]) or b"")
 
 
 # Writing
@@ -271,71 +178,6 @@ COMMANDS: tuple[Command[Session], ...] = (
     Command("hash", "HEXISTS key field", 3, KEY, "readonly fast", _hexists, "Says whether a hash has a field."),
     Command(
         "hash", "HSTRLEN key field", 3, KEY, "readonly fast", _hstrlen, "Returns the length of the value of a field."
-    ),
-    Command(
-        "hash", "HLEN key", 2, KEY, "readonly fast", _hlen, "Returns the number of fields.", "", "O(N) in the hash"
-    ),
-    Command(
-        "hash",
-        "HKEYS key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _names),
-        "Returns the names of all fields.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _names), _FIELDS_PER_STEP),
-    ),
-    Command(
-        "hash",
-        "HVALS key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _values),
-        "Returns the values of all fields.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _values), _FIELDS_PER_STEP),
-    ),
-    Command(
-        "hash",
-        "HGETALL key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _pairs),
-        "Returns all fields and their values.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _pairs), _FIELDS_PER_STEP),
-    ),
-    Command(
-        "hash",
-        "HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
-        -3,
-        KEY,
-        "readonly",
-        _hscan,
-        "Returns some fields, and the cursor for the next ones.",
-        "",
-        "O(N) in the hash, for every call",
-    ),
-    Command(
-        "hash",
-        "HRANDFIELD key [count [WITHVALUES]]",
-        -2,
-        KEY,
-        "readonly",
-        _hrandfield,
-        "Returns random fields.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
     ),
     Command(
         "hash",

@@ -15,7 +15,6 @@ from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.sets import has_member, seen_set
 from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking, parts_of_all
 from crdt_core.lattice.siblings import shows
-from crdt_core.replica.steps import finish
 from crdt_core.types import ORSET
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def _store(combine: Combine, session: Session, args: list[bytes]) -> Generator[N
     return len(members)
 
 
-def _sintercard(session: Session, args: list[bytes]) -> Reply:
+def _sintercard(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     numkeys = parse_within(args[0], 1, refusal="ERR numkeys should be greater than 0")
     if numkeys > len(args) - 1:
         raise CommandError("ERR Number of keys can't be greater than number of args")
@@ -90,7 +89,7 @@ def _sintercard(session: Session, args: list[bytes]) -> Reply:
             raise CommandError(SYNTAX)
         limit = parse_within(rest[1], 0, refusal="ERR LIMIT can't be negative")
         rest = rest[2:]
-    size = len(finish(_combined(session, args[1 : 1 + numkeys], _inter)))
+    size = len((yield from _combined(session, args[1 : 1 + numkeys], _inter)))
     return min(size, limit) if limit else size
 
 
@@ -178,9 +177,10 @@ COMMANDS: tuple[Command[Session], ...] = (
         -3,
         NO_KEYS,
         "readonly movablekeys",
-        _sintercard,
+        at_once(_sintercard),
         "Returns how many members all sets have in common.",
         "",
         "O(N) in all sets",
+        sliced=looking(_sintercard),
     ),
 )

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, parse_within
-from crdt_core.commands.choosing import choose_by_step, choose_some
+from crdt_core.commands.choosing import choose_by_step, parts_chosen
 from crdt_core.commands.command import KEY, TWO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
@@ -168,7 +168,7 @@ def _spop(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
         popped = [_choose(session, found)]
     else:
         popped = yield from choose_by_step(session, (yield from members_by_part(found)), count)
-    session.must_fit_reply(popped)
+    yield from fit_by_step(session, popped)
     if len(popped) == found.live and not found.type.removes_win:
         yield from delete_by_part(session.replica, args[0])
     else:
@@ -188,7 +188,7 @@ def _parts_popped(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # 
     return min(count, parts) + (parts // LOOKS_PER_STEP if count else 0)
 
 
-def _srandmember(session: Session, args: list[bytes]) -> Reply:
+def _srandmember(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     if len(args) > 2:
         raise CommandError(SYNTAX)
     count = parse_within(args[1], -INT64_MAX) if len(args) == 2 else None
@@ -197,9 +197,14 @@ def _srandmember(session: Session, args: list[bytes]) -> Reply:
         return None if count is None else []
     if count is None:
         return _choose(session, found)
-    chosen = choose_some(session, members_of(found), count)
-    session.must_fit_reply(chosen)
-    return list(chosen)
+    chosen = yield from choose_by_step(session, (yield from members_by_part(found)), count)
+    yield from fit_by_step(session, chosen)
+    return [*chosen]
+
+
+def _parts_looked_at(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
+    """Return what SRANDMEMBER costs in parts. Without a count it looks at few members."""
+    return (parts_under(replica, args[0]) + parts_chosen(args[1:])) // LOOKS_PER_STEP if len(args) > 1 else 0
 
 
 def _sscan(session: Session, args: list[bytes]) -> Reply:
@@ -299,11 +304,12 @@ COMMANDS: tuple[Command[Session], ...] = (
         -2,
         KEY,
         "readonly",
-        _srandmember,
+        at_once(_srandmember),
         "Returns random members.",
         "",
         "O(1), with a count O(N) in the set",
         heavy=True,
+        sliced=Sliced(_srandmember, _parts_looked_at),
     ),
     Command(
         "set",

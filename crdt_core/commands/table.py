@@ -26,6 +26,7 @@ from crdt_core.commands import (
     sets,
     strings,
     typed_sets,
+    whole_hashes,
 )
 from crdt_core.commands.arguments import shown_in_c, wrong_number
 from crdt_core.commands.redis_commands import REDIS_COMMANDS
@@ -52,6 +53,7 @@ _FAMILIES = (
     set_algebra,
     remove_wins,
     hashes,
+    whole_hashes,
     hyperloglogs,
     flags,
     keys,

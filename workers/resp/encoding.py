@@ -67,21 +67,22 @@ def encode(reply: Any, *, resp3: bool) -> bytes:
 
 def encode_by_step(reply: Any, *, resp3: bool) -> Generator[None, None, Encoded]:
     """Return the encoded reply; yield after every few of its items."""
-    if type(reply) not in (list, SetOf, Map):
+    kind = type(reply)
+    if kind not in (list, SetOf, Map, Pairs):
         return Encoded([encode(reply, resp3=resp3)])
-    items = reply if type(reply) is list else reply.items
+    items, in_pairs = reply if kind is list else reply.items, kind in (Map, Pairs)
     head: list[bytes] = []
-    _append(type(reply)([]), head, resp3)
-    sign, count = head[0][:1], len(items) * (2 if type(reply) is Map and not resp3 else 1)
+    _append(kind([]), head, resp3)
+    sign, count = head[0][:1], len(items) * (2 if in_pairs and not resp3 else 1)
     pieces = [b"%b%d\r\n" % (sign, count)]
     rest = iter(items)
     while some := list(islice(rest, _ITEMS_PER_STEP)):
         out: list[bytes] = []
         for item in some:
-            if type(reply) is Map:
+            if in_pairs and not (resp3 and kind is Pairs):
                 _append_all(item, out, resp3)
             else:
-                _append(item, out, resp3)
+                _append([*item] if in_pairs else item, out, resp3)
         pieces.append(b"".join(out))
         yield
     return Encoded(pieces)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from itertools import chain, islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +23,6 @@ import hiredis
 import structlog
 
 from crdt_core.codec.header import Header, decode_header, encode_header
-from crdt_core.codec.records import Changes, lasting
 from crdt_core.errors import DamagedState, InvariantBroken, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.incarnations import decode_formers
@@ -34,13 +32,12 @@ from workers.storage.object_keys import delete_objects
 from workers.storage.ownership import RETRY_S, Ownership
 from workers.storage.refill import Refill
 from workers.storage.requests import (
-    batches,
     quarantine_entry,
-    record_commands,
     replace_links,
     set_header,
     stream_commands,
 )
+from workers.storage.slices import batches_of, is_little, leave_out_what_goes
 from workers.storage.staging import STAGED_FIELDS, Staging
 from workers.wire.connection import TooManyBytes
 from workers.wire.keys import DELTA_FIELD, Keys
@@ -48,7 +45,7 @@ from workers.wire.replies import locating_malformed, pairs, text
 from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.node.events import Commit
@@ -246,8 +243,8 @@ class Store:
         has taken the replica over, and `InvariantBroken` where another process has continued its history.
         """
         if commit.earlier:
-            await _leave_out_what_goes(commit)
-        is_staged = bool(commit.earlier) and not self._is_little(commit)
+            await leave_out_what_goes(commit)
+        is_staged = bool(commit.earlier) and not is_little(self.keys, commit)
         confirmed = self._ownership.turn
         reached, turn = confirmed, confirmed + 1
         while reached < turn or self._may_be_staged:
@@ -352,17 +349,9 @@ class Store:
         *_, watched = await self._ownership.ask(("MULTI",), *replacement, ("EXEC",), *self._ownership.watch())
         self._ownership.turn_reached(watched)
 
-    def _is_little(self, commit: Commit) -> bool:
-        """Return whether all that slices have changed goes into one batch of commands."""
-        return next(islice(self._batches_of(commit), 1, None), None) is None
-
-    def _batches_of(self, commit: Commit) -> Iterator[list[RedisCommand]]:
-        commands = (record_commands(self.keys, changes) for changes in (*commit.earlier, commit.records))
-        return batches(chain.from_iterable(commands))
-
     async def _commit_staged(self, commit: Commit, header: dict[str, bytes]) -> int:
         """Stage the objects that `commit` changes, and commit; return the turn that Redis is at."""
-        await self._staging.put(self._batches_of(commit), self._token)
+        await self._staging.put(batches_of(self.keys, commit), self._token)
         rest = stream_commands(self.keys, commit, self._log_entries_max)
         return await self._send_staged([*rest, set_header(self.keys, {**header, **STAGED_FIELDS})], commit)
 
@@ -401,14 +390,3 @@ class Store:
 
     def _record_trouble(self, reason: str) -> None:
         self.trouble = Trouble(self.trouble.since_s if self.trouble else monotonic(), reason)
-
-
-async def _leave_out_what_goes(commit: Commit) -> None:
-    """Leave out of the slices of `commit` what a later one drops, and let others have the event loop in between."""
-    kept: list[Changes] = []
-    for changes in lasting([*commit.earlier, commit.records]):
-        if changes:
-            kept.append(changes)
-        await asyncio.sleep(0)
-    kept.reverse()
-    *commit.earlier, commit.records = kept or [Changes()]

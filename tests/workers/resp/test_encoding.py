@@ -62,6 +62,7 @@ def test_what_is_no_reply_cannot_be_encoded() -> None:
         [b"%d" % number for number in range(100)],
         SetOf([b"%d" % number for number in range(100)]),
         Map([(b"%d" % number, b"v") for number in range(100)]),
+        Pairs([(b"%d" % number, b"v") for number in range(100)]),
         b"one",
         None,
     ],

@@ -26,6 +26,11 @@ READS = (
     (b"HKEYS", b"hash"),
     (b"HVALS", b"hash"),
     (b"HGETALL", b"hash"),
+    (b"HLEN", b"hash"),
+    (b"HRANDFIELD", b"hash", b"400"),
+    (b"HRANDFIELD", b"hash", b"400", b"WITHVALUES"),
+    (b"SRANDMEMBER", b"set", b"400"),
+    (b"SINTERCARD", b"2", b"set", b"set"),
 )
 
 
@@ -50,9 +55,9 @@ async def fill(peer: Peer) -> None:
 
 
 def in_order(reply: Any) -> Any:
-    if isinstance(reply, dict):
-        return sorted(reply.items())
-    return sorted(reply)
+    if isinstance(reply, int):
+        return reply
+    return sorted(reply.items() if isinstance(reply, dict) else reply)
 
 
 def slices_of(face: InProcess) -> list[bool]:

@@ -1,0 +1,201 @@
+"""HGETALL and its like: commands that look at all fields of a hash.
+
+A field may have several parts, so they look at every part. Where that is much, they run by part.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
+
+from crdt_core.commands.arguments import SYNTAX, parse_within
+from crdt_core.commands.choosing import choose_by_step, parts_chosen
+from crdt_core.commands.command import KEY, Command, Sliced
+from crdt_core.commands.hashes import seen_hash
+from crdt_core.commands.replies import CommandError, Map, Pairs
+from crdt_core.commands.scan import page, parse_cursor, parse_scan
+from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking
+from crdt_core.replica.deleting import parts_under
+from crdt_core.replica.steps import finish
+from crdt_core.types import HASH
+from crdt_core.types.counters import INT64_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from crdt_core.commands.replies import Reply
+    from crdt_core.commands.session import Session
+    from crdt_core.replica.replica import Replica
+    from crdt_core.types.object import Object
+
+__all__ = ["COMMANDS"]
+
+_FIELDS_PER_STEP = 5
+"""So many fields are read in the time of a step."""
+
+Tell: TypeAlias = "Callable[[Session, dict[bytes, bytes]], Generator[None, None, Reply]]"
+"""Returns what a command tells of all fields of a hash."""
+
+
+def _fields(session: Session, found: Object | None) -> dict[bytes, bytes]:
+    return {} if found is None else HASH.value(session.view(found))
+
+
+def _hlen(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    found = seen_hash(session, args[0])
+    return 0 if found is None else len((yield from HASH.contents_by_part(session.view(found))))
+
+
+def _listed(session: Session, fields: list[bytes]) -> Generator[None, None, Reply]:
+    yield from fit_by_step(session, fields)
+    return [*fields]
+
+
+def _names(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
+    return _listed(session, list(fields))
+
+
+def _values(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
+    return _listed(session, list(fields.values()))
+
+
+def _pairs(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
+    yield from fit_by_step(session, list(fields), list(fields.values()))
+    pairs: list[tuple[Reply, Reply]] = []
+    rest = iter(fields.items())
+    while some := list(islice(rest, LOOKS_PER_STEP)):
+        pairs += some
+        yield
+    return Map(pairs)
+
+
+def _all_fields(tell: Tell, session: Session, args: list[bytes]) -> Reply:
+    """Return what `tell` tells of all fields, sorted."""
+    return finish(tell(session, _fields(session, seen_hash(session, args[0]))))
+
+
+def _all_fields_by_part(tell: Tell, session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    """Do the same by part, in no order: to sort a million fields takes long."""
+    found = seen_hash(session, args[0])
+    fields = {} if found is None else (yield from HASH.contents_by_part(session.view(found)))
+    return (yield from tell(session, fields))
+
+
+def _hscan(session: Session, args: list[bytes]) -> Reply:
+    cursor = parse_cursor(args[1])
+    found = seen_hash(session, args[0])
+    if found is None:
+        return [b"0", []]
+    options = parse_scan(args[2:], (b"MATCH", b"COUNT", b"NOVALUES"))
+    values = _fields(session, found)
+    following, fields = page(values, cursor, options.about)
+    listed: list[bytes] = []
+    for field in fields:
+        if options.pattern is None or options.pattern.matches(field):
+            listed += [field] if options.names_only else [field, values[field]]
+    session.must_fit_reply(listed)
+    return [b"%d" % following, list(listed)]
+
+
+def _hrandfield(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
+    count = parse_within(args[1], -INT64_MAX) if len(args) > 1 else None
+    if len(args) > 3 or (len(args) == 3 and args[2].upper() != b"WITHVALUES"):
+        raise CommandError(SYNTAX)
+    if count is not None and len(args) == 3 and abs(count) > INT64_MAX // 2:
+        raise CommandError("ERR value is out of range")
+    found = seen_hash(session, args[0])
+    if found is None:
+        return None if count is None else []
+    values = yield from HASH.contents_by_part(session.view(found))
+    fields = list(values)
+    if count is None:
+        return fields[session.random(len(fields))]
+    chosen = yield from choose_by_step(session, fields, count)
+    if len(args) == 2:
+        return (yield from _listed(session, chosen))
+    yield from fit_by_step(session, chosen, list(map(values.__getitem__, chosen)))
+    return Pairs([(field, values[field]) for field in chosen])
+
+
+def _fields_looked_at(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
+    return parts_under(replica, args[0]) // _FIELDS_PER_STEP + parts_chosen(args[1:]) // LOOKS_PER_STEP
+
+
+COMMANDS: tuple[Command[Session], ...] = (
+    Command(
+        "hash",
+        "HLEN key",
+        2,
+        KEY,
+        "readonly fast",
+        at_once(_hlen),
+        "Returns the number of fields.",
+        "",
+        "O(N) in the hash",
+        sliced=looking(_hlen, _FIELDS_PER_STEP),
+    ),
+    Command(
+        "hash",
+        "HKEYS key",
+        2,
+        KEY,
+        "readonly",
+        partial(_all_fields, _names),
+        "Returns the names of all fields.",
+        "",
+        "O(N) in the hash",
+        heavy=True,
+        sliced=looking(partial(_all_fields_by_part, _names), _FIELDS_PER_STEP),
+    ),
+    Command(
+        "hash",
+        "HVALS key",
+        2,
+        KEY,
+        "readonly",
+        partial(_all_fields, _values),
+        "Returns the values of all fields.",
+        "",
+        "O(N) in the hash",
+        heavy=True,
+        sliced=looking(partial(_all_fields_by_part, _values), _FIELDS_PER_STEP),
+    ),
+    Command(
+        "hash",
+        "HGETALL key",
+        2,
+        KEY,
+        "readonly",
+        partial(_all_fields, _pairs),
+        "Returns all fields and their values.",
+        "",
+        "O(N) in the hash",
+        heavy=True,
+        sliced=looking(partial(_all_fields_by_part, _pairs), _FIELDS_PER_STEP),
+    ),
+    Command(
+        "hash",
+        "HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
+        -3,
+        KEY,
+        "readonly",
+        _hscan,
+        "Returns some fields, and the cursor for the next ones.",
+        "",
+        "O(N) in the hash, for every call",
+    ),
+    Command(
+        "hash",
+        "HRANDFIELD key [count [WITHVALUES]]",
+        -2,
+        KEY,
+        "readonly",
+        at_once(_hrandfield),
+        "Returns random fields.",
+        "",
+        "O(N) in the hash",
+        heavy=True,
+        sliced=Sliced(_hrandfield, _fields_looked_at),
+    ),
+)
