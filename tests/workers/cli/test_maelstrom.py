@@ -40,7 +40,8 @@ def test_a_node_in_memory_answers_without_redis_or_a_log_or_the_metadata_of_pack
     loaded = tmp_path / "loaded"
     program = f"""
 import atexit, sys
-atexit.register(lambda: print(*sys.modules, file=open({str(loaded)!r}, "w")))
+before = {{*sys.modules}}
+atexit.register(lambda: print(*sys.modules.keys() - before, file=open({str(loaded)!r}, "w")))
 sys.argv = ["deltaic", "maelstrom", "echo"]
 from workers.cli import main
 main()
