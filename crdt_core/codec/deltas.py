@@ -54,7 +54,10 @@ def encode_writes(writes: Sequence[Write]) -> bytes:
 def encode_delta_of(outline: Delta, pieces: Iterable[bytes]) -> bytes:
     """Return what `encode_delta` returns for `outline` with the writes in `pieces`, each from `encode_writes`."""
     head, tail = _split(encode_delta(outline))
-    return b"%b%b%b" % (head, b",".join(pieces), tail)
+    parts = [head]
+    for piece in pieces:  # joined once: one copy of many megabytes is enough
+        parts += (piece, b",")
+    return b"".join([*(parts[:-1] if len(parts) > 1 else parts), tail])
 
 
 def decode_delta(data: bytes) -> Delta:

@@ -7,6 +7,7 @@ keeps its type. Otherwise the policies for the new name say the type, or else it
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, check_database
@@ -15,7 +16,7 @@ from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.patterns import Pattern
 from crdt_core.commands.replies import OK, CommandError, Status
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import at_once, parts_of_all
+from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, parts_of_all
 from crdt_core.replica.deleting import delete_by_part
 from crdt_core.types import FAMILIES
 from crdt_core.types.members import RESERVED
@@ -100,7 +101,12 @@ def _flush(session: Session, args: list[bytes]) -> Reply:
 
 def _flush_by_part(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     _check_flush(args)
-    for key in list(session.state.keys()):
+    noted: list[list[bytes]] = []
+    rest = iter(session.state.keys())
+    while some := list(islice(rest, LOOKS_PER_STEP)):
+        noted.append(some)
+        yield
+    for key in chain.from_iterable(noted):
         if not key.startswith(RESERVED):
             yield from delete_by_part(session.replica, key)
     return OK

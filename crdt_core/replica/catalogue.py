@@ -130,9 +130,10 @@ class Catalogue:
         The catalogue may change while the caller iterates. An address that is added or removed meanwhile is yielded or
         not; every other address is yielded once. The call notes all keys, the iteration costs the same at each step.
         """
-        return self._addresses_of(list(self.objects.values()))
+        return self.addresses_of(list(self.objects.values()))
 
-    def _addresses_of(self, heads: list[Object]) -> Iterator[Address]:
+    def addresses_of(self, heads: Iterable[Object]) -> Iterator[Address]:
+        """Yield the same of the objects under the keys of `heads`."""
         for head in heads:
             for object_ in list(head.chain()):
                 if object_.clears:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from crdt_core.lattice.clocks import VersionVector
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Generator
 
     from crdt_core.lattice.clocks import Dot, ReplicaId
     from crdt_core.lattice.deltas import Address
@@ -59,6 +59,20 @@ class ChangeIndex:
         self._size += len(entry)
         while self._size > self._limit:
             self._forget_oldest(max(self._entries, key=lambda replica: len(self._entries[replica])))
+
+    def make_room(self, replica: ReplicaId, amount: int, size: int) -> Generator[None, None, None]:
+        """Forget all of `replica` if a commit with `amount` addresses does not fit; yield after every `size` of them.
+
+        `add` does the same at once.
+        """
+        forgotten = 0
+        while amount > self._limit and self._entries.get(replica):
+            before = self._size
+            self._forget_oldest(replica)
+            forgotten += before - self._size
+            if forgotten >= size:
+                forgotten = 0
+                yield
 
     def since(self, clock: VersionVector) -> dict[Address, None] | None:
         """Return the addresses that commits beyond `clock` changed, each once, or `None` if that is forgotten."""

@@ -178,6 +178,7 @@ class Replica(ReplicaState):
                 if chosen:
                     take(chosen)
                 yield
+        yield from self._change_index.make_room(self.id, len(written), size)
         dot = Dot(self.id, self.clock[self.id] + 1)
         delta = Delta(dot, VersionVector(self.clock), hlc, ())
         self.uncommitted, self._clears, self._writes_members = {}, False, False
@@ -221,6 +222,8 @@ class Replica(ReplicaState):
         elif outcome is Applied.YES:
             steps = apply_by_part(self.catalogue, delta, self._full_deps(delta), rows)
             yield from in_slices(steps, size, self.catalogue.take_slice)
+            for _ in self._change_index.make_room(delta.dot.replica, len(writes), size):
+                yield Changes()
             self.clock.advance(delta.dot)
             self._change_index.add(delta.dot, writes)
             self._read_members()

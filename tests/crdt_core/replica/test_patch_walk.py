@@ -240,11 +240,12 @@ def test_small_parts_fill_a_message_only_as_far_as_a_turn_may_take() -> None:
     replica.commit(NOW)
     replica.take_changes()
     walk = PatchWalk(replica, None)
+    assert not walk.take(1 << 20, 20), "to note five keys is one look"
     assert len(walk.take(1 << 20, 10 * LOOKS_PER_LISTING)) == 10
 
 
 def test_the_beginning_of_a_walk_over_many_keys_is_no_longer_than_any_other_piece() -> None:
-    """To note a million keys took 15 ms, and the first piece of a backup listed as many parts as the others, too."""
+    """To note a million keys took 0.1 s, and a search for cycles as much, while the node answered nobody."""
     replica = Replica("n1")
     for number in range(5000):
         replica.write(b"key %d" % number, GSET, b"x", True)
@@ -255,5 +256,25 @@ def test_the_beginning_of_a_walk_over_many_keys_is_no_longer_than_any_other_piec
         before = walk.done
         walk.take(1 << 20, 60)
         looked.append(walk.done - before)
-    assert looked[:3] == [0, 4, 12], "5000 keys are as much as 100 looks, and each part that is listed as 5"
+    assert looked[:18] == [0] * 16 + [4, 12], "5000 keys are as much as 1000 looks, and each part that is listed as 5"
     assert sum(looked) == 5000
+
+
+def test_what_changes_while_the_keys_are_noted_is_listed_once_more() -> None:
+    replica = Replica("n1")
+    for number in range(500):
+        replica.write(b"key %d" % number, ORSET, b"x", True)
+    replica.commit(NOW)
+    replica.take_changes()
+    walk = PatchWalk(replica, None)
+    assert not walk.take(1 << 20, 40)
+    replica.delete(b"key 7")
+    replica.write(b"new", ORSET, b"x", True)
+    replica.commit(NOW)
+    replica.take_changes()
+    parts = []
+    while not walk.ended:
+        parts += walk.take(1 << 20, 60)
+    listed = {part[:3]: part.siblings for part in parts if part.siblings}
+    assert listed == {part[:3]: part.siblings for part in replica.patch(None, NOW).parts}
+    assert (b"new", "orset", b"x") in listed
