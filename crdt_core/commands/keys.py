@@ -101,15 +101,23 @@ def _flush(session: Session, args: list[bytes]) -> Reply:
 
 def _flush_by_part(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     _check_flush(args)
-    noted: list[list[bytes]] = []
-    rest = iter(session.state.keys())
-    while some := list(islice(rest, LOOKS_PER_STEP)):
-        noted.append(some)
-        yield
-    for key in chain.from_iterable(noted):
+    for key in chain.from_iterable((yield from _keys_by_step(session))):
         if not key.startswith(RESERVED):
             yield from delete_by_part(session.replica, key)
     return OK
+
+
+def _keys_by_step(session: Session) -> Generator[None, None, list[list[bytes]]]:
+    """Return all keys; yield whenever some are noted. Where a key goes that has nothing left, it begins again."""
+    objects = session.replica.catalogue.objects
+    while True:
+        size, rest = len(objects), iter(objects)
+        noted: list[list[bytes]] = []
+        while len(objects) == size and (some := list(islice(rest, LOOKS_PER_STEP))):
+            noted.append(some)
+            yield
+        if len(objects) == size:
+            return noted
 
 
 def _check_flush(args: list[bytes]) -> None:

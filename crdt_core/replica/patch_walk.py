@@ -141,9 +141,10 @@ class PatchWalk:
         A list of a million takes 0.1 s to make, and a search for cycles as long to look at.
         """
         objects = self._replica.catalogue.objects
+        size = len(objects)  # a key that had nothing left when the walk began goes without being recorded
         noted: list[list[Object]] = []
         rest = iter(objects.values())
-        while not self._changed:
+        while not self._changed and len(objects) == size:
             some = list(islice(rest, _KEYS_PER_LOOK))
             if not some:
                 return _emptied(noted)

@@ -340,3 +340,13 @@ def test_the_first_read_of_a_large_commit_does_not_go_through_all_of_it() -> Non
         assert found.live == members
         costs.append(cost)
     assert costs[0] == costs[1]
+
+
+def test_a_flush_goes_on_although_a_key_before_it_has_nothing_left() -> None:
+    """Slices persist what came before it while it notes which keys there are."""
+    keys = [f"SET k{number} v" for number in range(400)]
+    sliced, whole = node_with(OPTIONS, *keys), node_with(ROOMY, *keys)
+    for node in (sliced, whole):
+        take_turns(node, execute("SADD fresh x", "DEL fresh", "FLUSHALL"))
+    assert whole_state(sliced.replica) == whole_state(whole.replica)
+    assert not any(is_shown(sliced, key) for key in list(sliced.replica.keys()))

@@ -278,3 +278,24 @@ def test_what_changes_while_the_keys_are_noted_is_listed_once_more() -> None:
     listed = {part[:3]: part.siblings for part in parts if part.siblings}
     assert listed == {part[:3]: part.siblings for part in replica.patch(None, NOW).parts}
     assert (b"new", "orset", b"x") in listed
+
+
+def test_a_key_that_had_nothing_left_may_go_while_the_keys_are_noted() -> None:
+    """Found by the simulator (seed 1300582): its worker ended, because the dict of all keys had become smaller."""
+    replica = Replica("n1")
+    for number in range(500):
+        replica.write(b"key %d" % number, ORSET, b"x", True)
+    replica.commit(NOW)
+    replica.take_changes()
+    replica.delete(b"key 7")
+    replica.commit(NOW)
+    replica.take_changes()
+    replica.stabilise(replica.clock, 1000)
+    walk = PatchWalk(replica, None)
+    assert not walk.take(1 << 20, 40)
+    replica.take_changes()
+    assert len(replica.catalogue.objects) == 499
+    parts = []
+    while not walk.ended:
+        parts += walk.take(1 << 20, 60)
+    assert len(parts) == 499
