@@ -303,6 +303,26 @@ def test_a_machine_with_writes_of_which_nobody_can_hear_any_more_ends_until_its_
     assert AdmitIncarnation(FIRST, decision.replica).run(replica, NOW)
 
 
+def test_a_machine_asks_only_a_member_that_has_recorded_it() -> None:
+    """Found by the simulator: only a member that was removed had recorded it. It asked the others for ever.
+
+    What the machine itself knows of its addition counts for nothing: no member hears that from it.
+    """
+    second_alone = Members({id_: fact for id_, fact in BOTH.facts.items() if id_ != FIRST}, {})
+    left = replace(ended(Standing.LEAVING, REMOVED_BY_HAND), node="n4")
+    leaving = second_alone.joined(Members({"n4": left}, {}))
+    n1, n2 = (NodeEvidence(name, members=leaving, running=True) for name in ("n1", "n2"))
+    n4 = NodeEvidence("n4", members=BOTH.joined(Members({"n4": replace(left, standing=Standing.ACTIVE)}, {})))
+    decision = decide("n3", OWN, {"n1": n1, "n2": n2, "n4": n4}, nonce="c0de")
+    assert isinstance(decision, Wait), "n1 or n2 may still hear of it, as n4 still leaves"
+    assert "no member that answers has recorded this machine" in decision.reason
+    others = {"n1": replace(n1, members=BOTH), "n2": n2, "n4": n4}
+    assert isinstance(decision := decide("n3", OWN, others, nonce="c0de"), ComeBack)
+    assert decision.sponsor == Sponsor("n1", "n1"), "and not n2, which would be the other choice"
+    others["n1"] = replace(n1, members=BOTH, running=False)
+    assert isinstance(decide("n3", OWN, others, nonce="c0de"), Wait)
+
+
 def test_a_machine_that_was_removed_does_not_take_the_id_of_its_namesake() -> None:
     """Found by the simulator: it joined under that id, as if it had been added again, and both used the same dots."""
     removed = fleet(n3_07b3e8=ended(Standing.LEAVING, REMOVED_BY_HAND), n3_4f2a91=active("n3"))

@@ -344,6 +344,30 @@ async def test_a_name_is_read_again_where_another_machine_is_found_to_keep_it(
     assert (start.replica, start.sponsor) == ("n1-4f2a91", Sponsor("n3", "n3-4f2a91"))
 
 
+async def test_a_removed_node_does_not_say_which_machine_keeps_a_name(
+    starting: Starting, elsewhere: ValkeyServer
+) -> None:
+    """Only n2, which was removed before anybody heard of that, has recorded a later id of the first of two n3.
+
+    The node read that machine as n3, and waited for ever, although the second runs. Found by the simulator, seed
+    1402238.
+    """
+    client = starting.client
+    first, second = ("n3-07b3e8.2", "active", "n3", "", elsewhere.url), ("n3-4f2a91", "active", "n3", "", starting.url)
+    members = [("n1-4f2a91", "active", "n1", "", ""), ("n2", "leaving", "n2", "removed", 1), second]
+    publish_members(client, "n1", *members)
+    publish(client, "n1", replica="n1-4f2a91", joining="1", clock={"n2": 1})
+    publish_members(client, "n2", ("n2", "active", "n2", "", ""), first, second)
+    publish(client, "n2", replica="n2", founders=["n2"], clock={"n2": 9})
+    publish_members(client, "n3", *members)
+    publish(client, "n3", replica="n3-4f2a91", clock={"n2": 1}, owner="of the second")
+    client.set(Keys("n3").alive, "of the second")
+    with elsewhere.client() as other:
+        publish(other, "n3", replica="n3-07b3e8.2", clock={"n2": 5})
+    start = await asyncio.wait_for(starting.decide(), 10)
+    assert (start.replica, start.sponsor) == ("n1-4f2a91", Sponsor("n3", "n3-4f2a91"))
+
+
 async def test_what_a_machine_has_seen_counts_also_if_another_one_keeps_its_name(
     starting: Starting, elsewhere: ValkeyServer
 ) -> None:
