@@ -77,9 +77,12 @@ def _knows_the_end(world: World, host: Host, name: str) -> bool:
 
 
 def remove_a_node(world: World, host: Host) -> bool:
-    """Asks `host` to remove another node; once a run, as nodes that remove each other both end."""
+    """Asks `host` to remove another node; once a run, as nodes that remove each other both end.
+
+    Nobody removes a node while another has a damaged state: it may be the only one that could give that back.
+    """
     process = _serving(host)
-    if world.removed or process is None:
+    if world.removed or process is None or any(other.spoilt for other in world.hosts.values()):
         return False
     peers = sorted(process.node.membership.peers)
     if len(peers) < _MEMBERS_MIN:

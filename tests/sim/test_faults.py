@@ -7,7 +7,7 @@ from random import Random
 
 from crdt_core.codec.records import STATE, Record
 from crdt_core.node.events import Commit
-from tests.sim.changes import add_two_machines
+from tests.sim.changes import add_two_machines, remove_a_node
 from tests.sim.faults import FAULTS
 from tests.sim.plan import Plan
 from tests.sim.starting import start
@@ -42,6 +42,18 @@ def test_a_node_does_not_lose_its_tail_while_another_has_a_damaged_state() -> No
     world.hosts["n2"].spoilt = False
     strike(world, world.hosts["n1"])
     assert not world.hosts["n1"].lives
+
+
+def test_nobody_removes_a_node_while_another_has_a_damaged_state() -> None:
+    """It was the only one that could give the state back, and the world came to rest without a node."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2", "n3"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    world.hosts["n1"].spoilt = True
+    assert not remove_a_node(world, world.hosts["n1"])
+    assert not remove_a_node(world, world.hosts["n2"])
+    world.hosts["n1"].spoilt = False
+    assert remove_a_node(world, world.hosts["n1"])
 
 
 def test_a_hash_goes_with_its_last_field() -> None:
