@@ -40,7 +40,7 @@ from crdt_core.errors import DamagedState, HalfRestored, NotAMember
 from crdt_core.membership.decisions import ComeBack, Join, Resume, Wait
 from crdt_core.membership.evidence import OperatorOverride, combined_members
 from crdt_core.membership.incarnations import next_incarnation
-from crdt_core.membership.namesakes import ids_of_machine, is_forgotten
+from crdt_core.membership.namesakes import ids_under_any_name, is_forgotten
 from crdt_core.membership.situation import Situation
 from crdt_core.types.members import ABSENT, NAMESAKE, REMOVED_BY_HAND, machine_of
 
@@ -118,21 +118,23 @@ class _Choice(Situation):
         reason = f"another machine was added as {self.name} at the same time, and keeps the name"
         if is_forgotten(self.members, self.name):
             reason = f"no member that answers has recorded that the machine goes on as {self.name}"
-        sponsor, machine = self.sponsor(), self.displaced
-        known = [*ids_of_machine(self.members, machine), *self.members.ids_of(machine)]
+        machine = self.displaced
+        told = combined_members(self.others.values(), (self.name, *self.others))
+        is_known = bool(ids_under_any_name(told, machine))
         has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
         may_be_heard_of = bool(self.unreachable or (self.members.leaving and not self.abandoned))
-        if not self.own.replica or not (known or may_be_heard_of):
+        if not self.own.replica or not (is_known or may_be_heard_of):
             new = machine if has_written else "ANOTHER-NAME"
             reason = f"{reason}; call its section [nodes.{new}] in the fleet file"
             raise NotAMember(self.name, reason, f"deltaic node add {new}")
-        if not known:
+        if not is_known:
             return Wait(
                 f"{reason}; no member that answers has recorded this machine, so none can record a new id for it"
             )
-        if sponsor is None:
+        if (sponsor := self.sponsor(machine=machine)) is None:
             return Wait(f"{reason}; it needs a new id, but no member runs that could record it")
-        new = next_incarnation(machine, [self.own.replica, *known], self.nonce if self.unreachable else "")
+        taken = [self.own.replica, *ids_under_any_name(self.members, machine)]
+        new = next_incarnation(machine, taken, self.nonce if self.unreachable else "")
         return ComeBack(new, sponsor, reason, fresh=True, renamed=machine if machine != self.name else "")
 
     def decide_as_member(self, *, patient: bool) -> Decision:

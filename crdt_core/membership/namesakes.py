@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.types.members import Members
 
-__all__ = ["displaced_machine", "ids_of_machine", "is_forgotten", "namesakes"]
+__all__ = ["displaced_machine", "ids_of_machine", "ids_under_any_name", "is_forgotten", "namesakes"]
 
 
 def displaced_machine(members: Members, node: str, own: Iterable[ReplicaId]) -> str:
@@ -54,6 +54,11 @@ def ids_of_machine(members: Members, machine: str) -> list[ReplicaId]:
         for id_ in members.ids_of(node)
         if machine_of(id_, node) == machine
     ]
+
+
+def ids_under_any_name(members: Members, machine: str) -> list[ReplicaId]:
+    """Return all ids that `machine` has had: under a name that another machine keeps, and under its own."""
+    return [*ids_of_machine(members, machine), *members.ids_of(machine)]
 
 
 def is_forgotten(members: Members, machine: str) -> bool:

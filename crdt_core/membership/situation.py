@@ -139,8 +139,8 @@ class Situation:
         told = combined_members(self.others.values(), (self.name, *self.others))
         return [id_ for id_, held in sorted(self.own.clock.items()) if held > self._last_possible(id_, told, held)]
 
-    def sponsor(self, newcomer: ReplicaId = "") -> Sponsor | None:
-        return choose_sponsor(self.name, self.others, self.members, newcomer)
+    def sponsor(self, newcomer: ReplicaId = "", machine: str = "") -> Sponsor | None:
+        return choose_sponsor(self.name, self.others, self.members, newcomer, machine)
 
     def next_id(self) -> ReplicaId:
         """Return an id of this machine that the node has never had."""

@@ -16,7 +16,7 @@ from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import NotAMember
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.decisions import ComeBack, Resume, Wait, start_of
-from crdt_core.membership.evidence import departed, disowned
+from crdt_core.membership.evidence import combined_members, departed, disowned
 from crdt_core.membership.identity import decide
 from crdt_core.types.members import MEMBERS_KEY, Members, machine_of
 from tests.sim.addresses import address_of, host_of
@@ -126,7 +126,8 @@ def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, Nod
 
     A name is read again once another machine is found to keep it. What the first one said counts under its own name.
     """
-    world, members = host.world, read_evidence(host).members
+    world, own = host.world, read_evidence(host)
+    members = own.members
     found: dict[str, NodeEvidence | None] = {}
     read: dict[tuple[str, Host | None], NodeEvidence | None] = {}
     while True:
@@ -140,8 +141,7 @@ def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, Nod
         if not new:
             former = [(name, record) for (name, _), record in read.items() if record and record is not found[name]]
             return {machine_of(record.replica, name): record for name, record in former if record.replica} | found
-        for record in found.values():
-            members = members if record is None else members.joined(record.members)
+        members = combined_members((own, *found.values()), (), own)
 
 
 def disowned_by_peers(host: Host) -> str:

@@ -22,7 +22,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import CorruptState, Malformed, NotAMember, PeerError, StoreUnavailable, UnknownNode, WorldError
 from crdt_core.membership.decisions import ComeBack, Wait, start_of
-from crdt_core.membership.evidence import departed
+from crdt_core.membership.evidence import combined_members, departed
 from crdt_core.membership.identity import decide
 from crdt_core.membership.incarnations import name_at_addition
 from crdt_core.types.members import machine_of
@@ -216,8 +216,7 @@ async def _evidence_of_peers(
             unresponsive.clear()
             former = [(node, found) for (node, _), found in read.items() if found and found is not evidence[node]]
             return {machine_of(found.replica, node): found for node, found in former if found.replica} | evidence
-        for found in evidence.values():
-            peers.members = peers.members if found is None else peers.members.joined(found.members)
+        peers.members = combined_members((own, *evidence.values()), (), own)
 
 
 async def _check_lives_nowhere_else(name: str, own: NodeEvidence, peers: Peers) -> None:
