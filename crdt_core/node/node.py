@@ -246,7 +246,7 @@ class Node:
             self._discard_slices(self._in_slices)
         catalogue.in_flight, catalogue.keys_in_flight = {}, []
         clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
-        return Confirmed(clock, stable, catalogue.digest, len(catalogue.tombstones), replica.members)
+        return Confirmed(clock, stable, catalogue.digest, catalogue.tombstones.size, replica.members)
 
     def note_readers(self, nodes: frozenset[str]) -> None:
         """Take in which `nodes` can read all that this version writes: those of 0.1.0 cannot.

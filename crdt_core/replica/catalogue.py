@@ -23,6 +23,7 @@ from crdt_core.lattice.siblings import has_tombstone, shows, unfold
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
 from crdt_core.replica.discards import Discards
 from crdt_core.replica.sharded import sharded
+from crdt_core.replica.tombstones import Tombstones
 from crdt_core.types import View
 from crdt_core.types.object import Object
 
@@ -46,7 +47,7 @@ class Catalogue:
 
     `objects` maps each key to its head, the object that was made first there; `Object.chain` gives the type conflicts,
     too. `digest` is the digest of the state at the last `take_changes`. `tombstones` maps the addresses with
-    tombstones, the oldest first, to what each adds to `removals`, the sum of their hashes at that time. `expiring`
+    tombstones to what each adds to `removals`, the sum of their hashes at that time. `expiring`
     holds the keys that may have a deadline. `size` is the number of parts.
 
     `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
@@ -75,7 +76,7 @@ class Catalogue:
         self.replica_index = ReplicaIndex()
         self.objects: dict[bytes, Object] = {}
         self.digest = 0
-        self.tombstones: dict[Address, int] = {}
+        self.tombstones = Tombstones()
         self.removals = 0
         self.expiring: dict[bytes, None] = {}
         self.in_flight: Gathered[tuple[bytes, str, bytes], Siblings] = {}
@@ -208,8 +209,8 @@ class Catalogue:
         found.live += alive - shows(before)
         if not alive or type(siblings) is dict:
             self._note_tombstone(address, has_tombstone(siblings))
-        elif self.tombstones:
-            self.removals -= self.tombstones.pop(address, 0)
+        elif self.tombstones.size:
+            self.removals -= self.tombstones.drop(address)
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Set the clears of `found`, as `{dot: deps}`."""
@@ -243,7 +244,7 @@ class Catalogue:
         """Return the records that persist everything that changed since the last call, and update the digest."""
         journal, stale_keys = self._journal, self._stale_keys
         self._journal, self._stale_keys, self.in_flight, self.keys_in_flight = {}, {}, journal, stale_keys
-        if self.tombstones:
+        if self.tombstones.size:
             self._count_removals(journal, stale_keys)
         changes = Changes()
         object_: Object | None = None
@@ -266,7 +267,7 @@ class Catalogue:
                 self._take_key(head, state, changes)
                 continue
             value = encode_object(head, head.parts, self.replica_index)
-            is_lasting = not self.tombstones or not any(map(has_tombstone, head.parts.values()))
+            is_lasting = not self.tombstones.size or not any(map(has_tombstone, head.parts.values()))
             assert head.counted_hash is not None, "an object is hashed before its first change"
             new = object_hash(head, self.replica_index, value if is_lasting else None)
             self.digest += new - head.counted_hash
@@ -378,5 +379,5 @@ class Catalogue:
     def _note_tombstone(self, address: Address, present: bool) -> None:
         if present:
             self.tombstones.setdefault(address, 0)
-        elif self.tombstones:
-            self.removals -= self.tombstones.pop(address, 0)
+        elif self.tombstones.size:
+            self.removals -= self.tombstones.drop(address)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from crdt_core.lattice.replica_index import covered
@@ -23,12 +22,11 @@ def forget_stable(
 ) -> None:
     """Forget the tombstones and clears of `catalogue` that the stable frontier `stable` covers.
 
-    At most `tombstones_max` addresses are looked at. Those that have to wait go to the end of the queue, so repeated
-    calls come round to all of them. The shares of the replica ids in `kept_owners` are left as they are.
+    At most `tombstones_max` addresses are looked at. Those that have to wait join the next round, so repeated calls
+    come round to all of them. The shares of the replica ids in `kept_owners` are left as they are.
     """
     tombstones = catalogue.tombstones
-    for address in list(islice(tombstones, tombstones_max)):
-        counted = tombstones.pop(address)
+    for address, counted in tombstones.take(tombstones_max):
         if _forget_at(catalogue, address, stable, kept_owners):
             catalogue.removals -= counted
         else:
@@ -38,9 +36,9 @@ def forget_stable(
 def _forget_at(
     catalogue: Catalogue, address: Address, stable: DenseClock, kept_owners: Container[bytes | None]
 ) -> bool:
-    """Forget what is stable at `address`. Returns `False` if the address has to wait in the queue.
+    """Forget what is stable at `address`. Returns `False` if the address has to wait.
 
-    If only some of the removals there are stable, the catalogue puts the address into the queue again by itself.
+    If only some of the removals there are stable, the catalogue notes the address again by itself.
     """
     key, type_name, part = address
     found = catalogue.find(key, type_name)
