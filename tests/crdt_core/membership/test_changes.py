@@ -127,6 +127,38 @@ def test_a_newcomer_that_is_not_there_yet_holds_stability_back(fleet):
     assert not fleet.nodes["n1"].replica.catalogue.tombstones
 
 
+def test_what_an_id_that_leaves_wrote_last_meets_the_removals_that_it_had_not_seen():
+    """Found by the simulator: with equal clocks, members showed different counts, and a set from which one had removed.
+
+    n1 adds something, which only n4 hears, while n2 removes the like: a winning tombstone, and a reset of n1's share. n3
+    forgot both once all members had them, before it knew that n4 had closed n1's id: what n1 had added came later.
+    """
+    fleet = Fellows(["n1", "n2", "n3", "n4"])
+    adding = command("DELTAIC.SET.ADD", b"bans", "x", "KIND", "remove-wins-set")
+    fleet.do("n1", HITS, adding)
+    fleet.settle()
+    fleet.away = {"n2", "n3"}
+    fleet.do("n1", HITS, adding)
+    fleet.settle()
+    fleet.away = {"n1"}
+    fleet.do("n2", command("DEL", b"hits"), command("DELTAIC.SET.REMOVE", b"bans", "x"))
+    fleet.settle()
+    fleet.away = {"n1", "n4"}
+    fleet.do("n2", RemoveMember("n1"))
+    fleet.settle()
+    fleet.away = {"n1"}
+    fleet.compact(["n3"])
+    for _ in range(2):
+        fleet.sync("n2")
+        fleet.sync("n3")
+    agree(fleet, "n2", "n3", "n4")
+    fold(fleet)
+    assert [fleet.value(name, b"hits") for name in ("n2", "n3", "n4")] == [1, 1, 1]
+    assert not fleet.value("n3", b"bans")
+    assert not fleet.nodes["n3"].replica.catalogue.tombstones
+    agree(fleet, "n2", "n3", "n4")
+
+
 def test_nobody_is_added_or_removed_twice_nor_removes_itself(fleet):
     fleet.do("n1", AddMember("n4", "", "", "a1"))
     (error,) = fleet.do("n1", AddMember("n4", "", "", "a1"))
