@@ -4,7 +4,11 @@ A member publishes its clock. The clock counts once everything that the member h
 then on, whatever still comes from the member has seen what its clock covers (causal stability; Baquero, Almeida, Shoker
 2014).
 
-So a member that is away holds the frontier back. The node adds up how long the member has been away, from one report to
+An id that leaves publishes nothing more, and some of its last writes may have reached only one member: they have not
+seen what the other members' clocks cover. So while an id leaves, the frontier stands still until this replica has heard
+that all members have closed that id. Then it has all writes of it.
+
+A member that is away holds the frontier back. The node adds up how long the member has been away, from one report to
 the next, in time that does not jump, and persists the sum. Past a deadline, the members that are present go on without
 it, if they are a majority. So the two sides of a partition can never exclude each other.
 """
@@ -70,7 +74,8 @@ class Stability:
             if peer in peers.values() and self.may_count(peer, clock):
                 self._published.setdefault(peer, VersionVector()).merge(clock)
         self._published = {peer: clock for peer, clock in self._published.items() if peer in peers.values()}
-        if self._membership.is_admitted and self._published.keys() == set(peers.values()):
+        is_heard_out = self._membership.is_admitted and replica.members.all_closed
+        if is_heard_out and self._published.keys() == set(peers.values()):
             stable = VersionVector.floor([replica.clock, *self._published.values()])
             replica.stabilise(stable, self._options.tombstones_per_compaction)
             self._membership.stability_moved()

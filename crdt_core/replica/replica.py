@@ -292,8 +292,8 @@ class Replica(ReplicaState):
     def stabilise(self, stable: VersionVector, tombstones_max: int) -> int:
         """Raise the stable frontier to `stable`, and forget tombstones up to there.
 
-        The caller vouches for two things: every member has seen `stable`; and everything that a member did before it
-        had seen `stable` has been applied here.
+        The caller vouches for two things: every member has seen `stable`; and everything that a member, or an id that
+        leaves, did before it had seen `stable` has been applied here.
 
         Looks at no more than `tombstones_max` addresses with tombstones. Returns how many addresses still hold some.
         The observed resets of shares whose owner may have unsent writes stay: that node may come back, and those writes
