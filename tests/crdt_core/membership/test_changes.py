@@ -130,8 +130,8 @@ def test_a_newcomer_that_is_not_there_yet_holds_stability_back(fleet):
 def test_what_an_id_that_leaves_wrote_last_meets_the_removals_that_it_had_not_seen():
     """Found by the simulator: with equal clocks, members showed different counts, and a set from which one had removed.
 
-    n1 adds something, which only n4 hears, while n2 removes the like: a winning tombstone, and a reset of n1's share. n3
-    forgot both once all members had them, before it knew that n4 had closed n1's id: what n1 had added came later.
+    n1 adds something, which only n4 hears, while n2 removes the like: a winning tombstone, and a reset of n1's share.
+    n3 forgot both once all members had them, before it knew that n4 had closed n1's id: what n1 had added came later.
     """
     fleet = Fellows(["n1", "n2", "n3", "n4"])
     adding = command("DELTAIC.SET.ADD", b"bans", "x", "KIND", "remove-wins-set")
