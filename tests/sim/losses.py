@@ -16,7 +16,10 @@ __all__ = ["proofread", "write_anew"]
 
 
 def proofread(process: Process) -> None:
-    """Compares what the store holds with memory, as `workers.storage.proofreading` does over many questions."""
+    """Compares what the store holds with memory, as `workers.storage.proofreading` does over many questions.
+
+    A process that another has replaced may find nothing wrong: it remembers a former state.
+    """
     if process.host.store.down:
         return
     catalogue, differs = process.node.replica.catalogue, False
@@ -30,7 +33,8 @@ def proofread(process: Process) -> None:
             process.world.counts["records persisted again"] += len(wrong)
             process.put(RecordsDiffer(shelf, wrong))
     proof.end()
-    if not differs and process.flight is None:
+    owns = process.owner == process.host.store.watch().owner
+    if owns and not differs and process.flight is None:
         process.host.found_whole()
 
 

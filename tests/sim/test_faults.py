@@ -9,6 +9,7 @@ from crdt_core.codec.records import STATE, Record
 from crdt_core.node.events import Commit
 from tests.sim.changes import add_two_machines, remove_a_node
 from tests.sim.faults import FAULTS
+from tests.sim.losses import proofread
 from tests.sim.plan import Plan
 from tests.sim.starting import start
 from tests.sim.world import World
@@ -85,6 +86,23 @@ def test_damage_that_was_mended_does_not_come_back_with_a_lost_tail() -> None:
     assert not host.spoilt
     assert not host.lose()
     assert host.store.hashes[STATE] == {b"fruit": b"mended"}
+
+
+def test_a_process_that_another_has_replaced_does_not_find_its_store_whole() -> None:
+    """It remembered the state from before, and that agreed with what the damage had left."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    host = world.hosts["n1"]
+    replaced = host.process
+    start(host)
+    host.spoilt = True
+    assert replaced is not None
+    proofread(replaced)
+    assert host.spoilt
+    assert host.process is not None
+    proofread(host.process)
+    assert not host.spoilt
 
 
 def test_nobody_asks_a_node_that_joins_to_add_a_machine() -> None:
