@@ -47,9 +47,9 @@ __all__ = [
     "PeerMessage",
     "Push",
     "Round",
-    "carries_patch",
     "decode_message",
     "encode_message",
+    "may_be_outdated",
 ]
 
 
@@ -172,7 +172,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
-_KINDS_WITH_PATCHES = ("answer", "push", "chunk")
+_OUTDATED_KINDS = ("answer", "push", "chunk", "compact")
 
 
 def encode_message(message: Message) -> bytes:
@@ -180,17 +180,19 @@ def encode_message(message: Message) -> bytes:
     return orjson.dumps({"v": FORMAT, "kind": type(message).__name__.lower(), **_fields(message)})
 
 
-def carries_patch(data: bytes) -> bool:
-    """Return whether `data` is a message with a patch or a piece of one, as far as its kind says. Junk is none.
+def may_be_outdated(data: bytes) -> bool:
+    """Return whether `data` may tell of what its author has lost since, as far as its kind says; junk does not.
 
-    >>> carries_patch(b'{"kind": "push"}'), carries_patch(b'{"kind": "ask"}'), carries_patch(b"junk")
+    That is a patch, a piece of one, or a report of clocks.
+
+    >>> may_be_outdated(b'{"kind": "push"}'), may_be_outdated(b'{"kind": "ask"}'), may_be_outdated(b"junk")
     (True, False, False)
     """
     try:
         value = parse_json("message", data)
     except Malformed:
         return False
-    return isinstance(value, dict) and value.get("kind") in _KINDS_WITH_PATCHES
+    return isinstance(value, dict) and value.get("kind") in _OUTDATED_KINDS
 
 
 def decode_message(data: bytes) -> Message:

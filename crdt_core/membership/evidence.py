@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import ReplicaId
 
-__all__ = ["NodeEvidence", "OperatorOverride", "combined_members", "departed", "disowned"]
+__all__ = [
+    "NodeEvidence",
+    "OperatorOverride",
+    "all_told",
+    "combined_members",
+    "departed",
+    "disowned",
+    "members_for",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class NodeEvidence:
     - `running`: the worker that owns the replica gives signs of life.
     - `starting`: the worker that owns the replica has come to own it from the present process of this Redis, and has
       read nothing from its peers yet. So it knows no more than this Redis holds.
+    - `stable`: the stable frontier of the replica. It may have forgotten removals up to there.
     """
 
     replica: ReplicaId = ""
@@ -64,6 +73,7 @@ class NodeEvidence:
     met: Mapping[str, str] = field(default_factory=dict)
     running: bool = False
     starting: bool = False
+    stable: VersionVector = field(default_factory=VersionVector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +101,34 @@ def combined_members(
     evidence of the node that decides, and if there is no other evidence.
     """
     answered = [one for one in evidence if one is not None]
-    members = _joined(answered)
+    members = all_told(answered)
     staying = [one for one in answered if one is own or not _is_left_behind(one, members)]
     if staying:
-        members = _joined(staying)
+        members = all_told(staying)
     if members.facts:
         return members
     founders = next((one.founders for one in answered if one.founders), None)
     return Members.founders(founders if founders is not None else nodes)
+
+
+def members_for(own: NodeEvidence, others: Iterable[NodeEvidence | None], nodes: Iterable[str]) -> Members:
+    """Return who the members are for the node that decides, whose evidence is `own`; the rest as `combined_members`.
+
+    If it holds commits that the fleet has abandoned, only the others tell: what it knows may come from those commits.
+    """
+    others, nodes = list(others), list(nodes)
+    members = combined_members((own, *others), nodes, own)
+    if members.abandoned(own.clock) and not own.restored:
+        members = combined_members(others, nodes)
+    return members
+
+
+def all_told(evidence: Iterable[NodeEvidence | None]) -> Members:
+    """Return what all nodes that answered know together, also those that the fleet has left behind."""
+    members = Members({}, {})
+    for one in evidence:
+        members = members if one is None else members.joined(one.members)
+    return members
 
 
 def departed(name: str, own: NodeEvidence, others: Mapping[str, NodeEvidence | None]) -> frozenset[ReplicaId]:
@@ -124,13 +154,6 @@ def disowned(name: str, own: NodeEvidence, others: Mapping[str, NodeEvidence | N
     if own.replica and displaced_machine(members, name, [own.replica, *own.added]):
         return f"another machine keeps the name {name}"
     return ""
-
-
-def _joined(evidence: Iterable[NodeEvidence]) -> Members:
-    members = Members({}, {})
-    for one in evidence:
-        members = members.joined(one.members)
-    return members
 
 
 def _is_left_behind(evidence: NodeEvidence, members: Members) -> bool:

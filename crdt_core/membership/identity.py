@@ -5,7 +5,8 @@ its id only if it can know that its Redis has lost nothing:
 
 - the Redis server has not been restarted since the last commit, or
 - every member can be asked, and none has seen more commits of the id than the node's own Redis holds. A node that
-  leaves counts as a member here until all members have closed its id, as they take in what it knows until then.
+  leaves counts as a member here until all members have closed its id, as they take in what it knows until then. Nor may
+  one have forgotten removals that the node's own Redis has lost: what they remove would be written upon.
 
 Otherwise the node comes back under a new id. A running member, its *sponsor*, must first record the new id among the
 members (`crdt_core.types.members` says why). This module only decides, by what follows from the evidence
@@ -38,7 +39,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.errors import DamagedState, HalfRestored, NotAMember
 from crdt_core.membership.decisions import ComeBack, Join, Resume, Wait
-from crdt_core.membership.evidence import OperatorOverride, combined_members
+from crdt_core.membership.evidence import OperatorOverride, combined_members, members_for
 from crdt_core.membership.incarnations import next_incarnation
 from crdt_core.membership.namesakes import ids_under_any_name, is_forgotten
 from crdt_core.membership.situation import Situation
@@ -81,9 +82,7 @@ def decide(
     if own.restoring:
         raise HalfRestored(name)
     nodes = (name, *others)
-    members = combined_members((own, *others.values()), nodes, own)
-    if members.abandoned(own.clock) and not own.restored:
-        members = combined_members(others.values(), nodes)
+    members = members_for(own, others.values(), nodes)
     choice = _Choice(name, own, others, members, nonce, override)
     if choice.is_unheard_of and choice.unreachable:
         return choice.wait_to_be_heard_of()
@@ -122,7 +121,8 @@ class _Choice(Situation):
         told = combined_members(self.others.values(), (self.name, *self.others))
         is_known = bool(ids_under_any_name(told, machine))
         has_written = bool(self.own.clock[self.own.replica] or self.own.formers)
-        may_be_heard_of = bool(self.unreachable or (self.members.leaving and not self.abandoned))
+        is_leaving = self.members.leaving and not self.abandoned
+        may_be_heard_of = bool(self.unreachable or self.set_back or is_leaving)
         if not self.own.replica or not (is_known or may_be_heard_of):
             new = machine if has_written else "ANOTHER-NAME"
             reason = f"{reason}; call its section [nodes.{new}] in the fleet file"
@@ -211,6 +211,9 @@ class _Choice(Situation):
             return self._come_back(f"it holds commits of {ids} that the fleet has abandoned", fresh=True)
         if seen > at:
             return self._come_back(f"its Redis lost commits: it is at {at}, others have seen {seen}", fresh=False)
+        if ahead := ", ".join(self.forgotten_unseen):
+            reason = f"its Redis lost removals that it had taken in, and that {ahead} has forgotten since"
+            return self._come_back(reason, fresh=False)
         if not self.own.doubtful or self.override.trusting:
             return self._go_on()
         return self._decide_in_doubt(patient=patient)

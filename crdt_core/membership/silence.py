@@ -10,6 +10,7 @@ the commits. Of several machines with one name (`crdt_core.membership.namesakes`
 
 from __future__ import annotations
 
+from collections import ChainMap
 from typing import TYPE_CHECKING
 
 from crdt_core.types.members import Standing, machine_of
@@ -37,10 +38,13 @@ def silent_nodes(
     empty = {node for node, found in evidence.items() if found is not None and not found.replica}
     closers = {id_ for node, id_ in members.active.items() if node not in empty}
     closed = {id_ for id_ in members.leaving if closers <= {*members.closings.get(id_, ())}}
+    leaving = members.leaving.keys() - closed
+    named = [found.members.facts for found in others.values() if found is not None and found.replica in leaving]
+    facts = dict(ChainMap({**members.facts}, *map(dict, named)))
     return sorted(
         {
             _label(fact.node, id_, members)
-            for id_, fact in members.facts.items()
+            for id_, fact in facts.items()
             if fact.standing <= Standing.LEAVING and id_ not in closed
             if not (fact.node == name and _is_own(name, own, id_)) and not _tells(fact.node, id_, others, members)
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.evidence import combined_members
 from crdt_core.membership.incarnations import next_incarnation
 from crdt_core.membership.namesakes import displaced_machine, is_forgotten, namesakes
@@ -97,6 +98,21 @@ class Situation:
         """How many commits of the node's latest id the other nodes have seen."""
         replica = self.active_id or self.members.ids_of(self.name)[-1]
         return max((other.clock[replica] for other in self.others.values() if other is not None), default=0)
+
+    @property
+    def forgotten_unseen(self) -> list[str]:
+        """The other members that have forgotten removals which this node's Redis does not hold, although it once did.
+
+        A member forgets a removal once all members have taken it in. So this Redis has lost that.
+        """
+        seen, active = VersionVector({**self.own.clock, **self.members.folded}), self.members.active
+        members = ((node, other) for node, other in self.others.items() if other and active.get(node) == other.replica)
+        return [node for node, other in members if not other.stable <= seen]
+
+    @property
+    def set_back(self) -> list[str]:
+        """The other nodes whose Redis may have lost what the worker that runs there is about to give back."""
+        return [node for node, other in self.others.items() if other and other.running and other.doubtful]
 
     @property
     def silent(self) -> list[str]:

@@ -6,7 +6,7 @@ then on, whatever still comes from the member has seen what its clock covers (ca
 
 An id that leaves publishes nothing more, and some of its last writes may have reached only one member: they have not
 seen what the other members' clocks cover. So while an id leaves, the frontier stands still until this replica has heard
-that all members have closed that id. Then it has all writes of it.
+that all members have closed that id. Then it has all writes of it that any member will ever take in.
 
 A member that is away holds the frontier back. The node adds up how long the member has been away, from one report to
 the next, in time that does not jump, and persists the sum. Past a deadline, the members that are present go on without

@@ -307,7 +307,7 @@ class Catalogue:
 
     def _count_removal(self, address: Address, object_: Object) -> None:
         new = removal_hash(object_, address[2], self.replica_index)
-        self.removals += new - self.tombstones.get(address, 0)
+        self.removals += new - self.tombstones.counted(address)
         self.tombstones[address] = new
 
     def _take_hash(self, object_: Object, stale_keys: dict[bytes, None], changes: Changes) -> bytes:

@@ -48,9 +48,11 @@ class Tombstones(MutableMapping[Address, int]):
         if not any(self._round):
             self._round, self._next_round = self._next_round, self._round
         taken: list[tuple[Address, int]] = []
-        for shard in self._round:
+        for number, shard in enumerate(self._round):
             while shard and len(taken) < most:
                 taken.append(shard.popitem())
+            if not shard:
+                self._round[number] = {}  # an emptied dict keeps its memory
         self.size -= len(taken)
         return taken
 
@@ -64,6 +66,11 @@ class Tombstones(MutableMapping[Address, int]):
         found = shard.setdefault(address, default)
         self.size += len(shard) - before
         return found
+
+    def counted(self, address: Address) -> int:
+        """Return the sum of `address`, 0 if it is not there."""
+        number = _shard_of(address)
+        return self._round[number].get(address) or self._next_round[number].get(address, 0)
 
     def drop(self, address: Address) -> int:
         """Remove `address`, and return its sum; return 0 if it was not there."""

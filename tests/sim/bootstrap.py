@@ -16,7 +16,7 @@ from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import NotAMember
 from crdt_core.lattice.clocks import VersionVector
 from crdt_core.membership.decisions import ComeBack, Resume, Wait, start_of
-from crdt_core.membership.evidence import combined_members, departed, disowned
+from crdt_core.membership.evidence import all_told, departed, disowned, members_for
 from crdt_core.membership.identity import decide
 from crdt_core.types.members import MEMBERS_KEY, Members, machine_of
 from tests.sim.addresses import address_of, host_of
@@ -127,21 +127,23 @@ def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, Nod
     A name is read again once another machine is found to keep it. What the first one said counts under its own name.
     """
     world, own = host.world, read_evidence(host)
-    members = own.members
-    found: dict[str, NodeEvidence | None] = {}
     read: dict[tuple[str, Host | None], NodeEvidence | None] = {}
-    while True:
+
+    def read_all_of(members: Members) -> dict[str, NodeEvidence | None]:
         names = [name for name in dict.fromkeys([*world.hosts, *members.active]) if name != host.node]
         places = {name: host_of(world, members, name) for name in names}
-        new = [place for place in places.items() if place not in read]
-        for name, other in new:
+        for name, other in [place for place in places.items() if place not in read]:
             record = _reached(host, other.name) if other is not None and other is not host else None
             read[name, other] = replace(record, running=False) if record is not None and name in silent else record
-        found |= {name: read[name, other] for name, other in places.items()}
-        if not new:
+        return {name: read[name, other] for name, other in places.items()}
+
+    while True:
+        known = len(read)
+        named = read_all_of(all_told((own, *read.values())))
+        found = named | read_all_of(members_for(own, read.values(), ()))
+        if len(read) == known:
             former = [(name, record) for (name, _), record in read.items() if record and record is not found[name]]
             return {machine_of(record.replica, name): record for name, record in former if record.replica} | found
-        members = combined_members((own, *found.values()), (), own)
 
 
 def disowned_by_peers(host: Host) -> str:

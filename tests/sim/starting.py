@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crdt_core.codec.messages import carries_patch
+from crdt_core.codec.messages import may_be_outdated
 from crdt_core.errors import DamagedState
 from crdt_core.lattice.clocks import HybridClock
 from crdt_core.membership.evidence import OperatorOverride
@@ -59,7 +59,7 @@ def _decide(host: Host, owner: str, override: OperatorOverride) -> None:
 def _run(host: Host, decided: Start) -> None:
     world = host.world
     met = {name: found.run_id for name, found in evidence_of_others(host).items() if found is not None}
-    host.store.drop_mail([entry for entry, content in host.store.inbox.items() if carries_patch(content)])
+    host.store.drop_mail([entry for entry, content in host.store.inbox.items() if may_be_outdated(content)])
     host.starting = ""
     setup = Setup.draw(world.rng)
     replica, header = load(decided.replica, host.store, setup.touched_max, decided.founders)

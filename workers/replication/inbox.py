@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
-from crdt_core.codec.messages import carries_patch
+from crdt_core.codec.messages import may_be_outdated
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import MessagesRead
 from workers.turns.weights import slices
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from workers.turns.mailbox import Mailbox
     from workers.wire.streams import Entry
 
-__all__ = ["Inbox", "discard_patches"]
+__all__ = ["Inbox", "discard_outdated"]
 
 log = structlog.get_logger()
 
@@ -112,20 +112,20 @@ async def _entries_from(start: str, key: str, redis: Redis) -> list[Entry]:
     return [(entry, fields or {}) for entry, fields in found]
 
 
-async def discard_patches(node: str, redis: Redis) -> None:
-    """Delete the patches that wait in the inbox of `node`, and no other message. Raises the connection's errors."""
+async def discard_outdated(node: str, redis: Redis) -> None:
+    """Delete the messages that wait in the inbox of `node` and may be outdated. Raises the connection's errors."""
     key, after, discarded = Keys(node).inbox, "-", 0
     try:
         while entries := await _entries_from(after, key, redis):
-            patches = [entry for entry, fields in entries if carries_patch(_content(fields) or b"")]
-            if patches:
-                discarded += await redis.xdel(key, *patches)
+            outdated = [entry for entry, fields in entries if may_be_outdated(_content(fields) or b"")]
+            if outdated:
+                discarded += await redis.xdel(key, *outdated)
             after = f"({entries[-1][0].decode()}"
     except ResponseError as error:
         if "WRONGTYPE" not in str(error):  # `Inbox` logs this.
             raise
     if discarded:
-        log.info("patches_discarded", node=node, messages=discarded)
+        log.info("outdated_discarded", node=node, messages=discarded)
 
 
 def _size(entry: tuple[str, bytes | None]) -> int:

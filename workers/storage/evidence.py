@@ -59,10 +59,11 @@ def evidence_of(node: str, replies: Sequence[Any]) -> NodeEvidence:
             raise StoreUnavailable(f"the Redis of {node} refuses: {reply}")
     header, members, met, added, alive, info = replies
     fields: Mapping[bytes, bytes] = header
-    owner = _text(fields.get(b"owner"))
+    owner, state = _text(fields.get(b"owner")), decode_header(fields)
     return NodeEvidence(
         replica=_text(fields.get(b"replica")),
-        clock=decode_header(fields).clock,
+        clock=state.clock,
+        stable=state.stable,
         members=decode_members(members),
         founders=decode_names("founders", fields.get(b"founders")),
         joining=bool(fields.get(b"joining")),

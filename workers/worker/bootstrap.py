@@ -22,12 +22,12 @@ from redis.exceptions import NoPermissionError, RedisError
 from crdt_core.codec.messages import Admit, encode_message
 from crdt_core.errors import CorruptState, Malformed, NotAMember, PeerError, StoreUnavailable, UnknownNode, WorldError
 from crdt_core.membership.decisions import ComeBack, Wait, start_of
-from crdt_core.membership.evidence import combined_members, departed
+from crdt_core.membership.evidence import all_told, departed, members_for
 from crdt_core.membership.identity import decide
 from crdt_core.membership.incarnations import name_at_addition
 from crdt_core.types.members import machine_of
 from workers.replication.heartbeat import publish_heartbeat
-from workers.replication.inbox import discard_patches
+from workers.replication.inbox import discard_outdated
 from workers.storage.evidence import STARTING, read_evidence, starting_mark
 from workers.wire.keys import MESSAGE_FIELD, Keys
 from workers.wire.outages import PeerFailures
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from crdt_core.membership.decisions import Sponsor, Start
     from crdt_core.membership.evidence import NodeEvidence, OperatorOverride
+    from crdt_core.types.members import Members
     from workers.config.settings import NodeSettings
     from workers.storage.store import Store
     from workers.wire.peers import Peers
@@ -124,14 +125,14 @@ async def end_start(name: str, token: str, peers: Peers) -> None:
     """Say that the worker with `token` runs, and starts no longer: from now on, it reads. Raises its Redis's errors.
 
     First it records which process the Redis of each other node is. If a node loses commits that it sends from now on,
-    it finds there that this one may hold them. What was sent before is discarded if it is a patch.
+    it finds there that this one may hold them. What was sent before is discarded if it may tell of something lost.
     """
     own, keys = peers.redis(name), Keys(name)
     nodes = {*peers.in_fleet_file(), *(peers.members.active if peers.members is not None else ())} - {name}
     await asyncio.gather(*(_meet(node, peers) for node in nodes))
     if peers.met:
         await own.hset(keys.met, mapping={str(node): run_id for node, run_id in peers.met.items()})
-    await discard_patches(name, own)
+    await discard_outdated(name, own)
     async with own.pipeline(transaction=True) as pipeline:
         pipeline.hdel(keys.met, STARTING)
         pipeline.set(keys.alive, token, px=ALIVE_MS)
@@ -183,12 +184,11 @@ async def _evidence_of_peers(
     """Return the evidence of all other nodes, `None` for a Redis that cannot be read.
 
     A node that only others know is read at the address that was published when it was added. It is read again where
-    the others turn out to know a later address: another machine may keep its name. What was read at the former address
-    then counts under the name of that machine. The nodes in `unresponsive` count as not running this time; the set is
-    empty afterwards. `failures` is told of each read.
+    the others turn out to know a later address: another machine may keep its name, by what the members know. What was
+    read at another address counts under the name of the machine there. So does what only a node knows that the fleet
+    has left behind. The nodes in `unresponsive` count as not running this time; the set is empty afterwards. `failures`
+    is told of each read.
     """
-    peers.members = own.members
-    evidence: dict[str, NodeEvidence | None] = {}
     read: dict[tuple[str, str], NodeEvidence | None] = {}
 
     async def read_one(node: str) -> NodeEvidence | None:
@@ -207,16 +207,21 @@ async def _evidence_of_peers(
         except UnknownNode:
             return ""
 
-    while True:
-        places = {node: place(node) for node in {*peers.in_fleet_file(), *peers.members.active} - {name}}
+    async def read_all_of(members: Members) -> dict[str, NodeEvidence | None]:
+        peers.members = members
+        places = {node: place(node) for node in {*peers.in_fleet_file(), *members.active} - {name}}
         new = sorted(places.items() - read.keys())
-        read |= zip(new, await asyncio.gather(*(read_one(node) for node, _ in new)), strict=True)
-        evidence |= {node: read[node, url] for node, url in places.items()}
-        if not new:
+        read.update(zip(new, await asyncio.gather(*(read_one(node) for node, _ in new)), strict=True))
+        return {node: read[node, url] for node, url in places.items()}
+
+    while True:
+        known = len(read)
+        named = await read_all_of(all_told((own, *read.values())))
+        evidence = named | await read_all_of(members_for(own, read.values(), ()))
+        if len(read) == known:
             unresponsive.clear()
             former = [(node, found) for (node, _), found in read.items() if found and found is not evidence[node]]
             return {machine_of(found.replica, node): found for node, found in former if found.replica} | evidence
-        peers.members = combined_members((own, *evidence.values()), (), own)
 
 
 async def _check_lives_nowhere_else(name: str, own: NodeEvidence, peers: Peers) -> None:

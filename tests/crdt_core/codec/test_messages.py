@@ -19,9 +19,9 @@ from crdt_core.codec.messages import (
     More,
     Push,
     Round,
-    carries_patch,
     decode_message,
     encode_message,
+    may_be_outdated,
 )
 from crdt_core.codec.patches import encode_part_once
 from crdt_core.errors import Malformed
@@ -62,13 +62,13 @@ def test_a_message_is_read_again_as_it_was_written(message: Message) -> None:
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_answers_pushes_and_chunks_carry_a_patch(message: Message) -> None:
-    assert carries_patch(encode_message(message)) == isinstance(message, Answer | Push | Chunk)
+def test_patches_their_pieces_and_reports_of_clocks_may_be_outdated(message: Message) -> None:
+    assert may_be_outdated(encode_message(message)) == isinstance(message, Answer | Push | Chunk | Compact)
 
 
 @pytest.mark.parametrize("junk", [b"", b"push", b"[]", b'"push"', b'{"kind":["push"]}', b"[" * 100_000])
-def test_junk_carries_no_patch(junk: bytes) -> None:
-    assert not carries_patch(junk)
+def test_junk_is_not_outdated(junk: bytes) -> None:
+    assert not may_be_outdated(junk)
 
 
 def test_a_part_that_is_encoded_beforehand_gives_the_same_message() -> None:

@@ -68,6 +68,29 @@ def test_a_redis_of_which_others_have_seen_more_than_it_holds_has_lost_commits()
     assert "it is at 6, others have seen 7" in decision.reason
 
 
+def test_a_redis_that_has_lost_a_removal_which_others_have_forgotten_comes_back() -> None:
+    """It resumed its id, and counted upon what n2 had deleted. With equal clocks, members showed different counts.
+
+    All Redis had been restarted. That of n1 had lost nothing of its own, but the commit that took the removal in.
+    """
+    doubtful, n2 = replace(OWN, doubtful=True), evidence("n2", n1=7, n2=4)
+    n3 = replace(N3, stable=VersionVector(n1=7, n2=4))
+    decision = choose(doubtful, n2=n2, n3=n3)
+    assert decision == ComeBack("n1.2", Sponsor("n2", "n2"), decision.reason, fresh=False)
+    assert "lost removals that it had taken in, and that n3 has forgotten since" in decision.reason
+    assert choose(doubtful, n2=n2, n3=n3, trusting=True) == decision, "the others know better"
+    assert choose(replace(doubtful, clock=VersionVector(n1=7, n2=4)), n2=n2, n3=n3) == Resume("n1", FOUNDERS)
+
+
+def test_the_frontier_of_a_node_that_has_left_and_ids_that_are_folded_here_say_nothing_of_lost_removals() -> None:
+    own, n2 = removing_n3(replace(OWN, doubtful=True), "n1", "n2"), removing_n3(N2, "n1", "n2")
+    gone = replace(N3, stable=VersionVector(n1=7, n3=99))
+    assert choose(own, n2=n2, n3=gone) == Resume("n1", FOUNDERS)
+    folded = Members({"n1": active("n1"), "n2": active("n2"), "n3": Fact(Standing.FOLDED, "n3", final=4)}, {})
+    own, n2 = (replace(one, members=folded) for one in (own, replace(n2, stable=VersionVector(n1=5, n3=4))))
+    assert choose(own, n2=n2, n3=NOTHING) == Resume("n1", FOUNDERS)
+
+
 def test_an_empty_redis_whose_node_others_have_seen_has_lost_everything() -> None:
     assert choose(NOTHING, n2=N2, n3=NOTHING) == ComeBack(
         "n1.2", Sponsor("n2", "n2"), "its Redis has lost everything", fresh=True

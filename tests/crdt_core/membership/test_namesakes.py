@@ -323,6 +323,14 @@ def test_a_machine_asks_only_a_member_that_has_recorded_it() -> None:
     assert isinstance(decide("n3", OWN, others, nonce="c0de"), Wait)
 
 
+def test_a_machine_waits_for_a_member_whose_worker_may_give_back_that_it_has_recorded_it() -> None:
+    second_alone = Members({id_: fact for id_, fact in BOTH.facts.items() if id_ != FIRST}, {})
+    n1, n2 = (NodeEvidence(name, members=second_alone, running=True) for name in ("n1", "n2"))
+    with pytest.raises(NotAMember):
+        decide("n3", OWN, {"n1": n1, "n2": n2}, nonce="c0de")
+    assert isinstance(decide("n3", OWN, {"n1": replace(n1, doubtful=True), "n2": n2}, nonce="c0de"), Wait)
+
+
 def test_a_machine_that_was_removed_does_not_take_the_id_of_its_namesake() -> None:
     """Found by the simulator: it joined under that id, as if it had been added again, and both used the same dots."""
     removed = fleet(n3_07b3e8=ended(Standing.LEAVING, REMOVED_BY_HAND), n3_4f2a91=active("n3"))

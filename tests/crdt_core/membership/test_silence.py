@@ -41,6 +41,16 @@ def test_who_leaves_is_asked_until_every_member_has_closed_its_id() -> None:
     assert silent({"n2": N2, "n3": NodeEvidence()}, fleet(("n1", "n2"), n4=gone)) == [], "n3 takes its state from one"
 
 
+def test_whom_only_an_id_that_leaves_has_recorded_is_asked_until_every_member_has_closed_that() -> None:
+    """A member that has not heard of the end yet may still read of the other in the log of the id that leaves."""
+    gone = Fact(Standing.LEAVING, "n4", reason=LOST)
+    n4 = NodeEvidence("n4", VersionVector(n1=7), Members({"n5-07": Fact(Standing.ACTIVE, "n5")}, {}))
+    others: dict[str, NodeEvidence | None] = {"n2": N2, "n3": N3, "n4": n4}
+    assert silent({**others, "n5": None}, fleet(("n1", "n2"), n4=gone)) == ["n5"]
+    assert silent({**others, "n5": NodeEvidence("n5-07")}, fleet(("n1", "n2"), n4=gone)) == []
+    assert silent({**others, "n5": None}, fleet(("n1", "n2", "n3"), n4=gone)) == []
+
+
 def test_another_machine_with_the_name_of_a_node_does_not_answer_for_it() -> None:
     both = fleet(n4_07=Fact(Standing.ACTIVE, "n4"), n4_4f=Fact(Standing.ACTIVE, "n4"))
     first, second = (NodeEvidence(id_, VersionVector(n1=7)) for id_ in ("n4-07", "n4-4f"))

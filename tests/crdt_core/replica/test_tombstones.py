@@ -21,6 +21,7 @@ DEEDS = st.one_of(
     st.tuples(st.just("pop"), KEYS, st.integers()),
     st.tuples(st.just("get"), KEYS, st.integers()),
     st.tuples(st.just("drop"), KEYS),
+    st.tuples(st.just("counted"), KEYS),
     st.tuples(st.just("take"), st.integers(0, 4)),
 )
 
@@ -35,6 +36,8 @@ def test_it_does_what_a_dict_does(deeds: list[tuple[str, ...]]) -> None:
             assert [expected.pop(address) for address, _ in found] == [counted for _, counted in found]
         elif name == "drop":
             assert found == expected.pop(arguments[0], 0)
+        elif name == "counted":
+            assert found == expected.get(arguments[0], 0)
         else:
             assert found == getattr(expected, name)(*arguments)
         assert dict(made) == expected

@@ -11,7 +11,7 @@ from crdt_core.codec.messages import Ask, encode_message
 from crdt_core.lattice.clocks import VersionVector
 from tests.support import wait_until_async
 from tests.workers.replication.bench import NAME, Bench, lose_connections
-from workers.replication.inbox import Inbox, discard_patches
+from workers.replication.inbox import Inbox, discard_outdated
 from workers.wire.keys import CONSUMER, GROUP, MESSAGE_FIELD
 
 if TYPE_CHECKING:
@@ -73,24 +73,24 @@ async def test_what_a_former_worker_had_not_acknowledged_comes_before_what_is_ne
     await bench.wait_until_taken(3)
 
 
-async def test_patches_that_have_waited_for_a_worker_are_discarded_and_nothing_else_is(bench: InboxBench) -> None:
+async def test_what_has_waited_for_a_worker_and_may_be_outdated_is_discarded_and_nothing_else_is(bench: InboxBench) -> None:
     """Also those that a former worker was handed out. Their authors may have lost what they hold."""
     sent: dict[bytes, list[Any]] = {}
-    for kind in (b"ask", b"push", b"answer", b"chunk", b"round") * 10:
+    for kind in (b"ask", b"push", b"answer", b"chunk", b"compact", b"round") * 10:
         entry: Any = await bench.redis.xadd(bench.keys.inbox, {MESSAGE_FIELD: b'{"kind":"%s"}' % kind})
         sent.setdefault(kind, []).append(entry)
     junk = [await bench.redis.xadd(bench.keys.inbox, {name: "push"}) for name in ("other", MESSAGE_FIELD)]
     await bench.redis.xreadgroup(GROUP, CONSUMER, {bench.keys.inbox: ">"}, count=7)
-    await discard_patches(NAME, bench.redis)
+    await discard_outdated(NAME, bench.redis)
     left: Any = await bench.redis.xrange(bench.keys.inbox)
     assert {entry for entry, _ in left} == {*sent[b"ask"], *sent[b"round"], *junk}
 
 
 async def test_an_inbox_of_another_type_or_none_holds_up_no_start(bench: InboxBench) -> None:
     await bench.redis.delete(bench.keys.inbox)
-    await discard_patches(NAME, bench.redis)
+    await discard_outdated(NAME, bench.redis)
     await bench.redis.set(bench.keys.inbox, "somebody's")
-    await discard_patches(NAME, bench.redis)
+    await discard_outdated(NAME, bench.redis)
 
 
 async def test_an_entry_that_was_trimmed_while_it_was_pending_is_acknowledged_and_nothing_else(

@@ -368,6 +368,49 @@ async def test_a_removed_node_does_not_say_which_machine_keeps_a_name(
     assert (start.replica, start.sponsor) == ("n1-4f2a91", Sponsor("n3", "n3-4f2a91"))
 
 
+async def test_who_is_known_to_a_removed_node_only_is_asked_what_it_has_seen(
+    starting: Starting, elsewhere: ValkeyServer
+) -> None:
+    """n1 would use its commit 9 again, which n4 has seen. n5 has not heard that n2 leaves, and may still hear of n4."""
+    client = starting.client
+    n1, n2, n3, n5 = ((name, "active", name, "", starting.url) for name in ("n1", "n2", "n3", "n5"))
+    leaving, n4 = ("n2", "leaving", "n2", "removed", 1), ("n4-4f2a91", "active", "n4", "", elsewhere.url)
+    for name, members in {"n1": (n1, leaving), "n2": (n1, n2, n4), "n3": (n1, leaving), "n5": (n1, n2)}.items():
+        publish_members(client, name, *members, n3, n5)
+        publish(client, name, replica=name, clock={"n1": 8})
+    publish(client, "n1", replica="n1", clock={"n1": 8}, run_id="a former process")
+    with elsewhere.client() as other:
+        publish_members(other, "n4", n1, n2, n3, n5, n4)
+        publish(other, "n4", replica="n4-4f2a91", clock={"n1": 9, "n2": 2})
+    deciding = asyncio.create_task(starting.decide())
+    await wait_until_async(lambda: deciding.done() or starting.beat().get("waits"), what="it to say that it waits")
+    assert "it is at 8, others have seen 9" in starting.beat()["waits"]
+    await end([deciding])
+
+
+async def test_what_comes_from_abandoned_commits_does_not_say_which_machine_keeps_a_name(
+    starting: Starting, elsewhere: ValkeyServer
+) -> None:
+    """n1 holds a commit that the fleet has abandoned, by which n4 admitted the first n3 anew. It was added again since.
+
+    It read that machine as n3, and waited for ever, although the second runs.
+    """
+    client = starting.client
+    first, second = ("n3-07b3e8.2", "active", "n3", "", elsewhere.url), ("n3-4f2a91", "active", "n3", "", starting.url)
+    n2, again = ("n2", "active", "n2", "", ""), ("n1-77aa77", "active", "n1", "", "")
+    publish_members(client, "n1", ("n1-4f2a91", "active", "n1", "", ""), n2, ("n4", "active", "n4", "", ""), first)
+    publish(client, "n1", replica="n1-4f2a91", clock={"n1-4f2a91": 1, "n4": 9})
+    client.sadd(starting.keys.added, "n1-77aa77")
+    for name, replica in (("n2", "n2"), ("n3", "n3-4f2a91")):
+        publish_members(client, name, again, n2, ("n4", "sealed", "n4", "removed", 1, 1), second)
+        publish(client, name, replica=replica, clock={"n4": 1, "n2": 3}, owner="there")
+    client.set(Keys("n3").alive, "there")
+    with elsewhere.client() as other:
+        publish(other, "n3", replica="n3-07b3e8.2", clock={"n4": 9})
+    start = await asyncio.wait_for(starting.decide(), 10)
+    assert (start.replica, start.sponsor) == ("n1-77aa77", Sponsor("n3", "n3-4f2a91"))
+
+
 async def test_what_a_machine_has_seen_counts_also_if_another_one_keeps_its_name(
     starting: Starting, elsewhere: ValkeyServer
 ) -> None:
