@@ -370,7 +370,7 @@ def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committ
     """FLUSHALL of a million keys was told after ten seconds that Redis had not confirmed it, before Redis was asked."""
     shell = flushing()
     assert shell.begin() is None
-    while shell.loop.node.prepare():
+    while shell.loop.node.large.prepare():
         shell.now_s += TIMEOUT_S
         shell.tell(shell.loop.give_up_late(shell.now_s))
     commit = shell.begin()
@@ -387,7 +387,7 @@ def test_time_stands_still_for_the_caller_of_something_large_until_it_is_committ
 def test_the_caller_of_something_large_is_told_of_a_redis_that_does_not_answer() -> None:
     shell = flushing()
     shell.begin()
-    while shell.loop.node.prepare():
+    while shell.loop.node.large.prepare():
         shell.now_s += TIMEOUT_S
     shell.begin()
     shell.trouble = Trouble(shell.now_s, "Redis does not answer")
@@ -403,7 +403,7 @@ def test_time_stands_still_for_callers_behind_something_large_until_their_turn_b
     shell = flushing()
     shell.submit("behind", Count(b"another"))
     shell.begin()
-    while shell.loop.node.prepare():
+    while shell.loop.node.large.prepare():
         pass
     shell.begin()
     shell.now_s += 2 * TIMEOUT_S
