@@ -6,15 +6,15 @@ A command that stores its result makes an observed delete of the destination, an
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.command import ALL_KEYS, NO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.sets import has_member, seen_set
-from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking, parts_of_all
+from crdt_core.commands.slicing import at_once, fit_by_step, looking, parts_of_all
 from crdt_core.lattice.siblings import shows
+from crdt_core.replica.steps import batched
 from crdt_core.types import ORSET
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def _diff(sets: list[Object | None]) -> Generator[None, None, Collection[bytes]]
 def _some_of_each(sets: list[Object | None]) -> Iterator[list[bytes]]:
     """Yield the members of all sets, one set after the other, some at a time."""
     for found in sets:
-        parts = iter(() if found is None else found.parts.items())
-        while some := list(islice(parts, LOOKS_PER_STEP)):
+        for some in batched(() if found is None else found.parts.items()):
             yield [part for part, siblings in some if shows(siblings)]
 
 

@@ -6,7 +6,6 @@ A field may have several parts, so they look at every part. Where that is much, 
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
@@ -15,9 +14,9 @@ from crdt_core.commands.command import KEY, Command, Sliced
 from crdt_core.commands.hashes import seen_hash
 from crdt_core.commands.replies import CommandError, Map, Pairs
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking
+from crdt_core.commands.slicing import at_once, fit_by_step, looking
 from crdt_core.replica.deleting import parts_under
-from crdt_core.replica.steps import finish
+from crdt_core.replica.steps import LOOKS_PER_STEP, batched, finish
 from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 _FIELDS_PER_STEP = 5
-"""So many fields are read in the time of a step."""
+"""So many parts of a hash are looked at in one step: more is to be done for a field than for a member."""
 
 Tell: TypeAlias = "Callable[[Session, dict[bytes, bytes]], Generator[None, None, Reply]]"
 """Returns what a command tells of all fields of a hash."""
@@ -63,8 +62,7 @@ def _values(session: Session, fields: dict[bytes, bytes]) -> Generator[None, Non
 def _pairs(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
     yield from fit_by_step(session, list(fields), list(fields.values()))
     pairs: list[tuple[Reply, Reply]] = []
-    rest = iter(fields.items())
-    while some := list(islice(rest, LOOKS_PER_STEP)):
+    for some in batched(fields.items()):
         pairs += some
         yield
     return Map(pairs)
