@@ -120,6 +120,23 @@ def _fields_looked_at(replica: Replica, args: list[bytes], wall_ms: int) -> int:
     return parts_under(replica, args[0]) // _FIELDS_PER_STEP + parts_chosen(args[1:]) // LOOKS_PER_STEP
 
 
+def _telling(usage: str, tell: Tell, summary: str) -> Command[Session]:
+    """Return the row of a command that returns what `tell` tells of all fields."""
+    return Command(
+        "hash",
+        usage,
+        2,
+        KEY,
+        "readonly",
+        partial(_all_fields, tell),
+        summary,
+        "",
+        "O(N) in the hash",
+        heavy=True,
+        sliced=looking(partial(_all_fields_by_part, tell), _FIELDS_PER_STEP),
+    )
+
+
 COMMANDS: tuple[Command[Session], ...] = (
     Command(
         "hash",
@@ -133,45 +150,9 @@ COMMANDS: tuple[Command[Session], ...] = (
         "O(N) in the hash",
         sliced=looking(_hlen, _FIELDS_PER_STEP),
     ),
-    Command(
-        "hash",
-        "HKEYS key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _names),
-        "Returns the names of all fields.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _names), _FIELDS_PER_STEP),
-    ),
-    Command(
-        "hash",
-        "HVALS key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _values),
-        "Returns the values of all fields.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _values), _FIELDS_PER_STEP),
-    ),
-    Command(
-        "hash",
-        "HGETALL key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _pairs),
-        "Returns all fields and their values.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _pairs), _FIELDS_PER_STEP),
-    ),
+    _telling("HKEYS key", _names, "Returns the names of all fields."),
+    _telling("HVALS key", _values, "Returns the values of all fields."),
+    _telling("HGETALL key", _pairs, "Returns all fields and their values."),
     Command(
         "hash",
         "HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
