@@ -289,3 +289,25 @@ def test_a_key_that_had_nothing_left_may_go_while_the_keys_are_noted() -> None:
     while not walk.ended:
         parts += walk.take(1 << 20, 60)
     assert len(parts) == 499
+
+
+def test_as_many_keys_may_come_as_go_while_the_keys_are_noted() -> None:
+    """The dict of all keys is as large as before then, but its entries have moved: the walk would leave some out."""
+    replica = replica_with(500)
+    for key in map(member, range(200)):
+        replica.delete(key)
+    replica.commit(NOW)
+    replica.take_changes()
+    replica.stabilise(replica.clock, 1000)
+    walk = PatchWalk(replica, None)
+    assert not walk.take(1 << 20, 40)
+    replica.take_changes()
+    for key in map(member, range(500, 700)):
+        replica.write(key, ORSET, b"x", True)
+    replica.commit(NOW)
+    replica.take_changes()
+    assert len(replica.catalogue.objects) == 500
+    parts = []
+    while not walk.ended:
+        parts += walk.take(1 << 20, 60)
+    assert {part.key for part in parts} == set(map(member, range(200, 700)))
