@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import parse_within
 from crdt_core.commands.replies import CommandError
+from crdt_core.replica.steps import LOOKS_PER_STEP
 from crdt_core.types.counters import INT64_MAX
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ REPEATS_MAX = 1 << 20
 """The longest choice that may repeat items. The caller names its length, so the items do not bound it."""
 
 
-_AT_ONCE = 20
-"""So many items are chosen in one step."""
-
-
 def choose_by_step(session: Session, items: list[bytes], count: int) -> Generator[None, None, list[bytes]]:
     """Return `count` different items, or all if there are fewer; for a negative count, -`count` that may repeat.
 
@@ -32,15 +29,15 @@ def choose_by_step(session: Session, items: list[bytes], count: int) -> Generato
     if -count > REPEATS_MAX:
         raise CommandError(f"ERR value is out of range, must be at least -{REPEATS_MAX}")
     chosen: list[bytes] = []
-    for start in range(0, -count, _AT_ONCE):
-        chosen += [items[session.random(len(items))] for _ in range(min(_AT_ONCE, -count - start))]
+    for start in range(0, -count, LOOKS_PER_STEP):
+        chosen += [items[session.random(len(items))] for _ in range(min(LOOKS_PER_STEP, -count - start))]
         yield
     if count < 0:
         return chosen
     for at in range(min(count, len(items))):
         other = at + session.random(len(items) - at)
         items[at], items[other] = items[other], items[at]
-        if at % _AT_ONCE == 0:
+        if at % LOOKS_PER_STEP == 0:
             yield
     return items[:count]
 

@@ -7,7 +7,7 @@ keeps its type. Otherwise the policies for the new name say the type, or else it
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from crdt_core.commands.arguments import SYNTAX, check_database
@@ -16,8 +16,9 @@ from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.patterns import Pattern
 from crdt_core.commands.replies import OK, CommandError, Status
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, parts_of_all
+from crdt_core.commands.slicing import at_once, parts_of_all
 from crdt_core.replica.deleting import delete_by_part
+from crdt_core.replica.steps import batched
 from crdt_core.types import FAMILIES
 from crdt_core.types.members import RESERVED
 
@@ -109,9 +110,8 @@ def _flush_by_part(session: Session, args: list[bytes]) -> Generator[None, None,
 
 def _keys_by_step(session: Session) -> Generator[None, None, list[list[bytes]]]:
     """Return all keys; yield whenever some are noted. No key goes meanwhile: what a call deletes leaves tombstones."""
-    rest = iter(session.replica.catalogue.objects)
     noted: list[list[bytes]] = []
-    while some := list(islice(rest, LOOKS_PER_STEP)):
+    for some in batched(session.replica.catalogue.objects):
         noted.append(some)
         yield
     return noted

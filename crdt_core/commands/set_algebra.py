@@ -6,15 +6,15 @@ A command that stores its result makes an observed delete of the destination, an
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
 from crdt_core.commands.command import ALL_KEYS, NO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.sets import has_member, seen_set
-from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking, parts_of_all
+from crdt_core.commands.slicing import at_once, fit_by_step, looking, parts_of_all
 from crdt_core.lattice.siblings import shows
+from crdt_core.replica.steps import batched
 from crdt_core.types import ORSET
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def _diff(sets: list[Object | None]) -> Generator[None, None, Collection[bytes]]
 def _some_of_each(sets: list[Object | None]) -> Iterator[list[bytes]]:
     """Yield the members of all sets, one set after the other, some at a time."""
     for found in sets:
-        parts = iter(() if found is None else found.parts.items())
-        while some := list(islice(parts, LOOKS_PER_STEP)):
+        for some in batched(() if found is None else found.parts.items()):
             yield [part for part, siblings in some if shows(siblings)]
 
 
@@ -95,82 +94,49 @@ def _sintercard(session: Session, args: list[bytes]) -> Generator[None, None, Re
 
 _STORED = "The destination gets these members, and keeps what is concurrently added to it."
 
+
+def _returning(usage: str, combine: Combine, summary: str) -> Command[Session]:
+    """Return the row of a command that returns what `combine` makes of the sets."""
+    steps = partial(_algebra, combine)
+    return Command(
+        "set",
+        usage,
+        -2,
+        ALL_KEYS,
+        "readonly",
+        at_once(steps),
+        summary,
+        "",
+        "O(N) in all sets",
+        heavy=True,
+        sliced=looking(steps),
+    )
+
+
+def _storing(usage: str, combine: Combine, summary: str) -> Command[Session]:
+    """Return the row of a command that stores what `combine` makes of the sets."""
+    steps = partial(_store, combine)
+    return Command(
+        "set",
+        usage,
+        -3,
+        ALL_KEYS,
+        "write denyoom",
+        at_once(steps),
+        summary,
+        _STORED,
+        "O(N) in all sets",
+        sliced=Sliced(steps, parts_of_all),
+    )
+
+
 COMMANDS: tuple[Command[Session], ...] = (
-    Command(
-        "set",
-        "SUNION key [key ...]",
-        -2,
-        ALL_KEYS,
-        "readonly",
-        at_once(partial(_algebra, _union)),
-        "Returns the members of any of the sets.",
-        "",
-        "O(N) in all sets",
-        heavy=True,
-        sliced=looking(partial(_algebra, _union)),
-    ),
-    Command(
-        "set",
-        "SINTER key [key ...]",
-        -2,
-        ALL_KEYS,
-        "readonly",
-        at_once(partial(_algebra, _inter)),
-        "Returns the members that all sets have.",
-        "",
-        "O(N) in all sets",
-        heavy=True,
-        sliced=looking(partial(_algebra, _inter)),
-    ),
-    Command(
-        "set",
-        "SDIFF key [key ...]",
-        -2,
-        ALL_KEYS,
-        "readonly",
-        at_once(partial(_algebra, _diff)),
-        "Returns the members that only the first set has.",
-        "",
-        "O(N) in all sets",
-        heavy=True,
-        sliced=looking(partial(_algebra, _diff)),
-    ),
-    Command(
-        "set",
-        "SUNIONSTORE destination key [key ...]",
-        -3,
-        ALL_KEYS,
-        "write denyoom",
-        at_once(partial(_store, _union)),
-        "Stores the members of any of the sets.",
-        _STORED,
-        "O(N) in all sets",
-        sliced=Sliced(partial(_store, _union), parts_of_all),
-    ),
-    Command(
-        "set",
-        "SINTERSTORE destination key [key ...]",
-        -3,
-        ALL_KEYS,
-        "write denyoom",
-        at_once(partial(_store, _inter)),
-        "Stores the members that all sets have.",
-        _STORED,
-        "O(N) in all sets",
-        sliced=Sliced(partial(_store, _inter), parts_of_all),
-    ),
-    Command(
-        "set",
-        "SDIFFSTORE destination key [key ...]",
-        -3,
-        ALL_KEYS,
-        "write denyoom",
-        at_once(partial(_store, _diff)),
-        "Stores the members that only the first set has.",
-        _STORED,
-        "O(N) in all sets",
-        sliced=Sliced(partial(_store, _diff), parts_of_all),
-    ),
+    _returning("SUNION key [key ...]", _union, "Returns the members of any of the sets."),
+    _returning("SINTER key [key ...]", _inter, "Returns the members that all sets have."),
+    _returning("SDIFF key [key ...]", _diff, "Returns the members that only the first set has."),
+    _storing("SUNIONSTORE destination key [key ...]", _union, "Stores the members of any of the sets."),
+    _storing("SINTERSTORE destination key [key ...]", _inter, "Stores the members that all sets have."),
+    _storing("SDIFFSTORE destination key [key ...]", _diff, "Stores the members that only the first set has."),
     Command(
         "set",
         "SINTERCARD numkeys key [key ...] [LIMIT limit]",

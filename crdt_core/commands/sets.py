@@ -15,9 +15,10 @@ from crdt_core.commands.choosing import choose_by_step, parts_chosen
 from crdt_core.commands.command import KEY, TWO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking
+from crdt_core.commands.slicing import at_once, fit_by_step, looking
 from crdt_core.lattice.siblings import shows
 from crdt_core.replica.deleting import delete_by_part, parts_under
+from crdt_core.replica.steps import LOOKS_PER_STEP, batched
 from crdt_core.types import FAMILIES, ORSET
 from crdt_core.types.counters import INT64_MAX
 
@@ -75,8 +76,7 @@ def members_of(found: Object | None) -> list[bytes]:
 def members_by_part(found: Object | None) -> Generator[None, None, list[bytes]]:
     """Return the same as `members_of`, and yield after every few members."""
     members: list[bytes] = []
-    parts = iter(() if found is None else found.parts.items())
-    while some := list(islice(parts, LOOKS_PER_STEP)):
+    for some in batched(() if found is None else found.parts.items()):
         members += [part for part, siblings in some if shows(siblings)]
         yield
     return members

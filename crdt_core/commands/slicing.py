@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from crdt_core.commands.command import Sliced
 from crdt_core.replica.deleting import clear_by_part, clearable_parts, delete_by_part, parts_under
-from crdt_core.replica.steps import finish
+from crdt_core.replica.steps import LOOKS_PER_STEP, batched, finish
 from crdt_core.types.expiry import deadline_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from crdt_core.replica.replica import Replica
 
 __all__ = [
-    "LOOKS_PER_STEP",
     "at_once",
     "clearing",
     "fit_by_step",
@@ -32,9 +31,6 @@ __all__ = [
     "parts_of_all",
     "run_by_part",
 ]
-
-LOOKS_PER_STEP = 20
-"""So many parts are looked at in one step: in about the time in which one is changed."""
 
 
 def at_once(
@@ -79,8 +75,8 @@ def fit_by_step(session: Session, *replies: list[bytes]) -> Generator[None, None
     """Do what `Session.must_fit_reply` does; yield after every few items."""
     size = 0
     for items in replies:
-        for start in range(0, len(items), LOOKS_PER_STEP):
-            size += sum(map(len, items[start : start + LOOKS_PER_STEP]))
+        for some in batched(items):
+            size += sum(map(len, some))
             yield
     session.must_fit_reply_of(size)
 

@@ -6,7 +6,6 @@ A field may have several parts, so they look at every part. Where that is much, 
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from crdt_core.commands.arguments import SYNTAX, parse_within
@@ -15,9 +14,9 @@ from crdt_core.commands.command import KEY, Command, Sliced
 from crdt_core.commands.hashes import seen_hash
 from crdt_core.commands.replies import CommandError, Map, Pairs
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import LOOKS_PER_STEP, at_once, fit_by_step, looking
+from crdt_core.commands.slicing import at_once, fit_by_step, looking
 from crdt_core.replica.deleting import parts_under
-from crdt_core.replica.steps import finish
+from crdt_core.replica.steps import LOOKS_PER_STEP, batched, finish
 from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 _FIELDS_PER_STEP = 5
-"""So many fields are read in the time of a step."""
+"""So many parts of a hash are looked at in one step: more is to be done for a field than for a member."""
 
 Tell: TypeAlias = "Callable[[Session, dict[bytes, bytes]], Generator[None, None, Reply]]"
 """Returns what a command tells of all fields of a hash."""
@@ -63,8 +62,7 @@ def _values(session: Session, fields: dict[bytes, bytes]) -> Generator[None, Non
 def _pairs(session: Session, fields: dict[bytes, bytes]) -> Generator[None, None, Reply]:
     yield from fit_by_step(session, list(fields), list(fields.values()))
     pairs: list[tuple[Reply, Reply]] = []
-    rest = iter(fields.items())
-    while some := list(islice(rest, LOOKS_PER_STEP)):
+    for some in batched(fields.items()):
         pairs += some
         yield
     return Map(pairs)
@@ -122,6 +120,23 @@ def _fields_looked_at(replica: Replica, args: list[bytes], wall_ms: int) -> int:
     return parts_under(replica, args[0]) // _FIELDS_PER_STEP + parts_chosen(args[1:]) // LOOKS_PER_STEP
 
 
+def _telling(usage: str, tell: Tell, summary: str) -> Command[Session]:
+    """Return the row of a command that returns what `tell` tells of all fields."""
+    return Command(
+        "hash",
+        usage,
+        2,
+        KEY,
+        "readonly",
+        partial(_all_fields, tell),
+        summary,
+        "",
+        "O(N) in the hash",
+        heavy=True,
+        sliced=looking(partial(_all_fields_by_part, tell), _FIELDS_PER_STEP),
+    )
+
+
 COMMANDS: tuple[Command[Session], ...] = (
     Command(
         "hash",
@@ -135,45 +150,9 @@ COMMANDS: tuple[Command[Session], ...] = (
         "O(N) in the hash",
         sliced=looking(_hlen, _FIELDS_PER_STEP),
     ),
-    Command(
-        "hash",
-        "HKEYS key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _names),
-        "Returns the names of all fields.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _names), _FIELDS_PER_STEP),
-    ),
-    Command(
-        "hash",
-        "HVALS key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _values),
-        "Returns the values of all fields.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _values), _FIELDS_PER_STEP),
-    ),
-    Command(
-        "hash",
-        "HGETALL key",
-        2,
-        KEY,
-        "readonly",
-        partial(_all_fields, _pairs),
-        "Returns all fields and their values.",
-        "",
-        "O(N) in the hash",
-        heavy=True,
-        sliced=looking(partial(_all_fields_by_part, _pairs), _FIELDS_PER_STEP),
-    ),
+    _telling("HKEYS key", _names, "Returns the names of all fields."),
+    _telling("HVALS key", _values, "Returns the values of all fields."),
+    _telling("HGETALL key", _pairs, "Returns all fields and their values."),
     Command(
         "hash",
         "HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]",

@@ -15,6 +15,7 @@ load makes batches larger and not queues longer. This module has the turn, calls
     offered_patches   patches that callers bring
     asked_patches     patches that callers ask for
     large_calls       calls that are too large for one turn
+    large_work        all large work between two turns: its slices, and what they leave behind
     ingest            deltas and patches into the replica
     stability         what all members have seen
     membership        who takes part (`crdt_core.membership`)
@@ -57,6 +58,7 @@ from crdt_core.node.image import Images
 from crdt_core.node.inbox import Inbox
 from crdt_core.node.ingest import Ingest
 from crdt_core.node.large_calls import LargeCalls
+from crdt_core.node.large_work import LargeWork
 from crdt_core.node.offered_patches import OfferedPatches
 from crdt_core.node.options import NodeOptions
 from crdt_core.node.peer_logs import PeerLogs
@@ -70,7 +72,6 @@ from crdt_core.replica.proof import record_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from crdt_core.codec.records import Changes
     from crdt_core.lattice.clocks import ReplicaId
     from crdt_core.lattice.deltas import Delta
     from crdt_core.membership.decisions import Sponsor
@@ -139,21 +140,18 @@ class Node:
             stability=self.stability,
             counts=counts,
         )
-        self.joins_waiting = self._rounds.joins
-        """Large patches that the next turn takes in; while there are any, `prepare` has something to do before it."""
-        self.deltas_waiting = self._logs.waiting
-        """The same for large deltas."""
-        self.offers_waiting = self._offered.waiting
-        """The same for large patches of callers."""
         self._under_way = (*self._rounds.under_way, *self._logs.under_way, *self._offered.under_way)
-        self._large = LargeCalls(replica, self.hlc, self.options)
-        self.calls_waiting = self._large.waiting
-        """A call that is too large for a turn: `prepare` runs it, `end_large_call` ends it. There is one at most."""
-        self.calls_held = self._large.behind
-        """Calls that came before the last turn, and wait for the next one behind a large call."""
-        self.discards_waiting = replica.catalogue.discards.waiting
-        """What large work has left behind: `prepare` frees it."""
-        self._in_slices: Commit | None = None  # the commit under way, if slices before its turn take part
+        self._calls = LargeCalls(replica, self.hlc, options)
+        self.large = LargeWork(
+            replica,
+            self.confirmed,
+            options,
+            rounds=self._rounds,
+            logs=self._logs,
+            offered=self._offered,
+            calls=self._calls,
+        )
+        """What is too large for one turn: a shell has it prepared before the next one."""
         self._checked: Members | None = None
         self._readers: frozenset[str] | None = None
 
@@ -188,7 +186,7 @@ class Node:
             commit.header |= {"joining": b"", "unweighed": b""}
         if replica.uncommitted:
             raise InvariantBroken(f"{self.name}: a turn ends with writes that no commit has")
-        commit.records = self._take_last_slice(commit) if commit.earlier else replica.catalogue.take_changes()
+        commit.records = self.large.take_last_slice(commit) if commit.earlier else replica.catalogue.take_changes()
         if context.differing or context.images or self.patches_asked:
             self._look_back(context)
         if delta is not None:
@@ -203,34 +201,14 @@ class Node:
             self.counts["quarantined"] += len(commit.quarantined)
         return Turn(commit, context.effects)
 
-    def prepare(self) -> bool:
-        """Do a slice of what the next turn needs, and return whether there is more.
-
-        A shell calls this between two turns, until it returns false, and may do other things between two slices.
-        Readers may be shown the `confirmed` state meanwhile. What large work has left behind is freed first.
-        """
-        if self.discards_waiting:
-            self.replica.catalogue.discards.free(self.options.parts_per_slice)
-            return True
-        is_more = self._prepare_slice()
-        self.confirmed.follow()
-        return is_more
-
-    def _prepare_slice(self) -> bool:
-        joins = [join for join, _ in (*self.joins_waiting, *self.offers_waiting)]
-        deltas = [delta for delta, _, _ in self.deltas_waiting]
-        if joins or deltas:
-            return any(join.advance() for join in joins) or any(delta.advance() for delta in deltas)
-        return any(call.advance() for call in self.calls_waiting)
-
     def end_large_call(self) -> Turn:
         """Take a turn that ends the large call, in place of `turn`: the call is prepared, and no patch or delta waits.
 
         The commit is all that the call has changed. The calls behind it have the next turn.
         """
-        prepared, commit = self._large.end(), Commit()
+        prepared, commit = self._calls.end(), Commit()
         commit.earlier = prepared.slices
-        self._in_slices = commit
+        self.large.committing = commit
         if prepared.delta is not None:
             commit.counter, commit.delta = prepared.counter, prepared.delta
             commit.header.update(self.header())
@@ -242,8 +220,8 @@ class Node:
         """The commit of the last turn is durable; returns what may be told of the replica now, as it may be shown."""
         replica = self.replica
         catalogue = replica.catalogue
-        if self._in_slices is not None:
-            self._discard_slices(self._in_slices)
+        if self.large.committing is not None:
+            self.large.discard()
         catalogue.in_flight, catalogue.keys_in_flight = {}, []
         clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
         return Confirmed(clock, stable, catalogue.digest, catalogue.tombstones.size, replica.members)
@@ -282,18 +260,6 @@ class Node:
         replica = self.replica
         removals = replica.catalogue.removals
         return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last, removals))
-
-    def _take_last_slice(self, commit: Commit) -> Changes:
-        self._in_slices = commit
-        return self.replica.catalogue.take_slice()
-
-    def _discard_slices(self, commit: Commit) -> None:
-        """Have freed in slices what has been under way for `commit`, which is durable."""
-        catalogue = self.replica.catalogue
-        catalogue.discards.add(catalogue.in_flight, catalogue.keys_in_flight)
-        catalogue.discards.add(commit.earlier, weight=self.options.parts_per_slice)
-        self.confirmed.discard()
-        self._in_slices = None
 
     def _choose_caution(self) -> None:
         if self._readers is not None:
@@ -346,8 +312,8 @@ class Node:
 
     def _write(self, context: TurnContext, members_before: Members) -> Delta | None:
         """Run all operations on what the turn has taken in, and write what members are owed; all is one delta."""
-        if self.calls_waiting or self.calls_held or self.replica.catalogue.size > self.options.parts_per_turn:
-            context.calls = self._large.take_small(context.calls, context.wall_ms)
+        if self.large.calls or self.large.behind or self.replica.catalogue.size > self.options.parts_per_turn:
+            context.calls = self._calls.take_small(context.calls, context.wall_ms)
         if context.replays:
             context.calls = [*context.replays, *context.calls]
         if not context.calls and not context.own and not self._owes(members_before):
@@ -373,8 +339,7 @@ class Node:
         """
         if not self.membership.owes():
             return False
-        is_aside = self.joins_waiting or self.deltas_waiting or self.offers_waiting
-        return not is_aside or self.replica.members == members_before
+        return not self.large.has_news or self.replica.members == members_before
 
     def _look_back(self, context: TurnContext) -> None:
         """Do what is about the state as the turn leaves it."""

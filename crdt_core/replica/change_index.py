@@ -60,7 +60,7 @@ class ChangeIndex:
         while self._size > self._limit:
             self._forget_oldest(max(self._entries, key=lambda replica: len(self._entries[replica])))
 
-    def make_room(self, replica: ReplicaId, amount: int, size: int) -> Generator[None, None, None]:
+    def make_room_in_slices(self, replica: ReplicaId, amount: int, size: int) -> Generator[None, None, None]:
         """Forget all of `replica` if a commit with `amount` addresses does not fit; yield after every `size` of them.
 
         `add` does the same at once.

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from crdt_core.lattice.siblings import shows
+from crdt_core.replica.steps import batched
 from crdt_core.types import View
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["clear_by_part", "clearable_parts", "delete_by_part", "parts_under", "remove_by_part"]
 
 _AT_ONCE = 100
-"""So many parts are looked at in one step."""
+"""The resets of so many parts are made at once."""
 
 _Result = TypeVar("_Result")
 
@@ -127,8 +128,7 @@ def _take_parts(
     So the object is never empty between two slices, as it would be forgotten.
     """
     catalogue, type_ = replica.catalogue, found.type
-    for start in range(0, len(parts), _AT_ONCE):
-        some = parts[start : start + _AT_ONCE]
+    for some in batched(parts, _AT_ONCE):
         resets += type_.remainders(View({part: found.parts[part] for part in some}, catalogue.replica_index))
         for part in some:
             yield

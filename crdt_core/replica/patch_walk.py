@@ -22,11 +22,11 @@ member has seen; a receiver that has not seen it refuses the patch.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.patches import EncodedPart, encode_part_once
 from crdt_core.lattice.clocks import Stamp
+from crdt_core.replica.steps import batched
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -143,10 +143,10 @@ class PatchWalk:
         objects = self._replica.catalogue.objects
         size = len(objects)  # a key that had nothing left when the walk began goes without being recorded
         noted: list[list[Object]] = []
-        rest = iter(objects.values())
+        batches = batched(objects.values(), _KEYS_PER_LOOK)
         while not self._changed and len(objects) == size:
-            some = list(islice(rest, _KEYS_PER_LOOK))
-            if not some:
+            some = next(batches, None)
+            if some is None:
                 return _emptied(noted)
             noted.append(some)
             yield

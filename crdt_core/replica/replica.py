@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.records import Changes
@@ -38,7 +37,7 @@ from crdt_core.replica.discards import Discards
 from crdt_core.replica.forgetting import forget_stable
 from crdt_core.replica.joining import apply_by_part, apply_writes, check_repeated, contradiction, join_parts
 from crdt_core.replica.state import ReplicaState
-from crdt_core.replica.steps import finish, in_slices
+from crdt_core.replica.steps import batched, finish, in_slices
 from crdt_core.types.members import MAY_HAVE_UNSENT, MEMBERS_KEY
 
 if TYPE_CHECKING:
@@ -172,13 +171,12 @@ class Replica(ReplicaState):
         """
         written = self.uncommitted
         for are_clears in (True, False) if self._clears else (False,):
-            rest = iter(written.items())
-            while chunk := list(islice(rest, size)):
-                chosen = [Write(*address, payload) for address, payload in chunk if (address[2] is None) is are_clears]
+            for some in batched(written.items(), size):
+                chosen = [Write(*address, payload) for address, payload in some if (address[2] is None) is are_clears]
                 if chosen:
                     take(chosen)
                 yield
-        yield from self._change_index.make_room(self.id, len(written), size)
+        yield from self._change_index.make_room_in_slices(self.id, len(written), size)
         dot = Dot(self.id, self.clock[self.id] + 1)
         delta = Delta(dot, VersionVector(self.clock), hlc, ())
         self.uncommitted, self._clears, self._writes_members = {}, False, False
@@ -216,13 +214,13 @@ class Replica(ReplicaState):
         outcome = self.outcome_of(delta)
         rows = (Write(*address, payload) for address, payload in writes.items())
         if outcome is Applied.DUPLICATE:
-            while some := tuple(islice(rows, size)):
-                check_repeated(self.catalogue, replace(delta, writes=some))
+            for some in batched(rows, size):
+                check_repeated(self.catalogue, replace(delta, writes=tuple(some)))
                 yield Changes()
         elif outcome is Applied.YES:
             steps = apply_by_part(self.catalogue, delta, self._full_deps(delta), rows)
             yield from in_slices(steps, size, self.catalogue.take_slice)
-            for _ in self._change_index.make_room(delta.dot.replica, len(writes), size):
+            for _ in self._change_index.make_room_in_slices(delta.dot.replica, len(writes), size):
                 yield Changes()
             self.clock.advance(delta.dot)
             self._change_index.add(delta.dot, writes)

@@ -102,7 +102,7 @@ class Net:
         self.quarantined.extend(item.reason for item in turn.commit.quarantined)
         if turn.commit.delta is not None:
             self.deltas.append((name, turn.commit.counter, turn.commit.delta))
-        if self.nodes[name].joins_waiting:
+        if self.nodes[name].large.joins:
             self.turn(name)
 
     def call(self, name: str, *operations: Operation) -> None:

@@ -240,7 +240,7 @@ class Process:
         if self.flight is not None or not self.loop.is_due:
             return
         try:
-            while self.node.prepare():
+            while self.node.large.prepare():
                 checks.under_way(self)
             commit = self.loop.begin(EPOCH_MS + self.world.now_ms + self.host.skew_ms, self.world.now_ms)
         except Retired as end:

@@ -6,17 +6,15 @@ of EXEC where a watched key has changed), a reply that is encoded already, and n
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_core.commands import ErrorReply, Map, Pairs, SetOf, Status
+from crdt_core.replica.steps import batched
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 __all__ = ["NOTHING", "NULL_LIST", "Encoded", "Push", "encode", "encode_by_step"]
-
-_ITEMS_PER_STEP = 20
 
 
 class Push(NamedTuple):
@@ -75,8 +73,7 @@ def encode_by_step(reply: Any, *, resp3: bool) -> Generator[None, None, Encoded]
     _append(kind([]), head, resp3)
     sign, count = head[0][:1], len(items) * (2 if in_pairs and not resp3 else 1)
     pieces = [b"%b%d\r\n" % (sign, count)]
-    rest = iter(items)
-    while some := list(islice(rest, _ITEMS_PER_STEP)):
+    for some in batched(items):
         out: list[bytes] = []
         for item in some:
             if in_pairs and not (resp3 and kind is Pairs):

@@ -199,8 +199,8 @@ class TurnLoop:
     @property
     def is_over(self) -> bool:
         """Whether the loop is closed, and all that had arrived has had its turn."""
-        node = self.node
-        is_waited_for = node.calls_waiting or node.calls_held or node.offers_waiting
+        large = self.node.large
+        is_waited_for = large.calls or large.behind or large.offers
         return self.is_closing and not (self._events or self._asked or is_waited_for)
 
     def check_open(self) -> None:
@@ -218,12 +218,11 @@ class TurnLoop:
         if self._is_committing:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
-        node = self.node
-        stood_still = bool(node.calls_waiting or node.calls_held or node.offers_waiting)
-        if node.calls_waiting:
+        node, large = self.node, self.node.large
+        stood_still = bool(large.calls or large.behind or large.offers)
+        if large.calls:
             # What a call waits for ends without anything new, which may be large as well: so the call is next.
-            is_next = not (node.joins_waiting or node.deltas_waiting or node.offers_waiting)
-            turn = node.end_large_call() if is_next else node.turn([], wall_ms, monotonic_ms)
+            turn = node.turn([], wall_ms, monotonic_ms) if large.has_news else node.end_large_call()
         else:
             if self._arrived - self._passed > TURN_WEIGHT_MAX:
                 events = self._take_what_fits()
@@ -236,7 +235,7 @@ class TurnLoop:
         if stood_still:
             for waiter in self._begun:
                 waiter.deadline_s = max(waiter.deadline_s, monotonic_ms / 1000 + waiter.patience_s)
-        is_behind = node.calls_waiting or node.calls_held or node.deltas_waiting or node.offers_waiting
+        is_behind = large.calls or large.behind or large.deltas or large.offers
         if is_behind or node.patches_asked or self._events or self._asked:
             self._become_due()
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
@@ -287,8 +286,8 @@ class TurnLoop:
 
         So it does while such a call is committed. It runs on while Redis does not confirm a commit.
         """
-        node = self.node
-        is_large = node.calls_waiting or node.calls_held or node.offers_waiting or self._commits_slices
+        large = self.node.large
+        is_large = large.calls or large.behind or large.offers or self._commits_slices
         return (self._asked,) if is_large and self._store.trouble is None else (self._begun, self._asked)
 
     def _show(self, observe: Observer, changed: Mapping[tuple[bytes, str, bytes], Siblings]) -> None:

@@ -163,8 +163,8 @@ class Mailbox:
     async def run(self) -> None:
         """Take turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
         turns, call_soon = self._turns, asyncio.get_running_loop().call_soon
-        joins, offers = self.node.joins_waiting, self.node.offers_waiting
-        deltas, calls, discards = self.node.deltas_waiting, self.node.calls_waiting, self.node.discards_waiting
+        large = self.node.large
+        joins, offers, deltas, calls, discards = large.joins, large.offers, large.deltas, large.calls, large.discards
         self._tick()
         try:
             # `is_over` implies `is_closing`, which is an attribute: it spares a call for each turn.
@@ -196,7 +196,7 @@ class Mailbox:
 
     async def _prepare(self) -> None:
         """Prepare the next turn, and let others have the event loop between two slices."""
-        while self.node.prepare():  # noqa: ASYNC110
+        while self.node.large.prepare():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     def _tick(self) -> None:

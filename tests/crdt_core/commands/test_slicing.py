@@ -9,10 +9,10 @@ import pytest
 from crdt_core.commands import COMMANDS
 from crdt_core.commands.policies import CommandOptions
 from crdt_core.commands.session import Session
-from crdt_core.commands.slicing import LOOKS_PER_STEP, fit_by_step, parts_changed, run_by_part
+from crdt_core.commands.slicing import fit_by_step, parts_changed, run_by_part
 from crdt_core.errors import TooLarge
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.replica.steps import finish
+from crdt_core.replica.steps import LOOKS_PER_STEP, finish
 from tests.crdt_core.sites import START_MS, Site
 
 LATER_MS = START_MS + 10_000

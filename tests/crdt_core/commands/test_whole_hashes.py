@@ -10,10 +10,10 @@ from crdt_core.commands import COMMANDS
 from crdt_core.commands.session import Session
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.replica.steps import finish
-from tests.crdt_core.sites import START_MS, Site
+from tests.crdt_core.sites import START_MS
 
 if TYPE_CHECKING:
-    from tests.crdt_core.sites import Fleet
+    from tests.crdt_core.sites import Fleet, Site
 
 
 def test_a_field_that_several_nodes_count_is_listed_once(fleet: Fleet) -> None:
@@ -36,8 +36,8 @@ def test_a_hash_that_is_not_there_has_nothing(fleet: Fleet) -> None:
 
 
 @pytest.fixture
-def site() -> Site:
-    site = Site("n1")
+def site(site: Site) -> Site:
+    """The lone site, with a hash of 100 fields."""
     site("HSET h " + " ".join(f"f{number} v" for number in range(100)))
     return site
 

@@ -164,8 +164,8 @@ def steps(node: Node, request: str) -> Iterator[list[object]]:
     turn = node.turn([Call(execute(request), None)], NOW_MS, 0)
     yield [effect.result for effect in turn.effects]  # type: ignore[union-attr]
     node.confirm()
-    while node.calls_waiting:
-        while node.prepare():
+    while node.large.calls:
+        while node.large.prepare():
             yield []
         yield [effect.result for effect in node.end_large_call().effects]  # type: ignore[union-attr]
         node.confirm()

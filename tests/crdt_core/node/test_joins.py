@@ -98,7 +98,7 @@ def test_the_turn_after_the_slices_persists_them_and_readers_see_all_or_nothing(
     node.confirm()
     assert (turn.commit.acknowledged, turn.commit.delta, list(turn.commit.records)) == (["1-0"], None, [])
     nothing = shown(node)
-    while node.prepare():
+    while node.large.prepare():
         assert shown(node) == nothing
     turn = node.turn([Call(Add(b"key 1", b"y"), "caller")], 1000, 1000)
     assert turn.commit.earlier
@@ -107,7 +107,7 @@ def test_the_turn_after_the_slices_persists_them_and_readers_see_all_or_nothing(
     assert shown(node) == nothing
     node.confirm()
     assert shown(node) == [None, [b"x", b"y"], *[[b"x"]] * (PARTS - 2)]
-    assert (node.counts["patches_joined"], node.prepare()) == (1, False)
+    assert (node.counts["patches_joined"], node.large.prepare()) == (1, False)
 
 
 def test_a_shell_that_prepares_nothing_gets_the_join_with_the_next_turn() -> None:
@@ -125,7 +125,7 @@ def test_a_large_patch_that_builds_on_more_than_is_known_is_refused_at_once() ->
     since = replace(patch, since=patch.clock, stable=patch.stable)
     node.turn([MessagesRead([("1-0", encode_message(Push("n2", "r", since)))])], 1000, 1000)
     assert node.counts["patches_refused"] == 1
-    assert not node.joins_waiting
+    assert not node.large.joins
 
 
 def test_a_large_patch_is_freed_in_slices_once_it_is_joined() -> None:

@@ -63,10 +63,10 @@ def take_turns(node: Node, *operations: Operation) -> list[Turn]:
     """Have a turn with `operations`, and those that it makes necessary."""
     turns = [node.turn([Call(operation, number) for number, operation in enumerate(operations)], NOW_MS, 0)]
     node.confirm()
-    while node.calls_waiting or node.calls_held:
-        while node.prepare():
+    while node.large.calls or node.large.behind:
+        while node.large.prepare():
             pass
-        turns.append(node.end_large_call() if node.calls_waiting else node.turn([], NOW_MS, 0))
+        turns.append(node.end_large_call() if node.large.calls else node.turn([], NOW_MS, 0))
         node.confirm()
     return turns
 
@@ -177,7 +177,7 @@ def test_no_turn_and_no_slice_changes_more_than_a_slice() -> None:
     node.confirm()
     assert size_of(first.commit) == 0
     changed = 0
-    while node.prepare():
+    while node.large.prepare():
         assert len(node.replica.catalogue.in_flight) - changed <= OPTIONS.parts_per_slice
         changed = len(node.replica.catalogue.in_flight)
     last = node.end_large_call()
@@ -195,7 +195,7 @@ def test_readers_see_all_of_it_or_nothing() -> None:
     before = shown()
     node.turn([Call(execute("FLUSHALL"), None)], NOW_MS, 0)
     node.confirm()
-    while node.prepare():
+    while node.large.prepare():
         assert shown() == before
     node.end_large_call()
     assert shown() == before
@@ -222,8 +222,8 @@ def test_calls_keep_their_order_if_a_peer_has_made_the_replica_small_meanwhile()
     commit = n2.turn([Call(execute("DEL large"), None)], NOW_MS, 0).commit
     read = DeltasRead("n2", [(f"{commit.counter}-0", commit.delta or b"")], "entry")
     n1.turn([read, Call(execute("DEL large"), "del")], NOW_MS, 0)
-    assert n1.deltas_waiting
-    assert n1.calls_waiting
+    assert n1.large.deltas
+    assert n1.large.calls
     turns = [prepared_turn(n1, Call(execute("SADD large last"), "add")), prepared_turn(n1), prepared_turn(n1)]
     n1.confirm()
     told = [effect.token for turn in turns for effect in turn.effects if isinstance(effect, Reply)]
@@ -234,9 +234,9 @@ def test_calls_keep_their_order_if_a_peer_has_made_the_replica_small_meanwhile()
 def prepared_turn(node: Node, *events: Call) -> Turn:
     """The next turn, once the last one is confirmed and all is prepared."""
     node.confirm()
-    while node.prepare():
+    while node.large.prepare():
         pass
-    ends = node.calls_waiting and not node.deltas_waiting
+    ends = node.large.calls and not node.large.deltas
     return node.end_large_call() if ends else node.turn(events, NOW_MS, 0)
 
 
@@ -253,7 +253,7 @@ def test_a_replay_does_not_wait_behind_a_large_call() -> None:
     assert turn.commit.delta is not None
     assert [write.key for write in decode_delta(turn.commit.delta).writes] == [b"unsent"]
     assert [effect.token for effect in turn.effects] == ["replay"]
-    assert len(node.calls_waiting) == 1
+    assert len(node.large.calls) == 1
 
 
 def test_a_transaction_around_a_flush_stays_one_commit() -> None:
@@ -282,47 +282,10 @@ def test_a_large_call_has_the_time_of_day_at_which_it_came() -> None:
     for node in nodes:
         node.turn([Call(execute("RENAME large other"), None)], later_ms, 0)
         node.confirm()
-        if node.calls_waiting:
+        if node.large.calls:
             node.end_large_call()
     assert nodes[0].hlc.last == nodes[1].hlc.last == Stamp(later_ms, 0)
     assert whole_state(nodes[0].replica) == whole_state(nodes[1].replica)
-
-
-def test_what_a_large_call_had_under_way_is_freed_in_slices() -> None:
-    """After a flush of a million keys, one read that followed freed all that had been noted: 0.2 s without answers."""
-    freed = 0
-
-    class Member(bytes):
-        def __del__(self) -> None:
-            nonlocal freed
-            freed += 1
-
-    node = Node("n1", Replica("n1", change_index_max=10, founders=["n1", "n2"]), "s")
-    members, slice_ = 5000, node.options.parts_per_slice
-    for first in range(0, members, 1000):
-        add = COMMANDS[b"SADD"], [b"large", *(Member(b"m%d" % number) for number in range(first, first + 1000))]
-        node.turn([Call(Execute([add], NOW_MS, 1), None)], NOW_MS, 0)
-        node.confirm()
-        del add
-    node.turn([Call(execute("DEL large"), None)], NOW_MS, 0)
-    node.confirm()
-    while node.prepare():
-        assert is_shown(node, b"large")
-    turn = node.end_large_call()
-    assert freed == 0
-    node.confirm()
-    node.turn([Call(execute("SET key v"), None)], NOW_MS, 0)
-    assert is_shown(node, b"key") is False
-    node.confirm()
-    most = freed
-    while node.discards_waiting:
-        before = freed
-        node.prepare()
-        most = max(most, freed - before)
-    before = freed
-    del turn
-    assert max(most, freed - before) <= slice_
-    assert freed == members
 
 
 def test_the_first_read_of_a_large_commit_does_not_go_through_all_of_it() -> None:
@@ -332,7 +295,7 @@ def test_the_first_read_of_a_large_commit_does_not_go_through_all_of_it() -> Non
         node = node_with(OPTIONS, *(f"SADD large m{number}" for number in range(members)))
         node.turn([Call(execute("DEL large"), None)], NOW_MS, 0)
         node.confirm()
-        while node.prepare():
+        while node.large.prepare():
             pass
         node.end_large_call()
         found, cost = counted_calls(lambda node=node: node.confirmed.head(b"large"))  # type: ignore[misc]

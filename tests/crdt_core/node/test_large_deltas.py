@@ -40,9 +40,9 @@ def written(node: Node, request: str) -> tuple[str, bytes]:
 def read(node: Node, *entries: tuple[str, bytes]) -> list[Turn]:
     """The turns of `node` on entries of the log of n1, until all of them are dealt with."""
     turns = [node.turn([DeltasRead("n1", list(entries), "token")], NOW_MS, 0)]
-    while node.deltas_waiting:
+    while node.large.deltas:
         node.confirm()
-        while node.prepare():
+        while node.large.prepare():
             pass
         turns.append(node.turn([], NOW_MS, 0))
     return turns
@@ -93,7 +93,7 @@ def test_readers_see_all_of_it_or_nothing() -> None:
 
     n2.turn([DeltasRead("n1", [written(n1, "FLUSHALL")], None)], NOW_MS, 0)
     n2.confirm()
-    while n2.prepare():
+    while n2.large.prepare():
         assert all(shown())
     n2.turn([], NOW_MS, 0)
     assert all(shown())

@@ -152,7 +152,7 @@ def test_an_id_is_closed_only_after_what_was_taken_of_it_and_put_aside_as_large(
     turns = [n2.turn([bringing[way], DeltasRead("n3", [entry(n3, RemoveMember("n1"))], None)], WALL_MS, 0)]
     n2.confirm()
     for _ in range(2):
-        while n2.prepare():
+        while n2.large.prepare():
             pass
         turns.append(n2.turn([], WALL_MS, 0))
         n2.confirm()

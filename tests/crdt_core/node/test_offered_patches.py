@@ -104,7 +104,7 @@ def offered_in_slices(node: Node, patch: Patch) -> tuple[list[Any], Any]:
     """What the turn says that takes `patch`, and then the reply of the turn behind the slices."""
     first = node.turn([PatchOffered(patch, "caller")], 1_000_000, 0)
     node.confirm()
-    while node.prepare():
+    while node.large.prepare():
         assert node.confirmed.head(b"key 1") is None or not node.confirmed.head(b"key 1").showing()
     last = node.turn([], 1_000_000, 0)
     (said,) = last.effects

@@ -89,7 +89,7 @@ def test_a_commit_that_changed_more_than_the_limit_is_not_listed_and_nothing_old
 def test_room_that_was_made_before_changes_nothing(commits: list, limit: int, amount: int) -> None:
     ready, plain = filled(commits, limit), filled(commits, limit)
     addresses = [(b"large", "orset", b"%d" % number) for number in range(amount)]
-    for _ in ready[0].make_room("n1", amount, 1):
+    for _ in ready[0].make_room_in_slices("n1", amount, 1):
         pass
     for index, clock, _ in (ready, plain):
         index.add(Dot("n1", clock["n1"] + 1), addresses)
@@ -100,5 +100,5 @@ def test_room_that_was_made_before_changes_nothing(commits: list, limit: int, am
 def test_room_is_made_in_steps() -> None:
     """A flush of a million keys forgot all commits before it in one step, which took 80 ms."""
     index, _, _ = filled([("n1", [(b"key", "orset", b"%d" % number)]) for number in range(100)], 100)
-    assert sum(1 for _ in index.make_room("n1", 101, 10)) == 10
+    assert sum(1 for _ in index.make_room_in_slices("n1", 101, 10)) == 10
     assert not len(index)

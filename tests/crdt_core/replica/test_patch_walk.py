@@ -16,7 +16,7 @@ from crdt_core.node.events import MessagesRead
 from crdt_core.node.node import Node
 from crdt_core.replica.patch_walk import LOOKS_PER_LISTING, PatchWalk
 from crdt_core.replica.replica import Replica
-from crdt_core.types import GSET, ORSET
+from crdt_core.types import ORSET
 from tests.crdt_core.costs import counted_calls
 from tests.crdt_core.net import CHUNK_BYTES, MANY, NOW, TIMEOUT_MS, Net, filled, member, parts_of, under_way
 from tests.invocations import command
@@ -51,6 +51,16 @@ def _set(key: bytes, element: bytes) -> Operation:
 
 def _adjust(key: bytes, element: bytes) -> Operation:
     return command("DELTAIC.COUNTER.ADD", key, len(element))
+
+
+def replica_with(keys: int) -> Replica:
+    """A replica at rest that has one member under each of `keys` keys."""
+    replica = Replica("n1")
+    for key in map(member, range(keys)):
+        replica.write(key, ORSET, b"first", True)
+    replica.commit(NOW)
+    replica.take_changes()
+    return replica
 
 
 class Busy:
@@ -122,18 +132,15 @@ def test_what_is_joined_is_exactly_the_state_at_the_clock_that_it_claims(seed: i
 
 def test_a_walk_lists_all_that_changed_meanwhile_in_steps_and_as_it_was_at_the_clock_of_the_patch() -> None:
     """The whole list was made in one turn once: a second for 200 000 keys that had changed during the walk."""
-    replica, steps = Replica("n1"), 10
+    replica, looks = replica_with(200), 10
     states: dict[tuple[tuple[str, int], ...], Patch] = {}
     found: dict[Address, PatchPart] = {}
-    for key in map(member, range(200)):
-        replica.write(key, ORSET, b"first", True)
-    replica.commit(NOW)
     walk = PatchWalk(replica, None)
     for number in count():
         replica.take_changes()
         states[tuple(replica.clock.items())] = replica.patch(None, NOW)
-        parts, calls = counted_calls(lambda: walk.take(1 << 20, steps))
-        assert calls <= 30 * steps
+        parts, calls = counted_calls(lambda: walk.take(1 << 20, looks))
+        assert calls <= 30 * looks
         found |= {part[:3]: part for part in parts}
         if walk.ended:
             break
@@ -234,23 +241,14 @@ def test_a_replica_that_is_no_member_gets_the_full_state_when_the_frontier_has_p
 
 def test_small_parts_fill_a_message_only_as_far_as_a_turn_may_take() -> None:
     """A megabyte of them took 17 000 listings in one turn, 200 ms."""
-    replica = Replica("n1")
-    for key in map(member, range(100)):
-        replica.write(key, ORSET, b"first", True)
-    replica.commit(NOW)
-    replica.take_changes()
-    walk = PatchWalk(replica, None)
+    walk = PatchWalk(replica_with(100), None)
     assert not walk.take(1 << 20, 20), "to note five keys is one look"
     assert len(walk.take(1 << 20, 10 * LOOKS_PER_LISTING)) == 10
 
 
 def test_the_beginning_of_a_walk_over_many_keys_is_no_longer_than_any_other_piece() -> None:
     """To note a million keys took 0.1 s, and a search for cycles as much, while the node answered nobody."""
-    replica = Replica("n1")
-    for number in range(5000):
-        replica.write(b"key %d" % number, GSET, b"x", True)
-    replica.commit(NOW)
-    walk = PatchWalk(replica, None)
+    walk = PatchWalk(replica_with(5000), None)
     looked = []
     while not walk.ended:
         before = walk.done
@@ -261,14 +259,10 @@ def test_the_beginning_of_a_walk_over_many_keys_is_no_longer_than_any_other_piec
 
 
 def test_what_changes_while_the_keys_are_noted_is_listed_once_more() -> None:
-    replica = Replica("n1")
-    for number in range(500):
-        replica.write(b"key %d" % number, ORSET, b"x", True)
-    replica.commit(NOW)
-    replica.take_changes()
+    replica = replica_with(500)
     walk = PatchWalk(replica, None)
     assert not walk.take(1 << 20, 40)
-    replica.delete(b"key 7")
+    replica.delete(member(7))
     replica.write(b"new", ORSET, b"x", True)
     replica.commit(NOW)
     replica.take_changes()
@@ -282,12 +276,8 @@ def test_what_changes_while_the_keys_are_noted_is_listed_once_more() -> None:
 
 def test_a_key_that_had_nothing_left_may_go_while_the_keys_are_noted() -> None:
     """Found by the simulator (seed 1300582): its worker ended, because the dict of all keys had become smaller."""
-    replica = Replica("n1")
-    for number in range(500):
-        replica.write(b"key %d" % number, ORSET, b"x", True)
-    replica.commit(NOW)
-    replica.take_changes()
-    replica.delete(b"key 7")
+    replica = replica_with(500)
+    replica.delete(member(7))
     replica.commit(NOW)
     replica.take_changes()
     replica.stabilise(replica.clock, 1000)
@@ -299,3 +289,25 @@ def test_a_key_that_had_nothing_left_may_go_while_the_keys_are_noted() -> None:
     while not walk.ended:
         parts += walk.take(1 << 20, 60)
     assert len(parts) == 499
+
+
+def test_as_many_keys_may_come_as_go_while_the_keys_are_noted() -> None:
+    """The dict of all keys is as large as before then, but its entries have moved: the walk would leave some out."""
+    replica = replica_with(500)
+    for key in map(member, range(200)):
+        replica.delete(key)
+    replica.commit(NOW)
+    replica.take_changes()
+    replica.stabilise(replica.clock, 1000)
+    walk = PatchWalk(replica, None)
+    assert not walk.take(1 << 20, 40)
+    replica.take_changes()
+    for key in map(member, range(500, 700)):
+        replica.write(key, ORSET, b"x", True)
+    replica.commit(NOW)
+    replica.take_changes()
+    assert len(replica.catalogue.objects) == 500
+    parts = []
+    while not walk.ended:
+        parts += walk.take(1 << 20, 60)
+    assert {part.key for part in parts} == set(map(member, range(200, 700)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from crdt_core.replica.steps import finish, in_slices
+from crdt_core.replica.steps import batched, finish, in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -35,6 +35,14 @@ def test_slices_are_taken_after_every_so_many_steps_and_at_the_end(amount: int, 
 
     assert list(sliced()) == sizes
     assert results == [amount]
+
+
+def test_no_item_is_taken_before_its_batch_is_asked_for() -> None:
+    rest = iter(range(7))
+    batches = batched(rest, 3)
+    assert (next(batches), next(rest)) == ([0, 1, 2], 3)
+    assert list(batches) == [[4, 5, 6]]
+    assert list(batched([])) == []
 
 
 def test_an_error_ends_the_slices() -> None:

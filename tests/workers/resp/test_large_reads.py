@@ -63,13 +63,13 @@ def in_order(reply: Any) -> Any:
 def slices_of(face: InProcess) -> list[bool]:
     """Note every slice of the node from now on."""
     slices: list[bool] = []
-    prepare = face.node.prepare
+    prepare = face.node.large.prepare
 
     def note() -> bool:
         slices.append(is_more := prepare())
         return is_more
 
-    face.node.prepare = note  # type: ignore[method-assign]
+    face.node.large.prepare = note  # type: ignore[method-assign]
     return slices
 
 

@@ -90,7 +90,7 @@ def test_exec_of_something_large_runs_in_slices_and_is_one_commit_or_none(line: 
     node.confirm()
     if happened == "while it waits":
         watch.note({b"lasting"}, node.confirmed, NOW_MS)  # as the face does once the commit is confirmed
-    while node.prepare():
+    while node.large.prepare():
         pass
     last = node.end_large_call()
     assert (last.commit.delta is not None) is (happened == "not at all")

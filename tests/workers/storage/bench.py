@@ -69,7 +69,7 @@ class Bench:
         """One turn with these events, committed, and those that large calls among them need."""
         await self.store.commit(self.node.turn(list(events), wall_ms=1_000, monotonic_ms=1_000).commit)
         self.node.confirm()
-        if self.node.calls_waiting:
+        if self.node.large.calls:
             await self.store.commit(self.node.end_large_call().commit)
             self.node.confirm()
             await self.handle()

@@ -52,7 +52,7 @@ class Bench:
     async def turn(self, operations: Sequence[Operation]) -> None:
         """One turn with these operations."""
         turn = self.node.turn([Call(operation, None) for operation in operations], wall_ms=1_000, monotonic_ms=1_000)
-        if self.node.calls_waiting:
+        if self.node.large.calls:
             assert turn.commit.empty, "nobody commits such a turn"
             turn = self.node.end_large_call()
         await self._store.commit(turn.commit)

@@ -223,7 +223,7 @@ async def test_the_slices_of_a_large_patch_are_persisted_with_what_the_turn_afte
     push = encode_message(Push("n2", "r", peer.patch(None, Stamp(1, 0))))
     await bench.handle(MessagesRead([("1-0", push)]))
     assert not bench.redis.hgetall(bench.keys.state)
-    while bench.node.prepare():
+    while bench.node.large.prepare():
         pass
     await bench.turn(command("DEL", b"set 1"), command("SADD", b"set 2", b"y"))
     assert bench.node.replica.value(b"set 2") == [b"x", b"y"]

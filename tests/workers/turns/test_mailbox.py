@@ -357,9 +357,9 @@ async def test_what_large_work_leaves_behind_is_freed_though_nothing_else_happen
     members = [b"m%d" % number for number in range(3000)]
     await mailbox.call(Execute([(COMMANDS[b"SADD"], [b"large", *members])], 0, 1))
     await mailbox.call(Execute([(COMMANDS[b"DEL"], [b"large"])], 0, 1))
-    assert mailbox.node.discards_waiting
+    assert mailbox.node.large.discards
     shown_meanwhile = 0
-    while mailbox.node.discards_waiting:
+    while mailbox.node.large.discards:
         await asyncio.sleep(0)
         shown_meanwhile += 1
     assert shown_meanwhile > len(members) // mailbox.node.options.parts_per_slice

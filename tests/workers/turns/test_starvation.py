@@ -45,7 +45,7 @@ class Shell:
         self.loop = TurnLoop(node, Healthy(), lambda: None, call_timeout_s=10, calls_waiting_max=10)
 
     def turn(self) -> None:
-        while self.loop.node.prepare():
+        while self.loop.node.large.prepare():
             pass
         if self.loop.begin(NOW_MS, 0) is not None:
             self.loop.confirm()
