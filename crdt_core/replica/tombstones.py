@@ -24,16 +24,16 @@ _SHARDS = 64
 class Tombstones(MutableMapping[Address, int]):
     """Maps each address with tombstones to what it adds to the sum of their hashes (`Catalogue.removals`).
 
-    `take` gives those that are to be looked at next. What is put in joins the next round, so each waits for all that
+    `look` gives those that are to be looked at next. What is put in joins the next round, so each waits for all that
     were there before it, and no longer. `size`: how many there are.
 
     >>> found = Tombstones()
     >>> pear, apple = (b"fruit", "orset", b"pear"), (b"fruit", "orset", b"apple")
     >>> found[pear] = 7
-    >>> found.take(9), found.size
-    ([((b'fruit', 'orset', b'pear'), 7)], 0)
-    >>> found.setdefault(apple, 0), found.size, found.drop(apple), found.drop(pear), found.size
-    (0, 1, 0, 0, 0)
+    >>> found.setdefault(apple, 0), found.size, found.look(9) == [apple, pear]
+    (0, 2, True)
+    >>> found.drop(pear), found.drop(pear), found.size
+    (7, 0, 1)
     """
 
     __slots__ = ("_next_round", "_round", "size")
@@ -43,18 +43,21 @@ class Tombstones(MutableMapping[Address, int]):
         self._next_round = _empty_shards()
         self.size = 0
 
-    def take(self, most: int) -> list[tuple[Address, int]]:
-        """Remove and return up to `most` addresses, each with its sum. A call does not go beyond the end of a round."""
-        if not any(self._round):
+    def look(self, most: int) -> list[Address]:
+        """Return the next `most` addresses to look at, each once: those left of this round, then of the next.
+
+        They stay, and are looked at again in the round that follows theirs.
+        """
+        last = _pop(self._round, most)
+        first: list[tuple[Address, int]] = []
+        if len(last) < most:
             self._round, self._next_round = self._next_round, self._round
-        taken: list[tuple[Address, int]] = []
-        for number, shard in enumerate(self._round):
-            while shard and len(taken) < most:
-                taken.append(shard.popitem())
-            if not shard:
-                self._round[number] = {}  # an emptied dict keeps its memory
-        self.size -= len(taken)
-        return taken
+            first = _pop(self._round, most - len(last))
+            _put(self._next_round, first)
+            _put(self._round, last)
+        else:
+            _put(self._next_round, last)
+        return [address for address, _ in (*last, *first)]
 
     def setdefault(self, address: Address, default: int = 0) -> int:
         """Return the sum of `address`, which is `default` if it was not there."""
@@ -117,6 +120,22 @@ class Tombstones(MutableMapping[Address, int]):
 def _shard_of(address: Address) -> int:
     key, _, part = address
     return crc32(part or b"", crc32(key)) % _SHARDS
+
+
+def _pop(shards: list[dict[Address, int]], most: int) -> list[tuple[Address, int]]:
+    """Take up to `most` entries out of `shards`. An emptied dict is replaced, as it would keep its memory."""
+    taken: list[tuple[Address, int]] = []
+    for number, shard in enumerate(shards):
+        while shard and len(taken) < most:
+            taken.append(shard.popitem())
+        if not shard:
+            shards[number] = {}
+    return taken
+
+
+def _put(shards: list[dict[Address, int]], entries: list[tuple[Address, int]]) -> None:
+    for address, counted in entries:
+        shards[_shard_of(address)][address] = counted
 
 
 def _empty_shards() -> list[dict[Address, int]]:

@@ -164,9 +164,9 @@ def tombstones_left(world: World) -> int:
 
 
 def passes(host: Host) -> int:
-    """How many compactions come round to each tombstone twice, after one that hears what is stable."""
+    """How many compactions it takes to look at each tombstone once, after one that hears what is stable."""
     process = running(host)
-    return 3 + len(process.node.replica.catalogue.tombstones) // process.setup.options.tombstones_per_compaction
+    return 2 + len(process.node.replica.catalogue.tombstones) // process.setup.options.tombstones_per_compaction
 
 
 def running(host: Host) -> Process:

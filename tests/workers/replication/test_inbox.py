@@ -73,7 +73,9 @@ async def test_what_a_former_worker_had_not_acknowledged_comes_before_what_is_ne
     await bench.wait_until_taken(3)
 
 
-async def test_what_has_waited_for_a_worker_and_may_be_outdated_is_discarded_and_nothing_else_is(bench: InboxBench) -> None:
+async def test_what_has_waited_for_a_worker_and_may_be_outdated_is_discarded_and_nothing_else(
+    bench: InboxBench,
+) -> None:
     """Also those that a former worker was handed out. Their authors may have lost what they hold."""
     sent: dict[bytes, list[Any]] = {}
     for kind in (b"ask", b"push", b"answer", b"chunk", b"compact", b"round") * 10:
