@@ -15,10 +15,10 @@ from crdt_core.commands.command import ALL_KEYS, KEY, NO_KEYS, TWO_KEYS, Command
 from crdt_core.commands.expiry import set_deadline
 from crdt_core.commands.patterns import Pattern
 from crdt_core.commands.replies import OK, CommandError, Status
-from crdt_core.commands.scan import page, parse_cursor, parse_scan
+from crdt_core.commands.scan import parse_cursor, parse_scan
 from crdt_core.commands.slicing import at_once, parts_of_all
 from crdt_core.replica.deleting import delete_by_part
-from crdt_core.replica.steps import batched
+from crdt_core.replica.steps import LOOKS_PER_STEP, batched
 from crdt_core.types import FAMILIES
 from crdt_core.types.members import RESERVED
 
@@ -34,6 +34,7 @@ __all__ = ["COMMANDS"]
 
 _NO_KEY = "ERR no such key"
 _TRIES = 64
+_HASHES = 1 << 32
 
 
 def _delete(session: Session, args: list[bytes]) -> Reply:
@@ -66,30 +67,37 @@ def _scan(session: Session, args: list[bytes]) -> Reply:
     cursor = parse_cursor(args[0])
     options = parse_scan(args[1:], (b"MATCH", b"COUNT", b"TYPE"))
     wanted, pattern = options.type, options.pattern
-    shown = {found.key: found for found in session.showing()}
-    following, keys = page(shown, cursor, options.about)
-    return [
-        b"%d" % following,
-        [
-            key
-            for key in keys
-            if (pattern is None or pattern.matches(key)) and wanted in (None, shown[key].type.redis_type)
-        ],
-    ]
+    following, keys = session.state.order.page(cursor, options.about)
+    found = [session.find(key) for key in keys if _matches(key, pattern)]
+    return [b"%d" % following, [one.key for one in found if one is not None and wanted in (None, one.type.redis_type)]]
+
+
+def _matches(key: bytes, pattern: Pattern | None) -> bool:
+    return not key.startswith(RESERVED) and (pattern is None or pattern.matches(key))
 
 
 def _dbsize(session: Session, args: list[bytes]) -> Reply:  # noqa: ARG001
-    return sum(1 for _ in session.showing())
+    return session.state.shown
 
 
-def _randomkey(session: Session, args: list[bytes]) -> Reply:  # noqa: ARG001
-    keys = list(session.state.keys())
-    for _ in range(min(_TRIES, len(keys))):
-        key = keys[session.random(len(keys))]
-        if not key.startswith(RESERVED) and session.find(key) is not None:
-            return key
-    shown = [found.key for found in session.showing()]
-    return shown[session.random(len(shown))] if shown else None
+def _randomkey(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:  # noqa: ARG001
+    """Try keys at random. If none of them shows, go through all from a random place on; yield after every few."""
+    order = session.state.order
+    tried = [order.choose(session.random) for _ in range(min(_TRIES, len(order)))]
+    following, rounds = session.random(_HASHES), 0
+    while rounds < 2:
+        for key in tried:
+            if not key.startswith(RESERVED) and session.find(key) is not None:
+                return key
+        yield
+        following, tried = order.page(following, LOOKS_PER_STEP)
+        rounds += not following
+    return None
+
+
+def _keys_looked_at(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
+    """Return after how many keys RANDOMKEY may expect one that shows."""
+    return len(replica.order) // (replica.shown + 1)
 
 
 def _flush(session: Session, args: list[bytes]) -> Reply:
@@ -253,7 +261,7 @@ COMMANDS: tuple[Command[Session], ...] = (
         _scan,
         "Returns some keys, and the cursor for the next ones.",
         "",
-        "O(N) in all keys, for every call",
+        "O(1) for every call, O(N) for all keys",
     ),
     Command(
         "server",
@@ -264,11 +272,20 @@ COMMANDS: tuple[Command[Session], ...] = (
         _dbsize,
         "Returns the number of keys.",
         "",
-        "O(N) in all keys",
+        "O(1)",
         categories="keyspace",
     ),
     Command(
-        "generic", "RANDOMKEY", 1, NO_KEYS, "readonly", _randomkey, "Returns a random key.", "", "O(N) in all keys"
+        "generic",
+        "RANDOMKEY",
+        1,
+        NO_KEYS,
+        "readonly",
+        at_once(_randomkey),
+        "Returns a random key.",
+        "",
+        "O(1)",
+        sliced=Sliced(_randomkey, _keys_looked_at),
     ),
     Command(
         "server",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import Stamp
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.replica.replica import Replica
+    from crdt_core.replica.scan_order import ScanOrder
     from crdt_core.types import CrdtType
     from crdt_core.types.object import Object
 
@@ -48,6 +49,14 @@ class Keyspace(Protocol):
 
     def head(self, key: bytes) -> Object | None:
         """The first object made under `key`; the objects of other types there are its `type_conflicts`."""
+
+    @property
+    def order(self) -> ScanOrder:
+        """Every key that may show something, in the order of a scan."""
+
+    @property
+    def shown(self) -> int:
+        """How many keys show something, expired ones included."""
 
     def keys(self) -> Iterable[bytes]:
         """Every key that may show something. The keyspace must not change while this is read."""

@@ -22,9 +22,11 @@ from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import has_tombstone, shows, unfold
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
 from crdt_core.replica.discards import Discards
+from crdt_core.replica.scan_order import ScanOrder
 from crdt_core.replica.sharded import sharded
 from crdt_core.replica.tombstones import Tombstones
 from crdt_core.types import View
+from crdt_core.types.members import RESERVED
 from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ class Catalogue:
     tombstones to what each adds to `removals`, the sum of their hashes at that time. `expiring`
     holds the keys that may have a deadline. `size` is the number of parts.
 
+    `order` has all keys in the order of a scan. `shown` counts the keys under which something shows, Deltaic's own left
+    out; `shown_before` those that did before the changes in flight.
+
     `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
     commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next
     `take_changes` implies that the last commit is confirmed. `keys_in_flight` holds the keys whose own record the last
@@ -58,6 +63,7 @@ class Catalogue:
 
     __slots__ = (
         "_journal",
+        "_shown_taken",
         "_stale_keys",
         "_watches",
         "digest",
@@ -66,8 +72,11 @@ class Catalogue:
         "in_flight",
         "keys_in_flight",
         "objects",
+        "order",
         "removals",
         "replica_index",
+        "shown",
+        "shown_before",
         "size",
         "tombstones",
     )
@@ -75,6 +84,8 @@ class Catalogue:
     def __init__(self) -> None:
         self.replica_index = ReplicaIndex()
         self.objects: dict[bytes, Object] = {}
+        self.order = ScanOrder()
+        self.shown = self.shown_before = self._shown_taken = 0
         self.digest = 0
         self.tombstones = Tombstones()
         self.removals = 0
@@ -111,6 +122,8 @@ class Catalogue:
     def _add(self, new: Object) -> None:
         """Add an object to those under its key. It becomes the head if there are none, or only attributes."""
         head = self.objects.setdefault(new.key, new)
+        if head is new:
+            self.order.add(new.key)
         if head.type.attribute and not new.type.attribute:
             self.objects[new.key], new.type_conflicts, head.type_conflicts = new, [head, *head.type_conflicts], ()
         elif head is not new:
@@ -206,11 +219,21 @@ class Catalogue:
     def _note_change(self, address: Address, found: Object, before: Siblings, siblings: Siblings) -> None:
         """Note whether the part shows now, and whether it has a tombstone."""
         alive = shows(siblings)
-        found.live += alive - shows(before)
+        self.set_live(found, found.live + alive - shows(before))
         if not alive or type(siblings) is dict:
             self._note_tombstone(address, has_tombstone(siblings))
         elif self.tombstones.size:
             self.removals -= self.tombstones.drop(address)
+
+    def set_live(self, found: Object, live: int) -> None:
+        """Set how many parts of `found` show, and count whether its key shows."""
+        if (live > 0) is (found.live > 0) or found.key.startswith(RESERVED):
+            found.live = live
+            return
+        head = self.objects[found.key]
+        before = bool(head.showing())
+        found.live = live
+        self.shown += bool(head.showing()) - before
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Set the clears of `found`, as `{dot: deps}`."""
@@ -228,6 +251,9 @@ class Catalogue:
         which nothing is left goes with the next `take_changes`.
         """
         self.objects[head.key] = head
+        self.order.add(head.key)
+        self.shown += bool(head.showing()) and not head.key.startswith(RESERVED)
+        self._shown_taken = self.shown
         if all(object_.empty for object_ in head.chain()):
             self._stale_keys[head.key] = None
         for object_ in head.chain():
@@ -244,6 +270,7 @@ class Catalogue:
         """Return the records that persist everything that changed since the last call, and update the digest."""
         journal, stale_keys = self._journal, self._stale_keys
         self._journal, self._stale_keys, self.in_flight, self.keys_in_flight = {}, {}, journal, stale_keys
+        self.shown_before, self._shown_taken = self._shown_taken, self.shown
         if self.tombstones.size:
             self._count_removals(journal, stale_keys)
         changes = Changes()
@@ -284,13 +311,14 @@ class Catalogue:
 
         `in_flight` then has what was there before the first of them, and `keys_in_flight` the keys of all of them.
         """
+        shown_before = self.shown_before if self.in_flight else self._shown_taken
         before, keys = sharded(self.in_flight), self.keys_in_flight
         keys = keys if isinstance(keys, list) else [*keys]
         changes = self.take_changes()
         for address, siblings in self.in_flight.items():
             before.setdefault(address, siblings)
         keys += self.keys_in_flight
-        self.in_flight, self.keys_in_flight = before, keys
+        self.in_flight, self.keys_in_flight, self.shown_before = before, keys, shown_before
         return changes
 
     def _count_removals(self, addresses: Iterable[Address], keys: Iterable[bytes]) -> None:
@@ -341,6 +369,7 @@ class Catalogue:
         if record is None:
             changes.removed.setdefault(STATE, []).append(key)
             del self.objects[key]
+            self.order.remove(key)
         else:
             state.extend((key, record))
 

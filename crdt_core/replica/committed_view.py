@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Siblings
     from crdt_core.replica.catalogue import Catalogue
+    from crdt_core.replica.scan_order import ScanOrder
     from crdt_core.replica.sharded import Gathered
 
 __all__ = ["CommittedView"]
@@ -66,6 +67,17 @@ class CommittedView:
     def replica_index(self) -> ReplicaIndex:
         """The ids behind packed dots."""
         return self._catalogue.replica_index
+
+    @property
+    def order(self) -> ScanOrder:
+        """All keys in the order of a scan, without those that the turn in flight has removed: they are about to go."""
+        return self._catalogue.order
+
+    @property
+    def shown(self) -> int:
+        """How many keys show something, expired ones included."""
+        catalogue = self._catalogue
+        return catalogue.shown_before if catalogue.in_flight else catalogue.shown
 
     def keys(self) -> Iterator[bytes]:
         """Yield every key that holds anything, or held something at the last confirmed commit."""

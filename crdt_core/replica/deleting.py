@@ -22,6 +22,7 @@ from crdt_core.types import View
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
+    from crdt_core.replica.catalogue import Catalogue
     from crdt_core.replica.replica import Replica
     from crdt_core.types.contract import PartWrite
     from crdt_core.types.object import Object
@@ -80,7 +81,7 @@ def clear_by_part(
     try:
         result = run()
     finally:
-        cleared = [stand_in for stand_in in thin if stand_in.end()]
+        cleared = [stand_in for stand_in in thin if stand_in.end(replica.catalogue)]
     yield
     for stand_in in cleared:
         yield from stand_in.take_the_rest(replica)
@@ -96,12 +97,12 @@ class _Thin:
         self._kept, self._siblings = next(item for item in found.parts.items() if shows(item[1]))
         found.parts, found.live = {self._kept: self._siblings}, 1
 
-    def end(self) -> bool:
+    def end(self, catalogue: Catalogue) -> bool:
         """Put all other parts back in place, and return whether the object has been cleared."""
         found = self._found
         siblings = found.parts.get(self._kept)
         found.parts = self._whole
-        found.live += self._live - 1
+        catalogue.set_live(found, found.live + self._live - 1)
         if siblings is self._siblings:
             return False
         if siblings is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.deltas import Address
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
     from crdt_core.lattice.siblings import Payload
+    from crdt_core.replica.scan_order import ScanOrder
     from crdt_core.replica.sharded import Gathered
     from crdt_core.types import CrdtType, View
     from crdt_core.types.object import Object
@@ -99,6 +100,16 @@ class ReplicaState:
     def clock_with_folded(self) -> VersionVector:
         """What this replica has seen, folded replica ids included: the clock that goes into messages."""
         return self.catalogue.replica_index.with_folded(self.clock)
+
+    @property
+    def order(self) -> ScanOrder:
+        """All keys in the order of a scan, also those that hold only tombstones."""
+        return self.catalogue.order
+
+    @property
+    def shown(self) -> int:
+        """How many keys show something, expired ones included."""
+        return self.catalogue.shown
 
     def keys(self) -> Iterator[bytes]:
         """Iterate over the keys that hold anything, tombstones included."""

@@ -12,7 +12,7 @@ from crdt_core.lattice.siblings import is_tombstone, lasting, shows, unfold
 from crdt_core.membership.evidence import combined_members
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.types import TYPES, View
-from crdt_core.types.members import ABSENT, Standing
+from crdt_core.types.members import ABSENT, RESERVED, Standing
 from tests.sim.bootstrap import read_evidence
 from tests.sim.persisted import load
 from tests.sim.violation import Violation, require
@@ -158,6 +158,10 @@ def deep(history: History, replica: Replica) -> None:
         require(False, "nothing unseen is removed, and nothing seen stays", detail)
     require(replica.digest == digest_from_scratch(replica), "the digest is that of the state", replica.id)
     require(set(replica.catalogue.tombstones) == tombstones(replica), "the index of tombstones is exact", replica.id)
+    catalogue = replica.catalogue
+    require(sorted(catalogue.order) == sorted(catalogue.objects), "the order of a scan has all keys", replica.id)
+    shown = sum(bool(head.showing()) and not key.startswith(RESERVED) for key, head in catalogue.objects.items())
+    require(catalogue.shown == shown, "the count of keys is exact", replica.id)
     for head in replica.catalogue.objects.values():
         for link in head.chain():
             live = sum(map(shows, link.parts.values()))
