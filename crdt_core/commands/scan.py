@@ -4,7 +4,8 @@ A cursor is a position in the order of the names' hashes (CRC-32). So the server
 and a cursor stays valid whatever is added or removed meanwhile. A name that exists from the first call to the last is
 returned exactly once. Names with equal hashes are returned together.
 
-Each call looks at all names: that costs less than keeping the names sorted for the few scans there are.
+All keys are kept in that order, and so are the parts of a large collection once somebody has begun to scan it
+(`crdt_core.replica.scan_order`). A small collection is looked at as a whole in each call.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["page", "parse_cursor", "parse_scan"]
 
 _COUNT = 10
+_COUNT_MAX = 10_000
+"""More names are returned in several steps, whatever COUNT says: nothing else runs during a step."""
 _TYPES = ("string", "list", "set", "zset", "hash", "stream")
 _NOT_FOR_NAMES = "ERR NOVALUES option can only be used in HSCAN"
 
@@ -65,9 +68,10 @@ def parse_scan(args: list[bytes], known: Iterable[bytes]) -> ScanOptions:
         if value is None:
             raise CommandError(SYNTAX)
         if name == b"COUNT":
-            options = options._replace(about=parse_integer(value))
-            if options.about < 1:
+            count = parse_integer(value)
+            if count < 1:
                 raise CommandError(SYNTAX)
+            options = options._replace(about=min(count, _COUNT_MAX))
         elif name == b"MATCH":
             options = options._replace(pattern=None if value == b"*" else Pattern(value))
         else:

@@ -58,6 +58,9 @@ class Keyspace(Protocol):
     def shown(self) -> int:
         """How many keys show something, expired ones included."""
 
+    def part_order_by_step(self, found: Object) -> Generator[None, None, ScanOrder]:
+        """The order of the parts of `found`, a collection. Yields after every few parts while it is made."""
+
     def keys(self) -> Iterable[bytes]:
         """Every key that may show something. The keyspace must not change while this is read."""
 

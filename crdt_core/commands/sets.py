@@ -15,9 +15,10 @@ from crdt_core.commands.choosing import choose_by_step, parts_chosen
 from crdt_core.commands.command import KEY, TWO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import at_once, fit_by_step, looking
+from crdt_core.commands.slicing import at_once, fit_by_step, looking, parts_to_order
 from crdt_core.lattice.siblings import shows
 from crdt_core.replica.deleting import delete_by_part, parts_under
+from crdt_core.replica.part_orders import ORDERED_FROM
 from crdt_core.replica.steps import LOOKS_PER_STEP, batched
 from crdt_core.types import FAMILIES, ORSET
 from crdt_core.types.counters import INT64_MAX
@@ -207,13 +208,18 @@ def _parts_looked_at(replica: Replica, args: list[bytes], wall_ms: int) -> int: 
     return (parts_under(replica, args[0]) + parts_chosen(args[1:])) // LOOKS_PER_STEP if len(args) > 1 else 0
 
 
-def _sscan(session: Session, args: list[bytes]) -> Reply:
+def _sscan(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     cursor = parse_cursor(args[1])
     found = seen_set(session, args[0])
     if found is None:
         return [b"0", []]
     options = parse_scan(args[2:], (b"MATCH", b"COUNT"))
-    following, members = page(members_of(found), cursor, options.about)
+    if len(found.parts) < ORDERED_FROM:
+        following, members = page(members_of(found), cursor, options.about)
+    else:
+        order = yield from session.state.part_order_by_step(found)
+        following, parts = order.page(cursor, options.about)
+        members = [part for part in parts if has_member(found, part)]
     session.must_fit_reply(members)
     pattern = options.pattern
     return [b"%d" % following, [m for m in members if pattern is None or pattern.matches(m)]]
@@ -317,10 +323,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         -3,
         KEY,
         "readonly",
-        _sscan,
+        at_once(_sscan),
         "Returns some members, and the cursor for the next ones.",
         "",
-        "O(N) in the set, for every call",
+        "O(1) for every call, O(N) for the first",
+        sliced=Sliced(_sscan, parts_to_order),
     ),
     Command(
         "set",

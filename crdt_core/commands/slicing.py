@@ -29,6 +29,7 @@ __all__ = [
     "looking",
     "parts_changed",
     "parts_of_all",
+    "parts_to_order",
     "run_by_part",
 ]
 
@@ -84,6 +85,13 @@ def fit_by_step(session: Session, *replies: list[bytes]) -> Generator[None, None
 def parts_of_all(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
     """Return how many parts stand under all keys in `args`."""
     return sum(parts_under(replica, key) for key in args)
+
+
+def parts_to_order(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
+    """Return what it costs in parts to make the orders of those under the first argument that have none."""
+    head, kept = replica.head(args[0]), replica.catalogue.part_orders.kept
+    chain = () if head is None else head.chain()
+    return sum(len(link.parts) // LOOKS_PER_STEP for link in chain if (link.key, link.type.name) not in kept)
 
 
 def parts_changed(replica: Replica, command: Command[Session], args: list[bytes], wall_ms: int) -> int:

@@ -14,11 +14,13 @@ from crdt_core.commands.command import KEY, Command, Sliced
 from crdt_core.commands.hashes import seen_hash
 from crdt_core.commands.replies import CommandError, Map, Pairs
 from crdt_core.commands.scan import page, parse_cursor, parse_scan
-from crdt_core.commands.slicing import at_once, fit_by_step, looking
+from crdt_core.commands.slicing import at_once, fit_by_step, looking, parts_to_order
 from crdt_core.replica.deleting import parts_under
+from crdt_core.replica.part_orders import ORDERED_FROM
 from crdt_core.replica.steps import LOOKS_PER_STEP, batched, finish
 from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX
+from crdt_core.types.hashes import field_value, slot_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -80,20 +82,34 @@ def _all_fields_by_part(tell: Tell, session: Session, args: list[bytes]) -> Gene
     return (yield from tell(session, fields))
 
 
-def _hscan(session: Session, args: list[bytes]) -> Reply:
+def _hscan(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     cursor = parse_cursor(args[1])
     found = seen_hash(session, args[0])
     if found is None:
         return [b"0", []]
     options = parse_scan(args[2:], (b"MATCH", b"COUNT", b"NOVALUES"))
-    values = _fields(session, found)
-    following, fields = page(values, cursor, options.about)
+    if len(found.parts) < ORDERED_FROM:
+        values = _fields(session, found)
+        following, fields = page(values, cursor, options.about)
+    else:
+        order = yield from session.state.part_order_by_step(found)
+        following, parts = order.page(cursor, options.about)
+        values = _values_of(session, found, parts)
+        fields = list(values)
     listed: list[bytes] = []
     for field in fields:
         if options.pattern is None or options.pattern.matches(field):
             listed += [field] if options.names_only else [field, values[field]]
     session.must_fit_reply(listed)
     return [b"%d" % following, list(listed)]
+
+
+def _values_of(session: Session, found: Object, parts: list[bytes]) -> dict[bytes, bytes]:
+    """Return the values of the fields that `parts` belong to, in their order, without those that do not show."""
+    index = session.state.replica_index
+    fields = dict.fromkeys(map(HASH.element, parts))
+    values = ((field, field_value(found.parts, slot_part(field), index)) for field in fields)
+    return {field: value for field, value in values if value is not None}
 
 
 def _hrandfield(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
@@ -159,10 +175,11 @@ COMMANDS: tuple[Command[Session], ...] = (
         -3,
         KEY,
         "readonly",
-        _hscan,
+        at_once(_hscan),
         "Returns some fields, and the cursor for the next ones.",
         "",
-        "O(N) in the hash, for every call",
+        "O(1) for every call, O(N) for the first",
+        sliced=Sliced(_hscan, parts_to_order),
     ),
     Command(
         "hash",

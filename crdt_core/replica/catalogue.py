@@ -22,6 +22,7 @@ from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import has_tombstone, shows, unfold
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
 from crdt_core.replica.discards import Discards
+from crdt_core.replica.part_orders import PartOrders
 from crdt_core.replica.scan_order import ScanOrder
 from crdt_core.replica.sharded import sharded
 from crdt_core.replica.tombstones import Tombstones
@@ -52,8 +53,9 @@ class Catalogue:
     tombstones to what each adds to `removals`, the sum of their hashes at that time. `expiring`
     holds the keys that may have a deadline. `size` is the number of parts.
 
-    `order` has all keys in the order of a scan. `shown` counts the keys under which something shows, Deltaic's own left
-    out; `shown_before` those that did before the changes in flight.
+    `order` has all keys in the order of a scan, and `part_orders` the parts of some collections. `shown` counts the
+    keys under which something shows, Deltaic's own left out; `shown_before` those that did before the changes in
+    flight.
 
     `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
     commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next
@@ -73,6 +75,7 @@ class Catalogue:
         "keys_in_flight",
         "objects",
         "order",
+        "part_orders",
         "removals",
         "replica_index",
         "shown",
@@ -85,6 +88,7 @@ class Catalogue:
         self.replica_index = ReplicaIndex()
         self.objects: dict[bytes, Object] = {}
         self.order = ScanOrder()
+        self.part_orders = PartOrders()
         self.shown = self.shown_before = self._shown_taken = 0
         self.digest = 0
         self.tombstones = Tombstones()
@@ -206,9 +210,14 @@ class Catalogue:
         if siblings is None:
             del parts[part]
             self.size -= 1
+            if self.part_orders.kept:
+                self.part_orders.remove(address)
         else:
             parts[part] = siblings
-            self.size += before is None
+            if before is None:
+                self.size += 1
+                if self.part_orders.kept:
+                    self.part_orders.add(address)
         self._journal.setdefault(address, before)
         if type(before) is not tuple or type(siblings) is not tuple or type(before[1]) is not type(siblings[1]):
             # Else the new payload shows, or is a tombstone, as the one before: a payload's type decides that.

@@ -34,7 +34,7 @@ from crdt_core.types import TYPES
 from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Siblings
@@ -78,6 +78,11 @@ class CommittedView:
         """How many keys show something, expired ones included."""
         catalogue = self._catalogue
         return catalogue.shown_before if catalogue.in_flight else catalogue.shown
+
+    def part_order_by_step(self, found: Object) -> Generator[None, None, ScanOrder]:
+        """Return the order of the parts of `found`, a collection, without those that the turn in flight has removed."""
+        now = self._catalogue.find(found.key, found.type.name)
+        return self._catalogue.part_orders.make_by_step(now if now is not None else Object(found.key, found.type))
 
     def keys(self) -> Iterator[bytes]:
         """Yield every key that holds anything, or held something at the last confirmed commit."""

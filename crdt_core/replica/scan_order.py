@@ -25,7 +25,7 @@ _LONGEST = 128
 
 
 class ScanOrder:
-    """A set of names, ordered by their CRC-32.
+    """A set of names, ordered by `place_of` each: by default its CRC-32.
 
     >>> order = ScanOrder([b"a", b"b", b"c"])
     >>> order.page(0, 2)
@@ -34,9 +34,10 @@ class ScanOrder:
     (0, [b'a'])
     """
 
-    __slots__ = ("_bounds", "_buckets", "_size")
+    __slots__ = ("_bounds", "_buckets", "_place_of", "_size")
 
-    def __init__(self, names: Iterable[bytes] = ()) -> None:
+    def __init__(self, names: Iterable[bytes] = (), place_of: Callable[[bytes], int] = crc32) -> None:
+        self._place_of = place_of
         self._bounds = [0]
         self._buckets: list[list[bytes]] = [[]]
         self._size = 0
@@ -52,7 +53,7 @@ class ScanOrder:
 
     def add(self, name: bytes) -> None:
         """Add `name`, which is not there yet."""
-        place = bisect_right(self._bounds, crc32(name)) - 1
+        place = bisect_right(self._bounds, self._place_of(name)) - 1
         bucket = self._buckets[place]
         bucket.append(name)
         self._size += 1
@@ -61,7 +62,7 @@ class ScanOrder:
 
     def remove(self, name: bytes) -> None:
         """Remove `name`, which is there."""
-        place = bisect_right(self._bounds, crc32(name)) - 1
+        place = bisect_right(self._bounds, self._place_of(name)) - 1
         bucket = self._buckets[place]
         bucket.remove(name)
         self._size -= 1
@@ -76,7 +77,7 @@ class ScanOrder:
         found: list[tuple[int, bytes]] = []
         place = bisect_right(self._bounds, cursor) - 1
         while len(found) <= count and place < len(self._buckets):
-            found += sorted((at, name) for name in self._buckets[place] if (at := crc32(name)) >= cursor)
+            found += sorted((at, name) for name in self._buckets[place] if (at := self._place_of(name)) >= cursor)
             place += 1
         if len(found) <= count:
             return 0, [name for _, name in found]
@@ -99,12 +100,12 @@ class ScanOrder:
     def _split(self, place: int) -> None:
         """Split a bucket at its middle, unless all hashes there are equal."""
         bucket = self._buckets[place]
-        hashes = sorted(map(crc32, bucket))
+        hashes = sorted(map(self._place_of, bucket))
         middle = hashes[len(hashes) // 2]
         if middle == hashes[0]:
             middle = next((at for at in hashes if at > middle), middle)
         if middle == hashes[0]:
             return
-        self._buckets[place] = [name for name in bucket if crc32(name) < middle]
-        self._buckets.insert(place + 1, [name for name in bucket if crc32(name) >= middle])
+        self._buckets[place] = [name for name in bucket if self._place_of(name) < middle]
+        self._buckets.insert(place + 1, [name for name in bucket if self._place_of(name) >= middle])
         self._bounds.insert(place + 1, middle)

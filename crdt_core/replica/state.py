@@ -18,7 +18,7 @@ from crdt_core.types import MEMBERS
 from crdt_core.types.members import MEMBERS_KEY, Members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from crdt_core.lattice.deltas import Address
     from crdt_core.lattice.replica_index import DenseClock, PackedDot
@@ -110,6 +110,10 @@ class ReplicaState:
     def shown(self) -> int:
         """How many keys show something, expired ones included."""
         return self.catalogue.shown
+
+    def part_order_by_step(self, found: Object) -> Generator[None, None, ScanOrder]:
+        """Return the order of the parts of `found`, a collection; yield after every few parts while it is made."""
+        return self.catalogue.part_orders.make_by_step(found)
 
     def keys(self) -> Iterator[bytes]:
         """Iterate over the keys that hold anything, tombstones included."""

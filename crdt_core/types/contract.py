@@ -198,6 +198,10 @@ class CrdtType(ABC):
         """Return the writes to single parts that go along when a collection is deleted: observed resets of shares."""
         return []
 
+    def element(self, part: bytes) -> bytes:
+        """Return the name of the member or field that `part` of a collection belongs to."""
+        return part
+
     def owner(self, part: bytes) -> bytes | None:  # noqa: ARG002
         """Return the id of the only replica that writes `part`, encoded; `None` for a part that any replica writes."""
         return None

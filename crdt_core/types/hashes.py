@@ -80,6 +80,9 @@ class HashType(WrittenType):
         """Reset all shares, also those that are reset already: evidence must not go before it is stable."""
         return [(part, observed_reset(held)) for part, held in view.parts.items() if is_share(part)]
 
+    def element(self, part: bytes) -> bytes:
+        return field_of(slot_of(part) if is_share(part) else part)
+
     def owner(self, part: bytes) -> bytes | None:
         return part[part.rindex(_ZERO) + 1 :] if is_share(part) else None
 

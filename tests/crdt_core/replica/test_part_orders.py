@@ -1,0 +1,52 @@
+"""The orders of large collections: made when somebody scans, kept right by every change, and only a few of them."""
+
+from __future__ import annotations
+
+from crdt_core.lattice.clocks import Stamp
+from crdt_core.replica.part_orders import PartOrders
+from crdt_core.replica.replica import Replica
+from crdt_core.replica.steps import finish
+from crdt_core.types import HASH, ORSET
+from crdt_core.types.object import Object
+
+NOW = Stamp(1, 0)
+
+
+def collection(replica: Replica, key: bytes, parts: int = 30) -> Object:
+    for number in range(parts):
+        replica.write(key, ORSET, b"%d" % number, True)
+    replica.commit(NOW)
+    replica.take_changes()
+    found = replica.head(key)
+    assert found is not None
+    return found
+
+
+def test_an_order_follows_what_comes_and_goes() -> None:
+    replica = Replica("n1")
+    found = collection(replica, b"s")
+    orders = replica.catalogue.part_orders
+    order = finish(orders.make_by_step(found))
+    assert {*order} == found.parts.keys()
+    collection(replica, b"s", 40)
+    collection(replica, b"another", 50)
+    assert {*order} == found.parts.keys()
+    replica.catalogue.put(found, b"7", None)
+    assert b"7" not in order
+    assert {*order} == found.parts.keys()
+    assert finish(orders.make_by_step(found)) is order
+
+
+def test_an_order_is_made_in_small_steps() -> None:
+    steps = list(PartOrders().make_by_step(collection(Replica("n1"), b"s", 200)))
+    assert len(steps) == 10
+
+
+def test_only_the_orders_that_were_used_last_are_kept() -> None:
+    orders = PartOrders()
+    for number in range(40):
+        finish(orders.make_by_step(Object(b"%d" % number, HASH)))
+        orders.find(b"0", "hash")
+    assert orders.find(b"0", "hash") is not None
+    assert orders.find(b"1", "hash") is None
+    assert len(orders.kept) < 40
