@@ -49,6 +49,7 @@ __all__ = [
     "Round",
     "decode_message",
     "encode_message",
+    "job_asking",
     "may_be_outdated",
 ]
 
@@ -180,6 +181,22 @@ def encode_message(message: Message) -> bytes:
     return orjson.dumps({"v": FORMAT, "kind": type(message).__name__.lower(), **_fields(message)})
 
 
+def job_asking(data: bytes) -> str:
+    """Return where a job waits for the answer to its report of clocks, if `data` is one; otherwise an empty string.
+
+    >>> job_asking(encode_message(Compact({}, (), "here"))), job_asking(b'{"kind": "push"}'), job_asking(b"junk")
+    ('here', '', '')
+    """
+    if _kind_of(data) != "compact":
+        return ""
+    try:
+        message = decode_message(data)
+    except Malformed:
+        return ""
+    assert isinstance(message, Compact)
+    return message.answer_to
+
+
 def may_be_outdated(data: bytes) -> bool:
     """Return whether `data` may tell of what its author has lost since, as far as its kind says; junk does not.
 
@@ -188,11 +205,15 @@ def may_be_outdated(data: bytes) -> bool:
     >>> may_be_outdated(b'{"kind": "push"}'), may_be_outdated(b'{"kind": "ask"}'), may_be_outdated(b"junk")
     (True, False, False)
     """
+    return _kind_of(data) in _OUTDATED_KINDS
+
+
+def _kind_of(data: bytes) -> object:
     try:
         value = parse_json("message", data)
     except Malformed:
-        return False
-    return isinstance(value, dict) and value.get("kind") in _OUTDATED_KINDS
+        return None
+    return value.get("kind") if isinstance(value, dict) else None
 
 
 def decode_message(data: bytes) -> Message:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
-from crdt_core.codec.messages import may_be_outdated
+from crdt_core.codec.messages import job_asking, may_be_outdated
 from crdt_core.errors import StoreUnavailable
 from crdt_core.node.events import MessagesRead
+from workers.replication.outbox import answer_job
 from workers.turns.weights import slices
 from workers.wire.keys import CONSUMER, GROUP, MESSAGE_FIELD, Keys
 from workers.wire.streams import entries_of
@@ -113,13 +114,18 @@ async def _entries_from(start: str, key: str, redis: Redis) -> list[Entry]:
 
 
 async def discard_outdated(node: str, redis: Redis) -> None:
-    """Delete the messages that wait in the inbox of `node` and may be outdated. Raises the connection's errors."""
+    """Delete the messages that wait in the inbox of `node` and may be outdated; tell the jobs that ask something there.
+
+    Raises the connection's errors.
+    """
     key, after, discarded = Keys(node).inbox, "-", 0
     try:
         while entries := await _entries_from(after, key, redis):
             outdated = [entry for entry, fields in entries if may_be_outdated(_content(fields) or b"")]
             if outdated:
                 discarded += await redis.xdel(key, *outdated)
+            for job in filter(None, [job_asking(_content(fields) or b"") for _, fields in entries]):
+                await answer_job(node, redis, job, {"skipped": f"{node} has started since"})
             after = f"({entries[-1][0].decode()}"
     except ResponseError as error:
         if "WRONGTYPE" not in str(error):  # `Inbox` logs this.

@@ -42,6 +42,20 @@ _MESSAGES_WAITING_MAX = 100
 """Per peer, if its Redis does not keep up. A message may be a patch, so this bounds memory."""
 
 
+async def answer_job(node: str, own: Redis, key: str, result: object) -> None:
+    """Put `result` where a job of `node` waits for its answer: at `key` in the node's own Redis.
+
+    The key comes out of a message, so it could be any key of this Redis. Raises the connection's errors.
+    """
+    if not key.startswith(Keys(node).answer("")):
+        log.warning("answer_refused", key=brief(key), reason="no job of this node waits there")
+        return
+    async with own.pipeline() as pipeline:
+        pipeline.rpush(key, orjson.dumps(result))
+        pipeline.expire(key, _ANSWER_TTL_S)
+        await pipeline.execute()
+
+
 class Outbox:
     """Delivers messages to the Redis of `peers`, and answers to jobs to `own`, the node's own Redis.
 
@@ -51,7 +65,6 @@ class Outbox:
     def __init__(self, own: Redis, peers: Peers) -> None:
         self._own = own
         self._peers = peers
-        self._answers_begin = Keys(peers.name).answer("")
         self._answers: set[asyncio.Task[None]] = set()
         self._queues: dict[str, _PeerQueue] = {}
         self._new_queues: asyncio.Queue[tuple[str, _PeerQueue]] = asyncio.Queue()
@@ -102,14 +115,7 @@ class Outbox:
         await self._peers.redis(peer).xadd(key, fields, maxlen=self._peers.inbox_entries_max, approximate=True)
 
     async def _answer(self, answer: JobAnswer) -> None:
-        """Put the answer where the job waits. The key comes out of a message, so it could be any key of this Redis."""
-        if not answer.key.startswith(self._answers_begin):
-            log.warning("answer_refused", key=brief(answer.key), reason="no job of this node waits there")
-            return
-        pipeline = self._own.pipeline()
-        pipeline.rpush(answer.key, orjson.dumps(answer.result))
-        pipeline.expire(answer.key, _ANSWER_TTL_S)
-        await self._succeeds(pipeline.execute(), "job")
+        await self._succeeds(answer_job(self._peers.name, self._own, answer.key, answer.result), "job")
 
     async def _succeeds(self, delivery: Awaitable[object], peer: str) -> bool:
         """Await `delivery` for some seconds, and return whether it succeeded; the first failure in a row is logged."""

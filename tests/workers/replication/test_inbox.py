@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis import Redis
 
-from crdt_core.codec.messages import Ask, encode_message
+from crdt_core.codec.messages import Ask, Compact, encode_message
 from crdt_core.lattice.clocks import VersionVector
 from tests.support import wait_until_async
 from tests.workers.replication.bench import NAME, Bench, lose_connections
@@ -86,6 +86,20 @@ async def test_what_has_waited_for_a_worker_and_may_be_outdated_is_discarded_and
     await discard_outdated(NAME, bench.redis)
     left: Any = await bench.redis.xrange(bench.keys.inbox)
     assert {entry for entry, _ in left} == {*sent[b"ask"], *sent[b"round"], *junk}
+
+
+async def test_a_job_whose_report_is_discarded_is_told_at_once(bench: InboxBench) -> None:
+    """It waited for 7 s, and who ended the fleet meanwhile was told that the jobs do not end."""
+    waiting, stranger = bench.keys.answer("compact"), "another key"
+    for key in (waiting, stranger):
+        report = encode_message(Compact({"n2": VersionVector(n2=1)}, (), key))
+        await bench.redis.xadd(bench.keys.inbox, {MESSAGE_FIELD: report})
+    await discard_outdated(NAME, bench.redis)
+    answers: Any = await bench.redis.lrange(waiting, 0, -1)
+    assert answers == [b'{"skipped":"%b has started since"}' % NAME.encode()]
+    assert await bench.redis.ttl(waiting) > 0
+    assert not await bench.redis.exists(stranger)
+    assert not await bench.redis.xlen(bench.keys.inbox)
 
 
 async def test_an_inbox_of_another_type_or_none_holds_up_no_start(bench: InboxBench) -> None:
