@@ -84,15 +84,16 @@ def _randomkey(session: Session, args: list[bytes]) -> Generator[None, None, Rep
     """Try keys at random. If none of them shows, go through all from a random place on; yield after every few."""
     order = session.state.order
     tried = [order.choose(session.random) for _ in range(min(_TRIES, len(order)))]
-    following, rounds = session.random(_HASHES), 0
-    while rounds < 2:
+    following, ends = session.random(_HASHES), 0
+    while True:
         for key in tried:
             if not key.startswith(RESERVED) and session.find(key) is not None:
                 return key
         yield
+        if ends == 2:
+            return None
         following, tried = order.page(following, LOOKS_PER_STEP)
-        rounds += not following
-    return None
+        ends += not following
 
 
 def _keys_looked_at(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001

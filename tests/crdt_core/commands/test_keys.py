@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from crdt_core.commands import Execute
+from tests.crdt_core.sites import START_MS
+from tests.invocations import lookup
+
 if TYPE_CHECKING:
-    from tests.crdt_core.sites import Fleet
+    from tests.crdt_core.sites import Fleet, Site
 
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -50,3 +56,14 @@ def test_a_flush_removes_what_it_saw_and_no_member(fleet: Fleet) -> None:
     fleet.sync()
     assert fleet.all("KEYS *") == ["s"]
     assert fleet.all("SMEMBERS s") == {"y"}
+
+
+@pytest.mark.parametrize("deleted", [0, 1, 2, 300])
+def test_a_random_key_is_found_also_among_tombstones(site: Site, deleted: int) -> None:
+    """The last keys that it went through were not tried: with one key beside a tombstone, it sometimes found none."""
+    for number in range(deleted):
+        site(f"SET gone{number} v", f"DEL gone{number}")
+    randomkey = [(lookup(b"RANDOMKEY", []), [])]
+    assert [site.run(Execute(randomkey, START_MS, seed)) for seed in range(60)] == [[None]] * 60
+    site("SET k v")
+    assert [site.run(Execute(randomkey, START_MS, seed)) for seed in range(60)] == [[b"k"]] * 60
