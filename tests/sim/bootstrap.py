@@ -137,10 +137,11 @@ def evidence_of_others(host: Host, silent: Container[str] = ()) -> dict[str, Nod
             read[name, other] = replace(record, running=False) if record is not None and name in silent else record
         return {name: read[name, other] for name, other in places.items()}
 
+    found: dict[str, NodeEvidence | None] = {}
     while True:
         known = len(read)
-        named = read_all_of(all_told((own, *read.values())))
-        found = named | read_all_of(members_for(own, read.values(), ()))
+        found |= read_all_of(all_told((own, *read.values())))
+        found |= read_all_of(members_for(own, read.values(), ()))
         if len(read) == known:
             former = [(name, record) for (name, _), record in read.items() if record and record is not found[name]]
             return {machine_of(record.replica, name): record for name, record in former if record.replica} | found

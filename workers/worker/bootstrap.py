@@ -214,10 +214,11 @@ async def _evidence_of_peers(
         read.update(zip(new, await asyncio.gather(*(read_one(node) for node, _ in new)), strict=True))
         return {node: read[node, url] for node, url in places.items()}
 
+    evidence: dict[str, NodeEvidence | None] = {}
     while True:
         known = len(read)
-        named = await read_all_of(all_told((own, *read.values())))
-        evidence = named | await read_all_of(members_for(own, read.values(), ()))
+        evidence |= await read_all_of(all_told((own, *read.values())))
+        evidence |= await read_all_of(members_for(own, read.values(), ()))
         if len(read) == known:
             unresponsive.clear()
             former = [(node, found) for (node, _), found in read.items() if found and found is not evidence[node]]

@@ -388,6 +388,25 @@ async def test_who_is_known_to_a_removed_node_only_is_asked_what_it_has_seen(
     await end([deciding])
 
 
+async def test_a_node_that_others_know_to_have_left_is_read_where_it_was(
+    starting: Starting, elsewhere: ValkeyServer
+) -> None:
+    """n1 was down when n3, which its file does not name, was removed: its start ended with a KeyError, again and again.
+
+    Found by the simulator, seed 1601436.
+    """
+    client = starting.client
+    n1, n2 = (("n1", "active", "n1", "", ""), ("n2", "active", "n2", "", ""))
+    publish_members(client, "n1", n1, n2, ("n3", "active", "n3", "", elsewhere.url))
+    publish(client, "n1", replica="n1", clock={"n1": 3})
+    publish_members(client, "n2", n1, n2, ("n3", "leaving", "n3", "removed", 1))
+    publish(client, "n2", replica="n2", clock={"n1": 3})
+    with elsewhere.client() as other:
+        publish(other, "n3", replica="n3", clock={"n1": 2})
+    start = await asyncio.wait_for(starting.decide(), 10)
+    assert (start.replica, start.departed) == ("n1", frozenset({"n3"}))
+
+
 async def test_what_comes_from_abandoned_commits_does_not_say_which_machine_keeps_a_name(
     starting: Starting, elsewhere: ValkeyServer
 ) -> None:
