@@ -16,7 +16,7 @@ from tests.server import ValkeyServer
 from tests.support import DELTAIC, LINUX, wait_until
 from tests.workers.fleet_files import fleet_file, sections
 from tests.workers.processes.programs import descendants
-from workers.wire.keys import queue_name
+from workers.wire.keys import Keys, queue_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,3 +90,32 @@ def test_the_end_in_the_first_moments_is_no_traceback(start: Callable, file: Pat
         jobs.process.terminate()
         jobs.ends()
         assert jobs.text == ""
+
+
+def test_a_job_that_waits_for_an_answer_does_not_hold_the_end_up(
+    start: Callable, file: Path, valkey: ValkeyServer
+) -> None:
+    """It waited up to 7 s for a replica that had died with its question; whoever ends the fleet kills after 4 s."""
+    keys = Keys("n1")
+    kept = start(DELTAIC, "keep", "--", DELTAIC, "-f", str(file), "jobs")
+    with valkey.client() as client:
+        client.set(keys.alive, "a worker that will not answer")
+        queue = Queue(queue_name("n1"), connection=client, serializer=JSONSerializer)
+        job = queue.enqueue("workers.jobs.compact", "n1")
+        wait_until(lambda: client.xlen(keys.inbox), 30, "the job's question")
+        kept.process.terminate()
+        assert kept.ends() == 0
+        assert kept.text == ""
+        assert job.latest_result().return_value == {"skipped": "its RQ worker was told to end"}
+        assert not client.exists(keys.lock("compact")), "the next start would have to wait for its end"
+
+
+def test_a_worker_that_hears_nothing_does_not_hold_the_end_up(
+    start: Callable, file: Path, valkey: ValkeyServer
+) -> None:
+    kept = start(DELTAIC, "keep", "--", DELTAIC, "-f", str(file), "jobs")
+    for pid in wait_until(lambda: len(found := idle(valkey)) == WORKERS and found, 30, "all workers to wait"):
+        os.kill(pid, signal.SIGSTOP)
+    kept.process.terminate()
+    assert kept.ends() == 0
+    assert kept.text == ""
