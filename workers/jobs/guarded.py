@@ -10,15 +10,16 @@ scheduler of postponed jobs that every RQ worker starts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import structlog
 from redis.exceptions import ResponseError
 from rq import Queue, SimpleWorker
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import NoSuchJobError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
+from rq.worker.base import WorkerStatus
 
 from crdt_core.errors import Malformed, brief
 from workers.jobs.allowed import PERIODIC_JOBS, checked_fields
@@ -36,8 +37,15 @@ log = structlog.get_logger()
 _LOOKS = 100
 
 
+class _CutOff(BaseException):
+    """Ends the job that runs, because its RQ worker is told to end. No job that handles errors may handle this one."""
+
+
 class GuardedJob(Job):
     """A job that can only be one of the periodic jobs. Its data is JSON, whatever serializer RQ asks for."""
+
+    function_runs: ClassVar[bool] = False
+    """Whether the function of a job runs in this process."""
 
     def __init__(self, id: str | None = None, connection: Redis | None = None, serializer: Any = None) -> None:  # noqa: A002, ARG002
         super().__init__(id, connection=connection, serializer=JSONSerializer)
@@ -87,6 +95,16 @@ class GuardedJob(Job):
             self.connection.incr(REFUSED_JOBS)
             log.warning("job_refused", job=self.id, reason=reason)
         return NoSuchJobError(reason)
+
+    def _execute(self) -> Any:
+        """Run the function. If it is cut off, its report says so: it does no harm, and the job is due again soon."""
+        try:
+            GuardedJob.function_runs = True
+            return super()._execute()
+        except _CutOff:
+            return {"skipped": "its RQ worker was told to end"}
+        finally:
+            GuardedJob.function_runs = False
 
     @property
     def func(self) -> Callable[[str], Any]:
@@ -163,6 +181,17 @@ class GuardedWorker(SimpleWorker):
             cast("GuardedJob", job).refuse(f"is a job of the queue {brief(job.origin)}, and stood in {queue.name}")
             return
         super().execute_job(job, queue)
+
+    def _shutdown(self) -> None:
+        """End, on a signal: cut the job off that runs, or stop waiting for one.
+
+        RQ waits for the end of the job, but a job may wait for an answer for longer than whoever ends the fleet does.
+        """
+        self._stop_requested = True
+        if GuardedJob.function_runs:
+            raise _CutOff
+        if self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
 
     def subscribe(self) -> None:
         """Listen to no channel: whoever can publish could end the worker or its job."""

@@ -3,7 +3,7 @@
 - A worker that replaces a dead one logs as little as the first. RQ does not pass `--quiet` on to it.
 - A Redis that is away is one line, and no traceback. While it is away, no worker is started.
 - A scheduler queues few jobs while nothing changes in the fleet (`workers.jobs.scheduler`).
-- A program that is told to end in its first moments ends without a traceback.
+- A program that is told to end in its first moments ends without a traceback, and a worker that does not end is killed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import rq.cli.cli_cron
@@ -39,6 +40,8 @@ _LEVEL = "WARNING"
 _OUTAGE_WORDS = ("could not connect to Redis", "Redis connection timeout")
 _SAME_OUTAGE_S = 90.0
 """RQ repeats itself at least once a minute for as long as Redis is away."""
+_END_S = 2.0
+"""How long a worker may take to end. The pool looks once a second, and has itself 4 s to end."""
 
 
 class OutageFilter(logging.Filter):
@@ -61,7 +64,10 @@ class OutageFilter(logging.Filter):
 
 
 class QuietPool(WorkerPool):
-    """RQ's pool, whose workers are all as quiet, and which starts none while Redis is away."""
+    """RQ's pool, whose workers are all as quiet. It starts none while Redis is away, and kills what does not end."""
+
+    _asked_s = 0.0
+    """When the workers were told to end."""
 
     def check_workers(self, respawn: bool = True) -> None:
         """Replace the workers that have died, if Redis answers."""
@@ -82,6 +88,18 @@ class QuietPool(WorkerPool):
         process._target = _run_worker  # noqa: SLF001  there is no other way to have the worker end quietly
         started: BaseProcess = process
         return started
+
+    def stop_workers(self) -> None:
+        """Tell all workers to end."""
+        self._asked_s = monotonic()
+        super().stop_workers()  # type: ignore[no-untyped-call]
+
+    def all_workers_have_stopped(self) -> bool:
+        """Return whether all have ended. Those that have had their time are killed: no job does harm if it is lost."""
+        if monotonic() - self._asked_s > _END_S:
+            for worker in list(self.worker_dict.values()):
+                self.stop_worker(worker, signal.SIGKILL)
+        return super().all_workers_have_stopped()
 
     def _redis_answers(self) -> bool:
         try:
