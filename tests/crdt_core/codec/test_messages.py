@@ -68,7 +68,7 @@ def test_patches_their_pieces_and_reports_of_clocks_may_be_outdated(message: Mes
 
 
 def test_a_large_patch_is_seen_to_be_one_without_reading_it() -> None:
-    """A starting worker parsed each patch in its inbox twice. The ends of these are missing, so nobody can parse them."""
+    """A starting worker parsed each patch in its inbox twice. The ends of these are missing: they cannot be parsed."""
     for message in (Answer("n2", "r", PATCH), Push("n2", "r", PATCH), Chunk("n2", "r", "s-1", 0, 5, 9, PARTS)):
         beginning = encode_message(message)[:60]
         assert may_be_outdated(beginning)

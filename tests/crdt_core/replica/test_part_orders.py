@@ -25,7 +25,7 @@ def collection(replica: Replica, key: bytes, parts: int = 30) -> Object:
 def test_an_order_follows_what_comes_and_goes() -> None:
     replica = Replica("n1")
     found = collection(replica, b"s")
-    orders = replica.catalogue.part_orders
+    orders = replica.catalogue.scan_index.parts
     order = finish(orders.make_by_step(found))
     assert {*order} == found.parts.keys()
     collection(replica, b"s", 40)

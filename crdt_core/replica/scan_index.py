@@ -1,0 +1,51 @@
+"""What a replica knows of all its keys together: their order for SCAN, and how many of them show something for DBSIZE.
+
+The catalogue tells of every key that comes, goes, begins to show or ceases to. So neither costs anything that grows
+with the number of keys. Keys of Deltaic's own are in the order, and are not counted.
+"""
+
+from __future__ import annotations
+
+from crdt_core.replica.part_orders import PartOrders
+from crdt_core.replica.scan_order import ScanOrder
+from crdt_core.types.members import RESERVED
+
+__all__ = ["ScanIndex"]
+
+
+class ScanIndex:
+    """The keys and parts of one replica in the order of a scan, and the number of keys that show something.
+
+    `keys` has all keys in the order of a scan, and `parts` the parts of some collections. `shown` counts the keys under
+    which something shows; `shown_before` those that did before the changes in flight.
+
+    >>> index = ScanIndex()
+    >>> index.note(b"fruit", False, True); index.shown
+    1
+    """
+
+    __slots__ = ("_shown_taken", "keys", "parts", "shown", "shown_before")
+
+    def __init__(self) -> None:
+        self.keys = ScanOrder()
+        self.parts = PartOrders()
+        self.shown = self.shown_before = self._shown_taken = 0
+
+    def note(self, key: bytes, before: bool, now: bool) -> None:
+        """Note whether `key` showed something, and whether it does now."""
+        if before is not now and not key.startswith(RESERVED):
+            self.shown += 1 if now else -1
+
+    def adopt(self, key: bytes, shows: bool) -> None:
+        """Note a key that was loaded, and whether it shows something: it did before all changes."""
+        self.keys.add(key)
+        self.note(key, before=False, now=shows)
+        self._shown_taken = self.shown
+
+    def take(self) -> None:
+        """Note that all changes up to here are in flight, and that those before the last call are no more."""
+        self.shown_before, self._shown_taken = self._shown_taken, self.shown
+
+    def take_more(self) -> None:
+        """Note that all changes up to here are in flight, with those before the last call."""
+        self._shown_taken = self.shown

@@ -1,0 +1,39 @@
+"""What shows is counted as it comes and goes, for the turn and for readers, and the keys of Deltaic's own are not."""
+
+from __future__ import annotations
+
+from crdt_core.replica.scan_index import ScanIndex
+from crdt_core.types.members import RESERVED
+
+
+def test_only_keys_that_begin_to_show_or_cease_to_are_counted() -> None:
+    index = ScanIndex()
+    index.note(b"fruit", before=False, now=True)
+    index.note(b"fruit", before=True, now=True)
+    index.note(b"nuts", before=False, now=False)
+    index.note(RESERVED + b"members", before=False, now=True)
+    assert index.shown == 1
+    index.note(b"fruit", before=True, now=False)
+    assert index.shown == 0
+
+
+def test_a_key_that_was_loaded_did_not_come_with_the_changes_in_flight() -> None:
+    index = ScanIndex()
+    for key, shows in ((b"fruit", True), (b"nuts", False), (RESERVED + b"members", True)):
+        index.adopt(key, shows)
+    index.take()
+    assert (index.shown, index.shown_before) == (1, 1)
+    assert len(index.keys) == 3
+
+
+def test_readers_are_told_the_count_before_all_slices_of_a_commit() -> None:
+    index, counts = ScanIndex(), []
+    for number in range(4):
+        index.note(b"%d" % number, before=False, now=True)
+        if number % 2:
+            index.take_more()
+        else:
+            index.take()
+        counts.append(index.shown_before)
+    assert counts == [0, 0, 2, 2]
+    assert index.shown == 4
