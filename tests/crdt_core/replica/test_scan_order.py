@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 from random import Random
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 NAMES = [b"%d" % number for number in range(3000)]
 ALIKE = [b"plumless", b"buckeroo"]
 """Two names with one hash."""
+FORGED = [b"".join(words) for words in product(ALIKE, repeat=11)]
+"""Names with one hash, which anybody can make so many of."""
 
 
 @given(
@@ -66,6 +69,20 @@ def test_names_with_equal_hashes_are_found_together() -> None:
     for name in ALIKE:
         order.remove(name)
     assert order.page(0, 1) == (0, [])
+
+
+def test_a_page_is_short_whatever_the_hashes() -> None:
+    """One step of SCAN returned all names with equal hashes."""
+    assert len({*map(crc32, FORGED)}) == 1
+    order, seen, cursor = ScanOrder(FORGED + NAMES), Counter[bytes](), 0
+    while True:
+        cursor, found = order.page(cursor, 50)
+        seen.update(found)
+        assert len(found) <= 50
+        assert cursor < 2**63, "which all clients can read as a number"
+        if not cursor:
+            break
+    assert seen == Counter(FORGED + NAMES)
 
 
 def test_many_equal_hashes_are_no_reason_to_split_a_bucket_for_ever() -> None:
