@@ -7,16 +7,14 @@ kept up to date with what comes and goes. It takes about 9 bytes a part.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 from crdt_core.replica.scan_order import ScanOrder
 from crdt_core.replica.steps import batched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from crdt_core.lattice.deltas import Address
-    from crdt_core.types.contract import CrdtType
     from crdt_core.types.object import Object
 
 __all__ = ["ORDERED_FROM", "PartOrders"]
@@ -49,7 +47,7 @@ class PartOrders:
         """
         order = self.find(found.key, found.type.name)
         if order is None:
-            order = ScanOrder(place_of=_place_of(found.type))
+            order = ScanOrder(element=found.type.element)
             for some in batched(found.parts):
                 for part in some:
                     order.add(part)
@@ -77,8 +75,3 @@ class PartOrders:
         orders = self.kept
         while len(orders) > 1 and (len(orders) > _KEPT_MAX or sum(map(len, orders.values())) > _PARTS_KEPT_MAX):
             del orders[next(iter(orders))]
-
-
-def _place_of(type_: CrdtType) -> Callable[[bytes], int]:
-    """Return where a part stands in the order: all parts of one element together."""
-    return lambda part: crc32(type_.element(part))
