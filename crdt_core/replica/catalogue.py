@@ -77,7 +77,8 @@ class Catalogue:
     def __init__(self) -> None:
         self.replica_index = ReplicaIndex()
         self.objects: dict[bytes, Object] = {}
-        self.scan_index = ScanIndex()
+        self.discards = Discards()
+        self.scan_index = ScanIndex(self.discards)
         self.digest = 0
         self.tombstones = Tombstones()
         self.removals = 0
@@ -85,7 +86,6 @@ class Catalogue:
         self.in_flight: Gathered[tuple[bytes, str, bytes], Siblings] = {}
         self.keys_in_flight: list[bytes] | dict[bytes, None] = []
         self.size = 0
-        self.discards = Discards()
         self._watches: list[dict[Address, Siblings]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
         self._stale_keys: dict[bytes, None] = {}

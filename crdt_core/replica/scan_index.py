@@ -6,9 +6,14 @@ with the number of keys. Keys of Deltaic's own are in the order, and are not cou
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from crdt_core.replica.part_orders import PartOrders
 from crdt_core.replica.scan_order import ScanOrder
 from crdt_core.types.members import RESERVED
+
+if TYPE_CHECKING:
+    from crdt_core.replica.discards import Discards
 
 __all__ = ["ScanIndex"]
 
@@ -19,16 +24,17 @@ class ScanIndex:
     `keys` has all keys in the order of a scan, and `parts` the parts of some collections. `shown` counts the keys under
     which something shows; `shown_before` those that did before the changes in flight.
 
-    >>> index = ScanIndex()
+    >>> from crdt_core.replica.discards import Discards
+    >>> index = ScanIndex(Discards())
     >>> index.note(b"fruit", False, True); index.shown
     1
     """
 
     __slots__ = ("_shown_taken", "keys", "parts", "shown", "shown_before")
 
-    def __init__(self) -> None:
+    def __init__(self, discards: Discards) -> None:
         self.keys = ScanOrder()
-        self.parts = PartOrders()
+        self.parts = PartOrders(discards)
         self.shown = self.shown_before = self._shown_taken = 0
 
     def note(self, key: bytes, before: bool, now: bool) -> None:

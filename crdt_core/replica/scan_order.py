@@ -25,9 +25,9 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["ScanOrder", "page"]
+__all__ = ["LONGEST", "ScanOrder", "page"]
 
-_LONGEST = 128
+LONGEST = 128
 """The length at which a bucket is split: a removal looks at all names of one bucket."""
 _BITS = 31
 """The bits of the second hash. With them, a cursor is below 2^63, which clients in any language can hold."""
@@ -41,6 +41,8 @@ Placed = list[tuple[int, bytes]]
 class ScanOrder:
     """A set of names, in the order of a scan. `element` says what a name stands for: that decides its place.
 
+    `buckets` holds the names in lists; who drops the order has them emptied.
+
     >>> order = ScanOrder([b"a", b"b", b"c"])
     >>> order.page(0, 2)
     (3904355907, [b'c', b'b'])
@@ -48,12 +50,12 @@ class ScanOrder:
     (0, [b'a'])
     """
 
-    __slots__ = ("_bounds", "_buckets", "_element", "_size")
+    __slots__ = ("_bounds", "_element", "_size", "buckets")
 
     def __init__(self, names: Iterable[bytes] = (), element: Callable[[bytes], bytes] | None = None) -> None:
         self._element = element
         self._bounds = [0]
-        self._buckets: list[list[bytes]] = [[]]
+        self.buckets: list[list[bytes]] = [[]]
         self._size = 0
         for name in names:
             self.add(name)
@@ -63,25 +65,25 @@ class ScanOrder:
 
     def __iter__(self) -> Iterator[bytes]:
         """Iterate over the names, those of one bucket in any order. The set must not change meanwhile."""
-        return chain.from_iterable(self._buckets)
+        return chain.from_iterable(self.buckets)
 
     def add(self, name: bytes) -> None:
         """Add `name`, which is not there yet."""
         at = self._bucket_of(name)
-        bucket = self._buckets[at]
+        bucket = self.buckets[at]
         bucket.append(name)
         self._size += 1
-        if len(bucket) > _LONGEST:
+        if len(bucket) > LONGEST:
             self._split(at)
 
     def remove(self, name: bytes) -> None:
         """Remove `name`, which is there."""
         at = self._bucket_of(name)
-        bucket = self._buckets[at]
+        bucket = self.buckets[at]
         bucket.remove(name)
         self._size -= 1
         if not bucket and at:
-            del self._bounds[at], self._buckets[at]
+            del self._bounds[at], self.buckets[at]
 
     def page(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
         """Return the next cursor, and the names from `cursor` on: about `count` of them.
@@ -91,8 +93,8 @@ class ScanOrder:
         start = _place_at(cursor)
         at = bisect_right(self._bounds, start) - 1
         found: Placed = []
-        while len(found) <= count and at < len(self._buckets):
-            names = self._buckets[at]
+        while len(found) <= count and at < len(self.buckets):
+            names = self.buckets[at]
             found += _placed(names, self._elements(names), start, self._bounds[at])
             at += 1
         return _cut(found, count)
@@ -104,8 +106,8 @@ class ScanOrder:
         rejection sampling (von Neumann 1951). A bucket is taken in proportion to its length.
         """
         while True:
-            bucket = self._buckets[random(len(self._buckets))]
-            at = random(max(len(bucket), _LONGEST))
+            bucket = self.buckets[random(len(self.buckets))]
+            at = random(max(len(bucket), LONGEST))
             if at < len(bucket):
                 return bucket[at]
 
@@ -120,14 +122,14 @@ class ScanOrder:
 
     def _split(self, at: int) -> None:
         """Split a bucket at its middle, unless all places there are equal."""
-        names = self._buckets[at]
+        names = self.buckets[at]
         for place_of in (_first, _place):
             places = [*map(place_of, self._elements(names))]
             middle = _middle(places)
             if middle:
                 pairs = [*zip(names, places, strict=True)]
-                self._buckets[at] = [name for name, place in pairs if place < middle]
-                self._buckets.insert(at + 1, [name for name, place in pairs if place >= middle])
+                self.buckets[at] = [name for name, place in pairs if place < middle]
+                self.buckets.insert(at + 1, [name for name, place in pairs if place >= middle])
                 self._bounds.insert(at + 1, middle)
                 return
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from crdt_core.replica.discards import Discards
 from crdt_core.replica.scan_index import ScanIndex
 from crdt_core.types.members import RESERVED
 
 
 def test_only_keys_that_begin_to_show_or_cease_to_are_counted() -> None:
-    index = ScanIndex()
+    index = ScanIndex(Discards())
     index.note(b"fruit", before=False, now=True)
     index.note(b"fruit", before=True, now=True)
     index.note(b"nuts", before=False, now=False)
@@ -18,7 +19,7 @@ def test_only_keys_that_begin_to_show_or_cease_to_are_counted() -> None:
 
 
 def test_a_key_that_was_loaded_did_not_come_with_the_changes_in_flight() -> None:
-    index = ScanIndex()
+    index = ScanIndex(Discards())
     for key, shows in ((b"fruit", True), (b"nuts", False), (RESERVED + b"members", True)):
         index.adopt(key, shows)
     index.take()
@@ -27,7 +28,7 @@ def test_a_key_that_was_loaded_did_not_come_with_the_changes_in_flight() -> None
 
 
 def test_readers_are_told_the_count_before_all_slices_of_a_commit() -> None:
-    index, counts = ScanIndex(), []
+    index, counts = ScanIndex(Discards()), []
     for number in range(4):
         index.note(b"%d" % number, before=False, now=True)
         if number % 2:
