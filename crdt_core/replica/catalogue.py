@@ -263,12 +263,9 @@ class Catalogue:
 
     def take_changes(self) -> Changes:
         """Return the records that persist everything that changed since the last call, and update the digest."""
-        self.scan_index.take()
-        return self._take_changes()
-
-    def _take_changes(self) -> Changes:
-        journal, stale_keys = self._journal, self._stale_keys
+        journal, stale_keys, index = self._journal, self._stale_keys, self.scan_index
         self._journal, self._stale_keys, self.in_flight, self.keys_in_flight = {}, {}, journal, stale_keys
+        index.shown_before, index.shown_taken = index.shown_taken, index.shown
         if self.tombstones.size:
             self._count_removals(journal, stale_keys)
         changes = Changes()
@@ -309,17 +306,15 @@ class Catalogue:
 
         `in_flight` then has what was there before the first of them, and `keys_in_flight` the keys of all of them.
         """
-        if self.in_flight:
-            self.scan_index.take_more()
-        else:
-            self.scan_index.take()
+        index = self.scan_index
+        shown_before = index.shown_before if self.in_flight else index.shown_taken
         before, keys = sharded(self.in_flight), self.keys_in_flight
         keys = keys if isinstance(keys, list) else [*keys]
-        changes = self._take_changes()
+        changes = self.take_changes()
         for address, siblings in self.in_flight.items():
             before.setdefault(address, siblings)
         keys += self.keys_in_flight
-        self.in_flight, self.keys_in_flight = before, keys
+        self.in_flight, self.keys_in_flight, index.shown_before = before, keys, shown_before
         return changes
 
     def _count_removals(self, addresses: Iterable[Address], keys: Iterable[bytes]) -> None:

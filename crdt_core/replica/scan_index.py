@@ -22,7 +22,8 @@ class ScanIndex:
     """The keys and parts of one replica in the order of a scan, and the number of keys that show something.
 
     `keys` has all keys in the order of a scan, and `parts` the parts of some collections. `shown` counts the keys under
-    which something shows; `shown_before` those that did before the changes in flight.
+    which something shows, `shown_taken` those that did when the changes in flight were taken, and `shown_before` those
+    that did before these changes.
 
     >>> from crdt_core.replica.discards import Discards
     >>> index = ScanIndex(Discards())
@@ -30,12 +31,12 @@ class ScanIndex:
     1
     """
 
-    __slots__ = ("_shown_taken", "keys", "parts", "shown", "shown_before")
+    __slots__ = ("keys", "parts", "shown", "shown_before", "shown_taken")
 
     def __init__(self, discards: Discards) -> None:
         self.keys = ScanOrder()
         self.parts = PartOrders(discards)
-        self.shown = self.shown_before = self._shown_taken = 0
+        self.shown = self.shown_before = self.shown_taken = 0
 
     def note(self, key: bytes, before: bool, now: bool) -> None:
         """Note whether `key` showed something, and whether it does now."""
@@ -46,12 +47,4 @@ class ScanIndex:
         """Note a key that was loaded, and whether it shows something: it did before all changes."""
         self.keys.add(key)
         self.note(key, before=False, now=shows)
-        self._shown_taken = self.shown
-
-    def take(self) -> None:
-        """Note that all changes up to here are in flight, and that those before the last call are no more."""
-        self.shown_before, self._shown_taken = self._shown_taken, self.shown
-
-    def take_more(self) -> None:
-        """Note that all changes up to here are in flight, with those before the last call."""
-        self._shown_taken = self.shown
+        self.shown_taken = self.shown

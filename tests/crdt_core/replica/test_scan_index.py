@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from crdt_core.replica.catalogue import Catalogue
 from crdt_core.replica.discards import Discards
 from crdt_core.replica.scan_index import ScanIndex
+from crdt_core.types import GSET
 from crdt_core.types.members import RESERVED
 
 
@@ -22,19 +24,16 @@ def test_a_key_that_was_loaded_did_not_come_with_the_changes_in_flight() -> None
     index = ScanIndex(Discards())
     for key, shows in ((b"fruit", True), (b"nuts", False), (RESERVED + b"members", True)):
         index.adopt(key, shows)
-    index.take()
-    assert (index.shown, index.shown_before) == (1, 1)
-    assert len(index.keys) == 3
+    assert (index.shown, index.shown_taken, len(index.keys)) == (1, 1, 3)
 
 
 def test_readers_are_told_the_count_before_all_slices_of_a_commit() -> None:
-    index, counts = ScanIndex(Discards()), []
+    catalogue, counts = Catalogue(), []
     for number in range(4):
-        index.note(b"%d" % number, before=False, now=True)
-        if number % 2:
-            index.take_more()
-        else:
-            index.take()
-        counts.append(index.shown_before)
+        catalogue.put(catalogue.ensure(b"%d" % number, GSET), b"apple", catalogue.replica_index.pack("n1", number + 1))
+        if number == 2:
+            catalogue.in_flight = {}  # what was in flight is confirmed
+        catalogue.take_slice()
+        counts.append(catalogue.scan_index.shown_before)
     assert counts == [0, 0, 2, 2]
-    assert index.shown == 4
+    assert catalogue.scan_index.shown == 4
