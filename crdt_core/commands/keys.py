@@ -192,31 +192,41 @@ def _copy_to(session: Session, found: Object, target: bytes) -> Generator[None, 
 _SEEN = "It removes what this node saw; a concurrent write stays."
 _COPIED = "Concurrent writes to the source stay under its old name."
 
-COMMANDS: tuple[Command[Session], ...] = (
-    Command(
+
+def _deleting(name: str, flags: str, summary: str) -> Command[Session]:
+    return Command(
         "generic",
-        "DEL key [key ...]",
+        f"{name} key [key ...]",
         -2,
         ALL_KEYS,
+        flags,
+        _delete,
+        summary,
+        _SEEN,
+        "O(N) in the keys",
+        sliced=Sliced(_delete_by_part, parts_of_all),
+    )
+
+
+def _flushing(name: str) -> Command[Session]:
+    return Command(
+        "server",
+        f"{name} [ASYNC | SYNC]",
+        -1,
+        NO_KEYS,
         "write",
-        _delete,
-        "Deletes keys.",
+        _flush,
+        "Deletes all keys.",
         _SEEN,
-        "O(N) in the keys",
-        sliced=Sliced(_delete_by_part, parts_of_all),
-    ),
-    Command(
-        "generic",
-        "UNLINK key [key ...]",
-        -2,
-        ALL_KEYS,
-        "write fast",
-        _delete,
-        "Deletes keys, as DEL does.",
-        _SEEN,
-        "O(N) in the keys",
-        sliced=Sliced(_delete_by_part, parts_of_all),
-    ),
+        "O(N) in all keys",
+        categories="keyspace dangerous",
+        sliced=Sliced(_flush_by_part, _all_parts),
+    )
+
+
+COMMANDS: tuple[Command[Session], ...] = (
+    _deleting("DEL", "write", "Deletes keys."),
+    _deleting("UNLINK", "write fast", "Deletes keys, as DEL does."),
     Command(
         "generic",
         "EXISTS key [key ...]",
@@ -288,32 +298,8 @@ COMMANDS: tuple[Command[Session], ...] = (
         "O(1)",
         sliced=Sliced(_randomkey, _keys_looked_at),
     ),
-    Command(
-        "server",
-        "FLUSHDB [ASYNC | SYNC]",
-        -1,
-        NO_KEYS,
-        "write",
-        _flush,
-        "Deletes all keys.",
-        _SEEN,
-        "O(N) in all keys",
-        categories="keyspace dangerous",
-        sliced=Sliced(_flush_by_part, _all_parts),
-    ),
-    Command(
-        "server",
-        "FLUSHALL [ASYNC | SYNC]",
-        -1,
-        NO_KEYS,
-        "write",
-        _flush,
-        "Deletes all keys.",
-        _SEEN,
-        "O(N) in all keys",
-        categories="keyspace dangerous",
-        sliced=Sliced(_flush_by_part, _all_parts),
-    ),
+    _flushing("FLUSHDB"),
+    _flushing("FLUSHALL"),
     Command(
         "generic",
         "RENAME key newkey",

@@ -1,18 +1,12 @@
 """The cursors and options of SCAN, SSCAN and HSCAN.
 
-A cursor is a position in the order of the names' hashes (CRC-32). So the server remembers nothing between two calls,
-and a cursor stays valid whatever is added or removed meanwhile. A name that exists from the first call to the last is
-returned exactly once. Names with equal hashes are returned together.
-
-All keys are kept in that order, and so are the parts of a large collection once somebody has begun to scan it
-(`crdt_core.replica.scan_order`). A small collection is looked at as a whole in each call.
+All keys are kept in the order of a scan (`crdt_core.replica.scan_order`), and so are the parts of a large collection
+once somebody has begun to scan it. A small collection is looked at as a whole in each call.
 """
 
 from __future__ import annotations
 
-from heapq import nsmallest
 from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
 
 from crdt_core.commands.arguments import SYNTAX, parse_integer, shown_in_c
 from crdt_core.commands.patterns import Pattern
@@ -21,7 +15,7 @@ from crdt_core.commands.replies import CommandError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["page", "parse_cursor", "parse_scan"]
+__all__ = ["parse_cursor", "parse_scan"]
 
 _COUNT = 10
 _COUNT_MAX = 10_000
@@ -84,23 +78,3 @@ def _parse_type(name: bytes) -> str:
     if found.lower() not in _TYPES:
         raise CommandError(f"ERR unknown type name '{found}'")
     return found.lower()
-
-
-def page(names: Iterable[bytes], cursor: int, count: int) -> tuple[int, list[bytes]]:
-    """Return the next cursor, and the names from `cursor` on: about `count` of them.
-
-    The next cursor is 0 after the last name. There are more than `count` names only if their hashes are equal.
-
-    >>> page([b"a", b"b", b"c"], 0, 2)
-    (3904355907, [b'c', b'b'])
-    >>> page([b"a", b"b", b"c"], 3904355907, 2)
-    (0, [b'a'])
-    """
-    hashed = [(place, name) for name in names if (place := crc32(name)) >= cursor]
-    found = nsmallest(count + 1, hashed) if count < len(hashed) else sorted(hashed)
-    if len(found) <= count:
-        return 0, [name for _, name in found]
-    following = found[count][0]
-    if following == found[0][0]:
-        return following + 1, [name for place, name in hashed if place == following]
-    return following, [name for place, name in found if place < following]

@@ -14,11 +14,12 @@ from crdt_core.commands.arguments import SYNTAX, WRONG_TYPE, parse_positive, par
 from crdt_core.commands.choosing import choose_by_step, parts_chosen
 from crdt_core.commands.command import KEY, TWO_KEYS, Command, Sliced
 from crdt_core.commands.replies import CommandError, SetOf
-from crdt_core.commands.scan import page, parse_cursor, parse_scan
+from crdt_core.commands.scan import parse_cursor, parse_scan
 from crdt_core.commands.slicing import at_once, fit_by_step, looking, parts_to_order
 from crdt_core.lattice.siblings import shows
 from crdt_core.replica.deleting import delete_by_part, parts_under
 from crdt_core.replica.part_orders import ORDERED_FROM
+from crdt_core.replica.scan_order import page
 from crdt_core.replica.steps import LOOKS_PER_STEP, batched
 from crdt_core.types import FAMILIES, ORSET
 from crdt_core.types.counters import INT64_MAX

@@ -89,7 +89,7 @@ def parts_of_all(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # n
 
 def parts_to_order(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
     """Return what it costs in parts to make the orders of those under the first argument that have none."""
-    head, kept = replica.head(args[0]), replica.catalogue.part_orders.kept
+    head, kept = replica.head(args[0]), replica.catalogue.scan_index.parts.kept
     chain = () if head is None else head.chain()
     return sum(len(link.parts) // LOOKS_PER_STEP for link in chain if (link.key, link.type.name) not in kept)
 

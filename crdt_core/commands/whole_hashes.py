@@ -13,10 +13,11 @@ from crdt_core.commands.choosing import choose_by_step, parts_chosen
 from crdt_core.commands.command import KEY, Command, Sliced
 from crdt_core.commands.hashes import seen_hash
 from crdt_core.commands.replies import CommandError, Map, Pairs
-from crdt_core.commands.scan import page, parse_cursor, parse_scan
+from crdt_core.commands.scan import parse_cursor, parse_scan
 from crdt_core.commands.slicing import at_once, fit_by_step, looking, parts_to_order
 from crdt_core.replica.deleting import parts_under
 from crdt_core.replica.part_orders import ORDERED_FROM
+from crdt_core.replica.scan_order import page
 from crdt_core.replica.steps import LOOKS_PER_STEP, batched, finish
 from crdt_core.types import HASH
 from crdt_core.types.counters import INT64_MAX

@@ -10,9 +10,9 @@ the commits. Of several machines with one name (`crdt_core.membership.namesakes`
 
 from __future__ import annotations
 
-from collections import ChainMap
 from typing import TYPE_CHECKING
 
+from crdt_core.membership.evidence import all_told
 from crdt_core.types.members import Standing, machine_of
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def silent_nodes(
     closers = {id_ for node, id_ in members.active.items() if node not in empty}
     closed = {id_ for id_ in members.leaving if closers <= {*members.closings.get(id_, ())}}
     leaving = members.leaving.keys() - closed
-    named = [found.members.facts for found in others.values() if found is not None and found.replica in leaving]
-    facts = dict(ChainMap({**members.facts}, *map(dict, named)))
+    told = all_told(found for found in others.values() if found is not None and found.replica in leaving)
+    facts = {**told.facts, **members.facts}
     return sorted(
         {
             _label(fact.node, id_, members)

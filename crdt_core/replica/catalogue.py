@@ -22,12 +22,10 @@ from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import has_tombstone, shows, unfold
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
 from crdt_core.replica.discards import Discards
-from crdt_core.replica.part_orders import PartOrders
-from crdt_core.replica.scan_order import ScanOrder
+from crdt_core.replica.scan_index import ScanIndex
 from crdt_core.replica.sharded import sharded
 from crdt_core.replica.tombstones import Tombstones
 from crdt_core.types import View
-from crdt_core.types.members import RESERVED
 from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
@@ -51,11 +49,7 @@ class Catalogue:
     `objects` maps each key to its head, the object that was made first there; `Object.chain` gives the type conflicts,
     too. `digest` is the digest of the state at the last `take_changes`. `tombstones` maps the addresses with
     tombstones to what each adds to `removals`, the sum of their hashes at that time. `expiring`
-    holds the keys that may have a deadline. `size` is the number of parts.
-
-    `order` has all keys in the order of a scan, and `part_orders` the parts of some collections. `shown` counts the
-    keys under which something shows, Deltaic's own left out; `shown_before` those that did before the changes in
-    flight.
+    holds the keys that may have a deadline. `size` is the number of parts. `scan_index` orders and counts the keys.
 
     `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
     commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next
@@ -65,7 +59,6 @@ class Catalogue:
 
     __slots__ = (
         "_journal",
-        "_shown_taken",
         "_stale_keys",
         "_watches",
         "digest",
@@ -74,12 +67,9 @@ class Catalogue:
         "in_flight",
         "keys_in_flight",
         "objects",
-        "order",
-        "part_orders",
         "removals",
         "replica_index",
-        "shown",
-        "shown_before",
+        "scan_index",
         "size",
         "tombstones",
     )
@@ -87,9 +77,8 @@ class Catalogue:
     def __init__(self) -> None:
         self.replica_index = ReplicaIndex()
         self.objects: dict[bytes, Object] = {}
-        self.order = ScanOrder()
-        self.part_orders = PartOrders()
-        self.shown = self.shown_before = self._shown_taken = 0
+        self.discards = Discards()
+        self.scan_index = ScanIndex(self.discards)
         self.digest = 0
         self.tombstones = Tombstones()
         self.removals = 0
@@ -97,7 +86,6 @@ class Catalogue:
         self.in_flight: Gathered[tuple[bytes, str, bytes], Siblings] = {}
         self.keys_in_flight: list[bytes] | dict[bytes, None] = []
         self.size = 0
-        self.discards = Discards()
         self._watches: list[dict[Address, Siblings]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
         self._stale_keys: dict[bytes, None] = {}
@@ -127,7 +115,7 @@ class Catalogue:
         """Add an object to those under its key. It becomes the head if there are none, or only attributes."""
         head = self.objects.setdefault(new.key, new)
         if head is new:
-            self.order.add(new.key)
+            self.scan_index.keys.add(new.key)
         if head.type.attribute and not new.type.attribute:
             self.objects[new.key], new.type_conflicts, head.type_conflicts = new, [head, *head.type_conflicts], ()
         elif head is not new:
@@ -210,14 +198,14 @@ class Catalogue:
         if siblings is None:
             del parts[part]
             self.size -= 1
-            if self.part_orders.kept:
-                self.part_orders.remove(address)
+            if self.scan_index.parts.kept:
+                self.scan_index.parts.remove(address)
         else:
             parts[part] = siblings
             if before is None:
                 self.size += 1
-                if self.part_orders.kept:
-                    self.part_orders.add(address)
+                if self.scan_index.parts.kept:
+                    self.scan_index.parts.add(address)
         self._journal.setdefault(address, before)
         if type(before) is not tuple or type(siblings) is not tuple or type(before[1]) is not type(siblings[1]):
             # Else the new payload shows, or is a tombstone, as the one before: a payload's type decides that.
@@ -235,14 +223,14 @@ class Catalogue:
             self.removals -= self.tombstones.drop(address)
 
     def set_live(self, found: Object, live: int) -> None:
-        """Set how many parts of `found` show, and count whether its key shows."""
-        if (live > 0) is (found.live > 0) or found.key.startswith(RESERVED):
+        """Set how many parts of `found` show, and note whether its key shows."""
+        if (live > 0) is (found.live > 0):
             found.live = live
             return
         head = self.objects[found.key]
         before = bool(head.showing())
         found.live = live
-        self.shown += bool(head.showing()) - before
+        self.scan_index.note(found.key, before, bool(head.showing()))
 
     def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
         """Set the clears of `found`, as `{dot: deps}`."""
@@ -260,9 +248,7 @@ class Catalogue:
         which nothing is left goes with the next `take_changes`.
         """
         self.objects[head.key] = head
-        self.order.add(head.key)
-        self.shown += bool(head.showing()) and not head.key.startswith(RESERVED)
-        self._shown_taken = self.shown
+        self.scan_index.adopt(head.key, bool(head.showing()))
         if all(object_.empty for object_ in head.chain()):
             self._stale_keys[head.key] = None
         for object_ in head.chain():
@@ -277,9 +263,9 @@ class Catalogue:
 
     def take_changes(self) -> Changes:
         """Return the records that persist everything that changed since the last call, and update the digest."""
-        journal, stale_keys = self._journal, self._stale_keys
+        journal, stale_keys, index = self._journal, self._stale_keys, self.scan_index
         self._journal, self._stale_keys, self.in_flight, self.keys_in_flight = {}, {}, journal, stale_keys
-        self.shown_before, self._shown_taken = self._shown_taken, self.shown
+        index.shown_before, index.shown_taken = index.shown_taken, index.shown
         if self.tombstones.size:
             self._count_removals(journal, stale_keys)
         changes = Changes()
@@ -320,14 +306,15 @@ class Catalogue:
 
         `in_flight` then has what was there before the first of them, and `keys_in_flight` the keys of all of them.
         """
-        shown_before = self.shown_before if self.in_flight else self._shown_taken
+        index = self.scan_index
+        shown_before = index.shown_before if self.in_flight else index.shown_taken
         before, keys = sharded(self.in_flight), self.keys_in_flight
         keys = keys if isinstance(keys, list) else [*keys]
         changes = self.take_changes()
         for address, siblings in self.in_flight.items():
             before.setdefault(address, siblings)
         keys += self.keys_in_flight
-        self.in_flight, self.keys_in_flight, self.shown_before = before, keys, shown_before
+        self.in_flight, self.keys_in_flight, index.shown_before = before, keys, shown_before
         return changes
 
     def _count_removals(self, addresses: Iterable[Address], keys: Iterable[bytes]) -> None:
@@ -378,7 +365,7 @@ class Catalogue:
         if record is None:
             changes.removed.setdefault(STATE, []).append(key)
             del self.objects[key]
-            self.order.remove(key)
+            self.scan_index.keys.remove(key)
         else:
             state.extend((key, record))
 

@@ -71,18 +71,18 @@ class CommittedView:
     @property
     def order(self) -> ScanOrder:
         """All keys in the order of a scan, without those that the turn in flight has removed: they are about to go."""
-        return self._catalogue.order
+        return self._catalogue.scan_index.keys
 
     @property
     def shown(self) -> int:
         """How many keys show something, expired ones included."""
-        catalogue = self._catalogue
-        return catalogue.shown_before if catalogue.in_flight else catalogue.shown
+        index = self._catalogue.scan_index
+        return index.shown_before if self._catalogue.in_flight else index.shown
 
     def part_order_by_step(self, found: Object) -> Generator[None, None, ScanOrder]:
         """Return the order of the parts of `found`, a collection, without those that the turn in flight has removed."""
-        now = self._catalogue.find(found.key, found.type.name)
-        return self._catalogue.part_orders.make_by_step(now if now is not None else Object(found.key, found.type))
+        now = self._catalogue.find(found.key, found.type.name) or Object(found.key, found.type)
+        return self._catalogue.scan_index.parts.make_by_step(now)
 
     def keys(self) -> Iterator[bytes]:
         """Yield every key that holds anything, or held something at the last confirmed commit."""

@@ -7,16 +7,15 @@ kept up to date with what comes and goes. It takes about 9 bytes a part.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from zlib import crc32
 
-from crdt_core.replica.scan_order import ScanOrder
+from crdt_core.replica.scan_order import LONGEST, ScanOrder
 from crdt_core.replica.steps import batched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from crdt_core.lattice.deltas import Address
-    from crdt_core.types.contract import CrdtType
+    from crdt_core.replica.discards import Discards
     from crdt_core.types.object import Object
 
 __all__ = ["ORDERED_FROM", "PartOrders"]
@@ -28,11 +27,15 @@ _PARTS_KEPT_MAX = 1 << 22
 
 
 class PartOrders:
-    """The orders of the parts of some collections. `kept` holds them by key and type name, the last used last."""
+    """The orders of the parts of some collections. `kept` holds them by key and type name, the last used last.
 
-    __slots__ = ("kept",)
+    `discards` takes those that are dropped.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_discards", "kept")
+
+    def __init__(self, discards: Discards) -> None:
+        self._discards = discards
         self.kept: dict[tuple[bytes, str], ScanOrder] = {}
 
     def find(self, key: bytes, type_name: str) -> ScanOrder | None:
@@ -48,15 +51,24 @@ class PartOrders:
         The object must not change meanwhile.
         """
         order = self.find(found.key, found.type.name)
-        if order is None:
-            order = ScanOrder(place_of=_place_of(found.type))
+        if order is not None:
+            return order
+        made = ScanOrder(element=found.type.element)
+        try:
             for some in batched(found.parts):
                 for part in some:
-                    order.add(part)
+                    made.add(part)
                 yield
-            self.kept[found.key, found.type.name] = order
-            self._drop_least_used()
-        return order
+        except GeneratorExit:  # nobody waits for it any more
+            self._discard(made)
+            raise
+        order = self.find(found.key, found.type.name)
+        if order is not None:  # another caller was faster
+            self._discard(made)
+            return order
+        self.kept[found.key, found.type.name] = made
+        self._drop_least_used()
+        return made
 
     def add(self, address: Address) -> None:
         """Note that the part at `address` is new."""
@@ -76,9 +88,7 @@ class PartOrders:
         """Drop orders until few are kept, but not the last one."""
         orders = self.kept
         while len(orders) > 1 and (len(orders) > _KEPT_MAX or sum(map(len, orders.values())) > _PARTS_KEPT_MAX):
-            del orders[next(iter(orders))]
+            self._discard(orders.pop(next(iter(orders))))
 
-
-def _place_of(type_: CrdtType) -> Callable[[bytes], int]:
-    """Return where a part stands in the order: all parts of one element together."""
-    return lambda part: crc32(type_.element(part))
+    def _discard(self, order: ScanOrder) -> None:
+        self._discards.add(order.buckets, weight=LONGEST)

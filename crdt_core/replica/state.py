@@ -104,16 +104,16 @@ class ReplicaState:
     @property
     def order(self) -> ScanOrder:
         """All keys in the order of a scan, also those that hold only tombstones."""
-        return self.catalogue.order
+        return self.catalogue.scan_index.keys
 
     @property
     def shown(self) -> int:
         """How many keys show something, expired ones included."""
-        return self.catalogue.shown
+        return self.catalogue.scan_index.shown
 
     def part_order_by_step(self, found: Object) -> Generator[None, None, ScanOrder]:
         """Return the order of the parts of `found`, a collection; yield after every few parts while it is made."""
-        return self.catalogue.part_orders.make_by_step(found)
+        return self.catalogue.scan_index.parts.make_by_step(found)
 
     def keys(self) -> Iterator[bytes]:
         """Iterate over the keys that hold anything, tombstones included."""

@@ -158,10 +158,10 @@ def deep(history: History, replica: Replica) -> None:
         require(False, "nothing unseen is removed, and nothing seen stays", detail)
     require(replica.digest == digest_from_scratch(replica), "the digest is that of the state", replica.id)
     require(set(replica.catalogue.tombstones) == tombstones(replica), "the index of tombstones is exact", replica.id)
-    catalogue = replica.catalogue
-    require(sorted(catalogue.order) == sorted(catalogue.objects), "the order of a scan has all keys", replica.id)
+    catalogue, index = replica.catalogue, replica.catalogue.scan_index
+    require(sorted(index.keys) == sorted(catalogue.objects), "the order of a scan has all keys", replica.id)
     shown = sum(bool(head.showing()) and not key.startswith(RESERVED) for key, head in catalogue.objects.items())
-    require(catalogue.shown == shown, "the count of keys is exact", replica.id)
+    require(index.shown == shown, "the count of keys is exact", replica.id)
     for head in replica.catalogue.objects.values():
         for link in head.chain():
             live = sum(map(shows, link.parts.values()))

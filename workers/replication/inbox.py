@@ -121,10 +121,11 @@ async def discard_outdated(node: str, redis: Redis) -> None:
     key, after, discarded = Keys(node).inbox, "-", 0
     try:
         while entries := await _entries_from(after, key, redis):
-            outdated = [entry for entry, fields in entries if may_be_outdated(_content(fields) or b"")]
+            waiting = {entry: _content(fields) or b"" for entry, fields in entries}
+            outdated = {entry: content for entry, content in waiting.items() if may_be_outdated(content)}
             if outdated:
                 discarded += await redis.xdel(key, *outdated)
-            for job in filter(None, [job_asking(_content(fields) or b"") for _, fields in entries]):
+            for job in filter(None, map(job_asking, outdated.values())):
                 await answer_job(node, redis, job, {"skipped": f"{node} has started since"})
             after = f"({entries[-1][0].decode()}"
     except ResponseError as error:

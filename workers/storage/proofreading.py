@@ -1,9 +1,9 @@
 """Proofreading: compares what a node's Redis holds with the replica in memory, some fields at a time, again and again.
 
-Keys may vanish or change without a commit that would notice: a command by hand, an eviction, another program. Each step
-reads a bounded number of fields and counts those of the hashes that it comes across. What differs is persisted again by
-a turn of the node (`RecordsDiffer`). Fields that nobody has persisted are deleted in the same way. A Redis that has
-lost the header is refilled as a whole instead (`workers.storage.refill`).
+Keys may vanish or change without a commit that would notice: a command by hand, an eviction, another program. The
+worker reads a bounded number of fields at a time, and counts those of the hashes that it comes across. What differs is
+persisted again by a turn of the node (`RecordsDiffer`). Fields that nobody has persisted are deleted in the same way. A
+Redis that has lost the header is refilled as a whole instead (`workers.storage.refill`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 IN_FLIGHT_MAX = 10_000
 """How many parts of a commit under way a proof may list: that takes a few milliseconds at each question."""
-_FIELDS_PER_STEP = 2000
+_FIELDS_AT_A_TIME = 2000
 _FIELDS_PER_QUESTION = 200
 _FIELDS_NAMED = 5
 
@@ -50,12 +50,12 @@ class Proofreader:
         self._cursor = 0
         self._unread: deque[tuple[Shelf, int]] = deque()
 
-    async def step(self) -> None:
+    async def go_on(self) -> None:
         """Read the next fields, and report those that differ. Raises the errors of the connection.
 
         While a commit has much under way, it reads nothing: a proof leaves that out, and would take long to list it.
         """
-        budget = _FIELDS_PER_STEP
+        budget = _FIELDS_AT_A_TIME
         while budget > 0 and len(self._catalogue.in_flight) <= IN_FLIGHT_MAX:
             if self._unread:
                 shelf, cursor = self._unread.popleft()

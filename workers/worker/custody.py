@@ -50,7 +50,7 @@ class Custody:
     async def look(self) -> None:
         """Look once. Raises the errors of the connection."""
         self._note_policy(await eviction_policy(self._own))
-        await self._proofreader.step()
+        await self._proofreader.go_on()
 
     def _note_policy(self, policy: str | None) -> None:
         """Log when the Redis begins to evict keys, and when it ceases to."""

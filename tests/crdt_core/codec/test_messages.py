@@ -21,6 +21,7 @@ from crdt_core.codec.messages import (
     Round,
     decode_message,
     encode_message,
+    job_asking,
     may_be_outdated,
 )
 from crdt_core.codec.patches import encode_part_once
@@ -64,6 +65,14 @@ def test_a_message_is_read_again_as_it_was_written(message: Message) -> None:
 @pytest.mark.parametrize("message", MESSAGES)
 def test_patches_their_pieces_and_reports_of_clocks_may_be_outdated(message: Message) -> None:
     assert may_be_outdated(encode_message(message)) == isinstance(message, Answer | Push | Chunk | Compact)
+
+
+def test_a_large_patch_is_seen_to_be_one_without_reading_it() -> None:
+    """A starting worker parsed each patch in its inbox twice. The ends of these are missing: they cannot be parsed."""
+    for message in (Answer("n2", "r", PATCH), Push("n2", "r", PATCH), Chunk("n2", "r", "s-1", 0, 5, 9, PARTS)):
+        beginning = encode_message(message)[:60]
+        assert may_be_outdated(beginning)
+        assert job_asking(beginning) == ""
 
 
 @pytest.mark.parametrize("junk", [b"", b"push", b"[]", b'"push"', b'{"kind":["push"]}', b"[" * 100_000])

@@ -51,6 +51,14 @@ def test_whom_only_an_id_that_leaves_has_recorded_is_asked_until_every_member_ha
     assert silent({**others, "n5": None}, fleet(("n1", "n2", "n3"), n4=gone)) == []
 
 
+def test_what_the_others_know_of_a_node_counts_whatever_an_id_that_leaves_has_heard_last() -> None:
+    """n4 has taken in that n3 has ended, which nobody else may ever hear: n3 is a member, and is asked."""
+    gone = Fact(Standing.LEAVING, "n4", reason=LOST)
+    ended = Fact(Standing.SEALED, "n3", reason=LOST, final=7)
+    n4 = NodeEvidence("n4", VersionVector(n1=7), Members({"n3": ended}, {}))
+    assert silent({"n2": N2, "n3": None, "n4": n4}, fleet(n4=gone)) == ["n3"]
+
+
 def test_another_machine_with_the_name_of_a_node_does_not_answer_for_it() -> None:
     both = fleet(n4_07=Fact(Standing.ACTIVE, "n4"), n4_4f=Fact(Standing.ACTIVE, "n4"))
     first, second = (NodeEvidence(id_, VersionVector(n1=7)) for id_ in ("n4-07", "n4-4f"))

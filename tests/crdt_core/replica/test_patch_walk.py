@@ -63,6 +63,23 @@ def replica_with(keys: int) -> Replica:
     return replica
 
 
+def remove_for_good(replica: Replica, keys: int) -> None:
+    """Remove the first `keys` members, and forget their tombstones: their keys go with the next `take_changes`."""
+    for key in map(member, range(keys)):
+        replica.delete(key)
+    replica.commit(NOW)
+    replica.take_changes()
+    replica.stabilise(replica.clock, 1000)
+
+
+def rest_of(walk: PatchWalk) -> list[PatchPart]:
+    """All parts that `walk` still gives."""
+    parts: list[PatchPart] = []
+    while not walk.ended:
+        parts += walk.take(1 << 20, 60)
+    return parts
+
+
 class Busy:
     """A net whose n2 and n3 write all the time; n2 hears n3, and forgets what everybody has.
 
@@ -266,10 +283,7 @@ def test_what_changes_while_the_keys_are_noted_is_listed_once_more() -> None:
     replica.write(b"new", ORSET, b"x", True)
     replica.commit(NOW)
     replica.take_changes()
-    parts = []
-    while not walk.ended:
-        parts += walk.take(1 << 20, 60)
-    listed = {part[:3]: part.siblings for part in parts if part.siblings}
+    listed = {part[:3]: part.siblings for part in rest_of(walk) if part.siblings}
     assert listed == {part[:3]: part.siblings for part in replica.patch(None, NOW).parts}
     assert (b"new", "orset", b"x") in listed
 
@@ -277,28 +291,18 @@ def test_what_changes_while_the_keys_are_noted_is_listed_once_more() -> None:
 def test_a_key_that_had_nothing_left_may_go_while_the_keys_are_noted() -> None:
     """Found by the simulator (seed 1300582): its worker ended, because the dict of all keys had become smaller."""
     replica = replica_with(500)
-    replica.delete(member(7))
-    replica.commit(NOW)
-    replica.take_changes()
-    replica.stabilise(replica.clock, 1000)
+    remove_for_good(replica, 1)
     walk = PatchWalk(replica, None)
     assert not walk.take(1 << 20, 40)
     replica.take_changes()
     assert len(replica.catalogue.objects) == 499
-    parts = []
-    while not walk.ended:
-        parts += walk.take(1 << 20, 60)
-    assert len(parts) == 499
+    assert len(rest_of(walk)) == 499
 
 
 def test_as_many_keys_may_come_as_go_while_the_keys_are_noted() -> None:
     """The dict of all keys is as large as before then, but its entries have moved: the walk would leave some out."""
     replica = replica_with(500)
-    for key in map(member, range(200)):
-        replica.delete(key)
-    replica.commit(NOW)
-    replica.take_changes()
-    replica.stabilise(replica.clock, 1000)
+    remove_for_good(replica, 200)
     walk = PatchWalk(replica, None)
     assert not walk.take(1 << 20, 40)
     replica.take_changes()
@@ -307,7 +311,4 @@ def test_as_many_keys_may_come_as_go_while_the_keys_are_noted() -> None:
     replica.commit(NOW)
     replica.take_changes()
     assert len(replica.catalogue.objects) == 500
-    parts = []
-    while not walk.ended:
-        parts += walk.take(1 << 20, 60)
-    assert {part.key for part in parts} == set(map(member, range(200, 700)))
+    assert {part.key for part in rest_of(walk)} == set(map(member, range(200, 700)))

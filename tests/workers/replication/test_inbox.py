@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis import Redis
 
-from crdt_core.codec.messages import Ask, Compact, encode_message
-from crdt_core.lattice.clocks import VersionVector
+from crdt_core.codec.canonical import parse_json
+from crdt_core.codec.messages import Answer, Ask, Compact, Push, encode_message
+from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
+from crdt_core.lattice.deltas import Patch, PatchPart
 from tests.support import wait_until_async
 from tests.workers.replication.bench import NAME, Bench, lose_connections
 from workers.replication.inbox import Inbox, discard_outdated
@@ -79,13 +81,32 @@ async def test_what_has_waited_for_a_worker_and_may_be_outdated_is_discarded_and
     """Also those that a former worker was handed out. Their authors may have lost what they hold."""
     sent: dict[bytes, list[Any]] = {}
     for kind in (b"ask", b"push", b"answer", b"chunk", b"compact", b"round") * 10:
-        entry: Any = await bench.redis.xadd(bench.keys.inbox, {MESSAGE_FIELD: b'{"kind":"%s"}' % kind})
+        entry: Any = await bench.redis.xadd(bench.keys.inbox, {MESSAGE_FIELD: b'{"v":1,"kind":"%s"}' % kind})
         sent.setdefault(kind, []).append(entry)
     junk = [await bench.redis.xadd(bench.keys.inbox, {name: "push"}) for name in ("other", MESSAGE_FIELD)]
     await bench.redis.xreadgroup(GROUP, CONSUMER, {bench.keys.inbox: ">"}, count=7)
     await discard_outdated(NAME, bench.redis)
     left: Any = await bench.redis.xrange(bench.keys.inbox)
     assert {entry for entry, _ in left} == {*sent[b"ask"], *sent[b"round"], *junk}
+
+
+async def test_a_patch_that_is_discarded_is_not_parsed(bench: InboxBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A patch may have megabytes. A starting worker parsed each one twice, and had no time for anything else."""
+    parsed: list[int] = []
+
+    def parse(what: str, data: bytes) -> Any:
+        parsed.append(len(data))
+        return parse_json(what, data)
+
+    monkeypatch.setattr("crdt_core.codec.messages.parse_json", parse)
+    parts = (PatchPart(b"s", "orset", b"m" * 1_000_000, {Dot("n2", 1): True}),)
+    patch = Patch("n2", None, VersionVector(n2=1), VersionVector(), Stamp(7, 1), parts)
+    report = encode_message(Compact({}, (), bench.keys.answer("compact")))
+    for content in (encode_message(Push("n2", "r", patch)), encode_message(Answer("n2", "r", patch)), report):
+        await bench.redis.xadd(bench.keys.inbox, {MESSAGE_FIELD: content})
+    await discard_outdated(NAME, bench.redis)
+    assert not await bench.redis.xlen(bench.keys.inbox)
+    assert parsed == [len(report)]
 
 
 async def test_a_job_whose_report_is_discarded_is_told_at_once(bench: InboxBench) -> None:

@@ -38,7 +38,7 @@ class Proofread(Bench):
     async def read(self) -> list[Event]:
         """What is found where everything is read once."""
         for _ in range(STEPS):
-            await self.proofreader.step()
+            await self.proofreader.go_on()
         return self.found
 
     async def mend(self) -> list[RecordsDiffer]:
@@ -109,12 +109,12 @@ async def test_what_changes_while_it_is_read_is_no_difference(bench: Proofread) 
     assert await bench.mend() == []
 
 
-async def test_a_step_reads_a_bounded_number_of_fields(bench: Proofread, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.storage.proofreading._FIELDS_PER_STEP", 1)
+async def test_a_bounded_number_of_fields_is_read_at_a_time(bench: Proofread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.storage.proofreading._FIELDS_AT_A_TIME", 1)
     bench.redis.config_resetstat()
-    for steps in (1, 2, 3):
-        await bench.proofreader.step()
-        assert bench.redis.info("commandstats")["cmdstat_hscan"]["calls"] == steps
+    for times in (1, 2, 3):
+        await bench.proofreader.go_on()
+        assert bench.redis.info("commandstats")["cmdstat_hscan"]["calls"] == times
 
 
 async def test_nothing_is_read_while_a_commit_has_much_under_way(bench: Proofread) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdt_core.errors import DeltaicError, Stopping
+from crdt_core.errors import DeltaicError
 from crdt_core.node.events import Call
 from tests.crdt_core.writes import Count
 from tests.workers.turns.shell import KEY, Shell
@@ -34,26 +34,26 @@ class Chance(Shell):
         self.commit: Commit | None = None
 
     def call(self) -> None:
-        name = f"call {len(self.entered)}"
-        try:
-            self.submit(name, Noted(name, self.ran))
-        except DeltaicError:
-            return
-        self.entered.append(name)
+        self._enter("call", lambda name: self.submit(name, Noted(name, self.ran)))
 
     def call_heavily(self) -> None:
-        name = f"heavy call {len(self.entered)}"
-        try:
+        def submit(name: str) -> None:
             self.loop.submit(Noted(name, self.ran), self.on_reply(name), self.now_s, TURN_WEIGHT_MAX)
-        except DeltaicError:
-            return
-        self.entered.append(name)
+
+        self._enter("heavy call", submit)
 
     def wait(self) -> None:
-        name = f"wait {len(self.entered)}"
-        try:
+        def ask(name: str) -> None:
             self.waiters[name] = self.ask(name, lambda token: Call(Noted(name, self.ran), token))
-        except Stopping:
+
+        self._enter("wait", ask)
+
+    def _enter(self, kind: str, submit: Callable[[str], None]) -> None:
+        """Have something of that kind wait, unless it is refused."""
+        name = f"{kind} {len(self.entered)}"
+        try:
+            submit(name)
+        except DeltaicError:
             return
         self.entered.append(name)
 

@@ -63,6 +63,14 @@ class Starting:
         async with self.peers(n2) as peers:
             return await bootstrap(self.name, settings.node(self.name), self.store, peers, override)
 
+    async def wait(self, n2: str = "") -> dict[str, Any]:
+        """What the heartbeat says once it says that the node waits; nothing if the node does not."""
+        deciding = asyncio.create_task(self.decide(n2))
+        await wait_until_async(lambda: deciding.done() or self.beat().get("waits"), what="it to say that it waits")
+        beat = self.beat()
+        await end([deciding])
+        return beat
+
     @asynccontextmanager
     async def peers(self, n2: str = "") -> AsyncIterator[Peers]:
         """The connections of the node, with the Redis of n2 at `n2`."""
@@ -92,6 +100,11 @@ async def starting(server: ValkeyServer) -> AsyncIterator[Starting]:
     yield found
     found.store.close()
     await asyncio.sleep(0)  # the connection closes in the next round of the loop
+
+
+def two_named_n3(first_url: str, second_url: str, first: str = "n3-07b3e8") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is recorded of two machines that were added under one name, each with its own Redis."""
+    return (first, "active", "n3", "", first_url), ("n3-4f2a91", "active", "n3", "", second_url)
 
 
 def publish(client: redis.Redis, node: str, **fields: Any) -> None:
@@ -209,11 +222,9 @@ async def test_a_node_that_the_fleet_does_not_know_does_not_run(starting: Starti
 
 
 async def test_while_it_cannot_decide_its_heartbeat_says_why_and_what_would_help(starting: Starting) -> None:
-    deciding = asyncio.create_task(starting.decide(AWAY))
-    await wait_until_async(lambda: starting.beat().get("waits"), what="it to say that it waits")
-    assert "the Redis of n2 does not answer" in starting.beat()["waits"]
-    assert (starting.beat()["remedy"], starting.beat()["serving"]) == ("--trust-redis", False)
-    await end([deciding])
+    beat = await starting.wait(AWAY)
+    assert "the Redis of n2 does not answer" in beat["waits"]
+    assert (beat["remedy"], beat["serving"]) == ("--trust-redis", False)
     decision = await starting.decide(AWAY, trusting=True)
     assert decision.replica == "n1"
 
@@ -265,10 +276,7 @@ async def test_a_new_id_is_written_down_by_a_member_that_runs_before_it_is_used(
 async def test_a_node_alone_comes_back_by_itself_when_its_operator_vouches_for_it(starting: Starting) -> None:
     publish(starting.client, "n1", replica="n1", founders=["n1", "n2"], clock={"n1": 3})
     publish(starting.client, "n2", replica="n2", founders=["n1", "n2"], clock={"n1": 5})
-    deciding = asyncio.create_task(starting.decide())
-    await wait_until_async(lambda: starting.beat().get("waits"), what="it to say that it waits")
-    assert starting.beat()["remedy"] == "--unsponsored"
-    await end([deciding])
+    assert (await starting.wait())["remedy"] == "--unsponsored"
     decision = await starting.decide(unsponsored=True)
     assert (decision.replica, decision.sponsor) == ("n1.2", None)
 
@@ -330,8 +338,7 @@ async def test_a_name_is_read_again_where_another_machine_is_found_to_keep_it(
     simulator, seed 960751.
     """
     client = starting.client
-    added, first = ("n1-4f2a91", "active", "n1", "", ""), ("n3-07b3e8", "active", "n3", "", elsewhere.url)
-    second = ("n3-4f2a91", "active", "n3", "", starting.url)
+    added, (first, second) = ("n1-4f2a91", "active", "n1", "", ""), two_named_n3(elsewhere.url, starting.url)
     publish_members(client, "n2", added, ("n2", "active", "n2", "", ""), first)
     publish(client, "n2", replica="n2", founders=["n2"], clock={"n2": 1})
     publish_members(client, "n3", added, second)
@@ -353,7 +360,7 @@ async def test_a_removed_node_does_not_say_which_machine_keeps_a_name(
     1402238.
     """
     client = starting.client
-    first, second = ("n3-07b3e8.2", "active", "n3", "", elsewhere.url), ("n3-4f2a91", "active", "n3", "", starting.url)
+    first, second = two_named_n3(elsewhere.url, starting.url, "n3-07b3e8.2")
     members = [("n1-4f2a91", "active", "n1", "", ""), ("n2", "leaving", "n2", "removed", 1), second]
     publish_members(client, "n1", *members)
     publish(client, "n1", replica="n1-4f2a91", joining="1", clock={"n2": 1})
@@ -382,10 +389,7 @@ async def test_who_is_known_to_a_removed_node_only_is_asked_what_it_has_seen(
     with elsewhere.client() as other:
         publish_members(other, "n4", n1, n2, n3, n5, n4)
         publish(other, "n4", replica="n4-4f2a91", clock={"n1": 9, "n2": 2})
-    deciding = asyncio.create_task(starting.decide())
-    await wait_until_async(lambda: deciding.done() or starting.beat().get("waits"), what="it to say that it waits")
-    assert "it is at 8, others have seen 9" in starting.beat()["waits"]
-    await end([deciding])
+    assert "it is at 8, others have seen 9" in (await starting.wait())["waits"]
 
 
 async def test_a_node_that_others_know_to_have_left_is_read_where_it_was(
@@ -415,7 +419,7 @@ async def test_what_comes_from_abandoned_commits_does_not_say_which_machine_keep
     It read that machine as n3, and waited for ever, although the second runs.
     """
     client = starting.client
-    first, second = ("n3-07b3e8.2", "active", "n3", "", elsewhere.url), ("n3-4f2a91", "active", "n3", "", starting.url)
+    first, second = two_named_n3(elsewhere.url, starting.url, "n3-07b3e8.2")
     n2, again = ("n2", "active", "n2", "", ""), ("n1-77aa77", "active", "n1", "", "")
     publish_members(client, "n1", ("n1-4f2a91", "active", "n1", "", ""), n2, ("n4", "active", "n4", "", ""), first)
     publish(client, "n1", replica="n1-4f2a91", clock={"n1-4f2a91": 1, "n4": 9})
@@ -436,15 +440,12 @@ async def test_what_a_machine_has_seen_counts_also_if_another_one_keeps_its_name
     """n1 would use its commits 4 and 5 again, which only the first of two machines with one name has seen."""
     client = starting.client
     members = [(name, "active", name, "", "") for name in ("n1", "n2")]
-    first, second = [(f"n3-{nonce}", "active", "n3", "") for nonce in ("07b3e8", "4f2a91")]
+    first, second = two_named_n3(elsewhere.url, starting.url)
     publish(client, "n1", replica="n1", founders=["n1", "n2"], clock={"n1": 3})
-    publish_members(client, "n1", *members, (*first, elsewhere.url))
+    publish_members(client, "n1", *members, first)
     publish(client, "n2", replica="n2", founders=["n1", "n2"], clock={"n1": 3})
-    publish_members(client, "n2", *members, (*first, elsewhere.url), (*second, starting.url))
+    publish_members(client, "n2", *members, first, second)
     publish(client, "n3", replica="n3-4f2a91", clock={"n1": 3})
     with elsewhere.client() as other:
         publish(other, "n3", replica="n3-07b3e8", clock={"n1": 5})
-    deciding = asyncio.create_task(starting.decide())
-    await wait_until_async(lambda: deciding.done() or starting.beat().get("waits"), what="it to say that it waits")
-    assert "it is at 3, others have seen 5" in starting.beat()["waits"]
-    await end([deciding])
+    assert "it is at 3, others have seen 5" in (await starting.wait())["waits"]
