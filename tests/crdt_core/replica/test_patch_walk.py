@@ -312,3 +312,19 @@ def test_as_many_keys_may_come_as_go_while_the_keys_are_noted() -> None:
     replica.take_changes()
     assert len(replica.catalogue.objects) == 500
     assert {part.key for part in rest_of(walk)} == set(map(member, range(200, 700)))
+
+
+def test_keys_that_come_and_hold_nothing_move_no_other_key_out_of_a_walk() -> None:
+    """Found by the simulator (seed 1700716): a full state lacked a member, and its receiver removed it.
+
+    Such keys come and go without being recorded. The dict of all keys makes room meanwhile, and moves its entries.
+    """
+    replica = replica_with(200)
+    remove_for_good(replica, 40)
+    replica.take_changes()
+    walk = PatchWalk(replica, None)
+    assert not walk.take(1 << 20, 20)
+    for key in map(member, range(500, 1000)):
+        replica.catalogue.ensure(key, ORSET)
+        replica.take_changes()
+    assert {part.key for part in rest_of(walk)} == set(map(member, range(40, 200)))
