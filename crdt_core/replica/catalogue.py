@@ -131,17 +131,14 @@ class Catalogue:
         return View(found.parts if found else {}, self.replica_index)
 
     def addresses(self) -> Iterator[Address]:
-        """Return an iterator over the address of every part, and of the clears of every object that has some.
+        """Yield the address of every part, and of the clears of every object that has some, in the order of a scan.
 
         The catalogue may change while the caller iterates. An address that is added or removed meanwhile is yielded or
-        not; every other address is yielded once. The call notes all keys, the iteration costs the same at each step.
+        not; every other address is yielded once. Each step costs the same.
         """
-        return self.addresses_of(list(self.objects.values()))
-
-    def addresses_of(self, heads: Iterable[Object]) -> Iterator[Address]:
-        """Yield the same of the objects under the keys of `heads`."""
-        for head in heads:
-            for object_ in list(head.chain()):
+        for key in self.scan_index.keys.walk():
+            head = self.objects.get(key)
+            for object_ in () if head is None else list(head.chain()):
                 if object_.clears:
                     yield object_.key, object_.type.name, None
                 for part in list(object_.parts):

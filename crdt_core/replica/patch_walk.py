@@ -26,23 +26,19 @@ from typing import TYPE_CHECKING
 
 from crdt_core.codec.patches import EncodedPart, encode_part_once
 from crdt_core.lattice.clocks import Stamp
-from crdt_core.replica.steps import batched
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Address, Patch, PatchPart
     from crdt_core.lattice.siblings import Siblings
     from crdt_core.replica.replica import Replica
-    from crdt_core.types.object import Object
 
 __all__ = ["LOOKS_PER_LISTING", "PatchWalk"]
 
 LOOKS_PER_LISTING = 5
 """To list a part costs about as much as to look at so many, and it takes many thousands to fill a megabyte."""
-_KEYS_PER_LOOK = 5
-"""To look at a part costs about as much as to note so many keys, which a walk over the whole state begins with."""
 
 _NO_TIME = Stamp(0, 0)
 
@@ -129,28 +125,11 @@ class PatchWalk:
         seen = None
         if self._since is not None and touched is None:
             seen = catalogue.replica_index.dense_clock_of_known(self._since)
-        addresses = catalogue.addresses_of((yield from self._heads())) if touched is None else touched
+        addresses = catalogue.addresses() if touched is None else touched
         for address in addresses:
             self.done += 1
             lacked = seen is None or catalogue.lacks(seen, address)
             yield address if lacked and address not in self._changed else None
-
-    def _heads(self) -> Generator[None, None, Iterable[Object]]:
-        """Return the heads of all keys; yield whenever some are noted. Once anything has changed, note all at once.
-
-        A list of a million takes 0.1 s to make, and a search for cycles as long to look at.
-        """
-        objects = self._replica.catalogue.objects
-        size = len(objects)  # a key that had nothing left when the walk began goes without being recorded
-        noted: list[list[Object]] = []
-        batches = batched(objects.values(), _KEYS_PER_LOOK)
-        while not self._changed and len(objects) == size:
-            some = next(batches, None)
-            if some is None:
-                return _emptied(noted)
-            noted.append(some)
-            yield
-        return list(objects.values())
 
     def _freeze(self) -> dict[Address, Siblings]:
         """Fix the clock of the patch, return the addresses that have changed, and begin to record changes anew."""
@@ -163,10 +142,3 @@ class PatchWalk:
 
     def _outline(self) -> Patch:
         return self._replica.outline(None, _NO_TIME)
-
-
-def _emptied(noted: list[list[Object]]) -> Iterator[Object]:
-    """Yield all in `noted`, and free it meanwhile: at once, that takes 0.1 s for a million."""
-    noted.reverse()
-    while noted:
-        yield from noted.pop()

@@ -99,6 +99,14 @@ class ScanOrder:
             at += 1
         return _cut(found, count)
 
+    def walk(self) -> Iterator[bytes]:
+        """Iterate over the names in order. Those that are added or removed meanwhile come or not, all others once."""
+        cursor, names = self.page(0, LONGEST)
+        yield from names
+        while cursor:
+            cursor, names = self.page(cursor, LONGEST)
+            yield from names
+
     def choose(self, random: Callable[[int], int]) -> bytes:
         """Return one of the names, each as likely; `random(n)` chooses below n. There is one.
 
