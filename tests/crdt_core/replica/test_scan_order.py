@@ -7,6 +7,7 @@ from itertools import product
 from random import Random
 from zlib import crc32
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,6 +138,18 @@ def test_among_equal_hashes_who_is_there_all_the_time_is_found_once(seed: int, c
         if not cursor:
             break
     assert {seen[name] for name in stays} == {1}
+
+
+@pytest.mark.parametrize("cursor", [2**32, 2**63 - 1, 2**63, 2**64 - 1])
+def test_any_cursor_of_64_bits_stands_for_a_place(cursor: int) -> None:
+    order, seen = ScanOrder(NAMES), Counter[bytes]()
+    while True:
+        assert order.page(cursor, 100) == page(NAMES, cursor, 100)
+        cursor, found = order.page(cursor, 100)
+        seen.update(found)
+        if not cursor:
+            break
+    assert {*seen.values()} <= {1}
 
 
 def test_many_equal_hashes_are_no_reason_to_split_a_bucket_for_ever() -> None:
