@@ -12,7 +12,7 @@ from crdt_core.lattice.siblings import is_tombstone, lasting, shows, unfold
 from crdt_core.membership.evidence import combined_members
 from crdt_core.replica.catalogue import Catalogue
 from crdt_core.types import TYPES, View
-from crdt_core.types.members import ABSENT, RESERVED, Standing
+from crdt_core.types.members import MAY_HAVE_UNSENT, RESERVED, Standing
 from tests.sim.bootstrap import read_evidence
 from tests.sim.persisted import load
 from tests.sim.violation import Violation, require
@@ -189,11 +189,11 @@ def at_rest(world: World) -> None:
         require(len(host.store.log) <= kept, "at rest a log holds only what is kept to be looked at", host.name)
         require(not exchanging(process), "at rest no exchange is under way", host.name)
         require(set(replica.clock) <= set(members.active.values()), "at rest former ids are folded", _at(process))
-        absent = {id_.encode() for id_, fact in members.facts.items() if fact.reason == ABSENT}
+        unsent = {id_.encode() for id_, fact in members.facts.items() if fact.reason in MAY_HAVE_UNSENT}
         for head in replica.catalogue.objects.values():
             for link in head.chain():
                 gone = [part for part, siblings in link.parts.items() if not shows(siblings)]
-                dead = [part for part in gone if link.type.owner(part) not in absent]
+                dead = [part for part in gone if link.type.owner(part) not in unsent]
                 require(not dead and not link.clears, "at rest only what lives is held", f"{_at(process)}: {dead}")
         loaded, _ = load(replica.id, host.store, 0, ())
         is_there = (loaded.clock_with_folded, loaded.digest, lasting_siblings(loaded))
