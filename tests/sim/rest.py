@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.sim.shell import Process
     from tests.sim.world import World
 
-__all__ = ["bring_to_rest"]
+__all__ = ["bring_to_rest", "vouched_for"]
 
 _STEPS_MAX = 60_000
 """Many times what any world takes that comes to rest; a few seconds."""
@@ -77,10 +77,18 @@ def start_all(world: World) -> None:
             return
         vouches = tried >= _STARTS_IN_VAIN or (tried > 0 and not living(world))
         for host in waiting:
-            unsponsored = vouches and host.waits_for == "unsponsored"
-            vouches = vouches and not unsponsored
-            start(host, OperatorOverride(unsponsored=unsponsored))
+            override = vouched_for(host) if vouches else OperatorOverride()
+            vouches = vouches and override == OperatorOverride()
+            start(host, override)
             world.pass_time(_START_MS)
+
+
+def vouched_for(host: Host) -> OperatorOverride:
+    """What an operator may vouch for, so that `host` starts without waiting. Only a new machine has lost nothing."""
+    is_new = not host.store.header and not {id_.decode() for id_ in host.store.added} & host.world.history.made().keys()
+    return OperatorOverride(
+        unsponsored=host.waits_for == "unsponsored", trusting=host.waits_for == "trusting" and is_new
+    )
 
 
 def remove_who_never_runs(world: World) -> bool:

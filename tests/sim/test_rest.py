@@ -11,7 +11,7 @@ from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.node.events import Call
 from tests.sim import jobs
 from tests.sim.plan import Plan
-from tests.sim.rest import bring_to_rest, forget
+from tests.sim.rest import bring_to_rest, forget, vouched_for
 from tests.sim.starting import start
 from tests.sim.tail import Nobody
 from tests.sim.violation import Violation
@@ -98,3 +98,13 @@ def test_a_world_that_never_comes_to_rest_is_a_violation(delay_ms: int) -> None:
     with pytest.raises(Violation, match="a world without callers and faults comes to rest"):
         bring_to_rest(world)
     assert world.steps < 100_000, "that takes seconds"
+
+
+def test_an_operator_vouches_that_a_machine_is_new_only_where_it_is() -> None:
+    """A new node waited for ever for a displaced namesake, which waited for it to close an id (seed 1703938)."""
+    host = World(1, plan=CALM).hosts["n1"]
+    host.waits_for = "trusting"
+    assert vouched_for(host).trusting
+    start(host)
+    host.world.pass_time(100)
+    assert not vouched_for(host).trusting
