@@ -38,10 +38,10 @@ def outline_of(data: bytes) -> tuple[Delta, int] | None:
 
     Returns `None` if the writes do not come last. Raises what `decode_delta` raises.
     """
-    head, mark, tail = data.partition(WRITES)
-    if not mark or not tail.startswith(b"[") or not tail.endswith(_END):
+    start = data.find(WRITES) + len(WRITES)  # what follows is not copied: it may have many megabytes
+    if start < len(WRITES) or not data.startswith(b"[", start) or not data.endswith(_END):
         return None
-    return decode_delta(head + mark + _END), len(head) + len(mark)
+    return decode_delta(data[:start] + _END), start
 
 
 def decode_writes(data: bytes, start: int, count: int) -> tuple[list[Write], int]:

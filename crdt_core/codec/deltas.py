@@ -14,6 +14,7 @@ import orjson
 
 from crdt_core.codec.canonical import FORMAT, parse_list, parse_object, parse_row
 from crdt_core.codec.clocks import decode_clock, decode_stamp, parse_dot
+from crdt_core.codec.pieces import Pieces
 from crdt_core.codec.siblings import decode_payload, decode_type
 from crdt_core.errors import Malformed, brief
 from crdt_core.lattice.clocks import Dot, Stamp, VersionVector
@@ -51,13 +52,16 @@ def encode_writes(writes: Sequence[Write]) -> bytes:
     return _split(encode_delta(Delta(Dot("", 0), VersionVector(), Stamp(0, 0), tuple(writes))))[1][:-2]
 
 
-def encode_delta_of(outline: Delta, pieces: Iterable[bytes]) -> bytes:
-    """Return what `encode_delta` returns for `outline` with the writes in `pieces`, each from `encode_writes`."""
+def encode_delta_of(outline: Delta, pieces: Iterable[bytes]) -> Pieces:
+    """Return what `encode_delta` returns for `outline` with the writes in `pieces`, each from `encode_writes`.
+
+    The pieces are not copied: together they may have many megabytes.
+    """
     head, tail = _split(encode_delta(outline))
     parts = [head]
-    for piece in pieces:  # joined once: one copy of many megabytes is enough
+    for piece in pieces:
         parts += (piece, b",")
-    return b"".join([*(parts[:-1] if len(parts) > 1 else parts), tail])
+    return Pieces([*(parts[:-1] if len(parts) > 1 else parts), tail])
 
 
 def decode_delta(data: bytes) -> Delta:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crdt_core.codec.messages import Message
+    from crdt_core.codec.pieces import Pieces
     from crdt_core.lattice.clocks import ReplicaId, Stamp, VersionVector
     from crdt_core.lattice.deltas import Address, Delta, Patch
     from crdt_core.lattice.siblings import Payload
@@ -220,14 +221,14 @@ class Quarantined:
 class Commit:
     """What one turn persists, all or nothing.
 
-    `counter` and `delta` are set if the node itself wrote. `header` holds the replica's own fields. `acknowledged` are
-    entries of the inbox. The node's own log is not needed any more up to counter `trim`. `earlier` persists what slices
-    before the turn have changed; it comes before `records`.
+    `counter` and `delta` are set if the node itself wrote; the delta of a large call is in pieces. `header` holds the
+    replica's own fields. `acknowledged` are entries of the inbox. The node's own log is not needed any more up to
+    counter `trim`. `earlier` persists what slices before the turn have changed; it comes before `records`.
     """
 
     records: Changes = field(default_factory=Changes)
     counter: int = 0
-    delta: bytes | None = None
+    delta: bytes | Pieces | None = None
     header: dict[str, bytes] = field(default_factory=dict)
     acknowledged: list[str] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)

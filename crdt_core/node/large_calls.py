@@ -21,6 +21,7 @@ from crdt_core.replica.steps import in_slices
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from crdt_core.codec.pieces import Pieces
     from crdt_core.codec.records import Changes
     from crdt_core.lattice.clocks import HybridClock, Stamp
     from crdt_core.lattice.deltas import Write
@@ -42,7 +43,7 @@ class PreparedCall(Prepared):
         super().__init__()
         self.reply = Reply(call.token)
         self.counter = 0
-        self.delta: bytes | None = None
+        self.delta: Pieces | None = None
         self._replica = replica
         self._operation = call.operation
         self._hlc = hlc

@@ -49,7 +49,7 @@ class Fellows:
         self.now_ms += 1
         self.quarantined.setdefault(name, []).extend(turn.commit.quarantined)
         if turn.commit.delta is not None:
-            self.logs[node.replica.id].append((f"{turn.commit.counter}-0", turn.commit.delta))
+            self.logs[node.replica.id].append((f"{turn.commit.counter}-0", bytes(turn.commit.delta)))
         for effect in turn.effects:
             if isinstance(effect, Send) and effect.peer not in self.away and name not in self.away:
                 self.inboxes[effect.peer].append(encode_message(effect.message))

@@ -101,7 +101,7 @@ class Net:
         self.headers[name].update(turn.commit.header)
         self.quarantined.extend(item.reason for item in turn.commit.quarantined)
         if turn.commit.delta is not None:
-            self.deltas.append((name, turn.commit.counter, turn.commit.delta))
+            self.deltas.append((name, turn.commit.counter, bytes(turn.commit.delta)))
         if self.nodes[name].large.joins:
             self.turn(name)
 

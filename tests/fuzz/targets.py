@@ -263,7 +263,7 @@ def _goes_on(node: Node) -> None:
     replies = {effect.token: effect for effect in turn.effects if isinstance(effect, Reply)}
     assert (replies[0].result, replies[1].result) == (1, 1)
     assert turn.commit.delta is not None
-    decode_delta(turn.commit.delta)
+    decode_delta(bytes(turn.commit.delta))
     decode_header({name.encode(): value for name, value in turn.commit.header.items()})
     _lives_on(node.replica)
 

@@ -74,13 +74,15 @@ class Host:
         """A commit has taken effect in the store: from now on everybody can read it."""
         commit = flight.commit
         written = sum(len(list(changes)) for changes in (*commit.earlier, commit.records))
-        self.world.note(self.name, "executes turn", flight.turn, commit.delta or "", written, "records")
+        self.world.note(
+            self.name, "executes turn", flight.turn, bytes(commit.delta) if commit.delta else "", written, "records"
+        )
         for item in commit.quarantined:
             expected = item.content in self.world.damaged or item.reason.endswith(_UNKNOWN.format(self.node))
             require(expected or item.reason == GAVE_WAY, _SET_ASIDE, f"{self.name}: {item}")
         if commit.delta is not None:
             self.world.history.spent(
-                commit.delta, flight.seen, flight.deeds(), set_right=self.set_right, replays=flight.replays
+                bytes(commit.delta), flight.seen, flight.deeds(), set_right=self.set_right, replays=flight.replays
             )
             self.set_right = False
             self.world.counts["commits"] += 1

@@ -48,6 +48,6 @@ def write_anew(process: Process, flight: Flight | None) -> None:
     if flight is not None:
         process.host.store.drop_mail(flight.commit.acknowledged)
         if flight.commit.delta is not None:
-            process.host.store.append(flight.commit.counter, flight.commit.delta)
+            process.host.store.append(flight.commit.counter, bytes(flight.commit.delta))
         process.host.executed(flight)
     process.host.lost = False

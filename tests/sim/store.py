@@ -92,7 +92,7 @@ class Store:
             self.apply(len(self.staged))
         self.header.update({name.encode(): value for name, value in commit.header.items()})
         if commit.delta is not None:
-            self.append(commit.counter, commit.delta)
+            self.append(commit.counter, bytes(commit.delta))
         if commit.trim:
             self.trim(commit.trim)
         for entry in commit.acknowledged:

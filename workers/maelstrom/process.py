@@ -221,7 +221,7 @@ class _Publishing:
         """Persist, then publish."""
         await self._store.commit(commit)
         if commit.delta is not None:
-            self._peering.publish(commit.delta)
+            self._peering.publish(bytes(commit.delta))
 
 
 async def _open(redis: str | None, token: str, replica: Replica) -> tuple[_MemoryStore | Store, HybridClock | None]:

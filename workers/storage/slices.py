@@ -10,6 +10,7 @@ import asyncio
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from crdt_core.codec.pieces import Pieces
 from crdt_core.codec.records import Changes, lasting
 from workers.storage.requests import batches, record_commands
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from workers.wire.keys import Keys
 
 __all__ = ["batches_of", "is_little", "leave_out_what_goes"]
+
+_DELTA_BYTES_MAX = 256 << 10
 
 
 async def leave_out_what_goes(commit: Commit) -> None:
@@ -41,5 +44,7 @@ def batches_of(keys: Keys, commit: Commit) -> Iterator[list[RedisCommand]]:
 
 
 def is_little(keys: Keys, commit: Commit) -> bool:
-    """Return whether one list of `batches_of` has all of it."""
+    """Return whether one list of `batches_of` has all of it, and the delta is small, too."""
+    if isinstance(commit.delta, Pieces) and commit.delta.size > _DELTA_BYTES_MAX:
+        return False
     return next(islice(batches_of(keys, commit), 1, None), None) is None

@@ -242,9 +242,12 @@ class Store:
         A Redis that has lost commits is refilled if `enable_refill` was called. Raises `Fenced` where another process
         has taken the replica over, and `InvariantBroken` where another process has continued its history.
         """
+        is_staged = False
         if commit.earlier:
             await leave_out_what_goes(commit)
-        is_staged = bool(commit.earlier) and not is_little(self.keys, commit)
+            is_staged = not is_little(self.keys, commit)
+            if not is_staged and commit.delta is not None:
+                commit.delta = bytes(commit.delta)
         confirmed = self._ownership.turn
         reached, turn = confirmed, confirmed + 1
         while reached < turn or self._may_be_staged:
@@ -344,7 +347,7 @@ class Store:
         replacement: list[RedisCommand] = [
             *(quarantine_entry(self.keys, "own log", entry, reason, b" ".join(content)) for entry, content in foreign),
             ("UNLINK", self.keys.log),
-            ("XADD", self.keys.log, place, DELTA_FIELD, commit.delta or b""),
+            ("XADD", self.keys.log, place, DELTA_FIELD, bytes(commit.delta or b"")),
         ]
         *_, watched = await self._ownership.ask(("MULTI",), *replacement, ("EXEC",), *self._ownership.watch())
         self._ownership.turn_reached(watched)
@@ -358,7 +361,8 @@ class Store:
     async def _send_staged(self, commands: list[RedisCommand], commit: Commit) -> int:
         """Execute `commands`, which commit what is staged, in one transaction; return the turn that Redis is at."""
         self._may_be_staged = True
-        replies = await self._ownership.wire.send([("MULTI",), *commands, ("EXEC",), *self._ownership.watch()])
+        transaction = [("MULTI",), *commands, ("EXEC",), *self._ownership.watch()]
+        replies = await self._ownership.wire.send(transaction, in_slices=True)
         return await self._judge(replies, commit)
 
     async def _attempt_refill(self, commit: Commit, turn: int, header: dict[str, bytes]) -> int:

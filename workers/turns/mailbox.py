@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Commits", "Mailbox"]
 
+_SLICES_FREED_PER_TURN = 4
+"""Of 500 parts each: no turn adds more than about 2000 to what is to be freed, so that does not grow without end."""
 _TICK_S = 0.25
 _LATE_S = 0.01
 """How much later than its deadline a caller may be told that its time is up."""
@@ -195,9 +197,17 @@ class Mailbox:
             _tell(self._turns.end())
 
     async def _prepare(self) -> None:
-        """Prepare the next turn, and let others have the event loop between two slices."""
-        while self.node.large.prepare():  # noqa: ASYNC110
+        """Prepare the next turn, and let others have the event loop between two slices.
+
+        Where nothing is to be prepared, only freed, the next turn waits for a few slices of that.
+        """
+        large, slices = self.node.large, 0
+        while large.prepare():
             await asyncio.sleep(0)
+            slices += 1
+            is_needed = large.calls or large.has_news
+            if slices >= _SLICES_FREED_PER_TURN and self._turns.is_due and not is_needed:
+                return
 
     def _tick(self) -> None:
         """Have a turn even if nothing arrives: time is something that happens, too."""

@@ -1,5 +1,7 @@
 """One raw connection to Redis for the commit path: packed commands go out in one write, as many replies come in.
 
+Commands with very large words go out in slices, and nothing of them is copied (`workers.wire.large_commands`).
+
 redis-py is used everywhere else. On the commit path its pipelines cost several times what the server needs, and a
 commit wants all commands in one write and the replies counted as they arrive. There is no retry and no pool: the owner
 of a connection decides what to do when it breaks. A Redis that owes replies and is silent for too long breaks it.
@@ -18,6 +20,7 @@ import hiredis
 
 from crdt_core.errors import StoreUnavailable
 from workers.config.redis_url import options_of, tls_of
+from workers.wire.large_commands import BUFFER_BYTES_MAX, Word, buffers_of
 
 if TYPE_CHECKING:
     import ssl
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisCommand", "TooManyBytes", "Wire", "connect"]
 
-RedisCommand = tuple[bytes | str | int, ...]
-"""One Redis command as its words, before it is packed."""
+RedisCommand = tuple[Word, ...]
+"""One Redis command as its words, before it is packed. A word in pieces is sent in slices only (`Wire.send`)."""
 
 _CONNECT_TIMEOUT_S = 5.0
 """Where packets are dropped, the kernel alone would retry at its own pace, long after the network works again."""
@@ -42,7 +45,7 @@ class TooManyBytes(Exception):
 class Wire(asyncio.Protocol):
     """A connection on which at most one batch of commands is under way.
 
-    The connection is closed when Redis owes replies and has sent nothing for `silence_s` seconds.
+    The connection is closed when Redis owes replies and has neither sent nor taken anything for `silence_s` seconds.
     """
 
     def __init__(self, silence_s: float) -> None:
@@ -54,11 +57,16 @@ class Wire(asyncio.Protocol):
         self._replies: list[Any] = []
         self._expected = 0
         self._waiter: asyncio.Future[list[Any]] | None = None
+        self._has_room = asyncio.Event()
+        self._has_room.set()
 
-    async def send(self, commands: Sequence[RedisCommand], bytes_max: float = inf) -> list[Any]:
+    async def send(
+        self, commands: Sequence[RedisCommand], bytes_max: float = inf, *, in_slices: bool = False
+    ) -> list[Any]:
         """Send `commands` and return one reply for each; an error reply is a `hiredis.ReplyError` value in the list.
 
-        Raises `TooManyBytes` for more than `bytes_max`.
+        Raises `TooManyBytes` for more than `bytes_max`. With `in_slices`, the commands may have words of any size:
+        others have the event loop between two slices, and `bytes_max` does not count.
 
         Raises `StoreUnavailable` where the connection is lost or closed meanwhile. Then any number of the commands may
         have taken effect, or may still do so.
@@ -66,7 +74,7 @@ class Wire(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise StoreUnavailable("the connection to Redis is closed")
         assert self._waiter is None, "one batch at a time"
-        packed = b"".join(map(_pack, commands))
+        packed = b"" if in_slices else b"".join(map(_pack, commands))
         if len(packed) > bytes_max:
             raise TooManyBytes
         self._expected = len(commands)
@@ -74,14 +82,35 @@ class Wire(asyncio.Protocol):
         self._received_s = self._loop.time()
         if self._watchdog is None:
             self._check_silence()
-        self._transport.write(packed)
         try:
+            if in_slices:
+                await self._write_in_slices(commands)
+            else:
+                self._transport.write(packed)
             return await self._waiter
         except asyncio.CancelledError:
             self.close()  # Nobody waits for the outstanding replies, and the next batch must not get them.
             raise
         finally:
             self._waiter = None
+
+    async def _write_in_slices(self, commands: Sequence[RedisCommand]) -> None:
+        """Write `commands` as fast as Redis takes them; stop where the connection is lost, of which `send` hears."""
+        written = 0
+        for buffer in buffers_of(commands):
+            if self._transport is None or self._transport.is_closing():
+                return
+            self._transport.write(buffer)
+            written += len(buffer)
+            if written >= BUFFER_BYTES_MAX:
+                written = 0
+                await asyncio.sleep(0)
+                await self._has_room.wait()
+
+    @property
+    def owes(self) -> bool:
+        """Whether Redis owes replies that somebody waits for."""
+        return self._waiter is not None and not self._waiter.done()
 
     @property
     def silence_s(self) -> float:
@@ -128,8 +157,16 @@ class Wire(asyncio.Protocol):
             replies, self._replies = self._replies, []
             self._waiter.set_result(replies)
 
+    def pause_writing(self) -> None:
+        self._has_room.clear()
+
+    def resume_writing(self) -> None:
+        self._received_s = self._loop.time()  # a Redis that takes what is sent is not silent
+        self._has_room.set()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._has_room.set()
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._fail(f"the connection to Redis was lost ({exc or 'closed'})")

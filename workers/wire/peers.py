@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from crdt_core.errors import UnknownNode
 from workers.config.embedded_server import completed
+from workers.wire.large_replies import LargeReplyWire
 from workers.wire.outages import Outages
 from workers.wire.pushes import listening
 from workers.wire.reconnecting import ReconnectingConnection
@@ -106,7 +107,8 @@ class Peers:
     def reader(self, node: str) -> ReconnectingConnection:
         """Return a new reconnecting connection to the Redis of `node`, for one reader. Raises `UnknownNode`."""
         url = self.url(node)
-        reader = ReconnectingConnection(url, f"deltaic-reader-{self._name}", _REPLY_TIMEOUT_S, self._outages)
+        name = f"deltaic-reader-{self._name}"
+        reader = ReconnectingConnection(url, name, _REPLY_TIMEOUT_S, self._outages, make=LargeReplyWire)
         self._readers.add(reader)
         return reader
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,19 @@ def test_writes_that_are_cut_short_or_followed_by_something_are_malformed(tail: 
     data = orjson.dumps(DELTA)
     with pytest.raises(Malformed):
         decoded(data[:-3] + tail + b"]}", 2)
+
+
+def test_an_outline_copies_nothing_of_the_writes() -> None:
+    """It copied all of them: 60 MB for the flush of a million keys, in one step."""
+    head, write = orjson.dumps({**DELTA, "writes": []})[:-2], b'["key","orset",null,null],'
+    data = head + write * 100_000 + write[:-1] + b"]}"
+    tracemalloc.start()
+    try:
+        assert outline_of(data) is not None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(data) // 10
 
 
 def test_a_delta_whose_writes_are_not_last_has_no_outline() -> None:

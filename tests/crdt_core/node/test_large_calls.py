@@ -86,7 +86,7 @@ def give_the_same(sliced: Node, whole: Node, operation: Operation, same_operatio
     assert [turn.commit.delta is None for turn in turns] == [True, False]
     assert turns[1].commit.delta is not None
     assert once.commit.delta is not None
-    ours, theirs = decode_delta(turns[1].commit.delta), decode_delta(once.commit.delta)
+    ours, theirs = decode_delta(bytes(turns[1].commit.delta)), decode_delta(bytes(once.commit.delta))
     assert (ours.dot, ours.deps, set(ours.writes)) == (theirs.dot, theirs.deps, set(theirs.writes))
     assert turns[1].commit.counter == once.commit.counter
     assert [effect.result for effect in turns[1].effects] == [effect.result for effect in once.effects]
@@ -220,7 +220,7 @@ def test_calls_keep_their_order_if_a_peer_has_made_the_replica_small_meanwhile()
     n2.replica.join(n1.replica.patch(None, Stamp(NOW_MS, 0)))
     n2.replica.take_changes()
     commit = n2.turn([Call(execute("DEL large"), None)], NOW_MS, 0).commit
-    read = DeltasRead("n2", [(f"{commit.counter}-0", commit.delta or b"")], "entry")
+    read = DeltasRead("n2", [(f"{commit.counter}-0", bytes(commit.delta or b""))], "entry")
     n1.turn([read, Call(execute("DEL large"), "del")], NOW_MS, 0)
     assert n1.large.deltas
     assert n1.large.calls
@@ -251,7 +251,7 @@ def test_a_replay_does_not_wait_behind_a_large_call() -> None:
     turn = node.turn([flush, replay], NOW_MS, 0)
     assert turn.commit.header["replayed"] == b"1"
     assert turn.commit.delta is not None
-    assert [write.key for write in decode_delta(turn.commit.delta).writes] == [b"unsent"]
+    assert [write.key for write in decode_delta(bytes(turn.commit.delta)).writes] == [b"unsent"]
     assert [effect.token for effect in turn.effects] == ["replay"]
     assert len(node.large.calls) == 1
 

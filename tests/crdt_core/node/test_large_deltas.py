@@ -34,7 +34,7 @@ def written(node: Node, request: str) -> tuple[str, bytes]:
     commit = node.turn([Call(execute(request), None)], NOW_MS, 0).commit
     node.confirm()
     assert commit.delta is not None
-    return f"{commit.counter}-0", commit.delta
+    return f"{commit.counter}-0", bytes(commit.delta)
 
 
 def read(node: Node, *entries: tuple[str, bytes]) -> list[Turn]:

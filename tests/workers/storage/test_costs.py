@@ -81,7 +81,7 @@ async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatc
     sends: list[int] = []
     plain_send = Wire.send
 
-    async def counted_send(self: Wire, commands: Any, *limit: Any) -> Any:
+    async def counted_send(self: Wire, commands: Any, *limit: Any, **how: Any) -> Any:
         sends.append(len(commands))
         return await plain_send(self, commands, *limit)
 

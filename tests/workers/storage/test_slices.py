@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crdt_core.codec.pieces import Pieces
 from crdt_core.codec.records import Changes, Record
 from crdt_core.node.events import Commit
 from workers.storage.slices import batches_of, is_little, leave_out_what_goes
@@ -34,5 +35,8 @@ def test_only_what_goes_into_one_list_is_little() -> None:
     few, many = Commit(earlier=some[:10], records=Changes()), Commit(earlier=some, records=Changes())
     assert is_little(KEYS, few)
     assert not is_little(KEYS, many)
+    large_delta = Commit(earlier=some[:10], records=Changes(), delta=Pieces([bytes(100_000)] * 3))
+    assert not is_little(KEYS, large_delta)
+    assert is_little(KEYS, Commit(earlier=some[:10], records=Changes(), delta=Pieces([b"small"])))
     written = [command for batch in batches_of(KEYS, many) for command in batch]
     assert [command[1] for command in written] == [KEYS.record(b"obj:%d" % number) for number in range(1000)]

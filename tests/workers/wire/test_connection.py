@@ -6,20 +6,21 @@ import asyncio
 import os
 import socket
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import hiredis
 import pytest
 
+from crdt_core.codec.pieces import Pieces
 from crdt_core.errors import SettingsError, StoreUnavailable
 from tests.server import ValkeyServer
 from tests.support import free_port, wait_until_async
-from workers.wire.connection import connect
+from workers.wire.connection import Wire, connect
+from workers.wire.large_commands import BUFFER_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from workers.wire.connection import Wire
 
 
 @pytest.fixture
@@ -58,6 +59,71 @@ async def test_a_password_is_shown_and_a_wrong_one_is_a_refusal(tmp_path: Path) 
 async def test_replies_larger_than_a_packet_arrive_whole(wire: Wire) -> None:
     value = os.urandom(5 << 20)
     assert await wire.send([("SET", "large", value), ("GET", "large"), ("DEL", "large")]) == [b"OK", value, 1]
+
+
+class Sink:
+    """A transport that notes what it is given, and is full after `room` writes."""
+
+    def __init__(self, room: int = 1_000_000) -> None:
+        self.written: list[bytes | memoryview] = []
+        self.room = room
+        self.wire = Wire(5)
+        transport = Mock(asyncio.Transport)
+        transport.is_closing.return_value = False
+        transport.get_extra_info.return_value = None
+        transport.write.side_effect = self._write
+        self.wire.connection_made(transport)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self.written.append(data)
+        if len(self.written) == self.room:
+            self.wire.pause_writing()
+
+
+async def test_small_commands_are_one_write() -> None:
+    sink = Sink()
+    sending = asyncio.create_task(sink.wire.send([("MULTI",), ("SET", "k", b"v"), ("EXEC",)]))
+    await asyncio.sleep(0)
+    assert len(sink.written) == 1
+    sink.wire.connection_lost(None)
+    await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_a_large_word_is_handed_to_the_transport_uncopied_and_no_faster_than_it_is_sent() -> None:
+    """It was copied three times in one step, in which nobody else had the event loop."""
+    word = bytes(4 * BUFFER_BYTES_MAX)
+    sink = Sink(room=3)
+    sending = asyncio.create_task(sink.wire.send([("SET", "k", word), ("PING",)], in_slices=True))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(sink.written) == 3, "what is sent before has to leave first"
+    sink.wire.resume_writing()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    sink.wire.data_received(b"+OK\r\n+PONG\r\n")
+    assert await sending == [b"OK", b"PONG"]
+    views = [data for data in sink.written if isinstance(data, memoryview)]
+    assert all(view.obj is word for view in views)
+    assert sum(map(len, views)) == len(word)
+    assert b"".join(sink.written) == hiredis.pack_command(("SET", "k", word)) + hiredis.pack_command(("PING",))
+
+
+async def test_a_connection_that_is_lost_while_slices_wait_fails_the_batch() -> None:
+    sink = Sink(room=2)
+    sending = asyncio.create_task(sink.wire.send([("SET", "k", bytes(4 * BUFFER_BYTES_MAX))], in_slices=True))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    sink.wire.connection_lost(ConnectionResetError("gone"))
+    with pytest.raises(StoreUnavailable, match="was lost"):
+        await sending
+    assert len(sink.written) == 2
+
+
+async def test_what_is_sent_in_slices_arrives_whole(wire: Wire) -> None:
+    value = os.urandom(5 << 20)
+    pieces = Pieces([value[:100_000], value[100_000:]])
+    commands = [("SET", "large", pieces), ("GET", "large"), ("DEL", "large")]
+    assert await wire.send(commands, in_slices=True) == [b"OK", value, 1]
 
 
 async def test_a_connection_that_is_lost_fails_the_batch_that_waits_and_all_later_ones(
