@@ -222,7 +222,7 @@ class Node:
         catalogue = replica.catalogue
         if self.large.committing is not None:
             self.large.discard()
-        catalogue.in_flight, catalogue.keys_in_flight = {}, []
+        catalogue.in_flight, catalogue.keys_in_flight = {}, {}
         clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
         return Confirmed(clock, stable, catalogue.digest, catalogue.tombstones.size, replica.members)
 

@@ -38,7 +38,7 @@ class NodeOptions:
     repair_delay_ms: int = 150
     refused_delay_ms: int = 1000
     chunk_bytes: int = 1 << 20
-    looks_per_chunk: int = 20_000
+    looks_per_chunk: int = 10_000
     parts_per_slice: int = 500
     parts_per_turn: int = 2000
     delta_bytes_per_turn: int = 256 << 10

@@ -84,7 +84,7 @@ class Catalogue:
         self.removals = 0
         self.expiring: dict[bytes, None] = {}
         self.in_flight: Gathered[tuple[bytes, str, bytes], Siblings] = {}
-        self.keys_in_flight: list[bytes] | dict[bytes, None] = []
+        self.keys_in_flight: Gathered[bytes, None] = {}
         self.size = 0
         self._watches: list[dict[Address, Siblings]] = []
         self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
@@ -305,12 +305,12 @@ class Catalogue:
         """
         index = self.scan_index
         shown_before = index.shown_before if self.in_flight else index.shown_taken
-        before, keys = sharded(self.in_flight), self.keys_in_flight
-        keys = keys if isinstance(keys, list) else [*keys]
+        before, keys = sharded(self.in_flight), sharded(self.keys_in_flight)
         changes = self.take_changes()
         for address, siblings in self.in_flight.items():
             before.setdefault(address, siblings)
-        keys += self.keys_in_flight
+        for key in self.keys_in_flight:
+            keys.setdefault(key, None)
         self.in_flight, self.keys_in_flight, index.shown_before = before, keys, shown_before
         return changes
 

@@ -66,7 +66,7 @@ log = structlog.get_logger()
 _DRAIN_S = 1.5
 _RELEASE_S = 0.5
 _PORT_PATIENCE_S = 10.0
-_GC_ALLOCATIONS = 50_000
+_GC_ALLOCATIONS = 20_000
 _TOKEN_BYTES = 4
 
 
@@ -246,7 +246,7 @@ def _exempt_replica_from_gc() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_GC_ALLOCATIONS, 1, 500)
+    gc.set_threshold(_GC_ALLOCATIONS, 1, 1250)
 
 
 def _options(settings: FleetSettings) -> NodeOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,24 @@ def test_it_does_what_a_dict_does_in_the_same_order(deeds: list[tuple[object, ..
         assert list(reversed(made)) == list(reversed(expected))
         assert (len(made), bool(made)) == (len(expected), bool(expected))
     assert all((deed[1] in made) == (deed[1] in expected) for deed in deeds if len(deed) > 1)
+
+
+def test_so_does_a_large_one_of_which_no_piece_is_long() -> None:
+    """A list of a million values was moved when it grew, and that held a node for 60 ms."""
+    chance, expected, made = Random(1), dict[int, int](), Sharded[int, int]()
+    for number in chance.choices(range(30_000), k=60_000):
+        for mapping in (expected, made):
+            if number % 3:
+                mapping[number] = mapping.setdefault(number, 0) + 1
+            else:
+                mapping.pop(number - 1, None)
+    while len(expected) > 5000:
+        assert made.popitem() == expected.popitem()
+    for mapping in (expected, made):
+        mapping.update((number, -number) for number in range(25_000, 45_000))
+    assert list(made.items()) == list(expected.items())
+    assert list(reversed(made)) == list(reversed(expected))
+    assert max(len(piece) for piece in made.pieces()) <= 4096
 
 
 def test_an_empty_one_has_nothing_to_give() -> None:
