@@ -9,7 +9,7 @@ from crdt_core.membership.changes import RemoveMember, write_fact
 from crdt_core.membership.decisions import Sponsor
 from crdt_core.membership.membership import Membership
 from crdt_core.replica.replica import Replica
-from crdt_core.types.members import Fact, Standing
+from crdt_core.types.members import REMOVED_BY_HAND, Fact, Standing
 from tests.crdt_core.histories import NOW
 
 
@@ -45,6 +45,24 @@ def test_the_log_of_an_id_that_has_departed_is_not_read_even_before_the_node_hea
     write_fact(replica, "n1", Fact(Standing.ACTIVE, "n1"))
     replica.commit(NOW)
     assert membership.logs_to_read == {("n3", "n3.2")}
+
+
+def test_a_namesake_that_has_departed_does_not_retire_a_node_before_it_hears_of_that() -> None:
+    """It ended when it read that addition, found itself a member, and began anew for ever (seed 1712096)."""
+    replica = Replica("n5-a1", founders=["n1", "n2"])
+    for id_, node in ("n1", "n1"), ("n2", "n2"), ("n5-a1", "n5"), ("n5-b2", "n5"):
+        write_fact(replica, id_, Fact(Standing.ACTIVE, node))
+    replica.commit(NOW)
+    with pytest.raises(Retired, match="the members know n5 as n5-b2"):
+        Membership("n5", replica).check()
+    membership = Membership("n5", replica, departed={"n5-b2"})
+    membership.check()
+    assert membership.is_admitted
+    assert membership.peers == {"n1": "n1", "n2": "n2"}
+    write_fact(replica, "n5-b2", Fact(Standing.LEAVING, "n5", reason=REMOVED_BY_HAND))
+    replica.commit(NOW)
+    membership.check()
+    assert membership.is_admitted
 
 
 def test_a_member_closes_a_leaving_id_once() -> None:
