@@ -16,7 +16,7 @@ from crdt_core.lattice.replica_index import covered
 from crdt_core.lattice.siblings import TOMBSTONE, unfold
 from crdt_core.membership.changes import write_fact
 from crdt_core.types import MEMBERS
-from crdt_core.types.members import LOST, MEMBERS_KEY, NAMESAKE, Fact, Standing, machine_of
+from crdt_core.types.members import LOST, MEMBERS_KEY, NAMESAKE, Fact, Members, Standing, machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from crdt_core.lattice.clocks import ReplicaId, Stamp
     from crdt_core.membership.decisions import Sponsor
     from crdt_core.replica.replica import Replica
-    from crdt_core.types.members import Members
 
 __all__ = ["Membership"]
 
@@ -33,7 +32,8 @@ class Membership:
     """The members of the fleet, as node `name` knows them from `replica`.
 
     A node that is not a member yet knows no peers of its own; its only peer is then `sponsor`, if it has one. The ids
-    in `departed` leave, or have left, although this replica may not have heard of that.
+    in `departed` leave, or have left, although this replica may not have heard of that. So none of them takes the name
+    of this node away from it.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Membership:
         self._sponsor = sponsor
         self._departed = departed
         self._followed: Members | None = None
+        self._latest: ReplicaId | None = None
         self._peers: dict[str, ReplicaId] = {}
         self._logs_to_read: set[tuple[str, ReplicaId]] = set()
         self._admitted = False
@@ -89,11 +90,11 @@ class Membership:
         fact = self._replica.members.facts.get(self._replica.id)
         if fact is not None and fact.standing is not Standing.ACTIVE:
             raise Retired(self._replica.id, fact.reason or fact.standing.name.lower())
-        latest = self._replica.members.active.get(self._name)
-        if fact is not None and latest is None:
+        self._follow()
+        if fact is not None and self._latest is None:
             raise Retired(self._replica.id, "the members know its machine by another name")
-        if fact is not None and latest != self._replica.id:
-            raise Retired(self._replica.id, f"the members know {self._name} as {latest}")
+        if fact is not None and self._latest != self._replica.id:
+            raise Retired(self._replica.id, f"the members know {self._name} as {self._latest}")
         if self._replica.abandoned:
             ids = ", ".join(sorted(self._replica.abandoned))
             raise Retired(self._replica.id, f"it holds commits of {ids} that the others have abandoned")
@@ -131,9 +132,11 @@ class Membership:
         recorded two new ids of one node; the one that the node does not use leaves. So does that of a machine whose
         name another machine keeps, or that has gone on as a node of its own.
         """
+        self._follow()
         replica, active = self._replica, members.active
         for id_, fact in members.facts.items():
-            if fact.standing is Standing.ACTIVE and (used := active.get(fact.node)) != id_:
+            used = self._latest if fact.node == self._name else active.get(fact.node)
+            if fact.standing is Standing.ACTIVE and used != id_:
                 is_same = used is not None and machine_of(used, fact.node) == machine_of(id_, fact.node)
                 reason = LOST if is_same else NAMESAKE
                 write_fact(replica, id_, Fact(Standing.LEAVING, fact.node, reason=reason, at_ms=now.ms))
@@ -163,7 +166,11 @@ class Membership:
             return
         self._followed = members
         active = members.active
-        self._admitted = active.get(self._name) == self._replica.id
+        self._latest = active.get(self._name)
+        if self._latest in self._departed:
+            staying = {id_: fact for id_, fact in members.facts.items() if id_ not in self._departed}
+            self._latest = Members(staying, {}).active.get(self._name, self._latest)
+        self._admitted = self._latest == self._replica.id
         if self._admitted:
             self._peers = {node: replica for node, replica in active.items() if node != self._name}
         elif self._sponsor is not None:
