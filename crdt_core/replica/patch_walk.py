@@ -1,11 +1,11 @@
 """A patch walk: makes one consistent patch of a replica that goes on changing, some parts at a time.
 
 A large patch does not fit into one turn, and the state can be neither copied nor stopped for it. So the walk lists the
-parts some at a time, each as it is then. Meanwhile the catalogue records which addresses change, in whatever way:
-written, joined, cleared, forgotten. When the walk has seen all parts, it freezes: it notes the clock, and the list of
-addresses that have changed. Those it lists last, each as it was at that clock: for a part that changes again, the
-catalogue has recorded what was there before. If later listings replace earlier ones, the result is exactly the state at
-that clock:
+parts some at a time, each as it is then, in the order of a scan: each key has its place there, whatever comes and goes.
+Meanwhile the catalogue records which addresses change, in whatever way: written, joined, cleared, forgotten. When the
+walk has seen all parts, it freezes: it notes the clock, and the list of addresses that have changed. Those it lists
+last, each as it was at that clock: for a part that changes again, the catalogue has recorded what was there before. If
+later listings replace earlier ones, the result is exactly the state at that clock:
 
     a part that did not change after it was listed     is as listed
     a part that did                                    is listed again, without siblings if nothing is left of it
