@@ -92,16 +92,17 @@ def vouched_for(host: Host) -> OperatorOverride:
 
 
 def remove_who_never_runs(world: World) -> bool:
-    """Has the operator remove one member that ends at each start; returns whether there was one.
+    """Has the operator remove one member that never runs; returns whether there was one.
 
-    Some have not heard that it was removed, or that another machine keeps its name, and never will: who could tell them
-    is not known to them.
+    Some end at each start: who could tell them that they were removed, or that another machine keeps their name, is not
+    known to them. And a machine that was removed and added again goes on under the name of its addition, if some member
+    had recorded another id for it meanwhile: nobody runs under that id.
     """
     for process in [running(host) for host in living(world) if not running(host).node.joins]:
         members = process.node.replica.members
         for name, replica in members.active.items():
             machine = world.hosts.get(members.facts[replica].redis or name)
-            if name != process.host.node and machine is not None and machine.out:
+            if name != process.host.node and machine is not None and (machine.out or machine.node != name):
                 process.put(Call(RemoveMember(name), Nobody()))
                 drain(world)
                 return True

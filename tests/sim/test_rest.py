@@ -108,3 +108,17 @@ def test_an_operator_vouches_that_a_machine_is_new_only_where_it_is() -> None:
     start(host)
     host.world.pass_time(100)
     assert not vouched_for(host).trusting
+
+
+def test_a_member_whose_machine_runs_under_another_name_is_removed() -> None:
+    """A machine that was removed and added again had another id as well, under which nobody ran (seed 1740572)."""
+    world = World(1, plan=CALM)
+    for host in world.hosts.values():
+        start(host)
+    world.pass_time(100)
+    process = world.hosts["n1"].process
+    assert process is not None
+    process.put(Call(AddMember("n4", "n3", "n3", "a1"), Nobody()))
+    world.pass_time(100)
+    bring_to_rest(world)
+    assert [*process.node.replica.members.active] == ["n1", "n2", "n3"]
