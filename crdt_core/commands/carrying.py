@@ -62,7 +62,7 @@ def steps_carrying(session: Session, command: Command[Session], args: list[bytes
 def _deadlines(session: Session, command: Command[Session], args: list[bytes]) -> dict[bytes, int | None]:
     """Return the deadline of each key of the command that shows, and may have one."""
     expiring = session.replica.catalogue.expiring
-    if expiring.keys().isdisjoint(args):
+    if expiring.isdisjoint(args):
         return {}
     places = command.keys_among([command.name, *args])
     keys = {args[place - 1] for place in places if place <= len(args) and args[place - 1] in expiring}

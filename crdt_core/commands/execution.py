@@ -51,7 +51,7 @@ class Execute(Sliceable):
         expiring = replica.catalogue.expiring
         for command, args in self.commands:
             try:
-                if expiring and command.writes:
+                if expiring.size and command.writes:
                     replies.append(run_carrying(session, command, args))
                 else:
                     replies.append(command.run(session, args))
@@ -62,7 +62,7 @@ class Execute(Sliceable):
     def is_large(self, replica: Replica, parts_max: int) -> bool:
         """Return whether the commands may change more than `parts_max` parts beyond those that they name."""
         commands, wall_ms = self.commands, self.wall_ms
-        if replica.catalogue.expiring:
+        if replica.catalogue.expiring.size:
             parts = sum(parts_changed(replica, command, args, wall_ms) for command, args in commands)
         else:
             parts = 0

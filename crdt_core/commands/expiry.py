@@ -12,7 +12,6 @@ those before it are away.
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest
@@ -69,18 +68,15 @@ class DeleteExpired(Sliceable):
 
     def is_large(self, replica: Replica, parts_max: int) -> bool:
         """Return whether more than `parts_max` parts would be deleted."""
-        keys = list(islice(replica.catalogue.expiring, self.looks))
+        keys = replica.catalogue.expiring.peek(self.looks)
         if sum(parts_under(replica, key) for key in keys) <= parts_max:
             return False
         return sum(parts_under(replica, key) for key in keys if self._has_ended(replica, key)) > parts_max
 
     def steps(self, replica: Replica, now: Stamp) -> Generator[None, None, int]:  # noqa: ARG002
         """Return how many keys were deleted; yield after each part that is deleted, and each key."""
-        expiring = replica.catalogue.expiring
         swept = 0
-        for key in list(islice(expiring, self.looks)):
-            expiring.pop(key)
-            expiring[key] = None
+        for key in replica.catalogue.expiring.look(self.looks):
             swept += yield from self._sweep(replica, key)
             yield
         replica.expired_keys += swept

@@ -97,7 +97,7 @@ def parts_to_order(replica: Replica, args: list[bytes], wall_ms: int) -> int:  #
 def parts_changed(replica: Replica, command: Command[Session], args: list[bytes], wall_ms: int) -> int:
     """Return about how many parts of `replica` the command would change beyond those that `args` name."""
     parts = 0 if command.sliced is None else command.sliced.parts(replica, args, wall_ms)
-    if replica.catalogue.expiring and command.writes:
+    if replica.catalogue.expiring.size and command.writes:
         parts += sum(parts_under(replica, key) for key in _expired(replica, command, args, wall_ms))
     return parts
 
@@ -120,7 +120,7 @@ def run_by_part(session: Session, command: Command[Session], args: list[bytes]) 
 def _expired(replica: Replica, command: Command[Session], args: list[bytes], wall_ms: int) -> list[bytes]:
     """Return the keys of the command that have expired, each once."""
     expiring, index = replica.catalogue.expiring, replica.replica_index
-    if expiring.keys().isdisjoint(args):
+    if expiring.isdisjoint(args):
         return []
     places = command.keys_among([command.name, *args])
     keys = dict.fromkeys(args[place - 1] for place in places if place <= len(args) and args[place - 1] in expiring)

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 if TYPE_CHECKING:
     from crdt_core.lattice.clocks import Dot, ReplicaId, Stamp, VersionVector
     from crdt_core.lattice.siblings import Payload
 
-__all__ = ["Address", "Delta", "Patch", "PatchPart", "Write"]
+__all__ = ["Address", "Delta", "Patch", "PatchPart", "Write", "checksum"]
 
 Address = tuple[bytes, str, bytes | None]
 """`(key, type name, part)`: where siblings are stored. The part `None` stands for the clears of the object."""
+
+
+def checksum(address: Address) -> int:
+    """Return a checksum of the key and the part of `address`: 32 bits, the same in every process."""
+    key, _, part = address
+    return crc32(part or b"", crc32(key))
 
 
 class Write(NamedTuple):

@@ -15,16 +15,18 @@ After `take_changes`, the journal stays available as `in_flight`. Whoever had th
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from crdt_core.codec.records import STATE, Changes, encode_object, encode_part, object_record, part_record, parts_hash
-from crdt_core.lattice.deltas import PatchPart
+from crdt_core.lattice.deltas import PatchPart, checksum
 from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import has_tombstone, shows, unfold
+from crdt_core.lattice.split_dict import SplitDict
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
 from crdt_core.replica.discards import Discards
+from crdt_core.replica.round_robin import RoundRobin
 from crdt_core.replica.scan_index import ScanIndex
 from crdt_core.replica.sharded import sharded
-from crdt_core.replica.tombstones import Tombstones
 from crdt_core.types import View
 from crdt_core.types.object import Object
 
@@ -76,13 +78,13 @@ class Catalogue:
 
     def __init__(self) -> None:
         self.replica_index = ReplicaIndex()
-        self.objects: dict[bytes, Object] = {}
+        self.objects: SplitDict[Object] = SplitDict()
         self.discards = Discards()
         self.scan_index = ScanIndex(self.discards)
         self.digest = 0
-        self.tombstones = Tombstones()
+        self.tombstones: RoundRobin[Address, int] = RoundRobin(checksum)
         self.removals = 0
-        self.expiring: dict[bytes, None] = {}
+        self.expiring: RoundRobin[bytes, None] = RoundRobin(crc32)
         self.in_flight: Gathered[tuple[bytes, str, bytes], Siblings] = {}
         self.keys_in_flight: Gathered[bytes, None] = {}
         self.size = 0
@@ -141,7 +143,7 @@ class Catalogue:
             for object_ in () if head is None else list(head.chain()):
                 if object_.clears:
                     yield object_.key, object_.type.name, None
-                for part in list(object_.parts):
+                for part in object_.walk():
                     yield object_.key, object_.type.name, part
 
     def siblings(self, address: Address) -> dict[PackedDot, Payload]:
@@ -200,6 +202,7 @@ class Catalogue:
         else:
             parts[part] = siblings
             if before is None:
+                found.make_room()
                 self.size += 1
                 if self.scan_index.parts.kept:
                     self.scan_index.parts.add(address)
@@ -217,7 +220,7 @@ class Catalogue:
         if not alive or type(siblings) is dict:
             self._note_tombstone(address, has_tombstone(siblings))
         elif self.tombstones.size:
-            self.removals -= self.tombstones.drop(address)
+            self.removals -= self.tombstones.pop(address, 0)
 
     def set_live(self, found: Object, live: int) -> None:
         """Set how many parts of `found` show, and note whether its key shows."""
@@ -328,7 +331,7 @@ class Catalogue:
 
     def _count_removal(self, address: Address, object_: Object) -> None:
         new = removal_hash(object_, address[2], self.replica_index)
-        self.removals += new - self.tombstones.counted(address)
+        self.removals += new - self.tombstones.get(address, 0)
         self.tombstones[address] = new
 
     def _take_hash(self, object_: Object, stale_keys: dict[bytes, None], changes: Changes) -> bytes:
@@ -396,10 +399,10 @@ class Catalogue:
         if head.type_conflicts:
             head.type_conflicts = [other for other in head.type_conflicts if not other.empty]
         if head.key in self.expiring and not any(o.type.attribute and not o.empty for o in head.chain()):
-            del self.expiring[head.key]
+            self.expiring.pop(head.key, None)
 
     def _note_tombstone(self, address: Address, present: bool) -> None:
         if present:
             self.tombstones.setdefault(address, 0)
         elif self.tombstones.size:
-            self.removals -= self.tombstones.drop(address)
+            self.removals -= self.tombstones.pop(address, 0)

@@ -202,7 +202,7 @@ def _readable(link: Object) -> Object:
     """Return an object that reads as `link`, and in which parts can be put back without a change of `link`."""
     readable = Object(link.key, link.type)
     readable.clears, readable.live = link.clears, link.live
-    parts = _PartsBefore(link.parts) if link.type.collection else link.parts.copy()
+    parts = _PartsBefore(link.parts) if link.type.collection else dict(link.parts)
     readable.parts = cast("dict[bytes, Siblings]", parts)  # nobody writes to what readers are shown
     return readable
 

@@ -62,7 +62,7 @@ def remove_by_part(replica: Replica, found: Object) -> Generator[None, None, Non
     """Do what `Replica.remove` does; yield after each part."""
     resets: list[PartWrite] = []
     if found.type.collection:
-        yield from _take_parts(replica, found, list(found.parts), resets)
+        yield from _take_parts(replica, found, found.walk(), resets)
     replica.remove(found)
     yield
     yield from _reset(replica, found, resets)
@@ -114,15 +114,13 @@ class _Thin:
     def take_the_rest(self, replica: Replica) -> Generator[None, None, None]:
         """Take the other parts out of the object, which has been cleared; yield after each."""
         resets: list[PartWrite] = []
-        rest = list(self._found.parts)
-        if self._kept in self._found.parts:
-            rest.remove(self._kept)
+        rest = (part for part in self._found.walk() if part != self._kept)
         yield from _take_parts(replica, self._found, rest, resets)
         yield from _reset(replica, self._found, resets)
 
 
 def _take_parts(
-    replica: Replica, found: Object, parts: list[bytes], resets: list[PartWrite]
+    replica: Replica, found: Object, parts: Iterable[bytes], resets: list[PartWrite]
 ) -> Generator[None, None, None]:
     """Take `parts` out of `found`, and add to `resets` what goes along; yield before each part.
 

@@ -22,6 +22,7 @@ member has seen; a receiver that has not seen it refuses the patch.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from crdt_core.codec.patches import EncodedPart, encode_part_once
@@ -63,7 +64,7 @@ class PatchWalk:
         self._held: EncodedPart | None = None
         self.digest = 0
         self.done = 0
-        self.of = replica.catalogue.size if touched is None else len(touched)
+        self.of = replica.catalogue.size if touched is None else sum(map(len, touched))
         self.ended = False
 
     def take(self, room: int, looks: int) -> list[EncodedPart]:
@@ -105,7 +106,7 @@ class PatchWalk:
         self._replica.catalogue.unwatch(self._changed)
         self._replica.catalogue.discards.add(self._changed)
 
-    def _walk(self, touched: list[Address] | None) -> Iterator[EncodedPart | None]:
+    def _walk(self, touched: list[tuple[Address, ...]] | None) -> Iterator[EncodedPart | None]:
         """Yield a part for each address that has siblings, and `None` for each other address."""
         catalogue = self._replica.catalogue
         for address in self._addresses(touched):
@@ -119,17 +120,25 @@ class PatchWalk:
         catalogue.discards.add(again)
         self.close()
 
-    def _addresses(self, touched: list[Address] | None) -> Iterator[Address | None]:
-        """Yield each address that the receiver lacks, and `None` for each other; changed ones come later."""
+    def _addresses(self, touched: list[tuple[Address, ...]] | None) -> Iterator[Address | None]:
+        """Yield each address that the receiver lacks once, and `None` for each other look; changed ones come later."""
         catalogue = self._replica.catalogue
-        seen = None
-        if self._since is not None and touched is None:
-            seen = catalogue.replica_index.dense_clock_of_known(self._since)
-        addresses = catalogue.addresses() if touched is None else touched
-        for address in addresses:
-            self.done += 1
-            lacked = seen is None or catalogue.lacks(seen, address)
-            yield address if lacked and address not in self._changed else None
+        if touched is None:
+            seen = None if self._since is None else catalogue.replica_index.dense_clock_of_known(self._since)
+            for address in catalogue.addresses():
+                self.done += 1
+                is_lacked = seen is None or catalogue.lacks(seen, address)
+                yield address if is_lacked and address not in self._changed else None
+            return
+        listed: set[Address] = set()
+        for address in chain.from_iterable(touched):
+            if address in listed:
+                self.of -= 1
+                yield None
+            else:
+                listed.add(address)
+                self.done += 1
+                yield address if address not in self._changed else None
 
     def _freeze(self) -> dict[Address, Siblings]:
         """Fix the clock of the patch, return the addresses that have changed, and begin to record changes anew."""

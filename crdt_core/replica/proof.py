@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from crdt_core.codec.records import STATE, Record, object_hashes, object_record, part_record, parts_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from crdt_core.replica.catalogue import Catalogue
 
@@ -71,12 +71,12 @@ def collections_of(catalogue: Catalogue, key: bytes) -> list[Shelf]:
     return [Shelf(key, object_.type.name) for object_, _ in object_hashes(head)] if head is not None else []
 
 
-def fields_of(catalogue: Catalogue, shelf: Shelf) -> list[bytes]:
-    """Return the fields that `shelf` should have."""
+def fields_of(catalogue: Catalogue, shelf: Shelf) -> Iterator[bytes]:
+    """Iterate over the fields that `shelf` should have. Those that come or go meanwhile are left out, or not."""
     if shelf is CATALOGUE:
-        return list(catalogue.objects)
+        return catalogue.objects.walk()
     found = catalogue.find(*shelf)
-    return list(found.parts) if found is not None else []
+    return found.walk() if found is not None else iter(())
 
 
 def hash_of(catalogue: Catalogue, shelf: Shelf) -> bytes | None:

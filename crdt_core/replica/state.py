@@ -6,6 +6,7 @@ How it changes is in `crdt_core.replica.replica`.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from crdt_core.errors import InvariantBroken
@@ -163,10 +164,9 @@ class ReplicaState:
             parts=(),
         )
 
-    def changed_since(self, since: VersionVector) -> list[Address] | None:
-        """Return the addresses that commits beyond `since` changed, or `None` if the change index no longer knows."""
-        changed = self._change_index.since(since)
-        return None if changed is None else list(changed)
+    def changed_since(self, since: VersionVector) -> list[tuple[Address, ...]] | None:
+        """Return the addresses that each commit beyond `since` changed; `None` if the change index no longer knows."""
+        return self._change_index.since(since)
 
     def _require_no_open_writes(self) -> None:
         if self.uncommitted:
@@ -191,6 +191,6 @@ class ReplicaState:
             return list(self.catalogue.addresses())
         changed = self.changed_since(since)
         if changed is not None:
-            return changed
+            return list(dict.fromkeys(chain.from_iterable(changed)))
         seen = self.catalogue.replica_index.dense_clock_of_known(since)
         return [address for address in self.catalogue.addresses() if self.catalogue.lacks(seen, address)]

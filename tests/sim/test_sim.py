@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from crdt_core.replica.replica import Replica
+from crdt_core.types import object as objects
 from tests.sim import clients, jobs
 from tests.sim.__main__ import main
 from tests.sim.plan import Plan
@@ -45,6 +46,12 @@ def test_seeds_that_stay_the_same_are_clean(first: int) -> None:
 
 def test_seeds_that_found_something_are_clean() -> None:
     fail_at_the_first(FOUND)
+
+
+def test_seeds_whose_collections_are_large_are_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many parts are kept in many dicts: here, as few as two are many."""
+    monkeypatch.setattr(objects, "SPLIT_FROM", 2)
+    fail_at_the_first(list(range(BATCH)))
 
 
 def test_the_same_seed_is_the_same_run() -> None:

@@ -16,6 +16,7 @@ import structlog
 from crdt_core.errors import brief
 from crdt_core.node.events import RecordsDiffer
 from crdt_core.replica.proof import CATALOGUE, Proof, Shelf, collections_of, fields_of, hash_of
+from crdt_core.replica.steps import batched
 from workers.wire.replies import text
 
 if TYPE_CHECKING:
@@ -93,12 +94,11 @@ class Proofreader:
 
     async def _look_for_all(self, shelf: Shelf) -> None:
         """Report all fields that `shelf` should have and does not."""
-        fields = fields_of(self._catalogue, shelf)
-        for start in range(0, len(fields), _FIELDS_PER_QUESTION):
+        for asked in batched(fields_of(self._catalogue, shelf), _FIELDS_PER_QUESTION):
             hash_ = hash_of(self._catalogue, shelf)
             if hash_ is None:
                 return
-            asked, proof = fields[start : start + _FIELDS_PER_QUESTION], Proof(self._catalogue)
+            proof = Proof(self._catalogue)
             try:
                 values: Any = await self._own.hmget(self._keys.record(hash_), asked)
                 self._report(shelf, proof.wrong(shelf, zip(asked, values, strict=True)))

@@ -93,8 +93,9 @@ def give_the_same(sliced: Node, whole: Node, operation: Operation, same_operatio
     assert whole_state(sliced.replica) == whole_state(whole.replica)
     assert (sliced.replica.digest, sliced.replica.clock) == (whole.replica.digest, whole.replica.clock)
     assert sliced.replica.catalogue.removals == whole.replica.catalogue.removals
-    lacking = [set(node.replica.changed_since(ours.deps) or ()) for node in (sliced, whole)]
-    assert lacking[0] == lacking[1] != set()
+    lacking = [node.replica.changed_since(ours.deps) for node in (sliced, whole)]
+    assert all(lacking)
+    assert [*map(set, lacking[0])] == [*map(set, lacking[1])]
     assert sliced.replica.expired_keys == whole.replica.expired_keys
     assert max(sum(1 for _ in changes) for changes in turns[1].commit.earlier) <= 2 * OPTIONS.parts_per_slice
 

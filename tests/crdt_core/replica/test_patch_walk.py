@@ -329,3 +329,21 @@ def test_keys_that_come_and_hold_nothing_move_no_other_key_out_of_a_walk() -> No
         replica.catalogue.ensure(key, ORSET)
         replica.take_changes()
     assert {part.key for part in (*first, *rest_of(walk))} == set(map(member, range(40, 200)))
+
+
+def test_a_walk_over_recent_changes_counts_each_part_once_and_begins_at_once() -> None:
+    """To list 200 000 recent changes before the first part took 70 ms."""
+    replica = replica_with(500)
+    since, begun = replica.clock.copy(), []
+    for round_ in range(3):
+        for key in map(member, range(400)):
+            replica.write(key, ORSET, b"again %d" % (round_ == 2), True)
+            replica.commit(NOW)
+        replica.take_changes()
+        walk, calls = counted_calls(lambda: PatchWalk(replica, since))
+        begun.append(calls)
+        while not walk.ended:
+            walk.take(1 << 20, 60)
+            assert walk.done <= walk.of
+        assert walk.done == walk.of == (800 if round_ == 2 else 400)
+    assert begun[0] == begun[1]

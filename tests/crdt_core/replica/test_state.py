@@ -73,7 +73,7 @@ def test_the_change_index_is_bounded_and_a_patch_is_whole_all_the_same() -> None
         commit(n1, add(b"%d" % number))
         if number % 7 == 0:
             n2.join(n1.patch(n2.clock, NOW))
-    assert n1.changed_since(VersionVector(n1=95)) == [(b"s", "orset", b"%d" % n) for n in (99, 98, 97, 96, 95)]
+    assert n1.changed_since(VersionVector(n1=95)) == [((b"s", "orset", b"%d" % n),) for n in (99, 98, 97, 96, 95)]
     assert n1.changed_since(VersionVector(n1=85)) is None
     n2.join(n1.patch(VersionVector(n1=85), NOW))
     assert whole_state(n1) == whole_state(n2)

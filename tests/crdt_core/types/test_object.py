@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from crdt_core.lattice.siblings import TOMBSTONE
+from crdt_core.lattice.split_dict import SplitDict
 from crdt_core.types import EXPIRY, GSET, ORSET, PNCOUNTER, SLOT
 from crdt_core.types.expiry import Until
-from crdt_core.types.object import Object
+from crdt_core.types.object import SPLIT_FROM, Object
 
 
 def holding(type_, part: bytes = b"a", payload=True) -> Object:
@@ -57,3 +58,19 @@ def test_an_attribute_never_shows() -> None:
 
 def test_only_a_collection_has_a_hash_from_the_beginning() -> None:
     assert (Object(b"k", ORSET).counted_hash, Object(b"k", PNCOUNTER).counted_hash) == (0, None)
+
+
+def test_many_parts_are_spread_over_many_dicts() -> None:
+    """One dict of 700 000 members was moved when it grew, which held the node for 40 ms."""
+    made = Object(b"k", ORSET)
+    for number in range(SPLIT_FROM - 1):
+        made.adopt(b"%d" % number, 1)
+    assert type(made.parts) is dict
+    made.adopt(b"one more", 1)
+    assert type(made.parts) is SplitDict
+    assert (len(made.parts), made.live) == (SPLIT_FROM, SPLIT_FROM)
+    for number in range(1000):
+        made.adopt(b"%d" % number, None)
+        made.adopt(b"new %d" % number, 2)
+    assert sorted(made.walk()) == sorted(made.parts)
+    assert (type(made.parts), len(made.parts), made.live) == (SplitDict, SPLIT_FROM, SPLIT_FROM)
