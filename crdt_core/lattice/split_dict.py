@@ -16,17 +16,18 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["SplitDict"]
+__all__ = ["MASK", "SplitDict"]
 
 _DICTS = 256
-_MASK = _DICTS - 1
+MASK = _DICTS - 1
+"""`dicts[crc32(key) & MASK]` is the dict of a key, for a caller to which a call would cost more than the rest."""
 
 _Value = TypeVar("_Value")
 _Default = TypeVar("_Default")
 
 
 class SplitDict(MutableMapping[bytes, _Value], Generic[_Value]):
-    """A dict in `dicts`, many small ones, for whoever empties it. It keeps no order of insertion.
+    """A dict in `dicts`, many small ones. It keeps no order of insertion.
 
     >>> prices = SplitDict({b"pear": 1})
     >>> prices[b"apple"] = 2
@@ -49,31 +50,31 @@ class SplitDict(MutableMapping[bytes, _Value], Generic[_Value]):
     def get(self, key: bytes, default: _Default) -> _Value | _Default: ...
     def get(self, key: bytes, default: Any = None) -> Any:
         """Return what stands under `key`, or `default`."""
-        return self.dicts[crc32(key) & _MASK].get(key, default)
+        return self.dicts[crc32(key) & MASK].get(key, default)
 
     def setdefault(self, key: bytes, default: Any = None) -> _Value:
         """Return what stands under `key`, which is `default` if there was nothing."""
-        one = self.dicts[crc32(key) & _MASK]
+        one = self.dicts[crc32(key) & MASK]
         before = len(one)
         found: _Value = one.setdefault(key, default)
         self._size += len(one) - before
         return found
 
     def __getitem__(self, key: bytes) -> _Value:
-        return self.dicts[crc32(key) & _MASK][key]
+        return self.dicts[crc32(key) & MASK][key]
 
     def __setitem__(self, key: bytes, value: _Value) -> None:
-        one = self.dicts[crc32(key) & _MASK]
+        one = self.dicts[crc32(key) & MASK]
         before = len(one)
         one[key] = value
         self._size += len(one) - before
 
     def __delitem__(self, key: bytes) -> None:
-        del self.dicts[crc32(key) & _MASK][key]
+        del self.dicts[crc32(key) & MASK][key]
         self._size -= 1
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, bytes) and key in self.dicts[crc32(key) & _MASK]
+        return isinstance(key, bytes) and key in self.dicts[crc32(key) & MASK]
 
     def __len__(self) -> int:
         return self._size

@@ -17,11 +17,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from xxhash import xxh3_64_intdigest
+
 from crdt_core.codec.records import STATE, Changes, encode_object, encode_part, object_record, part_record, parts_hash
 from crdt_core.lattice.deltas import PatchPart, checksum
 from crdt_core.lattice.replica_index import ReplicaIndex, covered
 from crdt_core.lattice.siblings import has_tombstone, shows, unfold
-from crdt_core.lattice.split_dict import SplitDict
+from crdt_core.lattice.split_dict import MASK, SplitDict
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
 from crdt_core.replica.discards import Discards
 from crdt_core.replica.round_robin import RoundRobin
@@ -268,11 +270,11 @@ class Catalogue:
         index.shown_before, index.shown_taken = index.shown_taken, index.shown
         if self.tombstones.size:
             self._count_removals(journal, stale_keys)
-        changes = Changes()
+        changes, objects = Changes(), self.objects.dicts
         object_: Object | None = None
         for (key, type_name, part), before in journal.items():
             if object_ is None or object_.key != key or object_.type.name != type_name:
-                object_ = self.objects[key]
+                object_ = objects[crc32(key) & MASK][key]
                 if object_.type.name != type_name:
                     object_ = self.find(key, type_name)
                     assert object_ is not None
@@ -284,14 +286,17 @@ class Catalogue:
                 self._take_part(object_, hash_, part, before, changes)
         state: list[bytes] = []
         for key in stale_keys:
-            head = self.objects[key]
+            head = objects[crc32(key) & MASK][key]
             if not head.parts or head.type_conflicts or head.type.collection:
                 self._take_key(head, state, changes)
                 continue
             value = encode_object(head, head.parts, self.replica_index)
             is_lasting = not self.tombstones.size or not any(map(has_tombstone, head.parts.values()))
             assert head.counted_hash is not None, "an object is hashed before its first change"
-            new = object_hash(head, self.replica_index, value if is_lasting else None)
+            if is_lasting:
+                new = xxh3_64_intdigest(b"%d:%b%b" % (len(key), key, value))
+            else:
+                new = object_hash(head, self.replica_index)
             self.digest += new - head.counted_hash
             head.counted_hash = new
             state.append(key)
