@@ -232,6 +232,16 @@ class Fleet:
         """
         wait_until(lambda: len(set(self.views(names))) == 1, timeout, "all nodes to agree")
 
+    def hear(self) -> None:
+        """Waits until every node knows that all others read what this version writes. Until then, it writes less."""
+
+        def all_heard() -> bool:
+            ids = {self.redis(name).hget(self[name].keys.header, "replica").decode() for name in self.nodes}
+            read = [self.redis(name).hget(self[name].keys.header, "readers") for name in self.nodes]
+            return all(readers is not None and len(ids & {*orjson.loads(readers)}) == len(ids) - 1 for readers in read)
+
+        wait_until(all_heard, what="all nodes to hear from each other")
+
     def views(self, names: Iterable[str] = ()) -> list[tuple[tuple[tuple[str, int], ...], str]]:
         """Clock and digest of each node."""
         try:

@@ -63,6 +63,8 @@ from crdt_core.node.offered_patches import OfferedPatches
 from crdt_core.node.options import NodeOptions
 from crdt_core.node.peer_logs import PeerLogs
 from crdt_core.node.peers import Peers
+from crdt_core.node.readers import FIELD as READERS
+from crdt_core.node.readers import Readers
 from crdt_core.node.rounds import Rounds
 from crdt_core.node.stability import Stability
 from crdt_core.node.turn_context import TurnContext
@@ -153,7 +155,7 @@ class Node:
         )
         """What is too large for one turn: a shell has it prepared before the next one."""
         self._checked: Members | None = None
-        self._readers: frozenset[str] | None = None
+        self.readers = Readers(replica, self.membership)
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
         """Take in `events`, and return what to commit, and what may happen then.
@@ -178,12 +180,11 @@ class Node:
         if replica.members is not self._checked or replica.abandoned:
             self.membership.check()
             self._checked = replica.members
-            self._choose_caution()
+            self.readers.choose()
         delta = self._write(context, members_before)
         commit = context.commit
-        if self.joins and self.membership.is_admitted:
-            self.joins = False
-            commit.header |= {"joining": b"", "unweighed": b""}
+        if self.joins or self.readers.unkept is not None:
+            self._note_news(commit)
         if replica.uncommitted:
             raise InvariantBroken(f"{self.name}: a turn ends with writes that no commit has")
         commit.records = self.large.take_last_slice(commit) if commit.earlier else replica.catalogue.take_changes()
@@ -200,6 +201,14 @@ class Node:
         if commit.quarantined:
             self.counts["quarantined"] += len(commit.quarantined)
         return Turn(commit, context.effects)
+
+    def _note_news(self, commit: Commit) -> None:
+        """Have the commit persist that the node is admitted, and what its peers can read, where that is new."""
+        if self.joins and self.membership.is_admitted:
+            self.joins = False
+            commit.header |= {"joining": b"", "unweighed": b""}
+        if self.readers.unkept is not None:
+            commit.header[READERS] = self.readers.take_unkept()
 
     def end_large_call(self) -> Turn:
         """Take a turn that ends the large call, in place of `turn`: the call is prepared, and no patch or delta waits.
@@ -226,15 +235,6 @@ class Node:
         clock, stable = VersionVector(replica.clock), VersionVector(replica.stable)
         return Confirmed(clock, stable, catalogue.digest, catalogue.tombstones.size, replica.members)
 
-    def note_readers(self, nodes: frozenset[str]) -> None:
-        """Take in which `nodes` can read all that this version writes: those of 0.1.0 cannot.
-
-        The replica is `cautious` whenever another node takes part, from the turn on that brings it. Where this is never
-        called, all can read everything.
-        """
-        self._readers = nodes
-        self._choose_caution()
-
     @property
     def peers(self) -> tuple[str, ...]:
         """The other nodes that take part."""
@@ -260,10 +260,6 @@ class Node:
         replica = self.replica
         removals = replica.catalogue.removals
         return encode_header(Header(replica.clock, replica.stable, replica.digest, self.hlc.last, removals))
-
-    def _choose_caution(self) -> None:
-        if self._readers is not None:
-            self.replica.cautious = not self._readers.issuperset(self.peers)
 
     def _take(self, event: Event, context: TurnContext) -> None:
         match event:

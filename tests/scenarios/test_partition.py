@@ -7,8 +7,9 @@ from itertools import pairwise
 import grpc
 import orjson
 import pytest
+from redis import Redis
 
-from tests.fleet import code_of
+from tests.fleet import Fleet, code_of
 from tests.support import wait_until
 from workers.wire.keys import OPEN, PAUSED
 
@@ -179,3 +180,28 @@ def test_no_word_but_paused_pauses_a_link(fleet, key):
         assert fleet["n1"].status().links["n2"] == OPEN
     fleet["n2"].increment(key)
     wait_until(lambda: fleet["n1"].counter(key) == 1, what="n1 to hear n2")
+
+
+def test_fractions_add_up_that_nodes_add_after_they_have_started_without_each_other(tmp_path):
+    """Each took the other for a node of 0.1.0, as it had not heard it yet, and wrote its sum whole: one was lost."""
+    with Fleet(tmp_path, nodes=2) as fleet:
+        n1, n2 = fleet["n1"], fleet["n2"]
+        fleet.hear()
+        with Redis(port=n1.resp_port) as client:
+            client.set("sum", "10.5")
+        fleet.agree()
+        fleet.cut(["n1"], ["n2"])
+        for node in (n1, n2):
+            node.stop()
+        for node, amount in ((n1, 0.5), (n2, 0.25)):
+            node.start().wait_until_serving()
+            with Redis(port=node.resp_port) as client:
+                client.incrbyfloat("sum", amount)
+            node.stop()
+        for node in (n1, n2):
+            node.start().wait_until_serving()
+        fleet.heal()
+        fleet.agree()
+        for node in (n1, n2):
+            with Redis(port=node.resp_port) as client:
+                assert client.get("sum") == b"11.25"

@@ -145,6 +145,7 @@ class Life:
             departed=start.departed,
         )
         node.stability.restore(self._store.header)
+        node.readers.restore(self._store.header)
         return start, node
 
     async def _serve(self, node: Node, start: Start, *, takeover: bool) -> None:

@@ -33,6 +33,7 @@ def client(fleet: Fleet) -> Iterator[Callable[..., Redis]]:
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Three nodes with policies."""
     with Fleet(tmp_path_factory.mktemp("rules"), nodes=3, settings=POLICIES) as fleet:
+        fleet.hear()
         yield fleet
 
 
