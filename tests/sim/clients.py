@@ -197,12 +197,26 @@ class Carrier:
             self._world.counts["patches carried"] += reply.error is None
             return
         self._arrived = True
-        self._world.later(self._world.rng.choice((0, 50, 500)), partial(self._offer, reply.result.take_json()))
+        patch = reply.result.take_json()
+        offer = partial(self._offer, patch, self._commits_of(patch))
+        self._world.later(self._world.rng.choice((0, 50, 500)), offer)
 
-    def _offer(self, patch: bytes) -> None:
+    def _offer(self, patch: bytes, commits: list[bytes | None]) -> None:
+        """Offer the patch to another node, unless a machine has lost commits in it meanwhile that nobody else had seen.
+
+        A worker refuses such a patch: no header covers what it claims (`Merge`). And the machine makes other commits
+        under the same dots, so nobody may bring in a copy from before its loss.
+        """
+        if self._commits_of(patch) != commits:
+            self._world.counts["patches of lost commits"] += 1
+            return
         process = self._world.any_host().process
         if process is not None:
             process.put(PatchOffered(decode_patch(patch), self))
+
+    def _commits_of(self, patch: bytes) -> list[bytes | None]:
+        """The last commit of each replica that the patch has."""
+        return [self._world.history.delta(*dot) for dot in sorted(decode_patch(patch).clock.items())]
 
 
 class Caller:
