@@ -91,7 +91,7 @@ def take_over(world: World, host: Host) -> bool:
 def take_redis_away(world: World, host: Host) -> bool:
     """Nobody reaches the node's Redis for a while; it may be another process afterwards."""
     host.store.down = True
-    if world.rng.random() < 0.5:
+    if world.rng.random() < 0.5 and not _any_other_is_spoilt(world, host):
         host.store.restart()
     _while(world, partial(setattr, host.store, "down", False))
     return True
@@ -99,7 +99,7 @@ def take_redis_away(world: World, host: Host) -> bool:
 
 def lose_the_tail(world: World, host: Host) -> bool:
     """Redis comes back with an old state, while the worker lives and remembers the rest."""
-    if host.process is None or host.store.down:
+    if host.process is None or host.store.down or _any_other_is_spoilt(world, host):
         return False
     host.store.restart()
     return host.lose()
@@ -166,9 +166,14 @@ def _hashes(world: World, host: Host) -> list[bytes]:
 
 
 def _is_whole(host: Host) -> bool:
-    """Whether the node runs, and has a state that it could give to others."""
+    """Whether the node runs, has a state that it could give to others, and would have it after another start, too."""
     joins = host.process is None or host.process.node.joins
-    return host.lives and not (joins or host.lost or host.spoilt)
+    return host.lives and not (joins or host.lost or host.spoilt or host.store.is_another_process)
+
+
+def _any_other_is_spoilt(world: World, host: Host) -> bool:
+    """Whether the node could not get the state from all others, as it must if it starts after its Redis did."""
+    return any(other.spoilt for other in world.hosts.values() if other is not host)
 
 
 def trim_the_log(world: World, host: Host) -> bool:

@@ -175,6 +175,11 @@ class Store:
             self.logs.pop(self.replica, None)
         self.header.update({b"replica": replica.encode(), **fields})
 
+    @property
+    def is_another_process(self) -> bool:
+        """Whether the server has restarted since the last commit."""
+        return self.header.get(b"run_id", self.run_id) != self.run_id
+
     def restart(self) -> None:
         """The server restarts: it has another run id."""
         self.run_id = b"%d" % (int(self.run_id) + 1)

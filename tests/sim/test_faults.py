@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from crdt_core.codec.records import STATE, Record
 from crdt_core.node.events import Commit
 from tests.sim.changes import add_two_machines, remove_a_node
@@ -43,6 +45,27 @@ def test_a_node_does_not_lose_its_tail_while_another_has_a_damaged_state() -> No
     world.hosts["n2"].spoilt = False
     strike(world, world.hosts["n1"])
     assert not world.hosts["n1"].lives
+
+
+@pytest.mark.parametrize("name", ["Redis away", "Redis lost its tail"])
+def test_a_redis_does_not_restart_while_another_node_has_a_damaged_state_nor_the_other_way_round(name: str) -> None:
+    """A node that starts after its Redis did needs the state of the others, and the world came to rest without one."""
+    world = World(1, plan=replace(Plan.draw(Random(0)), nodes=("n1", "n2"), latency_ms=2, loss=0.0))
+    for host in world.hosts.values():
+        start(host)
+    n1, n2 = world.hosts["n1"], world.hosts["n2"]
+    assert n1.store.execute(Commit(records=[Record(STATE, b"fruit", b"apple")]), 9, n1.store.watch().version)
+    assert n2.store.execute(Commit(records=[Record(STATE, b"fruit", b"apple")]), 9, n2.store.watch().version)
+    n2.spoilt = True
+    for _ in range(20):
+        FAULTS[name][1](world, n1)
+        n1.store.down = False
+    assert n1.store.run_id == b"1"
+    n2.spoilt = False
+    while n1.store.run_id == b"1":
+        FAULTS[name][1](world, n1)
+        n1.store.down = False
+    assert not FAULTS["stored hash deleted"][1](world, n2)
 
 
 def test_nobody_removes_a_node_while_another_has_a_damaged_state() -> None:
