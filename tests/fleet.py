@@ -237,8 +237,8 @@ class Fleet:
 
         def all_heard() -> bool:
             ids = {self.redis(name).hget(self[name].keys.header, "replica").decode() for name in self.nodes}
-            read = [self.redis(name).hget(self[name].keys.header, "readers") for name in self.nodes]
-            return all(readers is not None and len(ids & {*orjson.loads(readers)}) == len(ids) - 1 for readers in read)
+            read = [self.redis(name).hget(self[name].keys.header, "upgraded") for name in self.nodes]
+            return all(heard is not None and len(ids & {*orjson.loads(heard)}) == len(ids) - 1 for heard in read)
 
         wait_until(all_heard, what="all nodes to hear from each other")
 

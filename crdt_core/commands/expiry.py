@@ -84,13 +84,13 @@ class DeleteExpired(Sliceable):
 
     def _has_ended(self, replica: Replica, key: bytes) -> bool:
         """Return whether something shows under the key that this replica is to delete."""
-        head = replica.catalogue.objects[key]
+        head = replica.catalogue.heads[key]
         deadline_ms = deadline_of(head, replica.replica_index)
         return deadline_ms is not None and bool(head.showing()) and self._is_due(replica, key, deadline_ms)
 
     def _sweep(self, replica: Replica, key: bytes) -> Generator[None, None, bool]:
         """Return whether the key had expired. A deadline whose object is gone, or was written anew, is deleted, too."""
-        head = replica.catalogue.objects[key]
+        head = replica.catalogue.heads[key]
         expiry = next((link for link in head.chain() if link.type is EXPIRY and link.live), None)
         if expiry is None:
             return False

@@ -120,7 +120,7 @@ def _flush_by_part(session: Session, args: list[bytes]) -> Generator[None, None,
 def _keys_by_step(session: Session) -> Generator[None, None, list[list[bytes]]]:
     """Return all keys; yield whenever some are noted. No key goes meanwhile: what a call deletes leaves tombstones."""
     noted: list[list[bytes]] = []
-    for some in batched(session.replica.catalogue.objects):
+    for some in batched(session.replica.catalogue.heads):
         noted.append(some)
         yield
     return noted

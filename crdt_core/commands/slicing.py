@@ -59,7 +59,7 @@ def clearing(run: Callable[[Session, list[bytes]], Reply], keys: slice | None = 
 
 def _parts_of_first(replica: Replica, args: list[bytes], wall_ms: int) -> int:  # noqa: ARG001
     """Return how many parts the collections under the first argument have. Most often there are none: SET asks this."""
-    head = replica.catalogue.objects.get(args[0])
+    head = replica.catalogue.heads.get(args[0])
     if head is None or not (head.type.collection or head.type_conflicts):
         return 0
     return clearable_parts(replica, args[:1])
@@ -124,5 +124,5 @@ def _expired(replica: Replica, command: Command[Session], args: list[bytes], wal
         return []
     places = command.keys_among([command.name, *args])
     keys = dict.fromkeys(args[place - 1] for place in places if place <= len(args) and args[place - 1] in expiring)
-    deadlines = ((key, deadline_of(replica.catalogue.objects[key], index)) for key in keys)
+    deadlines = ((key, deadline_of(replica.catalogue.heads[key], index)) for key in keys)
     return [key for key, deadline_ms in deadlines if deadline_ms is not None and deadline_ms <= wall_ms]

@@ -63,11 +63,11 @@ from crdt_core.node.offered_patches import OfferedPatches
 from crdt_core.node.options import NodeOptions
 from crdt_core.node.peer_logs import PeerLogs
 from crdt_core.node.peers import Peers
-from crdt_core.node.readers import FIELD as READERS
-from crdt_core.node.readers import Readers
 from crdt_core.node.rounds import Rounds
 from crdt_core.node.stability import Stability
 from crdt_core.node.turn_context import TurnContext
+from crdt_core.node.upgraded import FIELD as UPGRADED
+from crdt_core.node.upgraded import Upgraded
 from crdt_core.replica.committed_view import CommittedView
 from crdt_core.replica.proof import record_of
 
@@ -155,7 +155,7 @@ class Node:
         )
         """What is too large for one turn: a shell has it prepared before the next one."""
         self._checked: Members | None = None
-        self.readers = Readers(replica, self.membership)
+        self.upgraded = Upgraded(replica, self.membership)
 
     def turn(self, events: Sequence[Event], wall_ms: int, monotonic_ms: int) -> Turn:
         """Take in `events`, and return what to commit, and what may happen then.
@@ -180,10 +180,10 @@ class Node:
         if replica.members is not self._checked or replica.abandoned:
             self.membership.check()
             self._checked = replica.members
-            self.readers.choose()
+            self.upgraded.choose()
         delta = self._write(context, members_before)
         commit = context.commit
-        if self.joins or self.readers.unkept is not None:
+        if self.joins or self.upgraded.unkept is not None:
             self._note_news(commit)
         if replica.uncommitted:
             raise InvariantBroken(f"{self.name}: a turn ends with writes that no commit has")
@@ -207,8 +207,8 @@ class Node:
         if self.joins and self.membership.is_admitted:
             self.joins = False
             commit.header |= {"joining": b"", "unweighed": b""}
-        if self.readers.unkept is not None:
-            commit.header[READERS] = self.readers.take_unkept()
+        if self.upgraded.unkept is not None:
+            commit.header[UPGRADED] = self.upgraded.take_unkept()
 
     def end_large_call(self) -> Turn:
         """Take a turn that ends the large call, in place of `turn`: the call is prepared, and no patch or delta waits.

@@ -1,12 +1,8 @@
-"""The catalogue: all objects of one replica, and what changed in them since the last commit.
+"""The catalogue: the objects of one replica, and the records that persist what changed in them.
 
-Every change of a part goes through `put`. `put` keeps up to date what is derived from the parts: how many parts of an
-object show something, and where tombstones wait to be forgotten. It also keeps a journal: for each changed part, its
-siblings before the change.
-
-From the journal, `take_changes` makes the records to persist and carries the digest forward. Its cost depends on what
-changed, not on the size of the state. Each changed part is encoded once, and the same bytes are persisted and hashed
-for the digest (`crdt_core.replica.digest`).
+From the journal of the objects, `take_changes` makes the records to persist and carries the digest forward. Its cost
+depends on what changed, not on the size of the state. Each changed part is encoded once, and the same bytes are
+persisted and hashed for the digest (`crdt_core.replica.digest`).
 
 After `take_changes`, the journal stays available as `in_flight`. Whoever had the commit persisted empties it then.
 `crdt_core.replica.committed_view` uses it to show the state before the commit.
@@ -20,228 +16,40 @@ from zlib import crc32
 from xxhash import xxh3_64_intdigest
 
 from crdt_core.codec.records import STATE, Changes, encode_object, encode_part, object_record, part_record, parts_hash
-from crdt_core.lattice.deltas import PatchPart, checksum
-from crdt_core.lattice.replica_index import ReplicaIndex, covered
-from crdt_core.lattice.siblings import has_tombstone, shows, unfold
-from crdt_core.lattice.split_dict import MASK, SplitDict
+from crdt_core.lattice.siblings import has_tombstone
+from crdt_core.lattice.split_dict import MASK
 from crdt_core.replica.digest import DIGEST_MASK, object_hash, part_hash, removal_hash
-from crdt_core.replica.discards import Discards
-from crdt_core.replica.round_robin import RoundRobin
-from crdt_core.replica.scan_index import ScanIndex
+from crdt_core.replica.objects import Objects
 from crdt_core.replica.sharded import sharded
-from crdt_core.types import View
-from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from collections.abc import Set as AbstractSet
 
     from crdt_core.codec.records import Record
-    from crdt_core.lattice.clocks import VersionVector
     from crdt_core.lattice.deltas import Address
-    from crdt_core.lattice.replica_index import DenseClock, PackedDot
-    from crdt_core.lattice.siblings import Payload, Siblings
+    from crdt_core.lattice.siblings import Siblings
     from crdt_core.replica.sharded import Gathered
-    from crdt_core.types import CrdtType
+    from crdt_core.types.object import Object
 
 __all__ = ["Catalogue"]
 
 
-class Catalogue:
-    """All objects of one replica.
+class Catalogue(Objects):
+    """The objects of one replica, whose changes are taken commit by commit.
 
-    `objects` maps each key to its head, the object that was made first there; `Object.chain` gives the type conflicts,
-    too. `digest` is the digest of the state at the last `take_changes`. `tombstones` maps the addresses with
-    tombstones to what each adds to `removals`, the sum of their hashes at that time. `expiring`
-    holds the keys that may have a deadline. `size` is the number of parts. `scan_index` orders and counts the keys.
-
-    `in_flight` maps each address that the last `take_changes` persists to the siblings that were there before. Once the
-    commit is confirmed, `Node.confirm` empties it: readers are shown the state after the commit from then on. The next
-    `take_changes` implies that the last commit is confirmed. `keys_in_flight` holds the keys whose own record the last
-    `take_changes` persists. `discards` takes what large work leaves behind.
+    `digest` is the digest of the state at the last `take_changes`. `in_flight` maps each address that the last
+    `take_changes` persists to the siblings that were there before. Once the commit is confirmed, `Node.confirm` empties
+    it: readers are shown the state after the commit from then on. The next `take_changes` implies that the last commit
+    is confirmed. `keys_in_flight` holds the keys whose own record the last `take_changes` persists.
     """
 
-    __slots__ = (
-        "_journal",
-        "_stale_keys",
-        "_watches",
-        "digest",
-        "discards",
-        "expiring",
-        "in_flight",
-        "keys_in_flight",
-        "objects",
-        "removals",
-        "replica_index",
-        "scan_index",
-        "size",
-        "tombstones",
-    )
+    __slots__ = ("digest", "in_flight", "keys_in_flight")
 
     def __init__(self) -> None:
-        self.replica_index = ReplicaIndex()
-        self.objects: SplitDict[Object] = SplitDict()
-        self.discards = Discards()
-        self.scan_index = ScanIndex(self.discards)
+        super().__init__()
         self.digest = 0
-        self.tombstones: RoundRobin[Address, int] = RoundRobin(checksum)
-        self.removals = 0
-        self.expiring: RoundRobin[bytes, None] = RoundRobin(crc32)
         self.in_flight: Gathered[tuple[bytes, str, bytes], Siblings] = {}
         self.keys_in_flight: Gathered[bytes, None] = {}
-        self.size = 0
-        self._watches: list[dict[Address, Siblings]] = []
-        self._journal: dict[tuple[bytes, str, bytes], Siblings] = {}
-        self._stale_keys: dict[bytes, None] = {}
-
-    def find(self, key: bytes, type_name: str) -> Object | None:
-        """Return the object of type `type_name` under `key`, or `None`."""
-        head = self.objects.get(key)
-        if head is None or head.type.name == type_name:
-            return head
-        if not head.type_conflicts:
-            return None
-        return next((other for other in head.type_conflicts if other.type.name == type_name), None)
-
-    def ensure(self, key: bytes, type_: CrdtType) -> Object:
-        """Return the object of type `type_` under `key`. It is made if there is none."""
-        found = self.find(key, type_.name)
-        if found is None:
-            found = Object(key, type_)
-            found.counted_hash = 0
-            self._add(found)
-            self._stale_keys[key] = None
-            if type_.attribute:
-                self.expiring[key] = None
-        return found
-
-    def _add(self, new: Object) -> None:
-        """Add an object to those under its key. It becomes the head if there are none, or only attributes."""
-        head = self.objects.setdefault(new.key, new)
-        if head is new:
-            self.scan_index.keys.add(new.key)
-        if head.type.attribute and not new.type.attribute:
-            self.objects[new.key], new.type_conflicts, head.type_conflicts = new, [head, *head.type_conflicts], ()
-        elif head is not new:
-            head.type_conflicts = [*head.type_conflicts, new]
-
-    def showing(self, key: bytes) -> list[Object]:
-        """Return the objects under `key` that show something. The first one prevails, the others are type conflicts."""
-        head = self.objects.get(key)
-        return head.showing() if head else []
-
-    def view(self, found: Object | None) -> View:
-        """Return what mutators and queries see of `found`. For `None`, that is an object without parts."""
-        return View(found.parts if found else {}, self.replica_index)
-
-    def addresses(self) -> Iterator[Address]:
-        """Yield the address of every part, and of the clears of every object that has some, in the order of a scan.
-
-        The catalogue may change while the caller iterates. An address that is added or removed meanwhile is yielded or
-        not; every other address is yielded once. Each step costs the same.
-        """
-        for key in self.scan_index.keys.walk():
-            head = self.objects.get(key)
-            for object_ in () if head is None else list(head.chain()):
-                if object_.clears:
-                    yield object_.key, object_.type.name, None
-                for part in object_.walk():
-                    yield object_.key, object_.type.name, part
-
-    def siblings(self, address: Address) -> dict[PackedDot, Payload]:
-        """Return the siblings of one part, or the clears of one object. The caller must not change the dict."""
-        key, type_name, part = address
-        found = self.find(key, type_name)
-        if found is None:
-            return {}
-        return found.clears if part is None else unfold(found.parts.get(part))
-
-    def listing(self, address: Address, siblings: Siblings) -> PatchPart:
-        """Return `siblings` of `address` in the form that a patch has them."""
-        unpack = self.replica_index.unpack
-        return PatchPart(*address, {unpack(dot): payload for dot, payload in unfold(siblings).items()})
-
-    def lacks(self, seen: DenseClock, address: Address) -> bool:
-        """Return whether a replica at clock `seen` lacks something of what stands at `address`."""
-        return any(not covered(dot, seen) for dot in self.siblings(address))
-
-    def watch(self) -> dict[Address, Siblings]:
-        """Return a dict that collects every address that changes from now on, in whatever way.
-
-        It maps the address to the siblings, or the clears, that were there before the first change. Each change costs
-        something extra until the dict is given to `unwatch`.
-        """
-        changed: dict[Address, Siblings] = {}
-        self._watches.append(changed)
-        return changed
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether a dict that `watch` returned still collects changes."""
-        return bool(self._watches)
-
-    def unwatch(self, changed: dict[Address, Siblings]) -> None:
-        """Stop collecting into `changed`, which `watch` returned. Idempotent."""
-        self._watches = [watched for watched in self._watches if watched is not changed]
-
-    def put(self, found: Object, part: bytes, siblings: Siblings) -> None:
-        """Set the siblings of `part` of `found`; `None` removes the part."""
-        self.put_at((found.key, found.type.name, part), found, siblings)
-
-    def put_at(self, address: tuple[bytes, str, bytes], found: Object, siblings: Siblings) -> None:
-        """Do the same as `put`, for a caller that has the address of the part at hand."""
-        parts, part = found.parts, address[2]
-        before = parts.get(part)
-        if before == siblings:
-            return
-        if found.counted_hash is None:
-            found.counted_hash = object_hash(found, self.replica_index)
-        if siblings is None:
-            del parts[part]
-            self.size -= 1
-            if self.scan_index.parts.kept:
-                self.scan_index.parts.remove(address)
-        else:
-            parts[part] = siblings
-            if before is None:
-                found.make_room()
-                self.size += 1
-                if self.scan_index.parts.kept:
-                    self.scan_index.parts.add(address)
-        self._journal.setdefault(address, before)
-        if type(before) is not tuple or type(siblings) is not tuple or type(before[1]) is not type(siblings[1]):
-            # Else the new payload shows, or is a tombstone, as the one before: a payload's type decides that.
-            self._note_change(address, found, before, siblings)
-        for changed in self._watches:
-            changed.setdefault(address, before)
-
-    def _note_change(self, address: Address, found: Object, before: Siblings, siblings: Siblings) -> None:
-        """Note whether the part shows now, and whether it has a tombstone."""
-        alive = shows(siblings)
-        self.set_live(found, found.live + alive - shows(before))
-        if not alive or type(siblings) is dict:
-            self._note_tombstone(address, has_tombstone(siblings))
-        elif self.tombstones.size:
-            self.removals -= self.tombstones.pop(address, 0)
-
-    def set_live(self, found: Object, live: int) -> None:
-        """Set how many parts of `found` show, and note whether its key shows."""
-        if (live > 0) is (found.live > 0):
-            found.live = live
-            return
-        head = self.objects[found.key]
-        before = bool(head.showing())
-        found.live = live
-        self.scan_index.note(found.key, before, bool(head.showing()))
-
-    def put_clears(self, found: Object, clears: dict[PackedDot, VersionVector]) -> None:
-        """Set the clears of `found`, as `{dot: deps}`."""
-        if clears != found.clears:
-            for changed in self._watches:
-                changed.setdefault((found.key, found.type.name, None), found.clears)
-            found.clears = clears
-            self._stale_keys[found.key] = None
-            self._note_tombstone((found.key, found.type.name, None), bool(clears))
 
     def adopt(self, head: Object) -> None:
         """Add the head of a key, with its type conflicts. They are persisted, and counted in the digest, already.
@@ -249,7 +57,7 @@ class Catalogue:
         For objects that were loaded from the store. The parts of collections must have been loaded, too. A key under
         which nothing is left goes with the next `take_changes`.
         """
-        self.objects[head.key] = head
+        self.heads[head.key] = head
         self.scan_index.adopt(head.key, bool(head.showing()))
         if all(object_.empty for object_ in head.chain()):
             self._stale_keys[head.key] = None
@@ -270,11 +78,11 @@ class Catalogue:
         index.shown_before, index.shown_taken = index.shown_taken, index.shown
         if self.tombstones.size:
             self._count_removals(journal, stale_keys)
-        changes, objects = Changes(), self.objects.dicts
+        changes, heads = Changes(), self.heads.dicts
         object_: Object | None = None
         for (key, type_name, part), before in journal.items():
             if object_ is None or object_.key != key or object_.type.name != type_name:
-                object_ = objects[crc32(key) & MASK][key]
+                object_ = heads[crc32(key) & MASK][key]
                 if object_.type.name != type_name:
                     object_ = self.find(key, type_name)
                     assert object_ is not None
@@ -286,7 +94,7 @@ class Catalogue:
                 self._take_part(object_, hash_, part, before, changes)
         state: list[bytes] = []
         for key in stale_keys:
-            head = objects[crc32(key) & MASK][key]
+            head = heads[crc32(key) & MASK][key]
             if not head.parts or head.type_conflicts or head.type.collection:
                 self._take_key(head, state, changes)
                 continue
@@ -330,7 +138,7 @@ class Catalogue:
                 assert found is not None
                 self._count_removal(address, found)
         for key in keys:
-            for object_ in self.objects[key].chain():
+            for object_ in self.heads[key].chain():
                 if object_.clears:
                     self._count_removal((key, object_.type.name, None), object_)
 
@@ -341,7 +149,7 @@ class Catalogue:
 
     def _take_hash(self, object_: Object, stale_keys: dict[bytes, None], changes: Changes) -> bytes:
         """Return the hash that holds the parts of a collection. If no parts are left, the hash is dropped."""
-        hash_ = parts_hash(self.objects[object_.key], object_)
+        hash_ = parts_hash(self.heads[object_.key], object_)
         if not object_.parts:
             changes.dropped[hash_] = None
             if object_.empty:
@@ -369,7 +177,7 @@ class Catalogue:
         assert key is not None
         if record is None:
             changes.removed.setdefault(STATE, []).append(key)
-            del self.objects[key]
+            del self.heads[key]
             self.scan_index.keys.remove(key)
         else:
             state.extend((key, record))
@@ -381,19 +189,12 @@ class Catalogue:
         self.digest += new - object_.counted_hash
         object_.counted_hash = new
 
-    def has_changed(self, keys: AbstractSet[bytes]) -> bool:
-        """Return whether something under one of `keys` has changed since the last `take_changes`.
-
-        The cost depends on what changed, not on the number of keys.
-        """
-        return any(key in keys for key, _, _ in self._journal) or not keys.isdisjoint(self._stale_keys)
-
     def records(self) -> Iterator[Record]:
         """Yield the records that persist the whole state, for a store that holds nothing.
 
         The catalogue must not change while the caller iterates.
         """
-        for head in self.objects.values():
+        for head in self.heads.values():
             yield object_record(head, self.replica_index)
             for object_ in head.chain():
                 if object_.type.collection:
@@ -405,9 +206,3 @@ class Catalogue:
             head.type_conflicts = [other for other in head.type_conflicts if not other.empty]
         if head.key in self.expiring and not any(o.type.attribute and not o.empty for o in head.chain()):
             self.expiring.pop(head.key, None)
-
-    def _note_tombstone(self, address: Address, present: bool) -> None:
-        if present:
-            self.tombstones.setdefault(address, 0)
-        elif self.tombstones.size:
-            self.removals -= self.tombstones.pop(address, 0)

@@ -86,7 +86,7 @@ class CommittedView:
 
     def keys(self) -> Iterator[bytes]:
         """Yield every key that holds anything, or held something at the last confirmed commit."""
-        objects = self._catalogue.objects
+        objects = self._catalogue.heads
         if not self._catalogue.in_flight:
             return iter(objects)
         self.follow()
@@ -94,7 +94,7 @@ class CommittedView:
 
     def head(self, key: bytes) -> Object | None:
         """Return the first object made under `key`; the objects of other types there are its `type_conflicts`."""
-        head = self._catalogue.objects.get(key)
+        head = self._catalogue.heads.get(key)
         if not self._catalogue.in_flight:
             return head
         self.follow()
@@ -137,7 +137,7 @@ class CommittedView:
                 if link.type.name == type_name:
                     _put_back(link, part, siblings)
         for key in large:
-            self._rewound[key] = _rewind(key, self._catalogue.objects.get(key), self._before[key])
+            self._rewound[key] = _rewind(key, self._catalogue.heads.get(key), self._before[key])
 
 
 class _PartsBefore(Mapping[bytes, "Siblings"]):

@@ -60,21 +60,21 @@ class Proof:
         """Return whether `size` is not the number of fields of `shelf`; false if that may have just changed."""
         touched = (*self._changed, *self._unconfirmed)
         if shelf is CATALOGUE:
-            return not touched and not self._unconfirmed_keys and size != len(self._catalogue.objects)
+            return not touched and not self._unconfirmed_keys and size != len(self._catalogue.heads)
         found = self._catalogue.find(*shelf)
         return all(key != shelf.key for key, _, _ in touched) and size != (len(found.parts) if found else 0)
 
 
 def collections_of(catalogue: Catalogue, key: bytes) -> list[Shelf]:
     """Return the hashes of the collections under `key`."""
-    head = catalogue.objects.get(key)
+    head = catalogue.heads.get(key)
     return [Shelf(key, object_.type.name) for object_, _ in object_hashes(head)] if head is not None else []
 
 
 def fields_of(catalogue: Catalogue, shelf: Shelf) -> Iterator[bytes]:
     """Iterate over the fields that `shelf` should have. Those that come or go meanwhile are left out, or not."""
     if shelf is CATALOGUE:
-        return catalogue.objects.walk()
+        return catalogue.heads.walk()
     found = catalogue.find(*shelf)
     return found.walk() if found is not None else iter(())
 
@@ -84,7 +84,7 @@ def hash_of(catalogue: Catalogue, shelf: Shelf) -> bytes | None:
     if shelf is CATALOGUE:
         return STATE
     found = catalogue.find(*shelf)
-    return parts_hash(catalogue.objects[shelf.key], found) if found is not None else None
+    return parts_hash(catalogue.heads[shelf.key], found) if found is not None else None
 
 
 def record_of(catalogue: Catalogue, shelf: Shelf, field: bytes) -> Record | None:
@@ -93,7 +93,7 @@ def record_of(catalogue: Catalogue, shelf: Shelf, field: bytes) -> Record | None
     A record without a value removes the field.
     """
     if shelf is CATALOGUE:
-        head = catalogue.objects.get(field)
+        head = catalogue.heads.get(field)
         return Record(STATE, field, None) if head is None else object_record(head, catalogue.replica_index)
     found = catalogue.find(*shelf)
-    return part_record(catalogue.objects[shelf.key], found, field, catalogue.replica_index) if found else None
+    return part_record(catalogue.heads[shelf.key], found, field, catalogue.replica_index) if found else None

@@ -84,7 +84,7 @@ class Replica(ReplicaState):
     def write(self, key: bytes, type_: CrdtType, part: bytes, payload: Payload) -> None:
         """Write one part, replacing all its siblings. The write shows here at once, elsewhere after the `commit`."""
         catalogue = self.catalogue
-        found = catalogue.objects.get(key)
+        found = catalogue.heads.get(key)
         if found is None or found.type is not type_:
             found = catalogue.ensure(key, type_)
         if not self.uncommitted:
@@ -121,7 +121,7 @@ class Replica(ReplicaState):
 
         Returns whether anything showed under `key` before.
         """
-        head = self.catalogue.objects.get(key)
+        head = self.catalogue.heads.get(key)
         if head is None:
             return False
         showing = bool(head.showing())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RoundRobin"]
 
-_SHARDS = 64
+_DICTS = 64
 
 _Key = TypeVar("_Key", bound="Hashable")
 _Value = TypeVar("_Value")
@@ -40,8 +40,8 @@ class RoundRobin(Generic[_Key, _Value]):
 
     def __init__(self, checksum: Callable[[_Key], int]) -> None:
         self._checksum = checksum
-        self._round: list[dict[_Key, _Value]] = [{} for _ in range(_SHARDS)]
-        self._next_round: list[dict[_Key, _Value]] = [{} for _ in range(_SHARDS)]
+        self._round: list[dict[_Key, _Value]] = [{} for _ in range(_DICTS)]
+        self._next_round: list[dict[_Key, _Value]] = [{} for _ in range(_DICTS)]
         self.size = 0
 
     def look(self, most: int) -> list[_Key]:
@@ -66,44 +66,31 @@ class RoundRobin(Generic[_Key, _Value]):
 
     def get(self, key: _Key, default: _Value) -> _Value:
         """Return the value of `key`, or `default`."""
-        number = self._checksum(key) % _SHARDS
-        shard = self._round[number]
-        return shard[key] if key in shard else self._next_round[number].get(key, default)
+        return self._place_of(key).get(key, default)
 
     def setdefault(self, key: _Key, default: _Value) -> _Value:
         """Return the value of `key`, which is `default` if there was none."""
-        number = self._checksum(key) % _SHARDS
-        shard = self._round[number]
-        if key in shard:
-            return shard[key]
-        shard = self._next_round[number]
-        before = len(shard)
-        found = shard.setdefault(key, default)
-        self.size += len(shard) - before
+        place = self._place_of(key)
+        before = len(place)
+        found = place.setdefault(key, default)
+        self.size += len(place) - before
         return found
 
     def pop(self, key: _Key, default: _Value) -> _Value:
         """Remove `key`, and return its value; return `default` if there was none."""
-        number = self._checksum(key) % _SHARDS
-        shard = self._round[number]
-        if key not in shard:
-            shard = self._next_round[number]
-        before = len(shard)
-        found = shard.pop(key, default)
-        self.size -= before - len(shard)
+        place = self._place_of(key)
+        before = len(place)
+        found = place.pop(key, default)
+        self.size -= before - len(place)
         return found
 
     def __setitem__(self, key: _Key, value: _Value) -> None:
-        number = self._checksum(key) % _SHARDS
-        shard = self._round[number]
-        if key not in shard:
-            shard = self._next_round[number]
-            self.size += key not in shard
-        shard[key] = value
+        place = self._place_of(key)
+        self.size += key not in place
+        place[key] = value
 
     def __contains__(self, key: _Key) -> bool:
-        number = self._checksum(key) % _SHARDS
-        return key in self._round[number] or key in self._next_round[number]
+        return key in self._place_of(key)
 
     def __iter__(self) -> Iterator[_Key]:
         return chain.from_iterable((*self._round, *self._next_round))
@@ -115,18 +102,24 @@ class RoundRobin(Generic[_Key, _Value]):
         """Return whether none of `keys` is there."""
         return not any(map(self.__contains__, keys))
 
-    def _put(self, shards: list[dict[_Key, _Value]], entries: list[tuple[_Key, _Value]]) -> None:
+    def _place_of(self, key: _Key) -> dict[_Key, _Value]:
+        """Return the dict that holds `key` or, if there is none, would take it."""
+        number = self._checksum(key) % _DICTS
+        place = self._round[number]
+        return place if key in place else self._next_round[number]
+
+    def _put(self, dicts: list[dict[_Key, _Value]], entries: list[tuple[_Key, _Value]]) -> None:
         checksum = self._checksum
         for key, value in entries:
-            shards[checksum(key) % _SHARDS][key] = value
+            dicts[checksum(key) % _DICTS][key] = value
 
 
-def _pop(shards: list[dict[_Key, _Value]], most: int) -> list[tuple[_Key, _Value]]:
-    """Take up to `most` entries out of `shards`. An emptied dict is replaced, as it would keep its memory."""
+def _pop(dicts: list[dict[_Key, _Value]], most: int) -> list[tuple[_Key, _Value]]:
+    """Take up to `most` entries out of `dicts`. An emptied dict is replaced, as it would keep its memory."""
     taken: list[tuple[_Key, _Value]] = []
-    for number, shard in enumerate(shards):
-        while shard and len(taken) < most:
-            taken.append(shard.popitem())
-        if not shard:
-            shards[number] = {}
+    for number, one in enumerate(dicts):
+        while one and len(taken) < most:
+            taken.append(one.popitem())
+        if not one:
+            dicts[number] = {}
     return taken

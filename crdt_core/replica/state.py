@@ -58,7 +58,7 @@ class ReplicaState:
         self.catalogue = Catalogue()
         self.replica_index = self.catalogue.replica_index
         """The replica ids behind the packed dots of this replica."""
-        self.head: Callable[[bytes], Object | None] = self.catalogue.objects.get
+        self.head: Callable[[bytes], Object | None] = self.catalogue.heads.get
         self._change_index_max = change_index_max
         self._change_index = ChangeIndex(change_index_max)
         self.uncommitted: Gathered[Address, Payload] = {}
@@ -118,7 +118,7 @@ class ReplicaState:
 
     def keys(self) -> Iterator[bytes]:
         """Iterate over the keys that hold anything, tombstones included."""
-        return iter(self.catalogue.objects)
+        return iter(self.catalogue.heads)
 
     def showing(self, key: bytes) -> list[Object]:
         """Return the objects under `key` that show something. The first one prevails, the others are type conflicts."""

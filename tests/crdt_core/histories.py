@@ -131,7 +131,7 @@ def values(replica: Replica) -> dict[tuple[bytes, str], Any]:
     """The value of everything live, type conflicts and attributes included."""
     return {
         (key, link.type.name): link.type.value(replica.catalogue.view(link))
-        for key, head in replica.catalogue.objects.items()
+        for key, head in replica.catalogue.heads.items()
         for link in head.chain()
         if link.live
     }
@@ -141,7 +141,7 @@ def lasting_state(replica: Replica) -> dict[Address, dict[Dot, Payload]]:
     """All that lasts: every live sibling, and what diminishes it."""
     unpack = replica.catalogue.replica_index.unpack
     state: dict[Address, dict[Dot, Payload]] = {}
-    for head in replica.catalogue.objects.values():
+    for head in replica.catalogue.heads.values():
         for link in head.chain():
             for part, siblings in link.parts.items():
                 if found := lasting(siblings):

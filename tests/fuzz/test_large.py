@@ -232,7 +232,7 @@ def test_a_patch_of_very_many_tiny_parts_takes_time_and_memory_in_proportion() -
         assert tracemalloc.get_traced_memory()[1] < 100 * len(small)
     finally:
         tracemalloc.stop()
-    assert len(machine.replica.catalogue.objects[b"k"].parts) == 20_000
+    assert len(machine.replica.catalogue.heads[b"k"].parts) == 20_000
 
 
 def test_clears_with_long_clocks_cost_what_their_bytes_cost() -> None:
@@ -247,7 +247,7 @@ def test_clears_with_long_clocks_cost_what_their_bytes_cost() -> None:
         machine.turn([PatchOffered(decode_patch(data), "token")], wall_ms=1, monotonic_ms=1)
 
     assert seconds(offer) < 10
-    assert len(machine.replica.catalogue.objects) == 100
+    assert len(machine.replica.catalogue.heads) == 100
 
 
 def test_a_large_base64_is_taken_or_refused_at_once() -> None:

@@ -159,10 +159,10 @@ def deep(history: History, replica: Replica) -> None:
     require(replica.digest == digest_from_scratch(replica), "the digest is that of the state", replica.id)
     require(set(replica.catalogue.tombstones) == tombstones(replica), "the index of tombstones is exact", replica.id)
     catalogue, index = replica.catalogue, replica.catalogue.scan_index
-    require(sorted(index.keys) == sorted(catalogue.objects), "the order of a scan has all keys", replica.id)
-    shown = sum(bool(head.showing()) and not key.startswith(RESERVED) for key, head in catalogue.objects.items())
+    require(sorted(index.keys) == sorted(catalogue.heads), "the order of a scan has all keys", replica.id)
+    shown = sum(bool(head.showing()) and not key.startswith(RESERVED) for key, head in catalogue.heads.items())
     require(index.shown == shown, "the count of keys is exact", replica.id)
-    for head in replica.catalogue.objects.values():
+    for head in replica.catalogue.heads.values():
         for link in head.chain():
             live = sum(map(shows, link.parts.values()))
             require(link.live == live, "the count of live parts is exact", f"{replica.id}, {link.key!r}")
@@ -190,7 +190,7 @@ def at_rest(world: World) -> None:
         require(not exchanging(process), "at rest no exchange is under way", host.name)
         require(set(replica.clock) <= set(members.active.values()), "at rest former ids are folded", _at(process))
         unsent = {id_.encode() for id_, fact in members.facts.items() if fact.reason in MAY_HAVE_UNSENT}
-        for head in replica.catalogue.objects.values():
+        for head in replica.catalogue.heads.values():
             for link in head.chain():
                 gone = [part for part, siblings in link.parts.items() if not shows(siblings)]
                 dead = [part for part in gone if link.type.owner(part) not in unsent]
@@ -209,7 +209,7 @@ def exchanging(process: Process) -> bool:
 def shown(replica: Replica) -> Shown:
     """All that shows, by key and type, type conflicts and attributes included, in the order in which types prevail."""
     return {
-        key: found for key, head in replica.catalogue.objects.items() if (found := values(head, replica.replica_index))
+        key: found for key, head in replica.catalogue.heads.items() if (found := values(head, replica.replica_index))
     }
 
 
@@ -224,7 +224,7 @@ def lasting_siblings(replica: Replica) -> dict[Address, dict[Dot, Any]]:
     unpack = replica.catalogue.replica_index.unpack
     return {
         (link.key, link.type.name, part): {unpack(dot): payload for dot, payload in found.items()}
-        for head in replica.catalogue.objects.values()
+        for head in replica.catalogue.heads.values()
         for link in head.chain()
         for part, siblings in link.parts.items()
         if (found := lasting(siblings))
@@ -234,7 +234,7 @@ def lasting_siblings(replica: Replica) -> dict[Address, dict[Dot, Any]]:
 def tombstones(replica: Replica) -> set[Address]:
     """Every address that holds a removal."""
     found: set[Address] = set()
-    for head in replica.catalogue.objects.values():
+    for head in replica.catalogue.heads.values():
         for link in head.chain():
             if link.clears:
                 found.add((link.key, link.type.name, None))
@@ -248,7 +248,7 @@ def digest_from_scratch(replica: Replica) -> int:
     """The digest of the same state, computed by a fresh catalogue."""
     fresh = Catalogue()
     fresh.replica_index = replica.catalogue.replica_index
-    for head in replica.catalogue.objects.values():
+    for head in replica.catalogue.heads.values():
         for link in head.chain():
             found = fresh.ensure(link.key, link.type)
             for part, siblings in link.parts.items():

@@ -24,7 +24,7 @@ def proofread(process: Process) -> None:
         return
     catalogue, differs = process.node.replica.catalogue, False
     proof = Proof(catalogue)
-    for shelf in [CATALOGUE, *(shelf for key in catalogue.objects for shelf in collections_of(catalogue, key))]:
+    for shelf in [CATALOGUE, *(shelf for key in catalogue.heads for shelf in collections_of(catalogue, key))]:
         found = process.host.store.hashes.get(hash_of(catalogue, shelf) or b"", {})
         fields = dict.fromkeys([*fields_of(catalogue, shelf), *found])
         wrong = proof.wrong(shelf, [(field, found.get(field)) for field in fields])

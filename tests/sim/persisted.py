@@ -56,7 +56,7 @@ def all_records(replica: Replica) -> Hashes:
     """The whole state as a store keeps it."""
     catalogue = replica.catalogue
     hashes: Hashes = {}
-    for head in catalogue.objects.values():
+    for head in catalogue.heads.values():
         records = [object_record(head, catalogue.replica_index)]
         for link, _ in object_hashes(head):
             records += [part_record(head, link, part, catalogue.replica_index) for part in link.parts]

@@ -3,7 +3,7 @@
 A heartbeat says `"format": 1`; that of 0.1.0 says nothing. Until this worker has heard so of every member, the replica
 is `cautious`: it writes no shares of fractions and no carried deadlines. A member of 0.1.0 would set aside what it
 cannot read, and take nothing after it until it is upgraded. So a member that was never heard counts as one of 0.1.0,
-from the turn on that makes it a member (`crdt_core.node.readers`). What was heard outlives the worker.
+from the turn on that makes it a member (`crdt_core.node.upgraded`). What was heard outlives the worker.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Formats:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._upgraded: set[str] = {*(node.readers.nodes or ())}
+        self._upgraded: set[str] = {*(node.upgraded.nodes or ())}
         self.decide()
 
     def note(self, peer: str, fields: Mapping[str, Any]) -> None:
@@ -41,4 +41,4 @@ class Formats:
     def decide(self) -> None:
         """Let the node be cautious unless all of its peers are known to be upgraded. Whoever has left is forgotten."""
         self._upgraded.intersection_update(self._node.peers)
-        self._node.readers.note(frozenset(self._upgraded))
+        self._node.upgraded.note(frozenset(self._upgraded))

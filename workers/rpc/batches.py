@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["Batches"]
 
 _MESSAGE_BYTES = "limits.message_bytes_max"
+_LINGER_S = 0.2
 _FRAME_BYTES = 6
 """The bytes of a result besides its content: its tag and its length."""
 
@@ -142,7 +143,7 @@ class Batches:
         self._limits = limits
         self._options = command_options(limits)
         self._under_way = 0
-        self._reading: set[asyncio.Task[None]] = set()
+        self._streams: dict[asyncio.Task[None], asyncio.Task[None]] = {}  # what reads each, by what answers it
         self._closing = False
 
     async def alone(self, request: pb.BatchRequest) -> pb.BatchResponse:
@@ -160,23 +161,31 @@ class Batches:
         """Answer the batches of a stream in their order, until the client has sent all. Raises `Stopping`."""
         if not self._closing:
             stream = _Stream(self, context, self._limits)
-            reading = asyncio.create_task(stream.read())
-            self._reading.add(reading)
+            reading, answering = asyncio.create_task(stream.read()), asyncio.create_task(stream.answer())
+            self._streams[answering] = reading
             try:
-                await stream.answer()
+                await answering
                 if not self._closing:
                     await reading  # it has ended; if it has failed, this call fails, too
             finally:
-                self._reading.discard(reading)
-                await end([reading])
+                await end([reading, answering])
+                del self._streams[answering]
         if self._closing:
             raise Stopping(f"{SHUTTING_DOWN}; try another node, or again")
 
-    def close(self) -> None:
-        """Stop reading streams. Each ends once every batch read from it has its answer."""
+    async def close(self, patience_s: float) -> None:
+        """Stop reading streams, and wait until all have ended, `patience_s` at most.
+
+        Each ends once every batch read from it has its answer. Their clients are given a moment to read the answers: a
+        client that is still sending when its connection is closed loses what it has not read.
+        """
         self._closing = True
-        for reading in self._reading:
+        if not self._streams:
+            return
+        for reading in self._streams.values():
             reading.cancel()
+        await asyncio.wait(self._streams, timeout=patience_s)
+        await asyncio.sleep(_LINGER_S)
 
     def submit(self, request: pb.BatchRequest | None, told: Callable[[Answer], None], *, at_once: bool) -> None:
         """Do the request and give the response, or the error, to `told`. `at_once`: a batch of reads needs no turn."""

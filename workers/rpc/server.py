@@ -96,7 +96,7 @@ class GrpcFace:
         if self._following is not None:
             await end([self._following])
         await self._health.enter_graceful_shutdown()
-        self._batches.close()
+        await self._batches.close(_STOP_GRACE_S)
         await self._server.stop(_STOP_GRACE_S)
 
     async def _follow_writability(self) -> None:

@@ -379,7 +379,7 @@ class Store:
         reached = await self._send_staged(self._rest_of_refill(node, commit, header), commit)
         if reached == turn:
             node.counts["repersisted"] += 1
-            log.warning("redis_refilled", node=self.keys.node, turn=turn, objects=len(node.replica.catalogue.objects))
+            log.warning("redis_refilled", node=self.keys.node, turn=turn, objects=len(node.replica.catalogue.heads))
         return reached
 
     def _rest_of_refill(self, node: Node, commit: Commit, header: dict[str, bytes]) -> list[RedisCommand]:

@@ -24,7 +24,7 @@ All keys of a node share the hash tag `{node}`, so a node fits into one slot of 
                                           round     report of the last gossip round
                                           compacted_ms, waiting (tombstones, and the members that hold them back),
                                           absent (milliseconds per member that is away): of the last compaction
-                                          readers   the ids of the peers that can read all that this version writes
+                                          upgraded  the ids of the peers that can read all that this version writes
     deltaic:{n1}:state          hash    the catalogue, a field per key: see `crdt_core.codec.records`
     deltaic:{n1}:obj:<key>      hash    one collection, a field per part
     deltaic:{n1}:rival:<type>:<key>     the same for an object in a type conflict: another type under the same key

@@ -145,7 +145,7 @@ class Life:
             departed=start.departed,
         )
         node.stability.restore(self._store.header)
-        node.readers.restore(self._store.header)
+        node.upgraded.restore(self._store.header)
         return start, node
 
     async def _serve(self, node: Node, start: Start, *, takeover: bool) -> None:
@@ -180,7 +180,7 @@ class Life:
         if not await done_before(self._stop, reading_links):
             log.info("node_stopped", node=name, during="reading the links")
             return
-        log.info("replica_loaded", node=name, replica=node.replica.id, objects=len(node.replica.catalogue.objects))
+        log.info("replica_loaded", node=name, replica=node.replica.id, objects=len(node.replica.catalogue.heads))
         _exempt_replica_from_gc()
         turns = asyncio.create_task(mailbox.run())
         serving = asyncio.Event()

@@ -74,7 +74,7 @@ def test_an_object_comes_back_from_its_record_with_rivals_and_clears() -> None:
     perform(other, Operation(b"\xffk", "lwwregister", "set", b"\xfe", Stamp(3, 0)))
     other.commit(NOW)
     one.join(other.patch(None, NOW))
-    head = one.catalogue.objects[b"\xffk"]
+    head = one.catalogue.heads[b"\xffk"]
     record = object_record(head, one.catalogue.replica_index)
     assert record.value is not None
     replica_index = ReplicaIndex()
@@ -126,7 +126,7 @@ def with_conflict() -> Replica:
 
 def test_a_collection_and_its_type_conflict_keep_their_parts_in_hashes_of_their_own() -> None:
     replica = with_conflict()
-    head = replica.catalogue.objects[b"k"]
+    head = replica.catalogue.heads[b"k"]
     (conflict,) = head.type_conflicts
     assert list(object_hashes(head)) == [(head, b"obj:k"), (conflict, b"rival:gset:k")]
     assert parts_hash(head, conflict) == b"rival:gset:k"
@@ -140,7 +140,7 @@ def test_a_collection_and_its_type_conflict_keep_their_parts_in_hashes_of_their_
 def test_a_key_under_which_nothing_is_left_has_its_record_removed() -> None:
     replica = Replica("n1")
     replica.catalogue.ensure(b"k", ORSET)
-    assert object_record(replica.catalogue.objects[b"k"], replica.replica_index) == Record(STATE, b"k", None)
+    assert object_record(replica.catalogue.heads[b"k"], replica.replica_index) == Record(STATE, b"k", None)
 
 
 def test_changes_are_grouped_by_hash_and_list_the_same_records() -> None:

@@ -144,9 +144,9 @@ def test_the_sweep_leaves_nothing_behind(fleet: Fleet) -> None:
     for site in fleet.sites:
         site.replica.stabilise(site.replica.clock, 1000)
         site.replica.take_changes()
-        assert list(site.replica.catalogue.objects) == [b"k"]
+        assert list(site.replica.catalogue.heads) == [b"k"]
         assert not site.replica.catalogue.expiring
-        assert not site.replica.catalogue.objects[b"k"].type_conflicts
+        assert not site.replica.catalogue.heads[b"k"].type_conflicts
 
 
 KEYS = [f"k{n}" for n in range(30)]

@@ -155,7 +155,7 @@ def test_what_an_id_that_leaves_wrote_last_meets_the_removals_that_it_had_not_se
     fold(fleet)
     assert [fleet.value(name, b"hits") for name in ("n2", "n3", "n4")] == [1, 1, 1]
     assert not fleet.value("n3", b"bans")
-    assert b"bans" not in fleet.nodes["n3"].replica.catalogue.objects, "the removal is forgotten in the end"
+    assert b"bans" not in fleet.nodes["n3"].replica.catalogue.heads, "the removal is forgotten in the end"
     agree(fleet, "n2", "n3", "n4")
 
 

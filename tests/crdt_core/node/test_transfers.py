@@ -113,7 +113,7 @@ def test_a_turn_looks_at_a_bounded_number_of_parts_and_tells_how_far_it_is() -> 
 
 def restored_without_index(net: Net) -> Node:
     replica, before = Replica("n2", founders=net.names), net["n2"].replica
-    replica.restore(before.clock, before.stable, before.digest, list(before.catalogue.objects.values()))
+    replica.restore(before.clock, before.stable, before.digest, list(before.catalogue.heads.values()))
     replica.catalogue.replica_index = before.catalogue.replica_index
     options = NodeOptions(exchange_timeout_ms=TIMEOUT_MS, chunk_bytes=CHUNK_BYTES, looks_per_chunk=100)
     return Node("n2", replica, "first", options=options)
@@ -361,5 +361,5 @@ def test_that_there_is_nothing_of_an_object_does_not_make_one() -> None:
     replica = Replica("n1")
     parts = (PatchPart(b"set", "orset", b"a", {}), PatchPart(b"set", "orset", None, {}))
     assert replica.join(Patch("n2", VersionVector(), VersionVector(n2=1), VersionVector(), NOW, parts)) == 0
-    assert not replica.catalogue.objects
+    assert not replica.catalogue.heads
     assert not replica.take_changes()

@@ -6,11 +6,9 @@ import pytest
 
 from crdt_core.codec.records import STATE, Record
 from crdt_core.lattice.clocks import VersionVector
-from crdt_core.lattice.siblings import TOMBSTONE
 from crdt_core.replica.catalogue import Catalogue
-from crdt_core.types import EXPIRY, GSET, ORSET, PNCOUNTER, SLOT
+from crdt_core.types import GSET, ORSET, PNCOUNTER
 from crdt_core.types.counters import Share
-from crdt_core.types.expiry import Until
 from crdt_core.types.object import Object
 from tests.crdt_core.histories import Store, replay
 
@@ -26,78 +24,6 @@ def catalogue() -> Catalogue:
     made.take_changes()
     made.in_flight = {}
     return made
-
-
-def test_a_part_counts_as_live_while_it_shows_something(catalogue: Catalogue) -> None:
-    fruit, dot = catalogue.ensure(KEY, ORSET), catalogue.replica_index.pack
-    assert (fruit.live, catalogue.size, list(catalogue.tombstones)) == (1, 1, [])
-    catalogue.put(fruit, b"apple", (dot("n1", 2), TOMBSTONE))
-    assert (fruit.live, catalogue.size, list(catalogue.tombstones)) == (0, 1, [APPLE])
-    catalogue.put(fruit, b"apple", {dot("n1", 2): TOMBSTONE, dot("n2", 1): True})
-    assert (fruit.live, catalogue.size, list(catalogue.tombstones)) == (1, 1, [APPLE])
-    catalogue.put(fruit, b"apple", dot("n1", 3))
-    assert (fruit.live, catalogue.size, list(catalogue.tombstones)) == (1, 1, [])
-    catalogue.put(fruit, b"apple", None)
-    assert (fruit.live, catalogue.size, list(catalogue.tombstones)) == (0, 0, [])
-
-
-def test_clears_are_removals_that_wait_to_be_forgotten(catalogue: Catalogue) -> None:
-    fruit = catalogue.ensure(KEY, ORSET)
-    catalogue.put_clears(fruit, {catalogue.replica_index.pack("n1", 2): VersionVector(n1=1)})
-    assert list(catalogue.tombstones) == [(KEY, "orset", None)]
-    assert list(catalogue.addresses()) == [(KEY, "orset", None), APPLE]
-    catalogue.put_clears(fruit, {})
-    assert not catalogue.tombstones
-
-
-def test_the_head_of_a_key_lists_the_objects_of_other_types(catalogue: Catalogue) -> None:
-    fruit, counter = catalogue.ensure(KEY, ORSET), catalogue.ensure(KEY, PNCOUNTER)
-    assert list(catalogue.objects[KEY].chain()) == [fruit, counter]
-    assert catalogue.find(KEY, "pncounter") is counter
-    assert catalogue.find(KEY, "gset") is None
-    assert catalogue.find(b"nuts", "orset") is None
-    assert catalogue.showing(KEY) == [fruit], "the counter shows nothing yet"
-    assert catalogue.ensure(KEY, PNCOUNTER) is counter
-
-
-def test_an_attribute_is_never_the_head(catalogue: Catalogue) -> None:
-    """A deadline may arrive before the object that it is about; the object's parts are then found all the same."""
-    expiry = catalogue.ensure(b"nuts", EXPIRY)
-    catalogue.put(expiry, SLOT, (catalogue.replica_index.pack("n2", 1), Until(5)))
-    nuts = catalogue.ensure(b"nuts", GSET)
-    assert list(catalogue.objects[b"nuts"].chain()) == [nuts, expiry]
-    assert list(catalogue.expiring) == [b"nuts"]
-
-
-def test_a_watch_collects_what_was_there_before_every_change_until_it_ends(catalogue: Catalogue) -> None:
-    fruit, dot = catalogue.ensure(KEY, ORSET), catalogue.replica_index.pack
-    changed, other = catalogue.watch(), catalogue.watch()
-    catalogue.put(fruit, b"apple", catalogue.objects[KEY].parts[b"apple"])
-    assert changed == {}, "nothing has changed"
-    catalogue.put(fruit, b"pear", dot("n1", 2))
-    catalogue.put_clears(fruit, {dot("n1", 3): VersionVector(n1=2)})
-    catalogue.put(fruit, b"pear", dot("n1", 4))
-    assert changed == other == {(KEY, "orset", b"pear"): None, (KEY, "orset", None): {}}
-    catalogue.unwatch(changed)
-    catalogue.unwatch(changed)
-    catalogue.put(fruit, b"apple", None)
-    assert APPLE not in changed
-    assert APPLE in other
-    catalogue.unwatch(other)
-    assert not catalogue.is_watched
-
-
-def test_the_addresses_can_be_read_while_they_change(catalogue: Catalogue) -> None:
-    fruit = catalogue.ensure(KEY, ORSET)
-    for number in range(5):
-        catalogue.put(fruit, b"%d" % number, catalogue.replica_index.pack("n1", 2 + number))
-    walk = catalogue.addresses()
-    assert next(walk) == APPLE
-    catalogue.put(fruit, b"3", None)
-    catalogue.put(catalogue.ensure(b"nuts", ORSET), b"new", catalogue.replica_index.pack("n1", 9))
-    left = [address[2] for address in walk if address[0] == KEY]
-    assert len(left) == len(set(left))
-    assert set(left) >= {b"0", b"1", b"2", b"4"}
 
 
 def test_what_is_in_flight_is_what_was_there_before(catalogue: Catalogue) -> None:
@@ -153,7 +79,7 @@ def test_the_records_of_everything_make_the_same_store_as_the_changes_did(catalo
 def test_an_object_of_which_nothing_is_left_goes_with_its_records(catalogue: Catalogue) -> None:
     catalogue.put(catalogue.ensure(KEY, ORSET), b"apple", None)
     assert list(catalogue.take_changes()) == [Record(STATE, KEY, None), Record(b"obj:fruit", None, None)]
-    assert catalogue.objects == {}
+    assert catalogue.heads == {}
     assert catalogue.digest == 0
 
 

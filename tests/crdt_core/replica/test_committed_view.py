@@ -100,7 +100,7 @@ def test_a_key_whose_object_is_forgotten_in_the_turn_is_still_read_as_it_was() -
     assert value(confirmed, b"s") is None
     n1.stabilise(n1.clock, PLENTY)
     n1.take_changes()
-    assert not n1.catalogue.objects
+    assert not n1.catalogue.heads
     assert value(confirmed, b"s") is None
 
 

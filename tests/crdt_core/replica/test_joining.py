@@ -82,7 +82,7 @@ def test_a_delta_of_one_replica_id_too_many_changes_nothing() -> None:
         catalogue.replica_index.index(f"m{number}")
     with pytest.raises(Malformed):
         write(catalogue, Dot("n2", 1), VersionVector(), b"apple")
-    assert catalogue.objects == {}
+    assert catalogue.heads == {}
 
 
 def test_a_part_that_a_patch_does_not_list_stays_unless_the_patch_is_a_full_state() -> None:
@@ -125,7 +125,7 @@ def test_a_clear_and_a_part_of_one_patch_are_joined_in_that_order() -> None:
 def test_an_empty_listing_makes_no_object() -> None:
     catalogue = Catalogue()
     assert join(catalogue, VersionVector(), VersionVector(n2=1), PatchPart(KEY, "orset", b"apple", {})) == {}
-    assert catalogue.objects == {}
+    assert catalogue.heads == {}
 
 
 @pytest.mark.parametrize("name", TYPES)

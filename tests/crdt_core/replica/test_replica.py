@@ -316,4 +316,4 @@ def test_a_patch_part_that_says_nothing_new_leaves_no_empty_object_behind() -> N
     forgotten = PatchPart(b"gone", "gset", b"x", {Dot("n1", 1): True})
     n1.join(Patch("n2", VersionVector(), n1.clock.copy(), VersionVector(), NOW, (forgotten,)))
     n1.take_changes()
-    assert n1.catalogue.objects.keys() == {b"s"}
+    assert n1.catalogue.heads.keys() == {b"s"}

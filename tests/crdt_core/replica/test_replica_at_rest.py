@@ -105,7 +105,7 @@ def test_adding_and_removing_for_ever_leaves_nothing() -> None:
         replay(store, n1.take_changes())
         assert len(n1.patch(None, NOW).parts) == 0
     assert store == {}
-    assert not n1.catalogue.objects
+    assert not n1.catalogue.heads
     assert not n1.catalogue.tombstones
     assert n1.changed_since(n1.clock) == []
     assert n1.changed_since(VersionVector()) is None, "the change index has forgotten what every replica has"

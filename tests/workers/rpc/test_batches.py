@@ -431,13 +431,16 @@ async def test_a_stream_is_read_on_only_when_something_of_it_was_answered(limits
     mailbox.held[0](pb.BatchResponse(), None)
     await settled()
     assert (len(context.answers), context.read_so_far) == (2, expected + 2)
-    batches.close()
+    closing = asyncio.create_task(batches.close(patience_s=30))
     await settled()
     for on_reply in mailbox.held[2:]:
+        assert not closing.done(), "a connection that is closed too early takes answers along that are not read yet"
         on_reply(pb.BatchResponse(), None)
+        await settled()
     with pytest.raises(Stopping):
         await stream
     assert len(context.answers) == context.read_so_far == expected + 2
+    await closing
 
 
 async def test_batches_of_a_stream_that_wait_share_a_commit() -> None:
@@ -447,10 +450,11 @@ async def test_batches_of_a_stream_that_wait_share_a_commit() -> None:
     stream = asyncio.create_task(batches.stream(context))  # type: ignore[arg-type]
     await wait_until_async(store.committing.is_set, what="the first commit")
     await wait_until_async(lambda: context.read_so_far == 9, what="as many as may be under way")
-    batches.close()
+    closing = asyncio.create_task(batches.close(patience_s=30))
     await end(mailbox, turns, store)
     with pytest.raises(Stopping):
         await stream
+    await closing
     assert [answer.results[0].increment_counter.value for answer in context.answers] == list(range(1, 10))
     assert store.turn == 2
 

@@ -52,7 +52,7 @@ async def test_an_empty_redis_is_an_empty_replica(server: ValkeyServer) -> None:
     server.client().flushdb()
     replica = Replica("n1")
     header = await load(server.url, replica)
-    assert (header.turn, replica.clock, len(replica.catalogue.objects)) == (0, {}, 0)
+    assert (header.turn, replica.clock, len(replica.catalogue.heads)) == (0, {}, 0)
 
 
 @pytest.mark.parametrize(

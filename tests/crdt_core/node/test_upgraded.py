@@ -7,7 +7,7 @@ import pytest
 from crdt_core.membership.changes import AddMember, RemoveMember
 from crdt_core.node.events import Call, Tick
 from crdt_core.node.node import Node
-from crdt_core.node.readers import FIELD
+from crdt_core.node.upgraded import FIELD
 from crdt_core.replica.replica import Replica
 
 ALL = frozenset({"n2", "n3"})
@@ -16,7 +16,7 @@ ALL = frozenset({"n2", "n3"})
 def node_with(header: dict[str, bytes]) -> Node:
     """A node of three that has just started, with what it had persisted."""
     node = Node("n1", Replica("n1", founders=("n1", "n2", "n3")), "s")
-    node.readers.restore(header)
+    node.upgraded.restore(header)
     return node
 
 
@@ -28,29 +28,29 @@ def test_a_node_that_starts_while_a_peer_is_away_goes_on_with_what_it_knew_of_it
     """It wrote fractions whole until that peer was back, and one of two concurrent INCRBYFLOAT was lost."""
     first = node_with({})
     assert first.replica.cautious
-    first.readers.note(ALL)
+    first.upgraded.note(ALL)
     kept = persisted(first)
     assert kept == b'["n2","n3"]'
     again = node_with({FIELD: kept})
-    assert again.readers.nodes == ALL
+    assert again.upgraded.nodes == ALL
     assert not again.replica.cautious
 
 
 def test_it_is_persisted_once() -> None:
     node = node_with({})
     for _ in range(2):
-        node.readers.note(ALL)
+        node.upgraded.note(ALL)
     assert persisted(node) is not None
-    node.readers.note(ALL)
+    node.upgraded.note(ALL)
     assert persisted(node) is None
     again = node_with({FIELD: b'["n2","n3"]'})
-    again.readers.note(ALL)
+    again.upgraded.note(ALL)
     assert persisted(again) is None
 
 
 def test_who_has_come_back_with_another_id_is_heard_anew() -> None:
     node = node_with({FIELD: b'["n2","n3-beef"]'})
-    assert node.readers.nodes == {"n2"}
+    assert node.upgraded.nodes == {"n2"}
     assert node.replica.cautious
 
 
@@ -58,7 +58,7 @@ def test_who_has_left_is_no_longer_persisted() -> None:
     node = node_with({FIELD: b'["n2","n3"]'})
     node.turn([Call(RemoveMember("n3"), "token")], 1, 0)
     assert not node.replica.cautious
-    node.readers.note(frozenset({"n2"}))
+    node.upgraded.note(frozenset({"n2"}))
     assert persisted(node) == b'["n2"]'
     node.turn([Call(AddMember("n3", "", "", "0a"), "token")], 1, 0)
     node.turn([Tick()], 1, 0)
@@ -68,8 +68,8 @@ def test_who_has_left_is_no_longer_persisted() -> None:
 @pytest.mark.parametrize("kept", [b"", b"no JSON", b"7", b"{}", b"[7,null,[]]"])
 def test_what_is_no_list_of_ids_says_nothing(kept: bytes) -> None:
     node = node_with({FIELD: kept})
-    assert node.readers.nodes in (None, frozenset())
-    node.readers.note(ALL)
+    assert node.upgraded.nodes in (None, frozenset())
+    node.upgraded.note(ALL)
     assert not node.replica.cautious
 
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from crdt_core.membership.membership import Membership
     from crdt_core.replica.replica import Replica
 
-__all__ = ["FIELD", "Readers"]
+__all__ = ["FIELD", "Upgraded"]
 
-FIELD = "readers"
+FIELD = "upgraded"
 """The field of the header, a list of replica ids as JSON."""
 
 
-class Readers:
+class Upgraded:
     """Has `replica` be cautious while a peer in `membership` may not be able to read everything.
 
     `nodes` can read everything, as far as was heard; `None` where nobody listens: then all can. `unkept` is what the
