@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from bench.baseline import VERSION
 from bench.cases import CASES
 from bench.load import tool
 from bench.machine import busy, commit, described
@@ -70,6 +71,7 @@ class Bench:
     def _take(self, name: str, figures: list[Figure]) -> None:
         for figure in figures:
             beside = "" if figure.ratio is None else f", {figure.ratio:.2f} of {figure.against}"
+            beside += "" if figure.factor is None else f", {figure.factor:.2f} times {VERSION}"
             self._say.print(f"{figure.what}: {rounded(figure.ours_median)} {figure.unit}{beside}", soft_wrap=True)
         self._figures += figures
         if self._results is not None and self._output is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crdt_core.errors import CallerError, WorldError
 
-__all__ = ["MeasurementFailed", "ProcessFailed", "ResultsUnreadable", "ToolMissing"]
+__all__ = ["BaselineMissing", "MeasurementFailed", "ProcessFailed", "ResultsUnreadable", "ToolMissing"]
 
 
 class ToolMissing(WorldError):
@@ -13,6 +13,17 @@ class ToolMissing(WorldError):
     def __init__(self, names: tuple[str, ...], remedy: str) -> None:
         super().__init__(f"there is no {' or '.join(names)} on the PATH: {remedy}")
         self.names = names
+
+
+class BaselineMissing(WorldError):
+    """This repository does not have the commit of the baseline."""
+
+    def __init__(self, version: str, commit: str) -> None:
+        super().__init__(
+            f"Deltaic {version} is commit {commit}, which git does not find here: "
+            "measure in a clone of the whole history (git fetch --unshallow)"
+        )
+        self.commit = commit
 
 
 class ProcessFailed(WorldError):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 from redis import Redis
 from redis.exceptions import RedisError
 
+from bench import baseline
 from bench.errors import ProcessFailed
 from workers.config.embedded_server import HOST
 from workers.config.protection import ValkeySettings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HOST", "Process", "Server", "Site", "Worker", "wait_until"]
 
+ROOT = Path(__file__).parents[1]
 READY_S = 60.0
 ENDING_S = 20.0
 LOOK_EVERY_S = 0.005
@@ -49,11 +51,15 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
 
 
 class Process:
-    """A program that answers the Redis protocol on `port`, and writes what it says to `log`."""
+    """A program that answers the Redis protocol on `port`, and writes what it says to `log`.
 
-    def __init__(self, name: str, command: Sequence[str], port: int, log: Path) -> None:
+    `code`: where Python finds its modules, if it is a Python program.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], port: int, log: Path, *, code: Path = ROOT) -> None:
         self.name = name
         self.port = port
+        self._code = code
         self._command = command
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,7 +69,13 @@ class Process:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, process_group=0
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=self._code,
+                process_group=0,
             )
         return self
 
@@ -174,26 +186,35 @@ class Site:
 
     def fleet(self, nodes: int = 1, appendfsync: str | None = None) -> list[Worker]:
         """The running workers of a fleet, each on a Valkey of its own."""
-        servers = {f"n{i + 1}": self.server(f"n{i + 1}", appendfsync) for i in range(nodes)}
+        return self._fleet("fleet", ROOT, nodes, appendfsync)
+
+    def baseline_fleet(self, nodes: int = 1, appendfsync: str | None = None) -> list[Worker]:
+        """The same of the baseline (`bench.baseline`). Raises `BaselineMissing`."""
+        code = baseline.unpack(self._directory / f"deltaic-{baseline.VERSION}")
+        return self._fleet("baseline", code, nodes, appendfsync)
+
+    def _fleet(self, title: str, code: Path, nodes: int, appendfsync: str | None) -> list[Worker]:
+        servers = {f"n{i + 1}": self.server(f"{title}-n{i + 1}", appendfsync) for i in range(nodes)}
         ports = {name: self._port() for name in servers}
         addresses = {name: f"{HOST}:{self._port()}" for name in servers}
         tables = [
             f'[nodes.{name}]\ngrpc = "{addresses[name]}"\nresp = "{HOST}:{ports[name]}"\nredis = "{server.url}"\n'
             for name, server in servers.items()
         ]
-        file = self._directory / "fleet.toml"
+        file = self._directory / f"{title}.toml"
         file.write_text("\n".join([*tables, "[valkey]\nembedded = false\n"]), "utf-8")
-        workers = [self._worker(name, file, ports[name], server, addresses[name]) for name, server in servers.items()]
+        workers = []
+        for name, server in servers.items():
+            what = ("--file", str(file), "replica", name, "--log-level", "warning")
+            command = [sys.executable, "-m", "workers.cli", *what]
+            log = self._directory / f"{title}-{name}.log"
+            worker = Worker(f"{name} of {title}", command, ports[name], log, code=code)
+            worker.server, worker.grpc, worker.fleet_file = server, addresses[name], file
+            workers.append(worker)
         for worker in workers:
             self._cleanup.callback(worker.stop)
             worker.start()
         return [worker.wait_until_ready() for worker in workers]
-
-    def _worker(self, name: str, file: Path, port: int, server: Server, grpc: str) -> Worker:
-        command = [sys.executable, "-m", "workers.cli", "--file", str(file), "replica", name, "--log-level", "warning"]
-        worker = Worker(name, command, port, file.with_name(f"{name}.log"))
-        worker.server, worker.grpc, worker.fleet_file = server, grpc, file
-        return worker
 
     def _begin(self, process: Process) -> None:
         self._cleanup.callback(process.stop)

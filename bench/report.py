@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from bench.baseline import VERSION
 from bench.figures import TARGETS, reached
 
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
     from bench.figures import Figure
 
-__all__ = ["bars", "chart", "markdown", "rounded", "table"]
+__all__ = ["HEADINGS", "bars", "chart", "markdown", "rounded", "table"]
 
-HEADINGS = ("", "unit", "Deltaic", "beside", "ratio", "rounds", "target", "reached")
-LEFT = {0, 1, 7}
+HEADINGS = ("", "unit", "Deltaic", VERSION, "factor", "beside", "ratio", "rounds", "target", "reached")
+LEFT = {0, 1, 9}
 WHOLE = 50  # characters of a bar that says: as fast as raw Valkey
 CHART_WIDTH = 120
 MARK = "┃"
-TITLE = f"requests a second, as a share of raw Valkey's; {MARK} is the target"
+TITLE = f"requests a second, as a share of raw Valkey's; {MARK} is that of {VERSION}"
 
 
 def table(figures: Iterable[Figure]) -> Table:
@@ -50,6 +51,8 @@ def _row(figure: Figure) -> tuple[str, ...]:
         figure.what + (f" (beside: {figure.against})" if figure.other and figure.against != "raw Valkey" else ""),
         figure.unit,
         rounded(figure.ours_median),
+        "" if figure.base_median is None else rounded(figure.base_median),
+        "" if figure.factor is None else f"{figure.factor:.2f}",
         "" if figure.other_median is None else rounded(figure.other_median),
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
         "" if spread is None else " to ".join(map(rounded, spread)),
@@ -75,11 +78,11 @@ def bars(figures: Iterable[Figure]) -> Text:
 
 
 def _bar(figure: Figure, width: int) -> Text:
-    target, ratio = TARGETS.get(figure.name), figure.ratio or 0.0
+    ratio = figure.ratio or 0.0
     length = min(round(ratio * WHOLE), WHOLE)
     bar = Text("▇" * length + "·" * (WHOLE - length), style=_colour(figure))
-    if target is not None:
-        mark = round(target.bound * WHOLE)
+    if figure.factor:
+        mark = round(ratio / figure.factor * WHOLE)
         bar = Text.assemble(bar[:mark], (MARK, "bold"), bar[mark + 1 :])
     return Text.assemble(f"{figure.what:<{width}}  ", bar, f"  {ratio:.2f}")
 

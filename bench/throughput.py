@@ -1,6 +1,6 @@
-"""Requests a second of a worker beside those of a raw Valkey of the same version and the same persistence.
+"""Requests a second of a worker beside those of a raw Valkey of the same version and persistence, and of Deltaic 0.1.0.
 
-Both run all the time; rounds alternate, so that whatever else the machine does meets both. A first round, which fills
+All run all the time; rounds alternate, so that whatever else the machine does meets all. A first round, which fills
 the keys and tells how many requests fill a round, is not counted.
 """
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["THROUGHPUT", "SetSizes", "Throughput"]
 
 PROBE_REQUESTS = 2000
+SIDES = ("ours", "base", "other")
 FILLING = 10  # random writes per key, after which (almost) every key is there
 
 
@@ -38,15 +39,17 @@ class Throughput:
     p99: bool = False
 
     def measure(self, site: Site, options: Options) -> Iterator[Figure]:
-        ours, raw = site.fleet(self.nodes, self.appendfsync)[0], site.server(appendfsync=self.appendfsync)
+        ours, base = site.fleet(self.nodes, self.appendfsync)[0], site.baseline_fleet(self.nodes, self.appendfsync)[0]
+        processes = (ours, base, site.server(appendfsync=self.appendfsync))
         if self.before is not None:
-            for process in (ours, raw):
+            for process in processes:
                 run(process, self.before, FILLING * (self.before.spread or 1))
-        mine, its = alternate([(ours, self.load), (raw, self.load)], options)
-        yield Figure(name=self.name, what=self.what, unit="requests/s", ours=rates(mine), other=rates(its))
+        runs = dict(zip(SIDES, alternate([(process, self.load) for process in processes], options), strict=True))
+        samples = {side: rates(of_side) for side, of_side in runs.items()}
+        yield Figure(name=self.name, what=self.what, unit="requests/s", **samples)
         if self.p99:
-            p99s = {"ours": [one.p99_ms for one in mine], "other": [one.p99_ms for one in its]}
-            yield Figure(name=f"{self.name}-p99", what=f"{self.what}: 99th percentile", unit="ms", **p99s)
+            samples = {side: [one.p99_ms for one in of_side] for side, of_side in runs.items()}
+            yield Figure(name=f"{self.name}-p99", what=f"{self.what}: 99th percentile", unit="ms", **samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,14 @@ INCR, GET, SET = ("INCR", COUNTER), ("GET", KEY), ("SET", KEY, "xxx")
 THROUGHPUT = (
     Throughput("incr-p1", "INCR, pipeline 1", Load(INCR), p99=True),
     Throughput("incr-p16", "INCR, pipeline 16", Load(INCR, 16)),
+    Throughput("incr-wide-p16", "INCR of 200 000 keys, pipeline 16", Load(INCR, 16, spread=200_000)),
     Throughput("incr-hot-p16", "INCR of one hot key, pipeline 16", Load(("INCR", "hot"), 16, spread=None)),
+    Throughput("get-p1", "GET, pipeline 1", Load(GET), before=Load(SET, 16)),
     Throughput("get-p16", "GET, pipeline 16", Load(GET, 16), before=Load(SET, 16)),
     Throughput("set-p1", "SET, pipeline 1", Load(SET)),
     Throughput("set-p16", "SET, pipeline 16", Load(SET, 16)),
+    Throughput("sadd-new-p16", "SADD of new members, pipeline 16", Load(("SADD", f"set:{RANDOM}", ELEMENT), 16)),
+    Throughput("hset-p16", "HSET of one field, pipeline 16", Load(("HSET", f"hash:{RANDOM}", "field", "xxx"), 16)),
     Throughput("incr-p16-always", "INCR, pipeline 16, appendfsync always", Load(INCR, 16), appendfsync="always"),
     Throughput("incr-p1-peer", "INCR, pipeline 1, one live peer on this machine", Load(INCR), nodes=2),
     Throughput("incr-p16-peer", "INCR, pipeline 16, one live peer on this machine", Load(INCR, 16), nodes=2),

@@ -12,11 +12,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from bench.errors import ProcessFailed, ResultsUnreadable
+from bench.baseline import unpack
+from bench.errors import BaselineMissing, ProcessFailed, ResultsUnreadable
 from bench.figures import TARGETS, Figure, Target, reached
 from bench.load import TOOLS, Load, run
 from bench.processes import Site
-from bench.report import chart, markdown
+from bench.report import HEADINGS, chart, markdown
 from bench.results import BEGIN, CHART, END, FILE, TABLE, Results
 from tests.support import give_up, wait_until
 
@@ -60,6 +61,7 @@ def test_it_measures_and_keeps_the_results_with_their_machine_and_commit(load_ge
     figures = [figure for case in kept["cases"] for figure in case["figures"]]
     assert {"incr-p1", "incr-p1-p99", "latency-idle", "latency-commit"} <= {figure["name"] for figure in figures}
     assert all(figure["ours"] and figure["ours_median"] > 0 for figure in figures if figure["name"] != "latency-commit")
+    assert [bool(figure["base"]) for figure in figures if figure["name"].startswith("incr")] == [True, True]
     assert all(re.fullmatch(r"[0-9a-f]{7,}\+?|unknown", case["commit"]) for case in kept["cases"])
 
     table = (output / TABLE).read_text("utf-8")
@@ -70,8 +72,9 @@ def test_it_measures_and_keeps_the_results_with_their_machine_and_commit(load_ge
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_what_it_has_started_ends_with_it(load_generator, ending: signal.Signals):
     program = bench("--seconds", "60", "--cases", "incr-p1-peer", start_new_session=True)
-    # Two nodes with a server each, a raw server and the load generator: each leads a process group of its own.
-    started = wait_until(lambda: found if len(found := descendants(program.pid)) == 6 else None, 60, "its processes")
+    # Two nodes with a server each, the same of the baseline, a raw server and the load generator: each leads a process
+    # group of its own.
+    started = wait_until(lambda: found if len(found := descendants(program.pid)) == 10 else None, 60, "its processes")
     program.send_signal(ending)
     program.communicate(timeout=60)
     assert program.returncode == 128 + ending
@@ -122,8 +125,13 @@ def results(monkeypatch: pytest.MonkeyPatch) -> Results:
     return Results(machine={"processor": "this"}, cases=[])
 
 
-def figure(name: str = "incr-p1", ours: tuple[float, ...] = (3, 1, 2), other: tuple[float, ...] = (2, 8, 4)) -> Figure:
-    return Figure(name=name, what=f"what {name} is", unit="requests/s", ours=ours, other=other)
+def figure(
+    name: str = "incr-p1",
+    ours: tuple[float, ...] = (3, 1, 2),
+    other: tuple[float, ...] = (2, 8, 4),
+    base: tuple[float, ...] = (),
+) -> Figure:
+    return Figure(name=name, what=f"what {name} is", unit="requests/s", ours=ours, other=other, base=base)
 
 
 def test_a_run_replaces_its_own_cases_and_leaves_the_others(results: Results, tmp_path: Path):
@@ -175,6 +183,21 @@ def test_a_figure_is_the_median_and_its_ratio_that_of_the_medians():
     assert figure(other=()).value == 2
 
 
+def test_a_figure_with_a_baseline_is_held_to_its_factor_over_that():
+    measured = figure(base=(1, 0.5, 0.25))
+    assert (measured.factor, measured.ratio, measured.value) == (4, 0.5, 4)
+    assert reached(measured)
+    row = dict(zip(HEADINGS, map(str.strip, markdown([measured]).splitlines()[2].split("|")[1:-1]), strict=True))
+    assert (row["0.1.0"], row["factor"], row["ratio"], row["target"]) == ("0.5", "4.00", "0.50", "≥ 3")
+
+
+def test_a_repository_without_the_baseline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setattr("bench.baseline.ROOT", tmp_path)
+    with pytest.raises(BaselineMissing, match=r"Deltaic 0\.1\.0 is commit 1633b0f.*--unshallow"):
+        unpack(tmp_path / "code")
+
+
 @pytest.mark.parametrize(
     ("at_most", "value", "is_reached"), [(False, 2, True), (False, 1.9, False), (True, 2.1, False)]
 )
@@ -183,9 +206,9 @@ def test_a_target_bounds_from_one_side(at_most: bool, value: float, is_reached: 
 
 
 def test_the_reports_say_whether_a_target_is_reached():
-    reached_, missed, free = figure(ours=(4, 4, 4)), figure(ours=(1, 1, 1)), figure("set-p1")
+    reached_, missed, free = figure(ours=(12, 12, 12)), figure(ours=(1, 1, 1)), figure("set-p1")
     assert [reached(one) for one in (reached_, missed, free)] == [True, False, None]
-    assert TARGETS["incr-p1"] == Target(0.75)
+    assert TARGETS["incr-p1"] == Target(3)
     rows = markdown([reached_, missed, free]).splitlines()[2:]
     assert [row.split("|")[-2].strip() for row in rows] == ["yes", "no", ""]
     assert "what set-p1 is" in chart([free]).replace("&#160;", " ")
