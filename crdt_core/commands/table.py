@@ -80,7 +80,8 @@ class CommandTable:
         if len(self.commands) < len(rows) or len(self.members) < len(members):
             raise ValueError("two rows have the same name")
         self.unsupported = REDIS_COMMANDS - self.commands.keys() - self.members.keys()
-        self._by_spelling = {**self.commands, **{name.lower(): row for name, row in self.commands.items()}}
+        self.spellings = {**self.commands, **{name.lower(): row for name, row in self.commands.items()}}
+        """The rows of `commands` as nearly all clients spell their names. Others, and what is wrong, `find` finds."""
 
     def find(self, request: list[bytes]) -> Command[Any]:
         """Return the row for a request: that of the subcommand, if the command is a family.
@@ -88,7 +89,7 @@ class CommandTable:
         Raises `CommandError`, in Redis's words, for an unknown or unsupported name and for a wrong number of words.
         """
         name = request[0]
-        command = self._by_spelling.get(name) or self._by_spelling.get(name.upper())
+        command = self.spellings.get(name) or self.spellings.get(name.upper())
         if command is None:
             raise self._no_command(request)
         count = len(request)

@@ -44,7 +44,7 @@ class Flight:
 
     def deeds(self) -> list[Deed]:
         """What the turn's calls did."""
-        return [deed for call in self._calls if (deed := call.token.on_reply.token.deed) is not None]
+        return [deed for call in self._calls if (deed := call.token.listener.token.deed) is not None]
 
 
 class Told:

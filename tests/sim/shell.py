@@ -37,7 +37,7 @@ from tests.sim.losses import proofread, write_anew
 from tests.sim.plan import EPOCH_MS, PLENTY, Setup
 from tests.sim.tail import Nobody, Tail, Then
 from tests.sim.violation import require
-from workers.turns.loop import TurnLoop
+from workers.turns.loop import Listener, TurnLoop
 from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Process:
         told = Told(self, token)
         try:
             if isinstance(event, Call):
-                self.loop.submit(event.operation, told, self._now_s)
+                self.loop.submit(event.operation, Listener(told), self._now_s)
             elif isinstance(event, PatchAsked | PatchOffered):
                 self.loop.ask_in_time(partial(with_token, event), told, self._now_s)
             else:
@@ -249,7 +249,7 @@ class Process:
             return
         events = self.node.batch
         for event in events:
-            dropped = isinstance(event, Call) and event.token.on_reply.is_dropped
+            dropped = isinstance(event, Call) and event.token.listener.is_dropped
             require(not dropped, "a call of which nothing was changed is not run later", self.host.name)
         self.host.set_right |= self.node.counts.pop("clock_set_right", 0) > 0
         self.world.note(self.host.name, "turns on", *(type(event).__name__ for event in events))

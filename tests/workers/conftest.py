@@ -33,7 +33,7 @@ def client(server: ValkeyServer) -> Redis:
 async def bench(server: ValkeyServer) -> AsyncIterator[Bench]:
     """A node with its store and its links, whose commits go through."""
     async with Bench(server.url) as opened:
-        opened.tap.open.set()
+        opened.tap.back.set()
         yield opened
 
 

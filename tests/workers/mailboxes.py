@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from crdt_core.errors import DeltaicError
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
@@ -12,7 +13,7 @@ from workers.turns.mailbox import Mailbox
 from workers.wire.keys import OPEN, PAUSED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from workers.wire.retry import Trouble
 
@@ -28,8 +29,24 @@ class SlowStore:
         self.turn = 0
         self.trouble: Trouble | None = None
         self.failure: Exception | None = None
+        self._task: asyncio.Task[None] | None = None
 
-    async def commit(self, _commit: object) -> None:
+    def commit(self, commit: Any, on_committed: Callable[[Exception | None], None]) -> None:
+        self._task = asyncio.create_task(self._tell(commit, on_committed))
+
+    def give_up(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _tell(self, commit: Any, on_committed: Callable[[Exception | None], None]) -> None:
+        try:
+            await self.persist(commit)
+        except DeltaicError as error:
+            on_committed(error)
+        else:
+            on_committed(None)
+
+    async def persist(self, _commit: Any) -> None:
         self.committing.set()
         await self.back.wait()
         if self.failure is not None:

@@ -12,6 +12,7 @@ import sys
 import threading
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crdt_core.errors import CallerError, DeltaicError, Malformed
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from crdt_core.lattice.clocks import HybridClock
     from crdt_core.node.events import Commit
-    from workers.storage.store import Store
+    from workers.storage.commits import Commits
     from workers.wire.retry import Trouble
 
 __all__ = ["MaelstromOptions", "Warn", "run_maelstrom"]
@@ -195,15 +196,19 @@ class _MemoryStore:
         self.turn = 0
         self.trouble: Trouble | None = None
 
-    async def commit(self, commit: Commit) -> None:  # noqa: ARG002
+    def commit(self, commit: Commit, on_committed: Callable[[Exception | None], None]) -> None:  # noqa: ARG002
         """Confirm at once."""
         self.turn += 1
+        on_committed(None)
+
+    def give_up(self) -> None:
+        """Do nothing: no commit is ever under way."""
 
 
 class _Publishing:
     """A store that sends each confirmed delta to the peers."""
 
-    def __init__(self, store: _MemoryStore | Store, peering: Peering) -> None:
+    def __init__(self, store: _MemoryStore | Commits, peering: Peering) -> None:
         self._store = store
         self._peering = peering
 
@@ -217,14 +222,23 @@ class _Publishing:
         """Since when, and why, the store does not take the commit under way."""
         return self._store.trouble
 
-    async def commit(self, commit: Commit) -> None:
+    def commit(self, commit: Commit, on_committed: Callable[[Exception | None], None]) -> None:
         """Persist, then publish."""
-        await self._store.commit(commit)
-        if commit.delta is not None:
+        self._store.commit(commit, partial(self._committed, commit, on_committed))
+
+    def give_up(self) -> None:
+        """Forget the commit under way."""
+        self._store.give_up()
+
+    def _committed(
+        self, commit: Commit, on_committed: Callable[[Exception | None], None], error: Exception | None
+    ) -> None:
+        if error is None and commit.delta is not None:
             self._peering.publish(bytes(commit.delta))
+        on_committed(error)
 
 
-async def _open(redis: str | None, token: str, replica: Replica) -> tuple[_MemoryStore | Store, HybridClock | None]:
+async def _open(redis: str | None, token: str, replica: Replica) -> tuple[_MemoryStore | Commits, HybridClock | None]:
     """Return the store of `replica`, and the clock of what it held: in Redis, a former process of its name goes on."""
     if redis is None:
         return _MemoryStore(), None
@@ -232,7 +246,8 @@ async def _open(redis: str | None, token: str, replica: Replica) -> tuple[_Memor
 
     store = Store(replica.id, redis, token, _LOG_ENTRIES_MAX)
     await store.acquire(takeover=True)
-    return store, await store.load(replica)
+    clock = await store.load(replica)
+    return store.commits, clock
 
 
 def _lines() -> asyncio.Queue[bytes]:

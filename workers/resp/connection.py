@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from functools import partial
-from itertools import chain, groupby, repeat
-from operator import itemgetter
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,17 +23,17 @@ from crdt_core.errors import DeltaicError
 from workers.resp.careful import ProtocolError
 from workers.resp.context import Client
 from workers.resp.dispatch import HELD, dispatch
-from workers.resp.encoding import NOTHING, NULL_LIST
+from workers.resp.encoding import NOTHING
 from workers.resp.parsing import RequestParser
 from workers.resp.plain import take_plain_commands
 from workers.resp.refusals import refusal, too_large
 from workers.resp.replies import Batch, Replies
-from workers.resp.transaction import Guarded, resolved
+from workers.resp.transaction import Guarded
 from workers.system.clock import wall_ms
 from workers.turns.weights import COMMAND_WEIGHT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from crdt_core.commands import Command, Session
     from workers.resp.careful import Request
@@ -51,7 +48,6 @@ _IN_FLIGHT_MAX = 4096
 _PENDING_BYTES_MAX = 1 << 20
 """How many bytes of requests may wait, or have their commits under way, before the client is not read any more."""
 _CLOSE_PATIENCE_S = 10.0
-_row = itemgetter(0)
 
 
 class Connection(Client, asyncio.Protocol):
@@ -60,7 +56,7 @@ class Connection(Client, asyncio.Protocol):
     def __init__(self, id_: int, services: Services, closed: Callable[[Connection], None]) -> None:
         super().__init__(id_, services)
         limits = services.limits
-        self._replies = Replies(self, limits.output_bytes_max)
+        self._replies = Replies(self, limits.output_bytes_max, self.advance)
         self._closed = closed
         self._parser = RequestParser(limits.message_bytes_max, limits.message_bytes_max, trusted=self.trusted)
         self._small_bytes = min(limits.key_bytes_max, limits.value_bytes_max)
@@ -141,8 +137,7 @@ class Connection(Client, asyncio.Protocol):
         self._ends = True
         self._requests.clear()
         for batch in self._replies.waiting:
-            if batch.waiter is not None:
-                self.services.node.leave(batch.waiter)
+            self.services.node.leave(batch)
         if self._task is not None:
             self._task.cancel()
         self.services.channels.leave(self)
@@ -171,20 +166,20 @@ class Connection(Client, asyncio.Protocol):
         muted: bool = False,
         bytes_: int | None = None,
     ) -> None:
-        services, replies = self.services, self._replies
+        services = self.services
         execute = Execute(commands, wall_ms(), services.next_seed(), services.options)
-        batch = Batch(len(commands), muted, perf_counter())
+        replies = self._replies
+        batch = Batch(replies, execute, whole, muted, perf_counter())
         replies.waiting.append(batch)
-        replies.in_flight += batch.commands
-        executed = partial(self._executed, batch, execute, whole)
+        replies.in_flight += len(commands)
         if bytes_ is None:
             bytes_ = self._argument_bytes * sum([len(args) for _, args in commands])
         weight = COMMAND_WEIGHT * len(commands) + bytes_
         try:
             operation = execute if watch is None else Guarded(watch, execute)
-            batch.waiter = services.node.submit(operation, executed, monotonic(), weight)
+            services.node.submit(operation, batch, monotonic(), weight)
         except DeltaicError as error:
-            asyncio.get_running_loop().call_soon(executed, None, error)
+            asyncio.get_running_loop().call_soon(batch.on_reply, None, error)
 
     def say(self, reply: Any) -> None:
         self._replies.say(reply)
@@ -217,16 +212,22 @@ class Connection(Client, asyncio.Protocol):
 
     def advance(self) -> None:
         """Take requests, until one has to wait."""
-        requests, replies, find = self._requests, self._replies, self.services.table.find
+        requests, replies, spellings = self._requests, self._replies, self.services.table.spellings
         while requests and self._task is None and not replies.is_slow and replies.in_flight < _IN_FLIGHT_MAX:
-            try:
-                command: Command[Any] | CommandError = find(requests[0])
-            except CommandError as error:
-                command = error
+            request = requests[0]
+            found = spellings.get(request[0])
+            command: Command[Any] | CommandError
+            if found is not None and found.arity == len(request) and not found.members:
+                command = found
+            else:
+                try:
+                    command = self.services.table.find(request)
+                except CommandError as error:
+                    command = error
             may_be_large = self._argument_bytes > self._small_bytes
             large = None
             if may_be_large and not (isinstance(command, CommandError) or command.connected):
-                large = too_large(command, requests[0], self.services.limits)
+                large = too_large(command, request, self.services.limits)
             if (
                 isinstance(command, CommandError)
                 or command.connected
@@ -243,7 +244,13 @@ class Connection(Client, asyncio.Protocol):
                 break
         if not requests:
             self._argument_bytes = 0
-        self._conclude()
+        if replies.ready:
+            replies.write()
+        is_ordinary = self._is_reading and not self._ends and self._fault is None and not replies.is_slow
+        if not is_ordinary or self._pending_bytes > _PENDING_BYTES_MAX:
+            self._conclude()
+        elif not (requests or replies.waiting) and self._task is None:
+            self._pending_bytes = 0
 
     def _take(self, command: Command[Any] | CommandError, large: ErrorReply | None) -> bool:
         """Take the next request, which is not simply a plain command; return `False` if it has to wait.
@@ -281,33 +288,13 @@ class Connection(Client, asyncio.Protocol):
         self._answer(task.result() if error is None else refusal(error))
         self.advance()
 
-    def _executed(self, batch: Batch, execute: Execute, whole: bool, result: Any, error: Exception | None) -> None:
-        """Take the mailbox's answer to `batch`."""
-        self.written = max(self.written, execute.counter)
-        statistics = self.services.statistics
-        calls, usec = statistics.calls, statistics.usec
-        each_usec = (perf_counter() - batch.began_s) * 1e6 / max(1, batch.commands)
-        for command, run in groupby(execute.commands, _row) if result is not NULL_LIST else ():
-            count = len(list(run))
-            calls[command.name] += count
-            usec[command.name] += each_usec * count
-        replies: Iterable[Any]
-        if error is not None:
-            statistics.refused(execute.commands)
-            replies = repeat(refusal(error), 1 if whole else batch.commands)
-        else:
-            if result is not NULL_LIST and ErrorReply in map(type, result):
-                statistics.failures_in(execute.commands, result, told=not whole)
-            replies = [resolved(result)] if whole else result
-        batch.replies = chain(() if batch.muted else replies, batch.behind)
-        self._replies.flush()
-        self.advance()
-
     # The flow of bytes
 
     def _conclude(self) -> None:
         """Read on, stop reading or close the connection, as things stand."""
         replies, transport = self._replies, self._transport
+        if replies.ready:
+            replies.write()
         wanted = True  # of a client that waits, too: otherwise nobody would see that it leaves
         if self._task is None and (self._requests or replies.waiting):
             wanted = self._pending_bytes <= _PENDING_BYTES_MAX and not replies.is_slow

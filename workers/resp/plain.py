@@ -40,7 +40,7 @@ def take_plain_commands(  # noqa: C901, PLR0912, PLR0915  a call per command wou
     be over its limit.
     """
     services = client.services
-    find, statistics = services.table.find, services.statistics
+    spellings, statistics = services.table.spellings, services.statistics
     is_behind = bool(replies.waiting)
     commands: list[tuple[Command[Session], list[bytes]]] = []
     session: Session | None = None
@@ -73,11 +73,14 @@ def take_plain_commands(  # noqa: C901, PLR0912, PLR0915  a call per command wou
         taken += 1
         if not requests or replies.is_slow:
             break
-        before = command
-        try:
-            command = find(requests[0])
-        except CommandError:
-            break
+        before, request = command, requests[0]
+        found = spellings.get(request[0])
+        if found is None or found.arity != len(request) or found.members:
+            try:
+                found = services.table.find(request)
+            except CommandError:
+                break
+        command = found
         if run and command is not before:
             statistics.answered(before, run, perf_counter() - run_began_s)
             run, run_began_s = 0, perf_counter()

@@ -1,27 +1,34 @@
 """The replies to one client: in the order of its requests, and never more of them than fits.
 
 Replies that wait for a commit are a `Batch`; later replies wait behind it. Replies that are ready go into a buffer. The
-buffer is written once everything that has arrived meanwhile is handled, or as soon as it is large: to write to a client
-that sleeps wakes it up, which costs more than all the rest, and a client that is awake reads on.
+buffer is written once what has arrived together is handled, or as soon as it is large. The event loop, in its turn,
+sends what was written once it has called everybody: to send to a client that sleeps wakes it up, which costs more than
+all the rest, and a client that is awake reads on.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain, groupby, repeat
+from operator import itemgetter
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from crdt_core.commands import ErrorReply
-from workers.resp.encoding import encode
+from workers.resp.encoding import NULL_LIST, encode
+from workers.resp.refusals import refusal
+from workers.resp.transaction import resolved
+from workers.turns.loop import Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import asyncio
+    from collections.abc import Callable, Iterable, Iterator
 
+    from crdt_core.commands import Execute
     from workers.resp.context import Client
-    from workers.turns.loop import Waiter
 
 __all__ = ["Batch", "Replies"]
 
@@ -29,23 +36,8 @@ log = structlog.get_logger()
 
 _WRITE_BYTES = 64 * 1024
 """How much is written at once, and how much may wait for the client to read before replies are held back."""
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Commands on their way through the mailbox.
-
-    `muted`: the client does not want their replies. `began_s`: since when they wait (`perf_counter`). `behind`: the
-    replies that wait behind theirs. `replies`: all of them, once the mailbox has answered. `waiter`: stands for the
-    client at the mailbox, unless that has refused them.
-    """
-
-    commands: int
-    muted: bool
-    began_s: float = 0.0
-    behind: list[Any] = field(default_factory=list)
-    replies: Iterator[Any] | None = None
-    waiter: Waiter | None = None
+_INTEGERS = {int}
+_row = itemgetter(0)
 
 
 class Replies:
@@ -53,18 +45,21 @@ class Replies:
 
     `waiting`: the batches whose replies are still to come, in order, and `in_flight` how many commands they hold.
     `is_slow`: the client does not read, so nothing more is to be emitted. A client that leaves more than
-    `unread_bytes_max` unread is cut off.
+    `unread_bytes_max` unread is cut off. `go_on` is called when a batch is settled: the client's next requests may be
+    taken, and what is ready is to be written.
     """
 
-    def __init__(self, client: Client, unread_bytes_max: int) -> None:
+    def __init__(self, client: Client, unread_bytes_max: int, go_on: Callable[[], None]) -> None:
+        self.client = client
+        self.go_on = go_on
         self.transport: asyncio.Transport | None = None
         self.waiting: deque[Batch] = deque()
         self.in_flight = 0
         self.is_slow = False
-        self._client = client
+        self.ready: list[bytes] = []
+        """What is to be written, encoded."""
         self._statistics = client.services.statistics
         self._unread_bytes_max = unread_bytes_max
-        self._ready: list[bytes] = []
         self._ready_bytes = 0
 
     def attach(self, transport: asyncio.Transport) -> None:
@@ -88,14 +83,22 @@ class Replies:
         """Emit the replies of settled batches in their order, as far as the client reads them."""
         waiting = self.waiting
         while waiting and (replies := waiting[0].replies) is not None:
-            for reply in replies:
-                self.emit(reply)
-                if self.is_slow:
-                    return
-            self.in_flight -= waiting.popleft().commands
+            is_slow = self.is_slow
+            if is_slow:
+                return
+            if type(replies) is list:
+                data = b":%d\r\n" * len(replies) % tuple(replies)
+                self.ready.append(data)
+                self._ready_bytes += len(data)
+            else:
+                for reply in replies:
+                    self.emit(reply)
+                    if self.is_slow:
+                        return
+            self.in_flight -= len(waiting.popleft().execute.commands)
 
     def emit(self, reply: Any) -> None:
-        """Encode `reply`, to be written soon."""
+        """Encode `reply`, to be written with what else is ready."""
         kind = type(reply)
         if kind is int:
             data = b":%d\r\n" % reply
@@ -104,25 +107,23 @@ class Replies:
         else:
             if kind is ErrorReply:
                 self._statistics.error(reply)
-            data = encode(reply, resp3=self._client.resp3)
-        if not self._ready:
-            asyncio.get_running_loop().call_soon(self.write)
-        self._ready.append(data)
+            data = encode(reply, resp3=self.client.resp3)
+        self.ready.append(data)
         self._ready_bytes += len(data)
         if self._ready_bytes > _WRITE_BYTES:
             self.write()
 
     def push(self, data: bytes) -> None:
         """Write encoded bytes at once, behind the replies that are ready."""
-        self._ready.append(data)
+        self.ready.append(data)
         self.write()
 
     def write(self) -> None:
         """Write the replies that are ready."""
-        if not self._ready:
+        if not self.ready:
             return
-        data = b"".join(self._ready)
-        self._ready.clear()
+        data = b"".join(self.ready)
+        self.ready.clear()
         self._ready_bytes = 0
         self._statistics.output_bytes += len(data)
         transport = self.transport
@@ -130,5 +131,51 @@ class Replies:
             return
         transport.write(data)
         if transport.get_write_buffer_size() > self._unread_bytes_max:
-            log.warning("client_cut_off", client=self._client.address, reason="it does not read what it is sent")
-            self._client.abort()
+            log.warning("client_cut_off", client=self.client.address, reason="it does not read what it is sent")
+            self.client.abort()
+
+
+@dataclass(slots=True, eq=False)
+class Batch(Waiter):
+    """The commands of `execute` on their way through the mailbox, whose answer goes `to` the client's replies.
+
+    `whole`: all their replies are one list. `muted`: the client does not want them. `began_s`: since when they wait
+    (`perf_counter`). `behind`: the replies that wait behind theirs. `replies`: all of them, once the mailbox has
+    answered; a list if they are integers.
+    """
+
+    to: Replies
+    execute: Execute
+    whole: bool
+    muted: bool
+    began_s: float
+    behind: list[Any] = field(default_factory=list)
+    replies: Iterator[Any] | list[int] | None = None
+
+    def on_reply(self, result: Any, error: Exception | None) -> None:
+        """Take the mailbox's answer."""
+        to, commands = self.to, self.execute.commands
+        client = to.client
+        client.written = max(client.written, self.execute.counter)
+        statistics = client.services.statistics
+        calls, usec = statistics.calls, statistics.usec
+        each_usec = (perf_counter() - self.began_s) * 1e6 / max(1, len(commands))
+        for command, run in groupby(commands, _row) if result is not NULL_LIST else ():
+            count = len(list(run))
+            calls[command.name] += count
+            usec[command.name] += each_usec * count
+        replies: Iterable[Any]
+        if error is not None:
+            statistics.refused(commands)
+            replies = repeat(refusal(error), 1 if self.whole else len(commands))
+        else:
+            kinds = set(map(type, result)) if result is not NULL_LIST else set()
+            if ErrorReply in kinds:
+                statistics.failures_in(commands, result, told=not self.whole)
+            replies = [resolved(result)] if self.whole else result
+        if error is None and kinds == _INTEGERS and not (self.whole or self.muted or self.behind):
+            self.replies = result
+        else:
+            self.replies = chain(() if self.muted else replies, self.behind)
+        to.flush()
+        to.go_on()

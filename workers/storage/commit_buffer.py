@@ -1,4 +1,4 @@
-"""The commands of a commit, as one buffer: a transaction, and the WATCH that guards the next one.
+"""The commands of a commit, packed into one buffer: a transaction, and the WATCH that guards the next one.
 
 Nearly every commit changes a few fields and adds one entry to the log. Its commands are made here, from beginnings that
 `workers.storage.requests` makes once. That module makes all commands of any other commit.
@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from workers.storage.requests import WORDS_PER_COMMAND, add_to_log, record_commands, set_header, stream_commands
+from workers.wire.connection import pack
 from workers.wire.keys import DELTA_FIELD
 
 if TYPE_CHECKING:
@@ -34,12 +35,15 @@ class CommitBuffer:
         self._prefix = keys.record(b"")
         self._set_header = set_header(keys, {})
         self._add_to_log = add_to_log(keys, log_entries_max)
-        self._end: tuple[RedisCommand, ...] = (("EXEC",), *guard)
+        self._begin = pack(("MULTI",))
+        end: tuple[RedisCommand, ...] = (("EXEC",), *guard)
+        self._end = b"".join(map(pack, end))
+        self._constant = 1 + len(end)  # how many of the commands every commit has
 
-    def commands(self, commit: Commit, header: Mapping[str, bytes]) -> list[RedisCommand]:
-        """Return the commands of `commit`, which also sets the fields `header` of the header."""
+    def packed(self, commit: Commit, header: Mapping[str, bytes]) -> tuple[bytes, int]:
+        """Return the commands of `commit`, which also sets the fields `header` of the header, and how many they are."""
         changes = commit.records
-        commands: list[RedisCommand] = [("MULTI",)]
+        commands: list[RedisCommand] = []
         for earlier in commit.earlier:
             commands += record_commands(self._keys, earlier)
         if changes.removed or changes.dropped or max(map(len, changes.written.values()), default=0) > WORDS_PER_COMMAND:
@@ -52,4 +56,5 @@ class CommitBuffer:
         elif commit.delta is not None:
             commands.append((*self._add_to_log, f"{commit.counter}-0", DELTA_FIELD, commit.delta))
         words: Iterable[str | bytes] = chain.from_iterable(header.items())
-        return [*commands, (*self._set_header, *words), *self._end]
+        commands.append((*self._set_header, *words))
+        return b"".join([self._begin, *map(pack, commands), self._end]), len(commands) + self._constant

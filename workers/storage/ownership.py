@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -21,10 +22,10 @@ from workers.storage.requests import set_header
 from workers.wire.connection import Wire, connect
 from workers.wire.keys import GROUP, Keys
 from workers.wire.replies import run_id_in, send_checked, stored_turn, text
-from workers.wire.retry import until_redis_answers
+from workers.wire.retry import Trouble, until_redis_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from workers.wire.connection import RedisCommand
 
@@ -53,6 +54,8 @@ class Ownership:
         self.token = token
         self.turn = 0
         self.run_id = b""
+        self.trouble: Trouble | None = None
+        """Since when Redis has not taken what this process had for it, and why; `None` while it does."""
         self._keys = Keys(node)
         self._url = url
         self._silence_s = silence_s
@@ -89,11 +92,15 @@ class Ownership:
         self.wire = await until_redis_answers(attempt, self._url)
         log.info("ownership_acquired", node=self._keys.node, takeover=takeover)
 
-    async def renew(self, on_failure: Callable[[str], None]) -> int:
+    def note_trouble(self, reason: str) -> None:
+        """Note that Redis does not take what this process has for it, for `reason`. That lasts since the first time."""
+        self.trouble = Trouble(self.trouble.since_s if self.trouble else monotonic(), reason)
+
+    async def renew(self) -> int:
         """Open a new connection that watches the header, and return the turn that Redis is at.
 
-        The result is `SET_BACK` where Redis has lost commits. `on_failure` is called with the reason each time Redis
-        does not answer. Raises `Fenced`.
+        The result is `SET_BACK` where Redis has lost commits. While Redis does not answer, that is the trouble. Raises
+        `Fenced`.
         """
         self.wire.close()
 
@@ -102,7 +109,7 @@ class Ownership:
             info, _, watched = await send_checked(wire, [_INFO, *self.watch()])
             return wire, info, watched
 
-        self.wire, info, watched = await until_redis_answers(attempt, self._url, on_failure)
+        self.wire, info, watched = await until_redis_answers(attempt, self._url, self.note_trouble)
         self.run_id = run_id_in(info)
         return self.turn_reached(watched)
 

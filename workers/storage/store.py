@@ -1,68 +1,43 @@
 """The replica's persistent store in Redis: owned by one process, loaded once, changed by one atomic commit per turn.
 
-A commit is one write on one connection: MULTI, the changed fields, the delta's XADD, the header, EXEC, and behind it
-the WATCH for the next commit (`workers.storage.ownership`). The fields of a very large commit are staged first
-(`workers.storage.staging`).
-
-After a lost connection, the store looks the commit up by its turn number, and sends it again only if Redis does not
-have it. A Redis that owes a reply for too long loses its connection. A Redis that comes back with fewer commits than it
-had confirmed is refilled with the whole replica (`workers.storage.refill`).
-
-Besides `workers.storage.restore`, which is for a node that does not run, this is the only module that writes a
-replica's hashes.
+This module has what a process does before its first turn and after its last one. The commits are in
+`workers.storage.commits`. Besides `workers.storage.restore`, which is for a node that does not run, only these two
+write a replica's hashes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
-from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import hiredis
 import structlog
 
 from crdt_core.codec.header import Header, decode_header, encode_header
-from crdt_core.errors import DamagedState, InvariantBroken, StoreUnavailable
+from crdt_core.errors import DamagedState, StoreUnavailable
 from crdt_core.lattice.clocks import HybridClock, VersionVector
 from crdt_core.membership.incarnations import decode_formers
-from workers.storage.commit_buffer import CommitBuffer
+from workers.storage.commits import Commits
 from workers.storage.loading import load_state
 from workers.storage.object_keys import delete_objects
 from workers.storage.ownership import RETRY_S, Ownership
-from workers.storage.refill import Refill
-from workers.storage.requests import (
-    quarantine_entry,
-    replace_links,
-    set_header,
-    stream_commands,
-)
-from workers.storage.slices import batches_of, is_little, leave_out_what_goes
-from workers.storage.staging import STAGED_FIELDS, Staging
-from workers.wire.connection import TooManyBytes
-from workers.wire.keys import DELTA_FIELD, Keys
+from workers.storage.requests import set_header
+from workers.storage.staging import Staging
+from workers.wire.keys import Keys
 from workers.wire.replies import locating_malformed, pairs, text
-from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from crdt_core.lattice.clocks import ReplicaId
-    from crdt_core.node.events import Commit
-    from crdt_core.node.node import Node
     from crdt_core.replica.replica import Replica
-    from workers.wire.connection import RedisCommand
+    from workers.wire.retry import Trouble
 
-__all__ = ["COMMIT_BYTES_MAX", "Store"]
+__all__ = ["Store"]
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-COMMIT_BYTES_MAX = 4 << 20
-"""The largest transaction that a commit is sent in; a larger one is staged."""
-_LOG_IS_AHEAD = ("equal or smaller", "exhausted the last possible ID")
-"""Pieces of the errors with which Redis refuses an XADD because the log has a later entry already."""
 
 
 class Store:
@@ -85,17 +60,8 @@ class Store:
         self.keys = Keys(node)
         self._ownership = Ownership(node, url, token, silence_s=commit_timeout_s, load_silence_s=load_timeout_s)
         self._log_entries_max = log_entries_max
-        self._header: dict[str, bytes] = {}
-        self._token = token.encode()
-        self._seal = b""
-        """That of the last confirmed commit, without its turn."""
-        self._buffer = self._new_buffer()
-        self.trouble: Trouble | None = None
-        """Since when Redis has not taken the commit under way, and why; `None` while it takes commits."""
         self._staging = Staging(self._ownership, self.keys)
-        self._refill: Refill | None = None
-        self._may_be_staged = False
-        """Whether Redis may hold a staged commit that is not applied as a whole, as far as this process knows."""
+        self._commits: Commits | None = None
 
     @property
     def token(self) -> str:
@@ -113,9 +79,15 @@ class Store:
         return self._ownership.turn
 
     @property
-    def header(self) -> Mapping[str, bytes]:
-        """The persisted header, as of the last confirmed commit."""
-        return self._header
+    def trouble(self) -> Trouble | None:
+        """Since when Redis has not taken the commit under way, and why; `None` while it takes commits."""
+        return self._ownership.trouble
+
+    @property
+    def commits(self) -> Commits:
+        """Where commits go, once the state is loaded."""
+        assert self._commits is not None, "commits build on a state that is loaded"
+        return self._commits
 
     @property
     def connected(self) -> bool:
@@ -216,7 +188,7 @@ class Store:
                     reason = str(error)
                     log.warning("start_interrupted", node=self.keys.node, reason=reason)
                 await asyncio.sleep(RETRY_S)
-                await self._ownership.renew(self._record_trouble)
+                await self._ownership.renew()
 
     async def load(self, replica: Replica) -> HybridClock:
         """Read the persisted state into the empty `replica`, and return the persisted hybrid clock.
@@ -225,172 +197,12 @@ class Store:
         state that is not what was committed. The header says so from then on.
         """
         self.keys = Keys(self.keys.node, replica.id)
-        self._buffer = self._new_buffer()
         try:
             loaded = await self._until_done(partial(load_state, self._ownership, self.keys, replica))
         except DamagedState as damaged:
             mark = set_header(self.keys, {"damaged": damaged.reason.encode()})
             await self._until_done(partial(self._ownership.transact, mark))
             raise
-        self._ownership.turn, self._header, self._seal = loaded.turn, loaded.fields, loaded.seal
-        self.trouble = None
+        self._ownership.turn, self._ownership.trouble = loaded.turn, None
+        self._commits = Commits(self._ownership, self.keys, self._staging, loaded, self._log_entries_max)
         return HybridClock(loaded.hlc)
-
-    async def commit(self, commit: Commit) -> None:
-        """Persist all of `commit` or nothing; return when Redis has confirmed it, however long that takes.
-
-        A Redis that has lost commits is refilled if `enable_refill` was called. Raises `Fenced` where another process
-        has taken the replica over, and `InvariantBroken` where another process has continued its history.
-        """
-        is_staged = False
-        if commit.earlier:
-            await leave_out_what_goes(commit)
-            is_staged = not is_little(self.keys, commit)
-            if not is_staged and commit.delta is not None:
-                commit.delta = bytes(commit.delta)
-        confirmed = self._ownership.turn
-        reached, turn = confirmed, confirmed + 1
-        while reached < turn or self._may_be_staged:
-            try:
-                if self._may_be_staged and reached >= confirmed:
-                    await self._staging.finish()
-                    self._may_be_staged = False
-                    continue
-                header = {"turn": b"%d" % turn, **commit.header}
-                if seal := header.get("seal", self._seal):
-                    header["seal"] = b"%b %b" % (header["turn"], seal)
-                if self._header.get("run_id") != self._ownership.run_id:
-                    header["run_id"] = self._ownership.run_id
-                if reached < confirmed:
-                    reached = await self._attempt_refill(commit, turn, header)
-                    continue
-                if is_staged:
-                    reached = await self._commit_staged(commit, header)
-                    continue
-                try:
-                    replies = await self._ownership.wire.send(self._buffer.commands(commit, header), COMMIT_BYTES_MAX)
-                except TooManyBytes:
-                    reached = await self._commit_staged(commit, header)
-                    continue
-                executed, watched = replies[-3], replies[-1]
-                is_as_expected = watched == [self._token, header["turn"]] and type(executed) is list
-                if is_as_expected and hiredis.ReplyError not in map(type, executed):
-                    reached = turn
-                else:
-                    reached = await self._judge(replies, commit)
-            except StoreUnavailable as error:
-                reached = await self._recover(turn, error)
-            self._may_be_staged |= reached < turn  # Redis may have been set back, even to the turn confirmed before
-        self._ownership.turn = turn
-        self._header.update(header)
-        self._seal = commit.header.get("seal", self._seal)
-        self.trouble = None
-
-    async def _recover(self, turn: int, error: StoreUnavailable) -> int:
-        """Return the turn that Redis is at, on a new connection, after the commit `turn` was interrupted by `error`."""
-        if self.trouble is None:
-            log.warning("commit_interrupted", node=self.keys.node, turn=turn, reason=str(error))
-        else:
-            await asyncio.sleep(RETRY_S)
-        self._record_trouble(str(error))
-        return await self._ownership.renew(self._record_trouble)
-
-    def enable_refill(self, node: Node, check_history: Callable[[], Awaitable[None]]) -> None:
-        """Refill a Redis that has lost commits, from now on, with what `node` holds in memory.
-
-        `check_history` raises `InvariantBroken` if a peer has seen commits of the replica that `node` does not have.
-        """
-        self._refill = Refill(node, check_history)
-
-    def _new_buffer(self) -> CommitBuffer:
-        return CommitBuffer(self.keys, self._log_entries_max, self._ownership.watch())
-
-    async def _judge(self, replies: list[Any], commit: Commit) -> int:
-        """Return the turn that Redis is at, by its `replies` to the end of a transaction that does `commit`.
-
-        Redis may have the commit although this EXEC was refused: a copy sent before a lost connection may have arrived
-        late. And where the EXEC succeeded, another process may have taken over before the WATCH behind it, which then
-        guards nothing. So the token is checked in both cases.
-        """
-        executed, watched = replies[-3], replies[-1]
-        if isinstance(executed, hiredis.ReplyError):
-            reasons = [str(reply) for reply in replies[:-3] if isinstance(reply, hiredis.ReplyError)]
-            raise StoreUnavailable(f"Redis refuses: {'; '.join(dict.fromkeys(reasons)) or executed}")
-        reached = self._ownership.turn_reached(watched)
-        if executed is not None:
-            await self._check_results(executed, commit)
-        return reached
-
-    async def _check_results(self, results: list[Any], commit: Commit) -> None:
-        """Handle a command that failed inside a transaction that succeeded.
-
-        The XADD fails if another process has written to the log, ahead of the log's owner: then the log is replaced.
-        Raises `InvariantBroken` for any other failure.
-        """
-        errors = [str(result) for result in results if isinstance(result, hiredis.ReplyError)]
-        if not errors:
-            return
-        if len(errors) > 1 or not any(reason in errors[0] for reason in _LOG_IS_AHEAD):
-            raise InvariantBroken(f"{self.keys.node}: Redis holds keys that are not ours: {'; '.join(errors)}")
-        await self._replace_log(commit)
-
-    async def _replace_log(self, commit: Commit) -> None:
-        """Move foreign entries to the quarantine, and begin a new log with the delta of `commit`.
-
-        Peers that lack earlier deltas notice the gap and ask for a patch. Like every write, this requires the
-        ownership. If it is interrupted, the next commit finds a foreign entry again.
-        """
-        place = f"{commit.counter}-0"
-        (foreign,) = await self._ownership.ask(("XRANGE", self.keys.log, place, "+", "COUNT", 100))
-        log.warning("log_replaced", node=self.keys.node, foreign=[text(entry) for entry, _ in foreign])
-        reason = "not written by the owner of the log"
-        replacement: list[RedisCommand] = [
-            *(quarantine_entry(self.keys, "own log", entry, reason, b" ".join(content)) for entry, content in foreign),
-            ("UNLINK", self.keys.log),
-            ("XADD", self.keys.log, place, DELTA_FIELD, bytes(commit.delta or b"")),
-        ]
-        *_, watched = await self._ownership.ask(("MULTI",), *replacement, ("EXEC",), *self._ownership.watch())
-        self._ownership.turn_reached(watched)
-
-    async def _commit_staged(self, commit: Commit, header: dict[str, bytes]) -> int:
-        """Stage the objects that `commit` changes, and commit; return the turn that Redis is at."""
-        await self._staging.put(batches_of(self.keys, commit), self._token)
-        rest = stream_commands(self.keys, commit, self._log_entries_max)
-        return await self._send_staged([*rest, set_header(self.keys, {**header, **STAGED_FIELDS})], commit)
-
-    async def _send_staged(self, commands: list[RedisCommand], commit: Commit) -> int:
-        """Execute `commands`, which commit what is staged, in one transaction; return the turn that Redis is at."""
-        self._may_be_staged = True
-        transaction = [("MULTI",), *commands, ("EXEC",), *self._ownership.watch()]
-        replies = await self._ownership.wire.send(transaction, in_slices=True)
-        return await self._judge(replies, commit)
-
-    async def _attempt_refill(self, commit: Commit, turn: int, header: dict[str, bytes]) -> int:
-        """Stage everything in memory, and commit that together with `commit`; return the turn that Redis is at.
-
-        The commit succeeds only if nobody has written to the header since the loss was found. Raises `Fenced` and
-        `InvariantBroken` where another process has continued this history.
-        """
-        if self._refill is None:
-            raise InvariantBroken(f"{self.keys.node}: Redis has lost commits; it had confirmed {self.turn}")
-        node = self._refill.node
-        log.warning("redis_loss_detected", node=self.keys.node, confirmed=self.turn)
-        await self._refill.stage(self._ownership, self.keys, self._staging, self._record_trouble)
-        reached = await self._send_staged(self._rest_of_refill(node, commit, header), commit)
-        if reached == turn:
-            node.counts["repersisted"] += 1
-            log.warning("redis_refilled", node=self.keys.node, turn=turn, objects=len(node.replica.catalogue.heads))
-        return reached
-
-    def _rest_of_refill(self, node: Node, commit: Commit, header: dict[str, bytes]) -> list[RedisCommand]:
-        """Return the commands for the header, the links and the streams, which follow the objects."""
-        fields = {**self._ownership.fields, **self._header, **header}
-        return [
-            ("UNLINK", self.keys.header),
-            set_header(self.keys, {**fields, "run_id": self._ownership.run_id, **STAGED_FIELDS}),
-            *replace_links(self.keys, node.paused),
-            *stream_commands(self.keys, commit, self._log_entries_max),
-        ]
-
-    def _record_trouble(self, reason: str) -> None:
-        self.trouble = Trouble(self.trouble.since_s if self.trouble else monotonic(), reason)

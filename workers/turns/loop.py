@@ -19,8 +19,8 @@ may still take effect. It may from the moment its turn has begun. A call whose c
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from workers.wire.retry import Trouble
 
 
-__all__ = ["Observer", "OnReply", "Troubled", "TurnLoop", "Waiter"]
+__all__ = ["Listener", "Observer", "OnReply", "Troubled", "TurnLoop", "Waiter"]
 
 OnReply: TypeAlias = "Callable[[Any, Exception | None], None]"
 """Is told the result or the error."""
@@ -58,18 +58,34 @@ class Troubled(Protocol):
         """Since when and why the store does not take the commit under way; `None` where nothing is amiss."""
 
 
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A caller that waits. `on_reply` is told the result or the error, once.
+class Waiter(ABC):
+    """A caller that waits. The loop notes how long: for `patience_s`, until `deadline_s` (monotonic).
 
-    The caller waits for `patience_s`, until `deadline_s` (monotonic). `place`: the weight of all that had arrived
-    when the caller came, itself included.
+    `place`: the weight of all that had arrived when the caller came, itself included.
     """
 
-    on_reply: OnReply
+    __slots__ = ("deadline_s", "patience_s", "place")
+
     patience_s: float
     deadline_s: float
     place: int
+
+    @abstractmethod
+    def on_reply(self, result: Any, error: Exception | None) -> None:
+        """Hear the result or the error. This is called once."""
+
+
+class Listener(Waiter):
+    """A caller in whose place `listener` is told."""
+
+    __slots__ = ("listener",)
+
+    def __init__(self, listener: OnReply) -> None:
+        self.listener = listener
+
+    def on_reply(self, result: Any, error: Exception | None) -> None:
+        """Tell the listener."""
+        self.listener(result, error)
 
 
 class TurnLoop:
@@ -77,7 +93,8 @@ class TurnLoop:
 
     A caller waits for `call_timeout_s` at most, and at most `calls_waiting_max` callers wait. `observers` are shown
     what each part that a commit changed was before. `confirmed` is the replica at its last confirmed commit. A turn
-    `is_due` where something has arrived since the last one began. Once the loop `is_closing`, it takes no more calls.
+    `is_due` where something has arrived since the last one began. The loop `is_committing` from `begin` to `confirm`.
+    Once it `is_closing`, it takes no more calls.
     """
 
     def __init__(
@@ -93,6 +110,7 @@ class TurnLoop:
         self.observers: list[Observer] = []
         self.confirmed = node.confirm()
         self.is_due = False
+        self.is_committing = False
         self.is_closing = False
         self._store = store
         self._wake = wake
@@ -105,7 +123,6 @@ class TurnLoop:
         self._begun: dict[Waiter, Event] = {}
         self._effects: list[Effect] = []
         self._changed: Mapping[tuple[bytes, str, bytes], Siblings] = {}
-        self._is_committing = False
         self._commits_slices = False  # the commit under way takes many transactions
         self._is_suspicious = False
         self._began_s: float | None = None
@@ -124,25 +141,23 @@ class TurnLoop:
         self._is_suspicious = True
         self._become_due()
 
-    def submit(self, operation: Operation, on_reply: OnReply, now_s: float, weight: int = COMMAND_WEIGHT) -> Waiter:
-        """Have a caller's operation run; `on_reply` is told the result or the error, later and once.
-
-        Returns the caller, who may `leave`.
+    def submit(self, operation: Operation, waiter: Waiter, now_s: float, weight: int = COMMAND_WEIGHT) -> None:
+        """Have a caller's operation run; `waiter` hears the result or the error, later and once. It may `leave`.
 
         Raises `Stopping`, `Overloaded` where too many callers wait, and `StoreUnavailable` where the store is known not
         to take the commit in time.
         """
         is_full = len(self._asked) + len(self._begun) >= self._calls_waiting_max
-        if is_full or self.is_closing or (self._is_committing and self._store.trouble is not None):
+        if is_full or self.is_closing or (self.is_committing and self._store.trouble is not None):
             self._check_hope(now_s)
-        patience_s = self._call_timeout_s
+        waiter.patience_s = patience_s = self._call_timeout_s
+        waiter.deadline_s = now_s + patience_s
         self._arrived += weight
-        waiter = Waiter(on_reply, patience_s, now_s + patience_s, self._arrived)
+        waiter.place = self._arrived
         self._asked[waiter] = Call(operation, waiter)
         if not self.is_due:
             self.is_due = True
             self._wake()
-        return waiter
 
     def ask(self, make: Callable[[Waiter], Event], on_reply: OnReply) -> Waiter:
         """Add the event that `make` builds around a token. Its caller waits for as long as it takes.
@@ -150,7 +165,7 @@ class TurnLoop:
         Raises `Stopping`.
         """
         self.check_open()
-        return self._enter(make, Waiter(on_reply, inf, inf, 0))
+        return self._enter(make, Listener(on_reply), inf, inf)
 
     def ask_in_time(
         self,
@@ -167,7 +182,7 @@ class TurnLoop:
         """
         self._check_hope(now_s)
         patience_s = self._call_timeout_s + extra_s
-        return self._enter(make, Waiter(on_reply, patience_s, now_s + patience_s, 0), weight)
+        return self._enter(make, Listener(on_reply), patience_s, now_s + patience_s, weight)
 
     def leave(self, waiter: Waiter) -> None:
         """Forget the caller, who is gone. A call whose turn has not begun is dropped, as it may have been repeated."""
@@ -215,7 +230,7 @@ class TurnLoop:
 
         Raises what `Node.turn` raises: then the replica must not go on.
         """
-        if self._is_committing:
+        if self.is_committing:
             raise InvariantBroken(f"{self.node.name}: a turn begins while a commit is under way")
         self.is_due = False
         node, large = self.node, self.node.large
@@ -240,13 +255,13 @@ class TurnLoop:
             self._become_due()
         if not self._is_suspicious and turn.commit.delta is None and turn.commit.empty:
             return None
-        self._is_suspicious, self._is_committing, self._began_s = False, True, monotonic_ms / 1000
+        self._is_suspicious, self.is_committing, self._began_s = False, True, monotonic_ms / 1000
         self._commits_slices = bool(turn.commit.earlier)
         return turn.commit
 
     def confirm(self) -> None:
         """Note that the commit which `begin` returned is durable."""
-        self._is_committing = self._commits_slices = False
+        self.is_committing = self._commits_slices = False
         self._changed = self.node.replica.catalogue.in_flight
         self.confirmed = self.node.confirm()
 
@@ -255,7 +270,7 @@ class TurnLoop:
 
         The token of each reply is the `Waiter` to tell. Replies that nobody waits for any more are left out.
         """
-        if self._is_committing:
+        if self.is_committing:
             raise InvariantBroken(f"{self.node.name}: effects leave while their commit is under way")
         changed, self._changed = self._changed, {}
         for observe in list(self.observers) if changed else ():
@@ -308,10 +323,17 @@ class TurnLoop:
             self.is_due = True
             self._wake()
 
-    def _enter(self, make: Callable[[Waiter], Event], waiter: Waiter, weight: int | None = None) -> Waiter:
+    def _enter(
+        self,
+        make: Callable[[Waiter], Event],
+        waiter: Waiter,
+        patience_s: float,
+        deadline_s: float,
+        weight: int | None = None,
+    ) -> Waiter:
         event = make(waiter)
         self._arrived += weight_of(event) if weight is None else weight
-        waiter.place = self._arrived
+        waiter.patience_s, waiter.deadline_s, waiter.place = patience_s, deadline_s, self._arrived
         self._asked[waiter] = event
         self._become_due()
         return waiter

@@ -1,8 +1,11 @@
 """The mailbox: the one way into a replica, and the asyncio shell of its turn loop.
 
-Whatever happens (a call, a peer's deltas, a message, a tick) is put here. A task drains the mailbox, runs one turn of
-the pure node, commits the turn, and only then lets the effects out. What arrives during a commit shares the next one.
-`workers.turns.loop` decides all of that; this module adds the tasks, the timers, the clocks and the futures.
+Whatever happens (a call, a peer's deltas, a message, a tick) is put here. A turn of the pure node takes what waits; the
+turn is committed; and only then its effects are let out. What arrives during a commit shares the next one.
+`workers.turns.loop` decides all of that; this module adds the callbacks, the timers, the clocks and the futures.
+
+A turn is a chain of callbacks. That something arrives has the event loop call `_take_turn`, the store's confirmation is
+`_end_turn`, and that has the event loop call `_take_turn` again if something waits. No task switches on the way.
 
 Reads need no turn, unless they are large: they are answered at once, from the last confirmed state.
 """
@@ -50,8 +53,11 @@ class Commits(Protocol):
     def trouble(self) -> Trouble | None:
         """Since when and why the commit under way is not taken; `None` where nothing is amiss."""
 
-    async def commit(self, commit: Commit) -> None:
-        """Return once `commit` is durable."""
+    def commit(self, commit: Commit, on_committed: Callable[[Exception | None], None]) -> None:
+        """Tell `on_committed` once `commit` is durable, or the error after which the replica must not go on."""
+
+    def give_up(self) -> None:
+        """Forget the commit under way: nobody waits for it any more."""
 
 
 class Mailbox:
@@ -75,9 +81,8 @@ class Mailbox:
         self._store = store
         self._release = release
         self._call_timeout_s = call_timeout_s
-        self._arrived = asyncio.Event()
         self._turns = TurnLoop(
-            node, store, self._arrived.set, call_timeout_s=call_timeout_s, calls_waiting_max=calls_waiting_max
+            node, store, self._wake, call_timeout_s=call_timeout_s, calls_waiting_max=calls_waiting_max
         )
         self.submit = self._turns.submit
         """As `call`, for a face that keeps no task waiting: see `TurnLoop.submit`."""
@@ -85,6 +90,16 @@ class Mailbox:
         """Forget a caller of `submit` who is gone: see `TurnLoop.leave`."""
         self._ticker: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
+        large = node.large
+        self._large_work = (large.joins, large.offers, large.deltas, large.calls, large.discards)
+        self._over: asyncio.Future[None]
+        """Is settled when no turn comes any more."""
+        self._has_ended = False
+        """Whether nothing may happen any more, whatever the store says."""
+        self._rests = False
+        """Whether no turn is under way, and the event loop will not call for one."""
+        self._slices = 0
+        """How many slices of large work there were since the last turn."""
 
     # Reading
 
@@ -164,50 +179,100 @@ class Mailbox:
 
     async def run(self) -> None:
         """Take turns until closed; raises `Fenced` or `InvariantBroken` where the replica must not go on."""
-        turns, call_soon = self._turns, asyncio.get_running_loop().call_soon
-        large = self.node.large
-        joins, offers, deltas, calls, discards = large.joins, large.offers, large.deltas, large.calls, large.discards
+        loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
         self._tick()
+        loop.call_soon(self._take_turn)
         try:
-            # `is_over` implies `is_closing`, which is an attribute: it spares a call for each turn.
-            while not (turns.is_closing and turns.is_over):
-                if joins or offers or deltas or calls or discards:
-                    await self._prepare()
-                elif turns.is_due:
-                    await asyncio.sleep(0)  # what is answered leaves before the next turn begins
-                else:
-                    await self._arrived.wait()
-                self._arrived.clear()
-                commit = turns.begin(wall_ms(), int(monotonic() * 1000))
-                if commit is not None:
-                    await self._store.commit(commit)
-                    turns.confirm()
-                for effect in turns.release():
-                    if type(effect) is Reply:
-                        # By the event loop: a caller that fails at its answer must not take the turns with it.
-                        call_soon(effect.token.on_reply, effect.result, effect.error)
-                    else:
-                        self._release(effect)
-                if self.turned.waiting:
-                    self.turned.notify()
+            await self._over
         finally:
+            self._rests, self._has_ended = False, True
             for timer in (self._ticker, self._patience):
                 if timer is not None:
                     timer.cancel()
+            self._store.give_up()
             _tell(self._turns.end())
 
-    async def _prepare(self) -> None:
-        """Prepare the next turn, and let others have the event loop between two slices.
+    def _wake(self) -> None:
+        """A turn is due: take it once all that has arrived with its cause is here, too."""
+        if self._rests:
+            self._rests = False
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Take a turn on what waits, or a slice of the large work that comes before."""
+        if self._has_ended:
+            return
+        try:
+            if any(self._large_work) and self._prepare():
+                asyncio.get_running_loop().call_soon(self._take_turn)
+                return
+            commit = self._turns.begin(wall_ms(), int(monotonic() * 1000))
+            if commit is not None:
+                self._store.commit(commit, self._end_turn)
+        except Exception as error:  # noqa: BLE001  `run` raises it
+            self._fail(error)
+        else:
+            if commit is None:
+                self._end_turn(None)
+
+    def _end_turn(self, error: Exception | None) -> None:
+        """The commit of the turn is durable, or there was none: let the effects out, and go on if a turn is due.
+
+        `error`: why the replica must not go on.
+        """
+        if self._has_ended:
+            return
+        if error is not None:
+            self._fail(error)
+            return
+        turns = self._turns
+        try:
+            if turns.is_committing:
+                turns.confirm()
+            for effect in turns.release():
+                if type(effect) is not Reply:
+                    self._release(effect)
+                    continue
+                waiter, result, refused = effect
+                try:
+                    waiter.on_reply(result, refused)
+                except Exception as failure:  # noqa: BLE001  who fails at its answer must not take the turns with it
+                    _tell_of_failure(waiter, failure)
+        except Exception as failure:  # noqa: BLE001  `run` raises it
+            self._fail(failure)
+            return
+        if self.turned.waiting:
+            self.turned.notify()
+        if turns.is_closing and turns.is_over:  # `is_over` implies the other, which is an attribute and spares a call
+            self._has_ended = True
+            if not self._over.done():
+                self._over.set_result(None)
+        elif turns.is_due or any(self._large_work):
+            # Not at once: what was answered leaves before, and what has arrived meanwhile shares the turn.
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        else:
+            self._rests = True
+
+    def _prepare(self) -> bool:
+        """Do a slice of the large work; return whether another one comes before the next turn.
 
         Where nothing is to be prepared, only freed, the next turn waits for a few slices of that.
         """
-        large, slices = self.node.large, 0
-        while large.prepare():
-            await asyncio.sleep(0)
-            slices += 1
+        large = self.node.large
+        if large.prepare():
+            self._slices += 1
             is_needed = large.calls or large.has_news
-            if slices >= _SLICES_FREED_PER_TURN and self._turns.is_due and not is_needed:
-                return
+            if self._slices < _SLICES_FREED_PER_TURN or is_needed or not self._turns.is_due:
+                return True
+        self._slices = 0
+        return False
+
+    def _fail(self, error: Exception) -> None:
+        """End `run` with `error`."""
+        self._has_ended = True
+        if not self._over.done():  # as it is where `run` was cancelled
+            self._over.set_exception(error)
 
     def _tick(self) -> None:
         """Have a turn even if nothing arrives: time is something that happens, too."""
@@ -239,9 +304,15 @@ class Mailbox:
 
 
 def _tell(replies: Iterable[Reply]) -> None:
-    """Tell each caller, by the event loop: a caller that fails at its answer must not take the turns with it."""
+    """Tell each caller, by the event loop: a caller that fails at its answer must not take others with it."""
     for waiter, result, error in replies:
         asyncio.get_running_loop().call_soon(waiter.on_reply, result, error)
+
+
+def _tell_of_failure(waiter: Waiter, failure: Exception) -> None:
+    """Tell, as the event loop does of callbacks, that a caller has failed at its answer."""
+    told = {"message": f"Exception in {waiter.on_reply}", "exception": failure}
+    asyncio.get_running_loop().call_exception_handler(told)
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -13,8 +13,7 @@ import asyncio
 import os
 import socket
 from functools import partial
-from math import inf
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import hiredis
 
@@ -26,20 +25,18 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-__all__ = ["RedisCommand", "TooManyBytes", "Wire", "connect"]
+__all__ = ["OnAnswer", "RedisCommand", "Wire", "connect", "pack"]
 
 RedisCommand = tuple[Word, ...]
 """One Redis command as its words, before it is packed. A word in pieces is sent in slices only (`Wire.send`)."""
+OnAnswer: TypeAlias = "Callable[[list[Any] | StoreUnavailable], None]"
+"""Is told the replies to a batch; the error where the connection is lost or closed before all of them are there."""
 
 _CONNECT_TIMEOUT_S = 5.0
 """Where packets are dropped, the kernel alone would retry at its own pace, long after the network works again."""
 
 # hiredis packs tuples of any length; its type hints say one.
-_pack: Callable[[RedisCommand], bytes] = hiredis.pack_command  # type: ignore[assignment]
-
-
-class TooManyBytes(Exception):
-    """The commands have more bytes than may be sent in one piece; none of them was sent."""
+pack: Callable[[RedisCommand], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
 class Wire(asyncio.Protocol):
@@ -56,43 +53,54 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._replies: list[Any] = []
         self._expected = 0
-        self._waiter: asyncio.Future[list[Any]] | None = None
+        self._on_answer: OnAnswer | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
 
-    async def send(
-        self, commands: Sequence[RedisCommand], bytes_max: float = inf, *, in_slices: bool = False
-    ) -> list[Any]:
-        """Send `commands` and return one reply for each; an error reply is a `hiredis.ReplyError` value in the list.
+    def submit(self, packed: bytes, count: int, on_answer: OnAnswer) -> None:
+        """Send `count` commands, `packed` by `pack`; `on_answer` is told their replies, later and once.
 
-        Raises `TooManyBytes` for more than `bytes_max`. With `in_slices`, the commands may have words of any size:
-        others have the event loop between two slices, and `bytes_max` does not count.
-
-        Raises `StoreUnavailable` where the connection is lost or closed meanwhile. Then any number of the commands may
-        have taken effect, or may still do so.
+        An error reply is a `hiredis.ReplyError` value in the list. Where `on_answer` is told an error, any number of
+        the commands may have taken effect, or may still do so. Raises `StoreUnavailable` where the connection is
+        closed; no command was sent then.
         """
-        if self._transport is None or self._transport.is_closing():
+        transport = self._transport
+        if transport is None or transport.is_closing():
             raise StoreUnavailable("the connection to Redis is closed")
-        assert self._waiter is None, "one batch at a time"
-        packed = b"" if in_slices else b"".join(map(_pack, commands))
-        if len(packed) > bytes_max:
-            raise TooManyBytes
-        self._expected = len(commands)
-        self._waiter = self._loop.create_future()
+        assert self._on_answer is None, "one batch at a time"
+        self._expected, self._on_answer = count, on_answer
         self._received_s = self._loop.time()
         if self._watchdog is None:
             self._check_silence()
+        if packed:
+            transport.write(packed)
+
+    async def send(self, commands: Sequence[RedisCommand], *, in_slices: bool = False) -> list[Any]:
+        """Send `commands`, and return their replies, or raise the error: see `submit`.
+
+        With `in_slices`, the commands may have words of any size: others have the event loop between two slices.
+        """
+        if not in_slices:
+            return await self.exchange(b"".join(map(pack, commands)), len(commands))
+        return await self.exchange(b"", len(commands), in_slices=commands)
+
+    async def exchange(self, packed: bytes, count: int, in_slices: Sequence[RedisCommand] = ()) -> list[Any]:
+        """Do as `send`, for `count` commands: those that are `packed`, and behind them those to be sent `in_slices`."""
+        replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.submit(packed, count, partial(_settle, replies))
         try:
             if in_slices:
-                await self._write_in_slices(commands)
-            else:
-                self._transport.write(packed)
-            return await self._waiter
+                await self._write_in_slices(in_slices)
+            return await replies
         except asyncio.CancelledError:
-            self.close()  # Nobody waits for the outstanding replies, and the next batch must not get them.
+            self.give_up()
             raise
-        finally:
-            self._waiter = None
+
+    def give_up(self) -> None:
+        """Expect no replies any more. The connection is closed if it owes some: the next batch must not get them."""
+        if self.owes:
+            self._on_answer = None
+            self.close()
 
     async def _write_in_slices(self, commands: Sequence[RedisCommand]) -> None:
         """Write `commands` as fast as Redis takes them; stop where the connection is lost, of which `send` hears."""
@@ -110,7 +118,7 @@ class Wire(asyncio.Protocol):
     @property
     def owes(self) -> bool:
         """Whether Redis owes replies that somebody waits for."""
-        return self._waiter is not None and not self._waiter.done()
+        return self._on_answer is not None
 
     @property
     def silence_s(self) -> float:
@@ -142,20 +150,22 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received_s = self._loop.time()
         self._reader.feed(data)
-        while (reply := self._reader.gets()) is not False:
-            self._replies.append(reply)
-        if len(self._replies) >= self._expected and self._waiter is not None:
-            replies, self._replies = self._replies, []
-            if not self._waiter.done():
-                self._waiter.set_result(replies)
+        next_reply, replies = self._reader.gets, self._replies
+        while (reply := next_reply()) is not False:
+            replies.append(reply)
+        on_answer = self._on_answer
+        if len(replies) >= self._expected and on_answer is not None:
+            self._replies, self._on_answer = [], None
+            on_answer(replies)  # who may send the next batch at once
 
     def reply_received(self, reply: Any) -> None:
         """Take one reply that was parsed elsewhere."""
         self._received_s = self._loop.time()
         self._replies.append(reply)
-        if len(self._replies) >= self._expected and self._waiter is not None and not self._waiter.done():
-            replies, self._replies = self._replies, []
-            self._waiter.set_result(replies)
+        on_answer, replies = self._on_answer, self._replies
+        if len(replies) >= self._expected and on_answer is not None:
+            self._replies, self._on_answer = [], None
+            on_answer(replies)
 
     def pause_writing(self) -> None:
         self._has_room.clear()
@@ -172,8 +182,9 @@ class Wire(asyncio.Protocol):
         self._fail(f"the connection to Redis was lost ({exc or 'closed'})")
 
     def _fail(self, reason: str) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(StoreUnavailable(reason))
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            on_answer(StoreUnavailable(reason))
 
     def _check_silence(self) -> None:
         """Close the connection if Redis has been silent for too long, else check again later.
@@ -181,13 +192,22 @@ class Wire(asyncio.Protocol):
         One timer that runs while batches are sent is cheaper than a timer for each batch.
         """
         silent_s = self._loop.time() - self._received_s
-        if self._waiter is None:
+        if self._on_answer is None:
             self._watchdog = None
         elif silent_s < self._silence_s:
             self._watchdog = self._loop.call_later(self._silence_s - silent_s, self._check_silence)
         else:
             self._fail(f"Redis gave no answer for {self._silence_s:g} s")
             self.close()
+
+
+def _settle(replies: asyncio.Future[list[Any]], answer: list[Any] | StoreUnavailable) -> None:
+    if replies.done():
+        return
+    if isinstance(answer, StoreUnavailable):
+        replies.set_exception(answer)
+    else:
+        replies.set_result(answer)
 
 
 async def connect(

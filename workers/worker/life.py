@@ -102,7 +102,7 @@ class Life:
                 log.info("node_stopped", node=self._name, during="loading")
                 return
             start, node = loading.result()
-            self._store.enable_refill(node, partial(check_history, node, Published(node, self._peers)))
+            self._store.commits.enable_refill(node, partial(check_history, node, Published(node, self._peers)))
             await self._serve(node, start, takeover=takeover)
         except (Retired, SponsorSilent):
             await self._store.release()
@@ -144,8 +144,8 @@ class Life:
             hlc=hlc,
             departed=start.departed,
         )
-        node.stability.restore(self._store.header)
-        node.upgraded.restore(self._store.header)
+        node.stability.restore(self._store.commits.header)
+        node.upgraded.restore(self._store.commits.header)
         return start, node
 
     async def _serve(self, node: Node, start: Start, *, takeover: bool) -> None:
@@ -157,7 +157,7 @@ class Life:
         skew = Skew(node, self._peers, settings.clock.skew_warn_ms)
         mailbox = Mailbox(
             node,
-            self._store,
+            self._store.commits,
             partial(_pass_on, outbox, skew),
             call_timeout_s=settings.limits.write_timeout_ms / 1000,
             calls_waiting_max=settings.limits.calls_waiting_max,

@@ -12,6 +12,8 @@ from crdt_core.errors import Fenced
 from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.invocations import command
+from tests.workers.committing import committed
+from tests.workers.mailboxes import SlowStore
 from workers.replication.links import Links
 from workers.storage.store import Store
 from workers.system.tasks import end
@@ -25,33 +27,24 @@ if TYPE_CHECKING:
 
     from crdt_core.node.events import Commit
     from tests.server import ValkeyServer
-    from workers.wire.retry import Trouble
 
 __all__ = ["NAME", "Bench", "lose_connections"]
 
 NAME = "n1"
 
 
-class Tap:
-    """A store whose commits wait until it is opened."""
+class Tap(SlowStore):
+    """The commits of `store`, which wait until the tap is opened."""
 
     def __init__(self, store: Store) -> None:
-        self.open = asyncio.Event()
+        super().__init__()
         self.quarantined: list[str] = []
         self._store = store
 
-    @property
-    def turn(self) -> int:
-        return self._store.turn
-
-    @property
-    def trouble(self) -> Trouble | None:
-        return self._store.trouble
-
-    async def commit(self, commit: Commit) -> None:
-        await self.open.wait()
+    async def persist(self, commit: Commit) -> None:
+        await super().persist(commit)
         self.quarantined.extend(item.reason for item in commit.quarantined)
-        await self._store.commit(commit)
+        await committed(self._store.commits, commit)
 
 
 class Bench:

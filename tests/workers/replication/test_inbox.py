@@ -62,7 +62,7 @@ async def test_no_more_messages_are_read_while_many_wait_for_their_turn(bench: I
     for _ in range(50):
         await bench.redis.ping()  # time enough to read all of them
     assert bench.mailbox.messages_waiting <= WAITING_MAX + BATCH_MAX
-    bench.tap.open.set()
+    bench.tap.back.set()
     await bench.wait_until_taken(messages)
 
 
@@ -70,7 +70,7 @@ async def test_what_a_former_worker_had_not_acknowledged_comes_before_what_is_ne
     await bench.send(2)
     await bench.redis.xreadgroup(GROUP, CONSUMER, {bench.keys.inbox: ">"})  # a former worker, which then died
     await bench.send(1)
-    bench.tap.open.set()
+    bench.tap.back.set()
     bench.start_reading()
     await bench.wait_until_taken(3)
 
@@ -139,14 +139,14 @@ async def test_an_entry_that_was_trimmed_while_it_was_pending_is_acknowledged_an
     await bench.redis.xtrim(bench.keys.inbox, minid=kept, approximate=False)
     pending = await bench.redis.xpending_range(bench.keys.inbox, GROUP, "-", "+", 10)
     assert [entry["message_id"] for entry in pending] == [trimmed, kept]
-    bench.tap.open.set()
+    bench.tap.back.set()
     bench.start_reading()
     await bench.wait_until_taken(1)
     assert bench.tap.quarantined == []
 
 
 async def test_an_entry_without_a_message_is_set_aside_and_acknowledged(bench: InboxBench) -> None:
-    bench.tap.open.set()
+    bench.tap.back.set()
     bench.start_reading()
     await bench.redis.xadd(bench.keys.inbox, {"other": "field"})
     await bench.wait_until_taken(0)
@@ -154,7 +154,7 @@ async def test_an_entry_without_a_message_is_set_aside_and_acknowledged(bench: I
 
 
 async def test_an_inbox_that_was_deleted_is_made_again(bench: InboxBench) -> None:
-    bench.tap.open.set()
+    bench.tap.back.set()
     bench.start_reading()
     await bench.send(1)
     await bench.wait_until_taken(1)
@@ -164,7 +164,7 @@ async def test_an_inbox_that_was_deleted_is_made_again(bench: InboxBench) -> Non
 
 
 async def test_a_redis_that_was_away_is_read_again(bench: InboxBench, server: ValkeyServer) -> None:
-    bench.tap.open.set()
+    bench.tap.back.set()
     bench.start_reading()
     await bench.send(1)
     await bench.wait_until_taken(1)

@@ -58,7 +58,7 @@ class TailBench(Bench):
 @pytest.fixture
 async def bench(server: ValkeyServer) -> AsyncIterator[TailBench]:
     async with TailBench(server.url) as opened:
-        opened.tap.open.set()
+        opened.tap.back.set()
         yield opened
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from itertools import chain
 from typing import Any
 
 import pytest
 
+from crdt_core.commands import COMMANDS, Execute
+from crdt_core.errors import Stopping
 from tests.workers.resp.inprocess import InProcess, Peer, Transport
+from workers.resp.encoding import NULL_LIST
 from workers.resp.replies import Batch, Replies
 
 
@@ -17,24 +18,24 @@ class Rig:
 
     def __init__(self, client: Any, unread_bytes_max: int = 1000) -> None:
         self.transport: Any = Transport()
-        self.replies = Replies(client, unread_bytes_max)
+        self.settled = 0
+        self.replies = Replies(client, unread_bytes_max, self._go_on)
         self.replies.attach(self.transport)
 
-    def expect(self, commands: int, *, muted: bool = False) -> Batch:
+    def _go_on(self) -> None:
+        self.settled += 1
+
+    def expect(self, commands: int, *, muted: bool = False, whole: bool = False) -> Batch:
         """A batch whose replies are still to come."""
-        batch = Batch(commands, muted)
+        execute = Execute([(COMMANDS[b"INCR"], [b"k"])] * commands, 1, 1)
+        batch = Batch(self.replies, execute, whole, muted, 0)
         self.replies.waiting.append(batch)
         self.replies.in_flight += commands
         return batch
 
-    def settle(self, batch: Batch, *replies: Any) -> None:
-        """The mailbox has answered."""
-        batch.replies = chain(replies, batch.behind)
-        self.replies.flush()
-
-    async def written(self) -> bytes:
+    def written(self) -> bytes:
         """What has been written once all that was ready is out."""
-        await asyncio.sleep(0)
+        self.replies.write()
         return self.transport.written
 
 
@@ -46,21 +47,46 @@ async def rig() -> Rig:
 async def test_a_reply_waits_behind_those_that_are_still_to_come(rig: Rig) -> None:
     first, second = rig.expect(2), rig.expect(1)
     rig.replies.say(b"last")
-    rig.settle(second, 3)
-    assert (await rig.written(), rig.replies.in_flight, len(rig.replies.waiting)) == (b"", 3, 2)
-    rig.settle(first, 1, 2)
-    assert await rig.written() == b":1\r\n:2\r\n:3\r\n$4\r\nlast\r\n"
+    second.on_reply([3], None)
+    assert (rig.written(), rig.replies.in_flight, len(rig.replies.waiting)) == (b"", 3, 2)
+    first.on_reply([1, 2], None)
+    assert rig.written() == b":1\r\n:2\r\n:3\r\n$4\r\nlast\r\n"
     assert (rig.replies.in_flight, len(rig.replies.waiting)) == (0, 0)
 
 
 async def test_nothing_is_emitted_for_a_client_that_does_not_read(rig: Rig) -> None:
-    batch = rig.expect(3)
     rig.replies.is_slow = True
-    rig.settle(batch, 1, 2, 3)
-    assert await rig.written() == b":1\r\n"
+    rig.expect(3).on_reply([1, b"2", 3], None)
+    rig.expect(2).on_reply([4, 5], None)
+    assert rig.written() == b""
     rig.replies.is_slow = False
     rig.replies.flush()
-    assert await rig.written() == b":1\r\n:2\r\n:3\r\n"
+    assert rig.written() == b":1\r\n$1\r\n2\r\n:3\r\n:4\r\n:5\r\n"
+    assert rig.settled == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "result", "written"),
+    [
+        ({}, [1, -2], b":1\r\n:-2\r\n"),
+        ({}, [1, b"x"], b":1\r\n$1\r\nx\r\n"),
+        ({"muted": True}, [1, -2], b""),
+        ({"whole": True}, [1, -2], b"*2\r\n:1\r\n:-2\r\n"),
+        ({"whole": True}, NULL_LIST, b"*-1\r\n"),
+        ({"whole": True, "muted": True}, [1, -2], b""),
+    ],
+)
+async def test_the_answer_to_a_batch_is_told_as_its_client_wants_it(
+    rig: Rig, how: dict[str, bool], result: Any, written: bytes
+) -> None:
+    rig.expect(2, **how).on_reply(result, None)
+    assert rig.written() == written
+
+
+async def test_an_error_is_the_reply_to_each_command_of_a_batch_or_to_all_of_a_transaction(rig: Rig) -> None:
+    rig.expect(2).on_reply(None, Stopping("the worker stops"))
+    rig.expect(2, whole=True).on_reply(None, Stopping("the worker stops"))
+    assert rig.written().count(b"the worker stops") == 3
 
 
 async def test_all_that_is_ready_leaves_in_one_write_unless_it_is_large(rig: Rig) -> None:
@@ -69,7 +95,7 @@ async def test_all_that_is_ready_leaves_in_one_write_unless_it_is_large(rig: Rig
     assert rig.transport.written == b""
     rig.replies.emit(b"x" * 70_000)
     assert len(rig.transport.written) > 70_000
-    assert (await rig.written()).startswith(b":1\r\n:2\r\n$70000\r\n")
+    assert (rig.written()).startswith(b":1\r\n:2\r\n$70000\r\n")
 
 
 async def test_a_client_that_leaves_too_much_unread_is_cut_off() -> None:

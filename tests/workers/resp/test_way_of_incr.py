@@ -69,7 +69,7 @@ async def client(server: ValkeyServer) -> AsyncIterator[Client]:
         await store.acquire(takeover=False)
         replica = Replica("n1", founders=["n1", "n2"])
         await store.load(replica)
-        mailbox = Mailbox(Node("n1", replica, "token"), store, lambda _: None, call_timeout_s=60)
+        mailbox = Mailbox(Node("n1", replica, "token"), store.commits, lambda _: None, call_timeout_s=60)
         turns = asyncio.create_task(mailbox.run())
         cleanup.push_async_callback(end, [turns])
         links: Any = SimpleNamespace()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.fleet import Node
+    from workers.turns.loop import Waiter
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -384,10 +385,8 @@ class HeldMailbox:
     def __init__(self) -> None:
         self.held: list[Callable[[Any, Exception | None], None]] = []
 
-    def submit(
-        self, _operation: object, on_reply: Callable[[Any, Exception | None], None], _now_s: float, *_weight: int
-    ) -> None:
-        self.held.append(on_reply)
+    def submit(self, _operation: object, waiter: Waiter, _now_s: float, *_weight: int) -> None:
+        self.held.append(waiter.on_reply)
 
 
 class EndlessContext:
@@ -466,9 +465,9 @@ class RecordingStore(QuickStore):
         super().__init__()
         self.slices: list[int] = []
 
-    async def commit(self, commit: Any) -> None:
+    async def persist(self, commit: Any) -> None:
         self.slices.append(len(commit.earlier))
-        await super().commit(commit)
+        await super().persist(commit)
 
 
 async def test_a_batch_that_deletes_something_large_runs_in_slices() -> None:

@@ -9,6 +9,7 @@ from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from tests.crdt_core.histories import whole_state
 from tests.invocations import command
+from tests.workers.committing import committed
 from workers.storage.store import Store
 from workers.wire.keys import Keys
 
@@ -53,7 +54,7 @@ class Bench:
         """Acquire the replica and load it; from then on, a Redis that loses commits is refilled."""
         await self.store.acquire(takeover=False)
         self.node.hlc = await self.store.load(self.node.replica)
-        self.store.enable_refill(self.node, self.check_history)
+        self.store.commits.enable_refill(self.node, self.check_history)
         return self
 
     async def check_history(self) -> None:
@@ -67,10 +68,10 @@ class Bench:
 
     async def handle(self, *events: Event) -> None:
         """One turn with these events, committed, and those that large calls among them need."""
-        await self.store.commit(self.node.turn(list(events), wall_ms=1_000, monotonic_ms=1_000).commit)
+        await committed(self.store.commits, self.node.turn(list(events), wall_ms=1_000, monotonic_ms=1_000).commit)
         self.node.confirm()
         if self.node.large.calls:
-            await self.store.commit(self.node.end_large_call().commit)
+            await committed(self.store.commits, self.node.end_large_call().commit)
             self.node.confirm()
             await self.handle()
 

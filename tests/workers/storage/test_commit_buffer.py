@@ -8,6 +8,7 @@ from crdt_core.codec.records import Changes, Record
 from crdt_core.node.events import Commit, Quarantined
 from workers.storage.commit_buffer import CommitBuffer
 from workers.storage.requests import record_commands, set_header, stream_commands
+from workers.wire.connection import pack
 from workers.wire.keys import Keys
 
 KEYS = Keys("n1", "n1.2")
@@ -36,7 +37,7 @@ COMMITS = {
 
 @pytest.mark.parametrize("commit", COMMITS.values(), ids=COMMITS)
 def test_a_buffer_is_the_transaction_and_the_guard_of_the_next_one(commit: Commit) -> None:
-    assert CommitBuffer(KEYS, 100, GUARD).commands(commit, HEADER) == [
+    commands = [
         ("MULTI",),
         *record_commands(KEYS, commit.records),
         *stream_commands(KEYS, commit, 100),
@@ -44,3 +45,4 @@ def test_a_buffer_is_the_transaction_and_the_guard_of_the_next_one(commit: Commi
         ("EXEC",),
         *GUARD,
     ]
+    assert CommitBuffer(KEYS, 100, GUARD).packed(commit, HEADER) == (b"".join(map(pack, commands)), len(commands))

@@ -18,6 +18,7 @@ from crdt_core.node.node import Node
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
 from tests.invocations import command
+from tests.workers.committing import committed
 from workers.storage.store import Store
 from workers.wire.connection import Wire
 
@@ -55,7 +56,7 @@ class Bench:
         if self.node.large.calls:
             assert turn.commit.empty, "nobody commits such a turn"
             turn = self.node.end_large_call()
-        await self._store.commit(turn.commit)
+        await committed(self._store.commits, turn.commit)
 
     async def cost(self, *operations: Operation) -> Cost:
         """What one turn with these operations cost."""
@@ -79,13 +80,13 @@ class Bench:
 @pytest_asyncio.fixture
 async def bench(server: ValkeyServer, request: pytest.FixtureRequest, monkeypatch: Any) -> AsyncIterator[Bench]:
     sends: list[int] = []
-    plain_send = Wire.send
+    plain_submit = Wire.submit
 
-    async def counted_send(self: Wire, commands: Any, *limit: Any, **how: Any) -> Any:
-        sends.append(len(commands))
-        return await plain_send(self, commands, *limit)
+    def counted_submit(self: Wire, packed: bytes, count: int, on_answer: Any) -> None:
+        sends.append(count)
+        plain_submit(self, packed, count, on_answer)
 
-    monkeypatch.setattr(Wire, "send", counted_send)
+    monkeypatch.setattr(Wire, "submit", counted_submit)
     name = f"n{zlib.crc32(request.node.name.encode())}"
     store = Store(name, server.url, "token", LOG_ENTRIES_MAX)
     await store.acquire(takeover=False)

@@ -125,16 +125,15 @@ async def test_a_replica_in_another_format_is_not_touched(server: ValkeyServer) 
 
 async def test_a_renewed_connection_finds_where_redis_is(server: ValkeyServer) -> None:
     ownership = await owned(server)
-    failures: list[str] = []
     server.client().hset(KEYS.header, "turn", 7)
-    assert await ownership.renew(failures.append) == 7
+    assert await ownership.renew() == 7
     ownership.turn = 7
     server.client().hset(KEYS.header, "turn", 6)
-    assert await ownership.renew(failures.append) == SET_BACK
+    assert await ownership.renew() == SET_BACK
     server.client().hset(KEYS.header, mapping={"turn": 7, "owner": "two"})
     with pytest.raises(Fenced):
-        await ownership.renew(failures.append)
-    assert failures == []
+        await ownership.renew()
+    assert ownership.trouble is None
     ownership.wire.close()
 
 

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from crdt_core.errors import Fenced
 from crdt_core.node.events import Call, RecordsDiffer
 from tests.invocations import command
+from tests.workers.committing import committed
 from tests.workers.storage.bench import Bench
 from workers.storage.proofreading import IN_FLIGHT_MAX, Proofreader
 
@@ -104,7 +105,7 @@ async def test_what_changes_while_it_is_read_is_no_difference(bench: Proofread) 
         [Call(command("SADD", b"few", b"z"), None), Call(command("DEL", b"hits"), None)], 2_000, 2_000
     )
     assert await bench.read() == []
-    await bench.store.commit(turn.commit)
+    await committed(bench.store.commits, turn.commit)
     bench.node.confirm()
     assert await bench.mend() == []
 

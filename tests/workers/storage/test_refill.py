@@ -196,7 +196,7 @@ async def test_a_node_under_a_later_id_is_given_back_under_that_id(server: Valke
     await bench.store.begin("n1.2", {"founders": b'["n1","n1.2"]'})
     bench.node = Node("n1", Replica("n1.2", founders=["n1"]), "test")
     await bench.store.load(bench.node.replica)
-    bench.store.enable_refill(bench.node, bench.check_history)
+    bench.store.commits.enable_refill(bench.node, bench.check_history)
     await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))
     bench.redis.flushdb()
     await bench.turn(command("DELTAIC.COUNTER.ADD", b"hits", 1))

@@ -20,6 +20,7 @@ from crdt_core.types import ORSET
 from tests.crdt_core.histories import whole_state
 from tests.invocations import command
 from tests.support import wait_until_async
+from tests.workers.committing import committed
 from tests.workers.storage.bench import Bench, saved, set_back
 from workers.storage.ownership import RETRY_S, Ownership
 from workers.storage.staging import Staging
@@ -44,7 +45,7 @@ class Killed(Exception):
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every commit is staged, in pieces of one command."""
-    monkeypatch.setattr("workers.storage.store.COMMIT_BYTES_MAX", 0)
+    monkeypatch.setattr("workers.storage.commits.COMMIT_BYTES_MAX", 0)
     monkeypatch.setattr("workers.storage.requests.BATCH_COMMANDS", 1)
 
 
@@ -309,7 +310,7 @@ async def test_others_have_the_event_loop_while_slices_are_compared(bench: Bench
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Staging, "put", note_turns)
         with pytest.raises(Killed):
-            await bench.store.commit(Commit(header=bench.node.header(), earlier=slices))
+            await committed(bench.store.commits, Commit(header=bench.node.header(), earlier=slices))
     others.cancel()
     assert noted[0] >= len(slices)
 
@@ -319,7 +320,7 @@ async def test_slices_that_leave_little_are_one_transaction_without_a_list(bench
     redis = bench.redis
     first, last = Changes(written={b"state": [b"set", b"1"]}), Changes(written={b"state": [b"set", b"2"]})
     before = redis.info("commandstats")
-    await bench.store.commit(Commit(header=bench.node.header(), earlier=[first], records=last))
+    await committed(bench.store.commits, Commit(header=bench.node.header(), earlier=[first], records=last))
     assert redis.hget(KEYS.record(b"state"), "set") == b"2"
     after = redis.info("commandstats")
     assert after["cmdstat_exec"]["calls"] == before.get("cmdstat_exec", {"calls": 0})["calls"] + 1

@@ -21,6 +21,7 @@ from tests.invocations import value_of
 from tests.support import wait_until_async
 from tests.workers.mailboxes import QuickStore, SlowStore, end, open_mailbox
 from workers.replication.outbox import Outbox
+from workers.turns.loop import Listener
 from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
@@ -170,8 +171,8 @@ async def test_a_submission_is_told_once_and_after_its_commit() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[tuple[Any, Exception | None]] = []
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said), monotonic())
-    mailbox.submit(Refuse(), lambda *said: told.append(said), monotonic())
+    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said)), monotonic())
+    mailbox.submit(Refuse(), Listener(lambda *said: told.append(said)), monotonic())
     await store.committing.wait()
     assert told == []
     assert shown(mailbox) is None
@@ -188,11 +189,11 @@ async def test_submissions_whose_time_is_up_are_told_and_those_not_begun_never_h
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=0.05, calls_waiting_max=2)
     told: list[Any] = []
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]), monotonic())
+    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said[1])), monotonic())
     await store.committing.wait()
-    mailbox.submit(Count(KEY, 10), lambda *said: told.append(said[1]), monotonic())
+    mailbox.submit(Count(KEY, 10), Listener(lambda *said: told.append(said[1])), monotonic())
     with pytest.raises(Overloaded):
-        mailbox.submit(Count(KEY, 100), lambda *said: told.append(said[1]), monotonic())
+        mailbox.submit(Count(KEY, 100), Listener(lambda *said: told.append(said[1])), monotonic())
     await wait_until_async(lambda: len(told) == 2, what="both to be told")
     begun, waiting = told
     assert (begun.unchanged, waiting.unchanged) == (False, True)
@@ -206,14 +207,14 @@ async def test_submissions_that_wait_when_the_worker_stops_are_told() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[Any] = []
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]), monotonic())
+    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said[1])), monotonic())
     await store.committing.wait()
     turns.cancel()
     await asyncio.gather(turns, return_exceptions=True)
     await wait_until_async(lambda: told, what="it to be told")
     assert isinstance(told[0], Stopping)
     with pytest.raises(Stopping):
-        mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]), monotonic())
+        mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said[1])), monotonic())
     with pytest.raises(Stopping):
         _ = mailbox.state
 
@@ -243,8 +244,8 @@ async def test_a_caller_that_fails_at_its_answer_does_not_take_the_turns_with_it
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    mailbox.submit(Count(KEY, 1), fail, monotonic())
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said), monotonic())
+    mailbox.submit(Count(KEY, 1), Listener(fail), monotonic())
+    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said)), monotonic())
     await wait_until_async(lambda: told, what="the other to be told")
     assert told == [(2, None)]
     assert isinstance(failures[0]["exception"], ZeroDivisionError)
@@ -287,8 +288,8 @@ async def test_what_the_mailbox_tells_of_the_replica_is_what_was_confirmed_last(
 
 async def test_a_store_that_must_not_go_on_ends_the_turns_and_everybody_is_told() -> None:
     class Lost(SlowStore):
-        async def commit(self, _commit: object) -> None:
-            await super().commit(_commit)
+        async def persist(self, _commit: object) -> None:
+            await super().persist(_commit)
             raise Fenced("n1")
 
     store = Lost()
@@ -320,7 +321,7 @@ async def test_a_round_that_may_take_long_does_not_make_calls_wait_as_long() -> 
     await wait_until_async(lambda: mailbox.node.counts["turns"] >= turns_now + 2, what="two ticks")
     store.back.clear()
     told: list[Any] = []
-    mailbox.submit(Count(KEY, 1), lambda *said: told.append(said[1]), monotonic())
+    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said[1])), monotonic())
     await wait_until_async(lambda: told, what="the call to be told that its time is up")
     assert isinstance(told[0], StoreUnavailable)
     under_way.cancel()

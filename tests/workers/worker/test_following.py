@@ -66,7 +66,7 @@ class Following(Bench):
 async def bench(server: ValkeyServer) -> AsyncIterator[Following]:
     opened = Following(server)
     await opened.open()
-    opened.tap.open.set()
+    opened.tap.back.set()
     yield opened
     await opened.close()
     await opened.peers.close()

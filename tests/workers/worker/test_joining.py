@@ -52,12 +52,12 @@ async def test_a_node_without_a_sponsor_waits_for_its_own_redis_as_long_as_it_ta
     """The start of a node whose Redis was slow once ended when the patience of a client's call did."""
     await as_newcomer(bench, "n1.2", ["n1"], None)
     bench.mailbox = Mailbox(bench.node, bench.tap, lambda _: None, call_timeout_s=0.05)
-    bench.tap.open.clear()
+    bench.tap.back.clear()
     bench.start()
     joining = asyncio.create_task(join(Start("n1.2", ("n1",), formers=("n1",)), ADDRESSES, bench.mailbox))
     with pytest.raises(StoreUnavailable):
         await bench.mailbox.call(command("SADD", b"fruit", b"apple"))
-    bench.tap.open.set()
+    bench.tap.back.set()
     await joining
     assert bench.node.membership.is_admitted
 
