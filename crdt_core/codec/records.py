@@ -156,9 +156,14 @@ def encode_object(object_: Object, parts: Mapping[bytes, Siblings], replica_inde
     type_ = object_.type
     if not type_.collection:
         # The names of such parts are replica ids or empty, so they need no escaping.
+        if len(parts) == 1:
+            for part, held in parts.items():
+                if type(held) is tuple and held[1] is not TOMBSTONE:  # as nearly all are; `encode_part` without a call
+                    id_, counter = replica_index.encoded[held[0] & INDEX_MASK], held[0] >> INDEX_BITS
+                    row = type_.encoded_name, part, id_, counter, type_.payload_json(held[1])
+                    return b'{"type":"%b","parts":{"%b":{"%b:%d":%b}}}' % row
         listed = [b'"%b":%b' % (part, encode_part(type_, held, replica_index)) for part, held in parts.items()]
-        joined = listed[0] if len(listed) == 1 else b",".join(sorted(listed))
-        return b'{"type":"%b","parts":{%b}}' % (type_.encoded_name, joined)
+        return b'{"type":"%b","parts":{%b}}' % (type_.encoded_name, b",".join(sorted(listed)))
     if not object_.clears:
         return b'{"type":"%b"}' % type_.encoded_name
     clears = sorted((replica_index.unpack(dot), deps) for dot, deps in object_.clears.items())

