@@ -31,7 +31,7 @@ from crdt_core.lattice.siblings import TOMBSTONE, fold, unfold
 from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Siblings
@@ -129,7 +129,7 @@ def parts_hash(head: Object, object_: Object) -> bytes:
 
 def part_record(head: Object, object_: Object, part: bytes, replica_index: ReplicaIndex) -> Record:
     """Return the record of one part of `object_`, a collection. It removes the field of a part without siblings."""
-    siblings = object_.parts.get(part)
+    siblings = object_.get(part)
     value = None if siblings is None else encode_part(object_.type, siblings, replica_index)
     return Record(parts_hash(head, object_), part, value)
 
@@ -141,28 +141,28 @@ def object_record(head: Object, replica_index: ReplicaIndex) -> Record:
     """
     if all(object_.empty for object_ in head.chain()):
         return Record(STATE, head.key, None)
-    value = encode_object(head, head.parts, replica_index)
+    value = encode_object(head, replica_index)
     if head.type_conflicts:
-        conflicts = b",".join(encode_object(other, other.parts, replica_index) for other in head.type_conflicts)
+        conflicts = b",".join(encode_object(other, replica_index) for other in head.type_conflicts)
         value = b'%b,"rivals":[%b]}' % (value[:-1], conflicts)
     return Record(STATE, head.key, value)
 
 
-def encode_object(object_: Object, parts: Mapping[bytes, Siblings], replica_index: ReplicaIndex) -> bytes:
+def encode_object(object_: Object, replica_index: ReplicaIndex) -> bytes:
     """Return `object_` as the canonical JSON that the hash `STATE` holds.
 
-    The JSON contains `parts`, unless `object_` is a collection: a collection keeps its parts in a hash of its own.
+    The JSON contains the parts, unless `object_` is a collection: a collection keeps its parts in a hash of its own.
     """
     type_ = object_.type
     if not type_.collection:
+        only, held = object_.only, object_.held
+        if only is not None and type(held) is tuple and held[1] is not TOMBSTONE:
+            # As nearly all are: `encode_part` without a call.
+            id_, counter = replica_index.encoded[held[0] & INDEX_MASK], held[0] >> INDEX_BITS
+            row = type_.encoded_name, only, id_, counter, type_.payload_json(held[1])
+            return b'{"type":"%b","parts":{"%b":{"%b:%d":%b}}}' % row
         # The names of such parts are replica ids or empty, so they need no escaping.
-        if len(parts) == 1:
-            for part, held in parts.items():
-                if type(held) is tuple and held[1] is not TOMBSTONE:  # as nearly all are; `encode_part` without a call
-                    id_, counter = replica_index.encoded[held[0] & INDEX_MASK], held[0] >> INDEX_BITS
-                    row = type_.encoded_name, part, id_, counter, type_.payload_json(held[1])
-                    return b'{"type":"%b","parts":{"%b":{"%b:%d":%b}}}' % row
-        listed = [b'"%b":%b' % (part, encode_part(type_, held, replica_index)) for part, held in parts.items()]
+        listed = [b'"%b":%b' % (part, encode_part(type_, held, replica_index)) for part, held in object_.parts.items()]
         return b'{"type":"%b","parts":{%b}}' % (type_.encoded_name, b",".join(sorted(listed)))
     if not object_.clears:
         return b'{"type":"%b"}' % type_.encoded_name
@@ -222,11 +222,13 @@ def _decode_one(key: bytes, fields: Any, replica_index: ReplicaIndex) -> Object:
         raise Malformed("object", f"{object_.type.name} has no field {brief(sorted(unknown))}")
     for part, siblings in _members(fields, "parts"):
         object_.adopt(object_.type.decode_part(part), _pack(object_, siblings, replica_index))
+    clears = {}
     for text, seen in _members(fields, "clears"):
         dot, deps = parse_dot(text), decode_clock(seen)
         if deps[dot.replica] != dot.counter - 1:
             raise Malformed("object", f"the clear {dot} cannot have been made at clock {brief(dict(deps))}")
-        object_.clears[replica_index.pack(*dot)] = deps
+        clears[replica_index.pack(*dot)] = deps
+    object_.clears = clears
     return object_
 
 

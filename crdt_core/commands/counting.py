@@ -40,7 +40,7 @@ def _add(amount: int, session: Session, args: list[bytes]) -> int:
     if found is None:
         found = session.take(key) or replica.catalogue.ensure(key, STRING)
     if found.type is STRING:
-        outcome = incremented(found.parts, replica.encoded_id, amount, replica.replica_index)
+        outcome = incremented(found, replica.encoded_id, amount, replica.replica_index)
         if outcome is None:
             raise CommandError(NOT_AN_INTEGER)
         after, share = outcome

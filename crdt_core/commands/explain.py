@@ -74,7 +74,7 @@ def _explain(session: Session, args: list[bytes]) -> Reply:
             (b"type", shown.type.redis_type.encode() if shown is not None else b"none"),
             (b"expires_ms", session.deadline_ms(args[0])),
             (b"hidden", [link.type.name.encode() for link in _hidden(links)]),
-            (b"parts", sum(len(link.parts) for link in links)),
+            (b"parts", sum(link.size for link in links)),
             (b"writes", writes),
         ]
     )

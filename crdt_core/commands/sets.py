@@ -86,7 +86,7 @@ def members_by_part(found: Object | None) -> Generator[None, None, list[bytes]]:
 
 def has_member(found: Object | None, member: bytes) -> bool:
     """Return whether a set has the member; `None` has none."""
-    return found is not None and shows(found.parts.get(member))
+    return found is not None and shows(found.get(member))
 
 
 def _choose(session: Session, found: Object) -> bytes:
@@ -113,7 +113,7 @@ def add_members(session: Session, args: list[bytes], new: CrdtType | None = None
     type_ = found.type if found is not None else new or session.new_type(key, ORSET)
     added = 0
     for member in args[1:]:
-        absent = found is None or not shows(found.parts.get(member))
+        absent = found is None or not shows(found.get(member))
         if absent or not type_.grow_only:
             replica.write(key, type_, member, True)
         if found is None:
@@ -215,7 +215,7 @@ def _sscan(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     if found is None:
         return [b"0", []]
     options = parse_scan(args[2:], (b"MATCH", b"COUNT"))
-    if len(found.parts) < ORDERED_FROM:
+    if found.size < ORDERED_FROM:
         following, members = page(members_of(found), cursor, options.about)
     else:
         order = yield from session.state.part_order_by_step(found)

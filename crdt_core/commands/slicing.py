@@ -91,7 +91,7 @@ def parts_to_order(replica: Replica, args: list[bytes], wall_ms: int) -> int:  #
     """Return what it costs in parts to make the orders of those under the first argument that have none."""
     head, kept = replica.head(args[0]), replica.catalogue.scan_index.parts.kept
     chain = () if head is None else head.chain()
-    return sum(len(link.parts) // LOOKS_PER_STEP for link in chain if (link.key, link.type.name) not in kept)
+    return sum(link.size // LOOKS_PER_STEP for link in chain if (link.key, link.type.name) not in kept)
 
 
 def parts_changed(replica: Replica, command: Command[Session], args: list[bytes], wall_ms: int) -> int:

@@ -37,6 +37,9 @@ __all__ = ["COMMANDS", "WRITTEN_WHOLE", "taken", "text_at", "text_of", "write_te
 
 def text_of(session: Session, found: Object) -> bytes:
     """Return the value of an object that shows. Raises `CommandError` if it is no string."""
+    held = found.held
+    if found.type is STRING and type(held) is tuple and type(held[1]) is Stamped:
+        return held[1].value  # what `text` returns, for nearly all strings
     text = found.type.text(found.parts, session.state.replica_index)
     if text is None:
         raise CommandError(WRONG_TYPE)
@@ -52,8 +55,8 @@ def write_text(session: Session, key: bytes, value: bytes, *, keeps_deadline: bo
     head = replica.head(key)
     if head is None:
         replica.write(key, session.new_type(key, STRING), SLOT, Stamped(value, *session.now))
-    elif head.type is STRING and SLOT in head.parts and len(head.parts) == 1 and head.live and not head.type_conflicts:
-        replica.write(key, STRING, SLOT, overwrite(head.parts[SLOT], value, session.now, replica.replica_index))
+    elif head.type is STRING and head.only == SLOT and head.live and not head.type_conflicts:
+        replica.write(key, STRING, SLOT, overwrite(head.held, value, session.now, replica.replica_index))
     elif head.type is STRING and head.live and not head.type_conflicts:
         replica.write_parts(key, STRING, set_whole(replica.view(key, STRING), value, session.now))
     else:

@@ -30,7 +30,7 @@ def _add(session: Session, args: list[bytes]) -> Reply:
     wanted = _KINDS.parse(parse_options(args[2:], b"KIND"))
     found = session.take(key)
     type_ = _KINDS.resolve(found, wanted, ORSET)
-    absent = found is None or not shows(found.parts.get(element))
+    absent = found is None or not shows(found.get(element))
     if absent or not type_.grow_only:
         session.replica.write(key, type_, element, True)
     return int(absent)
@@ -47,7 +47,7 @@ def _remove(session: Session, args: list[bytes]) -> Reply:
     type_ = _KINDS.resolve(found, wanted, ORSET)
     if found is None and not type_.removes_win:
         return 0
-    there = found is not None and shows(found.parts.get(element))
+    there = found is not None and shows(found.get(element))
     if type_.grow_only:
         raise WrongType(key_text(key), type_.name, ORSET.name, "nothing can be removed from a grow-only set")
     session.take_out(key, type_, element)

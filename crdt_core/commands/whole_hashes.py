@@ -89,7 +89,7 @@ def _hscan(session: Session, args: list[bytes]) -> Generator[None, None, Reply]:
     if found is None:
         return [b"0", []]
     options = parse_scan(args[2:], (b"MATCH", b"COUNT", b"NOVALUES"))
-    if len(found.parts) < ORDERED_FROM:
+    if found.size < ORDERED_FROM:
         values = _fields(session, found)
         following, fields = page(values, cursor, options.about)
     else:

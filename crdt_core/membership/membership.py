@@ -157,7 +157,7 @@ class Membership:
         replica_index = self._replica.catalogue.replica_index
         found = self._replica.catalogue.find(MEMBERS_KEY, MEMBERS.name)
         dense_clock = replica_index.dense_clock_of_known(self._replica.stable)
-        return found is not None and all(covered(dot, dense_clock) for dot in unfold(found.parts.get(part.encode())))
+        return found is not None and all(covered(dot, dense_clock) for dot in unfold(found.get(part.encode())))
 
     def _follow(self) -> None:
         """Read the members again if they have changed."""

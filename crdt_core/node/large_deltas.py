@@ -42,7 +42,7 @@ def clears_much(delta: Delta, replica: Replica, options: NodeOptions) -> bool:
     """Return whether clears of `delta` concern more parts than one turn takes."""
     find = replica.catalogue.find
     cleared = (find(write.key, write.type) for write in delta.writes if write.part is None)
-    return sum(len(found.parts) for found in cleared if found is not None) > options.parts_per_turn
+    return sum(found.size for found in cleared if found is not None) > options.parts_per_turn
 
 
 class PreparedDelta(Prepared):

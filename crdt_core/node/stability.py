@@ -124,7 +124,7 @@ class Stability:
             if part is None:
                 dots = list(found.clears)
             else:
-                dots = [dot for dot, payload in unfold(found.parts.get(part)).items() if is_tombstone(payload)]
+                dots = [dot for dot, payload in unfold(found.get(part)).items() if is_tombstone(payload)]
             weighed += 1
             weight += len(key) + len(part or b"") + _DOT_BYTES * len(dots)
             for node, dense_clock in dense_clocks.items():

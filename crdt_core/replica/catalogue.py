@@ -64,7 +64,7 @@ class Catalogue(Objects):
         for object_ in head.chain():
             if object_.type.attribute:
                 self.expiring[head.key] = None
-            self.size += len(object_.parts)
+            self.size += object_.size
             for part, siblings in object_.parts.items():
                 if type(siblings) is not int and has_tombstone(siblings):
                     self._count_removal((object_.key, object_.type.name, part), object_)
@@ -95,10 +95,10 @@ class Catalogue(Objects):
         state: list[bytes] = []
         for key in stale_keys:
             head = heads[crc32(key) & MASK][key]
-            if not head.parts or head.type_conflicts or head.type.collection:
+            if (head.only is None and not head.many) or head.type_conflicts or head.type.collection:
                 self._take_key(head, state, changes)
                 continue
-            value = encode_object(head, head.parts, self.replica_index)
+            value = encode_object(head, self.replica_index)
             is_lasting = not self.tombstones.size or not any(map(has_tombstone, head.parts.values()))
             assert head.counted_hash is not None, "an object is hashed before its first change"
             if is_lasting:
@@ -150,19 +150,19 @@ class Catalogue(Objects):
     def _take_hash(self, object_: Object, stale_keys: dict[bytes, None], changes: Changes) -> bytes:
         """Return the hash that holds the parts of a collection. If no parts are left, the hash is dropped."""
         hash_ = parts_hash(self.heads[object_.key], object_)
-        if not object_.parts:
+        if not object_.size:
             changes.dropped[hash_] = None
             if object_.empty:
                 stale_keys[object_.key] = None
         return hash_
 
     def _take_part(self, object_: Object, hash_: bytes, part: bytes, before: Siblings, changes: Changes) -> None:
-        siblings, replica_index = object_.parts.get(part), self.replica_index
+        siblings, replica_index = object_.get(part), self.replica_index
         if siblings is not None:
             value = encode_part(object_.type, siblings, replica_index)
             changes.written.setdefault(hash_, []).extend((part, value))
             self.digest += part_hash(object_, part, siblings, replica_index, value)
-        elif object_.parts:
+        elif object_.size:
             changes.removed.setdefault(hash_, []).append(part)
         if before is not None:
             self.digest -= part_hash(object_, part, before, replica_index)

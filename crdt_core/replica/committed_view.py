@@ -148,12 +148,12 @@ class _PartsBefore(Mapping[bytes, "Siblings"]):
 
     __slots__ = ("_now", "before")
 
-    def __init__(self, now: Mapping[bytes, Siblings]) -> None:
+    def __init__(self, now: Object) -> None:
         self._now = now
         self.before: dict[bytes, Siblings] = {}
 
     def __getitem__(self, part: bytes) -> Siblings:
-        siblings = self.before[part] if part in self.before else self._now[part]
+        siblings = self.before[part] if part in self.before else self._now.get(part)
         if siblings is None:
             raise KeyError(part)
         return siblings
@@ -162,8 +162,8 @@ class _PartsBefore(Mapping[bytes, "Siblings"]):
         return (part for part, _ in self.pairs())
 
     def __len__(self) -> int:
-        changed = ((siblings is not None) - (part in self._now) for part, siblings in self.before.items())
-        return len(self._now) + sum(changed)
+        now, before = self._now, self.before
+        return now.size + sum((held is not None) - (now.get(part) is not None) for part, held in before.items())
 
     def items(self) -> ItemsView[bytes, Siblings]:
         """Return all parts with their siblings; to go through them costs little more than with a dict."""
@@ -172,7 +172,7 @@ class _PartsBefore(Mapping[bytes, "Siblings"]):
     def pairs(self) -> Iterator[tuple[bytes, Siblings]]:
         """Yield all parts with their siblings."""
         before = self.before
-        unchanged = (pair for pair in self._now.items() if pair[0] not in before)
+        unchanged = (pair for pair in self._now.parts.items() if pair[0] not in before)
         return chain(unchanged, (pair for pair in before.items() if pair[1] is not None))
 
 
@@ -191,7 +191,7 @@ def _rewind(key: bytes, head: Object | None, before: Before) -> Object:
     links = {link.type.name: _readable(link) for link in head.chain()} if head else {}
     for type_name, part, siblings in before:
         link = links.setdefault(type_name, Object(key, TYPES[type_name]))
-        link.live += shows(siblings) - shows(link.parts.get(part))
+        link.live += shows(siblings) - shows(link.get(part))
         _put_back(link, part, siblings)
     first, *type_conflicts = links.values()
     first.type_conflicts = type_conflicts
@@ -202,8 +202,12 @@ def _readable(link: Object) -> Object:
     """Return an object that reads as `link`, and in which parts can be put back without a change of `link`."""
     readable = Object(link.key, link.type)
     readable.clears, readable.live = link.clears, link.live
-    parts = _PartsBefore(link.parts) if link.type.collection else dict(link.parts)
-    readable.parts = cast("dict[bytes, Siblings]", parts)  # nobody writes to what readers are shown
+    if link.type.collection:
+        # Nobody writes to what readers are shown.
+        readable.parts = cast("dict[bytes, Siblings]", _PartsBefore(link))
+    else:
+        for part, siblings in link.parts.items():
+            readable.put(part, siblings)
     return readable
 
 
@@ -212,7 +216,5 @@ def _put_back(link: Object, part: bytes, siblings: Siblings) -> None:
     parts: object = link.parts
     if isinstance(parts, _PartsBefore):
         parts.before[part] = siblings
-    elif siblings is None:
-        link.parts.pop(part, None)
     else:
-        link.parts[part] = siblings
+        link.put(part, siblings)

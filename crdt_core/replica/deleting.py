@@ -38,13 +38,13 @@ _Result = TypeVar("_Result")
 def parts_under(replica: Replica, key: bytes) -> int:
     """Return how many parts stand under `key`."""
     head = replica.head(key)
-    return 0 if head is None else sum(len(found.parts) for found in head.chain())
+    return 0 if head is None else sum(found.size for found in head.chain())
 
 
 def clearable_parts(replica: Replica, keys: Iterable[bytes]) -> int:
     """Return how many parts the collections under `keys` have."""
     heads = [head for key in keys if (head := replica.head(key)) is not None]
-    return sum(len(found.parts) for head in heads for found in head.chain() if found.type.collection)
+    return sum(found.size for head in heads for found in head.chain() if found.type.collection)
 
 
 def delete_by_part(replica: Replica, key: bytes) -> Generator[None, None, bool]:
@@ -93,22 +93,19 @@ class _Thin:
 
     def __init__(self, found: Object) -> None:
         self._found = found
-        self._whole, self._live = found.parts, found.live
-        self._kept, self._siblings = next(item for item in found.parts.items() if shows(item[1]))
+        self._whole, self._live = dict(found.parts) if found.many is None else found.many, found.live
+        self._kept, self._siblings = next(item for item in self._whole.items() if shows(item[1]))
         found.parts, found.live = {self._kept: self._siblings}, 1
 
     def end(self, catalogue: Catalogue) -> bool:
         """Put all other parts back in place, and return whether the object has been cleared."""
         found = self._found
-        siblings = found.parts.get(self._kept)
+        siblings = found.get(self._kept)
         found.parts = self._whole
         catalogue.set_live(found, found.live + self._live - 1)
         if siblings is self._siblings:
             return False
-        if siblings is None:
-            del found.parts[self._kept]
-        else:
-            found.parts[self._kept] = siblings
+        found.put(self._kept, siblings)
         return True
 
     def take_the_rest(self, replica: Replica) -> Generator[None, None, None]:
@@ -128,7 +125,7 @@ def _take_parts(
     """
     catalogue, type_ = replica.catalogue, found.type
     for some in batched(parts, _AT_ONCE):
-        resets += type_.remainders(View({part: found.parts[part] for part in some}, catalogue.replica_index))
+        resets += type_.remainders(View({part: found.get(part) for part in some}, catalogue.replica_index))
         for part in some:
             yield
             catalogue.put(found, part, None)

@@ -19,13 +19,13 @@ from xxhash import xxh3_64_intdigest
 
 from crdt_core.codec.records import encode_object, encode_part
 from crdt_core.lattice.siblings import fold, has_tombstone, lasting
+from crdt_core.types.object import Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crdt_core.lattice.replica_index import ReplicaIndex
     from crdt_core.lattice.siblings import Siblings
-    from crdt_core.types.object import Object
 
 __all__ = ["DIGEST_MASK", "digest_of", "object_hash", "part_hash", "removal_hash", "stored_parts_hash"]
 
@@ -38,10 +38,12 @@ def object_hash(object_: Object, replica_index: ReplicaIndex, encoded: bytes | N
     A caller that has the result of `encode_object` at hand may pass it as `encoded`, if `object_` holds no removal.
     """
     if encoded is None:
-        parts = {part: left for part, held in object_.parts.items() if (left := fold(lasting(held))) is not None}
-        if not parts:
+        left = Object(object_.key, object_.type)
+        for part, held in object_.parts.items():
+            left.put(part, fold(lasting(held)))
+        if left.empty:
             return 0
-        encoded = encode_object(object_, parts, replica_index)
+        encoded = encode_object(left, replica_index)
     key = object_.key
     return xxh3_64_intdigest(b"%d:%b%b" % (len(key), key, encoded))
 
@@ -82,7 +84,7 @@ def removal_hash(object_: Object, part: bytes | None, replica_index: ReplicaInde
     if part is None:
         clears = sorted((str(replica_index.unpack(dot)), sorted(deps.items())) for dot, deps in object_.clears.items())
         return xxh3_64_intdigest(b"%d:%b%b:%b" % (len(key), key, type_.encoded_name, repr(clears).encode()))
-    value = encode_part(type_, object_.parts[part], replica_index)
+    value = encode_part(type_, object_.get(part), replica_index)
     return xxh3_64_intdigest(b"%d:%b%b:%d:%b%b" % (len(key), key, type_.encoded_name, len(part), part, value))
 
 

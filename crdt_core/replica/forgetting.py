@@ -39,4 +39,4 @@ def _forget_at(
     if part is None:
         catalogue.put_clears(found, {dot: deps for dot, deps in found.clears.items() if not covered(dot, stable)})
     elif found.type.owner(part) not in kept_owners:
-        catalogue.put(found, part, forget(found.parts.get(part), stable))
+        catalogue.put(found, part, forget(found.get(part), stable))

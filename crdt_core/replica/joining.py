@@ -53,7 +53,7 @@ def apply_by_part(
         if part is None:
             yield from _apply_clear(catalogue, found, dot, deps, dense_deps)
         else:
-            catalogue.put(found, part, write(found.parts.get(part), dense_deps, dot, payload))
+            catalogue.put(found, part, write(found.get(part), dense_deps, dot, payload))
         yield
 
 
@@ -69,7 +69,7 @@ def contradiction(catalogue: Catalogue, address: Address, theirs: Mapping[Packed
     """Return in words which dot has another payload here than among `theirs`, the siblings of `address`; else ""."""
     key, type_name, part = address
     object_ = catalogue.find(key, type_name)
-    mine = None if object_ is None or part is None else object_.parts.get(part)
+    mine = None if object_ is None or part is None else object_.get(part)
     dot = None if mine is None else clashing(mine, theirs)
     if dot is None:
         return ""
@@ -132,7 +132,7 @@ def _join_at(
     if part is None:
         _join_clears(catalogue, found, my_clock, theirs, their_clock)
     else:
-        mine = found.parts.get(part)
+        mine = found.get(part)
         if mine is not None and theirs and clashing(mine, theirs) is not None:
             raise InvariantBroken(contradiction(catalogue, address, theirs))
         catalogue.put(found, part, join(mine, my_clock, theirs, their_clock))

@@ -130,7 +130,7 @@ class Objects:
         found = self.find(key, type_name)
         if found is None:
             return {}
-        return found.clears if part is None else unfold(found.parts.get(part))
+        return found.clears if part is None else unfold(found.get(part))
 
     def listing(self, address: Address, siblings: Siblings) -> PatchPart:
         """Return `siblings` of `address` in the form that a patch has them."""
@@ -166,24 +166,24 @@ class Objects:
 
     def put_at(self, address: tuple[bytes, str, bytes], found: Object, siblings: Siblings) -> None:
         """Do the same as `put`, for a caller that has the address of the part at hand."""
-        parts, part = found.parts, address[2]
-        before = parts.get(part)
+        part = address[2]
+        before = found.held if part == found.only else found.get(part)
         if before == siblings:
             return
         if found.counted_hash is None:
             found.counted_hash = object_hash(found, self.replica_index)
+        if siblings is not None and part == found.only:
+            found.held = siblings
+        else:
+            found.put(part, siblings)
         if siblings is None:
-            del parts[part]
             self.size -= 1
             if self.scan_index.parts.kept:
                 self.scan_index.parts.remove(address)
-        else:
-            parts[part] = siblings
-            if before is None:
-                found.make_room()
-                self.size += 1
-                if self.scan_index.parts.kept:
-                    self.scan_index.parts.add(address)
+        elif before is None:
+            self.size += 1
+            if self.scan_index.parts.kept:
+                self.scan_index.parts.add(address)
         self._journal.setdefault(address, before)
         if type(before) is not tuple or type(siblings) is not tuple or type(before[1]) is not type(siblings[1]):
             # Else the new payload shows, or is a tombstone, as the one before: a payload's type decides that.

@@ -62,7 +62,7 @@ class Proof:
         if shelf is CATALOGUE:
             return not touched and not self._unconfirmed_keys and size != len(self._catalogue.heads)
         found = self._catalogue.find(*shelf)
-        return all(key != shelf.key for key, _, _ in touched) and size != (len(found.parts) if found else 0)
+        return all(key != shelf.key for key, _, _ in touched) and size != (found.size if found else 0)
 
 
 def collections_of(catalogue: Catalogue, key: bytes) -> list[Shelf]:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from crdt_core.lattice.siblings import Payload, Siblings
     from crdt_core.types.contract import FormerWrite, LiveWrite, PartWrite, View
     from crdt_core.types.numbers import Number
+    from crdt_core.types.object import Object
 
 __all__ = [
     "STRING",
@@ -221,15 +222,13 @@ def set_whole(view: View, value: bytes, now: Stamp) -> list[PartWrite]:
     return [(SLOT, overwrite(view.parts.get(SLOT), value, now, view.replica_index)), *resets]
 
 
-def incremented(
-    parts: Mapping[bytes, Siblings], part: bytes, amount: int, replica_index: ReplicaIndex
-) -> tuple[int, Share] | None:
-    """Return the integer that a string shows once `amount` is added to the share `part`, and that share then.
+def incremented(string: Object, part: bytes, amount: int, replica_index: ReplicaIndex) -> tuple[int, Share] | None:
+    """Return the integer that `string` shows once `amount` is added to the share `part`, and that share then.
 
     Return `None` if the string shows no integer. A string that does not show counts as 0.
     """
-    siblings = parts.get(part)
-    if len(parts) == 1 and type(siblings) is tuple and type(share := siblings[1]) is Share:
+    siblings = string.held
+    if string.only == part and type(siblings) is tuple and type(share := siblings[1]) is Share:
         increments, decrements, base_increments, base_decrements = share
         if amount >= 0:
             increments += amount
@@ -237,8 +236,9 @@ def incremented(
             decrements -= amount
         after = increments - decrements - base_increments + base_decrements
         return after, _new(Share, (increments, decrements, base_increments, base_decrements))
+    parts = string.parts
     before = fold_counted(parts.get(SLOT), [held for name, held in parts.items() if name], replica_index)
-    return None if before is None else (before + amount, add_to_share(siblings, amount))
+    return None if before is None else (before + amount, add_to_share(parts.get(part), amount))
 
 
 def explain_share(write: LiveWrite, slot: Siblings) -> str:

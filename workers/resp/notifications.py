@@ -103,5 +103,5 @@ def events(
         return
     for type_, part, before in parts:
         found = catalogue.find(key, type_.name)
-        for event in type_.events(part, before, found.parts.get(part) if found is not None else None):
+        for event in type_.events(part, before, found.get(part) if found is not None else None):
             yield event, type_.event_class

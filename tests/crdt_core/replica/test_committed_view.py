@@ -109,12 +109,12 @@ def test_what_the_turn_has_not_touched_is_read_in_place_and_what_it_has_is_put_b
     confirmed = CommittedView(n1.catalogue)
     one_turn(n1, Operation(b"s", "orset", "add", b"a"), Operation(b"t", "orset", "add", b"a"))
     one_turn(n1, Operation(b"s", "orset", "add", b"b"))
-    assert parts_of(confirmed, b"t") is parts_of(n1, b"t")
-    put_back = parts_of(confirmed, b"s")
-    assert put_back is not parts_of(n1, b"s")
-    assert put_back is parts_of(confirmed, b"s")
+    assert confirmed.head(b"t") is n1.head(b"t")
+    put_back = confirmed.head(b"s")
+    assert put_back is not n1.head(b"s")
+    assert put_back is confirmed.head(b"s")
     n1.catalogue.in_flight = {}
-    assert parts_of(confirmed, b"s") is parts_of(n1, b"s")
+    assert confirmed.head(b"s") is n1.head(b"s")
 
 
 def test_a_read_of_a_key_whose_write_is_under_way_copies_no_collection() -> None:

@@ -28,7 +28,7 @@ def test_what_the_clock_covers_is_taken() -> None:
     index = ReplicaIndex()
     one, two = index.pack("n1", 1), index.pack("n1", 2)
     made = holding(b"pear", {one: True, two: TOMBSTONE})
-    made.clears[two] = VersionVector(n1=1)
+    made.clears = {two: VersionVector(n1=1)}
     check_covered([made], VersionVector(n1=2), index)
 
 
@@ -44,7 +44,7 @@ def test_a_write_that_the_clock_does_not_cover_is_refused(number: int) -> None:
 def test_a_clear_that_the_clock_does_not_cover_is_refused() -> None:
     index = ReplicaIndex()
     made = Object(b"set", ORSET)
-    made.clears[index.pack("n1", 2)] = VersionVector()
+    made.clears = {index.pack("n1", 2): VersionVector()}
     with pytest.raises(Malformed, match="b'set' holds n1:2, which the clock does not cover"):
         check_covered([made], VersionVector(n1=1), index)
 
@@ -52,6 +52,6 @@ def test_a_clear_that_the_clock_does_not_cover_is_refused() -> None:
 def test_a_clear_that_has_seen_more_than_the_replica_is_refused() -> None:
     index = ReplicaIndex()
     made = Object(b"set", ORSET)
-    made.clears[index.pack("n1", 1)] = VersionVector(n2=7)
+    made.clears = {index.pack("n1", 1): VersionVector(n2=7)}
     with pytest.raises(Malformed, match="has a clear that has seen more than the replica"):
         check_covered([made], VersionVector(n1=1), index)

@@ -61,7 +61,7 @@ def test_a_tombstone_beside_a_live_write_does_not_count_and_an_observed_reset_do
 def test_bytes_that_are_at_hand_give_the_same_hash() -> None:
     fruit, hits = Object(b"fruit", ORSET), counter(n1=(A1, Share(5, 0)), n2=(B1, Share(3, 0)))
     assert part_hash(fruit, b"a", A1, INDEX, encode_part(ORSET, A1, INDEX)) == part_hash(fruit, b"a", A1, INDEX)
-    assert object_hash(hits, INDEX, encode_object(hits, hits.parts, INDEX)) == object_hash(hits, INDEX)
+    assert object_hash(hits, INDEX, encode_object(hits, INDEX)) == object_hash(hits, INDEX)
 
 
 def test_bytes_at_hand_that_contain_a_tombstone_are_not_used() -> None:

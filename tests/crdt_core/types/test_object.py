@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from crdt_core.lattice.siblings import TOMBSTONE
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_core.lattice.clocks import VersionVector
+from crdt_core.lattice.siblings import TOMBSTONE, Siblings, shows
 from crdt_core.lattice.split_dict import SplitDict
 from crdt_core.types import EXPIRY, GSET, ORSET, PNCOUNTER, SLOT
 from crdt_core.types.expiry import Until
@@ -33,7 +37,7 @@ def test_it_counts_the_parts_that_show() -> None:
 
 def test_a_clear_is_something_left() -> None:
     made = Object(b"k", ORSET)
-    made.clears[1] = {}
+    made.clears = {1: VersionVector()}
     assert not made.empty
     assert made.showing() == []
 
@@ -58,6 +62,39 @@ def test_an_attribute_never_shows() -> None:
 
 def test_only_a_collection_has_a_hash_from_the_beginning() -> None:
     assert (Object(b"k", ORSET).counted_hash, Object(b"k", PNCOUNTER).counted_hash) == (0, None)
+
+
+_PARTS = st.sampled_from([b"", b"a", b"b", b"c"])
+_SIBLINGS: st.SearchStrategy[Siblings] = st.sampled_from(
+    [None, 4096, (4096, "x"), (4096, TOMBSTONE), {1: True, 2: TOMBSTONE}]
+)
+
+
+@given(st.lists(st.tuples(_PARTS, _SIBLINGS), max_size=12), st.booleans())
+def test_the_flat_form_and_the_parts_say_the_same(puts: list[tuple[bytes, Siblings]], in_dicts: bool) -> None:
+    """Whatever is put into an object, it reads like a dict of the same parts, in every form that it takes."""
+    made = Object(b"k", ORSET)
+    if in_dicts:
+        made.parts = SplitDict()
+    parts: dict[bytes, Siblings] = {}
+    for part, siblings in puts:
+        made.adopt(part, siblings)
+        parts.pop(part, None)
+        if siblings is not None:
+            parts[part] = siblings
+        assert dict(made.parts) == parts
+        assert sorted(made.walk()) == sorted(parts)
+        assert [made.get(name) for name in (b"", b"a", b"b", b"c")] == [parts.get(n) for n in (b"", b"a", b"b", b"c")]
+        assert (made.size, made.empty, made.live) == (len(parts), not parts, sum(map(shows, parts.values())))
+        assert made.only is None or (made.many is None and made.held is not None)
+
+
+def test_an_object_of_one_part_is_flat_until_a_second_one_comes() -> None:
+    made = Object(b"k", ORSET)
+    made.put(b"a", 1)
+    assert (made.only, made.held, made.many) == (b"a", 1, None)
+    made.put(b"b", 2)
+    assert (made.only, made.held, made.many) == (None, None, {b"a": 1, b"b": 2})
 
 
 def test_many_parts_are_spread_over_many_dicts() -> None:

@@ -9,8 +9,9 @@ import pytest
 from crdt_core.lattice.clocks import Dot, Stamp
 from crdt_core.lattice.siblings import TOMBSTONE, ObservedReset
 from crdt_core.types import SLOT, STRING
-from crdt_core.types.contract import FormerWrite, LiveWrite
+from crdt_core.types.contract import FormerWrite, LiveWrite, View
 from crdt_core.types.counters import Share, share_of
+from crdt_core.types.object import Object
 from crdt_core.types.registers import Stamped
 from crdt_core.types.strings import fold_counted, fold_written, incremented, integer, set_whole
 from tests.crdt_core.types.states import view_of
@@ -69,12 +70,23 @@ def test_a_value_that_is_written_whole_resets_all_shares_seen() -> None:
     assert set_whole(view, b"v", Stamp(1, 0)) == [(SLOT, Stamped(b"v", 5, 1)), (b"n2", ObservedReset(6, 0))]
 
 
+def holding(view: View) -> Object:
+    """A string with these parts."""
+    made = Object(b"k", STRING)
+    for part, siblings in view.parts.items():
+        made.put(part, siblings)
+    return made
+
+
 def test_an_increment_says_what_the_string_comes_to() -> None:
     view = view_of(slot={("n1", 1): HUNDRED}, n2={("n2", 1): Share(6, 0)})
-    assert incremented(view.parts, b"n2", -2, view.replica_index) == (104, Share(6, 2))
-    assert incremented({}, b"n1", 3, view.replica_index) == (3, Share(3, 0))
+    assert incremented(holding(view), b"n2", -2, view.replica_index) == (104, Share(6, 2))
+    assert incremented(holding(view_of()), b"n1", 3, view.replica_index) == (3, Share(3, 0))
     word = view_of(slot={("n1", 1): WORD})
-    assert incremented(word.parts, b"n1", 3, word.replica_index) is None
+    assert incremented(holding(word), b"n1", 3, word.replica_index) is None
+    counted = view_of(n2={("n2", 1): Share(6, 0)})
+    assert incremented(holding(counted), b"n2", 2, counted.replica_index) == (8, Share(8, 0))
+    assert incremented(holding(counted), b"n1", 2, counted.replica_index) == (8, Share(2, 0))
 
 
 def test_folding_is_exact_beyond_64_bits() -> None:
