@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
 from crdt_core.errors import InvalidArgument, Malformed, brief
 from crdt_core.lattice.clocks import Stamp
 from crdt_core.lattice.siblings import all_covered, shows, unfold
@@ -39,9 +41,13 @@ __all__ = [
     "repeat_stamped",
     "set_at",
     "set_now",
+    "stamped_json",
 ]
 
 _INT64 = range(-(2**63), 2**63)
+
+
+_new = tuple.__new__  # a named tuple's own way costs twice as much, and a write is made for every SET
 
 
 class Stamped(NamedTuple):
@@ -157,7 +163,8 @@ def overwrite(slot: Siblings, value: bytes, now: Stamp, replica_index: ReplicaIn
     """
     seen = latest(slot, replica_index)
     if seen is None or seen[1][1:] < now:
-        return Stamped(value, *now)
+        ms, logical = now
+        return _new(Stamped, (value, ms, logical))
     return Stamped(value, *Stamp(seen[1].ms, seen[1].logical).successor())
 
 
@@ -197,6 +204,15 @@ def repeat_stamped(write: FormerWrite) -> list[PartWrite]:
 def encode_stamped(payload: Stamped) -> list[Any]:
     """Return a write as a JSON value: `["value",ms,logical]`."""
     return [encode_text(payload.value), payload.ms, payload.logical]
+
+
+def stamped_json(payload: Stamped) -> bytes:
+    """Return the canonical JSON of `encode_stamped`: of a text that is UTF-8, orjson only encodes the text itself."""
+    value, ms, logical = payload
+    try:
+        return b"[%b,%d,%d]" % (orjson.dumps(value.decode()), ms, logical)
+    except UnicodeDecodeError:
+        return orjson.dumps(encode_stamped(payload))
 
 
 def decode_stamped(name: str, value: Any) -> Stamped:

@@ -40,6 +40,7 @@ from crdt_core.types.registers import (
     latest,
     overwrite,
     repeat_stamped,
+    stamped_json,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class WrittenType(CrdtType):
             increments, decrements, base_increments, base_decrements = payload
             if base_increments == base_decrements == 0 and increments <= INT64_MAX >= decrements:
                 return b"[%d,%d]" % (increments, decrements)  # `share_json` without a call: INCR writes little else
+        elif type(payload) is Stamped:
+            return stamped_json(payload)
         return orjson.dumps(self.encode_payload(payload))
 
     def decode_payload(self, value: Any) -> Payload:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from crdt_core.commands import ErrorReply
+from crdt_core.commands import ErrorReply, Status
 from workers.resp.encoding import NULL_LIST, encode
 from workers.resp.refusals import refusal
 from workers.resp.transaction import resolved
@@ -35,6 +35,8 @@ log = structlog.get_logger()
 _WRITE_BYTES = 64 * 1024
 """How much is written at once, and how much may wait for the client to read before replies are held back."""
 _INTEGERS = {int}
+_SHORT = {int, Status, type(None)}
+"""Replies that are encoded together: a batch of them is never large."""
 _row = itemgetter(0)
 
 
@@ -172,9 +174,12 @@ class Batch(Waiter):
             kinds = set(map(type, result))
             if ErrorReply in kinds:
                 statistics.failures_in(commands, result, told=not self.whole)
-            is_ordinary = kinds == _INTEGERS and not (self.whole or self.muted or self.behind or to.is_slow)
+            is_ordinary = kinds <= _SHORT and not (self.whole or self.muted or self.behind or to.is_slow)
             if is_ordinary and to.waiting[0] is self:
-                to.put(b":%d\r\n" * len(result) % tuple(result))
+                if kinds == _INTEGERS:
+                    to.put(b":%d\r\n" * len(result) % tuple(result))
+                else:
+                    to.put(b"".join([encode(reply, resp3=client.resp3) for reply in result]))
                 to.in_flight -= len(commands)
                 to.waiting.popleft()
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from crdt_core.errors import InvalidArgument
@@ -9,7 +10,7 @@ from crdt_core.lattice.clocks import Dot, Stamp
 from crdt_core.lattice.siblings import TOMBSTONE
 from crdt_core.types import LWWREGISTER, MVREGISTER, SLOT
 from crdt_core.types.contract import FormerWrite, LiveWrite
-from crdt_core.types.registers import Stamped, latest, overwrite, set_at, set_now
+from crdt_core.types.registers import Stamped, encode_stamped, latest, overwrite, set_at, set_now, stamped_json
 from tests.crdt_core.types.states import view_of
 
 OLD, NEW = Stamped(b"old", 5), Stamped(b"new", 5, 1)
@@ -43,6 +44,12 @@ def test_an_empty_register_shows_nothing(type_) -> None:
         assert type_.winning_dot(view) is None
         assert type_.winner(view) is None
         assert type_.text(view.parts, view.replica_index) == b""
+
+
+@pytest.mark.parametrize("value", [b"", b"xxx", "n\u00e9".encode(), b'"\\\n\x00\x7f', b"\xff\xfe", bytes(range(128))])
+def test_the_json_of_a_write_is_canonical(value: bytes) -> None:
+    for written in (Stamped(value, 1_732_790_000_000, 3), Stamped(value, -(2**63)), Stamped(value, 2**63 - 1)):
+        assert stamped_json(written) == orjson.dumps(encode_stamped(written))
 
 
 def test_a_write_is_stamped_now_or_just_after_what_it_has_seen() -> None:
