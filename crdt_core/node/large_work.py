@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from crdt_core.node.offered_patches import OfferedPatches
     from crdt_core.node.options import NodeOptions
     from crdt_core.node.peer_logs import PeerLogs
+    from crdt_core.node.prepared import Prepared
     from crdt_core.node.rounds import Rounds
+    from crdt_core.node.turn_context import TurnContext
     from crdt_core.replica.committed_view import CommittedView
     from crdt_core.replica.replica import Replica
 
@@ -41,6 +43,8 @@ class LargeWork:
         offered: OfferedPatches,
         calls: LargeCalls,
     ) -> None:
+        self._takers = (logs, offered, rounds)
+        """Who takes in what others have sent, in this order: that of the slices in the commit of the turn."""
         self.joins = rounds.joins
         """Patches of peers that the next turn takes in."""
         self.deltas = logs.waiting
@@ -68,9 +72,15 @@ class LargeWork:
         if self.discards:
             self._catalogue.discards.free(self._size)
             return True
-        is_more = self._advance()
+        works: list[Prepared] = [work for taker in self._takers for work in taker.prepared]
+        is_more = any(work.advance() for work in works or self.calls)
         self._confirmed.follow()
         return is_more
+
+    def advance(self, context: TurnContext) -> None:
+        """Have the turn take in what was prepared, and put aside what the next one will need."""
+        for taker in self._takers:
+            taker.advance(context)
 
     def take_last_slice(self, commit: Commit) -> Changes:
         """Return the records of what the turn itself has changed, for its `commit`, in which slices take part."""
@@ -90,10 +100,3 @@ class LargeWork:
     def has_news(self) -> bool:
         """Whether a delta or a patch waits. A large call ends after it."""
         return bool(self.joins or self.deltas or self.offers)
-
-    def _advance(self) -> bool:
-        joins = [join for join, _ in (*self.joins, *self.offers)]
-        deltas = [delta for delta, _, _ in self.deltas]
-        if joins or deltas:
-            return any(join.advance() for join in joins) or any(delta.advance() for delta in deltas)
-        return any(call.advance() for call in self.calls)

@@ -174,9 +174,7 @@ class Node:
             else:
                 self._take(event, context)
         if any(self._under_way):
-            self._logs.advance(context)
-            self._offered.advance(context)
-            self._rounds.advance(context)
+            self.large.advance(context)
         if replica.members is not self._checked or replica.abandoned:
             self.membership.check()
             self._checked = replica.members

@@ -60,6 +60,11 @@ class OfferedPatches:
         except (CallerError, PeerError) as error:
             context.effects.append(Reply(event.token, error=error))
 
+    @property
+    def prepared(self) -> list[PreparedJoin]:
+        """The large patches that the next turn takes in."""
+        return [join for join, _ in self.waiting]
+
     def advance(self, context: TurnContext) -> None:
         """Reply to those whose large patches are joined by now, and have those that were put aside joined."""
         for join, event in self.waiting:

@@ -74,6 +74,11 @@ class PeerLogs:
         if not any(aside is event for _, aside, _ in self._put_aside):
             context.effects.append(Reply(event.token, passed))
 
+    @property
+    def prepared(self) -> list[PreparedDelta]:
+        """The large deltas that the next turn takes in."""
+        return [prepared for prepared, _, _ in self.waiting]
+
     def advance(self, context: TurnContext) -> None:
         """End the large deltas that are applied by now, and have those that were put aside applied before next turn."""
         for prepared, event, place in self.waiting:

@@ -2,7 +2,9 @@
 
 A large patch is joined like that (`crdt_core.node.joins`), a large delta applied (`crdt_core.node.large_deltas`), a
 large call run (`crdt_core.node.large_calls`). The turn that meets it only puts it aside. After that turn the shell has
-it prepared, and does other things between two slices. The next turn ends it, and its commit persists all slices.
+it prepared, and does other things between two slices. The next turn ends it, and its commit persists all slices. They
+stand there in the order in which they were made: what waits for one turn is prepared and ended in one order
+(`crdt_core.node.large_work`), because two of them may change the same part.
 
 Between the slices readers are shown the committed state, as during any commit: the catalogue keeps what was there
 before. No turn runs meanwhile, because the replica holds writes that its clock does not cover. Nothing is persisted and

@@ -145,6 +145,11 @@ class Rounds:
         """A message of round `name` did not reach `peer`."""
         self._feed(self._find(peer, name), Event.UNREACHABLE, context)
 
+    @property
+    def prepared(self) -> list[PreparedJoin]:
+        """The large patches that the next turn takes in."""
+        return [join for join, _ in self.joins]
+
     def advance(self, context: TurnContext) -> None:
         """Finish joins, give up on silent peers, begin second halves that are due, and end rounds that are over."""
         if self.joins:

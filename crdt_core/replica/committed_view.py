@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Mapping
 from itertools import chain, islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from crdt_core.lattice.siblings import shows
 from crdt_core.replica.sharded import Sharded
@@ -204,7 +204,7 @@ def _readable(link: Object) -> Object:
     readable.clears, readable.live = link.clears, link.live
     if link.type.collection:
         # Nobody writes to what readers are shown.
-        readable.parts = cast("dict[bytes, Siblings]", _PartsBefore(link))
+        readable.parts = _PartsBefore(link)
     else:
         for part, siblings in link.parts.items():
             readable.put(part, siblings)

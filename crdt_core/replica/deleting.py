@@ -93,7 +93,7 @@ class _Thin:
 
     def __init__(self, found: Object) -> None:
         self._found = found
-        self._whole, self._live = dict(found.parts) if found.many is None else found.many, found.live
+        self._whole, self._live = found.parts, found.live
         self._kept, self._siblings = next(item for item in self._whole.items() if shows(item[1]))
         found.parts, found.live = {self._kept: self._siblings}, 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from crdt_core.lattice.siblings import shows
 from crdt_core.lattice.split_dict import SplitDict
@@ -24,9 +24,10 @@ SPLIT_FROM = 1 << 15
 class Object:
     """One object of one type under one key.
 
-    An object of a single part, as most are, is *flat*: it has the part's name in `only` and its siblings in `held`. The
-    parts of any other are in `many`, by name: in one dict or, if there are a great many, in a `SplitDict`. Whoever is
-    not in a hurry reads `parts`, which says the same of both. Parts are changed by `put` and `adopt` alone.
+    An object is *flat* as long as it has not had two parts at once, as most never do: it has the name of its part in
+    `only` and the siblings in `held`, or `None` in both. Otherwise its parts are in `many`, by name: in one dict or, if
+    there are a great many, in a `SplitDict`. Whoever is not in a hurry reads `parts`, which says the same of both
+    forms. Parts are changed by `put` and `adopt` alone.
 
     `live` counts the parts that show. `counted_hash` is what an object that is no collection has added to the digest,
     `None` as long as nobody had to know.
@@ -56,9 +57,14 @@ class Object:
         return {} if self.only is None else {self.only: self.held}
 
     @parts.setter
-    def parts(self, parts: MutableMapping[bytes, Siblings]) -> None:
+    def parts(self, parts: Mapping[bytes, Siblings]) -> None:
         """Replace all parts by `parts`, which belong to the object from now on."""
-        self.only, self.held, self.many = None, None, parts
+        if type(parts) is dict and len(parts) < 2:
+            ((self.only, self.held),) = parts.items() or ((None, None),)
+            self.many = None
+        else:
+            self.only = self.held = None
+            self.many = cast("MutableMapping[bytes, Siblings]", parts)
 
     @property
     def clears(self) -> dict[PackedDot, VersionVector]:
@@ -99,7 +105,7 @@ class Object:
     @property
     def size(self) -> int:
         """How many parts there are, those that do not show included."""
-        return (self.only is not None) if self.many is None else len(self.many)
+        return int(self.only is not None) if self.many is None else len(self.many)
 
     @property
     def empty(self) -> bool:

@@ -37,7 +37,7 @@ from tests.sim.losses import proofread, write_anew
 from tests.sim.plan import EPOCH_MS, PLENTY, Setup
 from tests.sim.tail import Nobody, Tail, Then
 from tests.sim.violation import require
-from workers.turns.loop import Listener, TurnLoop
+from workers.turns.loop import CallbackWaiter, TurnLoop
 from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Process:
         told = Told(self, token)
         try:
             if isinstance(event, Call):
-                self.loop.submit(event.operation, Listener(told), self._now_s)
+                self.loop.submit(event.operation, CallbackWaiter(told), self._now_s)
             elif isinstance(event, PatchAsked | PatchOffered):
                 self.loop.ask_in_time(partial(with_token, event), told, self._now_s)
             else:

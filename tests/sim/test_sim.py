@@ -16,7 +16,7 @@ from crdt_core.replica.replica import Replica
 from crdt_core.types import object as objects
 from tests.sim import clients, jobs
 from tests.sim.__main__ import main
-from tests.sim.plan import Plan
+from tests.sim.plan import Plan, Setup
 from tests.sim.rest import bring_to_rest
 from tests.sim.run import simulate
 from tests.sim.starting import start
@@ -51,6 +51,18 @@ def test_seeds_that_found_something_are_clean() -> None:
 def test_seeds_whose_collections_are_large_are_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many parts are kept in many dicts: here, as few as two are many."""
     monkeypatch.setattr(objects, "SPLIT_FROM", 2)
+    fail_at_the_first(list(range(BATCH)))
+
+
+def test_seeds_whose_work_is_done_in_slices_are_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deltas, patches and calls that are too large for one turn: here, nearly all are."""
+    draw = Setup.draw
+
+    def draw_small(rng: Random) -> Setup:
+        drawn = draw(rng)
+        return replace(drawn, options=replace(drawn.options, parts_per_turn=2, delta_bytes_per_turn=100))
+
+    monkeypatch.setattr(Setup, "draw", draw_small)
     fail_at_the_first(list(range(BATCH)))
 
 

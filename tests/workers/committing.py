@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crdt_core.node.events import Commit
-    from workers.turns.mailbox import Commits
+    from workers.turns.mailbox import CommitTarget
 
 __all__ = ["committed"]
 
 
-async def committed(commits: Commits, commit: Commit) -> None:
+async def committed(commits: CommitTarget, commit: Commit) -> None:
     """Return once `commit` is durable; raise the error after which the replica must not go on."""
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

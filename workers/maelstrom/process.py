@@ -233,8 +233,11 @@ class _Publishing:
     def _committed(
         self, commit: Commit, on_committed: Callable[[Exception | None], None], error: Exception | None
     ) -> None:
-        if error is None and commit.delta is not None:
-            self._peering.publish(bytes(commit.delta))
+        try:
+            if error is None and commit.delta is not None:
+                self._peering.publish(bytes(commit.delta))
+        except Exception as failure:  # noqa: BLE001  whoever waits for the commit has to know
+            error = failure
         on_committed(error)
 
 

@@ -5,6 +5,7 @@ To write to a client that sleeps wakes it up, which costs more than all the rest
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 __all__ = ["Writer"]
@@ -25,4 +26,8 @@ class Writer:
         """Write all that is ready."""
         filled, self.filled = self.filled, []
         for one in filled:
-            one.write()
+            try:
+                one.write()
+            except Exception as failure:  # noqa: BLE001  the others are written to all the same
+                told = {"message": "Exception while a client was written to", "exception": failure}
+                asyncio.get_running_loop().call_exception_handler(told)

@@ -33,7 +33,7 @@ from workers.rpc.calls import OBJECT_CALLS, ObjectCall, command_options
 from workers.rpc.interceptors import status_of
 from workers.system.clock import wall_ms
 from workers.system.tasks import end
-from workers.turns.loop import Listener
+from workers.turns.loop import CallbackWaiter
 from workers.turns.weights import COMMAND_WEIGHT
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class Batches:
 
         self._begin(count)
         try:
-            self._mailbox.submit(batch, Listener(on_reply), monotonic(), batch.weight)
+            self._mailbox.submit(batch, CallbackWaiter(on_reply), monotonic(), batch.weight)
         except DeltaicError:
             self._under_way -= count
             raise

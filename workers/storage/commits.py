@@ -49,7 +49,7 @@ OnCommitted: TypeAlias = "Callable[[Exception | None], None]"
 """Is told `None` once the commit is durable, or the error after which the replica must not go on."""
 
 Answer: TypeAlias = "list[Any] | StoreUnavailable | None"
-"""What Redis says of a commit: its replies, the error in their place, or nothing yet."""
+"""What Redis has said of a commit: its replies, the error in their place, or nothing yet."""
 
 COMMIT_BYTES_MAX = 4 << 20
 """The largest transaction that a commit is sent in; a larger one is staged."""
@@ -121,17 +121,23 @@ class Commits:
             self._persisting.cancel()
         self._ownership.wire.give_up()
 
-    def _take(self, commit: Commit, header: dict[str, bytes], on_committed: OnCommitted, answer: Answer) -> None:
-        """Take what is known of `commit`, which sets `header`: the first answer, or `None` once it is durable."""
-        if answer is not None:
-            is_as_expected = False
-            if type(answer) is list:
-                executed, watched = answer[-3], answer[-1]
-                is_guarded = watched == [self._token, header["turn"]] and type(executed) is list
-                is_as_expected = is_guarded and hiredis.ReplyError not in map(type, executed)
-            if not is_as_expected:
-                self._persist_in_task(commit, header, on_committed, answer)
-                return
+    def _take(
+        self,
+        commit: Commit,
+        header: dict[str, bytes],
+        on_committed: OnCommitted,
+        answer: Answer,
+        *,
+        is_durable: bool = False,
+    ) -> None:
+        """Take the first answer to `commit`, which sets `header`; or that it `is_durable`, whatever was answered."""
+        if type(answer) is list:
+            executed, watched = answer[-3], answer[-1]
+            is_guarded = watched == [self._token, header["turn"]] and type(executed) is list
+            is_durable = is_guarded and hiredis.ReplyError not in map(type, executed)
+        if not is_durable:
+            self._persist_in_task(commit, header, on_committed, answer)
+            return
         self._ownership.turn += 1
         self.header.update(header)
         self._seal = commit.header.get("seal", self._seal)
@@ -152,7 +158,7 @@ class Commits:
         except Exception as error:  # noqa: BLE001  whoever waits for the commit has to know
             on_committed(error)
         else:
-            self._take(commit, header, on_committed, None)
+            self._take(commit, header, on_committed, None, is_durable=True)
 
     async def _persist(self, commit: Commit, header: dict[str, bytes], answer: Answer) -> None:
         """Return once `commit` is durable; see `commit` and `_persist_in_task`."""
@@ -180,8 +186,9 @@ class Commits:
                 else:
                     packed, count = self._buffer.packed(commit, header)
                     is_staged = len(packed) > COMMIT_BYTES_MAX
-                    if not is_staged:
-                        reached = await self._judge(await self._ownership.wire.exchange(packed, count), commit)
+                    if is_staged:
+                        continue
+                    reached = await self._judge(await self._ownership.wire.exchange(packed, count), commit)
             except StoreUnavailable as error:
                 reached = await self._recover(turn, error)
                 header["run_id"] = self._ownership.run_id

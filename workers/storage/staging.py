@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 import hiredis
 
 from crdt_core.errors import StoreUnavailable
+from workers.wire.connection import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from workers.storage.ownership import Ownership
     from workers.wire.connection import RedisCommand
@@ -35,9 +36,6 @@ __all__ = ["STAGED_FIELDS", "Staging"]
 STAGED_FIELDS = {"staged": b"1", "restoring": b"staged"}
 """What the header says while a staged change is not applied as a whole."""
 _LOST = "Redis has lost what it had confirmed"
-
-# hiredis packs tuples of any length; its type hints say one.
-_pack: Callable[[RedisCommand], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
 class Staging:
@@ -57,7 +55,7 @@ class Staging:
         await ownership.transact(("UNLINK", staged))
         pieces = 0
         for batch in batches:
-            await ownership.transact(("RPUSH", staged, b"".join(map(_pack, batch))))
+            await ownership.transact(("RPUSH", staged, b"".join(map(pack, batch))))
             pieces += 1
         _, found, named = await ownership.ask(("WATCH", staged), ("LLEN", staged), ("HGET", self._keys.header, "owner"))
         if (found, named) != (pieces, owner):

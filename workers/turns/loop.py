@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from workers.wire.retry import Trouble
 
 
-__all__ = ["Listener", "Observer", "OnReply", "Troubled", "TurnLoop", "Waiter"]
+__all__ = ["CallbackWaiter", "Observer", "OnReply", "Troubled", "TurnLoop", "Waiter"]
 
 OnReply: TypeAlias = "Callable[[Any, Exception | None], None]"
 """Is told the result or the error."""
@@ -75,7 +75,7 @@ class Waiter(ABC):
         """Hear the result or the error. This is called once."""
 
 
-class Listener(Waiter):
+class CallbackWaiter(Waiter):
     """A caller in whose place `listener` is told."""
 
     __slots__ = ("listener",)
@@ -165,7 +165,7 @@ class TurnLoop:
         Raises `Stopping`.
         """
         self.check_open()
-        return self._enter(make, Listener(on_reply), inf, inf)
+        return self._enter(make, CallbackWaiter(on_reply), inf, inf)
 
     def ask_in_time(
         self,
@@ -182,7 +182,7 @@ class TurnLoop:
         """
         self._check_hope(now_s)
         patience_s = self._call_timeout_s + extra_s
-        return self._enter(make, Listener(on_reply), patience_s, now_s + patience_s, weight)
+        return self._enter(make, CallbackWaiter(on_reply), patience_s, now_s + patience_s, weight)
 
     def leave(self, waiter: Waiter) -> None:
         """Forget the caller, who is gone. A call whose turn has not begun is dropped, as it may have been repeated."""

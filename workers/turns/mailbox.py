@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from workers.turns.loop import Observer, Waiter
     from workers.wire.retry import Trouble
 
-__all__ = ["Commits", "Mailbox"]
+__all__ = ["CommitTarget", "Mailbox"]
 
 _SLICES_FREED_PER_TURN = 4
 """Of 500 parts each: no turn adds more than about 2000 to what is to be freed, so that does not grow without end."""
@@ -42,7 +42,7 @@ _LATE_S = 0.01
 """How much later than its deadline a caller may be told that its time is up."""
 
 
-class Commits(Protocol):
+class CommitTarget(Protocol):
     """Where commits go."""
 
     @property
@@ -70,7 +70,7 @@ class Mailbox:
     def __init__(
         self,
         node: Node,
-        store: Commits,
+        store: CommitTarget,
         release: Callable[[Effect], None],
         *,
         call_timeout_s: float,
@@ -260,13 +260,12 @@ class Mailbox:
         Where nothing is to be prepared, only freed, the next turn waits for a few slices of that.
         """
         large = self.node.large
-        if large.prepare():
-            self._slices += 1
-            is_needed = large.calls or large.has_news
-            if self._slices < _SLICES_FREED_PER_TURN or is_needed or not self._turns.is_due:
-                return True
-        self._slices = 0
-        return False
+        is_free = not (large.calls or large.has_news) and self._turns.is_due
+        if (is_free and self._slices >= _SLICES_FREED_PER_TURN) or not large.prepare():
+            self._slices = 0
+            return False
+        self._slices += 1
+        return True
 
     def _fail(self, error: Exception) -> None:
         """End `run` with `error`."""
@@ -311,7 +310,7 @@ def _tell(replies: Iterable[Reply]) -> None:
 
 def _tell_of_failure(waiter: Waiter, failure: Exception) -> None:
     """Tell, as the event loop does of callbacks, that a caller has failed at its answer."""
-    told = {"message": f"Exception in {waiter.on_reply}", "exception": failure}
+    told = {"message": f"Exception in on_reply of a {type(waiter).__qualname__}", "exception": failure}
     asyncio.get_running_loop().call_exception_handler(told)
 
 

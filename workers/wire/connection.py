@@ -92,8 +92,9 @@ class Wire(asyncio.Protocol):
             if in_slices:
                 await self._write_in_slices(in_slices)
             return await replies
-        except asyncio.CancelledError:
-            self.give_up()
+        except BaseException:
+            self._on_answer = None
+            self.close()  # the next batch must not get what Redis owes, and who is cancelled does not close it
             raise
 
     def give_up(self) -> None:
@@ -156,7 +157,7 @@ class Wire(asyncio.Protocol):
         on_answer = self._on_answer
         if len(replies) >= self._expected and on_answer is not None:
             self._replies, self._on_answer = [], None
-            on_answer(replies)  # who may send the next batch at once
+            on_answer(replies)  # who may submit the next batch at once
 
     def reply_received(self, reply: Any) -> None:
         """Take one reply that was parsed elsewhere."""

@@ -24,7 +24,10 @@ _END = b"\r\n"
 
 
 class LargeReplyWire(Wire):
-    """A wire for replies with large values. Replies that arrive in one piece take the way of any wire."""
+    """A wire for replies with large values. Replies that arrive in one piece take the way of any wire.
+
+    It is for `send`: who is told a batch by `submit` must not submit the next one at once.
+    """
 
     def __init__(self, silence_s: float) -> None:
         super().__init__(silence_s)

@@ -9,7 +9,7 @@ from crdt_core.node.events import PatchAsked, Reply
 from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
-from workers.turns.loop import Listener, TurnLoop
+from workers.turns.loop import CallbackWaiter, TurnLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Shell:
         return lambda *said: self.told.setdefault(name, []).append(said)
 
     def submit(self, name: str, operation: Any) -> None:
-        self.loop.submit(operation, Listener(self.on_reply(name)), self.now_s)
+        self.loop.submit(operation, CallbackWaiter(self.on_reply(name)), self.now_s)
 
     def ask(self, name: str, make: Callable[[Any], Event]) -> Waiter:
         return self.loop.ask(make, self.on_reply(name))

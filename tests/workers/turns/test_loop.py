@@ -23,7 +23,7 @@ from crdt_core.node.events import (
 from tests.crdt_core.writes import Count, Look, Refuse
 from tests.invocations import value_of
 from tests.workers.turns.shell import KEY, TIMEOUT_S, Shell
-from workers.turns.loop import Listener
+from workers.turns.loop import CallbackWaiter
 from workers.turns.weights import TURN_WEIGHT_MAX
 
 # What a turn takes ----------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_a_turn_takes_a_bounded_number_of_calls_and_the_others_keep_their_places
 
 def test_what_is_heavier_than_a_turn_has_a_turn_of_its_own(shell: Shell) -> None:
     shell.submit("light", Count(KEY))
-    shell.loop.submit(Count(KEY), Listener(shell.on_reply("heavy")), shell.now_s, 10 * TURN_WEIGHT_MAX)
+    shell.loop.submit(Count(KEY), CallbackWaiter(shell.on_reply("heavy")), shell.now_s, 10 * TURN_WEIGHT_MAX)
     shell.submit("behind", Count(KEY))
     told = []
     while shell.loop.is_due:
@@ -136,7 +136,7 @@ def test_nothing_overtakes_what_has_no_room_in_a_turn(shell: Shell) -> None:
 
 def test_callers_who_left_before_their_turn_leave_their_room_to_others(shell: Shell) -> None:
     waiter = shell.ask("a", lambda token: ReplayAsked("n1", (), token))
-    shell.loop.submit(Count(KEY), Listener(shell.on_reply("heavy")), shell.now_s, TURN_WEIGHT_MAX)
+    shell.loop.submit(Count(KEY), CallbackWaiter(shell.on_reply("heavy")), shell.now_s, TURN_WEIGHT_MAX)
     shell.now_s = TIMEOUT_S
     shell.tell(shell.loop.give_up_late(shell.now_s))
     shell.loop.leave(waiter)

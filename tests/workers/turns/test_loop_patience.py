@@ -12,7 +12,7 @@ from crdt_core.lattice.clocks import VersionVector
 from crdt_core.node.events import Call, PatchAsked
 from tests.crdt_core.writes import Count
 from tests.workers.turns.shell import KEY, TIMEOUT_S, Shell
-from workers.turns.loop import Listener
+from workers.turns.loop import CallbackWaiter
 from workers.wire.retry import Trouble
 
 
@@ -104,7 +104,9 @@ def test_callers_beside_something_large_are_told_of_a_redis_that_does_not_answer
     """The time of all of them stood still until Redis was back, because the large call had not even begun."""
     shell = flushing()
     shell.submit("count", Count(b"another"))
-    shell.loop.submit(Execute([(COMMANDS[b"SET"], [b"key", b"v"])], 1_000_000, 1), Listener(shell.on_reply("set")), 0)
+    shell.loop.submit(
+        Execute([(COMMANDS[b"SET"], [b"key", b"v"])], 1_000_000, 1), CallbackWaiter(shell.on_reply("set")), 0
+    )
     shell.now_s = 1.0
     shell.begin()
     shell.trouble = Trouble(shell.now_s, "Redis does not answer")

@@ -11,7 +11,7 @@ from crdt_core.errors import DeltaicError
 from crdt_core.node.events import Call
 from tests.crdt_core.writes import Count
 from tests.workers.turns.shell import KEY, Shell
-from workers.turns.loop import Listener
+from workers.turns.loop import CallbackWaiter
 from workers.turns.weights import TURN_WEIGHT_MAX
 from workers.wire.retry import Trouble
 
@@ -39,7 +39,7 @@ class Chance(Shell):
 
     def call_heavily(self) -> None:
         def submit(name: str) -> None:
-            self.loop.submit(Noted(name, self.ran), Listener(self.on_reply(name)), self.now_s, TURN_WEIGHT_MAX)
+            self.loop.submit(Noted(name, self.ran), CallbackWaiter(self.on_reply(name)), self.now_s, TURN_WEIGHT_MAX)
 
         self._enter("heavy call", submit)
 

@@ -21,7 +21,7 @@ from tests.invocations import value_of
 from tests.support import wait_until_async
 from tests.workers.mailboxes import QuickStore, SlowStore, end, open_mailbox
 from workers.replication.outbox import Outbox
-from workers.turns.loop import Listener
+from workers.turns.loop import CallbackWaiter
 from workers.wire.retry import Trouble
 
 if TYPE_CHECKING:
@@ -171,8 +171,8 @@ async def test_a_submission_is_told_once_and_after_its_commit() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[tuple[Any, Exception | None]] = []
-    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said)), monotonic())
-    mailbox.submit(Refuse(), Listener(lambda *said: told.append(said)), monotonic())
+    mailbox.submit(Count(KEY, 1), CallbackWaiter(lambda *said: told.append(said)), monotonic())
+    mailbox.submit(Refuse(), CallbackWaiter(lambda *said: told.append(said)), monotonic())
     await store.committing.wait()
     assert told == []
     assert shown(mailbox) is None
@@ -189,11 +189,11 @@ async def test_submissions_whose_time_is_up_are_told_and_those_not_begun_never_h
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=0.05, calls_waiting_max=2)
     told: list[Any] = []
-    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said[1])), monotonic())
+    mailbox.submit(Count(KEY, 1), CallbackWaiter(lambda *said: told.append(said[1])), monotonic())
     await store.committing.wait()
-    mailbox.submit(Count(KEY, 10), Listener(lambda *said: told.append(said[1])), monotonic())
+    mailbox.submit(Count(KEY, 10), CallbackWaiter(lambda *said: told.append(said[1])), monotonic())
     with pytest.raises(Overloaded):
-        mailbox.submit(Count(KEY, 100), Listener(lambda *said: told.append(said[1])), monotonic())
+        mailbox.submit(Count(KEY, 100), CallbackWaiter(lambda *said: told.append(said[1])), monotonic())
     await wait_until_async(lambda: len(told) == 2, what="both to be told")
     begun, waiting = told
     assert (begun.unchanged, waiting.unchanged) == (False, True)
@@ -207,14 +207,14 @@ async def test_submissions_that_wait_when_the_worker_stops_are_told() -> None:
     store = SlowStore()
     mailbox, turns = open_mailbox(store, call_timeout_s=60)
     told: list[Any] = []
-    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said[1])), monotonic())
+    mailbox.submit(Count(KEY, 1), CallbackWaiter(lambda *said: told.append(said[1])), monotonic())
     await store.committing.wait()
     turns.cancel()
     await asyncio.gather(turns, return_exceptions=True)
     await wait_until_async(lambda: told, what="it to be told")
     assert isinstance(told[0], Stopping)
     with pytest.raises(Stopping):
-        mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said[1])), monotonic())
+        mailbox.submit(Count(KEY, 1), CallbackWaiter(lambda *said: told.append(said[1])), monotonic())
     with pytest.raises(Stopping):
         _ = mailbox.state
 
@@ -244,11 +244,12 @@ async def test_a_caller_that_fails_at_its_answer_does_not_take_the_turns_with_it
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    mailbox.submit(Count(KEY, 1), Listener(fail), monotonic())
-    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said)), monotonic())
+    mailbox.submit(Count(KEY, 1), CallbackWaiter(fail), monotonic())
+    mailbox.submit(Count(KEY, 1), CallbackWaiter(lambda *said: told.append(said)), monotonic())
     await wait_until_async(lambda: told, what="the other to be told")
     assert told == [(2, None)]
     assert isinstance(failures[0]["exception"], ZeroDivisionError)
+    assert failures[0]["message"] == "Exception in on_reply of a CallbackWaiter", "it must not tell what was asked"
     assert await mailbox.call(Count(KEY, 1)) == 3
     await end(mailbox, turns, store)
 
@@ -321,7 +322,7 @@ async def test_a_round_that_may_take_long_does_not_make_calls_wait_as_long() -> 
     await wait_until_async(lambda: mailbox.node.counts["turns"] >= turns_now + 2, what="two ticks")
     store.back.clear()
     told: list[Any] = []
-    mailbox.submit(Count(KEY, 1), Listener(lambda *said: told.append(said[1])), monotonic())
+    mailbox.submit(Count(KEY, 1), CallbackWaiter(lambda *said: told.append(said[1])), monotonic())
     await wait_until_async(lambda: told, what="the call to be told that its time is up")
     assert isinstance(told[0], StoreUnavailable)
     under_way.cancel()

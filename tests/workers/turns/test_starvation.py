@@ -13,7 +13,7 @@ from crdt_core.node.node import Node
 from crdt_core.node.options import NodeOptions
 from crdt_core.replica.replica import Replica
 from crdt_core.types import ORSET
-from workers.turns.loop import Listener, TurnLoop
+from workers.turns.loop import CallbackWaiter, TurnLoop
 
 if TYPE_CHECKING:
     from workers.wire.retry import Trouble
@@ -103,13 +103,13 @@ def test_endless_large_deltas_and_patches_do_not_keep_a_large_call_waiting(other
     """Two peers with large deltas took turns: one was put aside while the other was taken in. No call ran any more."""
     shell = Shell()
     told: list[tuple[Any, Exception | None]] = []
-    shell.loop.submit(execute(b"SADD", b"large", *MANY), Listener(lambda *said: told.append(said)), 0)
+    shell.loop.submit(execute(b"SADD", b"large", *MANY), CallbackWaiter(lambda *said: told.append(said)), 0)
     shell.turn()
     first = others[0]("n2", shell.loop)
     shell.turn()
     second = others[1]("n3", shell.loop)
     shell.turn()
-    shell.loop.submit(execute(b"DEL", b"large"), Listener(lambda *said: told.append(said)), 0)
+    shell.loop.submit(execute(b"DEL", b"large"), CallbackWaiter(lambda *said: told.append(said)), 0)
     for _ in range(TURNS_MAX):
         shell.turn()
     assert told == [([len(MANY)], None), ([1], None)]

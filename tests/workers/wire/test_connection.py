@@ -164,6 +164,25 @@ async def test_a_batch_that_is_given_up_leaves_no_reply_for_the_next_one(wire: W
     assert not wire.open
 
 
+async def test_a_batch_that_is_given_up_when_its_replies_are_there_closes_the_connection_too(wire: Wire) -> None:
+    """Who opens a connection and is cancelled at its first replies has nobody who would close it."""
+    sending = asyncio.create_task(wire.send([("PING",)]))
+    await asyncio.sleep(0)
+    settled = asyncio.Event()
+    plain_received = wire.data_received
+
+    def received(data: bytes) -> None:
+        plain_received(data)
+        sending.cancel()
+        settled.set()
+
+    wire.data_received = received  # type: ignore[method-assign]
+    await settled.wait()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert sending.cancelled()
+    assert not wire.open
+
+
 async def test_nobody_at_the_other_end_is_said_in_a_few_words() -> None:
     with pytest.raises(StoreUnavailable, match=r"Redis cannot be reached: .*(refused|failed)"):
         await connect(f"redis://127.0.0.1:{free_port()}/0", "name", 5)
