@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import shutil
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from bench.errors import MeasurementFailed, ProcessFailed, ToolMissing
 from bench.processes import HOST
+from bench.program import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,13 +75,13 @@ def tool_version() -> str:
 def run(process: Process, load: Load, requests: int) -> Run:
     """One run of `requests` against `process`; raises `ProcessFailed`."""
     command = [tool(), *load.arguments(process.port, requests)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-    ) as program:
-        try:
-            out, error = _output(program, process)
-        finally:
-            program.kill()
+    with ExitStack() as stack:
+        with held_back():
+            pipe = subprocess.PIPE
+            program = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, process_group=0)
+            stack.enter_context(program)
+            stack.callback(program.kill)
+        out, error = _output(program, process)
     rows = list(csv.DictReader(out.splitlines()))
     if program.returncode or len(rows) != 1:
         said = (error or out).strip()[-500:]
@@ -100,18 +101,16 @@ def _output(program: subprocess.Popen[str], process: Process) -> tuple[str, str]
 @contextmanager
 def running(process: Process, load: Load) -> Iterator[None]:
     """Load that goes on until the block ends."""
-    with subprocess.Popen(
-        [tool(), *load.arguments(process.port, 10**9)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    ) as program:
-        try:
-            yield
-            if program.poll() is not None:
-                raise MeasurementFailed(f"{tool()} against {process.name} ended with {program.returncode} too early")
-        finally:
-            program.kill()
+    command = [tool(), *load.arguments(process.port, 10**9)]
+    with ExitStack() as stack:
+        with held_back():
+            nowhere = subprocess.DEVNULL
+            program = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, process_group=0)
+            stack.enter_context(program)
+            stack.callback(program.kill)
+        yield
+        if program.poll() is not None:
+            raise MeasurementFailed(f"{tool()} against {process.name} ended with {program.returncode} too early")
 
 
 def add_members(process: Process, key: str, count: int, first: int = 0) -> None:

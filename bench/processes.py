@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from bench import baseline
 from bench.errors import ProcessFailed
+from bench.program import held_back
 from workers.config.embedded_server import HOST
 from workers.config.protection import ValkeySettings
 from workers.processes.embedded import server_arguments, server_binary
@@ -67,7 +68,7 @@ class Process:
     def start(self) -> Self:
         """Starts it; it leads a process group of its own."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DELTAIC_")}
-        with self._log.open("ab") as log:
+        with held_back(), self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -186,29 +187,30 @@ class Site:
 
     def fleet(self, nodes: int = 1, appendfsync: str | None = None) -> list[Worker]:
         """The running workers of a fleet, each on a Valkey of its own."""
-        return self._fleet("fleet", ROOT, nodes, appendfsync)
+        return self._fleet("n", ROOT, nodes, appendfsync)
 
     def baseline_fleet(self, nodes: int = 1, appendfsync: str | None = None) -> list[Worker]:
         """The same of the baseline (`bench.baseline`). Raises `BaselineMissing`."""
         code = baseline.unpack(self._directory / f"deltaic-{baseline.VERSION}")
-        return self._fleet("baseline", code, nodes, appendfsync)
+        return self._fleet("old", code, nodes, appendfsync)
 
-    def _fleet(self, title: str, code: Path, nodes: int, appendfsync: str | None) -> list[Worker]:
-        servers = {f"n{i + 1}": self.server(f"{title}-n{i + 1}", appendfsync) for i in range(nodes)}
+    def _fleet(self, prefix: str, code: Path, nodes: int, appendfsync: str | None) -> list[Worker]:
+        """Return the workers of a fleet that run `code`; their nodes are called `prefix` and a number."""
+        names = [f"{prefix}{number}" for number in range(1, nodes + 1)]
+        servers = {name: self.server(name, appendfsync) for name in names}
         ports = {name: self._port() for name in servers}
         addresses = {name: f"{HOST}:{self._port()}" for name in servers}
         tables = [
             f'[nodes.{name}]\ngrpc = "{addresses[name]}"\nresp = "{HOST}:{ports[name]}"\nredis = "{server.url}"\n'
             for name, server in servers.items()
         ]
-        file = self._directory / f"{title}.toml"
+        file = self._directory / f"fleet-of-{names[0]}.toml"
         file.write_text("\n".join([*tables, "[valkey]\nembedded = false\n"]), "utf-8")
         workers = []
         for name, server in servers.items():
             what = ("--file", str(file), "replica", name, "--log-level", "warning")
             command = [sys.executable, "-m", "workers.cli", *what]
-            log = self._directory / f"{title}-{name}.log"
-            worker = Worker(f"{name} of {title}", command, ports[name], log, code=code)
+            worker = Worker(name, command, ports[name], self._directory / f"{name}.log", code=code)
             worker.server, worker.grpc, worker.fleet_file = server, addresses[name], file
             workers.append(worker)
         for worker in workers:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import click
 import pytest
 
 from bench.errors import MeasurementFailed
-from bench.program import run_command
+from bench.program import held_back, run_command
 
 
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (1, 1)])
@@ -22,3 +25,25 @@ def test_errors_are_told_by_the_exit_code(error: BaseException, code: int):
         raise error
 
     assert run_command(click.Command("try", callback=fail), "try", []) == code
+
+
+def test_a_signal_ends_the_program_behind_what_must_not_be_interrupted():
+    """A process that was being started when the signal came was left behind."""
+    done = []
+
+    def start() -> None:
+        with held_back():
+            with held_back():
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("started")
+            done.append("noted")
+        done.append("never")
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            run_command(click.Command("try", callback=start), "try", [])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert (done, ended.value.code) == (["started", "noted"], 128 + signal.SIGTERM)
